@@ -1,0 +1,1 @@
+//! teamr tried as a user would, in network namespaces.

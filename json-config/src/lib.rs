@@ -1,0 +1,2 @@
+//! teamd's JSON configuration: parsed, checked and dumped back.
+#![forbid(unsafe_code)]

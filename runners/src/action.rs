@@ -1,0 +1,74 @@
+//! What a [`Team`](crate::Team) wants done.
+
+use std::fmt;
+
+use crate::forwarding::Forwarding;
+use crate::ident::{HwAddr, PortId};
+
+/// A wish of the team. All are idempotent; the caller carries them out in order and reports
+/// what came of it through the ordinary events (a changed address comes back as one).
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the data path forward like this; the whole desired state.
+    ApplyForwarding(Forwarding),
+    /// Give a port this address.
+    SetPortHwAddr {
+        /// Which.
+        port: PortId,
+        /// The address.
+        hwaddr: HwAddr,
+    },
+    /// Give the team device this address.
+    SetTeamHwAddr(HwAddr),
+    /// Set the team device's carrier.
+    SetCarrier(bool),
+    /// Send one round of gratuitous ARP and unsolicited neighbour advertisements.
+    NotifyPeers,
+    /// Send one round of multicast membership reports.
+    RejoinMulticast,
+    /// Read the data path's bucket counters and hand them in as
+    /// [`Event::BucketCounters`](crate::Event::BucketCounters).
+    ReadBucketCounters,
+    /// Tell the user.
+    Report(Report),
+}
+
+/// A line for the log, worded as teamd's (people search for them).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A watch changed its verdict.
+    WatchChanged {
+        /// Interface name.
+        port: String,
+        /// Name of the watch, such as `ethtool`.
+        watch: &'static str,
+        /// The new verdict.
+        up: bool,
+    },
+    /// activebackup chose a port.
+    ActivePortChanged {
+        /// Interface name.
+        port: String,
+    },
+    /// The team device's carrier changed.
+    CarrierChanged {
+        /// The new carrier.
+        up: bool,
+    },
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::WatchChanged { port, watch, up } => {
+                let direction = if *up { "up" } else { "down" };
+                write!(f, "{port}: {watch}-link went {direction}.")
+            }
+            Report::ActivePortChanged { port } => write!(f, "Changed active port to \"{port}\"."),
+            Report::CarrierChanged { up } => {
+                write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })
+            }
+        }
+    }
+}

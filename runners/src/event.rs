@@ -1,0 +1,82 @@
+//! What a [`Team`](crate::Team) is told.
+
+use crate::forwarding::BUCKETS;
+use crate::ident::{HwAddr, Link, PortId};
+use crate::settings::PortSettings;
+
+/// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A port joined the team.
+    PortAdded {
+        /// Its new identity.
+        port: PortId,
+        /// Interface name.
+        name: String,
+        /// The address that the port had before it joined.
+        hwaddr: HwAddr,
+        /// The link at this moment.
+        link: Link,
+        /// What the configuration says of it.
+        settings: PortSettings,
+    },
+    /// A port left the team.
+    PortRemoved {
+        /// Which.
+        port: PortId,
+    },
+    /// The interface of a port has a new name.
+    PortRenamed {
+        /// Which.
+        port: PortId,
+        /// The new name.
+        name: String,
+    },
+    /// Carrier, speed or duplex of a port were read; may repeat what is known.
+    LinkChanged {
+        /// Which.
+        port: PortId,
+        /// The link now.
+        link: Link,
+    },
+    /// A port's hardware address was read; may repeat what is known.
+    PortHwAddrChanged {
+        /// Which.
+        port: PortId,
+        /// The address now.
+        hwaddr: HwAddr,
+    },
+    /// The team device's hardware address was read; may repeat what is known.
+    TeamHwAddrChanged {
+        /// The address now.
+        hwaddr: HwAddr,
+    },
+    /// A port's configuration was replaced: `prio` and `sticky` take effect at once,
+    /// link watches when the port joins again.
+    PortSettingsChanged {
+        /// Which.
+        port: PortId,
+        /// The new settings.
+        settings: PortSettings,
+    },
+    /// The user allows or forbids a port to carry traffic.
+    PortAllowed {
+        /// Which.
+        port: PortId,
+        /// False keeps the port out of forwarding whatever its link says.
+        allowed: bool,
+    },
+    /// The user chose the active port (activebackup; elsewhere without effect).
+    ActivePortChosen {
+        /// Which.
+        port: PortId,
+    },
+    /// Bytes sent in each bucket since the team began; answers
+    /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
+    BucketCounters {
+        /// By bucket.
+        bytes: Box<[u64; BUCKETS]>,
+    },
+    /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
+    DeadlineReached,
+}

@@ -1,0 +1,61 @@
+//! The whole desired state of a data path.
+//!
+//! Each backend computes its own difference from what it does now: the kernel's team driver
+//! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
+
+use crate::ident::PortId;
+use crate::tx_hash::HashFields;
+
+/// Number of hash buckets, as in the kernel's loadbalance mode.
+pub const BUCKETS: usize = 256;
+
+/// Which port carries each bucket; none while no port can.
+pub type BucketTable = [Option<PortId>; BUCKETS];
+
+/// How frames are to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// How a port is chosen for a frame that leaves.
+    pub policy: TxPolicy,
+    /// All ports of the team, in the order in which they joined.
+    pub ports: Vec<PortForwarding>,
+}
+
+/// One port's part in forwarding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortForwarding {
+    /// Which.
+    pub port: PortId,
+    /// The port takes part in receive and transmit (the driver's option `enabled`).
+    pub enabled: bool,
+    /// The port has a link; the policies that skip dead ports look at it.
+    pub linked: bool,
+}
+
+/// The choice of a port for a frame that leaves, and with it the receive rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TxPolicy {
+    /// A copy on every enabled and linked port; every enabled port receives.
+    Broadcast,
+    /// The next enabled and linked port; every enabled port receives.
+    RoundRobin,
+    /// Any enabled and linked port by chance; every enabled port receives.
+    Random {
+        /// Start of the sequence.
+        seed: u64,
+    },
+    /// The active port alone sends and receives.
+    ActiveBackup {
+        /// Which; none drops everything.
+        active: Option<PortId>,
+    },
+    /// The port of the frame's bucket; every enabled port receives.
+    LoadBalance {
+        /// The fields that make up a flow.
+        fields: HashFields,
+        /// Port by bucket.
+        buckets: Box<BucketTable>,
+        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        balanced: bool,
+    },
+}

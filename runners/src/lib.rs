@@ -1,0 +1,25 @@
+//! The pure core of teamr.
+//!
+//! Teams, runners and link watches are state machines: events with timestamps in, a list of
+//! actions out. Nothing here opens a socket, reads a clock, parses JSON or draws a random
+//! number, so every behaviour can be tried under virtual time and without root.
+#![forbid(unsafe_code)]
+
+mod action;
+mod event;
+mod forwarding;
+mod ident;
+mod settings;
+mod time;
+pub mod tx_hash;
+
+pub use action::{Action, Report};
+pub use event::Event;
+pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
+pub use ident::{Duplex, HwAddr, Link, PortId};
+pub use settings::{
+    Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
+    TeamSettings,
+};
+pub use time::Instant;
+pub use tx_hash::HashFields;

@@ -1,0 +1,121 @@
+//! What a team and its ports are told to do; the typed image of the configuration.
+//!
+//! Ranges are checked where the configuration is read; here every value makes sense.
+
+use std::time::Duration;
+
+use crate::ident::HwAddr;
+use crate::tx_hash::HashFields;
+
+/// Settings of a whole team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamSettings {
+    /// Which runner decides, with its own keys.
+    pub runner: RunnerSettings,
+    /// `hwaddr`: an address given explicitly is never replaced by a port's.
+    pub hwaddr: Option<HwAddr>,
+    /// `link_watch_policy`.
+    pub link_watch_policy: LinkWatchPolicy,
+    /// `notify_peers`: gratuitous ARP and unsolicited NA when a port becomes enabled.
+    pub notify_peers: Burst,
+    /// `mcast_rejoin`: multicast membership reports when a port becomes enabled.
+    pub mcast_rejoin: Burst,
+    /// `runner.min_ports`: usable ports needed for the team device's carrier; 1 by default.
+    pub min_ports: u32,
+}
+
+impl TeamSettings {
+    /// The defaults of teamd around `runner`.
+    pub fn new(runner: RunnerSettings) -> Self {
+        TeamSettings {
+            runner,
+            hwaddr: None,
+            link_watch_policy: LinkWatchPolicy::Any,
+            notify_peers: Burst::default(),
+            mcast_rejoin: Burst::default(),
+            min_ports: 1,
+        }
+    }
+}
+
+/// `runner.name` with the keys that belong to that runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunnerSettings {
+    /// A copy of each frame on every port with a link.
+    Broadcast,
+    /// One port after the other.
+    RoundRobin,
+    /// A port by chance.
+    Random {
+        /// Start of the sequence; equal seeds give equal choices.
+        seed: u64,
+    },
+    /// One port carries everything, the others wait.
+    ActiveBackup {
+        /// `runner.hwaddr_policy`.
+        hwaddr_policy: HwAddrPolicy,
+    },
+    /// A flow keeps to one port.
+    LoadBalance {
+        /// `runner.tx_hash`.
+        tx_hash: HashFields,
+        /// `runner.tx_balancer`: how often buckets may move to even out the load; none is off.
+        balancing_interval: Option<Duration>,
+    },
+}
+
+/// `runner.hwaddr_policy` of activebackup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HwAddrPolicy {
+    /// Every port carries the team's address.
+    #[default]
+    SameAll,
+    /// The team takes the active port's address.
+    ByActive,
+    /// Only the active port carries the team's address; the others keep their own.
+    OnlyActive,
+}
+
+/// How the verdicts of several watches on one port become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkWatchPolicy {
+    /// One watch that is up suffices.
+    #[default]
+    Any,
+    /// Every watch must be up.
+    All,
+}
+
+/// A repeated announcement: `count` times, `interval` apart. A count of 0 is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Burst {
+    /// How many times.
+    pub count: u32,
+    /// The pause between two of them.
+    pub interval: Duration,
+}
+
+/// Settings of one port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortSettings {
+    /// `prio`: higher is preferred by activebackup.
+    pub prio: i32,
+    /// `sticky`: once active, stays so while its link is up.
+    pub sticky: bool,
+    /// `queue_id`: transmit queue that is steered to this port, where the data path can.
+    pub queue_id: Option<u32>,
+    /// The port's own watches, then the team's. Read once, when the port is taken.
+    pub link_watches: Vec<LinkWatchSettings>,
+}
+
+/// One link watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkWatchSettings {
+    /// Follows the carrier.
+    Ethtool {
+        /// The carrier must have been there this long before the watch says up.
+        delay_up: Duration,
+        /// The carrier must have been gone this long before the watch says down.
+        delay_down: Duration,
+    },
+}

@@ -1,0 +1,55 @@
+//! `tx_hash`: the header fields that make up a flow.
+
+use std::ops::BitOr;
+
+/// A set of header fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HashFields(u8);
+
+impl HashFields {
+    /// No field: every frame falls into one bucket.
+    pub const NONE: HashFields = HashFields(0);
+    /// Both hardware addresses.
+    pub const ETH: HashFields = HashFields(1);
+    /// VLAN ids.
+    pub const VLAN: HashFields = HashFields(1 << 1);
+    /// IPv4 addresses.
+    pub const IPV4: HashFields = HashFields(1 << 2);
+    /// IPv6 addresses.
+    pub const IPV6: HashFields = HashFields(1 << 3);
+    /// TCP ports.
+    pub const TCP: HashFields = HashFields(1 << 4);
+    /// UDP ports.
+    pub const UDP: HashFields = HashFields(1 << 5);
+    /// SCTP ports.
+    pub const SCTP: HashFields = HashFields(1 << 6);
+
+    /// The set that one word of the configuration names (`eth`, `l3`, …); none if unknown.
+    pub fn from_name(name: &str) -> Option<HashFields> {
+        Some(match name {
+            "eth" => Self::ETH,
+            "vlan" => Self::VLAN,
+            "ipv4" => Self::IPV4,
+            "ipv6" => Self::IPV6,
+            "ip" | "l3" => Self::IPV4 | Self::IPV6,
+            "tcp" => Self::TCP,
+            "udp" => Self::UDP,
+            "sctp" => Self::SCTP,
+            "l4" => Self::TCP | Self::UDP | Self::SCTP,
+            _ => return None,
+        })
+    }
+
+    /// Whether all fields of `other` are in this set.
+    pub const fn contains(self, other: HashFields) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for HashFields {
+    type Output = HashFields;
+
+    fn bitor(self, other: HashFields) -> HashFields {
+        HashFields(self.0 | other.0)
+    }
+}

@@ -1,0 +1,85 @@
+//! The seam between a team's decisions and the frames.
+//!
+//! A data path carries out a [`Forwarding`]; it never decides. Team-device address, MTU and
+//! carrier are not its business: they go through rtnetlink for every backend.
+
+use std::io;
+
+use mio::Token;
+use runners::{BUCKETS, Forwarding, HwAddr, PortId};
+
+/// What a data path must know of an interface to take it as a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortInterface {
+    /// Kernel's interface index.
+    pub ifindex: u32,
+    /// Interface name now.
+    pub name: String,
+    /// Address now.
+    pub hwaddr: HwAddr,
+    /// MTU now, in bytes.
+    pub mtu: u32,
+}
+
+/// Whether a source has more to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Read to `WouldBlock`: the next readiness event will come.
+    Dry,
+    /// The budget ended first: call again, no event will come.
+    More,
+}
+
+/// A frame for the daemon itself, with the port that it came in on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlFrame<'a> {
+    /// Receiving port.
+    pub port: PortId,
+    /// Whole Ethernet frame, VLAN tag restored.
+    pub frame: &'a [u8],
+}
+
+/// What a data path has counted since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// By port: frames that could not be sent because its queue was full or it was down.
+    pub tx_dropped: Vec<(PortId, u64)>,
+    /// Frames from the team device for which no port could be chosen.
+    pub tx_no_port: u64,
+    /// Frames received on a port that does not collect.
+    pub rx_inactive: u64,
+    /// Frames that the team device would not take (down, or malformed).
+    pub rx_dropped: u64,
+}
+
+/// One way of moving frames between a team device and its ports.
+///
+/// Calls are idempotent and never wait. An error leaves things as they were before the call.
+pub trait DataPath {
+    /// Takes an interface as a port; it stays silent until a forwarding enables it.
+    fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
+
+    /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile.
+    fn detach_port(&mut self, port: PortId) -> io::Result<()>;
+
+    /// Forwards like this from now on.
+    fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;
+
+    /// Sends a frame of the daemon's own on a port, enabled or not.
+    fn send_frame(&mut self, port: PortId, frame: &[u8]) -> io::Result<()>;
+
+    /// Moves up to `budget` frames from the source that `token` names; frames for the daemon
+    /// go to `control` as well.
+    fn drain_ready(
+        &mut self,
+        token: Token,
+        budget: usize,
+        control: &mut dyn FnMut(ControlFrame<'_>),
+    ) -> io::Result<Drained>;
+
+    /// What was counted; read for the state and the tests.
+    fn counters(&self) -> Counters;
+
+    /// Bytes sent in each bucket, counted while the forwarding says `balanced`.
+    fn bucket_bytes(&self) -> Box<[u64; BUCKETS]>;
+}

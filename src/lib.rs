@@ -1,0 +1,3 @@
+//! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
+
+pub mod datapath;

@@ -1,0 +1,3 @@
+//! `teamr`, the daemon.
+
+fn main() {}
