@@ -16,6 +16,9 @@ const BODY: usize = 16;
 const OPER_TESTING: u8 = 4;
 const OPER_DORMANT: u8 = 5;
 
+/// First attribute in the data of a VLAN interface.
+const IFLA_VLAN_ID: u16 = 1;
+
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
@@ -37,8 +40,10 @@ pub struct LinkInfo {
     pub mtu: u32,
     /// The interface that this one is a port of.
     pub master: Option<u32>,
-    /// The interface that this one stands on (a VLAN's parent).
+    /// The interface of this namespace that this one stands on (a VLAN's parent).
     pub lower: Option<u32>,
+    /// VLAN id of a VLAN interface.
+    pub vlan: Option<u16>,
     /// Kind of a virtual interface, such as `tun`, `team`, `bridge`; empty otherwise.
     pub kind: String,
 }
@@ -93,8 +98,10 @@ impl LinkInfo {
             mtu: 0,
             master: None,
             lower: None,
+            vlan: None,
             kind: String::new(),
         };
+        let mut lower_is_elsewhere = false;
         for (kind, value) in Attributes(payload.get(BODY..)?) {
             match kind {
                 libc::IFLA_IFNAME => info.name = read_str(value)?.to_owned(),
@@ -107,17 +114,29 @@ impl LinkInfo {
                 libc::IFLA_OPERSTATE => {
                     info.carrier &= !matches!(value.first(), Some(&OPER_TESTING | &OPER_DORMANT));
                 }
-                libc::IFLA_LINKINFO => {
-                    info.kind = Attributes(value)
-                        .find(|(kind, _)| *kind == libc::IFLA_INFO_KIND)
-                        .and_then(|(_, name)| read_str(name))
-                        .unwrap_or_default()
-                        .to_owned();
+                libc::IFLA_LINK_NETNSID => lower_is_elsewhere = true,
+                libc::IFLA_LINKINFO => info.read_kind(value),
+                _ => (),
+            }
+        }
+        if lower_is_elsewhere {
+            info.lower = None;
+        }
+        Some(info)
+    }
+
+    fn read_kind(&mut self, nest: &[u8]) {
+        for (kind, value) in Attributes(nest) {
+            match kind {
+                libc::IFLA_INFO_KIND => self.kind = read_str(value).unwrap_or_default().to_owned(),
+                libc::IFLA_INFO_DATA if self.kind == "vlan" => {
+                    self.vlan = Attributes(value)
+                        .find(|(kind, _)| *kind == IFLA_VLAN_ID)
+                        .and_then(|(_, id)| read_u16(id, 0));
                 }
                 _ => (),
             }
         }
-        Some(info)
     }
 }
 
