@@ -1,3 +1,4 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod control;
 pub mod datapath;
