@@ -1,4 +1,5 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod control;
 pub mod datapath;
 pub mod netlink;
