@@ -1,4 +1,6 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod cli;
 pub mod control;
 pub mod datapath;
+pub mod sys;
