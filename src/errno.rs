@@ -11,3 +11,14 @@ pub fn strerror(error: &io::Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_in_c() {
+        let exists = io::Error::from_raw_os_error(libc::EEXIST);
+        assert_eq!(strerror(&exists), "File exists");
+    }
+}

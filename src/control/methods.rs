@@ -186,7 +186,7 @@ pub fn call(team: &mut dyn Controlled, method: &str, args: &[String]) -> Outcome
         .iter()
         .find(|known| known.name == method)
         .ok_or(Failure::UnknownMethod)?;
-    log::debug!("control: {}({})", method.name, args.join(", "));
+    log::trace!("control: {}({})", method.name, args.join(", "));
     // The unix socket cannot carry an empty argument, so an empty one is a missing one.
     if args.len() < method.args.len() || args[..method.args.len()].iter().any(String::is_empty) {
         return Err(Failure::InvalidArgs);

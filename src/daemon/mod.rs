@@ -72,15 +72,12 @@ impl Daemon {
     /// A daemon without teams. Signals are taken over from here on.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let signals = Signals::install()?;
+        let signals = Signals::take()?;
+        signals.register(poll.registry(), SIGNALS)?;
         let link_events = EventSocket::open()?;
-        for (fd, token) in [
-            (signals.as_raw_fd(), SIGNALS),
-            (link_events.as_raw_fd(), LINKS),
-        ] {
-            poll.registry()
-                .register(&mut SourceFd(&fd), token, Interest::READABLE)?;
-        }
+        let fd = link_events.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), LINKS, Interest::READABLE)?;
         Ok(Daemon {
             poll,
             kernel: Kernel::open()?,
@@ -123,7 +120,7 @@ impl Daemon {
                 polled => polled?,
             }
             self.ready.extend(events.iter().map(|event| event.token()));
-            if self.ready.remove(&SIGNALS) && self.signals.quit_requested() {
+            if self.ready.remove(&SIGNALS) && self.signals.quit_asked()? {
                 log::warn!("Got SIGINT, SIGQUIT or SIGTERM.");
                 return Ok(());
             }
