@@ -32,10 +32,19 @@ pub fn peer_notifications(route: &mut RouteSocket, device: u32) -> io::Result<Ve
         let upper = uppers.get(&held.ifindex)?;
         Some(match held.address {
             IpAddr::V4(ip) => announce::gratuitous_arp(upper.hwaddr, ip, upper.vlan),
-            IpAddr::V6(ip) => announce::unsolicited_na(upper.hwaddr, ip, upper.vlan),
+            IpAddr::V6(ip) => {
+                announce::unsolicited_na(upper.hwaddr, ip, is_router(&upper.name), upper.vlan)
+            }
         })
     });
     Ok(frames.collect())
+}
+
+/// Whether the host routes IPv6 on an interface. An advertisement that does not say so would
+/// make neighbours drop us as their router (RFC 4861 section 7.2.5).
+fn is_router(interface: &str) -> bool {
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
+    fs::read_to_string(path).is_ok_and(|forwarding| forwarding.trim() != "0")
 }
 
 /// Frames of one round of `mcast_rejoin` for the team device `device`.
@@ -63,10 +72,20 @@ pub fn membership_reports(route: &mut RouteSocket, device: u32) -> io::Result<Ve
             .unwrap_or(Ipv6Addr::UNSPECIFIED);
         for (_, group) in groups4.iter().filter(|(name, _)| *name == upper.name) {
             let source = source4.unwrap_or(Ipv4Addr::UNSPECIFIED);
-            frames.push(announce::igmp_report(upper.hwaddr, source, *group, upper.vlan));
+            frames.push(announce::igmp_report(
+                upper.hwaddr,
+                source,
+                *group,
+                upper.vlan,
+            ));
         }
         for (_, group) in groups6.iter().filter(|(name, _)| *name == upper.name) {
-            frames.push(announce::mld_report(upper.hwaddr, source6, *group, upper.vlan));
+            frames.push(announce::mld_report(
+                upper.hwaddr,
+                source6,
+                *group,
+                upper.vlan,
+            ));
         }
     }
     Ok(frames)
@@ -98,10 +117,14 @@ fn uppers(links: &[LinkInfo], device: u32) -> BTreeMap<u32, Upper> {
             match below {
                 Some(below) if link.vlan.is_none() || below.vlan.is_none() => {
                     let vlan = link.vlan.or(below.vlan);
-                    uppers.entry(link.ifindex).or_insert_with(|| upper(link, vlan));
+                    uppers
+                        .entry(link.ifindex)
+                        .or_insert_with(|| upper(link, vlan));
                 }
                 _ if masters.contains(&link.ifindex) => {
-                    uppers.entry(link.ifindex).or_insert_with(|| upper(link, None));
+                    uppers
+                        .entry(link.ifindex)
+                        .or_insert_with(|| upper(link, None));
                 }
                 _ => (),
             }
@@ -120,7 +143,9 @@ fn joined_ipv4(table: &str) -> Vec<(&str, Ipv4Addr)> {
     for line in table.lines().skip(1) {
         let mut words = line.split_whitespace();
         if line.starts_with(char::is_whitespace) {
-            let group = words.next().and_then(|hex| u32::from_str_radix(hex, 16).ok());
+            let group = words
+                .next()
+                .and_then(|hex| u32::from_str_radix(hex, 16).ok());
             // The kernel prints the network-order word as a number of its own byte order.
             let group = group.map(|word| Ipv4Addr::from(word.to_ne_bytes()));
             joined.extend(
@@ -146,7 +171,9 @@ fn joined_ipv6(table: &str) -> Vec<(&str, Ipv6Addr)> {
     };
     let all_nodes = [0xff01, 0xff02].map(|scope| Ipv6Addr::new(scope, 0, 0, 0, 0, 0, 0, 1));
     let joined = table.lines().filter_map(pair);
-    joined.filter(|(_, group)| !all_nodes.contains(group)).collect()
+    joined
+        .filter(|(_, group)| !all_nodes.contains(group))
+        .collect()
 }
 
 #[cfg(test)]

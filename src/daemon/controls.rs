@@ -1,6 +1,5 @@
 //! A team as the control methods see it.
 
-use json_config::to_text;
 use nix::net::if_::if_nametoindex;
 use runners::{Event, Instant, RunnerSettings};
 use serde_json::Value;
@@ -48,10 +47,12 @@ impl Controlled for Controls<'_> {
         check_interface(port)?;
         // All of it is tried on a copy: a bad update leaves everything as it was.
         let mut updated = self.team.config.clone();
-        updated.update_port(port, config.as_bytes()).map_err(|error| {
-            log::error!("{port}: Failed to parse config: {error}");
-            Failure::ConfigUpdateFail
-        })?;
+        updated
+            .update_port(port, config.as_bytes())
+            .map_err(|error| {
+                log::error!("{port}: Failed to parse config: {error}");
+                Failure::ConfigUpdateFail
+            })?;
         let settings = updated.clone().port_settings(port).map_err(|problem| {
             log::error!("{problem}");
             Failure::ConfigUpdateFail
@@ -65,7 +66,9 @@ impl Controlled for Controls<'_> {
     }
 
     fn port_add(&mut self, port: &str) -> Result<(), Failure> {
-        let taken = self.team.take_port(self.kernel, self.now, port, IfUp::Refuse);
+        let taken = self
+            .team
+            .take_port(self.kernel, self.now, port, IfUp::Refuse);
         taken.map_err(|error| match error.raw_os_error() {
             Some(libc::ENODEV) => Failure::NoSuchDev,
             _ => Failure::PortAddFail,
@@ -82,10 +85,6 @@ impl Controlled for Controls<'_> {
 
     fn state(&self) -> Value {
         state::document(self.team)
-    }
-
-    fn state_dump(&self) -> String {
-        to_text(&self.state())
     }
 
     fn set_state_item(&mut self, path: &ItemPath, value: &str) -> Result<(), Failure> {

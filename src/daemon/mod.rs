@@ -138,7 +138,10 @@ impl Daemon {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadlines = self.teams.values().filter_map(|served| served.team.deadline());
+        let deadlines = self
+            .teams
+            .values()
+            .filter_map(|served| served.team.deadline());
         let deadline = deadlines.min()?;
         Some(deadline.saturating_since(self.now()))
     }
@@ -146,7 +149,11 @@ impl Daemon {
     fn serve_deadlines(&mut self) {
         let now = self.now();
         for served in self.teams.values_mut() {
-            if served.team.deadline().is_some_and(|deadline| deadline <= now) {
+            if served
+                .team
+                .deadline()
+                .is_some_and(|deadline| deadline <= now)
+            {
                 served.team.deadline_reached(&mut self.kernel, now);
             }
         }
@@ -196,10 +203,12 @@ impl Served {
     fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
         let team = &mut self.team;
         if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
-            return team.drain(token, FRAME_BUDGET, now).unwrap_or_else(|error| {
-                log::warn!("Failed to move frames ({}).", strerror(&error));
-                Drained::Dry
-            });
+            return team
+                .drain(token, FRAME_BUDGET, now)
+                .unwrap_or_else(|error| {
+                    log::warn!("Failed to move frames ({}).", strerror(&error));
+                    Drained::Dry
+                });
         }
         if let Some(usock) = &mut self.usock {
             usock.ready(token, &mut Controls { team, kernel, now });

@@ -200,10 +200,17 @@ fn give_back_leftovers(kernel: &mut Kernel, journal: &mut Journal) -> io::Result
         let same = link::fetch(&mut kernel.route, found.ifindex)
             .is_ok_and(|interface| interface.name == found.name);
         if same {
-            log::warn!("{}: giving back the port of a daemon that is gone.", found.name);
+            log::warn!(
+                "{}: giving back the port of a daemon that is gone.",
+                found.name
+            );
             restore(kernel, &found);
             if let Err(error) = tc::unblock_host(&mut kernel.route, found.ifindex) {
-                log::warn!("{}: Failed to remove filters ({}).", found.name, strerror(&error));
+                log::warn!(
+                    "{}: Failed to remove filters ({}).",
+                    found.name,
+                    strerror(&error)
+                );
             }
         }
         journal.forget(found.ifindex)?;

@@ -26,7 +26,10 @@ pub fn document(team: &ManagedTeam) -> Value {
     }
     let runner = &team.core.settings().runner;
     if matches!(runner, RunnerSettings::ActiveBackup { .. }) {
-        let active = team.core.active_port().and_then(|port| team.core.port(port));
+        let active = team
+            .core
+            .active_port()
+            .and_then(|port| team.core.port(port));
         let active = active.map_or("", Port::name);
         document.insert("runner".to_owned(), json!({ "active_port": active }));
     }

@@ -115,13 +115,20 @@ impl ManagedTeam {
 
     /// When to be woken although nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
-        let carrier = self.carrier_watch.deadline().filter(|_| !self.ports.is_empty());
+        let carrier = self
+            .carrier_watch
+            .deadline()
+            .filter(|_| !self.ports.is_empty());
         self.core.next_deadline().into_iter().chain(carrier).min()
     }
 
     /// Does what is due at `now`.
     pub fn deadline_reached(&mut self, kernel: &mut Kernel, now: Instant) {
-        if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if self
+            .core
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
             self.tell(kernel, now, Event::DeadlineReached);
         }
         if self.carrier_watch.is_due(now) {
@@ -130,12 +137,7 @@ impl ManagedTeam {
     }
 
     /// Moves frames from a ready source of the data path.
-    pub fn drain(
-        &mut self,
-        token: Token,
-        budget: usize,
-        now: Instant,
-    ) -> io::Result<Drained> {
+    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
         self.data_path.drain_ready(token, budget, &mut |_| ())
     }
@@ -199,7 +201,11 @@ impl ManagedTeam {
         if_up: IfUp,
     ) -> io::Result<()> {
         let interface = link::find(&mut kernel.route, name)?;
-        if self.ports.values().any(|held| held.found.ifindex == interface.ifindex) {
+        if self
+            .ports
+            .values()
+            .any(|held| held.found.ifindex == interface.ifindex)
+        {
             return Ok(());
         }
         let taken = self.take_interface(kernel, now, &interface, if_up);
@@ -300,7 +306,10 @@ impl ManagedTeam {
         let Ok(interface) = link::find(&mut kernel.route, name) else {
             return;
         };
-        let held = self.ports.values().any(|held| held.found.ifindex == interface.ifindex);
+        let held = self
+            .ports
+            .values()
+            .any(|held| held.found.ifindex == interface.ifindex);
         if held || self.refused.get(name) == Some(&interface.ifindex) {
             return;
         }
@@ -356,7 +365,11 @@ impl ManagedTeam {
 
     fn detach(&mut self, port: PortId, held: &HeldPort) {
         if let Err(error) = self.data_path.detach_port(port) {
-            log::warn!("{}: Failed to detach port ({}).", held.name, strerror(&error));
+            log::warn!(
+                "{}: Failed to detach port ({}).",
+                held.name,
+                strerror(&error)
+            );
         }
     }
 
@@ -440,7 +453,12 @@ impl ManagedTeam {
                 .carrier(port.name())
                 .is_ok_and(|carrier| carrier != port.link().up)
         };
-        let changed: Vec<PortId> = self.core.ports().filter(differs).map(|port| port.id()).collect();
+        let changed: Vec<PortId> = self
+            .core
+            .ports()
+            .filter(differs)
+            .map(|port| port.id())
+            .collect();
         for port in changed {
             self.refresh_port(kernel, now, port);
         }
@@ -539,6 +557,10 @@ pub fn restore(kernel: &mut Kernel, found: &PortInterface) {
         link::set_mtu(route, found.ifindex, found.mtu),
     ];
     for error in steps.into_iter().filter_map(Result::err) {
-        log::warn!("{}: Failed to give the port back ({}).", found.name, strerror(&error));
+        log::warn!(
+            "{}: Failed to give the port back ({}).",
+            found.name,
+            strerror(&error)
+        );
     }
 }

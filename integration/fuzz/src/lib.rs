@@ -107,10 +107,6 @@ impl Controlled for Canned {
         json!({"runner": {"active_port": "eth1"}, "ports": {"eth1.5": {"link": {"up": true}}}})
     }
 
-    fn state_dump(&self) -> String {
-        self.state().to_string()
-    }
-
     fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
         Err(Failure::OpNotSupp)
     }
