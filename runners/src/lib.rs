@@ -6,14 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod distributor;
 mod event;
 mod forwarding;
 mod ident;
 mod settings;
 mod time;
 pub mod tx_hash;
+pub mod wire;
 
 pub use action::{Action, Report};
+pub use distributor::{Distributor, Selection};
 pub use event::Event;
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, Link, PortId};
@@ -22,4 +25,4 @@ pub use settings::{
     TeamSettings,
 };
 pub use time::Instant;
-pub use tx_hash::HashFields;
+pub use tx_hash::{HashFields, Selector};
