@@ -2,3 +2,4 @@
 
 pub mod datapath;
 pub mod netlink;
+pub mod sys;
