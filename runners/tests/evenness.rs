@@ -37,10 +37,13 @@ fn check(pattern: impl Fn(u32, u32) -> (u32, u32, [u16; 2])) {
     for start in [0, 0x0a0b_0c0d, 0xac10_8000] {
         for ipv6 in [false, true] {
             let mut buckets = [[0; BUCKETS]; 2];
+            let (mut frame, places) = template(ipv6);
             for flow in 0..FLOWS {
-                let (source, destination, ports) = pattern(start, flow);
-                let frame = Frame::tcp4(source, destination, ports);
-                let frame = if ipv6 { as_ipv6(frame) } else { frame }.build();
+                let (source, destination, [from, to]) = pattern(start, flow);
+                let ports = u32::from(from) << 16 | u32::from(to);
+                for (place, value) in places.into_iter().zip([source, destination, ports]) {
+                    frame[place..place + 4].copy_from_slice(&value.to_be_bytes());
+                }
                 for (buckets, selector) in buckets.iter_mut().zip(&selectors) {
                     buckets[usize::from(selector.bucket(&frame))] += 1;
                 }
@@ -57,24 +60,22 @@ fn check(pattern: impl Fn(u32, u32) -> (u32, u32, [u16; 2])) {
     }
 }
 
-/// The same flow between two hosts of 2001:db8::/32 whose last 32 bits are the addresses.
-fn as_ipv6(frame: Frame) -> Frame {
-    let Network::Ipv4 { addresses: v4, .. } = frame.network else {
-        return frame;
-    };
+/// A TCP frame, and where in it are the last four bytes of the source and the destination
+/// address, and the ports. With IPv6, both hosts are in 2001:db8::/32.
+fn template(ipv6: bool) -> (Vec<u8>, [usize; 3]) {
+    let mut frame = Frame::tcp4(0, 0, [0; 2]);
+    if !ipv6 {
+        return (frame.build(), [26, 30, 34]);
+    }
     let mut addresses = [0; 32];
-    for (host, v4) in addresses.chunks_exact_mut(16).zip(v4.chunks_exact(4)) {
-        host[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
-        host[12..].copy_from_slice(v4);
-    }
-    Frame {
-        network: Network::Ipv6 {
-            addresses,
-            extensions: Vec::new(),
-            fragment: None,
-        },
-        ..frame
-    }
+    addresses[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+    addresses[16..20].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+    frame.network = Network::Ipv6 {
+        addresses,
+        extensions: Vec::new(),
+        fragment: None,
+    };
+    (frame.build(), [34, 50, 54])
 }
 
 /// A number that looks random but is not (the finalizer of MurmurHash3).
