@@ -18,6 +18,8 @@ use crate::tx_hash::HashFields;
 #[derive(Debug)]
 pub(crate) struct LoadBalance {
     fields: HashFields,
+    /// The ports that `buckets` is spread over.
+    enabled: Vec<PortId>,
     buckets: Box<BucketTable>,
     balancer: Option<Balancer>,
 }
@@ -26,6 +28,7 @@ impl LoadBalance {
     pub(crate) fn new(fields: HashFields, balancing_interval: Option<Duration>) -> Self {
         LoadBalance {
             fields,
+            enabled: Vec::new(),
             buckets: Box::new([None; BUCKETS]),
             balancer: balancing_interval.map(Balancer::new),
         }
@@ -35,7 +38,10 @@ impl LoadBalance {
 impl Runner for LoadBalance {
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
         let enabled: Vec<PortId> = usable(ports).map(Port::id).collect();
-        buckets::spread(&mut self.buckets, &enabled);
+        if enabled != self.enabled {
+            buckets::spread(&mut self.buckets, &enabled);
+            self.enabled = enabled;
+        }
         if let Some(balancer) = &mut self.balancer {
             balancer.start(now);
         }

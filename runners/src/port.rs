@@ -130,21 +130,22 @@ impl Port {
         self.watches.expire(due)
     }
 
-    /// The address that it carries while it is not `dressed` in the team's.
+    /// The address that it carries while it need not carry the team's.
     pub(crate) fn own_hwaddr(&self) -> HwAddr {
         self.own
     }
 
     /// The address was read. Another one than before ends what was asked for; if nothing was,
-    /// and the port is not `dressed` in the team's address, this is its own from now on.
-    pub(crate) fn hwaddr_changed(&mut self, hwaddr: HwAddr, dressed: bool) {
+    /// and the port is not `dressed` in the `team`'s address, this is its own from now on.
+    pub(crate) fn hwaddr_changed(&mut self, hwaddr: HwAddr, dressed: bool, team: HwAddr) {
         // The same as before tells nothing: a request may have failed or not be carried out
         // yet. Asking again would never end at an interface that refuses.
         if hwaddr == self.hwaddr {
             return;
         }
         self.hwaddr = hwaddr;
-        if self.requested.take().is_none() && !dressed {
+        // The team's address may be late news of a request that was taken back since.
+        if self.requested.take().is_none() && !dressed && hwaddr != team {
             self.own = hwaddr;
         }
     }

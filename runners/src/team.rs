@@ -28,6 +28,8 @@ pub struct Team {
     hwaddr: HwAddr,
     /// The team device's address as last read.
     read_hwaddr: HwAddr,
+    /// What was asked for last, unless another one was read since.
+    requested_hwaddr: Option<HwAddr>,
     /// The port that last lent the team its address, with that address.
     lent: Option<(PortId, HwAddr)>,
     active: Option<PortId>,
@@ -46,6 +48,7 @@ impl Team {
             ports: Vec::new(),
             hwaddr,
             read_hwaddr: hwaddr,
+            requested_hwaddr: Some(hwaddr),
             lent: None,
             active: None,
             forwarding: None,
@@ -169,7 +172,7 @@ impl Team {
             Event::PortHwAddrChanged { port, hwaddr } => {
                 if let Some(at) = self.position(port) {
                     let dressed = self.runner.dresses(port);
-                    self.ports[at].hwaddr_changed(hwaddr, dressed);
+                    self.ports[at].hwaddr_changed(hwaddr, dressed, self.hwaddr);
                 }
             }
             Event::TeamHwAddrChanged { hwaddr } => {
@@ -177,6 +180,7 @@ impl Team {
                 if hwaddr != self.read_hwaddr {
                     self.read_hwaddr = hwaddr;
                     self.hwaddr = hwaddr;
+                    self.requested_hwaddr = self.requested_hwaddr.filter(|own| *own == hwaddr);
                 }
             }
             Event::PortSettingsChanged { port, settings } => {
@@ -315,8 +319,10 @@ impl Team {
     }
 
     fn set_hwaddr(&mut self, hwaddr: HwAddr) {
-        if hwaddr != self.hwaddr {
-            self.hwaddr = hwaddr;
+        self.hwaddr = hwaddr;
+        // Not compared with what was read: that may be late news, and older than a request.
+        if self.requested_hwaddr != Some(hwaddr) {
+            self.requested_hwaddr = Some(hwaddr);
             self.actions.push_back(Action::SetTeamHwAddr(hwaddr));
         }
     }

@@ -202,7 +202,7 @@ fn port_stuck_with_a_heavy_bucket_does_not_hold_up_the_others() {
 fn counters_that_went_back_begin_anew() {
     let mut team = Balanced::new(&[1000, 1000]);
     let hot = team.of(1)[..2].to_vec();
-    team.bytes = Box::new([0; BUCKETS]);
+    *team.bytes = [0; BUCKETS];
     assert_eq!(
         team.run(|b| if hot.contains(&b) { MB } else { 0 }),
         hot[..1]
