@@ -118,3 +118,18 @@ fn only_active_gives_back_what_was_not_confirmed_yet() {
     addresses(&mut play, port_hwaddr(2, 1), &["port 2 hwaddr 02"]);
     addresses(&mut play, port_hwaddr(2, 2), &[]);
 }
+
+#[test]
+fn late_news_of_the_teams_address_is_not_the_ports_own() {
+    let mut play = team(HwAddrPolicy::OnlyActive);
+    addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
+    addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
+    addresses(&mut play, link_is(2, UP), &["port 2 hwaddr 01"]);
+    // The three requests are heard of one by one, and it fails again meanwhile.
+    addresses(&mut play, port_hwaddr(2, 1), &[]);
+    addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+    addresses(&mut play, port_hwaddr(2, 1), &["port 2 hwaddr 02"]);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+}

@@ -183,6 +183,18 @@ fn one_heavy_bucket_does_not_hop() {
 }
 
 #[test]
+fn moves_that_gain_little_are_left_undone() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    let own = team.of(1);
+    let load = |bucket: usize| match own.iter().position(|b| *b == bucket) {
+        Some(0) => 500 * MB,
+        Some(_) => MB / 10,
+        None => 0,
+    };
+    assert_eq!(team.run(load), [0; 0]);
+}
+
+#[test]
 fn port_stuck_with_a_heavy_bucket_does_not_hold_up_the_others() {
     let mut team = Balanced::new(&[1000, 1000, 1000]);
     let heavy = team.of(1)[0];
