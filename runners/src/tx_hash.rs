@@ -1,6 +1,11 @@
-//! `tx_hash`: the header fields that make up a flow.
+//! `tx_hash`: the header fields that make up a flow, and the bucket of a flow.
+
+mod flow;
+mod selector;
 
 use std::ops::BitOr;
+
+pub use selector::Selector;
 
 /// A set of header fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,6 +43,11 @@ impl HashFields {
             "l4" => Self::TCP | Self::UDP | Self::SCTP,
             _ => return None,
         })
+    }
+
+    /// Whether any field of `other` is in this set.
+    pub const fn intersects(self, other: HashFields) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether all fields of `other` are in this set.

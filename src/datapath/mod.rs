@@ -3,6 +3,8 @@
 //! A data path carries out a [`Forwarding`]; it never decides. Team-device address, MTU and
 //! carrier are not its business: they go through rtnetlink for every backend.
 
+pub mod userspace;
+
 use std::io;
 
 use mio::Token;
@@ -44,11 +46,15 @@ pub struct ControlFrame<'a> {
 pub struct Counters {
     /// By port: frames that could not be sent because its queue was full or it was down.
     pub tx_dropped: Vec<(PortId, u64)>,
-    /// Frames from the team device for which no port could be chosen.
+    /// Frames from the team device for which no port could be chosen, or that it could not
+    /// hand over.
     pub tx_no_port: u64,
+    /// By port: frames lost before they could be read, because its receive buffer was full.
+    pub rx_missed: Vec<(PortId, u64)>,
     /// Frames received on a port that does not collect.
     pub rx_inactive: u64,
-    /// Frames that the team device would not take (down, or malformed).
+    /// Frames that the team device would not take (down, or malformed), or that a port could
+    /// not hand over whole.
     pub rx_dropped: u64,
 }
 

@@ -1,0 +1,107 @@
+//! The flow of a frame, and the key over which the hash is defined.
+
+use crate::tx_hash::HashFields;
+use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, Upper, ethertype, protocol};
+
+/// Layout of the key: every field has its own place, and is 0 there when the frame lacks it
+/// or `tx_hash` does not name it.
+///
+/// | bytes | content | name |
+/// |---|---|---|
+/// | 0..12 | destination and source hardware address | `eth` |
+/// | 12..20 | VLAN ids, outermost first, two bytes each | `vlan` |
+/// | 20..28 | IPv4 source and destination; of ARP, sender and target | `ipv4` |
+/// | 28..60 | IPv6 source and destination | `ipv6` |
+/// | 60..64 | source and destination port | `tcp`, `udp`, `sctp` |
+pub(super) mod place {
+    use std::ops::Range;
+
+    pub const ETH: Range<usize> = 0..12;
+    pub const VLAN: Range<usize> = 12..20;
+    pub const IPV4: Range<usize> = 20..28;
+    pub const IPV6: Range<usize> = 28..60;
+    pub const PORTS: Range<usize> = 60..64;
+}
+
+/// Length of the key in bytes.
+pub(super) const KEY_LEN: usize = place::PORTS.end;
+
+/// The field of `tx_hash` that names the ports of a protocol.
+pub(super) fn ports_field(protocol: u8) -> Option<HashFields> {
+    match protocol {
+        protocol::TCP => Some(HashFields::TCP),
+        protocol::UDP => Some(HashFields::UDP),
+        protocol::SCTP => Some(HashFields::SCTP),
+        _ => None,
+    }
+}
+
+/// Network addresses, source first.
+pub(super) enum Addresses<'a> {
+    None,
+    Ipv4([u8; 8]),
+    Ipv6(&'a [u8; 32]),
+}
+
+/// Whatever of a frame can make up a flow.
+pub(super) struct Flow<'a> {
+    pub eth: &'a [u8; 12],
+    pub vlan_ids: u64,
+    pub addresses: Addresses<'a>,
+    /// Protocol, then source and destination port.
+    pub ports: Option<(u8, &'a [u8; 4])>,
+}
+
+impl<'a> Flow<'a> {
+    /// Reads a frame; none if it is too short to be one.
+    #[inline(always)]
+    pub fn parse(frame: &'a [u8]) -> Option<Self> {
+        let frame = Ethernet::parse(frame)?;
+        let (addresses, upper) = network(frame.ethertype, frame.payload);
+        Some(Flow {
+            eth: frame.addresses,
+            vlan_ids: frame.vlan_ids,
+            addresses,
+            ports: upper.and_then(|upper| Some((upper.protocol, upper.ports()?))),
+        })
+    }
+
+    /// The key for these fields.
+    pub fn key(&self, fields: HashFields) -> [u8; KEY_LEN] {
+        let mut key = [0; KEY_LEN];
+        if fields.contains(HashFields::ETH) {
+            key[place::ETH].copy_from_slice(self.eth);
+        }
+        if fields.contains(HashFields::VLAN) {
+            key[place::VLAN].copy_from_slice(&self.vlan_ids.to_be_bytes());
+        }
+        match &self.addresses {
+            Addresses::Ipv4(addresses) if fields.contains(HashFields::IPV4) => {
+                key[place::IPV4].copy_from_slice(addresses);
+            }
+            Addresses::Ipv6(addresses) if fields.contains(HashFields::IPV6) => {
+                key[place::IPV6].copy_from_slice(*addresses);
+            }
+            _ => {}
+        }
+        if let Some((protocol, ports)) = self.ports {
+            if ports_field(protocol).is_some_and(|field| fields.contains(field)) {
+                key[place::PORTS].copy_from_slice(ports);
+            }
+        }
+        key
+    }
+}
+
+#[inline(always)]
+fn network(ethertype: u16, payload: &[u8]) -> (Addresses<'_>, Option<Upper<'_>>) {
+    let found = match ethertype {
+        ethertype::IPV4 => {
+            Ipv4::parse(payload).map(|ip| (Addresses::Ipv4(*ip.addresses), ip.upper))
+        }
+        ethertype::IPV6 => Ipv6::parse(payload).map(|ip| (Addresses::Ipv6(ip.addresses), ip.upper)),
+        ethertype::ARP => Arp::parse(payload).map(|arp| (Addresses::Ipv4(arp.addresses), None)),
+        _ => None,
+    };
+    found.unwrap_or((Addresses::None, None))
+}

@@ -1,0 +1,109 @@
+//! The Ethernet header and the VLAN tags behind it (IEEE 802.3, 802.1Q).
+
+/// Ethertypes.
+pub mod ethertype {
+    /// IPv4.
+    pub const IPV4: u16 = 0x0800;
+    /// ARP.
+    pub const ARP: u16 = 0x0806;
+    /// A customer VLAN tag.
+    pub const VLAN: u16 = 0x8100;
+    /// A service VLAN tag (802.1ad).
+    pub const SERVICE_VLAN: u16 = 0x88a8;
+    /// IPv6.
+    pub const IPV6: u16 = 0x86dd;
+}
+
+/// How many VLAN tags are read; a frame with more looks like one of an unknown ethertype.
+pub const MAX_TAGS: usize = 4;
+
+/// The head of a frame and what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ethernet<'a> {
+    /// Destination, then source.
+    pub addresses: &'a [u8; 12],
+    /// VLAN ids, 16 bits each, the outermost on top, without priority bits; 0 where there is
+    /// no tag, which is also the id of a tag that carries a priority alone.
+    pub vlan_ids: u64,
+    /// What follows the tags.
+    pub ethertype: u16,
+    /// The bytes after the ethertype, padding included.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Ethernet<'a> {
+    /// Reads a frame; none if it is too short for an ethertype.
+    #[inline]
+    pub fn parse(frame: &'a [u8]) -> Option<Self> {
+        let (addresses, rest) = frame.split_first_chunk::<12>()?;
+        let (first, mut payload) = rest.split_first_chunk::<2>()?;
+        let mut ethertype = u16::from_be_bytes(*first);
+        let mut vlan_ids = 0;
+        for depth in 0..MAX_TAGS {
+            if !matches!(ethertype, ethertype::VLAN | ethertype::SERVICE_VLAN) {
+                break;
+            }
+            let Some((&[tci_high, tci_low, high, low], rest)) = payload.split_first_chunk::<4>()
+            else {
+                break;
+            };
+            let id = u16::from_be_bytes([tci_high & 0x0f, tci_low]);
+            vlan_ids |= u64::from(id) << (48 - 16 * depth);
+            ethertype = u16::from_be_bytes([high, low]);
+            payload = rest;
+        }
+        Some(Ethernet {
+            addresses,
+            vlan_ids,
+            ethertype,
+            payload,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tagged(tags: &[(u16, u16)]) -> Vec<u8> {
+        let mut frame = vec![0xff; 12];
+        for (tpid, tci) in tags {
+            frame.extend(tpid.to_be_bytes());
+            frame.extend(tci.to_be_bytes());
+        }
+        frame.extend(ethertype::ARP.to_be_bytes());
+        frame.push(7);
+        frame
+    }
+
+    #[test]
+    fn tags_are_taken_off_outermost_first() {
+        let frame = tagged(&[(0x88a8, 0xf123), (0x8100, 0x0042)]);
+        let eth = Ethernet::parse(&frame).unwrap();
+        assert_eq!(eth.vlan_ids, 0x0123_0042_0000_0000);
+        assert_eq!(eth.ethertype, ethertype::ARP);
+        assert_eq!(eth.payload, [7]);
+    }
+
+    #[test]
+    fn a_fifth_tag_is_not_read() {
+        let frame = tagged(&[
+            (0x8100, 1),
+            (0x8100, 2),
+            (0x8100, 3),
+            (0x8100, 4),
+            (0x8100, 5),
+        ]);
+        let eth = Ethernet::parse(&frame).unwrap();
+        assert_eq!(eth.vlan_ids, 0x0001_0002_0003_0004);
+        assert_eq!(eth.ethertype, ethertype::VLAN);
+    }
+
+    #[test]
+    fn a_tag_cut_short_is_no_tag() {
+        let frame = tagged(&[(0x8100, 1)]);
+        let eth = Ethernet::parse(&frame[..17]).unwrap();
+        assert_eq!((eth.ethertype, eth.vlan_ids), (ethertype::VLAN, 0));
+        assert_eq!(Ethernet::parse(&frame[..13]), None);
+    }
+}

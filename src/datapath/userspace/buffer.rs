@@ -1,0 +1,219 @@
+//! The one buffer that every frame passes through, and the virtio-net header before a frame.
+//!
+//! TAP and packet sockets speak of a frame in the same way, so a message passes untouched
+//! from one to the other, with one exception: a packet socket hands out the VLAN tag beside
+//! the frame, the TAP wants it inside. So a received message is laid out with a gap where the
+//! tag goes, and either the tag fills the gap or the few bytes before it close up.
+//!
+//! Header: `struct virtio_net_hdr` (VIRTIO 1.2, 5.1.6), in the byte order of this machine.
+
+use crate::sys::packet::{Received, VlanTag};
+
+/// Bytes of the header.
+pub const HEADER: usize = 10;
+/// Bytes of an Ethernet header without tags; nothing shorter is a frame.
+pub const ETHERNET: usize = 14;
+/// Bytes of the two addresses, after which the tag goes.
+const ADDRESSES: usize = 12;
+const TAG: usize = 4;
+/// Where the gap for a tag begins.
+const GAP: usize = HEADER + ADDRESSES;
+/// The longest frame: 64 KiB of IP packet, Ethernet header, tags.
+const LONGEST: usize = 65536 + 64;
+
+/// The header needs the checksum to be finished by whoever sends the frame out.
+const NEEDS_CHECKSUM: u8 = 1;
+
+/// Space for one message: header and frame.
+#[derive(Debug)]
+pub struct FrameBuffer(Box<[u8]>);
+
+/// A header and the frame that it describes.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a>(&'a [u8]);
+
+impl<'a> Message<'a> {
+    /// None if there is less than a header and an Ethernet header.
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        (bytes.len() >= HEADER + ETHERNET).then_some(Message(bytes))
+    }
+
+    /// Header and frame.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The frame alone.
+    pub fn frame(&self) -> &'a [u8] {
+        &self.0[HEADER..]
+    }
+}
+
+impl FrameBuffer {
+    /// An empty one, of the size that the longest frame needs.
+    pub fn new() -> Self {
+        FrameBuffer(vec![0; HEADER + LONGEST].into())
+    }
+
+    /// Where a message without a gap is read into.
+    pub fn whole(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    /// The message of `length` bytes that was read into [`whole`](Self::whole).
+    pub fn message(&self, length: usize) -> Option<Message<'_>> {
+        Message::new(self.0.get(..length)?)
+    }
+
+    /// Where a message is received into: what comes before the gap, and what after it.
+    pub fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
+        let (head, rest) = self.0.split_at_mut(GAP);
+        (head, &mut rest[TAG..])
+    }
+
+    /// The message that was received into [`parts`](Self::parts), its tag put back; none if it
+    /// is not whole.
+    pub fn restore(&mut self, received: Received) -> Option<Message<'_>> {
+        if received.truncated {
+            return None;
+        }
+        let end = received.length + TAG;
+        let start = match received.tag {
+            Some(tag) => {
+                self.insert(tag);
+                0
+            }
+            None => {
+                self.0.copy_within(..GAP, TAG);
+                TAG
+            }
+        };
+        Message::new(self.0.get(start..end)?)
+    }
+
+    /// Fills the gap, and moves what the header says of places in the frame past the tag.
+    fn insert(&mut self, tag: VlanTag) {
+        self.0[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
+        self.0[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
+        let [flags, segmentation, ..] = self.0[..HEADER] else {
+            return;
+        };
+        if segmentation != 0 {
+            self.shift(2); // hdr_len
+        }
+        if flags & NEEDS_CHECKSUM != 0 {
+            self.shift(6); // csum_start
+        }
+    }
+
+    fn shift(&mut self, field: usize) {
+        let value = u16::from_ne_bytes([self.0[field], self.0[field + 1]]);
+        let moved = value.saturating_add(TAG as u16);
+        self.0[field..field + 2].copy_from_slice(&moved.to_ne_bytes());
+    }
+
+    /// A message that wraps a finished frame of our own; none if that is too short or too long.
+    pub fn wrap(&mut self, frame: &[u8]) -> Option<Message<'_>> {
+        let end = HEADER + frame.len();
+        self.0.get_mut(HEADER..end)?.copy_from_slice(frame);
+        self.0[..HEADER].fill(0);
+        Message::new(&self.0[..end])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lays a message out as `receive` does.
+    fn receive(buffer: &mut FrameBuffer, message: &[u8], tag: Option<VlanTag>) -> Received {
+        let (head, tail) = buffer.parts();
+        let cut = message.len().min(head.len());
+        head[..cut].copy_from_slice(&message[..cut]);
+        tail[..message.len() - cut].copy_from_slice(&message[cut..]);
+        Received {
+            length: message.len(),
+            tag,
+            truncated: false,
+        }
+    }
+
+    fn message(header: [u16; 5]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = header
+            .iter()
+            .flat_map(|field| field.to_ne_bytes())
+            .collect();
+        bytes.extend(0..60);
+        bytes
+    }
+
+    /// Flags and kind of segmentation, as the first two bytes are.
+    fn kind(flags: u8, segmentation: u8) -> u16 {
+        u16::from_ne_bytes([flags, segmentation])
+    }
+
+    #[test]
+    fn an_untagged_frame_comes_out_as_it_came() {
+        let mut buffer = FrameBuffer::new();
+        let bytes = message([kind(1, 1), 54, 1448, 34, 16]);
+        let received = receive(&mut buffer, &bytes, None);
+        let message = buffer.restore(received).expect("whole");
+        assert_eq!(message.bytes(), bytes);
+        assert_eq!(message.frame(), &bytes[HEADER..]);
+    }
+
+    #[test]
+    fn a_tag_goes_after_the_addresses_and_the_header_makes_room() {
+        let tag = VlanTag {
+            tpid: 0x88a8,
+            tci: 0x6064,
+        };
+        for (before, after) in [
+            // Nothing to adjust.
+            ([kind(0, 0), 0, 0, 0, 0], [kind(0, 0), 0, 0, 0, 0]),
+            // An unfinished checksum.
+            ([kind(1, 0), 0, 0, 34, 16], [kind(1, 0), 0, 0, 38, 16]),
+            // A merged frame with a good checksum: there is no start to move.
+            ([kind(2, 1), 66, 1448, 0, 0], [kind(2, 1), 70, 1448, 0, 0]),
+            // Segments to cut.
+            (
+                [kind(1, 4), 86, 1428, 54, 16],
+                [kind(1, 4), 90, 1428, 58, 16],
+            ),
+        ] {
+            let mut buffer = FrameBuffer::new();
+            let received = receive(&mut buffer, &message(before), Some(tag));
+            let mut expected = message(after);
+            expected.splice(GAP..GAP, [0x88, 0xa8, 0x60, 0x64]);
+            let restored = buffer.restore(received).expect("whole");
+            assert_eq!(restored.bytes(), expected, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_no_message() {
+        let mut buffer = FrameBuffer::new();
+        for length in 0..HEADER + ETHERNET {
+            let received = receive(&mut buffer, &message([0; 5])[..length], None);
+            assert!(buffer.restore(received).is_none(), "{length}");
+            assert!(buffer.message(length).is_none(), "{length}");
+        }
+        let mut cut = receive(&mut buffer, &message([0; 5]), None);
+        cut.truncated = true;
+        assert!(buffer.restore(cut).is_none());
+        let space = buffer.whole().len();
+        assert!(buffer.message(space).is_some());
+        assert!(buffer.message(space + 1).is_none());
+        assert!(buffer.wrap(&[0; ETHERNET - 1]).is_none());
+        assert!(buffer.wrap(&vec![0; space]).is_none());
+    }
+
+    #[test]
+    fn a_frame_of_our_own_has_an_empty_header() {
+        let mut buffer = FrameBuffer::new();
+        buffer.whole().fill(0xff);
+        let wrapped = buffer.wrap(&[7; 60]).expect("long enough");
+        assert_eq!(wrapped.bytes()[..HEADER], [0; HEADER]);
+        assert_eq!(wrapped.frame(), [7; 60]);
+    }
+}

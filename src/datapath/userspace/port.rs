@@ -1,0 +1,84 @@
+//! One port: its packet socket and what was lost on it.
+
+use std::cell::Cell;
+use std::io;
+
+use runners::PortId;
+
+use super::buffer::{FrameBuffer, Message};
+use crate::sys::packet::{Options, PacketSocket};
+
+/// Mark of the sockets that send on a port; the filters of [`crate::netlink::tc`] let only
+/// frames with this mark leave.
+pub const MARK: u32 = 0x7ea3_0001;
+
+const OPTIONS: Options = Options {
+    mark: MARK,
+    // A frame of 64 KiB counts for more than its length: this is room for about 100.
+    receive_buffer: 8 << 20,
+    // The default holds three frames of 64 KiB.
+    send_buffer: 4 << 20,
+};
+
+/// An attached port.
+#[derive(Debug)]
+pub struct Port {
+    pub(super) id: PortId,
+    pub(super) ifindex: u32,
+    pub(super) socket: PacketSocket,
+    pub(super) tx_dropped: u64,
+    /// The kernel forgets its count when it is read, so it is kept here.
+    rx_missed: Cell<u64>,
+}
+
+impl Port {
+    /// Opens the socket; frames wait in it from now on.
+    pub fn open(id: PortId, ifindex: u32) -> io::Result<Self> {
+        Ok(Port {
+            id,
+            ifindex,
+            socket: PacketSocket::open(ifindex, OPTIONS)?,
+            tx_dropped: 0,
+            rx_missed: Cell::new(0),
+        })
+    }
+
+    /// Receives one frame; none if it was lost on the way.
+    ///
+    /// # Errors
+    /// Those of [`PacketSocket::receive`].
+    pub fn receive<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
+        let (head, tail) = buffer.parts();
+        let received = self.socket.receive(head, tail)?;
+        Ok(buffer.restore(received))
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// Those of [`PacketSocket::send`].
+    pub fn send(&self, message: Message<'_>) -> io::Result<()> {
+        match self.socket.send(message.bytes()) {
+            // Told once for each time that the interface was down, even if it is up again.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {
+                self.socket.send(message.bytes())
+            }
+            done => done,
+        }
+    }
+
+    /// Sends one frame, or counts it as dropped: a queue that is full is not waited for.
+    pub fn forward(&mut self, message: Message<'_>) {
+        if self.send(message).is_err() {
+            self.tx_dropped += 1;
+        }
+    }
+
+    /// Frames lost so far because the receive buffer was full.
+    pub fn rx_missed(&self) -> u64 {
+        // A socket that cannot tell has told all there is.
+        let new = self.socket.take_missed().unwrap_or(0);
+        self.rx_missed.set(self.rx_missed.get() + u64::from(new));
+        self.rx_missed.get()
+    }
+}

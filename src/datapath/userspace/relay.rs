@@ -1,0 +1,146 @@
+//! Frames on their way: from the team device to the ports, and back.
+//!
+//! Owns the counting of what gets lost. A lost frame is never an error.
+
+use std::io;
+
+use runners::{BUCKETS, Distributor};
+
+use super::buffer::FrameBuffer;
+use super::port::Port;
+use super::tap::Tap;
+use crate::datapath::{ControlFrame, Drained};
+
+/// EtherType of the slow protocols: LACP and markers (IEEE 802.3, annex 57A).
+const SLOW_PROTOCOLS: [u8; 2] = [0x88, 0x09];
+
+/// What the frames of both directions share.
+#[derive(Debug)]
+pub struct Relay {
+    pub(super) buffer: FrameBuffer,
+    pub(super) distributor: Distributor,
+    /// Whether bytes are counted by bucket.
+    pub(super) balanced: bool,
+    pub(super) bucket_bytes: Box<[u64; BUCKETS]>,
+    pub(super) tx_no_port: u64,
+    pub(super) rx_inactive: u64,
+    pub(super) rx_dropped: u64,
+}
+
+/// Whom a received frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Addressee {
+    /// The daemon alone.
+    Daemon,
+    /// The team device, if the port collects.
+    Team,
+}
+
+/// The one place that tells frames for the daemon from the rest.
+fn addressee(frame: &[u8]) -> Addressee {
+    match frame.get(12..14) {
+        Some(ether_type) if ether_type == SLOW_PROTOCOLS => Addressee::Daemon,
+        _ => Addressee::Team,
+    }
+}
+
+impl Relay {
+    /// One that forwards nothing yet.
+    pub fn new() -> Self {
+        Relay {
+            buffer: FrameBuffer::new(),
+            distributor: Distributor::new(),
+            balanced: false,
+            bucket_bytes: Box::new([0; BUCKETS]),
+            tx_no_port: 0,
+            rx_inactive: 0,
+            rx_dropped: 0,
+        }
+    }
+
+    /// Sends up to `budget` frames of the team device on the ports chosen for them.
+    ///
+    /// # Errors
+    /// Only when the device is gone.
+    pub fn transmit(
+        &mut self,
+        tap: &Tap,
+        ports: &mut [Option<Port>],
+        budget: usize,
+    ) -> io::Result<Drained> {
+        for _ in 0..budget {
+            let message = match tap.read(&mut self.buffer) {
+                Ok(Some(message)) => message,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Dry),
+                Err(error) if is_lasting(&error) => return Err(error),
+                // A frame that no header could describe.
+                Ok(None) | Err(_) => {
+                    self.tx_no_port += 1;
+                    continue;
+                }
+            };
+            let selection = self.distributor.select(message.frame());
+            if let Some(bucket) = selection.bucket.filter(|_| self.balanced) {
+                self.bucket_bytes[usize::from(bucket)] += message.frame().len() as u64;
+            }
+            if selection.ports.is_empty() {
+                self.tx_no_port += 1;
+            }
+            for port in ports.iter_mut().flatten() {
+                if selection.ports.contains(&port.id) {
+                    port.forward(message);
+                }
+            }
+        }
+        Ok(Drained::More)
+    }
+
+    /// Hands up to `budget` frames of a port to the team device or to `control`.
+    pub fn receive(
+        &mut self,
+        port: &Port,
+        tap: &Tap,
+        budget: usize,
+        control: &mut dyn FnMut(ControlFrame<'_>),
+    ) -> Drained {
+        let collects = self.distributor.collects(port.id);
+        for _ in 0..budget {
+            let message = match port.receive(&mut self.buffer) {
+                Ok(Some(message)) => message,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Dry,
+                // Told once after the interface went down; no frame was lost.
+                Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => continue,
+                // Cut short, or not to be described by a header: that frame is lost, the next
+                // may be well.
+                Ok(None) | Err(_) => {
+                    self.rx_dropped += 1;
+                    continue;
+                }
+            };
+            match addressee(message.frame()) {
+                Addressee::Daemon => control(ControlFrame {
+                    port: port.id,
+                    frame: message.frame(),
+                }),
+                Addressee::Team if !collects => self.rx_inactive += 1,
+                Addressee::Team => {
+                    if tap.write(message).is_err() {
+                        self.rx_dropped += 1;
+                    }
+                }
+            }
+        }
+        Drained::More
+    }
+
+    /// Sends a frame of the daemon's own.
+    pub fn send(&mut self, port: &Port, frame: &[u8]) -> io::Result<()> {
+        let message = self.buffer.wrap(frame).ok_or(io::ErrorKind::InvalidInput)?;
+        port.send(message)
+    }
+}
+
+/// An error of the team device that will not go away: the device itself has.
+fn is_lasting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EIO))
+}

@@ -1,0 +1,78 @@
+//! IP addresses of interfaces, which the peers are told of after a change of port.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::message::{Attributes, Message, Request, read_u32};
+use super::socket::RouteSocket;
+
+/// Bytes of `struct ifaddrmsg`: family, prefix length, flags, scope, u32 index.
+const BODY: usize = 8;
+
+/// An address and the interface that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// Interface index.
+    pub ifindex: u32,
+    /// The address.
+    pub address: IpAddr,
+}
+
+impl InterfaceAddress {
+    /// The address that `message` tells of; none if it tells of none.
+    pub fn parse(message: &Message<'_>) -> Option<InterfaceAddress> {
+        if message.kind != libc::RTM_NEWADDR {
+            return None;
+        }
+        let mut address = None;
+        for (kind, value) in Attributes(message.payload.get(BODY..)?) {
+            // On a point-to-point interface IFA_ADDRESS is the peer, IFA_LOCAL ourselves.
+            if kind == libc::IFA_LOCAL || (kind == libc::IFA_ADDRESS && address.is_none()) {
+                address = ip(value).or(address);
+            }
+        }
+        Some(InterfaceAddress {
+            ifindex: read_u32(message.payload, 4)?,
+            address: address?,
+        })
+    }
+}
+
+fn ip(value: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(value) {
+        return Some(Ipv4Addr::from(octets).into());
+    }
+    <[u8; 16]>::try_from(value)
+        .ok()
+        .map(|octets| Ipv6Addr::from(octets).into())
+}
+
+/// All addresses of all interfaces.
+pub fn all(route: &mut RouteSocket) -> io::Result<Vec<InterfaceAddress>> {
+    let mut addresses = Vec::new();
+    let request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP as u16, &[0; BODY]);
+    route.query(request, &mut |message| {
+        addresses
+            .extend(InterfaceAddress::parse(&message).filter(|found| !addresses.contains(found)));
+    })?;
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_wins_over_the_peer_of_a_point_to_point_link() {
+        let mut request = vec![0; BODY];
+        request[4..8].copy_from_slice(&5u32.to_ne_bytes());
+        let bytes = Request::new(libc::RTM_NEWADDR, 0, &request)
+            .attribute(libc::IFA_ADDRESS, &[192, 0, 2, 2])
+            .attribute(libc::IFA_LOCAL, &[192, 0, 2, 1])
+            .finish(0, false);
+        let message = super::super::message::Messages(&bytes).next().unwrap();
+        let found = InterfaceAddress::parse(&message).unwrap();
+        assert_eq!(found.ifindex, 5);
+        assert_eq!(found.address, IpAddr::from([192, 0, 2, 1]));
+    }
+}

@@ -1,0 +1,236 @@
+//! Packet sockets that carry whole frames with a virtio-net header (packet(7),
+//! `linux/if_packet.h`).
+
+use std::io::{self, IoSliceMut};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::check;
+
+/// What a socket is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Mark on every frame sent, for traffic control to tell ours from the host's.
+    pub mark: u32,
+    /// Bytes of received frames that may wait, in the kernel's own measure.
+    pub receive_buffer: usize,
+    /// Bytes of sent frames that may be under way, in the kernel's own measure.
+    pub send_buffer: usize,
+}
+
+/// The outer VLAN tag of a received frame, which the kernel keeps out of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VlanTag {
+    /// EtherType of the tag: 0x8100, 0x88a8.
+    pub tpid: u16,
+    /// Priority, drop eligibility and VLAN id.
+    pub tci: u16,
+}
+
+/// A received message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of header and frame together.
+    pub length: usize,
+    /// The tag that belongs after the addresses.
+    pub tag: Option<VlanTag>,
+    /// The buffers were too small; the end of the frame is lost.
+    pub truncated: bool,
+}
+
+/// A packet socket bound to one interface, non-blocking.
+#[derive(Debug)]
+pub struct PacketSocket(Socket);
+
+const _: () = assert!(mem::size_of::<libc::tpacket_auxdata>() == 20);
+const _: () = assert!(mem::size_of::<libc::sockaddr_ll>() == 20);
+const _: () = assert!(mem::size_of::<libc::packet_mreq>() == 16);
+
+/// Room for the auxiliary data and its header; `cmsghdr` first to have it aligned.
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    data: [u8; 64],
+}
+
+impl PacketSocket {
+    /// Opens a socket for all frames that arrive on `ifindex`, whomever they are for, and none
+    /// that the host itself sends there. Messages both ways are a virtio-net header of 10
+    /// bytes and a frame.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
+    pub fn open(ifindex: u32, options: Options) -> io::Result<Self> {
+        // Protocol 0 receives nothing: no frame of another interface slips in before the bind.
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        socket.set_nonblocking(true)?;
+        socket.set_mark(options.mark)?;
+        // The forced ones go past the system's limit, which root of a user namespace may not.
+        if setsockopt(&socket, sockopt::RcvBufForce, &options.receive_buffer).is_err() {
+            setsockopt(&socket, sockopt::RcvBuf, &options.receive_buffer)?;
+        }
+        if setsockopt(&socket, sockopt::SndBufForce, &options.send_buffer).is_err() {
+            setsockopt(&socket, sockopt::SndBuf, &options.send_buffer)?;
+        }
+        let socket = PacketSocket(socket);
+        for flag in [
+            libc::PACKET_VNET_HDR,
+            libc::PACKET_AUXDATA,
+            libc::PACKET_IGNORE_OUTGOING,
+        ] {
+            socket.set(flag, &1_i32)?;
+        }
+        let membership = libc::packet_mreq {
+            mr_ifindex: ifindex as libc::c_int,
+            mr_type: libc::PACKET_MR_PROMISC as libc::c_ushort,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        socket.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        socket.bind(ifindex)?;
+        Ok(socket)
+    }
+
+    fn set<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
+        // SAFETY: the kernel reads the `size_of::<T>()` bytes of `value`.
+        check(unsafe {
+            libc::setsockopt(
+                self.as_raw_fd(),
+                libc::SOL_PACKET,
+                option,
+                std::ptr::from_ref(value).cast(),
+                mem::size_of::<T>() as libc::socklen_t,
+            )
+        })?;
+        Ok(())
+    }
+
+    fn bind(&self, ifindex: u32) -> io::Result<()> {
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as libc::c_ushort,
+            sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+            sll_ifindex: ifindex as libc::c_int,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        };
+        // SAFETY: the kernel reads one `sockaddr_ll` of the size given.
+        check(unsafe {
+            libc::bind(
+                self.as_raw_fd(),
+                std::ptr::from_ref(&address).cast(),
+                mem::size_of_val(&address) as libc::socklen_t,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Receives one message, the first bytes into `head`, the rest into `tail`: where `head`
+    /// ends after the addresses, a VLAN tag can be put back without moving the frame.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is none; `EINVAL` for a frame that no header can describe, which is
+    /// lost; `ENETDOWN` once after the interface went down.
+    pub fn receive(&self, head: &mut [u8], tail: &mut [u8]) -> io::Result<Received> {
+        let mut parts = [IoSliceMut::new(head), IoSliceMut::new(tail)];
+        let mut control = MaybeUninit::<Control>::uninit();
+        // SAFETY: all fields are integers or pointers; zero is a value of each.
+        let mut message: libc::msghdr = unsafe { mem::zeroed() };
+        // The standard library promises that an `IoSliceMut` is an `iovec`.
+        message.msg_iov = parts.as_mut_ptr().cast();
+        message.msg_iovlen = parts.len() as _;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = mem::size_of::<Control>() as _;
+        // SAFETY: the message points to two buffers borrowed for the call and to `control`.
+        let length = unsafe { libc::recvmsg(self.as_raw_fd(), &mut message, 0) };
+        if length < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Received {
+            length: length as usize,
+            // SAFETY: the kernel has just filled `message` in, and `control` is still there.
+            tag: unsafe { tag(&message) },
+            truncated: message.msg_flags & libc::MSG_TRUNC != 0,
+        })
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// `EAGAIN` and `ENOBUFS` for a full queue (the latter also for a filter's drop),
+    /// `ENETDOWN` while the interface is down, `ENXIO` once it is gone, `EMSGSIZE` beyond its
+    /// MTU.
+    pub fn send(&self, message: &[u8]) -> io::Result<()> {
+        send(self.as_raw_fd(), message, MsgFlags::MSG_DONTWAIT)?;
+        Ok(())
+    }
+
+    /// Frames lost since the last call because the receive buffer was full.
+    pub fn take_missed(&self) -> io::Result<u32> {
+        let mut statistics = libc::tpacket_stats {
+            tp_packets: 0,
+            tp_drops: 0,
+        };
+        let mut length = mem::size_of_val(&statistics) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes, the size of `statistics`.
+        check(unsafe {
+            libc::getsockopt(
+                self.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                std::ptr::from_mut(&mut statistics).cast(),
+                &mut length,
+            )
+        })?;
+        Ok(statistics.tp_drops)
+    }
+}
+
+/// # Safety
+/// `message` must come from a successful `recvmsg`, its control buffer alive and aligned.
+unsafe fn tag(message: &libc::msghdr) -> Option<VlanTag> {
+    // SAFETY: the caller's promise; the kernel wrote whole headers within `msg_controllen`.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: null, or a header inside the control buffer.
+    while let Some(control) = unsafe { header.as_ref() } {
+        if control.cmsg_level == libc::SOL_PACKET && control.cmsg_type == libc::PACKET_AUXDATA {
+            // SAFETY: a header of this type is followed by one `tpacket_auxdata`.
+            let data = unsafe {
+                libc::CMSG_DATA(header)
+                    .cast::<libc::tpacket_auxdata>()
+                    .read_unaligned()
+            };
+            if data.tp_status & libc::TP_STATUS_VLAN_VALID == 0 {
+                return None;
+            }
+            let tpid_known = data.tp_status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+            return Some(VlanTag {
+                tpid: if tpid_known {
+                    data.tp_vlan_tpid
+                } else {
+                    libc::ETH_P_8021Q as u16
+                },
+                tci: data.tp_vlan_tci,
+            });
+        }
+        // SAFETY: as for the first one.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    None
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for PacketSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
