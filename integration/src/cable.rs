@@ -2,6 +2,17 @@
 
 use crate::namespace::Namespace;
 
+/// How the kernel reports a cable's links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CableKind {
+    /// At once, as those of a virtual pair.
+    Virtual,
+    /// As late as those of a network card: up to a second after the last report of any link.
+    /// The kernel takes a device for a virtual one by its peer's interface index, so equal
+    /// indices at both ends hide that.
+    Nic,
+}
+
 /// A pair of interfaces, one at each end. It outlives this value, not its ends' hosts.
 #[derive(Clone)]
 pub struct Cable {

@@ -99,12 +99,12 @@ impl Teamr {
             .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
     }
 
-    /// What the state says of a port's link; none if it knows no such port.
+    /// The verdict of a port's link watches; none if the team has no such port.
     pub fn port_up(&self, port: &str) -> Option<bool> {
-        self.state()["ports"].get(port)?["link"]["up"].as_bool()
+        self.state()["ports"].get(port)?["link_watches"]["up"].as_bool()
     }
 
-    /// Waits until a port's link is said to be this.
+    /// Waits until a port's link watches say this.
     pub fn wait_port(&self, port: &str, up: bool) {
         let direction = if up { "up" } else { "down" };
         wait_until(
@@ -131,6 +131,11 @@ impl Teamr {
         wait_until(&format!("{port} to be active in {}", self.device), || {
             self.active_port().as_deref() == Some(port)
         });
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
     }
 
     /// Asks it to stop and waits for its end.

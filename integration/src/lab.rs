@@ -17,7 +17,7 @@ use std::{env, thread};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 
-use crate::cable::Cable;
+use crate::cable::{Cable, CableKind};
 use crate::namespace::{Holder, Namespace};
 use crate::switch::Switch;
 
@@ -104,19 +104,17 @@ impl Lab {
     }
 
     /// A cable between two interfaces made for it, both still down.
-    pub fn cable(&self, near: (&Namespace, &str), far: (&Namespace, &str)) -> Cable {
-        Cable::new(near, far, None)
-    }
-
-    /// A cable whose ends have equal interface indices. The kernel then does not take them for
-    /// a virtual pair and reports their links as late as a network card's: up to a second
-    /// after the last report of any link.
-    pub fn nic_cable(&self, near: (&Namespace, &str), far: (&Namespace, &str)) -> Cable {
-        Cable::new(
-            near,
-            far,
-            Some(self.indices.fetch_add(1, Ordering::Relaxed)),
-        )
+    pub fn cable(
+        &self,
+        near: (&Namespace, &str),
+        far: (&Namespace, &str),
+        kind: CableKind,
+    ) -> Cable {
+        let index = match kind {
+            CableKind::Virtual => None,
+            CableKind::Nic => Some(self.indices.fetch_add(1, Ordering::Relaxed)),
+        };
+        Cable::new(near, far, index)
     }
 
     /// A folder of this lab's own, for configurations, logs and leases.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -205,6 +205,19 @@ impl Namespace {
         self.run(&format!("ip {args}"))
     }
 
+    /// Writes to a file as this host sees it, such as one of `/proc/sys/net`.
+    pub fn write(&self, path: &str, text: &str) {
+        let mut command = self.command("sh");
+        let status = command
+            .args(["-c", "echo \"$1\" >\"$2\"", "sh", text, path])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "{}: write {path}",
+            self.name
+        );
+    }
+
     /// Sets an interface up.
     pub fn up(&self, interface: &str) {
         self.ip(&format!("link set dev {interface} up"));
@@ -238,7 +251,7 @@ impl Namespace {
 }
 
 fn real_time_permitted() -> bool {
-    static ANSWER: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         Command::new("chrt")
             .args(["--fifo", "10", "true"])

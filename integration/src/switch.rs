@@ -18,7 +18,10 @@ impl Switch {
             "link add name {BRIDGE} mtu 9000 type bridge stp_state 0"
         ));
         // The switch itself is no host: it shall not speak.
-        namespace.run(&format!("sysctl -qw net.ipv6.conf.{BRIDGE}.disable_ipv6=1"));
+        namespace.write(
+            &format!("/proc/sys/net/ipv6/conf/{BRIDGE}/disable_ipv6"),
+            "1",
+        );
         namespace.up(BRIDGE);
         Switch { namespace }
     }

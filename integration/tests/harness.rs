@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use integration::traffic::{Capture, End, Stream, Transfer, now};
-use integration::{Cable, Lab, Namespace, Ping, Sharing, Switch, wait_until};
+use integration::{Cable, CableKind, Lab, Namespace, Ping, Sharing, Switch, wait_until};
 
 /// Two hosts on a switch.
 struct Plain {
@@ -16,8 +16,16 @@ struct Plain {
 
 fn plain(lab: &Lab) -> Plain {
     let (left, right, switch) = (lab.host("left"), lab.host("right"), lab.switch("switch"));
-    let left_cable = lab.cable((&left, "eth1"), (switch.namespace(), "left1"));
-    let right_cable = lab.cable((&right, "eth1"), (switch.namespace(), "right1"));
+    let left_cable = lab.cable(
+        (&left, "eth1"),
+        (switch.namespace(), "left1"),
+        CableKind::Virtual,
+    );
+    let right_cable = lab.cable(
+        (&right, "eth1"),
+        (switch.namespace(), "right1"),
+        CableKind::Virtual,
+    );
     for port in ["left1", "right1"] {
         switch.plug(port);
     }
@@ -225,7 +233,7 @@ fn a_nic_cable_hides_that_it_is_a_pair() {
         return;
     };
     let (left, right) = (lab.host("left"), lab.host("right"));
-    lab.nic_cable((&left, "eth1"), (&right, "eth7"));
+    lab.cable((&left, "eth1"), (&right, "eth7"), CableKind::Nic);
     assert_eq!(left.link("eth1")["ifindex"], right.link("eth7")["ifindex"]);
 }
 
