@@ -213,13 +213,13 @@ impl<'a> Walk<'a> {
                 .into_iter()
                 .find(|home| home.find(name).is_some())
         };
-        let mend = if let Some(near) = nearest(name, object.keys().map(|key| key.name)) {
+        let known: Vec<&str> = object.keys().map(|key| key.name).collect();
+        let mend = if let Some(near) = nearest(name, &known) {
             format!("did you mean {}?", quoted(near))
         } else if let Some(home) = home() {
-            format!("it belongs in {}", home.place())
+            format!("it belongs {}", home.place())
         } else {
-            let known: Vec<&str> = object.keys().map(|key| key.name).collect();
-            format!("known in {} are {}", object.place(), known.join(", "))
+            format!("known here: {}", known.join(", "))
         };
         self.add_at_key("unknown key".to_owned(), mend);
     }
@@ -238,7 +238,8 @@ impl<'a> Walk<'a> {
             Kind::Integer { min, max, .. } => self.integer(key, value, min, max),
             Kind::Text(form) => match value {
                 Value::String(text) => self.text(key, text, form),
-                _ => self.wrong_type(key, value, "string", "put it in quotes"),
+                Value::Number(_) => self.wrong_type(key, value, "string", "put it in quotes"),
+                _ => self.wrong_type(key, value, "string", ""),
             },
             Kind::Word(words) => match value {
                 Value::String(text) => self.word(key, text, words),
@@ -319,7 +320,7 @@ impl<'a> Walk<'a> {
         if words.contains(&text) {
             return;
         }
-        let near = nearest(text, words.iter().copied());
+        let near = nearest(text, words);
         let mend = near.map(|near| format!("did you mean {}?", quoted(near)));
         if let Some(word) = known_word(words, text) {
             self.add(
@@ -339,7 +340,7 @@ impl<'a> Walk<'a> {
             self.add(
                 Weight::Fallback,
                 "expected at least one element, found none".to_owned(),
-                format!("choose from {}", choice(words)),
+                format!("the words are {}", words.join(", ")),
                 "all frames are one flow".to_owned(),
                 None,
             );
@@ -349,8 +350,7 @@ impl<'a> Walk<'a> {
                 Some(word) if words.contains(&word) => return,
                 Some(word) => (
                     format!("expected {}, found {}", choice(words), found(word)),
-                    nearest(word, words.iter().copied())
-                        .map(|near| format!("did you mean {}?", quoted(near))),
+                    nearest(word, words).map(|near| format!("did you mean {}?", quoted(near))),
                     Some(format!("Hash frag named {} not found.", found(word))),
                 ),
                 None => (

@@ -48,12 +48,12 @@ impl Object {
     /// Where it stands, for messages.
     pub fn place(self) -> &'static str {
         match self {
-            Object::Team => "the top level",
-            Object::Runner => "\"runner\"",
-            Object::TxBalancer => "\"runner.tx_balancer\"",
-            Object::Burst => "\"notify_peers\" or \"mcast_rejoin\"",
-            Object::Port => "a port",
-            Object::LinkWatch => "\"link_watch\"",
+            Object::Team => "at the top level",
+            Object::Runner => "in \"runner\"",
+            Object::TxBalancer => "in \"runner.tx_balancer\"",
+            Object::Burst => "in \"notify_peers\" or \"mcast_rejoin\"",
+            Object::Port => "in a port",
+            Object::LinkWatch => "in \"link_watch\"",
         }
     }
 }

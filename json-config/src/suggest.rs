@@ -1,20 +1,20 @@
 //! "Did you mean": the known word nearest to a misspelt one.
 
-/// The candidate that differs from `word` by the fewest edits, if these are few for its length.
+/// The candidate that differs from `word` by the fewest edits, if these are few for its length;
+/// else one that `word` begins with.
 ///
 /// Case and the choice between `-` and `_` do not count.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = folded(word)?;
     let allowed = (word.len() / 3).clamp(1, 3);
-    candidates
-        .into_iter()
-        .filter_map(|candidate| Some((distance(&word, &folded(candidate)?), candidate)))
+    let by_edits = candidates
+        .iter()
+        .filter_map(|candidate| Some((distance(&word, &folded(candidate)?), *candidate)))
         .filter(|(edits, _)| *edits <= allowed)
         .min_by_key(|(edits, _)| *edits)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    let is_start = |candidate: &&str| folded(candidate).is_some_and(|c| word.starts_with(&c));
+    by_edits.or_else(|| candidates.iter().copied().find(is_start))
 }
 
 /// None for a word too long to be a misspelling of any key.
@@ -49,11 +49,12 @@ mod tests {
     #[test]
     fn finds_the_nearest() {
         let words = ["prio", "sticky", "queue_id", "lacp_prio"];
-        assert_eq!(nearest("proi", words), Some("prio"));
-        assert_eq!(nearest("Queue-ID", words), Some("queue_id"));
-        assert_eq!(nearest("stiky", words), Some("sticky"));
-        assert_eq!(nearest("colour", words), None);
-        assert_eq!(nearest(&"x".repeat(1000), words), None);
-        assert_eq!(nearest("", words), None);
+        assert_eq!(nearest("proi", &words), Some("prio"));
+        assert_eq!(nearest("Queue-ID", &words), Some("queue_id"));
+        assert_eq!(nearest("stiky", &words), Some("sticky"));
+        assert_eq!(nearest("priority", &words), Some("prio"));
+        assert_eq!(nearest("colour", &words), None);
+        assert_eq!(nearest(&"x".repeat(1000), &words), None);
+        assert_eq!(nearest("", &words), None);
     }
 }
