@@ -19,7 +19,7 @@ use teamr::daemon::{Daemon, StartOptions};
 use teamr::errno::strerror;
 
 /// Larger files are refused: a configuration of a thousand ports has a tenth of it.
-const LARGEST_CONFIG: u64 = 4 << 20;
+const LARGEST_CONFIG: u64 = 1 << 20;
 
 /// `IFNAMSIZ` with its ending zero.
 const LONGEST_NAME: usize = 15;
