@@ -1,0 +1,483 @@
+//! The walk that finds what is wrong with a configuration.
+//!
+//! One walk, driven by the [table of keys](crate::keys), serves both readers: the strict check
+//! reports everything it finds; a run logs what it falls back on and stops at what it refuses.
+//! Does not know where in the text a value stands.
+
+use serde_json::{Map, Value};
+
+use crate::finding::{Finding, Findings, Weight, Words};
+use crate::form::check_form;
+use crate::keys::{Form, Key, Kind, Object, Preset};
+use crate::parse::kind;
+use crate::problem::{Step, shortened};
+use crate::suggest::nearest;
+use crate::text::quoted;
+
+/// Findings kept of one walk; the rest is only counted.
+const MOST: usize = 100;
+
+/// teamd's line for a value that stands where an object must be written.
+const WRONG_PATH: &str = "Failed to get value from config: Wrong path format";
+
+/// The name of the runner that a configuration asks for, known or not.
+pub(crate) fn runner_name(team: &Map<String, Value>) -> &str {
+    team.get("runner")
+        .and_then(|runner| runner.get("name"))
+        .and_then(Value::as_str)
+        .unwrap_or("roundrobin")
+}
+
+/// The word of `words` that `text` is; `-` is taken for `_`, as cockpit writes it.
+pub(crate) fn known_word(words: &[&'static str], text: &str) -> Option<&'static str> {
+    let meant = text.replace('-', "_");
+    words.iter().copied().find(|word| *word == meant)
+}
+
+/// The integer that `value` is, or that it holds in quotes, as cockpit writes it.
+pub(crate) fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_i64(),
+    }
+}
+
+/// A walk, or the part of it that is under way.
+pub(crate) struct Walk<'a> {
+    runner: &'a str,
+    wanted: &'a [Weight],
+    path: Vec<Step>,
+    /// The keys being read have no effect, so only the strict check may mind.
+    unread: bool,
+    findings: Findings,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk through the configuration `team`, for findings of the weights `wanted`.
+    pub(crate) fn new(team: &'a Map<String, Value>, wanted: &'a [Weight]) -> Self {
+        Walk {
+            runner: runner_name(team),
+            wanted,
+            path: Vec::new(),
+            unread: false,
+            findings: Findings::default(),
+        }
+    }
+
+    /// Looks at everything.
+    pub(crate) fn whole(mut self, team: &Map<String, Value>) -> Findings {
+        self.object(Object::Team, team, None);
+        self.findings
+    }
+
+    /// Looks at what concerns the team as a whole: all but ports and link watches.
+    pub(crate) fn team(mut self, team: &Map<String, Value>) -> Findings {
+        for key in Object::Team.keys() {
+            if !matches!(key.kind, Kind::Ports | Kind::Watches) {
+                self.member(key, team);
+            }
+        }
+        self.findings
+    }
+
+    /// Looks at what concerns the port `name`: its own settings, then the team's link watches.
+    pub(crate) fn port(mut self, team: &Map<String, Value>, name: &str) -> Findings {
+        if let Some(port) = team.get("ports").and_then(|ports| ports.get(name)) {
+            self.step("ports", |walk| {
+                walk.step(name, |walk| walk.port_entry(port))
+            });
+        }
+        if let Some(key) = Object::Team.find("link_watch") {
+            self.member(key, team);
+        }
+        self.findings
+    }
+
+    fn member(&mut self, key: &Key, object: &Map<String, Value>) {
+        if let Some(value) = object.get(key.name) {
+            self.step(key.name, |walk| walk.value(key, value));
+        }
+    }
+
+    fn step(&mut self, key: &str, visit: impl FnOnce(&mut Self)) {
+        self.path.push(Step::Key(key.to_owned()));
+        visit(self);
+        self.path.pop();
+    }
+
+    /// Looks at an object whose keys are read by the runner or watch `reader`; none if it is
+    /// not known, or all keys are read by everything.
+    fn object(&mut self, object: Object, members: &Map<String, Value>, reader: Option<&str>) {
+        for (name, value) in members {
+            self.step(name, |walk| match object.find(name) {
+                None => walk.unknown_key(object, name),
+                Some(key) => {
+                    let read = reader.is_none_or(|reader| key.is_read_by(reader));
+                    if read || object == Object::Port {
+                        // A port may be meant for more than one runner.
+                        walk.unread = !read;
+                        walk.value(key, value);
+                        walk.unread = false;
+                    } else {
+                        walk.pointless_key(key, reader.unwrap_or_default());
+                    }
+                }
+            });
+        }
+        for key in object.keys() {
+            let read = key.read_by.is_empty() || reader.is_some_and(|name| key.is_read_by(name));
+            if let Some(line) = key
+                .required
+                .filter(|_| read && !members.contains_key(key.name))
+            {
+                self.add(Weight::Refused, || Words {
+                    message: format!("expected key {}, found none", quoted(key.name)),
+                    mend: format!("add it: {}", lower_start(key.about)),
+                    teamd: Some(line.to_owned()),
+                    ..Words::default()
+                });
+            }
+        }
+    }
+
+    fn unknown_key(&mut self, object: Object, name: &str) {
+        self.add_at_key(|| {
+            let known: Vec<&str> = object.keys().map(|key| key.name).collect();
+            let home = || {
+                Object::ALL
+                    .into_iter()
+                    .find(|home| home.find(name).is_some())
+            };
+            let mend = if let Some(near) = nearest(name, &known) {
+                did_you_mean(near)
+            } else if let Some(home) = home() {
+                format!("it belongs {}", home.place())
+            } else {
+                format!("known here: {}", known.join(", "))
+            };
+            ("unknown key".to_owned(), mend)
+        });
+    }
+
+    fn pointless_key(&mut self, key: &Key, reader: &str) {
+        self.add_at_key(|| {
+            (
+                format!("no effect with {}", found(reader)),
+                format!("remove it; it is for {}", key.read_by.join(" and ")),
+            )
+        });
+    }
+
+    fn value(&mut self, key: &Key, value: &Value) {
+        match key.kind {
+            Kind::Boolean if value.is_boolean() => {}
+            Kind::Boolean => self.wrong_type(key, value, "boolean", "write true or false"),
+            Kind::Integer { min, max, .. } => self.integer(key, value, min, max),
+            Kind::Text(form) => match value {
+                Value::String(text) => self.text(key, text, form),
+                Value::Number(_) => self.wrong_type(key, value, "string", "put it in quotes"),
+                _ => self.wrong_type(key, value, "string", ""),
+            },
+            Kind::Word(words) => match value {
+                Value::String(text) => self.word(key, text, words),
+                _ => self.wrong_type(key, value, "string", &format!("write {}", choice(words))),
+            },
+            Kind::Words(words) => match value {
+                Value::Array(elements) => self.words(key, elements, words),
+                _ => self.wrong_type(key, value, "array", "put the words in [ ]"),
+            },
+            Kind::Object(object) => self.nested(key, value, object),
+            Kind::Watches => match value {
+                Value::Array(elements) => self.each(elements, Self::watch),
+                Value::Object(_) => self.watch(value),
+                _ => self.wrong_type(
+                    key,
+                    value,
+                    "object or array",
+                    "write {\"name\": \"ethtool\"} for instance",
+                ),
+            },
+            Kind::Ports => match value {
+                Value::Object(ports) => {
+                    for (name, port) in ports {
+                        self.step(name, |walk| {
+                            if let Err(misfit) = check_form(Form::InterfaceName, name) {
+                                let message = format!("expected {}", misfit.expected);
+                                walk.add_at_key(|| (message, String::new()));
+                            }
+                            walk.port_entry(port);
+                        });
+                    }
+                }
+                _ => self.wrong_type(key, value, "object", "write {\"eth1\": {}} for instance"),
+            },
+        }
+    }
+
+    fn integer(&mut self, key: &Key, value: &Value, min: i64, max: i64) {
+        let fits = |number: &i64| (min..=max).contains(number);
+        // In quotes it is first of all a wrong type, which no run stops at.
+        let Some(number) = integer(value).filter(|number| value.is_number() || fits(number)) else {
+            return self.wrong_type(key, value, "integer", "write a whole number");
+        };
+        if !fits(&number) {
+            return self.senseless(key, &number.to_string(), || {
+                (format!("integer from {min} to {max}"), String::new())
+            });
+        }
+        if value.is_string() {
+            self.add(Weight::Fallback, || Words {
+                message: "expected integer, found string".to_owned(),
+                mend: "remove the quotes".to_owned(),
+                instead: format!("read as {number}"),
+                teamd: None,
+            });
+        }
+    }
+
+    fn text(&mut self, key: &Key, text: &str, form: Form) {
+        let Err(misfit) = check_form(form, text) else {
+            return;
+        };
+        // Whether an interface name will do is for the kernel to say.
+        let weight = match form {
+            Form::InterfaceName => Weight::Strict,
+            _ => Weight::Refused,
+        };
+        self.add(weight, || Words {
+            message: format!("expected {}, found {}", misfit.expected, found(text)),
+            teamd: misfit.teamd.or(key.refusal.map(str::to_owned)),
+            ..Words::default()
+        });
+    }
+
+    fn word(&mut self, key: &Key, text: &str, words: &[&'static str]) {
+        if words.contains(&text) {
+            return;
+        }
+        match known_word(words, text) {
+            Some(word) => self.add(Weight::Fallback, || Words {
+                message: format!("expected {}, found {}", quoted(word), found(text)),
+                mend: did_you_mean(word),
+                instead: format!("read as {}", quoted(word)),
+                teamd: None,
+            }),
+            None => self.senseless(key, &found(text), || {
+                (
+                    choice(words),
+                    nearest(text, words).map_or_else(String::new, did_you_mean),
+                )
+            }),
+        }
+    }
+
+    fn words(&mut self, key: &Key, elements: &[Value], words: &[&'static str]) {
+        if elements.is_empty() {
+            self.add(Weight::Fallback, || Words {
+                message: "expected at least one element, found none".to_owned(),
+                mend: format!("the words are {}", words.join(", ")),
+                instead: "all frames are one flow".to_owned(),
+                teamd: None,
+            });
+        }
+        self.each(elements, |walk, element| {
+            let instead = || format!("left out of {}", key.name);
+            match element.as_str() {
+                Some(word) if words.contains(&word) => {}
+                Some(word) => walk.add(Weight::Fallback, || Words {
+                    message: format!("expected {}, found {}", choice(words), found(word)),
+                    mend: nearest(word, words).map_or_else(String::new, did_you_mean),
+                    instead: instead(),
+                    teamd: Some(format!("Hash frag named {} not found.", found(word))),
+                }),
+                None => walk.add(Weight::Fallback, || Words {
+                    message: format!("expected string, found {}", kind(element)),
+                    instead: instead(),
+                    ..Words::default()
+                }),
+            }
+        });
+    }
+
+    fn nested(&mut self, key: &Key, value: &Value, object: Object) {
+        let mend = "put its keys in { }";
+        match value {
+            Value::Object(members) => {
+                let reader = (object == Object::Runner && self.runner_is_known())
+                    .then(|| self.runner.to_owned());
+                self.object(object, members, reader.as_deref());
+            }
+            Value::String(name) if object == Object::TxBalancer => {
+                self.add(Weight::Fallback, || Words {
+                    message: "expected object, found string".to_owned(),
+                    mend: format!("write {{\"name\": {}}}", found(name)),
+                    instead: format!("read as {{\"name\": {}}}", found(name)),
+                    teamd: None,
+                });
+            }
+            // teamd writes defaults into these, which takes an object.
+            _ if object == Object::Runner
+                || object == Object::Burst && self.runner == "activebackup" =>
+            {
+                self.no_object(value, mend, WRONG_PATH);
+            }
+            _ => self.wrong_type(key, value, "object", mend),
+        }
+    }
+
+    fn runner_is_known(&self) -> bool {
+        crate::keys::RUNNERS.contains(&self.runner)
+    }
+
+    fn port_entry(&mut self, port: &Value) {
+        match port {
+            Value::Object(members) => {
+                let reader = self.runner_is_known().then(|| self.runner.to_owned());
+                self.object(Object::Port, members, reader.as_deref());
+            }
+            _ => self.no_object(
+                port,
+                "write {} for a port without settings of its own",
+                WRONG_PATH,
+            ),
+        }
+    }
+
+    fn watch(&mut self, watch: &Value) {
+        match watch {
+            Value::Object(members) => self.object(Object::LinkWatch, members, watch_name(members)),
+            _ => self.no_object(
+                watch,
+                "write {\"name\": \"ethtool\"} for instance",
+                "Failed to get link watch name.",
+            ),
+        }
+    }
+
+    fn each(&mut self, elements: &[Value], mut visit: impl FnMut(&mut Self, &Value)) {
+        for (index, element) in elements.iter().enumerate() {
+            self.path.push(Step::Index(index));
+            visit(self, element);
+            self.path.pop();
+        }
+    }
+
+    /// A value of a type that the key cannot have counts as absent.
+    fn wrong_type(&mut self, key: &Key, value: &Value, expected: &str, mend: &str) {
+        let weight = match key.required {
+            Some(_) => Weight::Refused,
+            None => Weight::Fallback,
+        };
+        self.add(weight, || Words {
+            message: format!("expected {expected}, found {}", kind(value)),
+            mend: mend.to_owned(),
+            instead: key
+                .required
+                .map_or_else(|| default_used(key), |_| String::new()),
+            teamd: key.required.map(str::to_owned),
+        });
+    }
+
+    /// Without an object there is nothing to go on with.
+    fn no_object(&mut self, value: &Value, mend: &str, teamd: &str) {
+        self.add(Weight::Refused, || Words {
+            message: format!("expected object, found {}", kind(value)),
+            mend: mend.to_owned(),
+            teamd: Some(teamd.to_owned()),
+            ..Words::default()
+        });
+    }
+
+    /// A value of the right type that makes no sense; `say` gives what was expected and how to
+    /// mend it.
+    fn senseless(&mut self, key: &Key, value: &str, say: impl FnOnce() -> (String, String)) {
+        let (weight, teamd) = match key.refusal {
+            Some(line) => (Weight::Refused, Some(line)),
+            None => (Weight::Fallback, None),
+        };
+        self.add(weight, || {
+            let (expected, mend) = say();
+            Words {
+                message: format!("expected {expected}, found {value}"),
+                mend,
+                instead: teamd.map_or_else(|| default_used(key), |_| String::new()),
+                teamd: teamd.map(|line| line.replace("{}", value.trim_matches('"'))),
+            }
+        });
+    }
+
+    /// Only the strict check minds a key; `say` gives what is wrong with it and how to mend it.
+    fn add_at_key(&mut self, say: impl FnOnce() -> (String, String)) {
+        self.keep(Weight::Strict, true, || {
+            let (message, mend) = say();
+            Words {
+                message,
+                mend,
+                ..Words::default()
+            }
+        });
+    }
+
+    fn add(&mut self, weight: Weight, say: impl FnOnce() -> Words) {
+        let weight = if self.unread { Weight::Strict } else { weight };
+        self.keep(weight, false, say);
+    }
+
+    /// Asks for the words only if they are needed: a hostile text may hold a million findings.
+    fn keep(&mut self, weight: Weight, at_key: bool, say: impl FnOnce() -> Words) {
+        if !self.wanted.contains(&weight) {
+            return;
+        }
+        if self.findings.list.len() == MOST {
+            self.findings.more += 1;
+            return;
+        }
+        self.findings.list.push(Finding {
+            path: self.path.clone(),
+            at_key,
+            words: say(),
+        });
+    }
+}
+
+/// The watch that an object asks for; none if it is missing or unknown.
+pub(crate) fn watch_name(watch: &Map<String, Value>) -> Option<&'static str> {
+    let Kind::Word(words) = Object::LinkWatch.find("name")?.kind else {
+        return None;
+    };
+    known_word(words, watch.get("name")?.as_str()?)
+}
+
+fn default_used(key: &Key) -> String {
+    match key.default {
+        Preset::Nothing => "ignored".to_owned(),
+        Preset::Boolean(flag) => format!("using the default, {flag}"),
+        Preset::Integer(number) => format!("using the default, {number}"),
+        Preset::Word(word) => format!("using the default, {}", quoted(word)),
+        Preset::Words(words) => format!("using the default, {}", words.join(" ")),
+    }
+}
+
+fn did_you_mean(word: &str) -> String {
+    format!("did you mean {}?", quoted(word))
+}
+
+fn choice(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    match words.as_slice() {
+        [only] => only.clone(),
+        words => format!("one of {}", words.join(", ")),
+    }
+}
+
+fn found(text: &str) -> String {
+    quoted(&shortened(text))
+}
+
+fn lower_start(sentence: &str) -> String {
+    let mut characters = sentence.trim_end_matches('.').chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
