@@ -6,10 +6,18 @@
 
 use serde_json::{Map, Value};
 
+<<<<<<< HEAD
 use crate::form::check_form;
 use crate::keys::{Form, Key, Kind, Object, Preset};
 use crate::parse::kind;
 use crate::problem::{Problem, Step, path_text, shortened};
+=======
+use crate::finding::{Finding, Findings, Weight, Words};
+use crate::form::check_form;
+use crate::keys::{Form, Key, Kind, Object, Preset};
+use crate::parse::kind;
+use crate::problem::{Step, shortened};
+>>>>>>> config
 use crate::suggest::nearest;
 use crate::text::quoted;
 
@@ -19,6 +27,7 @@ const MOST: usize = 100;
 /// teamd's line for a value that stands where an object must be written.
 const WRONG_PATH: &str = "Failed to get value from config: Wrong path format";
 
+<<<<<<< HEAD
 /// Who minds a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
@@ -86,6 +95,8 @@ pub(crate) struct Findings {
     pub(crate) more: usize,
 }
 
+=======
+>>>>>>> config
 /// The name of the runner that a configuration asks for, known or not.
 pub(crate) fn runner_name(team: &Map<String, Value>) -> &str {
     team.get("runner")
@@ -196,6 +207,7 @@ impl<'a> Walk<'a> {
                 .required
                 .filter(|_| read && !members.contains_key(key.name))
             {
+<<<<<<< HEAD
                 self.add(
                     Weight::Refused,
                     format!("expected key {}, found none", quoted(key.name)),
@@ -203,11 +215,20 @@ impl<'a> Walk<'a> {
                     String::new(),
                     Some(line.to_owned()),
                 );
+=======
+                self.add(Weight::Refused, || Words {
+                    message: format!("expected key {}, found none", quoted(key.name)),
+                    mend: format!("add it: {}", lower_start(key.about)),
+                    teamd: Some(line.to_owned()),
+                    ..Words::default()
+                });
+>>>>>>> config
             }
         }
     }
 
     fn unknown_key(&mut self, object: Object, name: &str) {
+<<<<<<< HEAD
         let home = || {
             Object::ALL
                 .into_iter()
@@ -229,6 +250,33 @@ impl<'a> Walk<'a> {
             format!("no effect with {}", quoted(&shortened(reader))),
             format!("remove it; it is for {}", key.read_by.join(" and ")),
         );
+=======
+        self.add_at_key(|| {
+            let known: Vec<&str> = object.keys().map(|key| key.name).collect();
+            let home = || {
+                Object::ALL
+                    .into_iter()
+                    .find(|home| home.find(name).is_some())
+            };
+            let mend = if let Some(near) = nearest(name, &known) {
+                did_you_mean(near)
+            } else if let Some(home) = home() {
+                format!("it belongs {}", home.place())
+            } else {
+                format!("known here: {}", known.join(", "))
+            };
+            ("unknown key".to_owned(), mend)
+        });
+    }
+
+    fn pointless_key(&mut self, key: &Key, reader: &str) {
+        self.add_at_key(|| {
+            (
+                format!("no effect with {}", found(reader)),
+                format!("remove it; it is for {}", key.read_by.join(" and ")),
+            )
+        });
+>>>>>>> config
     }
 
     fn value(&mut self, key: &Key, value: &Value) {
@@ -265,10 +313,15 @@ impl<'a> Walk<'a> {
                     for (name, port) in ports {
                         self.step(name, |walk| {
                             if let Err(misfit) = check_form(Form::InterfaceName, name) {
+<<<<<<< HEAD
                                 walk.add_at_key(
                                     format!("expected {}", misfit.expected),
                                     String::new(),
                                 );
+=======
+                                let message = format!("expected {}", misfit.expected);
+                                walk.add_at_key(|| (message, String::new()));
+>>>>>>> config
                             }
                             walk.port_entry(port);
                         });
@@ -280,6 +333,7 @@ impl<'a> Walk<'a> {
     }
 
     fn integer(&mut self, key: &Key, value: &Value, min: i64, max: i64) {
+<<<<<<< HEAD
         let Some(number) = integer(value) else {
             return self.wrong_type(key, value, "integer", "write a whole number");
         };
@@ -299,6 +353,25 @@ impl<'a> Walk<'a> {
                 format!("read as {number}"),
                 None,
             );
+=======
+        let fits = |number: &i64| (min..=max).contains(number);
+        // In quotes it is first of all a wrong type, which no run stops at.
+        let Some(number) = integer(value).filter(|number| value.is_number() || fits(number)) else {
+            return self.wrong_type(key, value, "integer", "write a whole number");
+        };
+        if !fits(&number) {
+            return self.senseless(key, &number.to_string(), || {
+                (format!("integer from {min} to {max}"), String::new())
+            });
+        }
+        if value.is_string() {
+            self.add(Weight::Fallback, || Words {
+                message: "expected integer, found string".to_owned(),
+                mend: "remove the quotes".to_owned(),
+                instead: format!("read as {number}"),
+                teamd: None,
+            });
+>>>>>>> config
         }
     }
 
@@ -306,20 +379,32 @@ impl<'a> Walk<'a> {
         let Err(misfit) = check_form(form, text) else {
             return;
         };
+<<<<<<< HEAD
         let message = format!("expected {}, found {}", misfit.expected, found(text));
+=======
+>>>>>>> config
         // Whether an interface name will do is for the kernel to say.
         let weight = match form {
             Form::InterfaceName => Weight::Strict,
             _ => Weight::Refused,
         };
+<<<<<<< HEAD
         let teamd = misfit.teamd.or(key.refusal.map(str::to_owned));
         self.add(weight, message, String::new(), String::new(), teamd);
+=======
+        self.add(weight, || Words {
+            message: format!("expected {}, found {}", misfit.expected, found(text)),
+            teamd: misfit.teamd.or(key.refusal.map(str::to_owned)),
+            ..Words::default()
+        });
+>>>>>>> config
     }
 
     fn word(&mut self, key: &Key, text: &str, words: &[&'static str]) {
         if words.contains(&text) {
             return;
         }
+<<<<<<< HEAD
         let near = nearest(text, words);
         let mend = near.map(|near| format!("did you mean {}?", quoted(near)));
         if let Some(word) = known_word(words, text) {
@@ -332,11 +417,27 @@ impl<'a> Walk<'a> {
             );
         } else {
             self.senseless(key, &choice(words), &found(text), mend.unwrap_or_default());
+=======
+        match known_word(words, text) {
+            Some(word) => self.add(Weight::Fallback, || Words {
+                message: format!("expected {}, found {}", quoted(word), found(text)),
+                mend: did_you_mean(word),
+                instead: format!("read as {}", quoted(word)),
+                teamd: None,
+            }),
+            None => self.senseless(key, &found(text), || {
+                (
+                    choice(words),
+                    nearest(text, words).map_or_else(String::new, did_you_mean),
+                )
+            }),
+>>>>>>> config
         }
     }
 
     fn words(&mut self, key: &Key, elements: &[Value], words: &[&'static str]) {
         if elements.is_empty() {
+<<<<<<< HEAD
             self.add(
                 Weight::Fallback,
                 "expected at least one element, found none".to_owned(),
@@ -367,16 +468,46 @@ impl<'a> Walk<'a> {
                 skipped,
                 teamd,
             );
+=======
+            self.add(Weight::Fallback, || Words {
+                message: "expected at least one element, found none".to_owned(),
+                mend: format!("the words are {}", words.join(", ")),
+                instead: "all frames are one flow".to_owned(),
+                teamd: None,
+            });
+        }
+        self.each(elements, |walk, element| {
+            let instead = || format!("left out of {}", key.name);
+            match element.as_str() {
+                Some(word) if words.contains(&word) => {}
+                Some(word) => walk.add(Weight::Fallback, || Words {
+                    message: format!("expected {}, found {}", choice(words), found(word)),
+                    mend: nearest(word, words).map_or_else(String::new, did_you_mean),
+                    instead: instead(),
+                    teamd: Some(format!("Hash frag named {} not found.", found(word))),
+                }),
+                None => walk.add(Weight::Fallback, || Words {
+                    message: format!("expected string, found {}", kind(element)),
+                    instead: instead(),
+                    ..Words::default()
+                }),
+            }
+>>>>>>> config
         });
     }
 
     fn nested(&mut self, key: &Key, value: &Value, object: Object) {
+<<<<<<< HEAD
+=======
+        let mend = "put its keys in { }";
+>>>>>>> config
         match value {
             Value::Object(members) => {
                 let reader = (object == Object::Runner && self.runner_is_known())
                     .then(|| self.runner.to_owned());
                 self.object(object, members, reader.as_deref());
             }
+<<<<<<< HEAD
             Value::String(name) if object == Object::TxBalancer => self.add(
                 Weight::Fallback,
                 "expected object, found string".to_owned(),
@@ -384,10 +515,21 @@ impl<'a> Walk<'a> {
                 format!("read as {{\"name\": {}}}", found(name)),
                 None,
             ),
+=======
+            Value::String(name) if object == Object::TxBalancer => {
+                self.add(Weight::Fallback, || Words {
+                    message: "expected object, found string".to_owned(),
+                    mend: format!("write {{\"name\": {}}}", found(name)),
+                    instead: format!("read as {{\"name\": {}}}", found(name)),
+                    teamd: None,
+                });
+            }
+>>>>>>> config
             // teamd writes defaults into these, which takes an object.
             _ if object == Object::Runner
                 || object == Object::Burst && self.runner == "activebackup" =>
             {
+<<<<<<< HEAD
                 self.add(
                     Weight::Refused,
                     format!("expected object, found {}", kind(value)),
@@ -397,6 +539,11 @@ impl<'a> Walk<'a> {
                 );
             }
             _ => self.wrong_type(key, value, "object", "put its keys in { }"),
+=======
+                self.no_object(value, mend, WRONG_PATH);
+            }
+            _ => self.wrong_type(key, value, "object", mend),
+>>>>>>> config
         }
     }
 
@@ -410,12 +557,19 @@ impl<'a> Walk<'a> {
                 let reader = self.runner_is_known().then(|| self.runner.to_owned());
                 self.object(Object::Port, members, reader.as_deref());
             }
+<<<<<<< HEAD
             _ => self.add(
                 Weight::Refused,
                 format!("expected object, found {}", kind(port)),
                 "write {} for a port without settings of its own".to_owned(),
                 String::new(),
                 Some(WRONG_PATH.to_owned()),
+=======
+            _ => self.no_object(
+                port,
+                "write {} for a port without settings of its own",
+                WRONG_PATH,
+>>>>>>> config
             ),
         }
     }
@@ -423,12 +577,19 @@ impl<'a> Walk<'a> {
     fn watch(&mut self, watch: &Value) {
         match watch {
             Value::Object(members) => self.object(Object::LinkWatch, members, watch_name(members)),
+<<<<<<< HEAD
             _ => self.add(
                 Weight::Refused,
                 format!("expected object, found {}", kind(watch)),
                 "write {\"name\": \"ethtool\"} for instance".to_owned(),
                 String::new(),
                 Some("Failed to get link watch name.".to_owned()),
+=======
+            _ => self.no_object(
+                watch,
+                "write {\"name\": \"ethtool\"} for instance",
+                "Failed to get link watch name.",
+>>>>>>> config
             ),
         }
     }
@@ -447,6 +608,7 @@ impl<'a> Walk<'a> {
             Some(_) => Weight::Refused,
             None => Weight::Fallback,
         };
+<<<<<<< HEAD
         self.add(
             weight,
             format!("expected {expected}, found {}", kind(value)),
@@ -517,6 +679,77 @@ impl<'a> Walk<'a> {
         } else {
             self.findings.more += 1;
         }
+=======
+        self.add(weight, || Words {
+            message: format!("expected {expected}, found {}", kind(value)),
+            mend: mend.to_owned(),
+            instead: key
+                .required
+                .map_or_else(|| default_used(key), |_| String::new()),
+            teamd: key.required.map(str::to_owned),
+        });
+    }
+
+    /// Without an object there is nothing to go on with.
+    fn no_object(&mut self, value: &Value, mend: &str, teamd: &str) {
+        self.add(Weight::Refused, || Words {
+            message: format!("expected object, found {}", kind(value)),
+            mend: mend.to_owned(),
+            teamd: Some(teamd.to_owned()),
+            ..Words::default()
+        });
+    }
+
+    /// A value of the right type that makes no sense; `say` gives what was expected and how to
+    /// mend it.
+    fn senseless(&mut self, key: &Key, value: &str, say: impl FnOnce() -> (String, String)) {
+        let (weight, teamd) = match key.refusal {
+            Some(line) => (Weight::Refused, Some(line)),
+            None => (Weight::Fallback, None),
+        };
+        self.add(weight, || {
+            let (expected, mend) = say();
+            Words {
+                message: format!("expected {expected}, found {value}"),
+                mend,
+                instead: teamd.map_or_else(|| default_used(key), |_| String::new()),
+                teamd: teamd.map(|line| line.replace("{}", value.trim_matches('"'))),
+            }
+        });
+    }
+
+    /// Only the strict check minds a key; `say` gives what is wrong with it and how to mend it.
+    fn add_at_key(&mut self, say: impl FnOnce() -> (String, String)) {
+        self.keep(Weight::Strict, true, || {
+            let (message, mend) = say();
+            Words {
+                message,
+                mend,
+                ..Words::default()
+            }
+        });
+    }
+
+    fn add(&mut self, weight: Weight, say: impl FnOnce() -> Words) {
+        let weight = if self.unread { Weight::Strict } else { weight };
+        self.keep(weight, false, say);
+    }
+
+    /// Asks for the words only if they are needed: a hostile text may hold a million findings.
+    fn keep(&mut self, weight: Weight, at_key: bool, say: impl FnOnce() -> Words) {
+        if !self.wanted.contains(&weight) {
+            return;
+        }
+        if self.findings.list.len() == MOST {
+            self.findings.more += 1;
+            return;
+        }
+        self.findings.list.push(Finding {
+            path: self.path.clone(),
+            at_key,
+            words: say(),
+        });
+>>>>>>> config
     }
 }
 
@@ -538,6 +771,13 @@ fn default_used(key: &Key) -> String {
     }
 }
 
+<<<<<<< HEAD
+=======
+fn did_you_mean(word: &str) -> String {
+    format!("did you mean {}?", quoted(word))
+}
+
+>>>>>>> config
 fn choice(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     match words.as_slice() {

@@ -7,6 +7,13 @@
 //! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema` and `min_ports`
 //! outside lacp are additions of teamr.
 
+<<<<<<< HEAD
+=======
+mod table;
+
+pub use table::KEYS;
+
+>>>>>>> config
 /// An object of the configuration that has keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object {
@@ -171,6 +178,7 @@ pub const RUNNERS: &[&str] = &[
     "loadbalance",
     "lacp",
 ];
+<<<<<<< HEAD
 
 const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
@@ -602,3 +610,5 @@ pub const KEYS: &[Key] = &[
         ..PLAIN
     },
 ];
+=======
+>>>>>>> config

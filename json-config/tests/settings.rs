@@ -19,11 +19,14 @@ fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
+<<<<<<< HEAD
 const ETHTOOL: LinkWatchSettings = LinkWatchSettings::Ethtool {
     delay_up: Duration::ZERO,
     delay_down: Duration::ZERO,
 };
 
+=======
+>>>>>>> config
 #[test]
 fn defaults_of_each_runner() {
     let settings = |name: &str| {
@@ -152,6 +155,15 @@ fn every_port_key_is_read() {
     };
     assert_eq!(config.port_settings("q").unwrap(), expected);
     assert_eq!(config.port("q").unwrap().lacp_prio, 255);
+<<<<<<< HEAD
+=======
+    let implicit = LinkWatchSettings::Ethtool {
+        delay_up: Duration::ZERO,
+        delay_down: Duration::ZERO,
+    };
+    let bare = Config::empty().port_settings("p").unwrap();
+    assert_eq!(bare.link_watches, [implicit]);
+>>>>>>> config
 }
 
 #[test]
@@ -236,6 +248,17 @@ fn wrong_types_fall_back_with_a_warning() {
              found \"foo\"); left out of tx_hash",
         ),
         (
+<<<<<<< HEAD
+=======
+            r#"{"runner": {"min_ports": "0"}}"#,
+            "runner.min_ports: expected integer, found string; using the default, 1",
+        ),
+        (
+            r#"{"runner": {"name": "activebackup"}, "notify_peers": {"count": true}}"#,
+            "notify_peers.count: expected integer, found boolean; ignored",
+        ),
+        (
+>>>>>>> config
             r#"{"ports": []}"#,
             "ports: expected object, found array; ignored",
         ),

@@ -1,0 +1,433 @@
+//! The table itself; what its columns mean is told one level up.
+
+use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
+
+const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
+const HASHING: &[&str] = &["loadbalance", "lacp"];
+const LACP: &[&str] = &["lacp"];
+const ETHTOOL: &[&str] = &["ethtool"];
+const ARP: &[&str] = &["arp_ping"];
+const PROBING: &[&str] = &["arp_ping", "nsna_ping"];
+
+/// A row to start from: an optional key that everything reads.
+const PLAIN: Key = Key {
+    object: Object::Team,
+    name: "",
+    kind: Kind::Boolean,
+    default: Preset::Nothing,
+    read_by: &[],
+    required: None,
+    refusal: None,
+    about: "",
+};
+
+const fn counted(min: i64, max: i64) -> Kind {
+    Kind::Integer {
+        min,
+        max,
+        unit: Unit::One,
+    }
+}
+
+const fn milliseconds(min: i64) -> Kind {
+    Kind::Integer {
+        min,
+        max: INT_MAX,
+        unit: Unit::Milliseconds,
+    }
+}
+
+const fn flag(object: Object, name: &'static str, default: bool, about: &'static str) -> Key {
+    Key {
+        object,
+        name,
+        default: Preset::Boolean(default),
+        about,
+        ..PLAIN
+    }
+}
+
+/// Every key, by object.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "$schema",
+        kind: Kind::Text(Form::Any),
+        about: "Where an editor finds the schema of this file; teamr ignores it.",
+        ..PLAIN
+    },
+    Key {
+        name: "device",
+        kind: Kind::Text(Form::InterfaceName),
+        about: "Name of the team device; the first free of team0, team1 and so on if absent.",
+        ..PLAIN
+    },
+    Key {
+        name: "debug_level",
+        kind: counted(0, INT_MAX),
+        default: Preset::Integer(0),
+        about: "Amount of debug output; -g on the command line can only raise it.",
+        ..PLAIN
+    },
+    Key {
+        name: "data_path",
+        kind: Kind::Word(&["auto", "kernel", "userspace"]),
+        default: Preset::Word("auto"),
+        about: "What moves the frames: the kernel's team driver, teamr itself, or the driver \
+                where it exists.",
+        ..PLAIN
+    },
+    Key {
+        name: "hwaddr",
+        kind: Kind::Text(Form::HwAddr),
+        refusal: Some("Failed to parse hardware address."),
+        about: "Hardware address of the team device; the first port's if absent.",
+        ..PLAIN
+    },
+    Key {
+        name: "link_watch_policy",
+        kind: Kind::Word(&["any", "all"]),
+        default: Preset::Word("any"),
+        refusal: Some(
+            "Unrecognized value for link_watch_policy. Only \"any\" or \"all\" are allowed but \
+             \"{}\" found in config.",
+        ),
+        about: "Whether one of a port's link watches suffices for its link to be up, or all must \
+                agree.",
+        ..PLAIN
+    },
+    Key {
+        name: "runner",
+        kind: Kind::Object(Object::Runner),
+        about: "How the ports work together.",
+        ..PLAIN
+    },
+    Key {
+        name: "notify_peers",
+        kind: Kind::Object(Object::Burst),
+        about: "Gratuitous ARP and unsolicited neighbour advertisements when a port becomes \
+                enabled.",
+        ..PLAIN
+    },
+    Key {
+        name: "mcast_rejoin",
+        kind: Kind::Object(Object::Burst),
+        about: "Multicast membership reports when a port becomes enabled.",
+        ..PLAIN
+    },
+    Key {
+        name: "link_watch",
+        kind: Kind::Watches,
+        about: "What tells whether a port's link is up; for every port, after the port's own.",
+        ..PLAIN
+    },
+    Key {
+        name: "ports",
+        kind: Kind::Ports,
+        about: "The ports, by interface name, in the order in which they are added.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "name",
+        kind: Kind::Word(RUNNERS),
+        default: Preset::Word("roundrobin"),
+        refusal: Some("No runner named \"{}\" available."),
+        about: "Which runner decides where frames go.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "hwaddr_policy",
+        kind: Kind::Word(&["same_all", "by_active", "only_active"]),
+        default: Preset::Word("same_all"),
+        read_by: &["activebackup"],
+        refusal: Some("Unknown \"hwaddr_policy\" named \"{}\" passed."),
+        about: "Who carries which hardware address: every port the team's, the team the active \
+                port's, or only the active port the team's.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "tx_hash",
+        kind: Kind::Words(&[
+            "eth", "vlan", "ipv4", "ipv6", "ip", "l3", "tcp", "udp", "sctp", "l4",
+        ]),
+        default: Preset::Words(&["eth", "ipv4", "ipv6"]),
+        read_by: HASHING,
+        about: "The header fields that make up a flow; a flow keeps to one port.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "tx_balancer",
+        kind: Kind::Object(Object::TxBalancer),
+        read_by: HASHING,
+        about: "Moves flows between ports by load.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "min_ports",
+        kind: counted(1, 1024),
+        default: Preset::Integer(1),
+        refusal: Some("\"min_ports\" value is out of its limits."),
+        about: "Usable ports needed for the team device to have a carrier.",
+        ..PLAIN
+    },
+    Key {
+        read_by: LACP,
+        ..flag(
+            Object::Runner,
+            "active",
+            true,
+            "Sends LACPDUs unasked; false only answers.",
+        )
+    },
+    Key {
+        read_by: LACP,
+        ..flag(
+            Object::Runner,
+            "fast_rate",
+            false,
+            "Asks the partner for an LACPDU each second instead of every 30 seconds.",
+        )
+    },
+    Key {
+        object: Object::Runner,
+        name: "sys_prio",
+        kind: counted(0, 65535),
+        default: Preset::Integer(65535),
+        read_by: LACP,
+        refusal: Some("\"sys_prio\" value is out of its limits."),
+        about: "System priority; the system with the lower one decides.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "agg_select_policy",
+        kind: Kind::Word(&[
+            "lacp_prio",
+            "lacp_prio_stable",
+            "bandwidth",
+            "count",
+            "port_config",
+        ]),
+        default: Preset::Word("lacp_prio"),
+        read_by: LACP,
+        refusal: Some("Unknown \"agg_select_policy\" named \"{}\" passed."),
+        about: "How the aggregator that carries traffic is chosen among several.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::TxBalancer,
+        name: "name",
+        kind: Kind::Word(&["basic"]),
+        about: "Which balancer; without a name none balances.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::TxBalancer,
+        name: "balancing_interval",
+        kind: Kind::Integer {
+            min: 0,
+            max: INT_MAX,
+            unit: Unit::TenthsOfSecond,
+        },
+        default: Preset::Integer(50),
+        about: "How often flows may move; 0 is never.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Burst,
+        name: "count",
+        kind: counted(0, INT_MAX),
+        refusal: Some("\"count\" must not be negative number."),
+        about: "How many times; by default 1 with the runner activebackup, else 0.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Burst,
+        name: "interval",
+        kind: milliseconds(0),
+        default: Preset::Integer(0),
+        refusal: Some("\"interval\" must not be negative number."),
+        about: "The pause between two of them.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Port,
+        name: "prio",
+        kind: counted(INT_MIN, INT_MAX),
+        default: Preset::Integer(0),
+        about: "Priority of the port; higher is preferred.",
+        ..PLAIN
+    },
+    Key {
+        read_by: &["activebackup", "lacp"],
+        ..flag(
+            Object::Port,
+            "sticky",
+            false,
+            "Once active, the port stays so while its link is up.",
+        )
+    },
+    Key {
+        object: Object::Port,
+        name: "queue_id",
+        kind: counted(0, INT_MAX),
+        refusal: Some("\"queue_id\" must not be negative number."),
+        about: "Transmit queue that is steered to this port, where the data path can.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Port,
+        name: "lacp_prio",
+        kind: counted(0, 65535),
+        default: Preset::Integer(255),
+        read_by: LACP,
+        refusal: Some("\"lacp_prio\" value is out of its limits."),
+        about: "LACP priority of the port; lower is preferred.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Port,
+        name: "lacp_key",
+        kind: counted(0, 65535),
+        default: Preset::Integer(0),
+        read_by: LACP,
+        refusal: Some("\"lacp_key\" value is out of its limits."),
+        about: "LACP key of the port; only ports with equal keys form an aggregate.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Port,
+        name: "link_watch",
+        kind: Kind::Watches,
+        about: "What tells whether this port's link is up, besides the team's own watches.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "name",
+        kind: Kind::Word(WATCHES),
+        required: Some("Failed to get link watch name."),
+        refusal: Some("No link_watch named \"{}\" available."),
+        about: "Which watch.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "delay_up",
+        kind: milliseconds(0),
+        default: Preset::Integer(0),
+        read_by: ETHTOOL,
+        refusal: Some("\"delay_up\" must not be negative number."),
+        about: "How long the carrier must have been there before the link counts as up.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "delay_down",
+        kind: milliseconds(0),
+        default: Preset::Integer(0),
+        read_by: ETHTOOL,
+        refusal: Some("\"delay_down\" must not be negative number."),
+        about: "How long the carrier must have been gone before the link counts as down.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "target_host",
+        kind: Kind::Text(Form::Host),
+        read_by: PROBING,
+        required: Some("Failed to get \"target_host\" link-watch option."),
+        refusal: Some("Failed to get \"target_host\" link-watch option."),
+        about: "Who is asked: an IPv4 (arp_ping) or IPv6 (nsna_ping) address or a host name.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "source_host",
+        kind: Kind::Text(Form::Host),
+        read_by: ARP,
+        refusal: Some("Failed to get \"source_host\" link-watch option."),
+        about: "Who asks: an IPv4 address or a host name; 0.0.0.0 if absent.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "interval",
+        kind: milliseconds(1),
+        default: Preset::Integer(1000),
+        read_by: PROBING,
+        refusal: Some("\"interval\" must be a positive number."),
+        about: "The pause between two probes.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "init_wait",
+        kind: milliseconds(0),
+        default: Preset::Integer(0),
+        read_by: PROBING,
+        refusal: Some("\"init_wait\" must not be negative number."),
+        about: "The pause before the first probe.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "missed_max",
+        kind: counted(0, INT_MAX),
+        default: Preset::Integer(3),
+        read_by: PROBING,
+        refusal: Some("\"missed_max\" must not be negative number."),
+        about: "How many probes in a row may stay without an answer.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "vlanid",
+        kind: counted(0, 4095),
+        read_by: ARP,
+        refusal: Some("Wrong \"vlanid\" option value."),
+        about: "VLAN id of the probes; untagged if absent.",
+        ..PLAIN
+    },
+    Key {
+        read_by: ARP,
+        ..flag(
+            Object::LinkWatch,
+            "validate_active",
+            false,
+            "On an active port only a valid answer counts, not any ARP frame.",
+        )
+    },
+    Key {
+        read_by: ARP,
+        ..flag(
+            Object::LinkWatch,
+            "validate_inactive",
+            false,
+            "On an inactive port only a valid answer counts, not any ARP frame.",
+        )
+    },
+    Key {
+        read_by: ARP,
+        ..flag(
+            Object::LinkWatch,
+            "send_always",
+            false,
+            "Probes leave on inactive ports too.",
+        )
+    },
+    Key {
+        object: Object::LinkWatch,
+        name: "tipc_bearer",
+        kind: Kind::Text(Form::Bearer),
+        read_by: &["tipc"],
+        required: Some("tipc: Failed to load options"),
+        refusal: Some("tipc: Failed to load options"),
+        about: "Interface part of the TIPC bearer, such as eth1.",
+        ..PLAIN
+    },
+];
