@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -37,7 +38,9 @@ pub enum CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::Refused { code, text } => write!(f, "{text} ({code})"),
+            CallError::Refused { code, text } => {
+                write!(f, "{} ({code})", text.trim_end_matches('.'))
+            }
             CallError::Socket(Errno::ETIMEDOUT) => f.write_str("no reply within 5 s"),
             CallError::Socket(errno) => f.write_str(errno.desc()),
             CallError::Garbled => f.write_str("the reply makes no sense"),
@@ -54,6 +57,8 @@ impl Connection {
     /// Connects to the socket at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET.cloexec(), None)?;
+        // A daemon that hangs lets its queues fill: neither connecting nor sending may wait on.
+        socket.set_write_timeout(Some(Duration::from_millis(PATIENCE_MS.into())))?;
         socket.connect(&SockAddr::unix(path)?)?;
         Ok(Connection(socket))
     }
@@ -69,14 +74,26 @@ impl Connection {
             })
     }
 
+    fn send(&self, request: &[u8]) -> Result<usize, Errno> {
+        match send(self.0.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL) {
+            Err(Errno::EAGAIN) => Err(Errno::ETIMEDOUT),
+            sent => sent,
+        }
+    }
+
     fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, Errno> {
         let fd = self.0.as_raw_fd();
-        if send(fd, request, MsgFlags::MSG_NOSIGNAL) == Err(Errno::EMSGSIZE) {
-            let length = request.len();
-            if setsockopt(&self.0, sockopt::SndBufForce, &length).is_err() {
-                setsockopt(&self.0, sockopt::SndBuf, &length)?;
+        match self.send(request) {
+            Err(Errno::EMSGSIZE) => {
+                let length = request.len();
+                if setsockopt(&self.0, sockopt::SndBufForce, &length).is_err() {
+                    setsockopt(&self.0, sockopt::SndBuf, &length)?;
+                }
+                self.send(request)?;
             }
-            send(fd, request, MsgFlags::MSG_NOSIGNAL)?;
+            sent => {
+                sent?;
+            }
         }
         let mut waiting = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         if poll(&mut waiting, PollTimeout::from(PATIENCE_MS))? == 0 {

@@ -94,6 +94,7 @@ fn view_port(page: &mut Page<'_>, name: &str, port: &Value, runner: &str) -> Res
     let duplex = fields.text("link.duplex")?;
     let speed = fields.int("link.speed")?;
     let up = fields.flag("link.up")?;
+    fields.value("link_watches")?;
     page.bare(name);
     page.indented(|page| {
         page.detail("ifindex", ifindex);
@@ -197,8 +198,8 @@ fn view_lacp_port(page: &mut Page<'_>, port: &Value) -> Result<(), Broken> {
     let state = fields.text("runner.state")?;
     let key = fields.int("runner.key")?;
     let prio = fields.int("runner.prio")?;
-    let actor = fields.object("runner.actor_lacpdu_info")?;
-    let partner = fields.object("runner.partner_lacpdu_info")?;
+    let actor = fields.value("runner.actor_lacpdu_info")?;
+    let partner = fields.value("runner.partner_lacpdu_info")?;
     let suffix = if carries { ", Selected" } else { "" };
     page.line("aggregator ID", format_args!("{aggregator}{suffix}"));
     page.line("selected", yes(selected));
@@ -276,8 +277,8 @@ impl<'a> Fields<'a> {
         self.read(path, Value::as_bool)
     }
 
-    fn object(&self, path: &str) -> Result<&'a Value, Broken> {
-        self.read(path, |value| value.is_object().then_some(value))
+    fn value(&self, path: &str) -> Result<&'a Value, Broken> {
+        self.read(path, Some)
     }
 }
 
