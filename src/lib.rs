@@ -1,6 +1,7 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
 pub mod cli;
+pub mod client;
 pub mod control;
 pub mod daemon;
 pub mod datapath;

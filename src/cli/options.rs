@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use json_config::DataPathChoice;
@@ -184,7 +185,7 @@ pub struct Options {
     /// `-f`, absolute.
     pub config_file: Option<PathBuf>,
     /// `-c`
-    pub config_text: Option<String>,
+    pub config_text: Option<Vec<u8>>,
     /// `-p`, as given.
     pub pid_file: Option<PathBuf>,
     /// How often `-g` was given.
@@ -265,7 +266,7 @@ impl Options {
                 })?;
                 self.config_file = Some(path);
             }
-            "config" => self.config_text = Some(text(long, value)?),
+            "config" => self.config_text = Some(value.as_bytes().to_vec()),
             "pid-file" => self.pid_file = Some(PathBuf::from(value)),
             "debug" => self.debug = self.debug.saturating_add(1),
             "log-output" => self.log_output = LogOutput::named(&value.to_string_lossy(), "-l"),
@@ -351,7 +352,7 @@ mod tests {
             no_ports: true,
             no_quit_destroy: true,
             team_dev: Some("team0".to_owned()),
-            config_text: Some("{}".to_owned()),
+            config_text: Some(b"{}".to_vec()),
             debug: 2,
             ..Options::new("teamd")
         };
@@ -363,7 +364,7 @@ mod tests {
         let options = parse(&["-k", "-h", "-e", "-U", "-u", "-c", "1", "-c2"]).unwrap();
         assert_eq!(options.command, Command::Check);
         assert!(!options.usock);
-        assert_eq!(options.config_text.as_deref(), Some("2"));
+        assert_eq!(options.config_text.as_deref(), Some(&b"2"[..]));
         assert_eq!(parse(&["-e", "-V"]).unwrap().command, Command::Version);
     }
 

@@ -50,10 +50,17 @@ impl ItemPath {
     /// The item's value as text: integers in decimal, booleans as `true` or `false`, strings as
     /// they are. `None` if there is no such item, or it is not a single value.
     pub fn look_up(&self, state: &Value) -> Option<String> {
+        match self.find(state)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The item itself: a string, a number or a boolean.
+    pub fn find<'a>(&self, state: &'a Value) -> Option<&'a Value> {
         let item = self.0.iter().try_fold(state, |at, name| at.get(name))?;
         match item {
-            Value::String(text) => Some(text.clone()),
-            Value::Bool(_) | Value::Number(_) => Some(item.to_string()),
+            Value::String(_) | Value::Bool(_) | Value::Number(_) => Some(item),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
     }

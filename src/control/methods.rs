@@ -155,7 +155,7 @@ pub const METHODS: [Method; 9] = [
         name: "StateDump",
         args: &[],
         returns: true,
-        run: |team, _| Ok(Some(format!("{:#}", team.state()))),
+        run: |team, _| Ok(Some(json_config::to_text(&team.state()))),
     },
     Method {
         name: "StateItemValueGet",

@@ -1,0 +1,195 @@
+//! What can go wrong, and how it is told: in teamdctl's words to its scripts, otherwise with what
+//! was attempted and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use super::command::{Command, GrammarError};
+use super::connection::CallError;
+use super::options::Style;
+use super::view::Broken;
+use crate::cli::{run_dir, strerror};
+
+/// Why nothing, or not everything, was done.
+#[derive(Debug)]
+pub enum Error {
+    /// The words make no command.
+    Grammar(GrammarError),
+    /// teamdctl was given no device.
+    NoDevice,
+    /// No such team, no such interface.
+    NoSuchDevice(String),
+    /// The device could not be looked up.
+    Lookup(String, Errno),
+    /// The device was left out, and no team runs.
+    NoTeam,
+    /// The device was left out, and several teams run.
+    SeveralTeams(Command, Vec<String>),
+    /// The socket could not be reached.
+    Connect(String, PathBuf, io::Error),
+    /// The first call failed.
+    Greeting(String, CallError),
+    /// The socket is another team's.
+    OtherTeam(String, String),
+    /// The command's call failed.
+    Call(String, Command, Box<CallError>),
+    /// `port present`: it is not.
+    NotPresent(String, String),
+    /// What came is no JSON.
+    NotJson,
+    /// The state lacks something.
+    View(Broken),
+}
+
+impl Error {
+    /// Whether the help follows.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Error::Grammar(_) | Error::NoDevice)
+    }
+
+    /// The text for stderr, without its last newline; `forced` is whether `-U` was given.
+    pub fn tell(&self, style: Style, program: &str, forced: bool) -> String {
+        match style {
+            Style::Teamdctl => self.as_teamdctl(forced),
+            Style::Teamrctl => self.with_advice(program),
+        }
+    }
+
+    fn as_teamdctl(&self, forced: bool) -> String {
+        const FAILED: &str = "command call failed (Invalid argument)";
+        match self {
+            Error::Grammar(e) => e.to_string(),
+            Error::NoDevice | Error::NoTeam | Error::SeveralTeams(..) => {
+                "No team device specified.".to_owned()
+            }
+            Error::NoSuchDevice(device) => format!("Device \"{device}\" does not exist"),
+            Error::Lookup(device, errno) => {
+                let why = errno.desc();
+                format!("Device \"{device}\" - failed to get interface index ({why})")
+            }
+            Error::Connect(_, path, e) if forced => format!(
+                "libteamdctl: cli_usock_init: usock: Failed to connect socket ({}).\n\
+                 libteamdctl: teamdctl_connect: Failed to connect using CLI \"usock\".\n\
+                 teamdctl_connect failed ({})",
+                path.display(),
+                strerror(e)
+            ),
+            Error::Connect(..) => "libteamdctl: teamdctl_connect: \
+                 Failed to connect using all CLIs.\n\
+                 teamdctl_connect failed (Invalid argument)"
+                .to_owned(),
+            Error::Greeting(_, e) => library_lines(e) + &failed("teamdctl_connect", e),
+            Error::OtherTeam(device, other) => format!(
+                "Unable to access to {device} through connected teamd daemon \
+                 because it controls {other}."
+            ),
+            Error::Call(_, _, e) => library_lines(e) + &failed("command call", e),
+            Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
+            Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
+            Error::View(broken) => format!("{broken}\n{FAILED}"),
+        }
+    }
+
+    fn with_advice(&self, program: &str) -> String {
+        match self {
+            Error::NoDevice | Error::NoTeam => format!(
+                "No team is running: there is no socket in {}.\n\
+                 Start one with: teamr -f FILE",
+                run_dir::path().display()
+            ),
+            Error::SeveralTeams(command, teams) => format!(
+                "Several teams are running ({}); \"{command}\" needs one of them.\n\
+                 Name it: {program} {} {command}",
+                teams.join(", "),
+                teams[0]
+            ),
+            Error::Connect(device, path, e) => {
+                let path = path.display();
+                let advice = match e.raw_os_error() {
+                    Some(libc::ENOENT) => "No daemon serves it; start one with: teamr -f FILE",
+                    Some(libc::ECONNREFUSED) => {
+                        "Its daemon has died and left the socket; start it again."
+                    }
+                    Some(libc::EACCES | libc::EPERM) => {
+                        "Teams are root's to control: try again as root."
+                    }
+                    _ => "See the daemon's log.",
+                };
+                format!(
+                    "Failed to reach the daemon of \"{device}\" at {path}: {}.\n{advice}",
+                    strerror(e)
+                )
+            }
+            Error::Greeting(device, e) => format!(
+                "Failed to ask the daemon of \"{device}\" for its configuration: {e}.\n\
+                 See the daemon's log."
+            ),
+            Error::OtherTeam(device, other) => format!(
+                "Failed to use the socket of \"{device}\": the daemon behind it controls \
+                 \"{other}\".\nUse that name: {program} {other} ..."
+            ),
+            Error::Call(device, command, e) => {
+                let advice = advice(device, command, e, program);
+                format!("Failed to do \"{command}\" with \"{device}\": {e}.\n{advice}")
+            }
+            Error::NotPresent(device, port) => {
+                format!("\"{port}\" is no port of \"{device}\".")
+            }
+            Error::NoSuchDevice(_) => format!(
+                "{}, and no team of that name is running.\n\
+                 Show those that are: {program} state",
+                self.as_teamdctl(false)
+            ),
+            Error::Grammar(_) | Error::Lookup(..) | Error::NotJson | Error::View(_) => {
+                self.as_teamdctl(false)
+            }
+        }
+    }
+}
+
+fn advice(device: &str, command: &Command, e: &CallError, program: &str) -> String {
+    let code = match e {
+        CallError::Refused { code, .. } => code.as_str(),
+        CallError::Socket(_) | CallError::Garbled => "",
+    };
+    match (code, command) {
+        ("NoSuchDev", Command::PortRemove(_)) => {
+            format!("Show its ports with: {program} {device} state")
+        }
+        ("NoSuchDev", _) => "Show the interfaces with: ip link".to_owned(),
+        ("PortAddFail", Command::PortAdd(port)) => {
+            format!("A port must be down first: ip link set {port} down. The log says more.")
+        }
+        ("PathDoesNotExist", _) => {
+            format!("Show the items with: {program} {device} state dump")
+        }
+        ("ItemValueGetFail", _) => {
+            "A port name with a dot needs quotes: ports.\"eth1.5\".link.up".to_owned()
+        }
+        ("OpNotSupp", _) => "This item can only be read.".to_owned(),
+        ("ConfigUpdateFail", _) => {
+            "The settings must be a JSON object. The log says more.".to_owned()
+        }
+        _ => "See the daemon's log.".to_owned(),
+    }
+}
+
+fn library_lines(e: &CallError) -> String {
+    const FROM: &str = "libteamdctl: cli_usock_process_msg: usock:";
+    match e {
+        CallError::Refused { code, text } => format!(
+            "{FROM} Error message received: \"{code}\"\n{FROM} Error message content: \"{text}\"\n"
+        ),
+        CallError::Socket(_) | CallError::Garbled => String::new(),
+    }
+}
+
+fn failed(what: &str, e: &CallError) -> String {
+    let errno = match e {
+        CallError::Socket(errno) => *errno,
+        CallError::Refused { .. } | CallError::Garbled => Errno::EINVAL,
+    };
+    format!("{what} failed ({})", errno.desc())
+}

@@ -1,0 +1,210 @@
+//! `teamrctl`, the control client; started as `teamdctl` it is that.
+//!
+//! Owns the words, the texts and the exit status; what a team is only the daemon knows. Standard:
+//! libteam 1.32's teamdctl, whose output is kept byte for byte. Results go to stdout, everything
+//! else to stderr; a reader that has gone away is no error.
+
+pub mod command;
+pub mod connection;
+pub mod error;
+pub mod options;
+pub mod teams;
+pub mod view;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use serde_json::{Map, Value};
+
+use crate::cli::getopt::Getopt;
+use crate::cli::version_line;
+use crate::control::ItemPath;
+use command::Command;
+use error::Error;
+use options::{Only, Options, Unavailable};
+use teams::Team;
+
+/// Runs the client with a command line that begins with the program; `posix` is whether
+/// `POSIXLY_CORRECT` is set. Returns the exit status.
+pub fn run(
+    args: impl IntoIterator<Item = OsString>,
+    posix: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let items = Getopt::new(&options::FLAGS, args, posix);
+    let mut options = Options::new(items.argv0());
+    let mut shown = String::new();
+    let mut told = String::new();
+    let status = match options.read(items) {
+        Err(e) => {
+            shown = options::help(&options.program);
+            told = format!("{e}\n");
+            1
+        }
+        Ok(Some(Unavailable(transport))) => {
+            told = format!(
+                "{transport} support is not compiled-in. \
+                 Leave the option out: the control socket needs none.\n"
+            );
+            1
+        }
+        Ok(None) => obey(&options, &mut shown, &mut told),
+    };
+    // A closed pipe is the reader's affair.
+    let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
+    let _ = err.write_all(told.as_bytes());
+    status
+}
+
+/// Results go to `shown`, errors to `told`; returns the exit status.
+fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
+    let mut tell = |e: &Error| {
+        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        told.push('\n');
+        1
+    };
+    match options.only {
+        Some(Only::Help) => {
+            *shown = options::help(&options.program);
+            return 0;
+        }
+        Some(Only::Version) => {
+            *shown = version_line(&options.program) + "\n";
+            return 0;
+        }
+        None => {}
+    }
+    let (device, command) = match teams::split(&options.words, options.style) {
+        Ok(split) => split,
+        Err(e) => {
+            if e.is_usage() {
+                *shown = options::help(&options.program);
+            }
+            return tell(&e);
+        }
+    };
+    let named = match device {
+        Some(device) => vec![device.to_owned()],
+        None => teams::running(),
+    };
+    match &named[..] {
+        [] => tell(&Error::NoTeam),
+        [device] => {
+            let asked = teams::connect(device, options.style)
+                .and_then(|team| ask(&team, &command, options, shown, 0));
+            match asked {
+                Ok(Some(answer)) => {
+                    show_json(&answer, options, shown);
+                    status(&command, &answer)
+                }
+                Ok(None) => 0,
+                Err(e) => tell(&e),
+            }
+        }
+        several if command.suits_several_teams() => {
+            let mut status = 0;
+            let mut answers = Map::new();
+            for device in several {
+                let mut part = String::new();
+                let asked = teams::connect(device, options.style)
+                    .and_then(|team| ask(&team, &command, options, &mut part, 1));
+                match asked {
+                    Ok(Some(answer)) => {
+                        answers.insert(device.clone(), answer);
+                    }
+                    Ok(None) => {}
+                    Err(e) => status = tell(&e),
+                }
+                if !part.is_empty() {
+                    *shown += &format!("{device}:\n{part}");
+                }
+            }
+            if !answers.is_empty() {
+                show_json(&Value::Object(answers), options, shown);
+            }
+            status
+        }
+        several => tell(&Error::SeveralTeams(command, several.to_vec())),
+    }
+}
+
+/// Carries a command out. Text goes to `shown`, indented by `level`; JSON is returned.
+fn ask(
+    team: &Team,
+    command: &Command,
+    options: &Options,
+    shown: &mut String,
+    level: usize,
+) -> Result<Option<Value>, Error> {
+    let call = |method: &str, args: &[&str]| {
+        let called = team.daemon.call(method, args);
+        called.map_err(|e| Error::Call(team.device.clone(), command.clone(), Box::new(e)))
+    };
+    let json = |method: &str, args: &[&str]| -> Result<Value, Error> {
+        serde_json::from_str(&call(method, args)?).map_err(|_| Error::NotJson)
+    };
+    match command {
+        Command::ConfigDump => Ok(Some(team.config.clone())),
+        Command::ConfigDumpNoPorts => {
+            let mut config = team.config.clone();
+            if let Some(config) = config.as_object_mut() {
+                config.shift_remove("ports");
+            }
+            Ok(Some(config))
+        }
+        Command::ConfigDumpActual => json("ConfigDumpActual", &[]).map(Some),
+        Command::StateDump => json("StateDump", &[]).map(Some),
+        Command::StateView => {
+            let state = json("StateDump", &[])?;
+            if options.json {
+                return Ok(Some(state));
+            }
+            view::write(shown, &state, options.verbose, level).map_err(Error::View)?;
+            Ok(None)
+        }
+        Command::StateItemGet(path) => {
+            let value = call("StateItemValueGet", &[path])?;
+            if options.json {
+                let state = json("StateDump", &[])?;
+                let item = ItemPath::parse(path).ok();
+                let item = item.and_then(|path| path.find(&state).cloned());
+                return Ok(Some(item.unwrap_or(Value::String(value))));
+            }
+            *shown += &format!("{:indent$}{value}\n", "", indent = 2 * level);
+            Ok(None)
+        }
+        Command::StateItemSet(path, value) => {
+            call("StateItemValueSet", &[path, value]).map(|_| None)
+        }
+        Command::PortAdd(port) => call("PortAdd", &[port]).map(|_| None),
+        Command::PortRemove(port) => call("PortRemove", &[port]).map(|_| None),
+        Command::PortPresent(port) => {
+            let state = json("StateDump", &[])?;
+            let present = state.get("ports").and_then(|ports| ports.get(port));
+            match (present, options.json) {
+                (_, true) => Ok(Some(Value::Bool(present.is_some()))),
+                (Some(_), false) => Ok(None),
+                (None, false) => Err(Error::NotPresent(team.device.clone(), port.clone())),
+            }
+        }
+        Command::PortConfigUpdate(port, config) => {
+            call("PortConfigUpdate", &[port, config]).map(|_| None)
+        }
+        Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+    }
+}
+
+fn show_json(answer: &Value, options: &Options, shown: &mut String) {
+    *shown += &match options.oneline {
+        true => json_config::to_line(answer),
+        false => json_config::to_text(answer),
+    };
+    shown.push('\n');
+}
+
+/// `port present` answers by its exit status in JSON, too.
+fn status(command: &Command, answer: &Value) -> u8 {
+    let absent = matches!(command, Command::PortPresent(_)) && answer == &Value::Bool(false);
+    u8::from(absent)
+}

@@ -1,0 +1,180 @@
+//! The client's options, and which of its two names it was started under.
+
+use std::ffi::OsString;
+
+use super::command;
+use crate::cli::getopt::{self, Flag, Getopt, Item, UsageError};
+use crate::cli::program_name;
+
+/// Every option of the client.
+pub static FLAGS: [Flag; 8] = [
+    flag(b"h", "help", None, &["show this help"]),
+    flag(b"v", "verbose", None, &["show more of the state"]),
+    flag(b"o", "oneline", None, &["JSON on one line"]),
+    flag(
+        b"D",
+        "force-dbus",
+        None,
+        &["talk over D-Bus (not built in)"],
+    ),
+    flag(
+        b"Z",
+        "force-zmq",
+        Some("ADDRESS"),
+        &["talk over ZeroMQ at ADDRESS (not built in)"],
+    ),
+    flag(
+        b"U",
+        "force-usock",
+        None,
+        &["talk over the control socket, as always"],
+    ),
+    Flag {
+        added: true,
+        ..flag(b"", "json", None, &["answer as JSON"])
+    },
+    Flag {
+        added: true,
+        ..flag(b"V", "version", None, &["show the version"])
+    },
+];
+
+const fn flag(
+    short: &'static [u8],
+    long: &'static str,
+    value: Option<&'static str>,
+    help: &'static [&'static str],
+) -> Flag {
+    Flag {
+        short,
+        long,
+        value,
+        help,
+        added: false,
+    }
+}
+
+/// Whose words errors are told in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Our own: what was attempted, and what to do.
+    Teamrctl,
+    /// Started as `teamdctl`: its texts, and the device may not be left out.
+    Teamdctl,
+}
+
+/// What is to be shown instead of doing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// The help.
+    Help,
+    /// The version.
+    Version,
+}
+
+/// A command line as understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bare name of the program.
+    pub program: String,
+    /// From the program's name.
+    pub style: Style,
+    /// `-h`, `-V`
+    pub only: Option<Only>,
+    /// `-v`
+    pub verbose: bool,
+    /// `-o`
+    pub oneline: bool,
+    /// `--json`
+    pub json: bool,
+    /// `-U`; changes only how teamdctl words its errors.
+    pub forced_usock: bool,
+    /// The rest.
+    pub words: Vec<String>,
+}
+
+impl Options {
+    /// Starts with what a program of this name does.
+    pub fn new(argv0: &str) -> Self {
+        let program = program_name(argv0);
+        Options {
+            program: program.to_owned(),
+            style: match program {
+                "teamdctl" => Style::Teamdctl,
+                _ => Style::Teamrctl,
+            },
+            only: None,
+            verbose: false,
+            oneline: false,
+            json: false,
+            forced_usock: false,
+            words: Vec::new(),
+        }
+    }
+
+    /// Reads a command line without the program; the error is followed by the help.
+    pub fn read(&mut self, items: Getopt) -> Result<Option<Unavailable>, UsageError> {
+        let (mut dbus, mut zmq) = (false, false);
+        for item in items {
+            let item = item.map_err(|e| UsageError(format!("{e}\nunknown option.")))?;
+            match item {
+                Item::Operand(word) => self.words.push(text(word)?),
+                Item::Flag(flag, _) => match flag.long {
+                    "help" => {
+                        self.only = Some(Only::Help);
+                        return Ok(None);
+                    }
+                    "version" => {
+                        self.only = Some(Only::Version);
+                        return Ok(None);
+                    }
+                    "verbose" => self.verbose = true,
+                    "oneline" => self.oneline = true,
+                    "json" => self.json = true,
+                    "force-dbus" => dbus = true,
+                    "force-zmq" => zmq = true,
+                    "force-usock" => self.forced_usock = true,
+                    long => unreachable!("a flag of the table without a meaning: {long}"),
+                },
+            }
+        }
+        match (dbus, zmq, self.forced_usock) {
+            (false, false, _) => Ok(None),
+            (true, false, false) => Ok(Some(Unavailable("D-Bus"))),
+            (false, true, false) => Ok(Some(Unavailable("ZeroMQ"))),
+            _ => Err(UsageError(
+                "Only one interface could be forced at a time \
+                 (UNIX domain socket, D-Bus, ZMQ)."
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// A transport that was asked for and is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub &'static str);
+
+fn text(word: OsString) -> Result<String, UsageError> {
+    word.into_string()
+        .map_err(|word| UsageError(format!("\"{}\" is not UTF-8.", word.to_string_lossy())))
+}
+
+/// The help text.
+pub fn help(program: &str) -> String {
+    format!(
+        "Usage: {program} [OPTION]... [TEAMDEV] COMMAND [ARGUMENT]...\n\
+         Ask and tell a running team.\n\n\
+         Commands, each word as short as you like:\n\
+         {}\n\
+         Options:\n\
+         {}\n\
+         Without TEAMDEV the running team is meant; if there are several, each answers\n\
+         under its name. A first word that names a team or an interface is a TEAMDEV\n\
+         even if it could be a command. A port name with a dot stands in quotes in an\n\
+         ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\n\
+         Exit status: 0 done, 1 anything else.\n",
+        command::describe(),
+        getopt::describe(&FLAGS)
+    )
+}

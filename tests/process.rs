@@ -1,0 +1,342 @@
+//! What the daemon does with processes: pid file, background, signals.
+//!
+//! Forking and locks need processes of their own with one thread, so there is no test harness:
+//! this program starts itself again in a role, which `TEAMR_TEST_ROLE` names.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use mio::{Events, Poll, Token};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use teamr::cli::daemonize::{Readiness, Side, daemonize};
+use teamr::cli::pidfile::{self, CreateError, PidFile, StopError};
+use teamr::cli::signals::{self, Signals};
+use teamr::sys::process::close_inherited;
+
+const ROLE: &str = "TEAMR_TEST_ROLE";
+
+type Test = (&'static str, fn(&Path));
+
+fn main() -> ExitCode {
+    if let Ok(role) = env::var(ROLE) {
+        let path = PathBuf::from(env::args_os().nth(1).unwrap());
+        return ExitCode::from(play(&role, &path));
+    }
+    let tests: [Test; 10] = [
+        (
+            "a_running_daemon_is_found_and_stopped",
+            a_running_daemon_is_found_and_stopped,
+        ),
+        ("a_second_daemon_is_refused", a_second_daemon_is_refused),
+        (
+            "what_a_dead_daemon_left_is_removed",
+            what_a_dead_daemon_left_is_removed,
+        ),
+        (
+            "a_pid_given_to_another_is_not_killed",
+            a_pid_given_to_another_is_not_killed,
+        ),
+        (
+            "teamds_own_pid_file_is_believed",
+            teamds_own_pid_file_is_believed,
+        ),
+        (
+            "the_parent_returns_when_the_daemon_is_ready",
+            the_parent_returns_when_the_daemon_is_ready,
+        ),
+        (
+            "the_parent_hears_why_the_daemon_failed",
+            the_parent_hears_why_the_daemon_failed,
+        ),
+        (
+            "the_parent_notices_that_the_daemon_died",
+            the_parent_notices_that_the_daemon_died,
+        ),
+        (
+            "inherited_descriptors_are_closed",
+            inherited_descriptors_are_closed,
+        ),
+        ("signals_are_events", signals_are_events),
+    ];
+    let dir = env::temp_dir().join(format!("teamr-process-{}", std::process::id()));
+    for (name, test) in tests {
+        print!("test {name} ... ");
+        let _ = std::io::stdout().flush();
+        fs::create_dir_all(&dir).unwrap();
+        test(&dir);
+        fs::remove_dir_all(&dir).unwrap();
+        println!("ok");
+    }
+    ExitCode::SUCCESS
+}
+
+// Roles.
+
+fn play(role: &str, path: &Path) -> u8 {
+    teamr::cli::logging::init();
+    signals::reset().unwrap();
+    match role {
+        "hold" => hold(path),
+        "ready" => in_background(|readiness| {
+            fs::write(path, facts()).unwrap();
+            readiness.succeed();
+        }),
+        "fail" => in_background(|readiness| readiness.fail(Errno::EBUSY)),
+        "die" => in_background(|_readiness| std::process::abort()),
+        "close" => {
+            close_inherited().unwrap();
+            fs::write(path, facts()).unwrap();
+            0
+        }
+        "signals" => until_quit(),
+        _ => unreachable!("no such role: {role}"),
+    }
+}
+
+/// Holds a pid file until it is told to end, by a signal or the end of its input.
+fn hold(path: &Path) -> u8 {
+    match PidFile::create(path) {
+        Ok(_held) => {
+            println!("held");
+            let _ = std::io::stdin().read(&mut [0]);
+            0
+        }
+        Err(e) => {
+            println!("{e}");
+            u8::from(matches!(e, CreateError::AlreadyRunning(_)))
+        }
+    }
+}
+
+fn in_background(daemon: impl FnOnce(Readiness)) -> u8 {
+    match daemonize().unwrap() {
+        Side::Parent(verdict) => verdict.conclude(),
+        Side::Daemon(readiness) => {
+            daemon(readiness);
+            0
+        }
+    }
+}
+
+fn facts() -> String {
+    let mut open: Vec<String> = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            fs::read_link(&path).map_or(String::new(), |to| to.display().to_string())
+        })
+        .filter(|to| !to.starts_with("/proc/") && !to.is_empty())
+        .collect();
+    open.sort();
+    let cwd = env::current_dir().unwrap();
+    let session = nix::unistd::getsid(None).unwrap() == nix::unistd::getpid();
+    format!("{} leader={session} {}", cwd.display(), open.join(" "))
+}
+
+fn until_quit() -> u8 {
+    let mut poll = Poll::new().unwrap();
+    let mut signals = Signals::take().unwrap();
+    signals.register(poll.registry(), Token(0)).unwrap();
+    println!("ready");
+    let mut events = Events::with_capacity(1);
+    loop {
+        poll.poll(&mut events, None).unwrap();
+        if signals.quit_asked().unwrap() {
+            return 7;
+        }
+        println!("ignored");
+    }
+}
+
+// Their audience.
+
+fn start(role: &str, path: &Path) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.arg(path).env(ROLE, role);
+    command
+}
+
+fn start_holder(path: &Path) -> (Child, String) {
+    let mut child = start("hold", path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut line).unwrap();
+    (child, line)
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+fn a_running_daemon_is_found_and_stopped(dir: &Path) {
+    let path = dir.join("t.pid");
+    assert_eq!(pidfile::running(&path), None);
+    assert_eq!(pidfile::stop(&path), Err(StopError::NotRunning));
+    let (mut child, line) = start_holder(&path);
+    assert_eq!(line, "held\n");
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        format!("{}\n", child.id())
+    );
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    assert_eq!(pidfile::running(&path), Some(pid(&child)));
+    assert_eq!(pidfile::stop(&path), Ok(()));
+    assert!(!child.wait().unwrap().success());
+    // SIGTERM ended it before it could clear up.
+    assert_eq!(pidfile::running(&path), None);
+    assert!(!path.exists());
+    // With an orderly end it clears up itself.
+    let (mut child, _) = start_holder(&path);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert!(!path.exists());
+}
+
+fn a_second_daemon_is_refused(dir: &Path) {
+    let path = dir.join("t.pid");
+    let (mut first, _) = start_holder(&path);
+    // What is in the file does not matter while it is locked, but the pid must be the holder's.
+    let (mut second, line) = start_holder(&path);
+    assert_eq!(
+        line,
+        format!("Daemon already running on PID {}.\n", first.id())
+    );
+    assert_eq!(second.wait().unwrap().code(), Some(1));
+    drop(first.stdin.take());
+    first.wait().unwrap();
+    let error = PidFile::create(&dir.join("none/t.pid")).unwrap_err();
+    assert_eq!(error.errno(), Errno::ENOENT);
+    let text = error.to_string();
+    assert!(
+        text.ends_with(": No such file or directory\nCould not create PID file."),
+        "{text}"
+    );
+}
+
+fn what_a_dead_daemon_left_is_removed(dir: &Path) {
+    let path = dir.join("t.pid");
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    for left in [
+        format!("{}\n", gone.id()),
+        "garbage".to_owned(),
+        "-1\n".to_owned(),
+    ] {
+        fs::write(&path, &left).unwrap();
+        assert_eq!(pidfile::running(&path), None, "{left:?}");
+        assert!(!path.exists(), "{left:?}");
+        fs::write(&path, &left).unwrap();
+        let (mut child, line) = start_holder(&path);
+        assert_eq!(line, "held\n", "{left:?}");
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}
+
+fn a_pid_given_to_another_is_not_killed(dir: &Path) {
+    let path = dir.join("t.pid");
+    let mut bystander = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    fs::write(&path, format!("{}\n", bystander.id())).unwrap();
+    assert_eq!(pidfile::stop(&path), Err(StopError::NotRunning));
+    assert!(!path.exists());
+    drop(bystander.stdin.take());
+    assert!(bystander.wait().unwrap().success());
+}
+
+/// teamd holds no lock while it runs; `cat` under its name stands in for it.
+fn teamds_own_pid_file_is_believed(dir: &Path) {
+    let (path, program) = (dir.join("t.pid"), dir.join("teamd"));
+    fs::copy("/bin/cat", &program).unwrap();
+    let mut teamd = Command::new(&program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once it echoes, it is past its exec and has its name.
+    let mut byte = [0];
+    teamd.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    teamd
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut byte)
+        .unwrap();
+    fs::write(&path, format!("{}\n", teamd.id())).unwrap();
+    assert_eq!(pidfile::running(&path), Some(pid(&teamd)));
+    let error = PidFile::create(&path).unwrap_err();
+    assert!(matches!(error, CreateError::AlreadyRunning(_)), "{error}");
+    assert_eq!(pidfile::stop(&path), Ok(()));
+    assert!(!teamd.wait().unwrap().success());
+}
+
+fn the_parent_returns_when_the_daemon_is_ready(dir: &Path) {
+    let report = dir.join("report");
+    let output = start("ready", &report).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+    let facts = fs::read_to_string(&report).unwrap();
+    assert!(
+        facts.starts_with("/ leader=false /dev/null /dev/null /dev/null "),
+        "{facts}"
+    );
+    let mode = fs::metadata(&report).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "umask 077");
+}
+
+fn the_parent_hears_why_the_daemon_failed(dir: &Path) {
+    let output = start("fail", dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "Daemon process failed.\nFailed: Device or resource busy\n"
+    );
+}
+
+/// `output` returns when the parent has ended; it does not wait out its 20 s.
+fn the_parent_notices_that_the_daemon_died(dir: &Path) {
+    let output = start("die", dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "Could not receive return value from daemon process.\nFailed: Broken pipe\n"
+    );
+}
+
+fn inherited_descriptors_are_closed(dir: &Path) {
+    let report = dir.join("report");
+    let leaked = File::open("/dev/zero").unwrap();
+    nix::fcntl::fcntl(
+        &leaked,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+    )
+    .unwrap();
+    assert!(start("close", &report).status().unwrap().success());
+    let facts = fs::read_to_string(&report).unwrap();
+    assert!(!facts.contains("/dev/zero"), "{facts}");
+}
+
+fn signals_are_events(dir: &Path) {
+    for quit in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+        let mut child = start("signals", dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        kill(pid(&child), Signal::SIGHUP).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "ignored");
+        kill(pid(&child), quit).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(7), "{quit}");
+    }
+}

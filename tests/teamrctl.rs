@@ -1,0 +1,408 @@
+//! The client against a canned socket: no daemon, no root.
+//!
+//! `tests/view/*.txt` is what libteam's teamdctl 1.31 printed for the documents beside it.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use serde_json::{Value, json};
+use socket2::{Domain, SockAddr, Socket, Type};
+use teamr::control::protocol::{decode_request, encode_reply};
+use teamr::control::{Failure, ItemPath};
+
+/// A run directory with canned teams in it.
+struct House {
+    dir: PathBuf,
+}
+
+impl House {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("teamrctl-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        House { dir }
+    }
+
+    /// Answers as the daemon of `device` would, with this state; gives what it was asked.
+    fn team(&self, device: &str, state: &str) -> Receiver<(String, Vec<String>)> {
+        let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+        let path = self.dir.join(format!("{device}.sock"));
+        listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
+        listener.listen(10).unwrap();
+        let (device, state) = (device.to_owned(), state.to_owned());
+        let (tell, asked) = mpsc::channel();
+        thread::spawn(move || {
+            while let Ok((client, _)) = listener.accept() {
+                while let Ok(packet) = receive(&client) {
+                    let request = decode_request(&packet).unwrap().unwrap();
+                    let outcome = canned(&device, &state, &request.method, &request.args);
+                    let _ = tell.send((request.method, request.args));
+                    client.send(&encode_reply(&outcome)).unwrap();
+                }
+            }
+        });
+        asked
+    }
+
+    fn run(&self, argv0: &str, args: &[&str]) -> Answer {
+        let output = Command::new(env!("CARGO_BIN_EXE_teamrctl"))
+            .arg0(argv0)
+            .args(args)
+            .env("TEAMR_RUN_DIR", &self.dir)
+            .output()
+            .unwrap();
+        Answer {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            status: output.status.code().unwrap(),
+        }
+    }
+
+    fn teamrctl(&self, args: &[&str]) -> Answer {
+        self.run("teamrctl", args)
+    }
+
+    fn teamdctl(&self, args: &[&str]) -> Answer {
+        self.run("teamdctl", args)
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Answer {
+    out: String,
+    err: String,
+    status: i32,
+}
+
+impl Answer {
+    #[track_caller]
+    fn shows(self, out: &str) {
+        assert_eq!((self.err.as_str(), self.status), ("", 0));
+        assert_eq!(self.out, out);
+    }
+
+    #[track_caller]
+    fn fails(self, err: &str) {
+        assert_eq!(self.err, err);
+        assert_eq!(self.status, 1);
+    }
+}
+
+fn receive(client: &Socket) -> io::Result<Vec<u8>> {
+    let mut packet = vec![0; 65536];
+    let got = (&*client).read(&mut packet)?;
+    packet.truncate(got);
+    match got {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(packet),
+    }
+}
+
+fn canned(
+    device: &str,
+    state: &str,
+    method: &str,
+    args: &[String],
+) -> Result<Option<String>, Failure> {
+    let config = json!({"runner": {"name": "é"}, "ports": {"p0": {}}, "device": device});
+    match method {
+        "ConfigDump" | "ConfigDumpActual" => Ok(Some(config.to_string())),
+        "StateDump" => Ok(Some(state.to_owned())),
+        "StateItemValueGet" => {
+            let state: Value = serde_json::from_str(state).unwrap();
+            let path = ItemPath::parse(&args[0]).map_err(|_| Failure::ItemValueGetFail)?;
+            path.look_up(&state)
+                .map(Some)
+                .ok_or(Failure::PathDoesNotExist)
+        }
+        "PortConfigDump" => Ok(Some(r#"{"b": 1, "a": [1, 2]}"#.to_owned())),
+        "PortAdd" => Err(Failure::NoSuchDev),
+        _ => Ok(None),
+    }
+}
+
+const ACTIVEBACKUP: &str = include_str!("view/activebackup.json");
+const LACP: &str = include_str!("view/lacp.json");
+
+#[test]
+fn the_view_is_teamdctls_byte_for_byte() {
+    for (state, plain, verbose) in [
+        (
+            ACTIVEBACKUP,
+            include_str!("view/activebackup.txt"),
+            include_str!("view/activebackup-verbose.txt"),
+        ),
+        (
+            LACP,
+            include_str!("view/lacp.txt"),
+            include_str!("view/lacp-verbose.txt"),
+        ),
+    ] {
+        let house = House::new("view");
+        let _asked = house.team("lo", state);
+        house.teamdctl(&["lo", "state"]).shows(plain);
+        house.teamdctl(&["lo", "s", "-v", "v"]).shows(verbose);
+        house
+            .teamrctl(&["lo", "state", "view", "-v"])
+            .shows(verbose);
+        house.teamrctl(&["state"]).shows(plain);
+    }
+}
+
+#[test]
+fn a_state_that_lacks_something_ends_the_view() {
+    let house = House::new("lack");
+    let _asked = house.team("lo", r#"{"setup": {"runner_name": "lacp"}}"#);
+    let answer = house.teamdctl(&["lo", "state"]);
+    assert_eq!(answer.out, "setup:\n");
+    answer.fails("Failed to parse JSON setup dump.\ncommand call failed (Invalid argument)\n");
+}
+
+#[test]
+fn dumps_are_printed_as_teamd_prints_them() {
+    let house = House::new("dumps");
+    let _asked = house.team("team0", ACTIVEBACKUP);
+    let config = "{\n    \"device\": \"team0\",\n    \"ports\": {\n        \"p0\": {}\n    },\n    \
+                  \"runner\": {\n        \"name\": \"\\u00E9\"\n    }\n}\n";
+    house.teamrctl(&["team0", "config", "dump"]).shows(config);
+    house.teamrctl(&["config", "dump", "actual"]).shows(config);
+    house
+        .teamrctl(&["-o", "c", "d", "n"])
+        .shows("{\"device\": \"team0\", \"runner\": {\"name\": \"\\u00E9\"}}\n");
+    house
+        .teamrctl(&["-o", "team0", "port", "config", "dump", "p0"])
+        .shows("{\"a\": [1, 2], \"b\": 1}\n");
+    house
+        .teamrctl(&["state", "item", "get", "setup.pid"])
+        .shows("713\n");
+}
+
+#[test]
+fn every_query_answers_as_json() {
+    let house = House::new("json");
+    let _asked = house.team("team0", ACTIVEBACKUP);
+    let json = |args: &[&str]| {
+        let answer = house.teamrctl(&[&["--json"], args].concat());
+        assert_eq!(answer.err, "", "{args:?}");
+        let value: Value = serde_json::from_str(&answer.out).unwrap();
+        (value, answer.status)
+    };
+    let state: Value = serde_json::from_str(ACTIVEBACKUP).unwrap();
+    assert_eq!(json(&["state"]), (state.clone(), 0));
+    assert_eq!(json(&["state", "dump"]), (state, 0));
+    assert_eq!(
+        json(&["state", "item", "get", "setup.pid"]),
+        (json!(713), 0)
+    );
+    assert_eq!(
+        json(&["state", "item", "get", "runner.active_port"]),
+        (json!("p10"), 0)
+    );
+    assert_eq!(json(&["port", "present", "p2"]), (json!(true), 0));
+    assert_eq!(json(&["port", "present", "p"]), (json!(false), 1));
+    assert_eq!(json(&["config", "dump"]).0["device"], "team0");
+    assert_eq!(json(&["port", "config", "dump", "p0"]).0["b"], 1);
+}
+
+#[test]
+fn several_teams_answer_under_their_names() {
+    let house = House::new("several");
+    let _a = house.team("team0", ACTIVEBACKUP);
+    let _b = house.team("team1", LACP);
+    house
+        .teamrctl(&["state", "item", "get", "setup.runner_name"])
+        .shows("team0:\n  activebackup\nteam1:\n  lacp\n");
+    let view = house.teamrctl(&["state"]).out;
+    assert!(
+        view.starts_with("team0:\n  setup:\n    runner: activebackup\n"),
+        "{view}"
+    );
+    assert!(
+        view.contains("\nteam1:\n  setup:\n    runner: lacp\n"),
+        "{view}"
+    );
+    let dumps: Value = serde_json::from_str(&house.teamrctl(&["state", "--json"]).out).unwrap();
+    assert_eq!(dumps["team1"]["setup"]["runner_name"], "lacp");
+    house.teamrctl(&["port", "remove", "p0"]).fails(
+        "Several teams are running (team0, team1); \"port remove p0\" needs one of them.\n\
+         Name it: teamrctl team0 port remove p0\n",
+    );
+    house.teamrctl(&["team1", "port", "remove", "p0"]).shows("");
+}
+
+#[test]
+fn a_socket_left_behind_is_no_running_team() {
+    let house = House::new("stale");
+    let stale = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    let path = house.dir.join("team9.sock");
+    stale.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    let path = path.display();
+    house.teamrctl(&["state"]).fails(&format!(
+        "No team is running: there is no socket in {}.\nStart one with: teamr -f FILE\n",
+        house.dir.display()
+    ));
+    house.teamrctl(&["team9", "state"]).fails(&format!(
+        "Failed to reach the daemon of \"team9\" at {path}: Connection refused.\n\
+         Its daemon has died and left the socket; start it again.\n"
+    ));
+}
+
+#[test]
+fn a_team_named_like_a_command_is_a_team() {
+    let house = House::new("named");
+    let _asked = house.team("state", LACP);
+    let alone = house.teamrctl(&["state"]);
+    assert!(
+        alone.err.starts_with("None or incomplete command"),
+        "{alone:?}"
+    );
+    house
+        .teamrctl(&["state", "state", "item", "get", "runner.active"])
+        .shows("true\n");
+}
+
+#[test]
+fn requests_carry_what_was_typed() {
+    let house = House::new("carry");
+    let asked = house.team("team0", LACP);
+    house
+        .teamrctl(&[
+            "team0",
+            "port",
+            "config",
+            "update",
+            "p0",
+            "{\n\"a\": \"\\\\\"}",
+        ])
+        .shows("");
+    house
+        .teamrctl(&["team0", "state", "item", "set", "a.b", "--", "-1"])
+        .shows("");
+    let asked: Vec<_> = asked
+        .try_iter()
+        .filter(|(method, _)| method != "ConfigDump")
+        .collect();
+    let update = vec!["p0".to_owned(), "{\n\"a\": \"\\\\\"}".to_owned()];
+    let set = vec!["a.b".to_owned(), "-1".to_owned()];
+    assert_eq!(
+        asked,
+        [
+            ("PortConfigUpdate".to_owned(), update),
+            ("StateItemValueSet".to_owned(), set)
+        ]
+    );
+}
+
+#[test]
+fn teamdctl_says_what_its_scripts_know() {
+    let house = House::new("scripts");
+    let cannot = "libteamdctl: teamdctl_connect: Failed to connect using all CLIs.\n\
+                  teamdctl_connect failed (Invalid argument)\n";
+    house.teamdctl(&["lo", "state"]).fails(cannot);
+    house.teamdctl(&["-U", "lo", "state"]).fails(&format!(
+        "libteamdctl: cli_usock_init: usock: Failed to connect socket ({}).\n\
+         libteamdctl: teamdctl_connect: Failed to connect using CLI \"usock\".\n\
+         teamdctl_connect failed (No such file or directory)\n",
+        house.dir.join("lo.sock").display()
+    ));
+    let _asked = house.team("lo", ACTIVEBACKUP);
+    house.teamdctl(&["lo", "port", "add", "p0"]).fails(
+        "libteamdctl: cli_usock_process_msg: usock: Error message received: \"NoSuchDev\"\n\
+         libteamdctl: cli_usock_process_msg: usock: Error message content: \"No such device.\"\n\
+         command call failed (Invalid argument)\n",
+    );
+    house
+        .teamdctl(&["lo", "port", "present", "p"])
+        .fails("command call failed (No such device)\n");
+    house.teamdctl(&["lo", "port", "present", "p2"]).shows("");
+    house
+        .teamdctl(&["nodev", "state"])
+        .fails("Device \"nodev\" does not exist\n");
+    for (args, err) in [
+        (&["state"][..], "None or incomplete command\n"),
+        (&[], "No team device specified.\n"),
+        (&["lo", "stats"], "Unknown command \"stats\".\n"),
+        (
+            &["lo", "port", "add"],
+            "Command line parameter \"PORTDEV\" expected.\n",
+        ),
+        (
+            &["--xx", "lo"],
+            "teamdctl: unrecognized option '--xx'\nunknown option.\n",
+        ),
+        (
+            &["-U", "-D", "lo"],
+            "Only one interface could be forced at a time (UNIX domain socket, D-Bus, ZMQ).\n",
+        ),
+    ] {
+        let answer = house.teamdctl(args);
+        assert!(answer.out.starts_with("Usage: "), "{args:?}");
+        answer.fails(err);
+    }
+}
+
+#[test]
+fn a_silent_daemon_is_given_up() {
+    let house = House::new("silent");
+    let silent = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    let path = house.dir.join("lo.sock");
+    silent.bind(&SockAddr::unix(path).unwrap()).unwrap();
+    silent.listen(10).unwrap();
+    house
+        .teamdctl(&["lo", "state"])
+        .fails("teamdctl_connect failed (Connection timed out)\n");
+}
+
+#[test]
+fn another_teams_socket_is_refused() {
+    let house = House::new("other");
+    let _asked = house.team("other", LACP);
+    fs::rename(house.dir.join("other.sock"), house.dir.join("lo.sock")).unwrap();
+    house.teamdctl(&["lo", "state"]).fails(
+        "Unable to access to lo through connected teamd daemon because it controls other.\n",
+    );
+}
+
+#[test]
+fn teamrctl_says_what_to_do() {
+    let house = House::new("advice");
+    let _asked = house.team("team0", ACTIVEBACKUP);
+    house.teamrctl(&["port", "add", "p9"]).fails(
+        "Failed to do \"port add p9\" with \"team0\": No such device (NoSuchDev).\n\
+         Show the interfaces with: ip link\n",
+    );
+    house.teamrctl(&["nodev", "state"]).fails(
+        "Device \"nodev\" does not exist, and no team of that name is running.\n\
+         Show those that are: teamrctl state\n",
+    );
+    house.teamrctl(&["-D", "state"]).fails(
+        "D-Bus support is not compiled-in. \
+         Leave the option out: the control socket needs none.\n",
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let house = House::new("pipe");
+    let _asked = house.team("team0", ACTIVEBACKUP);
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_teamrctl"))
+        .args(["state", "dump"])
+        .env("TEAMR_RUN_DIR", &house.dir)
+        .stdout(Stdio::from(writer))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+}
