@@ -1,11 +1,7 @@
 //! The strict check.
 
-<<<<<<< HEAD
-use crate::inspect::{Walk, Weight};
-=======
 use crate::finding::Weight;
 use crate::inspect::Walk;
->>>>>>> config
 use crate::locate::locate;
 use crate::parse::parse_object;
 use crate::problem::{Position, Problem};

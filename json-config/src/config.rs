@@ -4,12 +4,6 @@
 //! the updates of clients. Unknown keys are kept, keys stand in the order of the file. What the
 //! team does with its settings is the core's business.
 
-<<<<<<< HEAD
-use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
-use serde_json::{Map, Value, json};
-
-use crate::inspect::{Walk, Weight, runner_name};
-=======
 use std::time::Duration;
 
 use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
@@ -17,7 +11,6 @@ use serde_json::{Map, Value, json};
 
 use crate::finding::Weight;
 use crate::inspect::{Walk, runner_name};
->>>>>>> config
 use crate::model::{DataPathChoice, Port, Runner, Team, Watch};
 use crate::parse::{ParseError, parse_object};
 use crate::problem::{Problem, Step, path_text};
@@ -172,13 +165,8 @@ impl Config {
         let mut port = read_port(self.entry(name), self.team.get("link_watch"));
         if port.link_watches.is_empty() {
             port.link_watches.push(Watch::Ethtool {
-<<<<<<< HEAD
-                delay_up: std::time::Duration::ZERO,
-                delay_down: std::time::Duration::ZERO,
-=======
                 delay_up: Duration::ZERO,
                 delay_down: Duration::ZERO,
->>>>>>> config
             });
         }
         Ok(port)

@@ -6,18 +6,11 @@
 
 use serde_json::{Map, Value};
 
-<<<<<<< HEAD
-use crate::form::check_form;
-use crate::keys::{Form, Key, Kind, Object, Preset};
-use crate::parse::kind;
-use crate::problem::{Problem, Step, path_text, shortened};
-=======
 use crate::finding::{Finding, Findings, Weight, Words};
 use crate::form::check_form;
 use crate::keys::{Form, Key, Kind, Object, Preset};
 use crate::parse::kind;
 use crate::problem::{Step, shortened};
->>>>>>> config
 use crate::suggest::nearest;
 use crate::text::quoted;
 
@@ -27,76 +20,6 @@ const MOST: usize = 100;
 /// teamd's line for a value that stands where an object must be written.
 const WRONG_PATH: &str = "Failed to get value from config: Wrong path format";
 
-<<<<<<< HEAD
-/// Who minds a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
-    /// The strict check alone; for a run it is as good as absent.
-    Strict,
-    /// A run goes on with something else and says so.
-    Fallback,
-    /// A run refuses the team or the port.
-    Refused,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug)]
-pub(crate) struct Finding {
-    pub(crate) path: Vec<Step>,
-    /// The key itself is wrong, not its value.
-    pub(crate) at_key: bool,
-    pub(crate) weight: Weight,
-    /// What was expected and what was found.
-    message: String,
-    /// How to mend it.
-    mend: String,
-    /// What a run does instead.
-    instead: String,
-    /// What teamd logs.
-    teamd: Option<String>,
-}
-
-impl Finding {
-    /// As the strict check says it.
-    pub(crate) fn to_mend(&self) -> Problem {
-        self.problem(joined(&self.message, &self.mend))
-    }
-
-    /// As a run says it.
-    pub(crate) fn as_run(&self) -> Problem {
-        self.problem(match &self.teamd {
-            Some(line) => joined(&format!("{line} ({})", self.message), &self.instead),
-            None => joined(&self.message, &self.instead),
-        })
-    }
-
-    fn problem(&self, message: String) -> Problem {
-        Problem {
-            path: path_text(&self.path),
-            message,
-            position: None,
-        }
-    }
-}
-
-fn joined(message: &str, addition: &str) -> String {
-    match addition {
-        "" => message.to_owned(),
-        addition => format!("{message}; {addition}"),
-    }
-}
-
-/// What one walk has found.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    /// In the order of the file, but what is missing comes behind what is there.
-    pub(crate) list: Vec<Finding>,
-    /// How many more there were.
-    pub(crate) more: usize,
-}
-
-=======
->>>>>>> config
 /// The name of the runner that a configuration asks for, known or not.
 pub(crate) fn runner_name(team: &Map<String, Value>) -> &str {
     team.get("runner")
@@ -207,50 +130,17 @@ impl<'a> Walk<'a> {
                 .required
                 .filter(|_| read && !members.contains_key(key.name))
             {
-<<<<<<< HEAD
-                self.add(
-                    Weight::Refused,
-                    format!("expected key {}, found none", quoted(key.name)),
-                    format!("add it: {}", lower_start(key.about)),
-                    String::new(),
-                    Some(line.to_owned()),
-                );
-=======
                 self.add(Weight::Refused, || Words {
                     message: format!("expected key {}, found none", quoted(key.name)),
                     mend: format!("add it: {}", lower_start(key.about)),
                     teamd: Some(line.to_owned()),
                     ..Words::default()
                 });
->>>>>>> config
             }
         }
     }
 
     fn unknown_key(&mut self, object: Object, name: &str) {
-<<<<<<< HEAD
-        let home = || {
-            Object::ALL
-                .into_iter()
-                .find(|home| home.find(name).is_some())
-        };
-        let known: Vec<&str> = object.keys().map(|key| key.name).collect();
-        let mend = if let Some(near) = nearest(name, &known) {
-            format!("did you mean {}?", quoted(near))
-        } else if let Some(home) = home() {
-            format!("it belongs {}", home.place())
-        } else {
-            format!("known here: {}", known.join(", "))
-        };
-        self.add_at_key("unknown key".to_owned(), mend);
-    }
-
-    fn pointless_key(&mut self, key: &Key, reader: &str) {
-        self.add_at_key(
-            format!("no effect with {}", quoted(&shortened(reader))),
-            format!("remove it; it is for {}", key.read_by.join(" and ")),
-        );
-=======
         self.add_at_key(|| {
             let known: Vec<&str> = object.keys().map(|key| key.name).collect();
             let home = || {
@@ -276,7 +166,6 @@ impl<'a> Walk<'a> {
                 format!("remove it; it is for {}", key.read_by.join(" and ")),
             )
         });
->>>>>>> config
     }
 
     fn value(&mut self, key: &Key, value: &Value) {
@@ -313,15 +202,8 @@ impl<'a> Walk<'a> {
                     for (name, port) in ports {
                         self.step(name, |walk| {
                             if let Err(misfit) = check_form(Form::InterfaceName, name) {
-<<<<<<< HEAD
-                                walk.add_at_key(
-                                    format!("expected {}", misfit.expected),
-                                    String::new(),
-                                );
-=======
                                 let message = format!("expected {}", misfit.expected);
                                 walk.add_at_key(|| (message, String::new()));
->>>>>>> config
                             }
                             walk.port_entry(port);
                         });
@@ -333,27 +215,6 @@ impl<'a> Walk<'a> {
     }
 
     fn integer(&mut self, key: &Key, value: &Value, min: i64, max: i64) {
-<<<<<<< HEAD
-        let Some(number) = integer(value) else {
-            return self.wrong_type(key, value, "integer", "write a whole number");
-        };
-        if !(min..=max).contains(&number) {
-            return self.senseless(
-                key,
-                &format!("integer from {min} to {max}"),
-                &number.to_string(),
-                String::new(),
-            );
-        }
-        if value.is_string() {
-            self.add(
-                Weight::Fallback,
-                "expected integer, found string".to_owned(),
-                "remove the quotes".to_owned(),
-                format!("read as {number}"),
-                None,
-            );
-=======
         let fits = |number: &i64| (min..=max).contains(number);
         // In quotes it is first of all a wrong type, which no run stops at.
         let Some(number) = integer(value).filter(|number| value.is_number() || fits(number)) else {
@@ -371,7 +232,6 @@ impl<'a> Walk<'a> {
                 instead: format!("read as {number}"),
                 teamd: None,
             });
->>>>>>> config
         }
     }
 
@@ -379,45 +239,22 @@ impl<'a> Walk<'a> {
         let Err(misfit) = check_form(form, text) else {
             return;
         };
-<<<<<<< HEAD
-        let message = format!("expected {}, found {}", misfit.expected, found(text));
-=======
->>>>>>> config
         // Whether an interface name will do is for the kernel to say.
         let weight = match form {
             Form::InterfaceName => Weight::Strict,
             _ => Weight::Refused,
         };
-<<<<<<< HEAD
-        let teamd = misfit.teamd.or(key.refusal.map(str::to_owned));
-        self.add(weight, message, String::new(), String::new(), teamd);
-=======
         self.add(weight, || Words {
             message: format!("expected {}, found {}", misfit.expected, found(text)),
             teamd: misfit.teamd.or(key.refusal.map(str::to_owned)),
             ..Words::default()
         });
->>>>>>> config
     }
 
     fn word(&mut self, key: &Key, text: &str, words: &[&'static str]) {
         if words.contains(&text) {
             return;
         }
-<<<<<<< HEAD
-        let near = nearest(text, words);
-        let mend = near.map(|near| format!("did you mean {}?", quoted(near)));
-        if let Some(word) = known_word(words, text) {
-            self.add(
-                Weight::Fallback,
-                format!("expected {}, found {}", quoted(word), found(text)),
-                mend.unwrap_or_default(),
-                format!("read as {}", quoted(word)),
-                None,
-            );
-        } else {
-            self.senseless(key, &choice(words), &found(text), mend.unwrap_or_default());
-=======
         match known_word(words, text) {
             Some(word) => self.add(Weight::Fallback, || Words {
                 message: format!("expected {}, found {}", quoted(word), found(text)),
@@ -431,44 +268,11 @@ impl<'a> Walk<'a> {
                     nearest(text, words).map_or_else(String::new, did_you_mean),
                 )
             }),
->>>>>>> config
         }
     }
 
     fn words(&mut self, key: &Key, elements: &[Value], words: &[&'static str]) {
         if elements.is_empty() {
-<<<<<<< HEAD
-            self.add(
-                Weight::Fallback,
-                "expected at least one element, found none".to_owned(),
-                format!("the words are {}", words.join(", ")),
-                "all frames are one flow".to_owned(),
-                None,
-            );
-        }
-        self.each(elements, |walk, element| {
-            let (message, mend, teamd) = match element.as_str() {
-                Some(word) if words.contains(&word) => return,
-                Some(word) => (
-                    format!("expected {}, found {}", choice(words), found(word)),
-                    nearest(word, words).map(|near| format!("did you mean {}?", quoted(near))),
-                    Some(format!("Hash frag named {} not found.", found(word))),
-                ),
-                None => (
-                    format!("expected string, found {}", kind(element)),
-                    None,
-                    None,
-                ),
-            };
-            let skipped = format!("left out of {}", key.name);
-            walk.add(
-                Weight::Fallback,
-                message,
-                mend.unwrap_or_default(),
-                skipped,
-                teamd,
-            );
-=======
             self.add(Weight::Fallback, || Words {
                 message: "expected at least one element, found none".to_owned(),
                 mend: format!("the words are {}", words.join(", ")),
@@ -492,30 +296,17 @@ impl<'a> Walk<'a> {
                     ..Words::default()
                 }),
             }
->>>>>>> config
         });
     }
 
     fn nested(&mut self, key: &Key, value: &Value, object: Object) {
-<<<<<<< HEAD
-=======
         let mend = "put its keys in { }";
->>>>>>> config
         match value {
             Value::Object(members) => {
                 let reader = (object == Object::Runner && self.runner_is_known())
                     .then(|| self.runner.to_owned());
                 self.object(object, members, reader.as_deref());
             }
-<<<<<<< HEAD
-            Value::String(name) if object == Object::TxBalancer => self.add(
-                Weight::Fallback,
-                "expected object, found string".to_owned(),
-                format!("write {{\"name\": {}}}", found(name)),
-                format!("read as {{\"name\": {}}}", found(name)),
-                None,
-            ),
-=======
             Value::String(name) if object == Object::TxBalancer => {
                 self.add(Weight::Fallback, || Words {
                     message: "expected object, found string".to_owned(),
@@ -524,26 +315,13 @@ impl<'a> Walk<'a> {
                     teamd: None,
                 });
             }
->>>>>>> config
             // teamd writes defaults into these, which takes an object.
             _ if object == Object::Runner
                 || object == Object::Burst && self.runner == "activebackup" =>
             {
-<<<<<<< HEAD
-                self.add(
-                    Weight::Refused,
-                    format!("expected object, found {}", kind(value)),
-                    "put its keys in { }".to_owned(),
-                    String::new(),
-                    Some(WRONG_PATH.to_owned()),
-                );
-            }
-            _ => self.wrong_type(key, value, "object", "put its keys in { }"),
-=======
                 self.no_object(value, mend, WRONG_PATH);
             }
             _ => self.wrong_type(key, value, "object", mend),
->>>>>>> config
         }
     }
 
@@ -557,19 +335,10 @@ impl<'a> Walk<'a> {
                 let reader = self.runner_is_known().then(|| self.runner.to_owned());
                 self.object(Object::Port, members, reader.as_deref());
             }
-<<<<<<< HEAD
-            _ => self.add(
-                Weight::Refused,
-                format!("expected object, found {}", kind(port)),
-                "write {} for a port without settings of its own".to_owned(),
-                String::new(),
-                Some(WRONG_PATH.to_owned()),
-=======
             _ => self.no_object(
                 port,
                 "write {} for a port without settings of its own",
                 WRONG_PATH,
->>>>>>> config
             ),
         }
     }
@@ -577,19 +346,10 @@ impl<'a> Walk<'a> {
     fn watch(&mut self, watch: &Value) {
         match watch {
             Value::Object(members) => self.object(Object::LinkWatch, members, watch_name(members)),
-<<<<<<< HEAD
-            _ => self.add(
-                Weight::Refused,
-                format!("expected object, found {}", kind(watch)),
-                "write {\"name\": \"ethtool\"} for instance".to_owned(),
-                String::new(),
-                Some("Failed to get link watch name.".to_owned()),
-=======
             _ => self.no_object(
                 watch,
                 "write {\"name\": \"ethtool\"} for instance",
                 "Failed to get link watch name.",
->>>>>>> config
             ),
         }
     }
@@ -608,78 +368,6 @@ impl<'a> Walk<'a> {
             Some(_) => Weight::Refused,
             None => Weight::Fallback,
         };
-<<<<<<< HEAD
-        self.add(
-            weight,
-            format!("expected {expected}, found {}", kind(value)),
-            mend.to_owned(),
-            default_used(key),
-            key.required.map(str::to_owned),
-        );
-    }
-
-    /// A value of the right type that makes no sense.
-    fn senseless(&mut self, key: &Key, expected: &str, value: &str, mend: String) {
-        let message = format!("expected {expected}, found {value}");
-        match key.refusal {
-            Some(line) => {
-                let line = line.replace("{}", value.trim_matches('"'));
-                self.add(Weight::Refused, message, mend, String::new(), Some(line));
-            }
-            None => self.add(Weight::Fallback, message, mend, default_used(key), None),
-        }
-    }
-
-    fn add_at_key(&mut self, message: String, mend: String) {
-        let finding = self.finding(Weight::Strict, message, mend);
-        self.keep(Finding {
-            at_key: true,
-            ..finding
-        });
-    }
-
-    fn add(
-        &mut self,
-        weight: Weight,
-        message: String,
-        mend: String,
-        instead: String,
-        teamd: Option<String>,
-    ) {
-        let finding = self.finding(weight, message, mend);
-        let instead = match weight {
-            Weight::Fallback => instead,
-            Weight::Strict | Weight::Refused => String::new(),
-        };
-        self.keep(Finding {
-            instead,
-            teamd,
-            ..finding
-        });
-    }
-
-    fn finding(&self, weight: Weight, message: String, mend: String) -> Finding {
-        Finding {
-            path: self.path.clone(),
-            at_key: false,
-            weight: if self.unread { Weight::Strict } else { weight },
-            message,
-            mend,
-            instead: String::new(),
-            teamd: None,
-        }
-    }
-
-    fn keep(&mut self, finding: Finding) {
-        if !self.wanted.contains(&finding.weight) {
-            return;
-        }
-        if self.findings.list.len() < MOST {
-            self.findings.list.push(finding);
-        } else {
-            self.findings.more += 1;
-        }
-=======
         self.add(weight, || Words {
             message: format!("expected {expected}, found {}", kind(value)),
             mend: mend.to_owned(),
@@ -749,7 +437,6 @@ impl<'a> Walk<'a> {
             at_key,
             words: say(),
         });
->>>>>>> config
     }
 }
 
@@ -771,13 +458,10 @@ fn default_used(key: &Key) -> String {
     }
 }
 
-<<<<<<< HEAD
-=======
 fn did_you_mean(word: &str) -> String {
     format!("did you mean {}?", quoted(word))
 }
 
->>>>>>> config
 fn choice(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     match words.as_slice() {

@@ -2,12 +2,8 @@
 //!
 //! [`Config`] is the live configuration of one team, read as tolerantly as teamd reads it;
 //! [`check`] is the strict reading, which finds every problem with its place. Both follow one
-<<<<<<< HEAD
-//! table, [`keys`]. [`to_text`] prints JSON as teamd does, the state document too.
-=======
 //! table, [`keys`], and so does `schema.json`, the JSON Schema for editors. [`to_text`] prints
 //! JSON as teamd does, the state document too.
->>>>>>> config
 //!
 //! Pure: no file, socket or clock. Bytes from outside give an error, never a panic.
 //!
@@ -25,10 +21,7 @@
 //! | `interval` 0 of a link watch | one probe, then none | refused |
 //! | `notify_peers.count` of a wrong type with activebackup | 0 | 1, the default |
 //! | `hwaddr` with an empty byte | zero | refused |
-<<<<<<< HEAD
-=======
 //! | `balancing_interval` 0 | hashing by a table that never changes | the balancer is off |
->>>>>>> config
 //! | `runner.min_ports` | lacp alone | every runner |
 //! | port update with an array | entry emptied, error | error, entry unchanged |
 //! | port update without `prio` | stored, yet an error | stored |
@@ -38,10 +31,7 @@
 
 mod check;
 mod config;
-<<<<<<< HEAD
-=======
 mod finding;
->>>>>>> config
 mod form;
 mod inspect;
 pub mod keys;

@@ -8,11 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-<<<<<<< HEAD
-use crate::inspect::Finding;
-=======
 use crate::finding::Finding;
->>>>>>> config
 use crate::problem::{Position, Step};
 
 /// The place of each finding, in their order; none where the text has no such path.
@@ -68,16 +64,10 @@ impl Search<'_> {
         }
         if let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(value.get()) {
             for (step, wanted) in below {
-<<<<<<< HEAD
-                if let Step::Index(index) = step
-                    && let Some(element) = elements.get(*index)
-                {
-=======
                 let Step::Index(index) = step else {
                     continue;
                 };
                 if let Some(element) = elements.get(*index) {
->>>>>>> config
                     self.descend(element, depth + 1, &wanted);
                 }
             }

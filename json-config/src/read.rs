@@ -50,11 +50,7 @@ impl<'a> Members<'a> {
     }
 
     /// The value or the default. The range of the key must fit `T`; zero would be read else.
-<<<<<<< HEAD
-    fn integer<T: TryFrom<i64> + std::default::Default>(&self, name: &str) -> T {
-=======
     fn integer<T: TryFrom<i64> + Default>(&self, name: &str) -> T {
->>>>>>> config
         let default = || match self.key(name)?.default {
             Preset::Integer(number) => Some(number),
             _ => None,

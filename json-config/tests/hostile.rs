@@ -176,14 +176,6 @@ fn schema_and_check_agree_on_likely_configurations() {
     });
 }
 
-<<<<<<< HEAD
-const TEN_MEGABYTES: usize = 10_000_000;
-
-fn repeated(start: &str, item: impl Fn(usize) -> String, end: &str) -> Vec<u8> {
-    let mut text = start.to_owned();
-    for index in 0.. {
-        if text.len() > TEN_MEGABYTES {
-=======
 const MEGABYTE: usize = 1_000_000;
 const TEN_MEGABYTES: usize = 10 * MEGABYTE;
 
@@ -191,7 +183,6 @@ fn repeated(size: usize, start: &str, item: impl Fn(usize) -> String, end: &str)
     let mut text = start.to_owned();
     for index in 0.. {
         if text.len() > size {
->>>>>>> config
             break;
         }
         if index > 0 {
@@ -204,18 +195,6 @@ fn repeated(size: usize, start: &str, item: impl Fn(usize) -> String, end: &str)
 }
 
 #[test]
-<<<<<<< HEAD
-fn ten_megabytes_of_problems_are_capped() {
-    for text in [
-        repeated("{", |index| format!("\n\"key{index}\": 1"), "}"),
-        repeated("{\"ports\": {", |index| format!("\"p{index}\": 5"), "}}"),
-        repeated("{\"link_watch\": [", |_| "{\"delay_up\": -1}".into(), "]}"),
-        repeated(
-            "{\"runner\": {\"name\": \"loadbalance\", \"tx_hash\": [",
-            |_| "5".into(),
-            "]}}",
-        ),
-=======
 fn problems_are_capped() {
     let loadbalance = "{\"runner\": {\"name\": \"loadbalance\", \"tx_hash\": [";
     for text in [
@@ -238,7 +217,6 @@ fn problems_are_capped() {
             "]}",
         ),
         repeated(MEGABYTE, loadbalance, |_| "5".into(), "]}}"),
->>>>>>> config
     ] {
         let problems = check(&text);
         assert_eq!(problems.len(), 101);

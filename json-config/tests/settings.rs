@@ -19,14 +19,6 @@ fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-<<<<<<< HEAD
-const ETHTOOL: LinkWatchSettings = LinkWatchSettings::Ethtool {
-    delay_up: Duration::ZERO,
-    delay_down: Duration::ZERO,
-};
-
-=======
->>>>>>> config
 #[test]
 fn defaults_of_each_runner() {
     let settings = |name: &str| {
@@ -155,15 +147,12 @@ fn every_port_key_is_read() {
     };
     assert_eq!(config.port_settings("q").unwrap(), expected);
     assert_eq!(config.port("q").unwrap().lacp_prio, 255);
-<<<<<<< HEAD
-=======
     let implicit = LinkWatchSettings::Ethtool {
         delay_up: Duration::ZERO,
         delay_down: Duration::ZERO,
     };
     let bare = Config::empty().port_settings("p").unwrap();
     assert_eq!(bare.link_watches, [implicit]);
->>>>>>> config
 }
 
 #[test]
@@ -248,8 +237,6 @@ fn wrong_types_fall_back_with_a_warning() {
              found \"foo\"); left out of tx_hash",
         ),
         (
-<<<<<<< HEAD
-=======
             r#"{"runner": {"min_ports": "0"}}"#,
             "runner.min_ports: expected integer, found string; using the default, 1",
         ),
@@ -258,7 +245,6 @@ fn wrong_types_fall_back_with_a_warning() {
             "notify_peers.count: expected integer, found boolean; ignored",
         ),
         (
->>>>>>> config
             r#"{"ports": []}"#,
             "ports: expected object, found array; ignored",
         ),
