@@ -1,5 +1,9 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod cli;
+pub mod control;
+pub mod daemon;
 pub mod datapath;
+pub mod errno;
 pub mod netlink;
 pub mod sys;

@@ -1,1 +1,36 @@
 //! teamr tried as a user would, in network namespaces.
+//!
+//! A [`Lab`] is a table full of machines: [`Namespace`]s that stand for hosts, [`Switch`]es that
+//! learn, [`Cable`]s that can be pulled. [`Teamr`] runs the daemon on a host; [`traffic`] says
+//! what became of the packets. Everything made here vanishes with its value, and with the
+//! process if that is killed.
+//!
+//! It owns no claim about teamr: those are in `tests/` and `benches/`. Being for tests, it
+//! panics, with the whole output, where a command that has to work does not.
+
+mod binaries;
+mod cable;
+mod daemon;
+mod frame;
+mod lab;
+mod namespace;
+mod ping;
+mod process;
+mod switch;
+mod team;
+mod topology;
+pub mod traffic;
+mod wait;
+
+pub use binaries::repository;
+pub use cable::{Cable, CableKind};
+pub use daemon::{Teamr, teamr_command};
+pub use frame::Frame;
+pub use lab::{Lab, Sharing};
+pub use namespace::Namespace;
+pub use ping::Ping;
+pub use process::Process;
+pub use switch::Switch;
+pub use team::{DataPath, RUNNERS, team_config};
+pub use topology::{Site, Teamed};
+pub use wait::{LIMIT, wait_for, wait_until};

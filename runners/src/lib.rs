@@ -6,11 +6,23 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod activebackup;
+mod announce;
+mod balancer;
+mod broadcast;
+mod buckets;
 mod distributor;
 mod event;
 mod forwarding;
 mod ident;
+mod link_watch;
+mod loadbalance;
+mod port;
+mod random;
+mod roundrobin;
+mod runner;
 mod settings;
+mod team;
 mod time;
 pub mod tx_hash;
 pub mod wire;
@@ -20,9 +32,12 @@ pub use distributor::{Distributor, Selection};
 pub use event::Event;
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, Link, PortId};
+pub use link_watch::LinkWatch;
+pub use port::Port;
 pub use settings::{
     Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
     TeamSettings,
 };
+pub use team::Team;
 pub use time::Instant;
 pub use tx_hash::{HashFields, Selector};

@@ -6,7 +6,9 @@
 
 pub mod ethtool;
 mod ifreq;
+pub mod local_time;
 pub mod packet;
+pub mod process;
 pub mod tun;
 
 use std::io;

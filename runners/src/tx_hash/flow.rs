@@ -1,7 +1,7 @@
 //! The flow of a frame, and the key over which the hash is defined.
 
 use crate::tx_hash::HashFields;
-use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, MAX_TAGS, Upper, ethertype, protocol};
+use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, Upper, ethertype, protocol};
 
 /// Layout of the key: every field has its own place, and is 0 there when the frame lacks it
 /// or `tx_hash` does not name it.
@@ -46,7 +46,7 @@ pub(super) enum Addresses<'a> {
 /// Whatever of a frame can make up a flow.
 pub(super) struct Flow<'a> {
     pub eth: &'a [u8; 12],
-    pub vlan: [u8; 2 * MAX_TAGS],
+    pub vlan_ids: u64,
     pub addresses: Addresses<'a>,
     /// Protocol, then source and destination port.
     pub ports: Option<(u8, &'a [u8; 4])>,
@@ -54,17 +54,13 @@ pub(super) struct Flow<'a> {
 
 impl<'a> Flow<'a> {
     /// Reads a frame; none if it is too short to be one.
-    #[inline]
+    #[inline(always)]
     pub fn parse(frame: &'a [u8]) -> Option<Self> {
         let frame = Ethernet::parse(frame)?;
-        let mut vlan = [0; 2 * MAX_TAGS];
-        for (place, id) in vlan.chunks_exact_mut(2).zip(frame.vlan_ids) {
-            place.copy_from_slice(&id.to_be_bytes());
-        }
         let (addresses, upper) = network(frame.ethertype, frame.payload);
         Some(Flow {
             eth: frame.addresses,
-            vlan,
+            vlan_ids: frame.vlan_ids,
             addresses,
             ports: upper.and_then(|upper| Some((upper.protocol, upper.ports()?))),
         })
@@ -77,7 +73,7 @@ impl<'a> Flow<'a> {
             key[place::ETH].copy_from_slice(self.eth);
         }
         if fields.contains(HashFields::VLAN) {
-            key[place::VLAN].copy_from_slice(&self.vlan);
+            key[place::VLAN].copy_from_slice(&self.vlan_ids.to_be_bytes());
         }
         match &self.addresses {
             Addresses::Ipv4(addresses) if fields.contains(HashFields::IPV4) => {
@@ -97,7 +93,7 @@ impl<'a> Flow<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn network(ethertype: u16, payload: &[u8]) -> (Addresses<'_>, Option<Upper<'_>>) {
     let found = match ethertype {
         ethertype::IPV4 => {

@@ -16,13 +16,15 @@ use crate::tx_hash::HashFields;
 use crate::tx_hash::flow::{Addresses, Flow, KEY_LEN, place, ports_field};
 use crate::wire::ethertype;
 
-/// The golden ratio's 32-bit multiplier, odd.
+/// 2³² over the golden ratio, odd.
 ///
-/// The multiply is there because CRC alone is linear: flows in a regular pattern span a linear
-/// space, and one whose image in the 8 bits has a rank below 8 would never meet some buckets.
-/// Carries run across that structure. The top bits are taken since they depend on all bits
-/// of the CRC. `tests/selector.rs` measures evenness over the regular patterns.
-const MULTIPLIER: u32 = 0x9e37_79b1;
+/// The multiply is there because CRC alone is linear: a pattern of flows with few free bits,
+/// such as ports a power of two apart, is spread either perfectly or over half the buckets and
+/// less, as its image in the 8 bits has full rank or not. Carries run across that structure,
+/// so that every pattern comes out about as even as chance. The top bits are taken since they
+/// depend on all bits of the CRC. `tests/evenness.rs` holds regular patterns to the limit;
+/// the busiest port was there at most 1.03 times its fair share.
+const MULTIPLIER: u32 = 0x9e37_79b9;
 
 /// What one byte of the key adds to the CRC, by its value.
 type Table = [u32; 256];
@@ -142,16 +144,28 @@ fn tables<const N: usize>(start: usize, named: bool) -> [Table; N] {
     tables
 }
 
+/// Four bytes a load: look-ups and loads, not arithmetic, are what the time goes into.
 #[inline(always)]
 fn fold<const N: usize>(tables: &[Table; N], bytes: &[u8; N]) -> u32 {
-    tables
-        .iter()
-        .zip(bytes)
-        .fold(0, |crc, (table, &byte)| crc ^ table[usize::from(byte)])
+    const { assert!(N % 4 == 0) };
+    let mut crc = 0;
+    for (tables, bytes) in tables.chunks_exact(4).zip(bytes.chunks_exact(4)) {
+        if let ([first, second, third, fourth], Some(bytes)) = (tables, bytes.first_chunk()) {
+            let word = u32::from_le_bytes(*bytes);
+            crc ^= first[(word & 0xff) as usize]
+                ^ second[(word >> 8 & 0xff) as usize]
+                ^ third[(word >> 16 & 0xff) as usize]
+                ^ fourth[(word >> 24) as usize];
+        }
+    }
+    crc
 }
 
 /// As much as the ports of IPv4 without options need.
 const COMMON_LEN: usize = 38;
+
+/// The ethertype, then version 4 and a header of five words, with the type of service blank.
+const UNTAGGED_IPV4_WITHOUT_OPTIONS: u32 = (ethertype::IPV4 as u32) << 16 | 0x4500;
 
 /// The CRC of a frame's key. The parameters say which groups of fields are named at all.
 fn crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
@@ -174,12 +188,15 @@ fn common_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     head: &[u8; COMMON_LEN],
 ) -> Option<u32> {
     let (eth, rest) = head.split_first_chunk::<12>()?;
-    let (ip, ports) = rest.split_first_chunk::<22>()?;
-    let [type_high, type_low, version, ..] = *ip;
-    let fragment = u16::from_be_bytes([ip[8], ip[9]]) & 0x3fff;
-    if u16::from_be_bytes([type_high, type_low]) != ethertype::IPV4
-        || version != 0x45
-        || fragment != 0
+    let (kind, rest) = rest.split_first_chunk::<4>()?;
+    let (_length_and_id, rest) = rest.split_first_chunk::<4>()?;
+    let (fragment, rest) = rest.split_first_chunk::<2>()?;
+    let (&[_ttl, protocol, _, _], rest) = rest.split_first_chunk::<4>()?;
+    let (addresses, rest) = rest.split_first_chunk::<8>()?;
+    let ports = rest.first_chunk::<4>()?;
+    // Whole words: one load and one comparison each.
+    if u32::from_be_bytes(*kind) & 0xffff_ff00 != UNTAGGED_IPV4_WITHOUT_OPTIONS
+        || u16::from_be_bytes(*fragment) & 0x3fff != 0
     {
         return None;
     }
@@ -188,11 +205,11 @@ fn common_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
         crc ^= fold(&tables.eth, eth);
     }
     if NETWORK {
-        crc ^= fold(&tables.ipv4, ip.last_chunk()?);
+        crc ^= fold(&tables.ipv4, addresses);
     }
     if PORTS {
-        let mask = tables.port_masks[usize::from(ip[11])];
-        crc ^= fold(&tables.ports, ports.first_chunk()?) & mask;
+        let mask = tables.port_masks[usize::from(protocol)];
+        crc ^= fold(&tables.ports, ports) & mask;
     }
     Some(crc)
 }
@@ -211,7 +228,9 @@ fn general_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
         crc ^= fold(&tables.eth, flow.eth);
     }
     if NETWORK {
-        crc ^= fold(&tables.vlan, &flow.vlan);
+        if flow.vlan_ids != 0 {
+            crc ^= fold(&tables.vlan, &flow.vlan_ids.to_be_bytes());
+        }
         crc ^= match &flow.addresses {
             Addresses::None => 0,
             Addresses::Ipv4(addresses) => fold(&tables.ipv4, addresses),

@@ -22,9 +22,9 @@ pub const MAX_TAGS: usize = 4;
 pub struct Ethernet<'a> {
     /// Destination, then source.
     pub addresses: &'a [u8; 12],
-    /// VLAN ids, outermost first, without priority bits; 0 where there is no tag, which is
-    /// also the id of a tag that carries a priority alone.
-    pub vlan_ids: [u16; MAX_TAGS],
+    /// VLAN ids, 16 bits each, the outermost on top, without priority bits; 0 where there is
+    /// no tag, which is also the id of a tag that carries a priority alone.
+    pub vlan_ids: u64,
     /// What follows the tags.
     pub ethertype: u16,
     /// The bytes after the ethertype, padding included.
@@ -38,8 +38,8 @@ impl<'a> Ethernet<'a> {
         let (addresses, rest) = frame.split_first_chunk::<12>()?;
         let (first, mut payload) = rest.split_first_chunk::<2>()?;
         let mut ethertype = u16::from_be_bytes(*first);
-        let mut vlan_ids = [0; MAX_TAGS];
-        for id in &mut vlan_ids {
+        let mut vlan_ids = 0;
+        for depth in 0..MAX_TAGS {
             if !matches!(ethertype, ethertype::VLAN | ethertype::SERVICE_VLAN) {
                 break;
             }
@@ -47,7 +47,8 @@ impl<'a> Ethernet<'a> {
             else {
                 break;
             };
-            *id = u16::from_be_bytes([tci_high & 0x0f, tci_low]);
+            let id = u16::from_be_bytes([tci_high & 0x0f, tci_low]);
+            vlan_ids |= u64::from(id) << (48 - 16 * depth);
             ethertype = u16::from_be_bytes([high, low]);
             payload = rest;
         }
@@ -79,7 +80,7 @@ mod tests {
     fn tags_are_taken_off_outermost_first() {
         let frame = tagged(&[(0x88a8, 0xf123), (0x8100, 0x0042)]);
         let eth = Ethernet::parse(&frame).unwrap();
-        assert_eq!(eth.vlan_ids, [0x123, 0x42, 0, 0]);
+        assert_eq!(eth.vlan_ids, 0x0123_0042_0000_0000);
         assert_eq!(eth.ethertype, ethertype::ARP);
         assert_eq!(eth.payload, [7]);
     }
@@ -94,7 +95,7 @@ mod tests {
             (0x8100, 5),
         ]);
         let eth = Ethernet::parse(&frame).unwrap();
-        assert_eq!(eth.vlan_ids, [1, 2, 3, 4]);
+        assert_eq!(eth.vlan_ids, 0x0001_0002_0003_0004);
         assert_eq!(eth.ethertype, ethertype::VLAN);
     }
 
@@ -102,7 +103,7 @@ mod tests {
     fn a_tag_cut_short_is_no_tag() {
         let frame = tagged(&[(0x8100, 1)]);
         let eth = Ethernet::parse(&frame[..17]).unwrap();
-        assert_eq!((eth.ethertype, eth.vlan_ids[0]), (ethertype::VLAN, 0));
+        assert_eq!((eth.ethertype, eth.vlan_ids), (ethertype::VLAN, 0));
         assert_eq!(Ethernet::parse(&frame[..13]), None);
     }
 }

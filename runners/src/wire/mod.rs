@@ -4,6 +4,7 @@
 //! fields inside a header are not held against the length of the frame: segmentation offload
 //! leaves them at 0 or far above it, so the frame's own end is the only bound.
 
+pub mod announce;
 mod arp;
 mod ethernet;
 mod ip;

@@ -1,0 +1,120 @@
+//! How long a stream of one packet a millisecond is silent when the active port of an
+//! activebackup team loses its carrier.
+//!
+//! The cables are like those of network cards: the kernel tells of their links up to a second
+//! late, and does so for certain right after other links flapped. All repetitions are printed;
+//! `still` is the same window with nothing happening, so it shows the machine's own silence.
+//!
+//! `cargo bench --package integration --bench failover -- [REPETITIONS]`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use integration::traffic::{End, Stream};
+use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
+
+/// What happens in the window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Still,
+    Pull,
+    PullAfterFlaps,
+}
+
+fn main() -> ExitCode {
+    let repetitions = std::env::args()
+        .skip(1)
+        .find_map(|arg| arg.parse().ok())
+        .unwrap_or(20);
+    let lab = match Lab::try_open(Sharing::Alone) {
+        Ok(lab) => lab,
+        Err(reason) => {
+            eprintln!("failover: {reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let teamed = Teamed::new(&lab, "activebackup", DataPath::Userspace, CableKind::Nic);
+    let spare = lab.host("spare");
+    let flapping = lab.cable(
+        (&teamed.site.left, "spare0"),
+        (&spare, "spare0"),
+        CableKind::Nic,
+    );
+    teamed.site.left.up("spare0");
+    teamed.site.left.address("team0", "10.0.0.1/24");
+    teamed.site.right.address("eth1", "10.0.0.2/24");
+
+    let cases = [
+        (Case::Still, "still"),
+        (Case::Pull, "pull"),
+        (Case::PullAfterFlaps, "after flaps"),
+    ];
+    let mut worst = [[Duration::ZERO; 2]; 3];
+    println!("longest silence in ms (packets lost in a row), sending and receiving");
+    println!(
+        "{:>4} {:>24} {:>24} {:>24}",
+        "", cases[0].1, cases[1].1, cases[2].1
+    );
+    for repetition in 1..=repetitions {
+        print!("{repetition:>4}");
+        for ((case, _), worst) in cases.iter().zip(&mut worst) {
+            let mut cell = String::new();
+            for (way, (silence, lost)) in measure(&teamed, &flapping, *case).iter().enumerate() {
+                cell += &format!("{:8.1} ({lost:>2})", millis(*silence));
+                worst[way] = worst[way].max(*silence);
+            }
+            print!(" {cell:>24}");
+        }
+        println!();
+    }
+    print!("{:>4}", "max");
+    for [sending, receiving] in worst {
+        print!(
+            " {:>24}",
+            format!("{:8.1}     {:8.1}     ", millis(sending), millis(receiving))
+        );
+    }
+    println!();
+    ExitCode::SUCCESS
+}
+
+/// Longest silence and packets lost in a row, sending and receiving.
+fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
+    let site = &teamed.site;
+    let end = |host: &Namespace, interface: &str, address: &str| End {
+        host: host.clone(),
+        interface: interface.to_owned(),
+        address: address.parse().expect("an address"),
+    };
+    let left = end(&site.left, "team0", "10.0.0.1:7000");
+    let right = end(&site.right, "eth1", "10.0.0.2:7000");
+    // Also makes both know each other before the stream begins.
+    let window = || Ping::run(&site.left, "10.0.0.2", 30, "");
+    window();
+    let streams = [
+        Stream::start(&left, &right, None, 100),
+        Stream::start(&right, &left, None, 100),
+    ];
+    window();
+    let port = teamed.used_port();
+    if case == Case::PullAfterFlaps {
+        flapping.put_back();
+        flapping.pull();
+    }
+    if case != Case::Still {
+        site.cable(&port).pull();
+        teamed.wait_port(&port, false);
+    }
+    window();
+    let traces = streams.map(Stream::finish);
+    if case != Case::Still {
+        site.cable(&port).put_back();
+        teamed.wait_port(&port, true);
+        site.switch.wait_forwarding(site.cable(&port));
+    }
+    traces.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

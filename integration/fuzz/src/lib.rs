@@ -1,0 +1,111 @@
+//! What must hold for any bytes from outside, decoder by decoder.
+//!
+//! The fuzz targets call these functions, and an ordinary test replays the corpus through them.
+
+use json_config::Config;
+use runners::{HashFields, Selector};
+use serde_json::{Value, json};
+use teamr::control::{Controlled, Failure, ItemPath, protocol};
+use teamr::netlink::address::InterfaceAddress;
+use teamr::netlink::link::{LinkEvent, LinkInfo};
+use teamr::netlink::message::Messages;
+
+/// A configuration: read or refused with a place inside it; what was read survives its dump.
+pub fn config(bytes: &[u8]) {
+    let problems = json_config::check(bytes);
+    match Config::parse(bytes) {
+        Ok(config) => {
+            let dump = config.dump();
+            let again = Config::parse(dump.as_bytes()).expect("a dump is read again");
+            assert_eq!(again.dump(), dump);
+            // What runs on defaults, or does not run, must not pass the strict check either.
+            let sound = config.warnings().is_empty() && config.team().is_ok();
+            assert!(sound || !problems.is_empty());
+        }
+        Err(error) => {
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            assert!((1..=lines + 1).contains(&error.line), "{error}");
+            assert!(!problems.is_empty());
+        }
+    }
+    let mut config = Config::empty();
+    let before = config.dump();
+    if config.update_port("eth0", bytes).is_err() {
+        assert_eq!(config.dump(), before);
+    }
+}
+
+/// A frame: the fast selector and its definition agree.
+pub fn frame(bytes: &[u8]) {
+    for fields in [
+        HashFields::NONE,
+        HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
+        HashFields::IPV4 | HashFields::IPV6 | HashFields::TCP | HashFields::UDP,
+        HashFields::VLAN | HashFields::SCTP,
+    ] {
+        let bucket = Selector::new(fields).bucket(bytes);
+        assert_eq!(bucket, Selector::defined_bucket(fields, bytes));
+    }
+}
+
+/// Netlink datagrams, of the kernel's form or not.
+pub fn netlink(bytes: &[u8]) {
+    for message in Messages(bytes) {
+        assert!(message.payload.len() <= bytes.len());
+        let _ = (message.error(), message.is_done());
+        if let (Some(event), Some(info)) = (LinkEvent::parse(&message), LinkInfo::parse(&message)) {
+            assert_eq!((event.ifindex, event.name), (info.ifindex, info.name));
+        }
+        let _ = InterfaceAddress::parse(&message);
+    }
+}
+
+/// A request on the control socket: answered with one of the known forms, or not at all.
+pub fn control(bytes: &[u8]) {
+    if let Some(reply) = protocol::answer(bytes, &mut Canned) {
+        assert!(reply.starts_with(b"REPLY_SUCCESS\n") || reply.starts_with(b"REPLY_ERROR\n"));
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        if let Ok(path) = ItemPath::parse(text) {
+            let _ = path.look_up(&Canned.state());
+        }
+    }
+}
+
+/// A team that answers everything.
+struct Canned;
+
+impl Controlled for Canned {
+    fn config_dump(&self) -> String {
+        "{}".to_owned()
+    }
+
+    fn config_dump_actual(&self) -> String {
+        "{}".to_owned()
+    }
+
+    fn port_config_dump(&self, port: &str) -> Result<String, Failure> {
+        Ok(format!("{{\"{}\": {{}}}}", port.len()))
+    }
+
+    fn port_config_update(&mut self, port: &str, config: &str) -> Result<(), Failure> {
+        let updated = Config::empty().update_port(port, config.as_bytes());
+        updated.map_err(|_| Failure::ConfigUpdateFail)
+    }
+
+    fn port_add(&mut self, _: &str) -> Result<(), Failure> {
+        Err(Failure::PortAddFail)
+    }
+
+    fn port_remove(&mut self, _: &str) -> Result<(), Failure> {
+        Err(Failure::NoSuchDev)
+    }
+
+    fn state(&self) -> Value {
+        json!({"runner": {"active_port": "eth1"}, "ports": {"eth1.5": {"link": {"up": true}}}})
+    }
+
+    fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
+    }
+}

@@ -1,0 +1,30 @@
+//! The tools of [`integration::traffic`] that run inside a namespace.
+
+use std::process::ExitCode;
+use std::{env, io};
+
+use integration::traffic::{run_capture, run_client, run_receiver, run_sender, run_server};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let done = match args.split_first() {
+        Some((tool, args)) => match tool.as_str() {
+            "send" => run_sender(args),
+            "receive" => run_receiver(args),
+            "connect" => run_client(args),
+            "serve" => run_server(args),
+            "capture" => run_capture(args),
+            _ => Err(io::Error::other("no such tool")),
+        },
+        None => Err(io::Error::other(
+            "send, receive, connect, serve or capture?",
+        )),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", args.join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Where the programs under test are, built and never stale.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+/// The root of the source tree.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this package is a folder of the workspace")
+}
+
+/// Path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the same
+/// profile as the running program.
+///
+/// Cargo builds the programs of other packages for no test, so the first call asks it to.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let path = FOLDER.get_or_init(build).join(name);
+    assert!(path.exists(), "no program at {}", path.display());
+    path
+}
+
+/// Builds all programs and returns the folder that they are in.
+fn build() -> PathBuf {
+    let running = env::current_exe()
+        .and_then(fs::canonicalize)
+        .expect("own path");
+    // target/PROFILE/deps/test-0123 or target/PROFILE/demo
+    let mut folder = running
+        .parent()
+        .expect("a folder above the program")
+        .to_owned();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let target = folder
+        .parent()
+        .expect("a target folder above the profile's");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .current_dir(repository())
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "teamr",
+            "--package",
+            "integration",
+            "--bins",
+        ])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(target)
+        .status()
+        .expect("run cargo");
+    assert!(
+        status.success(),
+        "cargo could not build the programs under test"
+    );
+    folder
+}

@@ -1,0 +1,150 @@
+//! `teamr` on a host, and questions to it through `teamrctl`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output};
+
+use serde_json::Value;
+
+use crate::binaries::binary;
+use crate::namespace::Namespace;
+use crate::process::Process;
+use crate::wait::wait_until;
+
+/// `teamr` on a host, its arguments to be added.
+pub fn teamr_command(host: &Namespace) -> Command {
+    host.command(binary("teamr"))
+}
+
+/// A running daemon; killed when dropped.
+pub struct Teamr {
+    host: Namespace,
+    device: String,
+    process: Process,
+}
+
+impl Teamr {
+    /// Starts the daemon in the foreground on a configuration that names its device, and
+    /// waits until it answers. Panics with its log if it does not come to that.
+    pub fn start(host: &Namespace, config: &Value) -> Teamr {
+        let device = config["device"]
+            .as_str()
+            .expect("a device in the configuration");
+        let file = host.folder().join(format!("{}-{device}.json", host.name()));
+        fs::write(&file, config.to_string()).expect("write a configuration");
+        Teamr::start_file(host, device, file)
+    }
+
+    /// As [`start`](Teamr::start), on a file that is there.
+    pub fn start_file(host: &Namespace, device: &str, file: PathBuf) -> Teamr {
+        let mut command = teamr_command(host);
+        command.arg("-f").arg(file);
+        let process = Process::start(&format!("{}-teamr", host.name()), host.folder(), command);
+        let mut teamr = Teamr {
+            host: host.clone(),
+            device: device.to_owned(),
+            process,
+        };
+        wait_until("teamr to answer", || {
+            if let Some(status) = teamr.process.ended() {
+                panic!(
+                    "teamr ended at its start with {status}:\n{}",
+                    teamr.process.log()
+                );
+            }
+            teamr.ctl("state dump").status.success()
+        });
+        teamr
+    }
+
+    /// Name of the team device.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// `teamrctl DEVICE ARGS`.
+    pub fn ctl(&self, args: &str) -> Output {
+        let mut command = self.host.command(binary("teamrctl"));
+        command.arg(&self.device).args(args.split_whitespace());
+        command.output().expect("start teamrctl")
+    }
+
+    /// What `teamrctl DEVICE ARGS`, which has to succeed, prints.
+    pub fn ask(&self, args: &str) -> String {
+        let output = self.ctl(args);
+        assert!(
+            output.status.success(),
+            "teamrctl {} {args} ended with {}: {}",
+            self.device,
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The state, as `state dump` has it.
+    pub fn state(&self) -> Value {
+        let text = self.ask("state dump");
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
+    }
+
+    /// The verdict of a port's link watches; none if the team has no such port.
+    pub fn port_up(&self, port: &str) -> Option<bool> {
+        self.state()["ports"].get(port)?["link_watches"]["up"].as_bool()
+    }
+
+    /// Waits until a port's link watches say this.
+    pub fn wait_port(&self, port: &str, up: bool) {
+        let direction = if up { "up" } else { "down" };
+        wait_until(
+            &format!("port {port} of {} to be {direction}", self.device),
+            || self.port_up(port) == Some(up),
+        );
+    }
+
+    /// Waits until the team has no such port.
+    pub fn wait_no_port(&self, port: &str) {
+        wait_until(
+            &format!("{} to be without port {port}", self.device),
+            || self.port_up(port).is_none(),
+        );
+    }
+
+    /// The active port (activebackup).
+    pub fn active_port(&self) -> Option<String> {
+        Some(self.state()["runner"]["active_port"].as_str()?.to_owned())
+    }
+
+    /// Waits until this port is the active one (activebackup).
+    pub fn wait_active(&self, port: &str) {
+        wait_until(&format!("{port} to be active in {}", self.device), || {
+            self.active_port().as_deref() == Some(port)
+        });
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub fn stop(mut self) -> ExitStatus {
+        self.process.stop()
+    }
+
+    /// Kills it as a crash would.
+    pub fn crash(mut self) {
+        self.process.kill();
+    }
+}

@@ -1,0 +1,47 @@
+//! Configurations of the teams under test.
+
+use serde_json::{Map, Value, json};
+
+/// The runners that need no partner, in the order of the documentation.
+pub const RUNNERS: [&str; 5] = [
+    "broadcast",
+    "roundrobin",
+    "random",
+    "activebackup",
+    "loadbalance",
+];
+
+/// Which data path a team under test is told to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataPath {
+    /// teamr's own.
+    Userspace,
+}
+
+impl DataPath {
+    /// The word of the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            DataPath::Userspace => "userspace",
+        }
+    }
+}
+
+/// The configuration of a team of equal ports, watched by their carrier.
+pub fn team_config(device: &str, runner: &str, data_path: DataPath, ports: &[&str]) -> Value {
+    let mut runner = json!({"name": runner});
+    if runner["name"] == "loadbalance" {
+        runner["tx_hash"] = json!(["eth", "ipv4", "ipv6", "tcp", "udp"]);
+    }
+    let ports: Map<String, Value> = ports
+        .iter()
+        .map(|port| ((*port).to_owned(), json!({})))
+        .collect();
+    json!({
+        "device": device,
+        "data_path": data_path.name(),
+        "runner": runner,
+        "link_watch": {"name": "ethtool"},
+        "ports": ports,
+    })
+}

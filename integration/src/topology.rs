@@ -1,0 +1,159 @@
+//! The usual site: a host with a team, a switch, a host without.
+//!
+//! Two cables into one switch that knows nothing of a team are right for activebackup only:
+//! such a switch sends each flooded frame down both. For the runners that use all their ports
+//! at once the switch therefore aggregates too, with a second teamr whose team device is one
+//! port of the switch.
+
+use crate::cable::{Cable, CableKind};
+use crate::daemon::Teamr;
+use crate::lab::Lab;
+use crate::namespace::Namespace;
+use crate::switch::Switch;
+use crate::team::{DataPath, team_config};
+use crate::wait::wait_until;
+
+/// The ports of the team on the left host, each with the switch's end of its cable.
+const PORTS: [(&str, &str); 2] = [("eth1", "left1"), ("eth2", "left2")];
+/// The switch's own team device.
+const PARTNER: &str = "lag0";
+
+/// Hosts, switch and cables, before there is a team.
+///
+/// ```text
+/// left ── eth1 ════ left1 ── switch ── right1 ════ eth1 ── right
+///    └─── eth2 ════ left2 ─────┘
+/// ```
+pub struct Site {
+    /// The host whose ports `eth1` and `eth2` are to be a team; they are down.
+    pub left: Namespace,
+    /// The host without a team, on the switch by `eth1`, which is up.
+    pub right: Namespace,
+    /// Between them.
+    pub switch: Switch,
+    cables: [Cable; 2],
+}
+
+impl Site {
+    /// Builds it; the cables of the left host are of `kind`.
+    pub fn new(lab: &Lab, kind: CableKind) -> Site {
+        let (left, right, switch) = (lab.host("left"), lab.host("right"), lab.switch("switch"));
+        let cables =
+            PORTS.map(|(near, far)| lab.cable((&left, near), (switch.namespace(), far), kind));
+        let cable = lab.cable(
+            (&right, "eth1"),
+            (switch.namespace(), "right1"),
+            CableKind::Virtual,
+        );
+        right.up("eth1");
+        switch.plug("right1");
+        switch.wait_forwarding(&cable);
+        Site {
+            left,
+            right,
+            switch,
+            cables,
+        }
+    }
+
+    /// The cable of a port of the left host.
+    pub fn cable(&self, port: &str) -> &Cable {
+        let index = PORTS.iter().position(|(near, _)| *near == port);
+        &self.cables[index.unwrap_or_else(|| panic!("no cable at {port}"))]
+    }
+
+    /// Plugs both cables of the left host into the switch as ports of their own.
+    pub fn plug_plainly(&self) {
+        for cable in &self.cables {
+            self.switch.plug(cable.far_interface());
+        }
+    }
+}
+
+/// A site whose left host has `team0`, up and ready for addresses, its ports with their links.
+pub struct Teamed {
+    /// Hosts, switch and cables.
+    pub site: Site,
+    /// The daemon on the left host.
+    pub team: Teamr,
+    partner: Option<Teamr>,
+}
+
+impl Teamed {
+    /// Builds the site and starts the daemons.
+    pub fn new(lab: &Lab, runner: &str, data_path: DataPath, kind: CableKind) -> Teamed {
+        let site = Site::new(lab, kind);
+        let near = PORTS.map(|(near, _)| near);
+        let far = PORTS.map(|(_, far)| far);
+        let partner = if runner == "activebackup" {
+            site.plug_plainly();
+            None
+        } else {
+            let config = team_config(PARTNER, runner, data_path, &far);
+            let partner = Teamr::start(site.switch.namespace(), &config);
+            site.switch.plug(PARTNER);
+            Some(partner)
+        };
+        let team = Teamr::start(&site.left, &team_config("team0", runner, data_path, &near));
+        let teamed = Teamed {
+            site,
+            team,
+            partner,
+        };
+        teamed.site.left.up("team0");
+        for port in near {
+            teamed.wait_port(port, true);
+        }
+        for cable in &teamed.site.cables {
+            if teamed.partner.is_none() {
+                teamed.site.switch.wait_forwarding(cable);
+            }
+        }
+        teamed
+    }
+
+    /// The port whose loss is felt: the active one, else the first.
+    pub fn used_port(&self) -> String {
+        match self.team.active_port() {
+            Some(port) if !port.is_empty() => port,
+            _ => PORTS[0].0.to_owned(),
+        }
+    }
+
+    /// Waits until all daemons concerned have taken a port's link for up or down.
+    pub fn wait_port(&self, port: &str, up: bool) {
+        self.team.wait_port(port, up);
+        if let Some(partner) = &self.partner {
+            partner.wait_port(self.site.cable(port).far_interface(), up);
+        }
+    }
+
+    /// Sets the MTU of every interface on the way; those of the ports follow the team device's.
+    pub fn set_mtu(&self, mtu: u32) {
+        let Site {
+            left,
+            right,
+            switch,
+            ..
+        } = &self.site;
+        let switch = switch.namespace();
+        let set = |host: &Namespace, interface: &str| {
+            host.ip(&format!("link set dev {interface} mtu {mtu}"));
+        };
+        set(right, "eth1");
+        set(switch, "right1");
+        set(left, "team0");
+        if self.partner.is_some() {
+            set(switch, PARTNER);
+        } else {
+            PORTS.iter().for_each(|(_, far)| set(switch, far));
+        }
+        for (near, far) in PORTS {
+            for (host, interface) in [(left, near), (switch, far)] {
+                wait_until(&format!("{interface} to have the MTU of its team"), || {
+                    host.link(interface)["mtu"] == mtu
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The test's side of a tool that runs in a namespace.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::binaries::binary;
+use crate::namespace::Namespace;
+
+/// What a tool writes once it is ready; the report follows at its end.
+pub(super) const READY: &str = "ready";
+
+/// A running tool; killed when dropped.
+pub(super) struct Remote {
+    what: String,
+    log: PathBuf,
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Remote {
+    /// Starts `traffic ARGS` on a host and waits until it is ready.
+    pub(super) fn start(host: &Namespace, args: &[String]) -> Remote {
+        let what = format!("{}: traffic {}", host.name(), args.join(" "));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let log = host.folder().join(format!("traffic-{number}.log"));
+        let errors = File::create(&log).expect("make a log file");
+        let mut child = host
+            .real_time_command(binary("traffic"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let input = child.stdin.take();
+        let mut output = BufReader::new(child.stdout.take().expect("a piped output"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("read from a tool");
+        let remote = Remote {
+            what,
+            log,
+            child,
+            input,
+            output,
+        };
+        assert!(
+            line.trim_end() == READY,
+            "{}: not ready: {}",
+            remote.what,
+            remote.errors()
+        );
+        remote
+    }
+
+    /// Stops the tool and returns its report.
+    pub(super) fn finish(mut self) -> Value {
+        drop(self.input.take());
+        let mut text = String::new();
+        self.output
+            .read_to_string(&mut text)
+            .expect("read a report");
+        let status = self.child.wait().expect("wait for a tool");
+        assert!(
+            status.success(),
+            "{} ended with {status}: {}",
+            self.what,
+            self.errors()
+        );
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: no report: {error}\n{text}", self.what))
+    }
+
+    fn errors(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,51 @@
+//! DHCP over a team device, as over any card.
+
+use std::fs;
+
+use integration::{CableKind, DataPath, Lab, Ping, Process, Sharing, Teamed, wait_until};
+
+/// What the client does with its lease.
+const SCRIPT: &str = "#!/bin/sh
+[ \"$1\" = bound ] && exec ip address add \"$ip/$mask\" dev \"$interface\"
+exit 0
+";
+
+#[test]
+fn a_lease_is_had_and_used() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let teamed = Teamed::new(
+        &lab,
+        "activebackup",
+        DataPath::Userspace,
+        CableKind::Virtual,
+    );
+    let (left, right) = (&teamed.site.left, &teamed.site.right);
+    right.address("eth1", "10.0.0.2/24");
+    let folder = lab.folder().display();
+    let server = right.start(&format!(
+        "dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=eth1 --bind-interfaces \
+         --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
+         --dhcp-leasefile={folder}/leases"
+    ));
+    wait_until("the server to serve", || {
+        server.log().contains("DHCP, IP range")
+    });
+
+    let script = lab.folder().join("lease");
+    fs::write(&script, SCRIPT).expect("write a script");
+    left.run(&format!("chmod +x {}", script.display()));
+    let mut client: Process = left.start(&format!(
+        "busybox udhcpc -f -q -n -t 20 -T 1 -i team0 -s {}",
+        script.display()
+    ));
+    assert!(
+        client.wait().success(),
+        "{}\n{}",
+        client.log(),
+        server.log()
+    );
+    assert!(left.ip("address show dev team0").contains("10.0.0.50/24"));
+    assert!(Ping::run(left, "10.0.0.2", 10, "").is_exact());
+}

@@ -1,0 +1,115 @@
+//! Ports are given back as they were found.
+
+use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamr, team_config, wait_until};
+use serde_json::{Value, json};
+
+/// All that a team may change of an interface.
+fn snapshot(host: &Namespace, interface: &str) -> Value {
+    let mut link = host.link(interface);
+    // Follows the other end and the kernel's mood, not us.
+    if let Some(flags) = link["flags"].as_array_mut() {
+        flags.retain(|flag| flag != "NO-CARRIER" && flag != "LOWER_UP");
+    }
+    let read = |path: String| host.run(&format!("cat {path}")).trim().to_owned();
+    json!({
+        "hwaddr": link["address"],
+        "flags": link["flags"],
+        "mtu": link["mtu"],
+        "promiscuity": link["promiscuity"],
+        "allmulti": link["allmulti"],
+        "master": link["master"],
+        "qdiscs": host.run(&format!("tc qdisc show dev {interface}")),
+        "ingress": host.run(&format!("tc filter show dev {interface} ingress")),
+        "egress": host.run(&format!("tc filter show dev {interface} egress")),
+        "addresses": host.run(&format!("ip -oneline address show dev {interface} scope global")),
+        "disable_ipv6": read(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6")),
+        "offloads": host.run(&format!("ethtool -k {interface}")),
+    })
+}
+
+/// A host with a port that nobody touched and one with everything that could get lost.
+fn host_with_ports(lab: &Lab) -> Namespace {
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    for port in ["eth1", "eth2"] {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+    }
+    host.ip("link set dev eth2 address 02:00:5e:00:53:02 mtu 1400 promisc on");
+    host.address("eth2", "10.8.0.1/24");
+    host.write("/proc/sys/net/ipv6/conf/eth2/disable_ipv6", "1");
+    host.run("tc qdisc add dev eth2 clsact");
+    host.run(
+        "tc filter add dev eth2 ingress protocol ip pref 7 u32 match ip dport 9 0xffff \
+         action mirred egress redirect dev lo",
+    );
+    host
+}
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+
+fn start(host: &Namespace, runner: &str) -> Teamr {
+    let team = Teamr::start(
+        host,
+        &team_config("team0", runner, DataPath::Userspace, &PORTS),
+    );
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    team
+}
+
+fn assert_as_found(host: &Namespace, found: &[Value; 2]) {
+    for (port, found) in PORTS.iter().zip(found) {
+        let mut left = Value::Null;
+        // The kernel tells of a closed socket's promiscuity a moment later.
+        wait_until(&format!("{port} to be as found"), || {
+            left = snapshot(host, port);
+            left["promiscuity"] == found["promiscuity"]
+        });
+        assert_eq!(&left, found, "{port}");
+    }
+}
+
+#[test]
+fn at_the_end() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = host_with_ports(&lab);
+    let found = PORTS.map(|port| snapshot(&host, port));
+    let team = start(&host, "activebackup");
+    assert_ne!(
+        snapshot(&host, "eth2"),
+        found[1],
+        "the team changes nothing, so this shows nothing"
+    );
+    assert!(team.stop().success());
+    assert_as_found(&host, &found);
+}
+
+#[test]
+fn on_removal() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = host_with_ports(&lab);
+    let found = PORTS.map(|port| snapshot(&host, port));
+    let team = start(&host, "loadbalance");
+    for port in PORTS {
+        team.ask(&format!("port remove {port}"));
+        team.wait_no_port(port);
+    }
+    assert_as_found(&host, &found);
+}
+
+#[test]
+fn at_the_end_of_the_run_after_a_crash() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = host_with_ports(&lab);
+    let found = PORTS.map(|port| snapshot(&host, port));
+    start(&host, "activebackup").crash();
+    assert!(start(&host, "activebackup").stop().success());
+    assert_as_found(&host, &found);
+}

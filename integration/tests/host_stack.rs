@@ -1,0 +1,156 @@
+//! The host's own stack sees a port's frames once, as frames of the team device, or not at all.
+//!
+//! Each cable leads to a host of its own, so that what comes through the waiting port can be
+//! told from what comes through the active one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use integration::traffic::Capture;
+use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, team_config};
+
+const TEAM_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const TEAM_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+/// Of another interface of the host; a weak host answers for it wherever it is asked.
+const OTHER_V4: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+const OTHER_V6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1);
+
+/// What an answer to one question may be.
+fn answers_of(peer: &Namespace, address: IpAddr, hwaddr: &str) -> (usize, Ping) {
+    let route = match address {
+        IpAddr::V4(_) => format!("route replace {address}/32 dev eth1"),
+        IpAddr::V6(_) => format!("route replace {address}/128 dev eth1"),
+    };
+    peer.ip(&route);
+    peer.ip(&format!(
+        "neighbour replace {address} lladdr {hwaddr} dev eth1 nud permanent"
+    ));
+    let capture = Capture::start(peer, "eth1");
+    let ping = Ping::run(peer, &address.to_string(), 3, "");
+    let frames = capture.finish();
+    (
+        frames
+            .iter()
+            .filter(|frame| !frame.outgoing && frame.is_echo_reply(address))
+            .count(),
+        ping,
+    )
+}
+
+/// How many replies come to ARP requests for an address.
+fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
+    let capture = Capture::start(peer, "eth1");
+    peer.try_run(&format!("arping -q -c 2 -w 3 -I eth1 {address}"));
+    let frames = capture.finish();
+    let asked = frames
+        .iter()
+        .filter(|frame| frame.outgoing && frame.ether_type() == Some(0x0806))
+        .count();
+    assert!(asked > 0, "nothing was asked");
+    let answered = frames
+        .iter()
+        .filter(|frame| !frame.outgoing && frame.is_arp_reply(address))
+        .count();
+    assert!(
+        answered == 0 || answered == asked,
+        "{answered} answers to {asked} requests"
+    );
+    answered
+}
+
+/// `held` is the address that both ports hold, if any.
+fn stack_hears_the_team_alone(held: Option<&str>) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, active, waiting) = (lab.host("host"), lab.host("active"), lab.host("waiting"));
+    for (port, peer, number) in [("eth1", &active, 2), ("eth2", &waiting, 3)] {
+        lab.cable((&host, port), (peer, "eth1"), CableKind::Virtual);
+        if let Some(address) = held {
+            host.address(port, address);
+        }
+        peer.up("eth1");
+        peer.address("eth1", &format!("10.0.0.{number}/24"));
+        peer.address("eth1", &format!("fd00::{number}/64"));
+        // Answers must not fail for want of a way back.
+        peer.address("eth1", &format!("10.8.0.{number}/24"));
+    }
+    host.ip("link add name other0 type bridge");
+    host.up("other0");
+    host.address("other0", &format!("{OTHER_V4}/24"));
+    host.address("other0", &format!("{OTHER_V6}/64"));
+
+    let mut config = team_config(
+        "team0",
+        "activebackup",
+        DataPath::Userspace,
+        &["eth1", "eth2"],
+    );
+    config["ports"]["eth1"]["prio"] = 100.into();
+    let team = Teamr::start(&host, &config);
+    host.up("team0");
+    host.address("team0", &format!("{TEAM_V4}/24"));
+    host.address("team0", &format!("{TEAM_V6}/64"));
+    for port in ["eth1", "eth2"] {
+        team.wait_port(port, true);
+    }
+    team.wait_active("eth1");
+    let hwaddr = host.hwaddr("team0");
+    let uninvited = Capture::start(&waiting, "eth1");
+
+    // The active port's peer is answered once, by the team device.
+    for address in [
+        TEAM_V4.into(),
+        TEAM_V6.into(),
+        OTHER_V4.into(),
+        OTHER_V6.into(),
+    ] {
+        let (answers, ping) = answers_of(&active, address, &hwaddr);
+        assert!(
+            ping.is_exact() && answers == 3,
+            "{address}: {answers} answers, {ping:?}"
+        );
+    }
+    assert!(
+        arp_answers(&active, TEAM_V4) > 0,
+        "the team device does not answer ARP"
+    );
+
+    // The waiting port's peer is not answered, for whatever address and to whatever station.
+    let mut addresses: Vec<IpAddr> = vec![
+        TEAM_V4.into(),
+        TEAM_V6.into(),
+        OTHER_V4.into(),
+        OTHER_V6.into(),
+    ];
+    let held = held.map(|held| held.split('/').next().unwrap_or(held));
+    addresses.extend(held.map(|held| held.parse::<IpAddr>().expect("an address")));
+    for hwaddr in [hwaddr, host.hwaddr("eth2")] {
+        for &address in &addresses {
+            let (answers, _) = answers_of(&waiting, address, &hwaddr);
+            assert_eq!(answers, 0, "{address} answers through a waiting port");
+        }
+    }
+    for address in addresses {
+        if let IpAddr::V4(address) = address {
+            assert_eq!(arp_answers(&waiting, address), 0, "{address} answers ARP");
+        }
+    }
+    let frames = uninvited.finish();
+    let heard: Vec<_> = frames.iter().filter(|frame| !frame.outgoing).collect();
+    assert!(heard.is_empty(), "frames from a waiting port: {heard:x?}");
+}
+
+#[test]
+fn with_ports_that_hold_no_address() {
+    stack_hears_the_team_alone(None);
+}
+
+#[test]
+fn with_ports_that_hold_an_ipv4_address() {
+    stack_hears_the_team_alone(Some("10.8.0.1/24"));
+}
+
+#[test]
+fn with_ports_that_hold_an_ipv6_address() {
+    stack_hears_the_team_alone(Some("fd08::1/64"));
+}

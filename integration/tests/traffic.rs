@@ -1,0 +1,262 @@
+//! Every kind of traffic through each runner, a link pulled and put back meanwhile.
+//!
+//! The rule: nothing is lost and nothing comes twice. Between the pull of a link and the moment
+//! when all daemons know of it, packets may be lost; how long that takes is for the benchmark
+//! `failover` to say. The runner broadcast delivers each frame once for each link, as its
+//! receive rule demands, and loses none even by a pull.
+
+use std::net::{IpAddr, SocketAddr};
+
+use integration::traffic::{Capture, End, Stream, Trace, Transfer, now};
+use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
+
+/// What stands on the team device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// An address.
+    Plain,
+    /// An address, and frames of 9000 bytes below it.
+    Jumbo,
+    /// A bridge that tags what leaves with VLAN 10 and takes nothing else.
+    Vlan,
+    /// A bridge with a guest behind it, to which the traffic goes.
+    Bridged,
+}
+
+/// A host with the interface that has its addresses.
+struct Side {
+    host: Namespace,
+    interface: &'static str,
+    v4: IpAddr,
+    v6: IpAddr,
+}
+
+impl Side {
+    fn new(host: &Namespace, interface: &'static str, number: u8) -> Side {
+        let (v4, v6) = (format!("10.0.0.{number}"), format!("fd00::{number}"));
+        host.address(interface, &format!("{v4}/24"));
+        host.address(interface, &format!("{v6}/64"));
+        let parse = |text: String| text.parse().expect("an address");
+        Side {
+            host: host.clone(),
+            interface,
+            v4: parse(v4),
+            v6: parse(v6),
+        }
+    }
+
+    fn end(&self, address: IpAddr, port: u16) -> End {
+        End {
+            host: self.host.clone(),
+            interface: self.interface.to_owned(),
+            address: SocketAddr::new(address, port),
+        }
+    }
+}
+
+impl Layout {
+    /// Builds what stands on the team device, and what the other host needs to match it.
+    fn build(self, lab: &Lab, teamed: &Teamed) -> (Side, Side) {
+        let (left, right) = (&teamed.site.left, &teamed.site.right);
+        match self {
+            Layout::Plain => (Side::new(left, "team0", 1), Side::new(right, "eth1", 2)),
+            Layout::Jumbo => {
+                teamed.set_mtu(9000);
+                (Side::new(left, "team0", 1), Side::new(right, "eth1", 2))
+            }
+            Layout::Vlan => {
+                for (host, lower) in [(left, "team0"), (right, "eth1")] {
+                    host.ip(
+                        "link add name tagged type bridge vlan_filtering 1 vlan_default_pvid 0",
+                    );
+                    host.ip(&format!("link set dev {lower} master tagged"));
+                    host.run(&format!("bridge vlan add dev {lower} vid 10"));
+                    host.run("bridge vlan add dev tagged vid 10 pvid untagged self");
+                    host.up("tagged");
+                }
+                (Side::new(left, "tagged", 1), Side::new(right, "tagged", 2))
+            }
+            Layout::Bridged => {
+                let guest = lab.host("guest");
+                left.ip("link add name br0 type bridge");
+                lab.cable((&guest, "eth0"), (left, "guest0"), CableKind::Virtual);
+                for port in ["team0", "guest0"] {
+                    left.ip(&format!("link set dev {port} master br0 up"));
+                }
+                left.up("br0");
+                guest.up("eth0");
+                (Side::new(&guest, "eth0", 1), Side::new(right, "eth1", 2))
+            }
+        }
+    }
+
+    /// Payload of a packet that just fits.
+    fn payload(self) -> usize {
+        let mtu = if self == Layout::Jumbo { 9000 } else { 1500 };
+        mtu - 40 - 8
+    }
+}
+
+fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
+    let (near, far) = layout.build(&lab, &teamed);
+    let copies = if runner == "broadcast" { 2 } else { 1 };
+
+    find_each_other(&near, &far, copies);
+
+    let mut streams = Vec::new();
+    let mut transfers = Vec::new();
+    let addresses = [(near.v4, far.v4, "239.1.1.1"), (near.v6, far.v6, "ff15::1")];
+    for ((from, to, group), port) in addresses.into_iter().zip([7000_u16, 7100]) {
+        let group = Some(group.parse().expect("a group"));
+        let near = |offset: u16| near.end(from, port + offset);
+        let far = |offset: u16| far.end(to, port + offset);
+        streams.push(Stream::start(&near(0), &far(0), None, layout.payload()));
+        streams.push(Stream::start(&far(1), &near(1), None, layout.payload()));
+        streams.push(Stream::start(&near(2), &far(2), group, 64));
+        streams.push(Stream::start(&far(3), &near(3), group, 64));
+        transfers.push(Transfer::start(&near(4), &far(4)));
+    }
+    ping_both(&near, &far, layout, copies);
+
+    let port = teamed.used_port();
+    let cable = teamed.site.cable(&port);
+    let pulled = now();
+    cable.pull();
+    teamed.wait_port(&port, false);
+    let known = now();
+    ping_both(&near, &far, layout, 1);
+    cable.put_back();
+    teamed.wait_port(&port, true);
+    ping_both(&near, &far, layout, copies);
+
+    for stream in streams {
+        let what = format!("{runner}, {}", stream.what());
+        judge(&what, &stream.finish(), copies, pulled..=known);
+    }
+    for transfer in transfers {
+        let transferred = transfer.finish();
+        assert!(transferred.is_complete(), "{runner}: {transferred:?}");
+    }
+}
+
+/// ARP and neighbour discovery: each side asks once and hears as many answers as there are
+/// links to bring them.
+fn find_each_other(near: &Side, far: &Side, copies: usize) {
+    for (asking, asked) in [(near, far), (far, near)] {
+        for side in [near, far] {
+            side.host
+                .ip(&format!("neighbour flush dev {}", side.interface));
+        }
+        let capture = Capture::start(&asking.host, asking.interface);
+        for address in [asked.v4, asked.v6] {
+            let ping = Ping::run(&asking.host, &address.to_string(), 1, "");
+            assert_eq!(ping.answered, 1, "{address} does not answer");
+        }
+        let frames = capture.finish();
+        let count = frames
+            .iter()
+            .filter(|frame| !frame.outgoing)
+            .filter(|frame| match asked.v4 {
+                IpAddr::V4(address) => frame.is_arp_reply(address),
+                IpAddr::V6(_) => false,
+            })
+            .count();
+        assert_eq!(count, answers(copies), "answers to one ARP request");
+        let count = frames
+            .iter()
+            .filter(|frame| !frame.outgoing)
+            .filter(|frame| match asked.v6 {
+                IpAddr::V6(address) => frame.is_advertisement(address),
+                IpAddr::V4(_) => false,
+            })
+            .count();
+        assert_eq!(
+            count,
+            answers(copies),
+            "answers to one neighbour solicitation"
+        );
+    }
+}
+
+fn judge(what: &str, trace: &Trace, copies: usize, outage: std::ops::RangeInclusive<u64>) {
+    assert!(!trace.sent.is_empty(), "{what}: nothing was sent");
+    if copies > 1 {
+        assert!(trace.lost().is_empty(), "{what}: lost {:?}", trace.lost());
+        assert_eq!(trace.most_copies(), copies, "{what}: copies of a packet");
+        return;
+    }
+    // What was sent shortly before the pull may still have been on its way.
+    let under_way = 100_000_000;
+    let lost = trace.lost_outside(outage.start() - under_way, *outage.end());
+    assert!(
+        lost.is_empty(),
+        "{what}: lost {lost:?} while no link was being lost"
+    );
+    assert_eq!(trace.duplicated(), 0, "{what}: duplicates");
+}
+
+/// How many answers one request gets: the request comes `copies` times, and so does each answer.
+fn answers(copies: usize) -> usize {
+    copies * copies
+}
+
+fn ping_both(near: &Side, far: &Side, layout: Layout, copies: usize) {
+    let size = format!("-M do -s {}", layout.payload());
+    for (from, to) in [(near, far), (far, near)] {
+        for address in [to.v4, to.v6] {
+            for size in ["", &size] {
+                let ping = Ping::run(&from.host, &address.to_string(), 10, size);
+                let wanted = ping.sent as usize * (answers(copies) - 1);
+                assert_eq!(
+                    ping.answered,
+                    ping.sent,
+                    "{} to {address}",
+                    from.host.name()
+                );
+                assert_eq!(
+                    ping.duplicates as usize,
+                    wanted,
+                    "{} to {address}",
+                    from.host.name()
+                );
+            }
+        }
+    }
+}
+
+/// One test for each runner and layout, on one data path.
+macro_rules! on_data_path {
+    ($module:ident, $data_path:expr, $($runner:ident)*) => {
+        mod $module {
+            $(mod $runner {
+                use super::super::{DataPath, Layout, exercise};
+
+                #[test]
+                fn plain() {
+                    exercise(stringify!($runner), $data_path, Layout::Plain);
+                }
+
+                #[test]
+                fn jumbo() {
+                    exercise(stringify!($runner), $data_path, Layout::Jumbo);
+                }
+
+                #[test]
+                fn vlan() {
+                    exercise(stringify!($runner), $data_path, Layout::Vlan);
+                }
+
+                #[test]
+                fn bridged() {
+                    exercise(stringify!($runner), $data_path, Layout::Bridged);
+                }
+            })*
+        }
+    };
+}
+
+on_data_path!(userspace, DataPath::Userspace, broadcast roundrobin random activebackup loadbalance);

@@ -1,0 +1,139 @@
+//! The forms that a string may have to have, and the hardware address behind one of them.
+
+use runners::HwAddr;
+
+use crate::keys::Form;
+
+/// Why a string does not have its form.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// What was expected.
+    pub(crate) expected: &'static str,
+    /// What teamd logs; none where the key has one line for all cases.
+    pub(crate) teamd: Option<String>,
+}
+
+impl Misfit {
+    fn plain(expected: &'static str) -> Self {
+        Misfit {
+            expected,
+            teamd: None,
+        }
+    }
+}
+
+/// Holds `text` against `form`.
+pub(crate) fn check_form(form: Form, text: &str) -> Result<(), Misfit> {
+    match form {
+        Form::Any => Ok(()),
+        Form::InterfaceName if is_interface_name(text) => Ok(()),
+        Form::InterfaceName => Err(Misfit::plain(
+            "interface name (1 to 15 bytes without blank, \"/\" and \":\")",
+        )),
+        Form::HwAddr => parse_hwaddr(text).map(drop),
+        Form::Host if !text.is_empty() => Ok(()),
+        Form::Host => Err(Misfit::plain("address or host name")),
+        Form::Bearer if (1..32).contains(&text.len()) => Ok(()),
+        Form::Bearer => Err(Misfit::plain("bearer name of 1 to 31 bytes")),
+    }
+}
+
+/// The kernel's rule, `dev_valid_name`.
+fn is_interface_name(name: &str) -> bool {
+    (1..16).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name
+            .bytes()
+            .any(|byte| matches!(byte, b'/' | b':' | b' ' | 0x09..=0x0d))
+}
+
+/// Hexadecimal bytes with `:` between them; blanks around a byte and `0x` before it are allowed.
+pub(crate) fn parse_hwaddr(text: &str) -> Result<HwAddr, Misfit> {
+    let bytes = text
+        .split(':')
+        .map(parse_byte)
+        .collect::<Option<Vec<u8>>>()
+        .ok_or(Misfit::plain("hexadecimal bytes such as 02:10:20:30:40:50"))?;
+    let Ok(address) = <[u8; 6]>::try_from(bytes.as_slice()) else {
+        return Err(Misfit {
+            expected: "6 bytes",
+            teamd: Some(format!(
+                "Passed hardware address has different length ({}) than team device has (6).",
+                bytes.len()
+            )),
+        });
+    };
+    // The kernel refuses these, is_valid_ether_addr.
+    if address[0] & 1 == 1 || address == [0; 6] {
+        return Err(Misfit {
+            expected: "unicast address",
+            teamd: Some("Hardware address set failed.".to_owned()),
+        });
+    }
+    Ok(HwAddr(address))
+}
+
+fn parse_byte(text: &str) -> Option<u8> {
+    let text = text.trim_matches([' ', '\t']);
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .unwrap_or(text);
+    let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let byte = u8::from_str_radix(digits, 16).ok()?;
+    hexadecimal.then_some(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hardware_addresses() {
+        let good = HwAddr([2, 0x10, 0x20, 0x30, 0x40, 0x5f]);
+        for text in [
+            "02:10:20:30:40:5f",
+            "2:10:20:30:40:5F",
+            " 0x2 :10:020:30:40:0X5f ",
+        ] {
+            assert_eq!(parse_hwaddr(text), Ok(good), "{text}");
+        }
+        for (text, expected) in [
+            ("", "hexadecimal bytes such as 02:10:20:30:40:50"),
+            (
+                "+2:10:20:30:40:5f",
+                "hexadecimal bytes such as 02:10:20:30:40:50",
+            ),
+            (
+                "02:10:20:30:40:100",
+                "hexadecimal bytes such as 02:10:20:30:40:50",
+            ),
+            ("02:10:20:30:40", "6 bytes"),
+            ("02:10:20:30:40:50:60", "6 bytes"),
+            ("01:10:20:30:40:50", "unicast address"),
+            ("0:0:0:0:0:0", "unicast address"),
+        ] {
+            assert_eq!(parse_hwaddr(text).unwrap_err().expected, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn interface_names() {
+        for name in ["eth1", "eth1.5", "a[0]", "..."] {
+            assert!(is_interface_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "a:b",
+            "sixteen-bytes-xx",
+            "a\u{b}",
+        ] {
+            assert!(!is_interface_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The configuration as types: every key, also those whose runner or watch the core does not
+//! have yet.
+//!
+//! Values are within the ranges of [`keys`](crate::keys) and defaults are filled in, so a reader
+//! never asks whether a number makes sense. How JSON becomes these types is not told here.
+
+use std::time::Duration;
+
+use runners::{Burst, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy};
+
+/// What a configuration says of the team as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Team {
+    /// `device`: name of the team device; none asks for a generated one.
+    pub device: Option<String>,
+    /// `debug_level`: 0 is off.
+    pub debug_level: u32,
+    /// `data_path`.
+    pub data_path: DataPathChoice,
+    /// `hwaddr`: a unicast address, not all zero; none takes the first port's.
+    pub hwaddr: Option<HwAddr>,
+    /// `link_watch_policy`.
+    pub link_watch_policy: LinkWatchPolicy,
+    /// `notify_peers`: at most 2^31 - 1 times, as many milliseconds apart.
+    pub notify_peers: Burst,
+    /// `mcast_rejoin`: ranges as `notify_peers`.
+    pub mcast_rejoin: Burst,
+    /// `runner.min_ports`: 1 to 1024 usable ports, needed for a carrier.
+    pub min_ports: u32,
+    /// `runner`.
+    pub runner: Runner,
+}
+
+/// `data_path`: what moves the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataPathChoice {
+    /// The kernel's team driver where it exists, else teamr.
+    #[default]
+    Auto,
+    /// The kernel's team driver.
+    Kernel,
+    /// teamr itself.
+    Userspace,
+}
+
+/// `runner`: which one, with its own keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// `broadcast`
+    Broadcast,
+    /// `roundrobin`
+    RoundRobin,
+    /// `random`
+    Random,
+    /// `activebackup`
+    ActiveBackup {
+        /// `runner.hwaddr_policy`.
+        hwaddr_policy: HwAddrPolicy,
+    },
+    /// `loadbalance`
+    LoadBalance(Hashing),
+    /// `lacp`
+    Lacp(Lacp),
+}
+
+/// How runners that keep a flow on one port tell flows apart and move them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashing {
+    /// `runner.tx_hash`; no field at all makes one flow of everything.
+    pub tx_hash: HashFields,
+    /// `runner.tx_balancer.balancing_interval`, given there in tenths of a second; none if no
+    /// balancer is on or the interval is 0.
+    pub balancing_interval: Option<Duration>,
+}
+
+/// Keys of the runner `lacp`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacp {
+    /// `runner.active`: sends LACPDUs unasked.
+    pub active: bool,
+    /// `runner.fast_rate`: asks the partner for one LACPDU a second instead of one in 30.
+    pub fast_rate: bool,
+    /// `runner.sys_prio`: the lower one decides.
+    pub sys_prio: u16,
+    /// `runner.agg_select_policy`.
+    pub agg_select_policy: AggSelectPolicy,
+    /// `runner.tx_hash` and `runner.tx_balancer`.
+    pub hashing: Hashing,
+}
+
+/// `runner.agg_select_policy`: which aggregator carries the traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AggSelectPolicy {
+    /// The one of the best LACP priority.
+    #[default]
+    LacpPrio,
+    /// The same, but the present one stays as long as it has a port.
+    LacpPrioStable,
+    /// The fastest.
+    Bandwidth,
+    /// The one with the most ports.
+    Count,
+    /// By `prio` and `sticky` of the ports.
+    PortConfig,
+}
+
+/// What a configuration says of one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// `prio`: higher is preferred.
+    pub prio: i32,
+    /// `sticky`: once active, stays so while its link is up.
+    pub sticky: bool,
+    /// `queue_id`: at most 2^31 - 1.
+    pub queue_id: Option<u32>,
+    /// `lacp_prio`: lower is preferred; 255 by default.
+    pub lacp_prio: u16,
+    /// `lacp_key`: only equal keys aggregate.
+    pub lacp_key: u16,
+    /// `link_watch` of the port, then that of the team; one `ethtool` if there is neither.
+    pub link_watches: Vec<Watch>,
+}
+
+/// One link watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// `ethtool`
+    Ethtool {
+        /// `delay_up`: at most 2^31 - 1 milliseconds.
+        delay_up: Duration,
+        /// `delay_down`: at most 2^31 - 1 milliseconds.
+        delay_down: Duration,
+    },
+    /// `arp_ping`
+    ArpPing(ArpPing),
+    /// `nsna_ping`
+    NsnaPing(NsnaPing),
+    /// `tipc`
+    Tipc {
+        /// `tipc_bearer`: interface part of the bearer, 1 to 31 bytes.
+        bearer: String,
+    },
+}
+
+/// The rhythm of watches that ask and wait for answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// `interval`: 1 to 2^31 - 1 milliseconds.
+    pub interval: Duration,
+    /// `init_wait`: before the first probe, at most 2^31 - 1 milliseconds.
+    pub init_wait: Duration,
+    /// `missed_max`: probes in a row that may stay without answer, at most 2^31 - 1.
+    pub missed_max: u32,
+}
+
+/// Keys of the watch `arp_ping`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArpPing {
+    /// `interval`, `init_wait`, `missed_max`.
+    pub probing: Probing,
+    /// `target_host`: IPv4 address or host name, not empty.
+    pub target_host: String,
+    /// `source_host`: IPv4 address or host name, not empty; none is 0.0.0.0.
+    pub source_host: Option<String>,
+    /// `vlanid`: 0 to 4095; none is untagged.
+    pub vlanid: Option<u16>,
+    /// `validate_active`: an active port needs a valid answer.
+    pub validate_active: bool,
+    /// `validate_inactive`: an inactive port needs a valid answer.
+    pub validate_inactive: bool,
+    /// `send_always`: inactive ports ask as well.
+    pub send_always: bool,
+}
+
+/// Keys of the watch `nsna_ping`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NsnaPing {
+    /// `interval`, `init_wait`, `missed_max`.
+    pub probing: Probing,
+    /// `target_host`: IPv6 address, also with `%` and an interface, or host name; not empty.
+    pub target_host: String,
+}

@@ -1,0 +1,441 @@
+//! From text to settings: defaults, what a run falls back on, and what it refuses.
+
+use std::time::Duration;
+
+use json_config::model::{
+    AggSelectPolicy, ArpPing, Hashing, Lacp, NsnaPing, Probing, Runner, Watch,
+};
+use json_config::{Config, DataPathChoice};
+use runners::{
+    Burst, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings,
+    RunnerSettings, TeamSettings,
+};
+
+fn config(text: &str) -> Config {
+    Config::parse(text.as_bytes()).unwrap()
+}
+
+fn milliseconds(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const ETHTOOL: LinkWatchSettings = LinkWatchSettings::Ethtool {
+    delay_up: Duration::ZERO,
+    delay_down: Duration::ZERO,
+};
+
+#[test]
+fn defaults_of_each_runner() {
+    let settings = |name: &str| {
+        let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
+        config(&text).team_settings(7).unwrap()
+    };
+    assert_eq!(
+        settings("roundrobin"),
+        TeamSettings::new(RunnerSettings::RoundRobin)
+    );
+    assert_eq!(
+        settings("broadcast"),
+        TeamSettings::new(RunnerSettings::Broadcast)
+    );
+    let random = RunnerSettings::Random { seed: 7 };
+    assert_eq!(settings("random"), TeamSettings::new(random));
+    let loadbalance = RunnerSettings::LoadBalance {
+        tx_hash: HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
+        balancing_interval: None,
+    };
+    assert_eq!(settings("loadbalance"), TeamSettings::new(loadbalance));
+    let once = Burst {
+        count: 1,
+        interval: Duration::ZERO,
+    };
+    let activebackup = RunnerSettings::ActiveBackup {
+        hwaddr_policy: HwAddrPolicy::SameAll,
+    };
+    let expected = TeamSettings {
+        notify_peers: once,
+        mcast_rejoin: once,
+        ..TeamSettings::new(activebackup)
+    };
+    assert_eq!(settings("activebackup"), expected);
+}
+
+#[test]
+fn every_team_key_is_read() {
+    let mut all = config(
+        r#"{"device": "team0", "debug_level": 2, "data_path": "userspace",
+            "hwaddr": "2:10:20:30:40:50", "link_watch_policy": "all",
+            "notify_peers": {"count": 3, "interval": 100},
+            "mcast_rejoin": {"count": 2, "interval": 50},
+            "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2}}"#,
+    );
+    assert_eq!(all.device(), Some("team0"));
+    assert_eq!(all.debug_level(), 2);
+    assert_eq!(all.data_path(), DataPathChoice::Userspace);
+    let expected = TeamSettings {
+        runner: RunnerSettings::ActiveBackup {
+            hwaddr_policy: HwAddrPolicy::OnlyActive,
+        },
+        hwaddr: Some(HwAddr([2, 0x10, 0x20, 0x30, 0x40, 0x50])),
+        link_watch_policy: LinkWatchPolicy::All,
+        notify_peers: Burst {
+            count: 3,
+            interval: milliseconds(100),
+        },
+        mcast_rejoin: Burst {
+            count: 2,
+            interval: milliseconds(50),
+        },
+        min_ports: 2,
+    };
+    assert_eq!(all.team_settings(0).unwrap(), expected);
+}
+
+#[test]
+fn lacp_is_read_in_full_but_not_available() {
+    let text = |runner: &str| config(&format!("{{\"runner\": {{\"name\": \"lacp\"{runner}}}}}"));
+    let defaults = Lacp {
+        active: true,
+        fast_rate: false,
+        sys_prio: 65535,
+        agg_select_policy: AggSelectPolicy::LacpPrio,
+        hashing: Hashing {
+            tx_hash: HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
+            balancing_interval: None,
+        },
+    };
+    assert_eq!(text("").team().unwrap().runner, Runner::Lacp(defaults));
+    let given = text(
+        r#", "active": false, "fast_rate": true, "sys_prio": 4096, "agg_select_policy": "count",
+           "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#,
+    );
+    let expected = Lacp {
+        active: false,
+        fast_rate: true,
+        sys_prio: 4096,
+        agg_select_policy: AggSelectPolicy::Count,
+        hashing: Hashing {
+            tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
+            balancing_interval: Some(milliseconds(5000)),
+        },
+    };
+    assert_eq!(given.team().unwrap().runner, Runner::Lacp(expected));
+    assert!(text("").team_settings(0).is_err());
+}
+
+#[test]
+fn every_port_key_is_read() {
+    let text = r#"{"link_watch": {"name": "ethtool", "delay_down": 9},
+        "ports": {"p": {"prio": -10, "sticky": true, "queue_id": 3, "lacp_prio": 1, "lacp_key": 2,
+                        "link_watch": [{"name": "ethtool", "delay_up": 7}]}, "q": {}}}"#;
+    let mut config = config(text);
+    let own = LinkWatchSettings::Ethtool {
+        delay_up: milliseconds(7),
+        delay_down: Duration::ZERO,
+    };
+    let team = LinkWatchSettings::Ethtool {
+        delay_up: Duration::ZERO,
+        delay_down: milliseconds(9),
+    };
+    let expected = PortSettings {
+        prio: -10,
+        sticky: true,
+        queue_id: Some(3),
+        link_watches: vec![own, team.clone()],
+    };
+    assert_eq!(config.port_settings("p").unwrap(), expected);
+    let port = config.port("p").unwrap();
+    assert_eq!((port.lacp_prio, port.lacp_key), (1, 2));
+    let expected = PortSettings {
+        link_watches: vec![team],
+        ..PortSettings::default()
+    };
+    assert_eq!(config.port_settings("q").unwrap(), expected);
+    assert_eq!(config.port("q").unwrap().lacp_prio, 255);
+}
+
+#[test]
+fn probing_watches_are_read_in_full_but_not_available() {
+    let mut config = config(
+        r#"{"link_watch": [
+            {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "192.0.2.10",
+             "interval": 500, "missed_max": 4, "init_wait": 1000, "validate_active": true,
+             "validate_inactive": true, "send_always": true, "vlanid": 30},
+            {"name": "nsna_ping", "target_host": "fe80::1%p"},
+            {"name": "tipc", "tipc_bearer": "p"}]}"#,
+    );
+    let arp = ArpPing {
+        probing: Probing {
+            interval: milliseconds(500),
+            init_wait: milliseconds(1000),
+            missed_max: 4,
+        },
+        target_host: "192.0.2.1".into(),
+        source_host: Some("192.0.2.10".into()),
+        vlanid: Some(30),
+        validate_active: true,
+        validate_inactive: true,
+        send_always: true,
+    };
+    let nsna = NsnaPing {
+        probing: Probing {
+            interval: milliseconds(1000),
+            init_wait: Duration::ZERO,
+            missed_max: 3,
+        },
+        target_host: "fe80::1%p".into(),
+    };
+    let tipc = Watch::Tipc { bearer: "p".into() };
+    let watches = [Watch::ArpPing(arp), Watch::NsnaPing(nsna), tipc];
+    assert_eq!(config.port("p").unwrap().link_watches, watches);
+    assert_eq!(
+        config.port_settings("p").unwrap_err().to_string(),
+        "ports.p.link_watch: the link watch \"arp_ping\" is not available in this version"
+    );
+    assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let warnings = config(text).warnings();
+    warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn wrong_types_fall_back_with_a_warning() {
+    for (text, expected) in [
+        (
+            r#"{"debug_level": -1}"#,
+            "debug_level: expected integer from 0 to 2147483647, found -1; using the default, 0",
+        ),
+        (
+            r#"{"data_path": "fast"}"#,
+            "data_path: expected one of \"auto\", \"kernel\", \"userspace\", found \"fast\"; \
+             using the default, \"auto\"",
+        ),
+        (
+            r#"{"runner": {"name": 5}}"#,
+            "runner.name: expected string, found integer; using the default, \"roundrobin\"",
+        ),
+        (
+            r#"{"hwaddr": 5}"#,
+            "hwaddr: expected string, found integer; ignored",
+        ),
+        (
+            r#"{"ports": {"eth1.5": {"prio": 4294967296}}}"#,
+            "ports.\"eth1.5\".prio: expected integer from -2147483648 to 2147483647, \
+             found 4294967296; using the default, 0",
+        ),
+        (
+            r#"{"ports": {"eth1": {"prio": "10"}}}"#,
+            "ports.eth1.prio: expected integer, found string; read as 10",
+        ),
+        (
+            r#"{"runner": {"name": "loadbalance", "tx_hash": ["eth", "foo"]}}"#,
+            "runner.tx_hash[1]: Hash frag named \"foo\" not found. (expected one of \"eth\", \
+             \"vlan\", \"ipv4\", \"ipv6\", \"ip\", \"l3\", \"tcp\", \"udp\", \"sctp\", \"l4\", \
+             found \"foo\"); left out of tx_hash",
+        ),
+        (
+            r#"{"ports": []}"#,
+            "ports: expected object, found array; ignored",
+        ),
+        (
+            r#"{"notify_peers": 5}"#,
+            "notify_peers: expected object, found integer; ignored",
+        ),
+    ] {
+        assert_eq!(warnings(text), [expected]);
+        config(text).team_settings(0).unwrap();
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_no_warning() {
+    for text in [
+        r#"{"colour": "red", "runner": {"foo": 1, "sys_prio": 99999}}"#,
+        r#"{"ports": {"a": {"lacp_prio": 99999, "sticky": 5}}}"#,
+    ] {
+        assert_eq!(warnings(text), [""; 0]);
+        let mut config = config(text);
+        config.team_settings(0).unwrap();
+        config.port_settings("a").unwrap();
+    }
+}
+
+/// Cockpit writes numbers in quotes, hyphens, and the balancer as a bare string.
+#[test]
+fn what_cockpit_writes_is_understood() {
+    let mut config = config(
+        r#"{"runner": {"name": "loadbalance", "tx_balancer": "basic"},
+            "link_watch": {"name": "arp-ping", "interval": "500", "target_host": "192.0.2.1"}}"#,
+    );
+    let balanced = Some(milliseconds(5000));
+    let RunnerSettings::LoadBalance {
+        balancing_interval, ..
+    } = config.team_settings(0).unwrap().runner
+    else {
+        panic!("another runner");
+    };
+    assert_eq!(balancing_interval, balanced);
+    let watches = config.port("p").unwrap().link_watches;
+    assert!(
+        matches!(&watches[..], [Watch::ArpPing(arp)] if arp.probing.interval == milliseconds(500))
+    );
+    assert_eq!(config.warnings().len(), 3);
+}
+
+#[test]
+fn odd_hashing_is_read() {
+    for (runner, fields, interval) in [
+        (r#""tx_hash": []"#, HashFields::NONE, None),
+        (r#""tx_hash": ["foo", 5]"#, HashFields::NONE, None),
+        (
+            r#""tx_hash": "eth", "tx_balancer": {}"#,
+            HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
+            None,
+        ),
+        (
+            r#""tx_hash": ["eth"], "tx_balancer": {"name": "basic", "balancing_interval": -3}"#,
+            HashFields::ETH,
+            Some(milliseconds(5000)),
+        ),
+        (
+            r#""tx_hash": ["eth"], "tx_balancer": {"name": "basic", "balancing_interval": 0}"#,
+            HashFields::ETH,
+            None,
+        ),
+        (
+            r#""tx_hash": ["eth"], "tx_balancer": {"name": "other", "balancing_interval": 3}"#,
+            HashFields::ETH,
+            None,
+        ),
+    ] {
+        let text = format!("{{\"runner\": {{\"name\": \"loadbalance\", {runner}}}}}");
+        let expected = RunnerSettings::LoadBalance {
+            tx_hash: fields,
+            balancing_interval: interval,
+        };
+        assert_eq!(
+            config(&text).team_settings(0).unwrap().runner,
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_teamd_refuses_is_refused_in_its_words() {
+    for (text, expected) in [
+        (
+            r#"{"runner": "activebackup"}"#,
+            "runner: Failed to get value from config: Wrong path format",
+        ),
+        (
+            r#"{"runner": {"name": "foo"}}"#,
+            "runner.name: No runner named \"foo\" available.",
+        ),
+        (
+            r#"{"runner": {"name": "activebackup", "hwaddr_policy": "foo"}}"#,
+            "runner.hwaddr_policy: Unknown \"hwaddr_policy\" named \"foo\" passed.",
+        ),
+        (
+            r#"{"runner": {"name": "activebackup"}, "mcast_rejoin": 5}"#,
+            "mcast_rejoin: Failed to get value from config: Wrong path format",
+        ),
+        (
+            r#"{"runner": {"min_ports": 0}}"#,
+            "runner.min_ports: \"min_ports\" value is out of its limits.",
+        ),
+        (
+            r#"{"runner": {"name": "lacp", "sys_prio": 65536}}"#,
+            "runner.sys_prio: \"sys_prio\" value is out of its limits.",
+        ),
+        (
+            r#"{"runner": {"name": "lacp", "agg_select_policy": "x"}}"#,
+            "runner.agg_select_policy: Unknown \"agg_select_policy\" named \"x\" passed.",
+        ),
+        (
+            r#"{"link_watch_policy": "both"}"#,
+            "link_watch_policy: Unrecognized value for link_watch_policy. Only \"any\" or \"all\" \
+             are allowed but \"both\" found in config.",
+        ),
+        (
+            r#"{"hwaddr": "x"}"#,
+            "hwaddr: Failed to parse hardware address.",
+        ),
+        (
+            r#"{"hwaddr": "02:00"}"#,
+            "hwaddr: Passed hardware address has different length (2) than team device has (6).",
+        ),
+        (
+            r#"{"notify_peers": {"count": -1}}"#,
+            "notify_peers.count: \"count\" must not be negative number.",
+        ),
+        (
+            r#"{"mcast_rejoin": {"interval": -1}}"#,
+            "mcast_rejoin.interval: \"interval\" must not be negative number.",
+        ),
+    ] {
+        let mut config = config(text);
+        let before = config.clone();
+        let found = config.team_settings(0).unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{found}");
+        assert_eq!(config, before);
+    }
+}
+
+#[test]
+fn bad_ports_are_refused_in_teamds_words() {
+    for (port, expected) in [
+        (
+            "5",
+            "ports.p: Failed to get value from config: Wrong path format",
+        ),
+        (
+            r#"{"queue_id": -1}"#,
+            "ports.p.queue_id: \"queue_id\" must not be negative number.",
+        ),
+        (
+            r#"{"lacp_prio": -1}"#,
+            "ports.p.lacp_prio: \"lacp_prio\" value is out of its limits.",
+        ),
+        (
+            r#"{"link_watch": {}}"#,
+            "ports.p.link_watch: Failed to get link watch name.",
+        ),
+        (
+            r#"{"link_watch": [{"name": "ethtool"}, {"name": "foo"}]}"#,
+            "ports.p.link_watch[1].name: No link_watch named \"foo\" available.",
+        ),
+        (
+            r#"{"link_watch": {"name": "ethtool", "delay_up": -1}}"#,
+            "ports.p.link_watch.delay_up: \"delay_up\" must not be negative number.",
+        ),
+        (
+            r#"{"link_watch": {"name": "arp_ping"}}"#,
+            "ports.p.link_watch: Failed to get \"target_host\" link-watch option.",
+        ),
+        (
+            r#"{"link_watch": {"name": "arp_ping", "target_host": "a", "vlanid": 4096}}"#,
+            "ports.p.link_watch.vlanid: Wrong \"vlanid\" option value.",
+        ),
+        (
+            r#"{"link_watch": {"name": "tipc"}}"#,
+            "ports.p.link_watch: tipc: Failed to load options",
+        ),
+    ] {
+        let text = format!("{{\"runner\": {{\"name\": \"lacp\"}}, \"ports\": {{\"p\": {port}}}}}");
+        let mut config = config(&text);
+        let before = config.clone();
+        let found = config.port_settings("p").unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{found}");
+        assert_eq!(config, before);
+        config.port_settings("other").unwrap();
+    }
+    let team = r#"{"link_watch": {"name": "foo"}}"#;
+    let found = config(team).port_settings("p").unwrap_err().to_string();
+    assert!(
+        found.starts_with("link_watch.name: No link_watch named \"foo\""),
+        "{found}"
+    );
+}

@@ -1,0 +1,92 @@
+//! loadbalance: a flow keeps to one port, found through its hash bucket.
+//!
+//! A port is enabled while it is usable. Buckets are spread evenly by [`buckets`] whenever the
+//! enabled ports change; with `tx_balancer` the [`Balancer`] then moves some by load.
+
+use std::time::Duration;
+
+use crate::action::Action;
+use crate::balancer::{Balancer, Share};
+use crate::buckets;
+use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
+use crate::ident::PortId;
+use crate::port::Port;
+use crate::runner::Runner;
+use crate::time::Instant;
+use crate::tx_hash::HashFields;
+
+#[derive(Debug)]
+pub(crate) struct LoadBalance {
+    fields: HashFields,
+    /// The ports that `buckets` is spread over.
+    enabled: Vec<PortId>,
+    buckets: Box<BucketTable>,
+    balancer: Option<Balancer>,
+}
+
+impl LoadBalance {
+    pub(crate) fn new(fields: HashFields, balancing_interval: Option<Duration>) -> Self {
+        LoadBalance {
+            fields,
+            enabled: Vec::new(),
+            buckets: Box::new([None; BUCKETS]),
+            balancer: balancing_interval.map(Balancer::new),
+        }
+    }
+}
+
+impl Runner for LoadBalance {
+    fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
+        let enabled: Vec<PortId> = usable(ports).map(Port::id).collect();
+        if enabled != self.enabled {
+            buckets::spread(&mut self.buckets, &enabled);
+            self.enabled = enabled;
+        }
+        if let Some(balancer) = &mut self.balancer {
+            balancer.start(now);
+        }
+        TxPolicy::LoadBalance {
+            fields: self.fields,
+            buckets: self.buckets.clone(),
+            balanced: self.balancer.is_some(),
+        }
+    }
+
+    fn enables(&self, port: &Port) -> bool {
+        port.is_usable()
+    }
+
+    fn count_buckets(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
+        if let Some(balancer) = &mut self.balancer {
+            balancer.count(bytes);
+            balancer.balance(&mut self.buckets, &shares(ports));
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.balancer.as_ref()?.next_deadline()
+    }
+
+    fn expire(&mut self, due: Instant, now: Instant) -> Option<Action> {
+        self.balancer
+            .as_mut()?
+            .expire(due, now)
+            .then_some(Action::ReadBucketCounters)
+    }
+}
+
+fn usable(ports: &[Port]) -> impl Iterator<Item = &Port> {
+    ports.iter().filter(|port| port.is_usable())
+}
+
+/// A port of unknown speed counts as the slowest known one.
+fn shares(ports: &[Port]) -> Vec<Share> {
+    let known = |port: &Port| Some(port.link().speed).filter(|speed| *speed > 0);
+    let slowest = usable(ports).filter_map(known).min().unwrap_or(1);
+    usable(ports)
+        .map(|port| Share {
+            port: port.id(),
+            weight: known(port).unwrap_or(slowest),
+        })
+        .collect()
+}

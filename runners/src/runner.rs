@@ -1,0 +1,77 @@
+//! What a team asks of its runner.
+//!
+//! A runner chooses: which ports take part, how a port is found for a frame, whose address goes
+//! where. Ports, watches, addresses, carrier and announcements belong to the
+//! [`Team`](crate::Team).
+
+use std::fmt;
+
+use crate::action::Action;
+use crate::activebackup::ActiveBackup;
+use crate::broadcast::Broadcast;
+use crate::forwarding::{BUCKETS, TxPolicy};
+use crate::ident::PortId;
+use crate::loadbalance::LoadBalance;
+use crate::port::Port;
+use crate::random::Random;
+use crate::roundrobin::RoundRobin;
+use crate::settings::RunnerSettings;
+use crate::time::Instant;
+
+/// One runner. `decide` comes after every event; the answers after it describe that decision.
+pub(crate) trait Runner: fmt::Debug {
+    /// Decides afresh; `ports` are all ports in the order in which they joined.
+    fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy;
+
+    /// The port takes part in receive and transmit.
+    fn enables(&self, port: &Port) -> bool {
+        port.is_allowed()
+    }
+
+    /// The port carries the team's address; if not, its own.
+    fn dresses(&self, _port: PortId) -> bool {
+        true
+    }
+
+    /// The port whose own address the team has to take.
+    fn lender(&self) -> Option<PortId> {
+        None
+    }
+
+    /// The only port that carries traffic.
+    fn active_port(&self) -> Option<PortId> {
+        None
+    }
+
+    /// The user wants this port to be the active one.
+    fn choose_active(&mut self, _port: &Port) {}
+
+    /// Bytes sent in each bucket so far.
+    fn count_buckets(&mut self, _ports: &[Port], _bytes: &[u64; BUCKETS]) {}
+
+    /// When `expire` has to be called.
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline `due` has come; `now` may be later.
+    fn expire(&mut self, _due: Instant, _now: Instant) -> Option<Action> {
+        None
+    }
+}
+
+/// The runner that the settings name.
+pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
+    match settings {
+        RunnerSettings::Broadcast => Box::new(Broadcast),
+        RunnerSettings::RoundRobin => Box::new(RoundRobin),
+        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
+        RunnerSettings::ActiveBackup { hwaddr_policy } => {
+            Box::new(ActiveBackup::new(*hwaddr_policy))
+        }
+        RunnerSettings::LoadBalance {
+            tx_hash,
+            balancing_interval,
+        } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
+    }
+}

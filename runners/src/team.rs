@@ -1,0 +1,345 @@
+//! The team: its ports, their addresses, its carrier, its announcements.
+//!
+//! Every event changes facts; then the whole outcome is decided afresh from the facts, and only
+//! what differs from what was asked for last leaves as an action. What to choose is the
+//! runner's business, how to do it the data path's.
+
+use std::collections::VecDeque;
+
+use crate::action::{Action, Report};
+use crate::announce::Announcement;
+use crate::event::Event;
+use crate::forwarding::Forwarding;
+use crate::ident::{HwAddr, Link, PortId};
+use crate::link_watch::Change;
+use crate::port::Port;
+use crate::runner::{self, Runner};
+use crate::settings::{PortSettings, TeamSettings};
+use crate::time::Instant;
+
+/// One team device with its ports.
+#[derive(Debug)]
+pub struct Team {
+    settings: TeamSettings,
+    runner: Box<dyn Runner>,
+    /// In the order in which they joined.
+    ports: Vec<Port>,
+    /// The team device's address, as asked for or read since.
+    hwaddr: HwAddr,
+    /// The team device's address as last read.
+    read_hwaddr: HwAddr,
+    /// What was asked for last, unless another one was read since.
+    requested_hwaddr: Option<HwAddr>,
+    /// The port that last lent the team its address, with that address.
+    lent: Option<(PortId, HwAddr)>,
+    active: Option<PortId>,
+    forwarding: Option<Forwarding>,
+    carrier: Option<bool>,
+    notify_peers: Announcement,
+    mcast_rejoin: Announcement,
+    actions: VecDeque<Action>,
+}
+
+impl Team {
+    /// A team without ports on a device whose address is `hwaddr`.
+    pub fn new(settings: TeamSettings, hwaddr: HwAddr) -> Self {
+        let mut team = Team {
+            runner: runner::new(&settings.runner),
+            ports: Vec::new(),
+            hwaddr,
+            read_hwaddr: hwaddr,
+            requested_hwaddr: Some(hwaddr),
+            lent: None,
+            active: None,
+            forwarding: None,
+            carrier: None,
+            notify_peers: Announcement::new(settings.notify_peers),
+            mcast_rejoin: Announcement::new(settings.mcast_rejoin),
+            actions: VecDeque::new(),
+            settings,
+        };
+        if let Some(explicit) = team.settings.hwaddr {
+            team.set_hwaddr(explicit);
+        }
+        team
+    }
+
+    /// Takes in what happened at `now`. Deadlines that `now` has passed come first.
+    ///
+    /// The first event of all also yields the forwarding and the carrier, so that a fresh data
+    /// path is in a known state. Drain [`poll_action`](Self::poll_action) and ask for
+    /// [`next_deadline`](Self::next_deadline) after each call.
+    pub fn handle(&mut self, now: Instant, event: Event) {
+        while let Some(due) = self.next_deadline().filter(|due| *due <= now) {
+            self.expire(due, now);
+            self.settle(now);
+        }
+        self.apply(now, event);
+        self.settle(now);
+    }
+
+    /// The next thing to do, oldest first; none when all is done.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`handle`](Self::handle) must be called at the latest, with
+    /// [`Event::DeadlineReached`] if nothing else has happened; after the last event's time.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let ports = self.ports.iter().filter_map(Port::next_deadline);
+        ports
+            .chain(self.notify_peers.next_deadline())
+            .chain(self.mcast_rejoin.next_deadline())
+            .chain(self.runner.next_deadline())
+            .min()
+    }
+
+    /// All ports, in the order in which they joined.
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        self.ports.iter()
+    }
+
+    /// The port with this identity.
+    pub fn port(&self, port: PortId) -> Option<&Port> {
+        self.ports.iter().find(|known| known.id() == port)
+    }
+
+    /// The port with exactly this interface name.
+    pub fn find_port(&self, name: &str) -> Option<PortId> {
+        let port = self.ports.iter().find(|port| port.name() == name)?;
+        Some(port.id())
+    }
+
+    /// activebackup's active port; none with other runners.
+    pub fn active_port(&self) -> Option<PortId> {
+        self.runner.active_port()
+    }
+
+    /// The carrier that the team device has to show.
+    pub fn carrier(&self) -> bool {
+        self.carrier.unwrap_or(false)
+    }
+
+    /// The address that the team device has to have.
+    pub fn hwaddr(&self) -> HwAddr {
+        self.hwaddr
+    }
+
+    /// What the team was told to do.
+    pub fn settings(&self) -> &TeamSettings {
+        &self.settings
+    }
+
+    fn expire(&mut self, due: Instant, now: Instant) {
+        for port in &mut self.ports {
+            let changes = port.expire(due);
+            report_watches(&mut self.actions, port, changes);
+        }
+        if self.notify_peers.expire(due, now) {
+            self.actions.push_back(Action::NotifyPeers);
+        }
+        if self.mcast_rejoin.expire(due, now) {
+            self.actions.push_back(Action::RejoinMulticast);
+        }
+        self.actions.extend(self.runner.expire(due, now));
+    }
+
+    fn apply(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::PortAdded {
+                port,
+                name,
+                hwaddr,
+                link,
+                settings,
+            } => self.add_port(now, port, name, hwaddr, link, settings),
+            Event::PortRemoved { port } => {
+                if let Some(at) = self.position(port) {
+                    self.ports.remove(at);
+                }
+            }
+            Event::PortRenamed { port, name } => {
+                if let Some(at) = self.position(port) {
+                    self.ports[at].name = name;
+                }
+            }
+            Event::LinkChanged { port, link } => {
+                if let Some(at) = self.position(port) {
+                    let changes = self.ports[at].link_changed(now, link);
+                    report_watches(&mut self.actions, &self.ports[at], changes);
+                }
+            }
+            Event::PortHwAddrChanged { port, hwaddr } => {
+                if let Some(at) = self.position(port) {
+                    let dressed = self.runner.dresses(port);
+                    self.ports[at].hwaddr_changed(hwaddr, dressed, self.hwaddr);
+                }
+            }
+            Event::TeamHwAddrChanged { hwaddr } => {
+                // What was known already may be older than what was asked for since.
+                if hwaddr != self.read_hwaddr {
+                    self.read_hwaddr = hwaddr;
+                    self.hwaddr = hwaddr;
+                    self.requested_hwaddr = self.requested_hwaddr.filter(|own| *own == hwaddr);
+                }
+            }
+            Event::PortSettingsChanged { port, settings } => {
+                if let Some(at) = self.position(port) {
+                    self.ports[at].settings = settings;
+                }
+            }
+            Event::PortAllowed { port, allowed } => {
+                if let Some(at) = self.position(port) {
+                    self.ports[at].allowed = allowed;
+                }
+            }
+            Event::ActivePortChosen { port } => {
+                if let Some(at) = self.position(port) {
+                    self.runner.choose_active(&self.ports[at]);
+                }
+            }
+            Event::BucketCounters { bytes } => self.runner.count_buckets(&self.ports, &bytes),
+            Event::DeadlineReached => {}
+        }
+    }
+
+    fn add_port(
+        &mut self,
+        now: Instant,
+        id: PortId,
+        name: String,
+        hwaddr: HwAddr,
+        link: Link,
+        settings: PortSettings,
+    ) {
+        if self.port(id).is_some() {
+            log::debug!("{name}: added twice");
+            return;
+        }
+        let mut port = Port::new(id, name, hwaddr, settings, self.settings.link_watch_policy);
+        let changes = port.link_changed(now, link);
+        report_watches(&mut self.actions, &port, changes);
+        self.ports.push(port);
+        if self.ports.len() == 1 && self.settings.hwaddr.is_none() {
+            self.set_hwaddr(hwaddr);
+        }
+    }
+
+    /// Decides everything from the facts and asks for what differs.
+    fn settle(&mut self, now: Instant) {
+        let enabled_one = self.settle_forwarding(now);
+        self.settle_addresses();
+        self.settle_carrier();
+        if enabled_one && self.notify_peers.begin(now) {
+            self.actions.push_back(Action::NotifyPeers);
+        }
+        if enabled_one && self.mcast_rejoin.begin(now) {
+            self.actions.push_back(Action::RejoinMulticast);
+        }
+    }
+
+    /// Whether a port was enabled that was not before.
+    fn settle_forwarding(&mut self, now: Instant) -> bool {
+        let policy = self.runner.decide(now, &self.ports);
+        let mut enabled_one = false;
+        for port in &mut self.ports {
+            let enabled = self.runner.enables(port);
+            enabled_one |= enabled && !port.enabled;
+            port.enabled = enabled;
+        }
+        let forwarding = Forwarding {
+            policy,
+            ports: self.ports.iter().map(Port::forwarding).collect(),
+        };
+        if self.forwarding.as_ref() != Some(&forwarding) {
+            self.forwarding = Some(forwarding.clone());
+            self.actions.push_back(Action::ApplyForwarding(forwarding));
+        }
+
+        let active = self.runner.active_port();
+        if let Some(port) = active.and_then(|active| self.port(active)) {
+            if self.active != active {
+                let port = port.name().to_owned();
+                let report = Report::ActivePortChanged { port };
+                self.actions.push_back(Action::Report(report));
+            }
+        }
+        self.active = active;
+        enabled_one
+    }
+
+    /// Asks for addresses after the forwarding, for silence ends with the latter.
+    fn settle_addresses(&mut self) {
+        // Followed when it changes and not held, so an address that the user gives the team
+        // device stays until then.
+        let lender = self.runner.lender().and_then(|port| self.port(port));
+        let lent = lender.map(|port| (port.id(), port.hwaddr()));
+        if lent != self.lent {
+            self.lent = lent;
+            if let Some((_, hwaddr)) = lent {
+                self.set_hwaddr(hwaddr);
+            }
+        }
+        // A port gives the team's address back before another gets it.
+        for dressed in [false, true] {
+            for port in &mut self.ports {
+                if self.runner.dresses(port.id()) != dressed {
+                    continue;
+                }
+                let hwaddr = if dressed {
+                    self.hwaddr
+                } else {
+                    port.own_hwaddr()
+                };
+                if port.request_hwaddr(hwaddr) {
+                    let port = port.id();
+                    let action = Action::SetPortHwAddr { port, hwaddr };
+                    self.actions.push_back(action);
+                }
+            }
+        }
+    }
+
+    /// The kernel driver's rule, with `min_ports` (lacp's key in teamd) for every runner: the
+    /// carrier is on while that many ports have a link and may carry traffic. A delay of a
+    /// watch does not hold it back.
+    fn settle_carrier(&mut self) {
+        let linked = self.ports.iter().filter(|port| port.allowed);
+        let linked = linked.filter(|port| port.is_linked()).count();
+        let up = linked >= self.settings.min_ports as usize;
+        if self.carrier == Some(up) {
+            return;
+        }
+        self.actions.push_back(Action::SetCarrier(up));
+        if self.carrier() != up {
+            let report = Report::CarrierChanged { up };
+            self.actions.push_back(Action::Report(report));
+        }
+        self.carrier = Some(up);
+    }
+
+    fn set_hwaddr(&mut self, hwaddr: HwAddr) {
+        self.hwaddr = hwaddr;
+        // Not compared with what was read: that may be late news, and older than a request.
+        if self.requested_hwaddr != Some(hwaddr) {
+            self.requested_hwaddr = Some(hwaddr);
+            self.actions.push_back(Action::SetTeamHwAddr(hwaddr));
+        }
+    }
+
+    fn position(&self, port: PortId) -> Option<usize> {
+        let at = self.ports.iter().position(|known| known.id() == port);
+        if at.is_none() {
+            log::debug!("event for port {}, which is not in the team", port.0);
+        }
+        at
+    }
+}
+
+fn report_watches(actions: &mut VecDeque<Action>, port: &Port, changes: Vec<Change>) {
+    for Change { watch, up } in changes {
+        let port = port.name().to_owned();
+        let report = Report::WatchChanged { port, watch, up };
+        actions.push_back(Action::Report(report));
+    }
+}

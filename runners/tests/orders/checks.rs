@@ -1,0 +1,230 @@
+//! What must hold after each step, and at the end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use runners::{
+    BUCKETS, BucketTable, Event, Forwarding, HwAddrPolicy, Instant, PortId, PortSettings,
+    RunnerSettings, Team, TxPolicy,
+};
+
+use crate::world::{Fact, World};
+
+impl World {
+    pub fn table(&self) -> Option<Box<BucketTable>> {
+        match &self.forwarding.as_ref()?.policy {
+            TxPolicy::LoadBalance { buckets, .. } => Some(buckets.clone()),
+            _ => None,
+        }
+    }
+
+    /// activebackup's rule, from the team's own verdicts and the port active before.
+    pub fn expected_active(&mut self, before: Option<PortId>) -> Option<PortId> {
+        let RunnerSettings::ActiveBackup { .. } = self.team.settings().runner else {
+            return None;
+        };
+        let usable: Vec<&Fact> = self
+            .facts
+            .iter()
+            .filter(|fact| self.team.port(fact.id).is_some_and(|port| port.verdict()))
+            .filter(|fact| fact.allowed)
+            .collect();
+        let find = |id: PortId| usable.iter().find(|fact| fact.id == id);
+        self.pinned = self.pinned.filter(|pinned| find(*pinned).is_some());
+        if self.pinned.is_some() {
+            return self.pinned;
+        }
+        let best = usable.iter().map(|fact| fact.rank()).max()?;
+        match before.and_then(find) {
+            Some(active) if active.settings.sticky || active.rank() == best => before,
+            _ => usable
+                .iter()
+                .find(|fact| fact.rank() == best)
+                .map(|fact| fact.id),
+        }
+    }
+
+    /// What holds after every step.
+    pub fn check(&self, active: Option<PortId>) {
+        if let Some(due) = self.team.next_deadline() {
+            assert!(due > self.now, "a deadline is left behind");
+        }
+        let forwarding = self
+            .forwarding
+            .as_ref()
+            .expect("the first event yields one");
+        let listed: Vec<PortId> = forwarding.ports.iter().map(|port| port.port).collect();
+        let present: Vec<PortId> = self.facts.iter().map(|fact| fact.id).collect();
+        assert_eq!(listed, present);
+        for (entry, fact) in forwarding.ports.iter().zip(&self.facts) {
+            let port = self.team.port(fact.id).expect("present");
+            assert_eq!(port.name(), fact.name);
+            assert!(self.team.find_port(&fact.name).is_some());
+            assert_eq!(port.link(), fact.link);
+            assert_eq!(port.original_hwaddr(), fact.original);
+            assert_eq!(entry.enabled, port.is_enabled());
+            assert_eq!(entry.linked, fact.link.up);
+            let enabled = match self.team.settings().runner {
+                RunnerSettings::ActiveBackup { .. } => active == Some(fact.id),
+                RunnerSettings::LoadBalance { .. } => fact.allowed && port.verdict(),
+                _ => fact.allowed,
+            };
+            assert_eq!(entry.enabled, enabled, "{fact:?}");
+        }
+        let linked = self
+            .facts
+            .iter()
+            .filter(|fact| fact.allowed && fact.link.up);
+        let carrier = linked.count() >= self.team.settings().min_ports as usize;
+        assert_eq!(self.carrier, Some(carrier));
+        assert_eq!(self.team.carrier(), carrier);
+        match &forwarding.policy {
+            TxPolicy::ActiveBackup { active: told } => assert_eq!(*told, active),
+            TxPolicy::LoadBalance {
+                buckets, balanced, ..
+            } => {
+                self.check_buckets(forwarding, buckets, *balanced);
+            }
+            TxPolicy::Broadcast | TxPolicy::RoundRobin | TxPolicy::Random { .. } => {}
+        }
+        if self.echoes.is_empty() {
+            self.check_addresses(active);
+        }
+    }
+
+    pub fn check_buckets(&self, forwarding: &Forwarding, buckets: &BucketTable, balanced: bool) {
+        let enabled = forwarding.ports.iter().filter(|port| port.enabled);
+        let shares: Vec<usize> = enabled
+            .map(|port| buckets.iter().filter(|b| **b == Some(port.port)).count())
+            .collect();
+        let total = if shares.is_empty() { 0 } else { BUCKETS };
+        assert_eq!(shares.iter().sum::<usize>(), total, "on enabled ports only");
+        assert_eq!(buckets.iter().flatten().count(), total);
+        if !balanced {
+            let (most, fewest) = (shares.iter().max(), shares.iter().min());
+            assert!(
+                most <= fewest.map(|fewest| fewest + 1).as_ref(),
+                "{shares:?}"
+            );
+        }
+    }
+
+    /// A bucket of a port that stays enabled moves to a port that has just been enabled, if at all.
+    pub fn check_moves(&self, before: Option<Box<BucketTable>>) {
+        let (Some(before), Some(after)) = (before, self.table()) else {
+            return;
+        };
+        let had: BTreeSet<PortId> = before.iter().flatten().copied().collect();
+        for (from, to) in before.iter().zip(after.iter()) {
+            if let (Some(from), Some(to)) = (from, to) {
+                if from == to {
+                    continue;
+                }
+                let stays = self.team.port(*from).is_some_and(|port| port.is_enabled());
+                assert!(!stays || !had.contains(to), "needless move");
+            }
+        }
+    }
+
+    /// Holds once the team has heard of all addresses.
+    pub fn check_addresses(&self, active: Option<PortId>) {
+        assert_eq!(self.team.hwaddr(), self.hwaddr);
+        for fact in &self.facts {
+            let expected = match self.policy() {
+                HwAddrPolicy::SameAll => self.hwaddr,
+                HwAddrPolicy::OnlyActive if active == Some(fact.id) => self.hwaddr,
+                // Nobody but the user sets it.
+                HwAddrPolicy::ByActive => fact.hwaddr,
+                HwAddrPolicy::OnlyActive => fact.own,
+            };
+            assert_eq!(fact.hwaddr, expected, "{fact:?}");
+            let known = self.team.port(fact.id).map(|port| port.hwaddr());
+            assert_eq!(known, Some(fact.hwaddr));
+            if self.policy() == HwAddrPolicy::ByActive && active == Some(fact.id) && !self.foreign {
+                assert_eq!(self.hwaddr, fact.hwaddr);
+            }
+        }
+    }
+
+    /// What the final facts alone say, once all is quiet.
+    pub fn check_end(&mut self) {
+        self.hear_all();
+        self.pass(Duration::from_secs(1));
+        self.hear_all();
+        let reads = matches!(
+            self.team.settings().runner,
+            RunnerSettings::LoadBalance {
+                balancing_interval: Some(_),
+                ..
+            }
+        );
+        assert_eq!(
+            self.team.next_deadline().is_some(),
+            reads,
+            "all delays are over"
+        );
+        for fact in &self.facts {
+            let port = self.team.port(fact.id).expect("present");
+            // Every delay is over, so every watch agrees with the carrier.
+            assert!(
+                port.watches()
+                    .iter()
+                    .all(|watch| watch.is_up() == fact.link.up)
+            );
+            assert_eq!(port.verdict(), fact.link.up || !fact.watched);
+        }
+        let bursts = [
+            self.team.settings().notify_peers,
+            self.team.settings().mcast_rejoin,
+        ];
+        for (rounds, burst) in self.rounds.iter().zip(bursts) {
+            assert!(burst.count > 0 || *rounds == 0);
+        }
+    }
+
+    /// Without history to decide, a team that sees only the final facts ends the same.
+    pub fn check_against_fresh(&self) {
+        let mut fresh = Team::new(self.team.settings().clone(), self.hwaddr);
+        fresh.handle(Instant::ZERO, Event::DeadlineReached);
+        for fact in &self.facts {
+            let settings = PortSettings {
+                link_watches: if fact.watched {
+                    let port = self.team.port(fact.id).expect("present");
+                    port.watches()
+                        .iter()
+                        .map(|watch| watch.settings().clone())
+                        .collect()
+                } else {
+                    Vec::new()
+                },
+                ..fact.settings.clone()
+            };
+            fresh.handle(
+                Instant::ZERO,
+                Event::PortAdded {
+                    port: fact.id,
+                    name: fact.name.clone(),
+                    hwaddr: fact.hwaddr,
+                    link: fact.link,
+                    settings,
+                },
+            );
+            let (port, allowed) = (fact.id, fact.allowed);
+            fresh.handle(Instant::ZERO, Event::PortAllowed { port, allowed });
+        }
+        fresh.handle(
+            Instant::ZERO + Duration::from_secs(1),
+            Event::DeadlineReached,
+        );
+        assert_eq!(fresh.carrier(), self.team.carrier());
+        for (a, b) in fresh.ports().zip(self.team.ports()) {
+            assert_eq!((a.id(), a.verdict()), (b.id(), b.verdict()));
+            if !matches!(
+                self.team.settings().runner,
+                RunnerSettings::ActiveBackup { .. }
+            ) {
+                assert_eq!(a.is_enabled(), b.is_enabled());
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Chance, and the values that events take by it.
+
+use std::time::Duration;
+
+use runners::{Burst, Duplex, Link, LinkWatchSettings, PortSettings};
+
+/// xorshift64*: enough for a test, and the seed says all.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        high as usize % bound
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+
+    pub fn link(&mut self) -> Link {
+        let up = !self.one_in(3);
+        Link {
+            up,
+            speed: if up {
+                self.pick(&[0, 10, 1000, 10_000])
+            } else {
+                0
+            },
+            duplex: self.pick(&[Duplex::Half, Duplex::Full]),
+        }
+    }
+
+    pub fn settings(&mut self) -> PortSettings {
+        let watches = self.pick(&[0, 1, 1, 1, 2, 3]);
+        PortSettings {
+            prio: self.pick(&[-1, 0, 0, 0, 100]),
+            sticky: self.one_in(4),
+            queue_id: None,
+            link_watches: (0..watches)
+                .map(|_| LinkWatchSettings::Ethtool {
+                    delay_up: Duration::from_millis(self.pick(&[0, 0, 5, 20])),
+                    delay_down: Duration::from_millis(self.pick(&[0, 0, 5, 20])),
+                })
+                .collect(),
+        }
+    }
+
+    pub fn burst(&mut self) -> Burst {
+        Burst {
+            count: self.pick(&[0, 1, 3]),
+            interval: Duration::from_millis(self.pick(&[0, 7])),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! activebackup: which port is active, and when it changes.
+
+use runners::{HwAddrPolicy, Link, PortId, PortSettings, RunnerSettings, TeamSettings};
+
+use crate::play::*;
+
+fn activebackup() -> Play {
+    let hwaddr_policy = HwAddrPolicy::ByActive;
+    let mut play = Play::new(TeamSettings {
+        hwaddr: Some(hw(DEVICE)),
+        ..TeamSettings::new(RunnerSettings::ActiveBackup { hwaddr_policy })
+    });
+    play.skip(0, removed(0));
+    play
+}
+
+fn sticky(prio_: i32) -> PortSettings {
+    PortSettings {
+        sticky: true,
+        ..prio(prio_)
+    }
+}
+
+/// The active port after each step; 0 for none.
+#[track_caller]
+fn plays(steps: &[(runners::Event, u32)]) {
+    let mut play = activebackup();
+    for (n, (event, active)) in steps.iter().enumerate() {
+        play.skip(0, event.clone());
+        let found = play.team.active_port().map_or(0, |port| port.0);
+        assert_eq!(found, *active, "step {n}: {event:?}");
+        for port in play.team.ports() {
+            assert_eq!(port.is_enabled(), port.id() == PortId(*active));
+        }
+    }
+}
+
+#[test]
+fn actions_of_a_failover() {
+    let hwaddr_policy = HwAddrPolicy::SameAll;
+    let runner = RunnerSettings::ActiveBackup { hwaddr_policy };
+    let mut play = Play::new(TeamSettings::new(runner));
+    play.at(0, removed(1), &["forward active none:", "carrier false"]);
+    play.at(
+        0,
+        added(1, UP, prio(0)),
+        &[
+            "eth1: ethtool-link went up.",
+            "team hwaddr 01",
+            "forward active 1: 1+^",
+            "Changed active port to \"eth1\".",
+            "carrier true",
+            "carrier changed to UP",
+        ],
+    );
+    play.at(
+        1,
+        added(2, UP, prio(0)),
+        &[
+            "eth2: ethtool-link went up.",
+            "forward active 1: 1+^ 2-^",
+            "port 2 hwaddr 01",
+        ],
+    );
+    play.at(
+        2,
+        link_is(1, DOWN),
+        &[
+            "eth1: ethtool-link went down.",
+            "forward active 2: 1-_ 2+^",
+            "Changed active port to \"eth2\".",
+        ],
+    );
+    play.at(
+        3,
+        link_is(2, DOWN),
+        &[
+            "eth2: ethtool-link went down.",
+            "forward active none: 1-_ 2-_",
+            "carrier false",
+            "carrier changed to DOWN",
+        ],
+    );
+    play.sleeps();
+}
+
+#[test]
+fn prio_then_speed_then_duplex() {
+    let half = Link {
+        duplex: runners::Duplex::Half,
+        ..UP
+    };
+    for (better, worse) in [
+        ((link(true, 10), 1), (link(true, 10_000), 0)),
+        ((link(true, 10), 0), (link(true, 10_000), -1)),
+        ((link(true, 10_000), 0), (UP, 0)),
+        ((UP, 0), (half, 0)),
+        ((link(true, 10), 0), (link(true, 0), 0)),
+    ] {
+        // The order of joining plays no part.
+        plays(&[
+            (added(1, better.0, prio(better.1)), 1),
+            (added(2, worse.0, prio(worse.1)), 1),
+        ]);
+        plays(&[
+            (added(1, worse.0, prio(worse.1)), 1),
+            (added(2, better.0, prio(better.1)), 2),
+        ]);
+    }
+}
+
+#[test]
+fn among_equals_the_active_stays() {
+    plays(&[
+        (added(1, DOWN, prio(0)), 0),
+        (added(2, UP, prio(0)), 2),
+        (added(3, UP, prio(0)), 2),
+        (link_is(1, UP), 2),
+        (link_is(2, DOWN), 1),
+        (link_is(2, UP), 1),
+        (removed(1), 2),
+    ]);
+}
+
+#[test]
+fn sticky_stays_until_it_fails() {
+    plays(&[
+        (added(1, UP, sticky(0)), 1),
+        (added(2, UP, prio(100)), 1),
+        (link_is(1, DOWN), 2),
+        (link_is(1, UP), 2),
+        (settings_are(1, sticky(200)), 1),
+        (settings_are(1, sticky(0)), 1),
+        (settings_are(1, prio(0)), 2),
+    ]);
+}
+
+#[test]
+fn prio_and_speed_take_effect_at_once() {
+    plays(&[
+        (added(1, UP, prio(0)), 1),
+        (added(2, UP, prio(0)), 1),
+        (settings_are(2, prio(1)), 2),
+        (settings_are(1, prio(1)), 2),
+        (link_is(1, link(true, 10_000)), 1),
+    ]);
+}
+
+#[test]
+fn chosen_port_is_a_pin_until_it_fails() {
+    plays(&[
+        (added(1, UP, prio(100)), 1),
+        (added(2, UP, prio(0)), 1),
+        (chosen(2), 2),
+        (link_is(1, DOWN), 2),
+        (link_is(1, UP), 2),
+        (settings_are(1, prio(200)), 2),
+        (chosen(1), 1),
+        (chosen(2), 2),
+        (link_is(2, DOWN), 1),
+        (link_is(2, UP), 1),
+        (chosen(2), 2),
+        (allowed(2, false), 1),
+        (allowed(2, true), 1),
+    ]);
+}
+
+#[test]
+fn chosen_port_overrides_sticky() {
+    plays(&[
+        (added(1, UP, sticky(0)), 1),
+        (added(2, UP, prio(0)), 1),
+        (chosen(2), 2),
+    ]);
+}
+
+#[test]
+fn unusable_port_cannot_be_chosen() {
+    plays(&[
+        (added(1, UP, prio(0)), 1),
+        (added(2, DOWN, prio(0)), 1),
+        (chosen(2), 1),
+        (link_is(2, UP), 1),
+        (allowed(2, false), 1),
+        (chosen(2), 1),
+    ]);
+}
+
+#[test]
+fn forbidden_port_is_never_active() {
+    plays(&[
+        (added(1, UP, sticky(0)), 1),
+        (allowed(1, false), 0),
+        (added(2, UP, prio(-5)), 2),
+        (allowed(1, true), 1),
+    ]);
+}
+
+#[test]
+fn renamed_port_stays_and_is_found_by_its_new_name_only() {
+    let mut play = activebackup();
+    play.skip(0, added(1, UP, prio(0)));
+    let port = PortId(1);
+    let name = "eth10".to_owned();
+    play.at(1, runners::Event::PortRenamed { port, name }, &[]);
+    assert_eq!(play.team.active_port(), Some(port));
+    assert_eq!(play.team.find_port("eth10"), Some(port));
+    assert_eq!(play.team.find_port("eth1"), None);
+}

@@ -1,0 +1,135 @@
+//! Whose address the team device and each port carry.
+
+use runners::{HwAddrPolicy, RunnerSettings, TeamSettings};
+
+use crate::play::*;
+
+fn team(hwaddr_policy: HwAddrPolicy) -> Play {
+    Play::new(TeamSettings::new(RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+    }))
+}
+
+/// What of the actions concerns addresses.
+#[track_caller]
+fn addresses(play: &mut Play, event: runners::Event, expected: &[&str]) {
+    let actions = play.shown(0, event.clone());
+    let found: Vec<&String> = actions
+        .iter()
+        .filter(|line| line.contains("hwaddr"))
+        .collect();
+    assert_eq!(found, expected, "{event:?}");
+}
+
+#[test]
+fn sole_port_gives_the_team_its_address() {
+    let mut play = team(HwAddrPolicy::SameAll);
+    addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, team_hwaddr(1), &[]);
+    addresses(&mut play, added(2, DOWN, prio(0)), &["port 2 hwaddr 01"]);
+    addresses(&mut play, port_hwaddr(2, 1), &[]);
+    addresses(&mut play, removed(1), &[]);
+    addresses(&mut play, added(3, DOWN, prio(0)), &["port 3 hwaddr 01"]);
+    addresses(&mut play, removed(2), &[]);
+    addresses(&mut play, removed(3), &[]);
+    addresses(&mut play, added(4, DOWN, prio(0)), &["team hwaddr 04"]);
+}
+
+#[test]
+fn explicit_address_wins() {
+    let mut play = Play::new(TeamSettings {
+        hwaddr: Some(hw(0xee)),
+        ..TeamSettings::new(RunnerSettings::RoundRobin)
+    });
+    let expected = ["team hwaddr ee", "port 1 hwaddr ee"];
+    addresses(&mut play, added(1, UP, prio(0)), &expected);
+}
+
+#[test]
+fn same_all_sets_addresses_back_and_follows_the_team() {
+    let mut play = team(HwAddrPolicy::SameAll);
+    addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
+    addresses(&mut play, port_hwaddr(2, 1), &[]);
+    addresses(&mut play, port_hwaddr(1, 0x77), &["port 1 hwaddr 01"]);
+    addresses(&mut play, port_hwaddr(1, 1), &[]);
+    let both = ["port 1 hwaddr 66", "port 2 hwaddr 66"];
+    addresses(&mut play, team_hwaddr(0x66), &both);
+}
+
+#[test]
+fn address_read_before_the_request_was_carried_out_changes_nothing() {
+    let mut play = team(HwAddrPolicy::SameAll);
+    addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, team_hwaddr(DEVICE), &[]);
+    addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+}
+
+#[test]
+fn by_active_lends_the_active_ports_address() {
+    let mut play = team(HwAddrPolicy::ByActive);
+    addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, added(2, UP, prio(0)), &[]);
+    addresses(&mut play, link_is(1, DOWN), &["team hwaddr 02"]);
+    addresses(&mut play, team_hwaddr(2), &[]);
+    addresses(&mut play, port_hwaddr(2, 0x22), &["team hwaddr 22"]);
+    addresses(&mut play, team_hwaddr(0x22), &[]);
+    addresses(&mut play, team_hwaddr(0x66), &[]);
+    addresses(&mut play, port_hwaddr(1, 0x11), &[]);
+    addresses(&mut play, link_is(2, DOWN), &[]);
+    addresses(&mut play, link_is(2, UP), &["team hwaddr 22"]);
+}
+
+#[test]
+fn only_active_dresses_the_active_port() {
+    let mut play = team(HwAddrPolicy::OnlyActive);
+    addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, added(2, UP, prio(0)), &[]);
+    addresses(&mut play, added(3, DOWN, prio(0)), &[]);
+    addresses(&mut play, link_is(1, DOWN), &["port 2 hwaddr 01"]);
+    addresses(&mut play, port_hwaddr(2, 1), &[]);
+    // Given back before the next one gets it.
+    let expected = ["port 2 hwaddr 02", "port 1 hwaddr 66"];
+    addresses(&mut play, team_hwaddr(0x66), &["port 2 hwaddr 66"]);
+    addresses(&mut play, port_hwaddr(2, 0x66), &[]);
+    addresses(&mut play, link_is(1, UP), &[]);
+    addresses(&mut play, chosen(1), &expected);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+    addresses(&mut play, port_hwaddr(1, 0x66), &[]);
+    // The active port's address is held, the others' are their own.
+    addresses(&mut play, port_hwaddr(1, 0x77), &["port 1 hwaddr 66"]);
+    addresses(&mut play, port_hwaddr(1, 0x66), &[]);
+    addresses(&mut play, port_hwaddr(2, 0x22), &[]);
+    let expected = ["port 1 hwaddr 01", "port 2 hwaddr 66"];
+    addresses(&mut play, chosen(2), &expected);
+    addresses(&mut play, port_hwaddr(1, 1), &[]);
+    addresses(&mut play, port_hwaddr(2, 0x66), &[]);
+    let expected = ["port 2 hwaddr 22", "port 1 hwaddr 66"];
+    addresses(&mut play, chosen(1), &expected);
+}
+
+#[test]
+fn only_active_gives_back_what_was_not_confirmed_yet() {
+    let mut play = team(HwAddrPolicy::OnlyActive);
+    addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
+    addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
+    addresses(&mut play, port_hwaddr(2, 1), &["port 2 hwaddr 02"]);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+}
+
+#[test]
+fn late_news_of_the_teams_address_is_not_the_ports_own() {
+    let mut play = team(HwAddrPolicy::OnlyActive);
+    addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
+    addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
+    addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
+    addresses(&mut play, link_is(2, UP), &["port 2 hwaddr 01"]);
+    // The three requests are heard of one by one, and it fails again meanwhile.
+    addresses(&mut play, port_hwaddr(2, 1), &[]);
+    addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+    addresses(&mut play, port_hwaddr(2, 1), &["port 2 hwaddr 02"]);
+    addresses(&mut play, port_hwaddr(2, 2), &[]);
+}

@@ -1,0 +1,54 @@
+//! The team device's carrier.
+
+use runners::{RunnerSettings, TeamSettings};
+
+use crate::play::*;
+
+#[track_caller]
+fn plays(min_ports: u32, steps: &[(runners::Event, bool)]) {
+    let mut play = Play::new(TeamSettings {
+        min_ports,
+        ..TeamSettings::new(RunnerSettings::RoundRobin)
+    });
+    for (event, carrier) in steps {
+        play.skip(0, event.clone());
+        assert_eq!(play.team.carrier(), *carrier, "{event:?}");
+    }
+}
+
+#[test]
+fn one_linked_port_suffices() {
+    plays(
+        1,
+        &[
+            (added(1, DOWN, prio(0)), false),
+            (link_is(1, UP), true),
+            (added(2, DOWN, prio(0)), true),
+            (removed(1), false),
+            (link_is(2, UP), true),
+        ],
+    );
+}
+
+#[test]
+fn min_ports_counts_linked_ports_that_are_allowed() {
+    plays(
+        2,
+        &[
+            (added(1, UP, prio(0)), false),
+            (added(2, UP, prio(0)), true),
+            (allowed(2, false), false),
+            (added(3, UP, prio(0)), true),
+            (link_is(3, DOWN), false),
+            (allowed(2, true), true),
+        ],
+    );
+}
+
+#[test]
+fn first_event_sets_a_known_state_once() {
+    let mut play = Play::new(TeamSettings::new(RunnerSettings::RoundRobin));
+    let wake = runners::Event::DeadlineReached;
+    play.at(0, wake.clone(), &["forward roundrobin:", "carrier false"]);
+    play.at(1, wake, &[]);
+}

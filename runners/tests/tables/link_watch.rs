@@ -1,0 +1,146 @@
+//! Link watches: delays, several on one port, both policies.
+
+use runners::{LinkWatchPolicy, PortId, PortSettings, RunnerSettings, TeamSettings};
+
+use crate::play::*;
+
+fn watched(policy: LinkWatchPolicy, watches: &[(u64, u64)]) -> Play {
+    let mut play = Play::new(TeamSettings {
+        link_watch_policy: policy,
+        ..TeamSettings::new(RunnerSettings::Broadcast)
+    });
+    let settings = PortSettings {
+        link_watches: watches
+            .iter()
+            .map(|(up, down)| ethtool(*up, *down))
+            .collect(),
+        ..PortSettings::default()
+    };
+    play.skip(0, added(1, DOWN, settings));
+    play
+}
+
+fn verdict(play: &Play) -> bool {
+    play.team.port(PortId(1)).is_some_and(|port| port.verdict())
+}
+
+const CARRIER_ON: [&str; 3] = [
+    "forward broadcast: 1+^",
+    "carrier true",
+    "carrier changed to UP",
+];
+const CARRIER_OFF: [&str; 3] = [
+    "forward broadcast: 1+_",
+    "carrier false",
+    "carrier changed to DOWN",
+];
+
+#[test]
+fn delays_hold_the_verdict_back() {
+    let mut play = watched(LinkWatchPolicy::Any, &[(100, 50)]);
+    play.at(1000, link_is(1, UP), &CARRIER_ON);
+    assert!(!verdict(&play));
+    play.wakes_at(1100, &["eth1: ethtool-link went up."]);
+    assert!(verdict(&play));
+    play.at(2000, link_is(1, DOWN), &CARRIER_OFF);
+    play.wakes_at(2050, &["eth1: ethtool-link went down."]);
+    play.sleeps();
+}
+
+#[test]
+fn carrier_that_comes_back_ends_the_delay() {
+    let mut play = watched(LinkWatchPolicy::Any, &[(0, 50)]);
+    play.skip(0, link_is(1, UP));
+    play.at(100, link_is(1, DOWN), &CARRIER_OFF);
+    play.at(149, link_is(1, UP), &CARRIER_ON);
+    play.sleeps();
+    play.at(160, link_is(1, DOWN), &CARRIER_OFF);
+    play.wakes_at(210, &["eth1: ethtool-link went down."]);
+}
+
+#[test]
+fn another_speed_does_not_restart_the_delay() {
+    let mut play = watched(LinkWatchPolicy::Any, &[(100, 0)]);
+    play.at(0, link_is(1, link(true, 0)), &CARRIER_ON);
+    play.at(60, link_is(1, link(true, 1000)), &[]);
+    play.at(80, link_is(1, link(true, 1000)), &[]);
+    play.wakes_at(100, &["eth1: ethtool-link went up."]);
+}
+
+#[test]
+fn overdue_deadlines_come_before_the_event() {
+    let mut play = watched(LinkWatchPolicy::Any, &[(100, 0)]);
+    play.skip(0, link_is(1, UP));
+    play.at(
+        150,
+        link_is(1, DOWN),
+        &[
+            "eth1: ethtool-link went up.",
+            "eth1: ethtool-link went down.",
+            "forward broadcast: 1+_",
+            "carrier false",
+            "carrier changed to DOWN",
+        ],
+    );
+    play.sleeps();
+}
+
+#[test]
+fn any_and_all_join_several_watches() {
+    for (policy, first, both, one_left, none) in [
+        (LinkWatchPolicy::Any, true, true, true, false),
+        (LinkWatchPolicy::All, false, true, false, false),
+    ] {
+        let mut play = watched(policy, &[(0, 10), (20, 30)]);
+        assert!(!verdict(&play));
+        play.skip(0, link_is(1, UP));
+        assert_eq!(verdict(&play), first);
+        play.wakes_at(20, &["eth1: ethtool-link went up."]);
+        assert_eq!(verdict(&play), both);
+        play.skip(100, link_is(1, DOWN));
+        play.wakes_at(110, &["eth1: ethtool-link went down."]);
+        assert_eq!(verdict(&play), one_left);
+        play.wakes_at(130, &["eth1: ethtool-link went down."]);
+        assert_eq!(verdict(&play), none);
+    }
+}
+
+#[test]
+fn port_without_a_watch_is_up() {
+    for policy in [LinkWatchPolicy::Any, LinkWatchPolicy::All] {
+        assert!(verdict(&watched(policy, &[])));
+    }
+}
+
+#[test]
+fn down_count_counts_ups_lost() {
+    let mut play = watched(LinkWatchPolicy::Any, &[(0, 0)]);
+    let count = |play: &Play| {
+        play.team
+            .port(PortId(1))
+            .map(|port| port.watches()[0].down_count())
+    };
+    assert_eq!(count(&play), Some(0), "down from the start is no failure");
+    for n in 1..4 {
+        play.skip(0, link_is(1, UP));
+        play.skip(0, link_is(1, DOWN));
+        play.skip(0, link_is(1, DOWN));
+        assert_eq!(count(&play), Some(n));
+    }
+}
+
+#[test]
+fn events_for_unknown_ports_do_nothing() {
+    let mut play = watched(LinkWatchPolicy::Any, &[(0, 0)]);
+    for event in [
+        removed(9),
+        link_is(9, UP),
+        allowed(9, true),
+        chosen(9),
+        settings_are(9, prio(1)),
+        port_hwaddr(9, 9),
+        added(1, UP, prio(0)),
+    ] {
+        play.at(1, event, &[]);
+    }
+}

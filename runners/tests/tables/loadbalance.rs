@@ -1,0 +1,245 @@
+//! loadbalance: enabled ports, the bucket table, the balancer.
+
+use std::time::Duration;
+
+use runners::{
+    Action, BUCKETS, Event, HashFields, Instant, PortId, RunnerSettings, TeamSettings, TxPolicy,
+};
+
+use crate::play::*;
+
+fn loadbalance(balancing_interval: Option<u64>) -> Play {
+    Play::new(TeamSettings::new(RunnerSettings::LoadBalance {
+        tx_hash: HashFields::ETH,
+        balancing_interval: balancing_interval.map(Duration::from_millis),
+    }))
+}
+
+#[test]
+fn enabled_follows_the_verdict_and_the_user() {
+    let mut play = loadbalance(None);
+    play.at(
+        0,
+        added(1, UP, prio(0)),
+        &[
+            "eth1: ethtool-link went up.",
+            "team hwaddr 01",
+            "forward shares 256: 1+^",
+            "carrier true",
+            "carrier changed to UP",
+        ],
+    );
+    play.at(
+        1,
+        added(2, DOWN, prio(0)),
+        &["forward shares 256/0: 1+^ 2-_", "port 2 hwaddr 01"],
+    );
+    play.at(
+        2,
+        link_is(2, UP),
+        &[
+            "eth2: ethtool-link went up.",
+            "forward shares 128/128: 1+^ 2+^",
+        ],
+    );
+    play.at(3, allowed(1, false), &["forward shares 0/256: 1-^ 2+^"]);
+    play.at(
+        4,
+        link_is(2, DOWN),
+        &[
+            "eth2: ethtool-link went down.",
+            "forward shares 0/0: 1-^ 2-_",
+            "carrier false",
+            "carrier changed to DOWN",
+        ],
+    );
+    play.sleeps();
+}
+
+/// Two ports with balancing each 5 s, and the table as last asked for.
+struct Balanced {
+    play: Play,
+    now: u64,
+    bytes: Box<[u64; BUCKETS]>,
+    table: Vec<u32>,
+}
+
+impl Balanced {
+    fn new(speeds: &[u32]) -> Self {
+        let mut balanced = Balanced {
+            play: loadbalance(Some(5000)),
+            now: 0,
+            bytes: Box::new([1 << 40; BUCKETS]),
+            table: Vec::new(),
+        };
+        for (n, speed) in speeds.iter().enumerate() {
+            balanced.hand_in(added(n as u32 + 1, link(true, *speed), prio(0)));
+        }
+        balanced.run(|_| 0);
+        balanced
+    }
+
+    fn hand_in(&mut self, event: Event) {
+        let now = Instant::ZERO + Duration::from_millis(self.now);
+        self.play.team.handle(now, event);
+        while let Some(action) = self.play.team.poll_action() {
+            if let Action::ApplyForwarding(forwarding) = action {
+                let TxPolicy::LoadBalance {
+                    buckets, balanced, ..
+                } = forwarding.policy
+                else {
+                    panic!("not loadbalance");
+                };
+                assert!(balanced);
+                self.table = buckets.iter().map(|b| b.map_or(0, |p| p.0)).collect();
+            }
+        }
+    }
+
+    /// One interval in which each bucket sends so many bytes; the buckets that moved.
+    fn run(&mut self, load: impl Fn(usize) -> u64) -> Vec<usize> {
+        self.now += 5000;
+        self.play.wakes_at(self.now, &["read counters"]);
+        for (bucket, bytes) in self.bytes.iter_mut().enumerate() {
+            *bytes += load(bucket);
+        }
+        let before = self.table.clone();
+        self.hand_in(Event::BucketCounters {
+            bytes: self.bytes.clone(),
+        });
+        (0..BUCKETS)
+            .filter(|b| before[*b] != self.table[*b])
+            .collect()
+    }
+
+    fn of(&self, port: u32) -> Vec<usize> {
+        (0..BUCKETS).filter(|b| self.table[*b] == port).collect()
+    }
+}
+
+const MB: u64 = 1_000_000;
+
+#[test]
+fn counters_since_before_the_team_are_no_load() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    assert_eq!(team.run(|_| 0), [0; 0]);
+    assert_eq!((team.of(1).len(), team.of(2).len()), (128, 128));
+}
+
+#[test]
+fn moves_what_levels_two_equal_ports_and_then_rests() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    let hot: Vec<usize> = team.of(1)[..4].to_vec();
+    let load = |bucket: usize| if hot.contains(&bucket) { 10 * MB } else { 0 };
+    assert_eq!(team.run(load), hot[..2]);
+    assert_eq!(team.run(load), [0; 0]);
+    assert_eq!(team.run(load), [0; 0]);
+}
+
+#[test]
+fn speed_weighs() {
+    let mut team = Balanced::new(&[1000, 3000]);
+    let load = |_| MB;
+    for _ in 0..20 {
+        team.run(load);
+    }
+    assert!(team.of(1).len().abs_diff(64) <= 2, "{}", team.of(1).len());
+}
+
+#[test]
+fn unknown_speed_counts_as_the_slowest() {
+    let mut team = Balanced::new(&[0, 1000]);
+    assert_eq!(team.run(|_| MB), [0; 0]);
+}
+
+#[test]
+fn noise_moves_nothing() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    let first = team.of(1);
+    // Less than the least gap, however lopsided.
+    assert_eq!(
+        team.run(|b| if first.contains(&b) { 700 } else { 0 }),
+        [0; 0]
+    );
+    // Less than a thirty-second part, however many bytes.
+    let load = |b| {
+        if first.contains(&b) {
+            102 * MB
+        } else {
+            100 * MB
+        }
+    };
+    assert_eq!(team.run(load), [0; 0]);
+}
+
+#[test]
+fn one_heavy_bucket_does_not_hop() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    let heavy = team.of(1)[0];
+    let load = |bucket| if bucket == heavy { 500 * MB } else { 0 };
+    for _ in 0..5 {
+        assert_eq!(team.run(load), [0; 0]);
+    }
+}
+
+#[test]
+fn moves_that_gain_little_are_left_undone() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    let own = team.of(1);
+    let load = |bucket: usize| match own.iter().position(|b| *b == bucket) {
+        Some(0) => 500 * MB,
+        Some(_) => MB / 10,
+        None => 0,
+    };
+    assert_eq!(team.run(load), [0; 0]);
+}
+
+#[test]
+fn port_stuck_with_a_heavy_bucket_does_not_hold_up_the_others() {
+    let mut team = Balanced::new(&[1000, 1000, 1000]);
+    let heavy = team.of(1)[0];
+    let second = team.of(2);
+    let load = |bucket: usize| match bucket {
+        b if b == heavy => 900 * MB,
+        b if second.contains(&b) => MB,
+        _ => 0,
+    };
+    let moved = team.run(load);
+    assert!(moved.iter().all(|bucket| second.contains(bucket)));
+    assert_eq!(moved.len(), second.len() / 2);
+    assert!(moved.iter().all(|bucket| team.table[*bucket] == 3));
+}
+
+#[test]
+fn counters_that_went_back_begin_anew() {
+    let mut team = Balanced::new(&[1000, 1000]);
+    let hot = team.of(1)[..2].to_vec();
+    *team.bytes = [0; BUCKETS];
+    assert_eq!(
+        team.run(|b| if hot.contains(&b) { MB } else { 0 }),
+        hot[..1]
+    );
+}
+
+#[test]
+fn leaving_port_moves_only_its_own_buckets_after_balancing() {
+    let mut team = Balanced::new(&[1000, 3000, 1000]);
+    for _ in 0..20 {
+        team.run(|_| MB);
+    }
+    let (before, own) = (team.table.clone(), team.of(2));
+    team.hand_in(removed(2));
+    let moved: Vec<usize> = (0..BUCKETS)
+        .filter(|b| before[*b] != team.table[*b])
+        .collect();
+    assert_eq!(moved, own);
+}
+
+#[test]
+fn interval_of_zero_never_reads() {
+    let mut play = loadbalance(Some(0));
+    play.skip(0, added(1, UP, prio(0)));
+    play.sleeps();
+    assert_eq!(play.team.active_port(), None);
+    assert!(play.team.port(PortId(1)).is_some());
+}

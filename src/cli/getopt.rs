@@ -1,0 +1,321 @@
+//! Options the GNU way: one table of flags is the parser, the help and whatever is made of it.
+//!
+//! Owns getopt_long's habits: clusters (`-gg`, `-dtNAME`), unique beginnings of long names,
+//! `--name=value`, operands among options unless `POSIXLY_CORRECT` is set, `--`, and its words for
+//! what is wrong. teamd's callers rely on them; of the argument parsers none has the abbreviations.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// One flag.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// Its letters; the first is shown first.
+    pub short: &'static [u8],
+    /// Its long name.
+    pub long: &'static str,
+    /// Name of its value, if it takes one.
+    pub value: Option<&'static str>,
+    /// What it does, for the help; one line an element.
+    pub help: &'static [&'static str],
+    /// Unknown to teamd. Such a long name may be shortened only where teamd's own do not match,
+    /// so that no abbreviation in use becomes ambiguous.
+    pub added: bool,
+}
+
+/// What stands on the command line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A flag, by its first letter, or by its long name if it has none; with its value.
+    Flag(&'static Flag, OsString),
+    /// Anything that is no option.
+    Operand(OsString),
+}
+
+/// Something is wrong with the command line; displays as getopt words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(pub String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Reads a command line item by item.
+pub struct Getopt {
+    flags: &'static [Flag],
+    argv0: String,
+    args: VecDeque<OsString>,
+    /// Letters of a cluster that are still to be read.
+    cluster: VecDeque<u8>,
+    /// The first operand ends the options.
+    posix: bool,
+    only_operands: bool,
+}
+
+impl Getopt {
+    /// `args` begins with the program; `posix` is whether `POSIXLY_CORRECT` is set.
+    pub fn new(
+        flags: &'static [Flag],
+        args: impl IntoIterator<Item = OsString>,
+        posix: bool,
+    ) -> Self {
+        let mut args: VecDeque<OsString> = args.into_iter().collect();
+        let argv0 = args.pop_front().unwrap_or_default();
+        Getopt {
+            flags,
+            argv0: argv0.to_string_lossy().into_owned(),
+            args,
+            cluster: VecDeque::new(),
+            posix,
+            only_operands: false,
+        }
+    }
+
+    /// The program, as it was started.
+    pub fn argv0(&self) -> &str {
+        &self.argv0
+    }
+
+    fn error(&self, text: fmt::Arguments<'_>) -> UsageError {
+        UsageError(format!("{}: {text}", self.argv0))
+    }
+
+    fn short(&mut self, letter: u8) -> Result<Item, UsageError> {
+        let shown = char::from(letter);
+        let Some(flag) = self.flags.iter().find(|flag| flag.short.contains(&letter)) else {
+            return Err(self.error(format_args!("invalid option -- '{shown}'")));
+        };
+        if flag.value.is_none() {
+            return Ok(Item::Flag(flag, OsString::new()));
+        }
+        let rest = Vec::from(std::mem::take(&mut self.cluster));
+        let value = match rest.is_empty() {
+            false => Some(OsString::from_vec(rest)),
+            true => self.args.pop_front(),
+        };
+        match value {
+            Some(value) => Ok(Item::Flag(flag, value)),
+            None => Err(self.error(format_args!("option requires an argument -- '{shown}'"))),
+        }
+    }
+
+    /// `text` is what follows the two dashes.
+    fn long(&mut self, text: &OsStr) -> Result<Item, UsageError> {
+        let bytes = text.as_bytes();
+        let (name, given) = match bytes.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]))),
+            None => (bytes, None),
+        };
+        let flag = self.resolve(name, text)?;
+        match (flag.value, given) {
+            (None, None) => Ok(Item::Flag(flag, OsString::new())),
+            (None, Some(_)) => {
+                let long = flag.long;
+                Err(self.error(format_args!("option '--{long}' doesn't allow an argument")))
+            }
+            (Some(_), Some(value)) => Ok(Item::Flag(flag, value.to_owned())),
+            (Some(_), None) => match self.args.pop_front() {
+                Some(value) => Ok(Item::Flag(flag, value)),
+                None => {
+                    let long = flag.long;
+                    Err(self.error(format_args!("option '--{long}' requires an argument")))
+                }
+            },
+        }
+    }
+
+    fn resolve(&self, name: &[u8], text: &OsStr) -> Result<&'static Flag, UsageError> {
+        let shown = text.to_string_lossy();
+        let begins = |added: bool| {
+            let fits =
+                move |flag: &&Flag| flag.added == added && flag.long.as_bytes().starts_with(name);
+            self.flags.iter().filter(fits).collect::<Vec<_>>()
+        };
+        if let Some(exact) = self.flags.iter().find(|flag| flag.long.as_bytes() == name) {
+            return Ok(exact);
+        }
+        let mut candidates = begins(false);
+        if candidates.is_empty() {
+            candidates = begins(true);
+        }
+        match candidates[..] {
+            [] => Err(self.error(format_args!("unrecognized option '--{shown}'"))),
+            [flag] => Ok(flag),
+            _ => {
+                let mut names = String::new();
+                for flag in candidates {
+                    let _ = write!(names, " '--{}'", flag.long);
+                }
+                Err(self.error(format_args!(
+                    "option '--{shown}' is ambiguous; possibilities:{names}"
+                )))
+            }
+        }
+    }
+}
+
+impl Iterator for Getopt {
+    type Item = Result<Item, UsageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(letter) = self.cluster.pop_front() {
+            return Some(self.short(letter));
+        }
+        let arg = self.args.pop_front()?;
+        if self.only_operands {
+            return Some(Ok(Item::Operand(arg)));
+        }
+        match arg.as_bytes() {
+            b"--" => {
+                self.only_operands = true;
+                self.next()
+            }
+            [b'-', b'-', long @ ..] => Some(self.long(OsStr::from_bytes(long))),
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                self.cluster = letters.iter().copied().collect();
+                self.next()
+            }
+            _ => {
+                self.only_operands = self.posix;
+                Some(Ok(Item::Operand(arg)))
+            }
+        }
+    }
+}
+
+/// The options part of a help text.
+pub fn describe(flags: &[Flag]) -> String {
+    let mut text = String::new();
+    for flag in flags {
+        let mut left = String::from("  ");
+        for &letter in flag.short {
+            let _ = write!(left, "-{}, ", char::from(letter));
+        }
+        if flag.short.is_empty() {
+            left.push_str("    ");
+        }
+        let _ = write!(left, "--{}", flag.long);
+        if let Some(value) = flag.value {
+            let _ = write!(left, " {value}");
+        }
+        for line in flag.help {
+            let _ = writeln!(text, "{left:<28}{line}");
+            left.clear();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn flag(short: &'static [u8], long: &'static str, value: Option<&'static str>) -> Flag {
+        Flag {
+            short,
+            long,
+            value,
+            help: &[],
+            added: false,
+        }
+    }
+
+    static FLAGS: [Flag; 7] = [
+        flag(b"g", "debug", None),
+        flag(b"d", "daemonize", None),
+        flag(b"f", "config-file", Some("FILE")),
+        flag(b"c", "config", Some("TEXT")),
+        flag(b"e", "check", None),
+        flag(b"vV", "version", None),
+        Flag {
+            short: &[],
+            long: "check-config",
+            value: None,
+            help: &[],
+            added: true,
+        },
+    ];
+
+    /// `-x=value` for flags, `value` for operands.
+    fn read(args: &[&str], posix: bool) -> Result<Vec<String>, String> {
+        let argv = ["prog"].iter().chain(args).map(OsString::from);
+        Getopt::new(&FLAGS, argv, posix)
+            .map(|item| match item {
+                Ok(Item::Flag(flag, value)) if flag.value.is_some() => {
+                    Ok(format!("{}={}", flag.long, value.to_string_lossy()))
+                }
+                Ok(Item::Flag(flag, _)) => Ok(flag.long.to_owned()),
+                Ok(Item::Operand(word)) => Ok(format!("<{}>", word.to_string_lossy())),
+                Err(e) => Err(e.to_string()),
+            })
+            .collect()
+    }
+
+    fn reads(args: &[&str], expected: &[&str]) {
+        let expected: Vec<String> = expected.iter().map(|&item| item.to_owned()).collect();
+        assert_eq!(read(args, false), Ok(expected), "{args:?}");
+    }
+
+    #[test]
+    fn clusters_values_and_abbreviations() {
+        reads(&["-gg", "-dg"], &["debug", "debug", "daemonize", "debug"]);
+        reads(&["-fNAME", "-f", "NAME"], &["config-file=NAME"; 2]);
+        reads(&["-dfNAME"], &["daemonize", "config-file=NAME"]);
+        reads(&["-f-", "-f", "-d"], &["config-file=-", "config-file=-d"]);
+        reads(
+            &["--config=a=b", "--config", "x"],
+            &["config=a=b", "config=x"],
+        );
+        reads(&["--config="], &["config="]);
+        reads(
+            &["--da", "--config-f=x", "--vers"],
+            &["daemonize", "config-file=x", "version"],
+        );
+        reads(&["-V", "-v"], &["version", "version"]);
+        reads(
+            &["a", "-g", "-", "--", "-g"],
+            &["<a>", "debug", "<->", "<-g>"],
+        );
+    }
+
+    #[test]
+    fn an_added_option_makes_no_abbreviation_ambiguous() {
+        reads(
+            &["--che", "--check", "--check-"],
+            &["check", "check", "check-config"],
+        );
+    }
+
+    #[test]
+    fn posixly_correct_ends_options_at_the_first_operand() {
+        let read = read(&["-g", "a", "-g"], true);
+        assert_eq!(read, Ok(vec!["debug".into(), "<a>".into(), "<-g>".into()]));
+    }
+
+    #[test]
+    fn complaints_are_getopts() {
+        for (arg, text) in [
+            ("--nope=1", "prog: unrecognized option '--nope=1'"),
+            ("-x", "prog: invalid option -- 'x'"),
+            ("-gx", "prog: invalid option -- 'x'"),
+            ("-f", "prog: option requires an argument -- 'f'"),
+            ("--config", "prog: option '--config' requires an argument"),
+            (
+                "--debug=1",
+                "prog: option '--debug' doesn't allow an argument",
+            ),
+            (
+                "--d",
+                "prog: option '--d' is ambiguous; possibilities: '--debug' '--daemonize'",
+            ),
+        ] {
+            assert_eq!(read(&[arg], false), Err(text.to_owned()), "{arg}");
+        }
+    }
+}

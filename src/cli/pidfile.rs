@@ -1,0 +1,337 @@
+//! The pid file: proof that a daemon runs, and the way to stop it.
+//!
+//! The daemon holds a write lock on its file as long as it lives. Whoever looks asks the kernel
+//! who holds the lock, so neither a file that was left behind nor a pid that was given to another
+//! process deceives `-k` and `-e`. teamd locks the file only while it writes: a pid without a lock
+//! is believed if the process of that pid is called `teamd`, and no other.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::errno::strerror;
+use crate::sys::process::{pidfd_open, pidfd_send_signal};
+
+/// How long `-k` waits for the daemon to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Our own pid file; removed when this is dropped.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    /// Closing any descriptor of the file would give the lock up, so this is the only one.
+    _locked: File,
+}
+
+/// Why there is no pid file of ours.
+#[derive(Debug)]
+pub enum CreateError {
+    /// Another daemon has it.
+    AlreadyRunning(Pid),
+    /// The file could not be made.
+    Open(PathBuf, io::Error),
+}
+
+impl CreateError {
+    /// The error number for the last line and the report to the parent.
+    pub fn errno(&self) -> Errno {
+        match self {
+            CreateError::AlreadyRunning(_) => Errno::EEXIST,
+            CreateError::Open(_, e) => Errno::from_raw(e.raw_os_error().unwrap_or(libc::EINVAL)),
+        }
+    }
+}
+
+/// teamd's lines.
+impl fmt::Display for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CreateError::AlreadyRunning(pid) => {
+                write!(f, "Daemon already running on PID {pid}.")
+            }
+            CreateError::Open(path, e) => {
+                let (path, why) = (path.display(), strerror(e));
+                write!(f, "open({path}): {why}\nCould not create PID file.")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CreateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CreateError::AlreadyRunning(_) => None,
+            CreateError::Open(_, e) => Some(e),
+        }
+    }
+}
+
+impl PidFile {
+    /// Writes the pid of this process to `path`, mode 0644, unless a daemon runs already. What a
+    /// dead one has left behind is replaced.
+    ///
+    /// To be called in the process that goes on: the lock does not survive a fork.
+    pub fn create(path: &Path) -> Result<Self, CreateError> {
+        let failed = |e| CreateError::Open(path.to_owned(), e);
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o644)
+                .open(path)
+                .map_err(failed)?;
+            if !try_lock(&file).map_err(failed)? {
+                match holder(&mut file).map_err(failed)? {
+                    Some(pid) => return Err(CreateError::AlreadyRunning(pid)),
+                    // It ended in between.
+                    None => continue,
+                }
+            }
+            // Its last holder may have removed the file after it was opened here.
+            if !is_at(&file, path) {
+                continue;
+            }
+            if let Content::Teamd(pid) = judge(&mut file, path).map_err(failed)? {
+                return Err(CreateError::AlreadyRunning(pid));
+            }
+            write_pid(&mut file).map_err(failed)?;
+            return Ok(PidFile {
+                path: path.to_owned(),
+                _locked: file,
+            });
+        }
+    }
+}
+
+impl Drop for PidFile {
+    /// Removed while the lock is held, so it is never another daemon's file.
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_file(&self.path) {
+            let path = self.path.display();
+            log::warn!("Failed to remove PID file {path}: {}", strerror(&e));
+        }
+    }
+}
+
+/// The daemon that this pid file proves, if one runs. What is left of a dead one is removed, with
+/// a warning.
+///
+/// Not to be called while this process holds a [`PidFile`] of the same path: it would lose the lock.
+pub fn running(path: &Path) -> Option<Pid> {
+    let mut file = File::open(path).ok()?;
+    let found = match holder(&mut file) {
+        Ok(None) => judge(&mut file, path),
+        Ok(Some(pid)) => return Some(pid),
+        Err(e) => Err(e),
+    };
+    match found {
+        Ok(Content::Teamd(pid)) => return Some(pid),
+        Ok(Content::LeftBehind) => remove_left_behind(path),
+        Ok(Content::Empty) => {}
+        Err(e) => log::warn!(
+            "Failed to read PID file {}: {}",
+            path.display(),
+            strerror(&e)
+        ),
+    }
+    None
+}
+
+/// Under the lock, so that the file of a daemon that has just begun is never taken for an old one.
+/// Who may not write the file leaves it to the next start.
+fn remove_left_behind(path: &Path) {
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {
+        return;
+    };
+    if try_lock(&file).is_ok_and(|locked| locked) && is_at(&file, path) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Why the daemon was not stopped; displays in teamd's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopError {
+    /// There is none.
+    NotRunning,
+    /// It could not be signalled, or did not end (`ETIME`).
+    Failed(Errno),
+}
+
+impl fmt::Display for StopError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopError::NotRunning => f.write_str("Daemon not running"),
+            StopError::Failed(errno) => write!(f, "Failed to kill daemon: {}", errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for StopError {}
+
+/// Ends the daemon of this pid file with SIGTERM and waits until it is gone, for up to 30 s.
+pub fn stop(path: &Path) -> Result<(), StopError> {
+    let pid = running(path).ok_or(StopError::NotRunning)?;
+    match pidfd_open(pid) {
+        Ok(process) => {
+            // Asked again now that the descriptor cannot come to mean another process.
+            if running(path) != Some(pid) {
+                return Ok(());
+            }
+            pidfd_send_signal(process.as_fd(), Signal::SIGTERM).or_else(ended)?;
+            let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+            let mut waiting = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut waiting, patience) {
+                Ok(0) => Err(StopError::Failed(Errno::ETIME)),
+                Ok(_) => Ok(()),
+                Err(errno) => Err(StopError::Failed(errno)),
+            }
+        }
+        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => stop_without_descriptor(pid),
+        Err(e) => ended(e),
+    }
+}
+
+/// A process that has ended meanwhile needs no more stopping.
+fn ended(e: io::Error) -> Result<(), StopError> {
+    match e.raw_os_error() {
+        Some(libc::ESRCH) => Ok(()),
+        number => Err(StopError::Failed(Errno::from_raw(
+            number.unwrap_or(libc::EINVAL),
+        ))),
+    }
+}
+
+/// For kernels before 5.3: looks every 100 ms, as teamd does.
+fn stop_without_descriptor(pid: Pid) -> Result<(), StopError> {
+    kill(pid, Signal::SIGTERM).or_else(|errno| ended(errno.into()))?;
+    let deadline = Instant::now() + PATIENCE;
+    while is_alive(pid) {
+        if Instant::now() >= deadline {
+            return Err(StopError::Failed(Errno::ETIME));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Whether the lock could be had.
+fn try_lock(file: &File) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_SETLK(&write_lock())) {
+        Ok(_) => Ok(true),
+        Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The process that holds the lock.
+///
+/// A daemon that begins and a process that clears up hold it for a moment without their pid in
+/// the file; that moment is waited out.
+fn holder(file: &mut File) -> io::Result<Option<Pid>> {
+    let mut pid = None;
+    for _ in 0..100 {
+        let mut found = write_lock();
+        fcntl(&*file, FcntlArg::F_GETLK(&mut found))?;
+        if i32::from(found.l_type) == libc::F_UNLCK {
+            return Ok(None);
+        }
+        let written = read_pid(file)?.and_then(Result::ok);
+        // A holder outside of our pid namespace has no number here but the file's.
+        pid = match found.l_pid {
+            number @ 1.. => Some(Pid::from_raw(number)),
+            _ => written,
+        };
+        if pid.is_some() && pid == written {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(pid)
+}
+
+/// What a file that nobody has locked says.
+enum Content {
+    Empty,
+    LeftBehind,
+    Teamd(Pid),
+}
+
+fn judge(file: &mut File, path: &Path) -> io::Result<Content> {
+    let path = path.display();
+    match read_pid(file)? {
+        None => Ok(Content::Empty),
+        Some(Err(())) => {
+            log::warn!("PID file corrupt, removing. ({path})");
+            Ok(Content::LeftBehind)
+        }
+        Some(Ok(pid)) if !is_alive(pid) => {
+            log::warn!("Process {pid} died: No such process; trying to remove PID file. ({path})");
+            Ok(Content::LeftBehind)
+        }
+        Some(Ok(pid)) if is_called_teamd(pid) => Ok(Content::Teamd(pid)),
+        Some(Ok(pid)) => {
+            log::warn!("Process {pid} is not the daemon; trying to remove PID file. ({path})");
+            Ok(Content::LeftBehind)
+        }
+    }
+}
+
+/// `None` if the file is empty, as it is for the moment between its making and its locking.
+fn read_pid(file: &mut File) -> io::Result<Option<Result<Pid, ()>>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(64).read_to_end(&mut text)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .filter(|&number: &i32| number > 0);
+    Ok(Some(number.map(Pid::from_raw).ok_or(())))
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.rewind()?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+fn is_alive(pid: Pid) -> bool {
+    matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
+}
+
+fn is_called_teamd(pid: Pid) -> bool {
+    fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"teamd\n")
+}
+
+fn write_lock() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}

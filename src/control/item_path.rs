@@ -1,0 +1,138 @@
+//! Paths of state items: `runner.active_port`, `ports."eth1.5".link.up`.
+//!
+//! Owns the syntax and the look-up in a state document; which items may be set is the daemon's
+//! knowledge. Names match exactly. Two habits of teamd are left out on purpose: a port name that
+//! is only the beginning of a real one, and a global item reached through a port
+//! (`ports.p0.setup.pid`); both hide mistakes and nothing is known to need them.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A path that follows the syntax; what it names need not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemPath(Vec<String>);
+
+/// The text is no path: an unbalanced quote, or a port without an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadItemPath;
+
+impl ItemPath {
+    /// Reads a dotted path; a name that holds a dot stands in double quotes.
+    pub fn parse(text: &str) -> Result<Self, BadItemPath> {
+        let mut names = Vec::new();
+        let mut rest = text;
+        loop {
+            let (name, after) = match rest.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').ok_or(BadItemPath)?,
+                None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
+            };
+            names.push(name.to_owned());
+            match after.strip_prefix('.') {
+                Some(further) => rest = further,
+                None if after.is_empty() => break,
+                None => return Err(BadItemPath),
+            }
+        }
+        // teamd tells a port without an item from an item that does not exist.
+        if names.len() == 2 && names[0] == "ports" {
+            return Err(BadItemPath);
+        }
+        Ok(ItemPath(names))
+    }
+
+    /// The names from the top down, unquoted; at least one. Made to be matched on:
+    /// `["ports", port, "runner", "aggregator", "selected"]`.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
+    }
+
+    /// The item's value as text: integers in decimal, booleans as `true` or `false`, strings as
+    /// they are. `None` if there is no such item, or it is not a single value.
+    pub fn look_up(&self, state: &Value) -> Option<String> {
+        let item = self.0.iter().try_fold(state, |at, name| at.get(name))?;
+        match item {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(item.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ItemPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, name) in self.0.iter().enumerate() {
+            let dot = if i == 0 { "" } else { "." };
+            if name.contains('.') {
+                write!(f, "{dot}\"{name}\"")?;
+            } else {
+                write!(f, "{dot}{name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn get(path: &str) -> Option<String> {
+        let state = json!({
+            "ports": {
+                "eth1.5": {"link": {"up": true, "speed": 10000}},
+                "lan[1]": {"link": {"up": false}},
+                "p0": {"ifinfo": {"ifname": "p0"}},
+            },
+            "runner": {"active_port": ""},
+            "setup": {"debug_level": -1},
+        });
+        ItemPath::parse(path).ok()?.look_up(&state)
+    }
+
+    #[test]
+    fn leaves_come_out_as_text() {
+        assert_eq!(get("setup.debug_level").as_deref(), Some("-1"));
+        assert_eq!(get("runner.active_port").as_deref(), Some(""));
+        assert_eq!(get("ports.p0.ifinfo.ifname").as_deref(), Some("p0"));
+        assert_eq!(get("ports.\"p0\".ifinfo.ifname").as_deref(), Some("p0"));
+        assert_eq!(get("ports.\"eth1.5\".link.up").as_deref(), Some("true"));
+        assert_eq!(get("ports.\"eth1.5\".link.speed").as_deref(), Some("10000"));
+        assert_eq!(get("ports.lan[1].link.up").as_deref(), Some("false"));
+    }
+
+    #[test]
+    fn only_exact_names_of_single_values_exist() {
+        for path in [
+            "",
+            ".",
+            "setup",
+            "setup.",
+            ".setup.debug_level",
+            "$.setup.debug_level",
+            "setup.debug_level.",
+            "ports.p.ifinfo.ifname",
+            "ports..ifinfo.ifname",
+            "ports.eth1.5.link.up",
+            "ports.p0.setup.debug_level",
+            "ports.p0.ifinfo",
+        ] {
+            assert_eq!(get(path), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn bad_port_parts_are_told_from_missing_items() {
+        for path in ["ports.p0", "ports.\"p0.link.up", "ports.\"p0\"x.link.up"] {
+            assert_eq!(ItemPath::parse(path), Err(BadItemPath), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_prints_as_it_must_be_typed() {
+        for path in ["setup.pid", "ports.\"eth1.5\".link.up"] {
+            assert_eq!(ItemPath::parse(path).unwrap().to_string(), path);
+        }
+    }
+}

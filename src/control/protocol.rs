@@ -1,0 +1,291 @@
+//! The text form of requests and replies, both directions of both ends.
+//!
+//! Pure: bytes in, bytes out, no socket. Standard: libteam 1.32's unix socket protocol, one
+//! packet a message. Two deviations: adjacent escapes are decoded correctly, and a request for an
+//! unknown method is answered with an error. Packets that are no request stay unanswered, as in
+//! teamd, so that a reply always belongs to a request.
+
+use super::methods::{self, Controlled, Failure, Outcome};
+
+const REQUEST: &str = "REQUEST";
+const SUCCESS: &str = "REPLY_SUCCESS";
+const ERROR: &str = "REPLY_ERROR";
+
+/// A request as decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Method as asked for; it need not exist.
+    pub method: String,
+    /// Arguments, unescaped.
+    pub args: Vec<String>,
+}
+
+/// Decodes a packet; `None` if it is no request at all.
+///
+/// What follows a NUL is not looked at, empty lines are skipped.
+pub fn decode_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
+    let text = packet.split(|&byte| byte == 0).next()?;
+    let mut lines = text
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty());
+    if lines.next()? != REQUEST.as_bytes() {
+        return None;
+    }
+    let method = lines.next().unwrap_or_default();
+    let args: Option<Vec<String>> = lines.map(unescape).collect();
+    Some(match args {
+        Some(args) => Ok(Request {
+            method: String::from_utf8_lossy(method).into_owned(),
+            args,
+        }),
+        None => {
+            log::error!("Corrupted argument in message.");
+            Err(Failure::InvalidArgs)
+        }
+    })
+}
+
+/// Decodes a packet, does what it asks and encodes the reply; `None` if it is no request.
+pub fn answer(packet: &[u8], team: &mut dyn Controlled) -> Option<Vec<u8>> {
+    let outcome =
+        decode_request(packet)?.and_then(|asked| methods::call(team, &asked.method, &asked.args));
+    Some(encode_reply(&outcome))
+}
+
+/// Encodes a reply.
+pub fn encode_reply(outcome: &Outcome) -> Vec<u8> {
+    match outcome {
+        Ok(value) => format!("{SUCCESS}\n{}", value.as_deref().unwrap_or_default()),
+        Err(failure) => format!("{ERROR}\n{}\n{}\n", failure.code(), failure.text()),
+    }
+    .into_bytes()
+}
+
+/// Encodes a request. An empty argument cannot be told from a missing one.
+pub fn encode_request(method: &str, args: &[&str]) -> Vec<u8> {
+    let mut packet = format!("{REQUEST}\n{method}\n");
+    for arg in args {
+        packet.push_str(&arg.replace('\\', "\\\\").replace('\n', "\\n"));
+        packet.push('\n');
+    }
+    packet.into_bytes()
+}
+
+/// A reply as the client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The method was carried out; its text, empty if it has none.
+    Success(String),
+    /// The daemon refused.
+    Error {
+        /// For programs.
+        code: String,
+        /// For people.
+        text: String,
+    },
+}
+
+/// Decodes a reply; `None` if it is none.
+pub fn decode_reply(packet: &[u8]) -> Option<Reply> {
+    let text = String::from_utf8_lossy(packet);
+    let (kind, rest) = text.split_once('\n')?;
+    match kind {
+        SUCCESS => Some(Reply::Success(rest.to_owned())),
+        ERROR => {
+            let mut lines = rest.lines();
+            Some(Reply::Error {
+                code: lines.next()?.to_owned(),
+                text: lines.next().unwrap_or_default().to_owned(),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// `\\` and `\n`; a lone `\` at the end stays. Anything else escaped, or bytes that are not
+/// UTF-8, spoil the argument.
+fn unescape(line: &[u8]) -> Option<String> {
+    let mut plain = Vec::with_capacity(line.len());
+    let mut bytes = line.iter();
+    while let Some(&byte) = bytes.next() {
+        plain.push(match (byte, bytes.as_slice()) {
+            (b'\\', [b'n', ..]) => {
+                bytes.next();
+                b'\n'
+            }
+            (b'\\', [b'\\', ..]) => {
+                bytes.next();
+                b'\\'
+            }
+            (b'\\', [_, ..]) => return None,
+            _ => byte,
+        });
+    }
+    String::from_utf8(plain).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ItemPath;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    struct Fake {
+        updates: Vec<(String, String)>,
+    }
+
+    impl Controlled for Fake {
+        fn config_dump(&self) -> String {
+            "{}".to_owned()
+        }
+        fn config_dump_actual(&self) -> String {
+            "{\n    \"ports\": {}\n}".to_owned()
+        }
+        fn port_config_dump(&self, _: &str) -> Result<String, Failure> {
+            Err(Failure::ConfigDumpFail)
+        }
+        fn port_config_update(&mut self, port: &str, config: &str) -> Result<(), Failure> {
+            self.updates.push((port.to_owned(), config.to_owned()));
+            Ok(())
+        }
+        fn port_add(&mut self, _: &str) -> Result<(), Failure> {
+            Err(Failure::NoSuchDev)
+        }
+        fn port_remove(&mut self, _: &str) -> Result<(), Failure> {
+            Ok(())
+        }
+        fn state(&self) -> Value {
+            json!({"setup": {"pid": 710}})
+        }
+        fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
+            Err(Failure::OpNotSupp)
+        }
+    }
+
+    fn ask(packet: &[u8]) -> Option<String> {
+        let mut fake = Fake { updates: vec![] };
+        answer(packet, &mut fake).map(|reply| String::from_utf8(reply).unwrap())
+    }
+
+    #[test]
+    fn replies_are_teamds_bytes() {
+        let cases: &[(&str, &str)] = &[
+            (
+                "REQUEST\nStateItemValueGet\nsetup.pid\n",
+                "REPLY_SUCCESS\n710",
+            ),
+            (
+                "REQUEST\nStateItemValueGet\nsetup.pid",
+                "REPLY_SUCCESS\n710",
+            ),
+            ("\n\nREQUEST\n\nConfigDump\n\n", "REPLY_SUCCESS\n{}"),
+            ("REQUEST\nPortRemove\np0\nsurplus\n", "REPLY_SUCCESS\n"),
+            (
+                "REQUEST\nPortAdd\n",
+                "REPLY_ERROR\nInvalidArgs\nDid not receive correct message arguments.\n",
+            ),
+            (
+                "REQUEST\nPortAdd\na\\tb\n",
+                "REPLY_ERROR\nInvalidArgs\nDid not receive correct message arguments.\n",
+            ),
+            (
+                "REQUEST\nPortAdd\np0\n",
+                "REPLY_ERROR\nNoSuchDev\nNo such device.\n",
+            ),
+            (
+                "REQUEST\nStateItemValueGet\nsetup\n",
+                "REPLY_ERROR\nPathDoesNotExist\nItem path does not exist.\n",
+            ),
+            (
+                "REQUEST\nStateItemValueGet\nports.p0\n",
+                "REPLY_ERROR\nItemValueGetFail\nFailed to get item value.\n",
+            ),
+            (
+                "REQUEST\nStateItemValueSet\nsetup.none\n1\n",
+                "REPLY_ERROR\nPathDoesNotExist\nItem path does not exist.\n",
+            ),
+            (
+                "REQUEST\nStateItemValueSet\nsetup.pid\n1\n",
+                "REPLY_ERROR\nOpNotSupp\nOperation not supported.\n",
+            ),
+            (
+                "REQUEST\nconfigdump\n",
+                "REPLY_ERROR\nUnknownMethod\nNo such method.\n",
+            ),
+            ("REQUEST\n", "REPLY_ERROR\nUnknownMethod\nNo such method.\n"),
+        ];
+        for (request, reply) in cases {
+            assert_eq!(
+                ask(request.as_bytes()).as_deref(),
+                Some(*reply),
+                "{request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_follows_a_nul_is_not_looked_at() {
+        assert_eq!(
+            ask(b"REQUEST\nPortRemove\np0\0\\x\xff").as_deref(),
+            Some("REPLY_SUCCESS\n")
+        );
+    }
+
+    #[test]
+    fn what_is_no_request_stays_unanswered() {
+        for packet in ["", "\n", "request\nConfigDump\n", "REQUEST\r\nConfigDump\n"] {
+            assert_eq!(ask(packet.as_bytes()), None, "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn adjacent_escapes_arrive_whole() {
+        let config = "{\n\n  \"a\\\\b\": \"\\\\\\n\"\n}\\";
+        let mut fake = Fake { updates: vec![] };
+        let request = encode_request("PortConfigUpdate", &["p0", config]);
+        answer(&request, &mut fake);
+        assert_eq!(fake.updates, [("p0".to_owned(), config.to_owned())]);
+    }
+
+    #[test]
+    fn a_lone_backslash_at_the_end_stays() {
+        let request = decode_request(b"REQUEST\nPortAdd\nx\\").unwrap().unwrap();
+        assert_eq!(request.args, ["x\\"]);
+    }
+
+    proptest! {
+        #[test]
+        fn arguments_survive_the_way(args in prop::collection::vec("[^\0]{1,20}", 0..4)) {
+            let refs: Vec<&str> = args.iter().map(String::as_str).collect();
+            let decoded = decode_request(&encode_request("M", &refs)).unwrap().unwrap();
+            prop_assert_eq!(decoded.method, "M");
+            prop_assert_eq!(decoded.args, args);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(packet: Vec<u8>, lines in "(REQUEST\n)?[A-Z\\\\\n\"a-z.]{0,40}") {
+            let mut fake = Fake { updates: vec![] };
+            for bytes in [&packet[..], lines.as_bytes()] {
+                let _ = answer(bytes, &mut fake);
+                let _ = decode_reply(bytes);
+            }
+        }
+
+        #[test]
+        fn values_survive_the_way(value: String) {
+            let packet = encode_reply(&Ok(Some(value.clone())));
+            prop_assert_eq!(decode_reply(&packet), Some(Reply::Success(value)));
+        }
+    }
+
+    #[test]
+    fn errors_survive_the_way() {
+        let packet = encode_reply(&Err(Failure::NoSuchDev));
+        let reply = Reply::Error {
+            code: "NoSuchDev".to_owned(),
+            text: "No such device.".to_owned(),
+        };
+        assert_eq!(decode_reply(&packet), Some(reply));
+    }
+}

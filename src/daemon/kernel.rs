@@ -1,0 +1,56 @@
+//! What a team asks of the kernel besides moving frames: links, addresses, speeds.
+//!
+//! Requests are answered within the call that makes them; none waits for another process.
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+
+use runners::{Duplex, Link};
+
+use crate::netlink::RouteSocket;
+use crate::netlink::link::LinkInfo;
+use crate::sys::ethtool;
+
+/// The request sockets, shared by all teams of the process.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Links, addresses, filters.
+    pub route: RouteSocket,
+    /// Any socket will do for ethtool.
+    control: UdpSocket,
+}
+
+impl Kernel {
+    /// Opens the sockets; needs no right.
+    pub fn open() -> io::Result<Self> {
+        Ok(Kernel {
+            route: RouteSocket::open()?,
+            control: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+        })
+    }
+
+    /// Carrier as the driver has it this moment.
+    ///
+    /// The kernel may hold link events of a physical interface back for up to a second after
+    /// the last one, whichever interface that was; this is the way round it.
+    pub fn carrier(&self, name: &str) -> io::Result<bool> {
+        ethtool::carrier(&self.control, name)
+    }
+
+    /// The link of an interface, with its speed; 0 and half where the driver knows none.
+    pub fn link(&self, interface: &LinkInfo) -> Link {
+        if !interface.carrier {
+            return Link::default();
+        }
+        let settings = ethtool::link_settings(&self.control, &interface.name).unwrap_or_default();
+        Link {
+            up: true,
+            speed: settings.speed,
+            duplex: if settings.full_duplex {
+                Duplex::Full
+            } else {
+                Duplex::Half
+            },
+        }
+    }
+}

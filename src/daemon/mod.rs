@@ -1,0 +1,242 @@
+//! The daemon: one thread, one loop, any number of teams.
+//!
+//! The loop alone waits, and only in `poll`. Each turn serves, in this order: signals,
+//! deadlines, link events, then frames and control clients with a budget each, so that bulk
+//! traffic starves neither timers nor links. This is the only place that reads a clock.
+
+mod announce;
+mod carrier_watch;
+mod controls;
+mod kernel;
+mod setup;
+mod start;
+mod state;
+mod team;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use runners::Instant;
+
+pub use start::{StartError, StartOptions};
+
+use self::controls::Controls;
+use self::kernel::Kernel;
+use self::team::{DeviceState, ManagedTeam};
+use crate::cli::signals::Signals;
+use crate::control::UsockServer;
+use crate::datapath::Drained;
+use crate::errno::strerror;
+use crate::netlink::link::LinkEvent;
+use crate::netlink::{EventSocket, Received};
+
+/// Events taken from the kernel in one turn.
+const EVENTS: usize = 64;
+/// Frames moved for one source before everybody else has had a turn.
+const FRAME_BUDGET: usize = 64;
+
+const SIGNALS: Token = Token(0);
+const LINKS: Token = Token(1);
+/// Each team owns a block of tokens: its control socket's first, then its data path's.
+const TEAM_TOKENS: usize = 1 << 16;
+const DATA_PATH_TOKENS: usize = 1 << 15;
+
+/// A team with its control socket.
+struct Served {
+    team: ManagedTeam,
+    usock: Option<UsockServer>,
+    /// The device stays when the daemon ends (`-N`).
+    keep_device: bool,
+    /// The device was there before (`-o`), so it is not ours to delete.
+    taken_over: bool,
+}
+
+/// The daemon.
+pub struct Daemon {
+    poll: Poll,
+    kernel: Kernel,
+    link_events: EventSocket,
+    signals: Signals,
+    started: std::time::Instant,
+    /// By the number of their block of tokens, from 1.
+    teams: BTreeMap<usize, Served>,
+    /// Sources that may have more to give; readiness is told only once.
+    ready: BTreeSet<Token>,
+}
+
+impl Daemon {
+    /// A daemon without teams. Signals are taken over from here on.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let signals = Signals::take()?;
+        signals.register(poll.registry(), SIGNALS)?;
+        let link_events = EventSocket::open()?;
+        let fd = link_events.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&fd), LINKS, Interest::READABLE)?;
+        Ok(Daemon {
+            poll,
+            kernel: Kernel::open()?,
+            link_events,
+            signals,
+            started: std::time::Instant::now(),
+            teams: BTreeMap::new(),
+            ready: BTreeSet::new(),
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.started.elapsed()
+    }
+
+    /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
+    /// back and takes the devices away.
+    ///
+    /// # Errors
+    /// A failure of the loop itself; everything has been given back all the same.
+    pub fn run(mut self) -> io::Result<()> {
+        let outcome = self.serve();
+        let now = self.now();
+        for served in self.teams.values_mut() {
+            served.release_ports(&mut self.kernel, now);
+        }
+        log::info!("Exiting...");
+        for served in std::mem::take(&mut self.teams).into_values() {
+            served.end(&mut self.kernel);
+        }
+        outcome
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.teams.is_empty() {
+            let wait = self.wait();
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            self.ready.extend(events.iter().map(|event| event.token()));
+            if self.ready.remove(&SIGNALS) && self.signals.quit_asked()? {
+                log::warn!("Got SIGINT, SIGQUIT or SIGTERM.");
+                return Ok(());
+            }
+            self.serve_deadlines();
+            if self.ready.remove(&LINKS) {
+                self.serve_links()?;
+            }
+            self.serve_sources();
+        }
+        Ok(())
+    }
+
+    /// How long to sleep; not at all while a source may have more to give.
+    fn wait(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = self
+            .teams
+            .values()
+            .filter_map(|served| served.team.deadline());
+        let deadline = deadlines.min()?;
+        Some(deadline.saturating_since(self.now()))
+    }
+
+    fn serve_deadlines(&mut self) {
+        let now = self.now();
+        for served in self.teams.values_mut() {
+            if served
+                .team
+                .deadline()
+                .is_some_and(|deadline| deadline <= now)
+            {
+                served.team.deadline_reached(&mut self.kernel, now);
+            }
+        }
+    }
+
+    fn serve_links(&mut self) -> io::Result<()> {
+        let mut changed = Vec::new();
+        let received = self
+            .link_events
+            .drain(&mut |message| changed.extend(LinkEvent::parse(&message)))?;
+        let now = self.now();
+        let kernel = &mut self.kernel;
+        let mut orphaned = Vec::new();
+        for (block, served) in &mut self.teams {
+            let device = match received {
+                Received::All => served.team.links_changed(kernel, now, &changed),
+                Received::Overflow => served.team.resync(kernel, now),
+            };
+            if device == DeviceState::Deleted {
+                orphaned.push(*block);
+            }
+        }
+        for mut served in orphaned.iter().filter_map(|block| self.teams.remove(block)) {
+            log::warn!("Team device removal detected.");
+            served.release_ports(kernel, now);
+            served.end(kernel);
+        }
+        Ok(())
+    }
+
+    /// One helping for each source that is ready.
+    fn serve_sources(&mut self) {
+        for token in self.ready.clone() {
+            let now = self.now();
+            let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
+                Some(served) => served.serve(&mut self.kernel, now, token),
+                None => Drained::Dry,
+            };
+            if drained == Drained::Dry {
+                self.ready.remove(&token);
+            }
+        }
+    }
+}
+
+impl Served {
+    fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
+        let team = &mut self.team;
+        if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
+            return team
+                .drain(token, FRAME_BUDGET, now)
+                .unwrap_or_else(|error| {
+                    log::warn!("Failed to move frames ({}).", strerror(&error));
+                    Drained::Dry
+                });
+        }
+        if let Some(usock) = &mut self.usock {
+            usock.ready(token, &mut Controls { team, kernel, now });
+        }
+        // What remains of a client's requests causes another event.
+        Drained::Dry
+    }
+
+    fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
+        if !self.keep_device {
+            self.team.release_all(kernel, now);
+        }
+    }
+
+    /// The control socket goes first, then the device.
+    fn end(self, kernel: &mut Kernel) {
+        drop(self.usock);
+        let device = self.team.device.ifindex;
+        let persistent = self.keep_device || self.taken_over;
+        drop(self.team);
+        if !persistent {
+            // A device of the userspace data path went with its descriptor.
+            match crate::netlink::link::delete(&mut kernel.route, device) {
+                Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+                    log::warn!("Failed to delete the team device ({}).", strerror(&error));
+                }
+                _ => (),
+            }
+        }
+    }
+}

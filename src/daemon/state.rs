@@ -1,0 +1,115 @@
+//! The state document of a team, with teamd's paths and types.
+//!
+//! What teamd does not have stands under the key `teamr`, at the top and in each port.
+
+use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, RunnerSettings};
+use serde_json::{Map, Value, json};
+
+use super::team::ManagedTeam;
+use crate::cli::logging;
+
+/// The document as it is at this moment.
+pub fn document(team: &ManagedTeam) -> Value {
+    let counters = team.data_path.counters();
+    let mut document = Map::new();
+    let ports: Map<String, Value> = team
+        .core
+        .ports()
+        .map(|port| {
+            let dropped = counters.tx_dropped.iter().find(|(id, _)| *id == port.id());
+            let dropped = dropped.map_or(0, |(_, dropped)| *dropped);
+            (port.name().to_owned(), port_item(team, port, dropped))
+        })
+        .collect();
+    if !ports.is_empty() {
+        document.insert("ports".to_owned(), ports.into());
+    }
+    let runner = &team.core.settings().runner;
+    if matches!(runner, RunnerSettings::ActiveBackup { .. }) {
+        let active = team
+            .core
+            .active_port()
+            .and_then(|port| team.core.port(port));
+        let active = active.map_or("", Port::name);
+        document.insert("runner".to_owned(), json!({ "active_port": active }));
+    }
+    let runner_name = team.config.runner_name();
+    let setup = json!({
+        "daemonized": team.setup.daemonized,
+        "dbus_enabled": false,
+        "debug_level": logging::debug_level(),
+        "kernel_team_mode_name": runner_name,
+        "pid": std::process::id(),
+        "pid_file": team.setup.pid_file.to_string_lossy(),
+        "runner_name": runner_name,
+        "zmq_enabled": false,
+    });
+    document.insert("setup".to_owned(), setup);
+    let device = &team.device;
+    let ifinfo = ifinfo(device.ifindex, &device.name, device.hwaddr);
+    document.insert("team_device".to_owned(), json!({ "ifinfo": ifinfo }));
+    let own = json!({
+        "data_path": team.setup.data_path,
+        "resyncs": team.resyncs,
+        "rx_dropped": counters.rx_dropped,
+        "rx_inactive": counters.rx_inactive,
+        "tx_no_port": counters.tx_no_port,
+    });
+    document.insert("teamr".to_owned(), own);
+    document.into()
+}
+
+fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
+    json!({
+        "dev_addr": hwaddr.to_string(),
+        "dev_addr_len": hwaddr.0.len(),
+        "ifindex": ifindex,
+        "ifname": name,
+    })
+}
+
+fn port_item(team: &ManagedTeam, port: &Port, tx_dropped: u64) -> Value {
+    let link = port.link();
+    let ifindex = team.ifindex(port.id()).unwrap_or_default();
+    let watches: Map<String, Value> = port
+        .watches()
+        .iter()
+        .enumerate()
+        .map(|(id, watch)| (format!("link_watch_{id}"), watch_item(watch)))
+        .collect();
+    json!({
+        "ifinfo": ifinfo(ifindex, port.name(), port.hwaddr()),
+        "link": {
+            "duplex": match link.duplex {
+                Duplex::Full => "full",
+                Duplex::Half => "half",
+            },
+            "speed": link.speed,
+            "up": link.up,
+        },
+        "link_watches": {
+            "list": watches,
+            "up": port.verdict(),
+        },
+        "teamr": {
+            "allowed": port.is_allowed(),
+            "enabled": port.is_enabled(),
+            "tx_dropped": tx_dropped,
+        },
+    })
+}
+
+fn watch_item(watch: &LinkWatch) -> Value {
+    match watch.settings() {
+        LinkWatchSettings::Ethtool {
+            delay_up,
+            delay_down,
+        } => json!({
+            "delay_down": delay_down.as_millis() as u64,
+            "delay_up": delay_up.as_millis() as u64,
+            "down_count": watch.down_count(),
+            "name": watch.name(),
+            "up": watch.is_up(),
+        }),
+    }
+}
