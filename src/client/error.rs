@@ -10,7 +10,8 @@ use super::command::{Command, GrammarError};
 use super::connection::CallError;
 use super::options::Style;
 use super::view::Broken;
-use crate::cli::{run_dir, strerror};
+use crate::cli::run_dir;
+use crate::errno::strerror;
 
 /// Why nothing, or not everything, was done.
 #[derive(Debug)]
