@@ -65,7 +65,7 @@ fn config_text(options: &Options) -> Result<(Vec<u8>, String), String> {
             if file.is_some() {
                 log::warn!("Command line config string is present, ignoring given config file.");
             }
-            Ok((text.clone().into_bytes(), "command line".to_owned()))
+            Ok((text.clone(), "command line".to_owned()))
         }
         (None, Some(file)) => {
             let text = read_config(file).map_err(|error| {
