@@ -17,6 +17,7 @@ use teamr::cli::pidfile::{self, PidFile};
 use teamr::cli::{VERSION, run_dir, signals, version_line};
 use teamr::daemon::{Daemon, StartOptions};
 use teamr::errno::strerror;
+use teamr::sys::process::close_inherited;
 
 /// Larger files are refused: a configuration of a thousand ports has a tenth of it.
 const LARGEST_CONFIG: u64 = 1 << 20;
@@ -29,6 +30,13 @@ const FAILED_LATER: u8 = 2;
 
 fn main() -> ExitCode {
     logging::init();
+    let prepared = signals::reset().and_then(|()| close_inherited());
+    if let Err(error) = prepared {
+        log::warn!(
+            "Failed to leave the parent's signals and files ({}).",
+            strerror(&error)
+        );
+    }
     let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
     let options = match Options::parse(std::env::args_os(), posix) {
         Ok(options) => options,
@@ -192,7 +200,6 @@ fn start(
             "Daemon already running on PID {pid}.\nFailed: {exists}"
         ));
     }
-    signals::reset().map_err(|error| format!("Failed: {}", strerror(&error)))?;
     let readiness = if options.daemonize {
         match daemonize().map_err(|error| format!("Failed: {}", strerror(&error)))? {
             Side::Parent(verdict) => return Ok(verdict.conclude()),

@@ -60,12 +60,14 @@ pub struct Counters {
 
 /// One way of moving frames between a team device and its ports.
 ///
-/// Calls are idempotent and never wait. An error leaves things as they were before the call.
+/// Calls are idempotent and never wait. An error leaves things as they were before the call,
+/// but for [`detach_port`](Self::detach_port).
 pub trait DataPath {
     /// Takes an interface as a port; it stays silent until a forwarding enables it.
     fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
 
-    /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile.
+    /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile. After an
+    /// error the port is no longer served either; what could not be undone is in the error.
     fn detach_port(&mut self, port: PortId) -> io::Result<()>;
 
     /// Forwards like this from now on.

@@ -6,6 +6,7 @@
 //! unfinished in both directions. One frame is under way at a time, in one buffer.
 
 mod buffer;
+mod closing;
 mod journal;
 mod port;
 mod relay;
@@ -141,11 +142,14 @@ impl DataPath for Userspace {
     /// Restore the address and the MTU first: the note of them goes with the port.
     fn detach_port(&mut self, port: PortId) -> io::Result<()> {
         for place in &mut self.ports {
-            if let Some(it) = place.as_ref().filter(|it| it.id == port) {
-                tc::unblock_host(&mut self.route, it.ifindex)?;
-                self.journal.forget(it.ifindex)?;
-                // Closing ends the promiscuity and the registration.
-                *place = None;
+            if let Some(it) = place.take_if(|it| it.id == port) {
+                let ifindex = it.ifindex;
+                let fd = it.socket.as_raw_fd();
+                let deregistered = self.registry.deregister(&mut SourceFd(&fd));
+                closing::close(it);
+                tc::unblock_host(&mut self.route, ifindex)?;
+                self.journal.forget(ifindex)?;
+                deregistered?;
             }
         }
         Ok(())
