@@ -2,6 +2,7 @@
 //!
 //! Requests are answered within the call that makes them; none waits for another process.
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 
@@ -37,6 +38,16 @@ impl Kernel {
         ethtool::carrier(&self.control, name)
     }
 
+    /// Whether the host may speak IPv6 on an interface; not where the kernel has none.
+    pub fn ipv6(&self, name: &str) -> bool {
+        fs::read_to_string(ipv6_switch(name)).is_ok_and(|disabled| disabled.trim() == "0")
+    }
+
+    /// Lets the host speak IPv6 on an interface, or forbids it.
+    pub fn set_ipv6(&self, name: &str, on: bool) -> io::Result<()> {
+        fs::write(ipv6_switch(name), if on { "0" } else { "1" })
+    }
+
     /// The link of an interface, with its speed; 0 and half where the driver knows none.
     pub fn link(&self, interface: &LinkInfo) -> Link {
         if !interface.carrier {
@@ -53,4 +64,8 @@ impl Kernel {
             },
         }
     }
+}
+
+fn ipv6_switch(name: &str) -> String {
+    format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
 }

@@ -245,6 +245,7 @@ impl ManagedTeam {
             name: name.clone(),
             hwaddr: interface.hwaddr,
             mtu: interface.mtu,
+            ipv6: kernel.ipv6(name),
         };
         self.data_path.attach_port(port, &found)?;
         self.next_port += 1;
@@ -294,8 +295,17 @@ impl ManagedTeam {
         Ok(())
     }
 
-    /// The last steps of taking: the team's MTU, and up.
+    /// The last steps of taking: no IPv6 of the host's own, the team's MTU, and up.
+    ///
+    /// With IPv6 the host would give the port a link-local address and routes, and send
+    /// multicast by them that is meant for the team.
     fn open_port(&mut self, kernel: &mut Kernel, interface: &LinkInfo) -> io::Result<()> {
+        if kernel.ipv6(&interface.name) {
+            if let Err(error) = kernel.set_ipv6(&interface.name, false) {
+                let name = &interface.name;
+                log::warn!("{name}: Failed to disable IPv6 ({}).", strerror(&error));
+            }
+        }
         if interface.mtu != self.device.mtu {
             link::set_mtu(&mut kernel.route, interface.ifindex, self.device.mtu)?;
         }
@@ -351,7 +361,11 @@ impl ManagedTeam {
         };
         self.tell(kernel, now, Event::PortRemoved { port });
         // Down before the filters go, so that the host's stack sees nothing of the port.
-        restore(kernel, &held.found);
+        let found = PortInterface {
+            name: held.name.clone(),
+            ..held.found.clone()
+        };
+        restore(kernel, &found);
         self.detach(port, &held);
     }
 
@@ -548,13 +562,18 @@ fn purpose(action: &Action) -> String {
     }
 }
 
-/// Gives an interface its own address and MTU again and sets it down, as it was found.
+/// Sets an interface down, as it was found, and gives it its own address, MTU and IPv6 again.
 pub fn restore(kernel: &mut Kernel, found: &PortInterface) {
+    let ipv6 = match found.ipv6 {
+        true => kernel.set_ipv6(&found.name, true),
+        false => Ok(()),
+    };
     let route = &mut kernel.route;
     let steps = [
         link::set_admin_up(route, found.ifindex, false),
         link::set_hwaddr(route, found.ifindex, found.hwaddr),
         link::set_mtu(route, found.ifindex, found.mtu),
+        ipv6,
     ];
     for error in steps.into_iter().filter_map(Result::err) {
         log::warn!(

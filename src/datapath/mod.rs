@@ -21,6 +21,8 @@ pub struct PortInterface {
     pub hwaddr: HwAddr,
     /// MTU now, in bytes.
     pub mtu: u32,
+    /// The host may speak IPv6 on it.
+    pub ipv6: bool,
 }
 
 /// Whether a source has more to read.

@@ -12,9 +12,10 @@ use super::socket::RouteSocket;
 /// Bytes of `struct ifinfomsg`: family, pad, u16 type, i32 index, u32 flags, u32 change.
 const BODY: usize = 16;
 
-/// `IF_OPER_TESTING` and `IF_OPER_DORMANT` (RFC 2863): carrier, but not to be used yet.
-const OPER_TESTING: u8 = 4;
-const OPER_DORMANT: u8 = 5;
+/// Up, with a physical carrier, and ready to send: a carrier that has just come back gets its
+/// queue a little later, and what is sent before that is lost. Nor is a link that is dormant or
+/// under test (RFC 2863) running.
+const CARRIES: i32 = libc::IFF_UP | libc::IFF_LOWER_UP | libc::IFF_RUNNING;
 
 /// First attribute in the data of a VLAN interface.
 const IFLA_VLAN_ID: u16 = 1;
@@ -30,7 +31,7 @@ pub struct LinkInfo {
     pub hardware_type: u16,
     /// Administratively up.
     pub admin_up: bool,
-    /// The link carries: physical carrier, and neither dormant nor under test.
+    /// Frames can be sent and received.
     pub carrier: bool,
     /// Loopback.
     pub loopback: bool,
@@ -92,7 +93,7 @@ impl LinkInfo {
             name: String::new(),
             hardware_type: read_u16(payload, 2)?,
             admin_up: flags & libc::IFF_UP != 0,
-            carrier: flags & libc::IFF_UP != 0 && flags & libc::IFF_LOWER_UP != 0,
+            carrier: flags & CARRIES == CARRIES,
             loopback: flags & libc::IFF_LOOPBACK != 0,
             hwaddr: HwAddr::default(),
             mtu: 0,
@@ -111,9 +112,6 @@ impl LinkInfo {
                 libc::IFLA_MTU => info.mtu = read_u32(value, 0)?,
                 libc::IFLA_MASTER => info.master = read_u32(value, 0).filter(|index| *index != 0),
                 libc::IFLA_LINK => info.lower = read_u32(value, 0).filter(|index| *index != 0),
-                libc::IFLA_OPERSTATE => {
-                    info.carrier &= !matches!(value.first(), Some(&OPER_TESTING | &OPER_DORMANT));
-                }
                 libc::IFLA_LINK_NETNSID => lower_is_elsewhere = true,
                 libc::IFLA_LINKINFO => info.read_kind(value),
                 _ => (),

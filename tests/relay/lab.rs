@@ -99,6 +99,7 @@ impl Namespace {
                 name: link.name,
                 hwaddr: link.hwaddr,
                 mtu: link.mtu,
+                ipv6: true,
             }
         })
     }

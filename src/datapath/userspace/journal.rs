@@ -125,6 +125,7 @@ fn write(path: &Path, ports: &[PortInterface]) -> io::Result<()> {
                 "name": port.name,
                 "hwaddr": port.hwaddr.to_string(),
                 "mtu": port.mtu,
+                "ipv6": port.ipv6,
             })
         })
         .collect();
@@ -164,6 +165,7 @@ fn port(entry: &Value) -> Option<PortInterface> {
         name: plausible.then(|| name.to_owned())?,
         hwaddr: hwaddr(entry.get("hwaddr")?.as_str()?)?,
         mtu: number("mtu")?,
+        ipv6: entry.get("ipv6")?.as_bool()?,
     })
 }
 
@@ -188,6 +190,7 @@ mod tests {
             name: format!("eth{ifindex}"),
             hwaddr: HwAddr([2, 0x10, 0x20, 0, 0xff, ifindex as u8]),
             mtu: 1500,
+            ipv6: true,
         }
     }
 
@@ -245,7 +248,8 @@ mod tests {
     #[test]
     fn senseless_notes_count_as_empty() {
         let place = Place::new("journal-senseless");
-        let good = r#"{"ifindex": 3, "name": "eth3", "hwaddr": "02:10:20:00:ff:03", "mtu": 1500}"#;
+        let good = r#"{"ifindex": 3, "name": "eth3", "hwaddr": "02:10:20:00:ff:03", "mtu": 1500,
+            "ipv6": true}"#;
         fs::write(place.file(), format!("[{good}]")).expect("written");
         assert_eq!(Journal::open(place.file()).ports(), [found(3)]);
         for (what, with) in [
@@ -261,6 +265,7 @@ mod tests {
             ("ff:03", "ff:03:04"),
             ("1500", "-1"),
             ("1500", "1e99"),
+            ("true", "1"),
             ("}", ""),
         ] {
             fs::write(

@@ -56,7 +56,10 @@ impl Tap {
         tun::set_header_size(&file, HEADER as libc::c_int)?;
         set_best_offload(&file)?;
         let link = link::find(route, &name)?;
-        tun::set_persistent(&file, options.persist)?;
+        // One that was there before goes on living as it did.
+        if options.persist {
+            tun::set_persistent(&file, true)?;
+        }
         Ok(Tap {
             file,
             name,
