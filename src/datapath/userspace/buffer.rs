@@ -16,17 +16,29 @@ pub const ETHERNET: usize = 14;
 /// Bytes of the two addresses, after which the tag goes.
 const ADDRESSES: usize = 12;
 const TAG: usize = 4;
-/// Where the gap for a tag begins.
-const GAP: usize = HEADER + ADDRESSES;
 /// The longest frame: 64 KiB of IP packet, Ethernet header, tags.
 const LONGEST: usize = 65536 + 64;
+
+/// Where a message with a tag starts. Together with the header and 70 bytes of Ethernet, tag,
+/// IPv4 and TCP with timestamps, the bulk of a segment starts on a cache line, which the
+/// kernel's copies are a tenth faster for.
+const TAGGED: usize = 48;
+/// Where the gap for a tag is.
+const GAP: usize = TAGGED + HEADER + ADDRESSES;
+/// Where a message without a tag starts.
+const UNTAGGED: usize = TAGGED + TAG;
+const SIZE: usize = UNTAGGED + HEADER + LONGEST;
 
 /// The header needs the checksum to be finished by whoever sends the frame out.
 const NEEDS_CHECKSUM: u8 = 1;
 
+#[derive(Debug)]
+#[repr(align(64))]
+struct Space([u8; SIZE]);
+
 /// Space for one message: header and frame.
 #[derive(Debug)]
-pub struct FrameBuffer(Box<[u8]>);
+pub struct FrameBuffer(Box<Space>);
 
 /// A header and the frame that it describes.
 #[derive(Clone, Copy, Debug)]
@@ -52,23 +64,23 @@ impl<'a> Message<'a> {
 impl FrameBuffer {
     /// An empty one, of the size that the longest frame needs.
     pub fn new() -> Self {
-        FrameBuffer(vec![0; HEADER + LONGEST].into())
+        FrameBuffer(Box::new(Space([0; SIZE])))
     }
 
     /// Where a message without a gap is read into.
     pub fn whole(&mut self) -> &mut [u8] {
-        &mut self.0
+        &mut self.0.0[UNTAGGED..]
     }
 
     /// The message of `length` bytes that was read into [`whole`](Self::whole).
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
-        Message::new(self.0.get(..length)?)
+        Message::new(self.0.0[UNTAGGED..].get(..length)?)
     }
 
     /// Where a message is received into: what comes before the gap, and what after it.
     pub fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (head, rest) = self.0.split_at_mut(GAP);
-        (head, &mut rest[TAG..])
+        let (head, tail) = self.0.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
+        (head, &mut tail[TAG..])
     }
 
     /// The message that was received into [`parts`](Self::parts), its tag put back; none if it
@@ -77,48 +89,44 @@ impl FrameBuffer {
         if received.truncated {
             return None;
         }
-        let end = received.length + TAG;
-        let start = match received.tag {
-            Some(tag) => {
-                self.insert(tag);
-                0
-            }
-            None => {
-                self.0.copy_within(..GAP, TAG);
-                TAG
-            }
+        let Some(tag) = received.tag else {
+            self.0.0.copy_within(TAGGED..GAP, UNTAGGED);
+            return self.message(received.length);
         };
-        Message::new(self.0.get(start..end)?)
+        self.insert(tag);
+        Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?)
     }
 
     /// Fills the gap, and moves what the header says of places in the frame past the tag.
     fn insert(&mut self, tag: VlanTag) {
-        self.0[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
-        self.0[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
-        let [flags, segmentation, ..] = self.0[..HEADER] else {
-            return;
-        };
+        let space = &mut self.0.0;
+        space[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
+        space[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
+        let header = &mut space[TAGGED..TAGGED + HEADER];
+        let (flags, segmentation) = (header[0], header[1]);
         if segmentation != 0 {
-            self.shift(2); // hdr_len
+            shift(header, 2); // hdr_len
         }
         if flags & NEEDS_CHECKSUM != 0 {
-            self.shift(6); // csum_start
+            shift(header, 6); // csum_start
         }
-    }
-
-    fn shift(&mut self, field: usize) {
-        let value = u16::from_ne_bytes([self.0[field], self.0[field + 1]]);
-        let moved = value.saturating_add(TAG as u16);
-        self.0[field..field + 2].copy_from_slice(&moved.to_ne_bytes());
     }
 
     /// A message that wraps a finished frame of our own; none if that is too short or too long.
     pub fn wrap(&mut self, frame: &[u8]) -> Option<Message<'_>> {
         let end = HEADER + frame.len();
-        self.0.get_mut(HEADER..end)?.copy_from_slice(frame);
-        self.0[..HEADER].fill(0);
-        Message::new(&self.0[..end])
+        let space = self.whole().get_mut(..end)?;
+        space[..HEADER].fill(0);
+        space[HEADER..].copy_from_slice(frame);
+        Message::new(space)
     }
+}
+
+/// Moves a place in the frame, which the header gives at `field`, past the tag.
+fn shift(header: &mut [u8], field: usize) {
+    let place = u16::from_ne_bytes([header[field], header[field + 1]]);
+    let moved = place.saturating_add(TAG as u16);
+    header[field..field + 2].copy_from_slice(&moved.to_ne_bytes());
 }
 
 #[cfg(test)]
@@ -184,7 +192,8 @@ mod tests {
             let mut buffer = FrameBuffer::new();
             let received = receive(&mut buffer, &message(before), Some(tag));
             let mut expected = message(after);
-            expected.splice(GAP..GAP, [0x88, 0xa8, 0x60, 0x64]);
+            let after_addresses = HEADER + ADDRESSES;
+            expected.splice(after_addresses..after_addresses, [0x88, 0xa8, 0x60, 0x64]);
             let restored = buffer.restore(received).expect("whole");
             assert_eq!(restored.bytes(), expected, "{before:?}");
         }
