@@ -10,6 +10,12 @@ fn snapshot(host: &Namespace, interface: &str) -> Value {
     if let Some(flags) = link["flags"].as_array_mut() {
         flags.retain(|flag| flag != "NO-CARRIER" && flag != "LOWER_UP");
     }
+    // Handle 0 is the kernel's own default, which it attaches when an interface first goes up.
+    let qdiscs = host.run(&format!("tc qdisc show dev {interface}"));
+    let qdiscs: Vec<&str> = qdiscs
+        .lines()
+        .filter(|line| !line.contains(" 0: root"))
+        .collect();
     let read = |path: String| host.run(&format!("cat {path}")).trim().to_owned();
     json!({
         "hwaddr": link["address"],
@@ -18,7 +24,7 @@ fn snapshot(host: &Namespace, interface: &str) -> Value {
         "promiscuity": link["promiscuity"],
         "allmulti": link["allmulti"],
         "master": link["master"],
-        "qdiscs": host.run(&format!("tc qdisc show dev {interface}")),
+        "qdiscs": qdiscs,
         "ingress": host.run(&format!("tc filter show dev {interface} ingress")),
         "egress": host.run(&format!("tc filter show dev {interface} egress")),
         "addresses": host.run(&format!("ip -oneline address show dev {interface} scope global")),

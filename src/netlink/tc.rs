@@ -9,12 +9,14 @@
 //! and 802.1X belong to the port itself, as under the kernel's team driver.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use super::message::{Attributes, Request, read_u32};
 use super::socket::RouteSocket;
 
-/// Place of our filters among others on the same hook; a low number runs early.
-const PREFERENCE: u32 = 7;
+/// Places for our filters among others on the same hook, the first that is free; a low number
+/// runs early. A filter of another kind may hold a place already.
+const PREFERENCES: RangeInclusive<u32> = 7..=39;
 /// Handle of our filters on a `clsact` that was there before us …
 const HANDLE_FOUND: u32 = 0x7ea0_0001;
 /// … and on one that we made and take away again. The filter itself remembers which, so the
@@ -52,8 +54,8 @@ fn body(ifindex: u32, handle: u32, parent: u32, info: u32) -> [u8; BODY] {
 }
 
 /// `tcm_info` of a filter: preference and protocol (`ETH_P_ALL`, network order).
-fn info() -> u32 {
-    PREFERENCE << 16 | u32::from((libc::ETH_P_ALL as u16).to_be())
+fn info(preference: u32) -> u32 {
+    preference << 16 | u32::from((libc::ETH_P_ALL as u16).to_be())
 }
 
 /// One instruction of classic BPF (`struct sock_filter`).
@@ -129,14 +131,11 @@ pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     let mut made = false;
     let mut others = false;
     for hook in [INGRESS, EGRESS] {
-        for handle in filters_on(route, ifindex, hook)? {
+        for (handle, info) in filters_on(route, ifindex, hook)? {
             if handle == HANDLE_MADE || handle == HANDLE_FOUND {
                 made |= handle == HANDLE_MADE;
-                let request = Request::new(
-                    libc::RTM_DELTFILTER,
-                    0,
-                    &body(ifindex, handle, hook, info()),
-                );
+                let request =
+                    Request::new(libc::RTM_DELTFILTER, 0, &body(ifindex, handle, hook, info));
                 route.execute(request.attribute_str(TCA_KIND, "bpf"))?;
             } else {
                 others = true;
@@ -172,28 +171,31 @@ fn add_filter(
     program: &[Instruction],
 ) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-    let request = Request::new(
-        libc::RTM_NEWTFILTER,
-        flags,
-        &body(ifindex, handle, hook, info()),
-    );
     let length = program.len() as u16;
-    route.execute(
-        request
+    let mut added = Ok(());
+    for preference in PREFERENCES {
+        let body = body(ifindex, handle, hook, info(preference));
+        let request = Request::new(libc::RTM_NEWTFILTER, flags, &body)
             .attribute_str(TCA_KIND, "bpf")
             .nest(TCA_OPTIONS, |options| {
                 options
                     .attribute(TCA_BPF_OPS_LEN, &length.to_ne_bytes())
                     .attribute(TCA_BPF_OPS, &encode(program))
                     .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
-            }),
-    )
+            });
+        added = route.execute(request);
+        // The place belongs to a filter of another kind.
+        if added.as_ref().err().and_then(io::Error::raw_os_error) != Some(libc::EINVAL) {
+            break;
+        }
+    }
+    added
 }
 
-/// Handles of the filters on a hook, ours and others'. A filter chain announces itself with
-/// handle 0; that is no filter.
-fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Vec<u32>> {
-    let mut handles = Vec::new();
+/// Handle and `tcm_info` of the filters on a hook, ours and others'. A filter chain announces
+/// itself with handle 0; that is no filter.
+fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Vec<(u32, u32)>> {
+    let mut filters = Vec::new();
     let request = Request::new(
         libc::RTM_GETTFILTER,
         libc::NLM_F_DUMP as u16,
@@ -206,12 +208,13 @@ fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Ve
             .payload
             .get(BODY..)
             .is_some_and(|tail| Attributes(tail).any(|(kind, _)| kind == TCA_KIND));
-        if let Some(handle) = handle.filter(|_| is_filter && has_kind) {
-            handles.push(handle);
+        let info = read_u32(message.payload, 16);
+        if let (true, true, Some(handle), Some(info)) = (is_filter, has_kind, handle, info) {
+            filters.push((handle, info));
         }
     });
     match answer {
-        Ok(()) => Ok(handles),
+        Ok(()) => Ok(filters),
         // No clsact there, or no such interface.
         Err(error)
             if matches!(
