@@ -8,10 +8,14 @@
 //! `cargo bench --package integration --bench failover -- [REPETITIONS]`
 
 use std::process::ExitCode;
+use std::thread::sleep;
 use std::time::Duration;
 
 use integration::traffic::{End, Stream};
 use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
+
+/// How long the streams run before the event, and at least after it.
+const WINDOW: Duration = Duration::from_millis(300);
 
 /// What happens in the window.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,14 +92,13 @@ fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize);
     };
     let left = end(&site.left, "team0", "10.0.0.1:7000");
     let right = end(&site.right, "eth1", "10.0.0.2:7000");
-    // Also makes both know each other before the stream begins.
-    let window = || Ping::run(&site.left, "10.0.0.2", 30, "");
-    window();
+    // So that both know each other before the stream begins.
+    Ping::run(&site.left, "10.0.0.2", 3, "");
     let streams = [
         Stream::start(&left, &right, None, 100),
         Stream::start(&right, &left, None, 100),
     ];
-    window();
+    sleep(WINDOW);
     let port = teamed.used_port();
     if case == Case::PullAfterFlaps {
         flapping.put_back();
@@ -105,7 +108,7 @@ fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize);
         site.cable(&port).pull();
         teamed.wait_port(&port, false);
     }
-    window();
+    sleep(WINDOW);
     let traces = streams.map(Stream::finish);
     if case != Case::Still {
         site.cable(&port).put_back();

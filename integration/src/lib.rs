@@ -20,6 +20,7 @@ mod switch;
 mod team;
 mod topology;
 pub mod traffic;
+mod vlan;
 mod wait;
 
 pub use binaries::repository;
@@ -33,4 +34,5 @@ pub use process::Process;
 pub use switch::Switch;
 pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
+pub use vlan::{Vlan, run_vlan};
 pub use wait::{LIMIT, wait_for, wait_until};

@@ -14,12 +14,12 @@ pub struct Ping {
 }
 
 impl Ping {
-    /// Sends `count` echo requests 10 ms apart; `options` are more of ping's own.
+    /// Sends `count` echo requests in one burst; `options` are more of ping's own.
     pub fn run(host: &Namespace, target: &str, count: u32, options: &str) -> Ping {
-        // Statistics are the same whether or not ping succeeds.
-        let output = host.try_run(&format!(
-            "ping -n -q -i 0.01 -W 1 -c {count} {options} {target}"
-        ));
+        // ping ends with the last first answer. After the last request it waits for one only
+        // as long as twice the longest round trip or its interval, so the interval is long.
+        let line = format!("ping -n -q -i 0.5 -l {count} -W 1 -c {count} {options} {target}");
+        let output = host.try_run(&line);
         let text = String::from_utf8_lossy(&output.stdout);
         Ping::parse(&text).unwrap_or_else(|| {
             let error = String::from_utf8_lossy(&output.stderr);

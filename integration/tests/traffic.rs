@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use integration::traffic::{Capture, End, Stream, Trace, Transfer, now};
-use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
+use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed, Vlan};
 
 /// What stands on the team device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ enum Layout {
     Plain,
     /// An address, and frames of 9000 bytes below it.
     Jumbo,
-    /// A bridge that tags what leaves with VLAN 10 and takes nothing else.
+    /// A VLAN interface, so that all frames are tagged.
     Vlan,
     /// A bridge with a guest behind it, to which the traffic goes.
     Bridged,
@@ -56,7 +56,7 @@ impl Side {
 
 impl Layout {
     /// Builds what stands on the team device, and what the other host needs to match it.
-    fn build(self, lab: &Lab, teamed: &Teamed) -> (Side, Side) {
+    fn build(self, lab: &Lab, teamed: &Teamed, vlans: &mut Vec<Vlan>) -> (Side, Side) {
         let (left, right) = (&teamed.site.left, &teamed.site.right);
         match self {
             Layout::Plain => (Side::new(left, "team0", 1), Side::new(right, "eth1", 2)),
@@ -66,15 +66,9 @@ impl Layout {
             }
             Layout::Vlan => {
                 for (host, lower) in [(left, "team0"), (right, "eth1")] {
-                    host.ip(
-                        "link add name tagged type bridge vlan_filtering 1 vlan_default_pvid 0",
-                    );
-                    host.ip(&format!("link set dev {lower} master tagged"));
-                    host.run(&format!("bridge vlan add dev {lower} vid 10"));
-                    host.run("bridge vlan add dev tagged vid 10 pvid untagged self");
-                    host.up("tagged");
+                    vlans.push(Vlan::new(host, lower, "vlan10", 10));
                 }
-                (Side::new(left, "tagged", 1), Side::new(right, "tagged", 2))
+                (Side::new(left, "vlan10", 1), Side::new(right, "vlan10", 2))
             }
             Layout::Bridged => {
                 let guest = lab.host("guest");
@@ -102,7 +96,8 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
         return;
     };
     let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
-    let (near, far) = layout.build(&lab, &teamed);
+    let mut vlans = Vec::new();
+    let (near, far) = layout.build(&lab, &teamed, &mut vlans);
     let copies = if runner == "broadcast" { 2 } else { 1 };
 
     find_each_other(&near, &far, copies);
@@ -192,9 +187,13 @@ fn judge(what: &str, trace: &Trace, copies: usize, outage: std::ops::RangeInclus
     // What was sent shortly before the pull may still have been on its way.
     let under_way = 100_000_000;
     let lost = trace.lost_outside(outage.start() - under_way, *outage.end());
+    let after: Vec<_> = lost
+        .iter()
+        .map(|&number| trace.sent_after(number, *outage.start()))
+        .collect();
     assert!(
         lost.is_empty(),
-        "{what}: lost {lost:?} while no link was being lost"
+        "{what}: lost while no link was: {after:?} after the pull"
     );
     assert_eq!(trace.duplicated(), 0, "{what}: duplicates");
 }
@@ -210,19 +209,11 @@ fn ping_both(near: &Side, far: &Side, layout: Layout, copies: usize) {
         for address in [to.v4, to.v6] {
             for size in ["", &size] {
                 let ping = Ping::run(&from.host, &address.to_string(), 10, size);
-                let wanted = ping.sent as usize * (answers(copies) - 1);
-                assert_eq!(
-                    ping.answered,
-                    ping.sent,
-                    "{} to {address}",
-                    from.host.name()
-                );
-                assert_eq!(
-                    ping.duplicates as usize,
-                    wanted,
-                    "{} to {address}",
-                    from.host.name()
-                );
+                let what = format!("{} to {address}: {ping:?}", from.host.name());
+                assert_eq!(ping.answered, ping.sent, "{what}");
+                // At most: ping leaves with the first answer to its last request.
+                let extra = ping.sent as usize * (answers(copies) - 1);
+                assert!(ping.duplicates as usize <= extra, "{what}");
             }
         }
     }

@@ -3,12 +3,16 @@
 //! Two hosts and a switch in namespaces, the shipped example, traffic, a pulled cable.
 
 use std::process::ExitCode;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::traffic::{End, Stream};
 use integration::{CableKind, Lab, Ping, Sharing, Site, Teamr, repository, wait_until};
 
 const EXAMPLE: &str = "json-config/examples/activebackup.json";
+
+/// How long the streams run before the cable is pulled, and at least after.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const PICTURE: &str = "
   left                             switch                      right
@@ -66,16 +70,17 @@ fn main() -> ExitCode {
         Stream::start(&left, &right, None, 100),
         Stream::start(&right, &left, None, 100),
     ];
-    Ping::run(&site.left, "10.0.0.2", 30, "");
+    sleep(PAUSE);
 
     println!("\nNow the cable of eth1, the active port, is pulled.");
     site.cable("eth1").pull();
     team.wait_active("eth2");
     println!("\nleft$ ping 10.0.0.2");
-    report(Ping::run(&site.left, "10.0.0.2", 30, ""));
+    report(Ping::run(&site.left, "10.0.0.2", 10, ""));
     println!("\nleft$ teamrctl team0 state");
     println!("{}", indent(&team.ask("state")));
 
+    sleep(PAUSE);
     for (stream, way) in streams.into_iter().zip(["left to right", "right to left"]) {
         let trace = stream.finish();
         println!(

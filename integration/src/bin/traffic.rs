@@ -1,8 +1,9 @@
-//! The tools of [`integration::traffic`] that run inside a namespace.
+//! The tools that run inside a namespace; see [`integration::traffic`].
 
 use std::process::ExitCode;
 use std::{env, io};
 
+use integration::run_vlan;
 use integration::traffic::{run_capture, run_client, run_receiver, run_sender, run_server};
 
 fn main() -> ExitCode {
@@ -14,10 +15,11 @@ fn main() -> ExitCode {
             "connect" => run_client(args),
             "serve" => run_server(args),
             "capture" => run_capture(args),
+            "vlan" => run_vlan(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve or capture?",
+            "send, receive, connect, serve, capture or vlan?",
         )),
     };
     match done {

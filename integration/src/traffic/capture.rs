@@ -13,8 +13,8 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use serde_json::{Value, json};
 
-use super::remote::{READY, Remote};
 use super::stream::end_of_input;
+use super::tool::{Tool, announce_ready};
 use super::{now, usage};
 use crate::frame::Frame;
 use crate::namespace::Namespace;
@@ -26,14 +26,14 @@ const SNAP: usize = 128;
 
 /// A capture under way.
 pub struct Capture {
-    remote: Remote,
+    remote: Tool,
 }
 
 impl Capture {
     /// Captures what an interface receives and sends.
     pub fn start(host: &Namespace, interface: &str) -> Capture {
         Capture {
-            remote: Remote::start(host, &["capture".into(), interface.into()]),
+            remote: Tool::start(host, &["capture".into(), interface.into()]),
         }
     }
 
@@ -77,7 +77,7 @@ pub fn run_capture(args: &[String]) -> io::Result<()> {
     )?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 10_000))?;
     let stop = end_of_input();
-    println!("{READY}");
+    announce_ready();
 
     let mut frames = Vec::new();
     let mut bytes = vec![0; 1 << 16];

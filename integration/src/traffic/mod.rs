@@ -5,8 +5,9 @@
 //! by closing its standard input, and reads what it writes.
 
 mod capture;
-mod remote;
+
 mod stream;
+mod tool;
 mod trace;
 mod transfer;
 
@@ -18,6 +19,7 @@ use nix::time::{ClockId, clock_gettime};
 
 pub use capture::{Capture, run_capture};
 pub use stream::{Stream, run_receiver, run_sender};
+pub(crate) use tool::{Tool, announce_ready};
 pub use trace::{Arrival, Trace};
 pub use transfer::{Transfer, Transferred, run_client, run_server};
 

@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::{Value, json};
 use socket2::{InterfaceIndexOrAddress, SockRef};
 
-use super::remote::{READY, Remote};
+use super::tool::{Tool, announce_ready};
 use super::trace::{Arrival, Trace};
 use super::{End, now, usage};
 
@@ -24,8 +24,8 @@ const QUIET: u64 = 200_000_000;
 /// A stream under way.
 pub struct Stream {
     what: String,
-    sender: Remote,
-    receiver: Remote,
+    sender: Tool,
+    receiver: Tool,
 }
 
 impl Stream {
@@ -36,11 +36,11 @@ impl Stream {
         if let Some(group) = group {
             target.set_ip(group);
         }
-        let receiver = Remote::start(
+        let receiver = Tool::start_real_time(
             &to.host,
             &["receive".into(), target.to_string(), to.interface.clone()],
         );
-        let sender = Remote::start(
+        let sender = Tool::start_real_time(
             &from.host,
             &[
                 "send".into(),
@@ -104,7 +104,7 @@ pub fn run_sender(args: &[String]) -> io::Result<()> {
     // A packet that has no room waits for nobody: it is lost, and counted as that.
     socket.set_nonblocking(true)?;
     let stop = end_of_input();
-    println!("{READY}");
+    announce_ready();
 
     let mut packet = vec![0; size.max(8)];
     let mut sent: Vec<u64> = Vec::new();
@@ -145,7 +145,7 @@ pub fn run_receiver(args: &[String]) -> io::Result<()> {
     }
     socket.set_read_timeout(Some(Duration::from_millis(10)))?;
     let stop = end_of_input();
-    println!("{READY}");
+    announce_ready();
 
     let mut packet = vec![0; 1 << 16];
     let mut report: Vec<u64> = Vec::new();

@@ -91,6 +91,11 @@ impl Trace {
         longest
     }
 
+    /// How long after a moment a packet was sent; zero if before.
+    pub fn sent_after(&self, number: u64, moment: u64) -> Duration {
+        Duration::from_nanos(self.sent_at(number).saturating_sub(moment))
+    }
+
     /// Nothing lost, each packet came once.
     pub fn is_exact(&self) -> bool {
         !self.sent.is_empty() && self.lost().is_empty() && self.duplicated() == 0

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::remote::{READY, Remote};
 use super::stream::end_of_input;
+use super::tool::{Tool, announce_ready};
 use super::{End, usage};
 
-/// How much each side writes every millisecond: enough to need segmentation, too little to
-/// fill the queues that a packet stream beside it needs.
-const CHUNK: usize = 16 * 1024;
+/// How much each side writes at a time: enough to make full segments of 64 KB.
+const CHUNK: usize = 128 * 1024;
+/// The pause between two writes, so that a slow build of teamr on a busy machine keeps up and
+/// its queues do not drop packets of a stream beside this.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection under way.
 pub struct Transfer {
-    client: Remote,
-    server: Remote,
+    client: Tool,
+    server: Tool,
 }
 
 /// What came through a connection that both sides closed in order, every byte checked.
@@ -49,8 +51,8 @@ impl Transferred {
 impl Transfer {
     /// Connects `from` to `to`; both write until [`finish`](Transfer::finish).
     pub fn start(from: &End, to: &End) -> Transfer {
-        let server = Remote::start(&to.host, &["serve".into(), to.address.to_string()]);
-        let client = Remote::start(
+        let server = Tool::start(&to.host, &["serve".into(), to.address.to_string()]);
+        let client = Tool::start(
             &from.host,
             &[
                 "connect".into(),
@@ -89,7 +91,7 @@ pub fn run_client(args: &[String]) -> io::Result<()> {
     )?;
     socket.bind(&SocketAddr::new(from.ip(), 0).into())?;
     socket.connect(&to.into())?;
-    println!("{READY}");
+    announce_ready();
     exchange(socket.into(), &end_of_input())
 }
 
@@ -100,7 +102,7 @@ pub fn run_server(args: &[String]) -> io::Result<()> {
     };
     let at: SocketAddr = at.parse().map_err(io::Error::other)?;
     let listener = TcpListener::bind(at)?;
-    println!("{READY}");
+    announce_ready();
     let (socket, _) = listener.accept()?;
     exchange(socket, &Arc::new(AtomicBool::new(false)))
 }
@@ -117,13 +119,12 @@ fn exchange(socket: TcpStream, stop: &Arc<AtomicBool>) -> io::Result<()> {
         })
     };
     let mut socket = socket;
+    let pattern = pattern();
     let mut sent = 0;
-    let mut chunk = vec![0; CHUNK];
     while !stop.load(Ordering::Relaxed) {
-        fill(&mut chunk, sent);
-        socket.write_all(&chunk)?;
+        socket.write_all(&pattern[phase(sent)..][..CHUNK])?;
         sent += u64::try_from(CHUNK).map_err(io::Error::other)?;
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(PAUSE);
     }
     socket.shutdown(Shutdown::Write)?;
     let received = reader
@@ -135,16 +136,15 @@ fn exchange(socket: TcpStream, stop: &Arc<AtomicBool>) -> io::Result<()> {
 
 /// Reads to the end; an error where a byte is not the pattern's.
 fn check(mut socket: TcpStream) -> io::Result<u64> {
+    let pattern = pattern();
     let mut received = 0;
-    let mut got = vec![0; 1 << 16];
-    let mut wanted = vec![0; 1 << 16];
+    let mut bytes = vec![0; CHUNK];
     loop {
-        let length = socket.read(&mut got)?;
+        let length = socket.read(&mut bytes)?;
         if length == 0 {
             return Ok(received);
         }
-        fill(&mut wanted[..length], received);
-        if got[..length] != wanted[..length] {
+        if bytes[..length] != pattern[phase(received)..][..length] {
             return Err(io::Error::other(format!(
                 "wrong bytes from offset {received} on"
             )));
@@ -153,10 +153,19 @@ fn check(mut socket: TcpStream) -> io::Result<u64> {
     }
 }
 
-/// Fills in the pattern from `offset` of the stream on. Its period is prime, so that a piece
-/// that is lost, repeated or moved by any power of two shows.
-fn fill(bytes: &mut [u8], offset: u64) {
-    for (at, byte) in (offset..).zip(bytes) {
-        *byte = u8::try_from(at % 251).unwrap_or(0);
-    }
+/// The pattern's period: prime, so that a piece that is lost, repeated or moved by any power of
+/// two shows.
+const PERIOD: u8 = 251;
+
+/// A chunk of the pattern from each place in its period on, all in one.
+fn pattern() -> Vec<u8> {
+    (0..PERIOD)
+        .cycle()
+        .take(CHUNK + usize::from(PERIOD))
+        .collect()
+}
+
+/// Where in its period the pattern is at an offset of the stream.
+fn phase(offset: u64) -> usize {
+    usize::try_from(offset % u64::from(PERIOD)).unwrap_or(0)
 }

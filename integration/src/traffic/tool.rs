@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,10 +13,15 @@ use crate::binaries::binary;
 use crate::namespace::Namespace;
 
 /// What a tool writes once it is ready; the report follows at its end.
-pub(super) const READY: &str = "ready";
+const READY: &str = "ready";
+
+/// Inside the tool: says that it is ready.
+pub(crate) fn announce_ready() {
+    println!("{READY}");
+}
 
 /// A running tool; killed when dropped.
-pub(super) struct Remote {
+pub(crate) struct Tool {
     what: String,
     log: PathBuf,
     child: Child,
@@ -24,16 +29,25 @@ pub(super) struct Remote {
     output: BufReader<ChildStdout>,
 }
 
-impl Remote {
+impl Tool {
     /// Starts `traffic ARGS` on a host and waits until it is ready.
-    pub(super) fn start(host: &Namespace, args: &[String]) -> Remote {
+    pub(crate) fn start(host: &Namespace, args: &[String]) -> Tool {
+        Tool::start_as(host.command(binary("traffic")), host, args)
+    }
+
+    /// As [`start`](Tool::start), with precedence over all that is not real-time: for tools
+    /// that sleep nearly always and whose delays would be taken for the network's.
+    pub(crate) fn start_real_time(host: &Namespace, args: &[String]) -> Tool {
+        Tool::start_as(host.real_time_command(binary("traffic")), host, args)
+    }
+
+    fn start_as(mut command: Command, host: &Namespace, args: &[String]) -> Tool {
         let what = format!("{}: traffic {}", host.name(), args.join(" "));
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = host.folder().join(format!("traffic-{number}.log"));
         let errors = File::create(&log).expect("make a log file");
-        let mut child = host
-            .real_time_command(binary("traffic"))
+        let mut child = command
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -44,7 +58,7 @@ impl Remote {
         let mut output = BufReader::new(child.stdout.take().expect("a piped output"));
         let mut line = String::new();
         output.read_line(&mut line).expect("read from a tool");
-        let remote = Remote {
+        let remote = Tool {
             what,
             log,
             child,
@@ -61,7 +75,7 @@ impl Remote {
     }
 
     /// Stops the tool and returns its report.
-    pub(super) fn finish(mut self) -> Value {
+    pub(crate) fn finish(mut self) -> Value {
         drop(self.input.take());
         let mut text = String::new();
         self.output
@@ -83,7 +97,7 @@ impl Remote {
     }
 }
 
-impl Drop for Remote {
+impl Drop for Tool {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
