@@ -28,8 +28,9 @@ use super::protocol;
 /// Clients served at a time.
 pub const MAX_CLIENTS: usize = 128;
 
-/// Longest request in bytes; longer ones are answered with an error.
-pub const MAX_REQUEST: usize = 1 << 20;
+/// Longest request in bytes; longer ones are answered with an error. The settings of a port
+/// are a few hundred, and a dump of nested junk is many times as long as what went in.
+pub const MAX_REQUEST: usize = 64 << 10;
 
 /// A reply of so many bytes fits any send buffer; if it does not go, the client is given up.
 const SURELY_SENT: usize = 1024;

@@ -2,7 +2,7 @@
 //!
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
-use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, RunnerSettings};
+use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
 use serde_json::{Map, Value, json};
 
 use super::team::ManagedTeam;
@@ -16,9 +16,18 @@ pub fn document(team: &ManagedTeam) -> Value {
         .core
         .ports()
         .map(|port| {
-            let dropped = counters.tx_dropped.iter().find(|(id, _)| *id == port.id());
-            let dropped = dropped.map_or(0, |(_, dropped)| *dropped);
-            (port.name().to_owned(), port_item(team, port, dropped))
+            let of_port = |counts: &[(PortId, u64)]| {
+                let count = counts.iter().find(|(id, _)| *id == port.id());
+                count.map_or(0, |(_, count)| *count)
+            };
+            let mut item = port_item(team, port);
+            item["teamr"] = json!({
+                "allowed": port.is_allowed(),
+                "enabled": port.is_enabled(),
+                "rx_missed": of_port(&counters.rx_missed),
+                "tx_dropped": of_port(&counters.tx_dropped),
+            });
+            (port.name().to_owned(), item)
         })
         .collect();
     if !ports.is_empty() {
@@ -68,7 +77,7 @@ fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
     })
 }
 
-fn port_item(team: &ManagedTeam, port: &Port, tx_dropped: u64) -> Value {
+fn port_item(team: &ManagedTeam, port: &Port) -> Value {
     let link = port.link();
     let ifindex = team.ifindex(port.id()).unwrap_or_default();
     let watches: Map<String, Value> = port
@@ -90,11 +99,6 @@ fn port_item(team: &ManagedTeam, port: &Port, tx_dropped: u64) -> Value {
         "link_watches": {
             "list": watches,
             "up": port.verdict(),
-        },
-        "teamr": {
-            "allowed": port.is_allowed(),
-            "enabled": port.is_enabled(),
-            "tx_dropped": tx_dropped,
         },
     })
 }
