@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use integration::{CableKind, DataPath, Lab, RUNNERS, Sharing, Teamed};
+use integration::{CableKind, DataPath, Lab, RUNNERS, Sharing, Teamed, wait_until};
 
 fn main() -> ExitCode {
     let seconds = std::env::args()
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         };
         let teamed = Teamed::new(&lab, runner, DataPath::Userspace, CableKind::Nic);
         let pid = teamed.team.pid();
+        wait_for_rest(pid);
         let begin = Instant::now();
         let (ran_before, turns_before) = schedule(pid);
         sleep(Duration::from_secs(seconds));
@@ -41,6 +42,16 @@ fn main() -> ExitCode {
         );
     }
     ExitCode::SUCCESS
+}
+
+/// Waits until the start is over: the hosts' first packets, the daemon's watchfulness after the
+/// links came up.
+fn wait_for_rest(pid: u32) {
+    wait_until("the daemon to be at rest", || {
+        let (_, before) = schedule(pid);
+        sleep(Duration::from_secs(1));
+        schedule(pid).1 <= before + 1
+    });
 }
 
 /// Time on a processor, and how often it was given one.
