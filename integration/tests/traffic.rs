@@ -96,6 +96,7 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
         return;
     };
     let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
+    teamed.take_precedence();
     let mut vlans = Vec::new();
     let (near, far) = layout.build(&lab, &teamed, &mut vlans);
     let copies = if runner == "broadcast" { 2 } else { 1 };
