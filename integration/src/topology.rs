@@ -112,6 +112,12 @@ impl Teamed {
         teamed
     }
 
+    /// Gives all daemons precedence; see [`Teamr::take_precedence`].
+    pub fn take_precedence(&self) {
+        self.team.take_precedence();
+        self.partner.iter().for_each(Teamr::take_precedence);
+    }
+
     /// The port whose loss is felt: the active one, else the first.
     pub fn used_port(&self) -> String {
         match self.team.active_port() {
