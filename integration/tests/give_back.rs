@@ -47,8 +47,9 @@ fn host_with_ports(lab: &Lab) -> Namespace {
     host.address("eth2", "10.8.0.1/24");
     host.write("/proc/sys/net/ipv6/conf/eth2/disable_ipv6", "1");
     host.run("tc qdisc add dev eth2 clsact");
+    // Preference 7 is where our own filters would go first.
     host.run(
-        "tc filter add dev eth2 ingress protocol ip u32 match ip dport 9 0xffff \
+        "tc filter add dev eth2 ingress protocol ip pref 7 u32 match ip dport 9 0xffff \
          action mirred egress redirect dev lo",
     );
     host

@@ -30,6 +30,10 @@ use port::Port;
 use relay::Relay;
 use tap::Tap;
 
+/// Frames that are looked at on each port before the forwarding changes; more do not wait there
+/// unless we are flooded.
+const WAITING_FRAMES: usize = 1024;
+
 /// A team device and its ports, in user space.
 ///
 /// The first of its tokens stands for the team device, the others for ports. Hand every event
@@ -155,7 +159,15 @@ impl DataPath for Userspace {
         Ok(())
     }
 
+    /// What came in before the change is judged by the rule of its time: frames that wait on a
+    /// port which now begins to receive were for nobody (the active port brought them already),
+    /// and those on a port which ends receiving are still wanted.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
+        for port in self.ports.iter().flatten() {
+            // No runner so far reads control frames.
+            self.relay
+                .receive(port, &self.tap, WAITING_FRAMES, &mut |_| ());
+        }
         self.relay.distributor.apply(forwarding);
         self.relay.balanced = matches!(
             forwarding.policy,
