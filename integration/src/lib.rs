@@ -20,6 +20,7 @@ mod switch;
 mod team;
 mod topology;
 pub mod traffic;
+mod uml;
 mod wait;
 
 pub use binaries::repository;
@@ -33,4 +34,5 @@ pub use process::Process;
 pub use switch::Switch;
 pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
+pub use uml::{GuestFailure, in_guest, try_in_guest};
 pub use wait::{LIMIT, wait_for, wait_until};
