@@ -10,12 +10,15 @@
 
 mod binaries;
 mod cable;
+mod control;
 mod daemon;
+pub mod drop_in;
 mod frame;
 mod lab;
 mod namespace;
 mod ping;
 mod process;
+pub mod scenario;
 mod switch;
 mod team;
 mod topology;
