@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::differences::{DIFFERENCES, Difference, What};
+use super::differences::{CLIENT_DIFFERENCES, DIFFERENCES, Difference, What};
 use crate::scenario::Scenario;
 
 /// The outcome of a comparison.
@@ -13,31 +13,55 @@ use crate::scenario::Scenario;
 pub struct Comparison {
     /// How many answers were equal but for what is meant.
     pub equal: usize,
-    /// Which of [`DIFFERENCES`] were seen, by their places.
+    /// Which of the known differences were seen, by their places in the list.
     pub meant: BTreeSet<usize>,
     /// Each answer that differs otherwise, told line by line.
     pub unexpected: Vec<String>,
 }
 
 /// Compares teamr's answers in a scenario with teamd's.
-pub fn compare(scenario: &Scenario, teamd: &[Answer], teamr: &[Answer]) -> Comparison {
-    assert_eq!(teamd.len(), teamr.len(), "both were asked the same");
+pub fn compare_daemons(scenario: &Scenario, teamd: &[Answer], teamr: &[Answer]) -> Comparison {
+    // Some questions make no sense on teamr's own data path.
+    let asked: BTreeSet<&str> = teamr.iter().map(|answer| &*answer.question).collect();
+    let teamd = teamd.iter();
+    let teamd = teamd.filter(|answer| asked.contains(&*answer.question));
     let mut comparison = Comparison::default();
-    for (teamd, teamr) in teamd.iter().zip(teamr) {
-        let (mut left, mut right) = (teamd.clone(), teamr.clone());
-        for (place, difference) in DIFFERENCES.iter().enumerate() {
-            let here = difference.concerns(scenario, &teamd.question);
-            if here && difference.what.remove(&mut left, &mut right) {
-                comparison.meant.insert(place);
-            }
-        }
-        if left == right {
-            comparison.equal += 1;
-        } else {
-            comparison.unexpected.push(side_by_side(&left, &right));
-        }
+    for (teamd, teamr) in teamd.zip(teamr) {
+        assert_eq!(teamd.question, teamr.question, "both were asked the same");
+        comparison.add(DIFFERENCES, scenario, teamd.clone(), teamr.clone());
     }
     comparison
+}
+
+/// Compares what teamr's clients said of a daemon with what teamd's clients said of it.
+pub fn compare_clients(scenario: &Scenario, twice: &[(Answer, Answer)]) -> Comparison {
+    let mut comparison = Comparison::default();
+    for (teamd, teamr) in twice {
+        comparison.add(CLIENT_DIFFERENCES, scenario, teamd.clone(), teamr.clone());
+    }
+    comparison
+}
+
+impl Comparison {
+    fn add(
+        &mut self,
+        known: &[Difference],
+        scenario: &Scenario,
+        mut teamd: Answer,
+        mut teamr: Answer,
+    ) {
+        for (place, difference) in known.iter().enumerate() {
+            let here = difference.concerns(scenario, &teamd.question);
+            if here && difference.what.remove(&mut teamd, &mut teamr) {
+                self.meant.insert(place);
+            }
+        }
+        if teamd == teamr {
+            self.equal += 1;
+        } else {
+            self.unexpected.push(side_by_side(&teamd, &teamr));
+        }
+    }
 }
 
 impl Difference {
@@ -59,6 +83,18 @@ impl What {
                     // The order of keys is kept.
                     teamd.stdout = format!("{left:#}\n");
                     teamr.stdout = format!("{right:#}\n");
+                }
+                found
+            }
+            What::Help => {
+                let is_help = |answer: &Answer| {
+                    answer.stdout.starts_with("teamdctl [options]")
+                        || answer.stdout.starts_with("teamnl [options]")
+                        || answer.stdout.starts_with("Usage: ")
+                };
+                let found = is_help(teamd) && is_help(teamr);
+                if found {
+                    teamd.stdout.clone_from(&teamr.stdout);
                 }
                 found
             }
@@ -130,32 +166,33 @@ fn remove_key(value: &mut Value, key: &str) -> bool {
     }
 }
 
-/// Two answers in one text: equal lines plain, the others with whose they are.
-pub(super) fn side_by_side(left: &Answer, right: &Answer) -> String {
-    let (left, right) = (left.to_string(), right.to_string());
+/// Two answers in one text: what teamd says marked `-`, what teamr says `+`.
+fn side_by_side(teamd: &Answer, teamr: &Answer) -> String {
+    let (left, right) = (teamd.to_string(), teamr.to_string());
     let (left, right): (Vec<&str>, Vec<&str>) = (left.lines().collect(), right.lines().collect());
-    let equal = |pair: &(&&str, &&str)| pair.0 == pair.1;
-    let head = left.iter().zip(&right).take_while(equal).count();
-    let (left_rest, right_rest) = (&left[head..], &right[head..]);
-    let backwards = left_rest.iter().rev().zip(right_rest.iter().rev());
-    let tail = backwards.take_while(equal).count();
+    // Longest common part of what is left from each pair of lines on.
+    let mut common = vec![vec![0; right.len() + 1]; left.len() + 1];
+    for (i, j) in (0..left.len())
+        .rev()
+        .flat_map(|i| (0..right.len()).rev().map(move |j| (i, j)))
+    {
+        common[i][j] = match left[i] == right[j] {
+            true => common[i + 1][j + 1] + 1,
+            false => common[i + 1][j].max(common[i][j + 1]),
+        };
+    }
     let mut text = format!("{}\n", left[0]);
-    let mut part = |mark: &str, lines: &[&str]| {
-        for line in lines {
-            text += &format!("{mark}{line}\n");
+    let (mut i, mut j) = (0, 0);
+    while i < left.len() || j < right.len() {
+        if i < left.len() && j < right.len() && left[i] == right[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if j == right.len() || i < left.len() && common[i + 1][j] >= common[i][j + 1] {
+            text += &format!("  - {}\n", left[i]);
+            i += 1;
+        } else {
+            text += &format!("  + {}\n", right[j]);
+            j += 1;
         }
-    };
-    // Some lines around it are enough to know the place.
-    part(
-        "        ",
-        &left[head.saturating_sub(CONTEXT).max(1).min(head)..head],
-    );
-    part("  first|", &left_rest[..left_rest.len() - tail]);
-    part(" second|", &right_rest[..right_rest.len() - tail]);
-    let after = &left_rest[left_rest.len() - tail..];
-    part("        ", &after[..after.len().min(CONTEXT)]);
+    }
     text
 }
-
-/// Equal lines shown before and after those that differ.
-const CONTEXT: usize = 3;

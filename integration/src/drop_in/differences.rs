@@ -18,6 +18,8 @@ pub struct Difference {
 pub enum What {
     /// teamr's JSON has this key more, wherever it stands.
     ExtraKey(&'static str),
+    /// The help that follows a command line which is none.
+    Help,
     /// Lines of standard output that begin with this, blanks aside, have other contents.
     Lines(&'static str),
     /// The answer is this one instead of that one: standard output, then standard error with
@@ -30,10 +32,18 @@ pub enum What {
     },
 }
 
-/// All of them. The comparison fails on any other, and on one of these that is never seen.
+/// Those of the daemons. The comparison fails on any other, and on one that is never seen.
 pub const DIFFERENCES: &[Difference] = &[Difference {
     scenario: "",
-    question: "teamdctl team0 state dump",
+    question: "",
     what: What::ExtraKey("teamr"),
     reason: "what teamd does not have stands under a key of its own",
+}];
+
+/// Those of the clients, asked about the same daemon.
+pub const CLIENT_DIFFERENCES: &[Difference] = &[Difference {
+    scenario: "command lines that fail",
+    question: "",
+    what: What::Help,
+    reason: "help is for people; it tells of options that teamdctl does not have",
 }];

@@ -2,8 +2,9 @@
 //! laid side by side.
 //!
 //! A [`Suite`] is a daemon with its clients. [`Suite::play`] gives all questions of a scenario
-//! with their answers, masked where chance has a say. [`compare`] lays those of two daemons side
-//! by side, and knows which [`DIFFERENCES`] are meant.
+//! with their answers, masked where chance has a say. [`compare_daemons`] lays those of two
+//! daemons side by side, [`compare_clients`] what two clients said of the same daemon, and both
+//! know which differences are meant.
 
 mod answer;
 mod compare;
@@ -11,6 +12,6 @@ mod differences;
 mod suite;
 
 pub use answer::Answer;
-pub use compare::{Comparison, compare};
-pub use differences::{DIFFERENCES, Difference, What};
-pub use suite::{Clients, Played, Suite};
+pub use compare::{Comparison, compare_clients, compare_daemons};
+pub use differences::{CLIENT_DIFFERENCES, DIFFERENCES, Difference, What};
+pub use suite::{Played, Programs, Suite};

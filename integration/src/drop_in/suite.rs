@@ -1,7 +1,8 @@
 //! A daemon with its clients, playing a scenario.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,44 +36,57 @@ const INVENTORY: &[&str] = &[
 /// Methods whose replies are kept as they came: NetworkManager compares their bytes.
 const REPLIES: &[&str] = &["ConfigDump", "ConfigDumpActual", "StateDump", "PortAdd"];
 
-/// Clients, which all answer to the names of teamd's.
+/// Programs, each run under the name that teamd's has.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub struct Programs {
+    daemon: PathBuf,
     control: PathBuf,
     kernel: PathBuf,
 }
 
-impl Clients {
+impl Programs {
     /// Debian's.
-    pub fn of_teamd() -> Clients {
-        Clients {
+    pub fn of_teamd() -> Programs {
+        Programs {
+            daemon: "teamd".into(),
             control: "teamdctl".into(),
             kernel: "teamnl".into(),
         }
     }
 
-    /// Ours, by links made in `folder`.
-    pub fn of_teamr(folder: &Path) -> Clients {
-        Clients {
-            control: renamed(folder, "teamrctl", "teamdctl"),
-            kernel: renamed(folder, "teamrnl", "teamnl"),
+    /// Ours.
+    pub fn of_teamr() -> Programs {
+        Programs {
+            daemon: binary("teamr"),
+            control: binary("teamrctl"),
+            kernel: "teamnl".into(),
         }
     }
 
-    /// Runs a command line that begins with `teamdctl` or `teamnl`.
-    fn run(&self, line: &str) -> Answer {
-        let (name, args) = line.split_once(' ').unwrap_or((line, ""));
+    /// The command that begins with `teamd`, `teamdctl` or `teamnl`, without its arguments.
+    fn command(&self, name: &str) -> Command {
         let program = match name {
+            "teamd" => &self.daemon,
             "teamdctl" => &self.control,
             "teamnl" => &self.kernel,
-            _ => panic!("`{line}` is for none of the clients"),
+            _ => panic!("{name} is none of teamd's programs"),
         };
         let mut command = Command::new(program);
+        command.arg0(name).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a client; words of its command line are split at blanks, `''` is an empty one.
+    fn ask(&self, line: &str) -> Answer {
+        let (name, args) = line.split_once(' ').unwrap_or((line, ""));
+        let mut command = self.command(name);
         let word = |word| if word == "''" { "" } else { word };
         command.args(args.split_whitespace().map(word));
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
-        Answer::new(line, &output)
+        let output = command.output();
+        Answer::new(
+            line,
+            &output.unwrap_or_else(|error| panic!("start {line}: {error}")),
+        )
     }
 }
 
@@ -81,10 +95,14 @@ impl Clients {
 pub struct Suite {
     /// What it is called in stories.
     pub name: &'static str,
-    daemon: PathBuf,
-    data_path: Option<&'static str>,
-    clients: Clients,
-    seconds: Clients,
+    /// Where the daemon is from.
+    pub daemon: Programs,
+    /// What the daemon is told of its data path, if it knows several.
+    pub data_path: Option<&'static str>,
+    /// Where the clients are from whose answers count.
+    pub clients: Programs,
+    /// Where the clients are from that are asked as well what changes nothing.
+    pub seconds: Programs,
 }
 
 /// What came of a scenario.
@@ -92,34 +110,14 @@ pub struct Suite {
 pub struct Played {
     /// All questions and the answers of the suite's clients.
     pub answers: Vec<Answer>,
-    /// Where the second clients answered differently, both answers.
-    pub contradictions: Vec<(Answer, Answer)>,
+    /// What both clients were asked, with both answers.
+    pub twice: Vec<(Answer, Answer)>,
 }
 
 impl Suite {
-    /// Debian's daemon.
-    ///
-    /// Clients of Debian's ask; what changes nothing is asked by `seconds` too.
-    pub fn teamd(seconds: Clients) -> Suite {
-        Suite {
-            name: "teamd",
-            daemon: "teamd".into(),
-            data_path: None,
-            clients: Clients::of_teamd(),
-            seconds,
-        }
-    }
-
-    /// teamr under teamd's name, by a link made in `folder`, on a data path of its. Clients as
-    /// for [`teamd`](Suite::teamd).
-    pub fn teamr(folder: &Path, data_path: &'static str, seconds: Clients) -> Suite {
-        Suite {
-            name: "teamr",
-            daemon: renamed(folder, "teamr", "teamd"),
-            data_path: Some(data_path),
-            clients: Clients::of_teamd(),
-            seconds,
-        }
+    /// Whether the team is the kernel's, so that its clients have something to ask.
+    fn in_kernel(&self) -> bool {
+        self.data_path != Some("userspace")
     }
 
     /// Plays a scenario on a host of its own making, in the network namespace of this process.
@@ -134,7 +132,7 @@ impl Suite {
             chance: Chance::default(),
             played: Played {
                 answers: Vec::new(),
-                contradictions: Vec::new(),
+                twice: Vec::new(),
             },
         };
         scenario.steps.iter().for_each(|step| play.step(step));
@@ -169,28 +167,23 @@ impl Play<'_> {
             Step::Active(port) => self.wait(&format!("the active port {port:?}"), |state| {
                 state["runner"]["active_port"] == port
             }),
-            Step::Do(line) => self.keep(self.suite.clients.run(line)),
+            Step::Do(line) => self.keep(self.suite.clients.ask(line)),
+            Step::Ask(line) if line.starts_with("teamnl") && !self.suite.in_kernel() => (),
             Step::Ask(line) => {
-                let answer = self.suite.clients.run(line);
-                let second = self.suite.seconds.run(line);
-                if answer != second {
-                    let pair = (answer.clone(), second);
-                    self.played.contradictions.push(pair);
-                }
+                let answer = self.suite.clients.ask(line);
+                let second = self.suite.seconds.ask(line);
+                self.played.twice.push((answer.clone(), second));
                 self.keep(answer);
             }
         }
     }
 
     fn start(&mut self) {
-        let mut config: Value =
-            serde_json::from_str(self.scenario.config).expect("a configuration is JSON");
+        let mut command = self.suite.daemon.command("teamd");
+        command.args(["-t", TEAM, "-c", self.scenario.config]);
         if let Some(data_path) = self.suite.data_path {
-            config["data_path"] = data_path.into();
+            command.args(["--data-path", data_path]);
         }
-        let mut command = Command::new(&self.suite.daemon);
-        command.args(["-t", TEAM, "-c", &config.to_string()]);
-        command.stdin(Stdio::null());
         let name = format!("{}, {}", self.scenario.name, self.suite.name);
         let daemon = self
             .daemon
@@ -244,30 +237,35 @@ impl Play<'_> {
     }
 }
 
-/// A link in `folder`, by which the program goes under a name of teamd's.
-fn renamed(folder: &Path, program: &str, name: &str) -> PathBuf {
-    let link = folder.join(name);
-    if !link.exists() {
-        symlink(binary(program), &link)
-            .unwrap_or_else(|error| panic!("link {}: {error}", link.display()));
-    }
-    link
-}
-
 /// Makes the ports anew, with indices and addresses that are always the same.
 fn lay_cables() {
+    let mut commands = String::new();
     for (number, port) in (1..).zip(PORTS) {
         let far = far(port);
-        let _ = Command::new("ip")
-            .args(["link", "delete", "dev", port])
-            .stderr(Stdio::null())
-            .status();
-        ip(&format!(
+        if is_there(port) {
+            commands += &format!("link delete dev {port}\n");
+        }
+        commands += &format!(
             "link add name {port} index 10{number} address {OURS}00:00:00:01:0{number} \
-             type veth peer name {far} index 20{number}"
-        ));
-        ip(&format!("link set dev {far} up"));
+             type veth peer name {far} index 20{number}\n\
+             link set dev {far} up\nlink set dev {port} up\n"
+        );
     }
+    ip_batch(&commands);
+    // Of an interface that has never been up the kernel knows no state, which the team driver
+    // takes for a carrier.
+    for port in PORTS {
+        let file = format!("/sys/class/net/{port}/operstate");
+        wait_until("a cable to be ready", || {
+            fs::read_to_string(&file).is_ok_and(|state| state == "up\n")
+        });
+    }
+    let down = |port: &str| format!("link set dev {port} down\n");
+    ip_batch(&PORTS.map(down).concat());
+}
+
+fn is_there(interface: &str) -> bool {
+    Path::new("/sys/class/net").join(interface).exists()
 }
 
 /// The other end of the cable of a port.
@@ -276,10 +274,21 @@ fn far(port: &str) -> String {
 }
 
 fn ip(args: &str) {
-    let output = Command::new("ip").args(args.split_whitespace()).output();
-    let output = output.unwrap_or_else(|error| panic!("start ip: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {args}: {said}");
+    ip_batch(&format!("{args}\n"));
+}
+
+/// Runs commands of `ip`, one a line: starting a program is slow in a guest.
+fn ip_batch(commands: &str) {
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("start ip");
+    let mut input = ip.stdin.take().expect("a pipe was asked for");
+    input.write_all(commands.as_bytes()).expect("write to ip");
+    drop(input);
+    let status = ip.wait().expect("wait for ip");
+    assert!(status.success(), "ip failed at one of\n{commands}");
 }
 
 fn team_index() -> u32 {
