@@ -19,6 +19,9 @@ pub enum Event {
         link: Link,
         /// What the configuration says of it.
         settings: PortSettings,
+        /// It was in the team, and may have carried traffic, before this core began. Its
+        /// watches begin with the link as it is, and the team keeps its address.
+        standing: bool,
     },
     /// A port left the team.
     PortRemoved {

@@ -126,6 +126,12 @@ impl Port {
         self.watches.link_changed(now, link)
     }
 
+    /// The link as it was found, for watches that have seen nothing yet.
+    pub(crate) fn link_found(&mut self, link: Link) -> Vec<Change> {
+        self.link = link;
+        self.watches.link_found(link)
+    }
+
     pub(crate) fn expire(&mut self, due: Instant) -> Vec<Change> {
         self.watches.expire(due)
     }

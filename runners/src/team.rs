@@ -14,7 +14,7 @@ use crate::ident::{HwAddr, Link, PortId};
 use crate::link_watch::Change;
 use crate::port::Port;
 use crate::runner::{self, Runner};
-use crate::settings::{PortSettings, TeamSettings};
+use crate::settings::TeamSettings;
 use crate::time::Instant;
 
 /// One team device with its ports.
@@ -152,7 +152,12 @@ impl Team {
                 hwaddr,
                 link,
                 settings,
-            } => self.add_port(now, port, name, hwaddr, link, settings),
+                standing,
+            } => {
+                let policy = self.settings.link_watch_policy;
+                let port = Port::new(port, name, hwaddr, settings, policy);
+                self.add_port(now, port, link, standing);
+            }
             Event::PortRemoved { port } => {
                 if let Some(at) = self.position(port) {
                     self.ports.remove(at);
@@ -203,24 +208,19 @@ impl Team {
         }
     }
 
-    fn add_port(
-        &mut self,
-        now: Instant,
-        id: PortId,
-        name: String,
-        hwaddr: HwAddr,
-        link: Link,
-        settings: PortSettings,
-    ) {
-        if self.port(id).is_some() {
-            log::debug!("{name}: added twice");
+    fn add_port(&mut self, now: Instant, mut port: Port, link: Link, standing: bool) {
+        if self.port(port.id()).is_some() {
+            log::debug!("{}: added twice", port.name());
             return;
         }
-        let mut port = Port::new(id, name, hwaddr, settings, self.settings.link_watch_policy);
-        let changes = port.link_changed(now, link);
+        let hwaddr = port.hwaddr();
+        let changes = match standing {
+            true => port.link_found(link),
+            false => port.link_changed(now, link),
+        };
         report_watches(&mut self.actions, &port, changes);
         self.ports.push(port);
-        if self.ports.len() == 1 && self.settings.hwaddr.is_none() {
+        if self.ports.len() == 1 && self.settings.hwaddr.is_none() && !standing {
             self.set_hwaddr(hwaddr);
         }
     }

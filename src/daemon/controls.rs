@@ -59,8 +59,8 @@ impl Controlled for Controls<'_> {
         })?;
         self.team.config = updated;
         if let Some(port) = self.team.core.find_port(port) {
-            let changed = Event::PortSettingsChanged { port, settings };
-            self.team.tell(self.kernel, self.now, changed);
+            self.team
+                .change_settings(self.kernel, self.now, port, settings);
         }
         Ok(())
     }

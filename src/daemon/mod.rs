@@ -29,7 +29,7 @@ use self::kernel::Kernel;
 use self::team::{DeviceState, ManagedTeam};
 use crate::cli::signals::Signals;
 use crate::control::UsockServer;
-use crate::datapath::Drained;
+use crate::datapath::{Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
 use crate::netlink::{EventSocket, Received};
@@ -74,7 +74,7 @@ impl Daemon {
         let poll = Poll::new()?;
         let signals = Signals::take()?;
         signals.register(poll.registry(), SIGNALS)?;
-        let link_events = EventSocket::open()?;
+        let link_events = EventSocket::links()?;
         let fd = link_events.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&fd), LINKS, Interest::READABLE)?;
@@ -218,7 +218,9 @@ impl Served {
     }
 
     fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
-        if !self.keep_device {
+        // A data path that takes care of its ports gives them back with the device.
+        let cares = self.team.data_path.port_care() == PortCare::DataPath;
+        if !self.keep_device && (self.taken_over || !cares) {
             self.team.release_all(kernel, now);
         }
     }

@@ -9,6 +9,6 @@ pub struct Setup {
     pub pid_file: PathBuf,
     /// Started with `-d`.
     pub daemonized: bool,
-    /// What moves the frames: `userspace`.
+    /// What moves the frames: `kernel` or `userspace`.
     pub data_path: &'static str,
 }

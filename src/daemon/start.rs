@@ -10,16 +10,19 @@ use std::path::PathBuf;
 
 use json_config::{Config, DataPathChoice};
 use mio::Token;
-use runners::Team;
+use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
 use super::setup::Setup;
 use super::team::{ManagedTeam, restore};
 use super::{DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::UsockServer;
+use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
+use crate::datapath::{DataPath, PortCare};
 use crate::errno::strerror;
-use crate::netlink::{link, tc};
+use crate::netlink::link::{self, LinkInfo};
+use crate::netlink::tc;
 
 /// How a team is to be started; the configuration says what it is.
 #[derive(Clone, Debug)]
@@ -88,7 +91,7 @@ impl Daemon {
     pub fn start(&mut self, mut config: Config, options: &StartOptions) -> Result<(), StartError> {
         let block = self.teams.keys().next_back().map_or(1, |last| last + 1);
         let tokens = block * TEAM_TOKENS;
-        let settings = config.team_settings(seed()).map_err(|problem| {
+        let mut settings = config.team_settings(seed()).map_err(|problem| {
             let invalid = io::Error::from_raw_os_error(libc::EINVAL);
             StartError {
                 attempts: vec![problem.message.clone(), "Failed to init runner.".to_owned()],
@@ -101,78 +104,161 @@ impl Daemon {
             .then(|| UsockServer::bind(&path, self.poll.registry(), Token(tokens)))
             .transpose()
             .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
-        let taken_over = self.prepare_device(options)?;
-        let data_path = self.open_data_path(options, taken_over, tokens)?;
-        let device = link::find(&mut self.kernel.route, &options.device)
-            .map_err(|error| StartError::new("Failed to read the team device.", error))?;
-        let core = Team::new(settings, device.hwaddr);
+        let existing = self.prepare_device(options)?;
+        let taken_over = existing.is_some();
+        let opened = self.open_data_path(options, &settings, existing, tokens)?;
+        if opened.data_path.port_care() == PortCare::DataPath {
+            // Whoever takes care of the ports announces them, too.
+            settings.notify_peers = Burst::default();
+            settings.mcast_rejoin = Burst::default();
+        }
+        let core = Team::new(settings, opened.device.hwaddr);
         let setup = Setup {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
-            data_path: "userspace",
+            data_path: opened.name,
         };
-        let mut team = ManagedTeam::new(core, config, Box::new(data_path), device, setup);
-        let now = self.now();
-        team.begin(&mut self.kernel, now);
+        let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup);
         let mut served = Served {
             team,
             usock,
             keep_device: options.keep_device,
             taken_over,
         };
+        let now = self.now();
+        let kernel = &mut self.kernel;
+        let mut taken = served.team.begin(kernel, now, &opened.standing);
         if !options.no_ports {
-            let taken = served.team.take_configured_ports(&mut self.kernel, now);
-            if let Err(error) = taken {
-                served.team.release_all(&mut self.kernel, now);
-                served.end(&mut self.kernel);
-                return Err(StartError::new("Failed to add ports.", error));
-            }
+            taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
+        }
+        if let Err(error) = taken {
+            served.release_ports(kernel, now);
+            served.end(kernel);
+            return Err(StartError::new("Failed to add ports.", error));
         }
         self.teams.insert(block, served);
         Ok(())
     }
 
-    /// Makes way for the team device, or finds it there to be taken over, and says which.
-    fn prepare_device(&mut self, options: &StartOptions) -> Result<bool, StartError> {
+    /// Makes way for the team device, or finds it there to be taken over.
+    fn prepare_device(&mut self, options: &StartOptions) -> Result<Option<LinkInfo>, StartError> {
         let refuse = |errno, attempt: String| {
             let cause = io::Error::from_raw_os_error(errno);
-            let attempts = vec![attempt, "Failed to create team device.".to_owned()];
+            let attempts = vec![attempt, CREATE.to_owned()];
             Err(StartError { attempts, cause })
         };
         let name = &options.device;
         let existing = match link::find(&mut self.kernel.route, name) {
             Ok(existing) => existing,
-            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(false),
-            Err(error) => return Err(StartError::new("Failed to create team device.", error)),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
+            Err(error) => return Err(StartError::new(CREATE, error)),
         };
         if !options.take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
-        if existing.kind != "tun" {
+        if ![TAP_KIND, kernel_team::LINK_KIND].contains(&existing.kind.as_str()) {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
         if options.take_over {
-            return Ok(true);
+            return Ok(Some(existing));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
             .map_err(|error| StartError::new("Failed to delete the old team device.", error))?;
-        Ok(false)
+        Ok(None)
     }
 
+    /// Opens what moves the frames: what the existing device needs, else what was asked for,
+    /// else the kernel's driver if there is one.
     fn open_data_path(
         &mut self,
         options: &StartOptions,
-        taken_over: bool,
+        settings: &TeamSettings,
+        existing: Option<LinkInfo>,
         tokens: usize,
-    ) -> Result<Userspace, StartError> {
-        if options.data_path == DataPathChoice::Kernel {
-            let unsupported = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
-            let advice = "The kernel's team driver is not driven by this version; \
-                          use data_path \"auto\" or \"userspace\".";
-            return Err(StartError::new(advice, unsupported));
+    ) -> Result<Opened, StartError> {
+        let name = &options.device;
+        let other_kind = |kind: &str| {
+            let invalid = io::Error::from_raw_os_error(libc::EINVAL);
+            let advice = format!("\"{name}\" belongs to the {kind} data path; -r makes it anew.");
+            Err(StartError::new(advice, invalid))
+        };
+        let is_driver = |link: &LinkInfo| link.kind == kernel_team::LINK_KIND;
+        match (existing, options.data_path) {
+            (Some(device), DataPathChoice::Userspace) if is_driver(&device) => other_kind("kernel"),
+            (Some(device), _) if is_driver(&device) => self
+                .open_kernel_team(device, settings, tokens)
+                .map_err(|error| StartError {
+                    attempts: vec![mode_advice(settings, &error), "Failed to init runner.".into()],
+                    cause: error,
+                }),
+            (Some(_), DataPathChoice::Kernel) => other_kind("userspace"),
+            (Some(_), _) => self.open_userspace(options, true, tokens),
+            (None, DataPathChoice::Userspace) => self.open_userspace(options, false, tokens),
+            (None, choice) => match self.create_kernel_team(name, settings, tokens) {
+                Ok(opened) => Ok(opened),
+                Err(error) if choice == DataPathChoice::Kernel => Err(StartError {
+                    attempts: vec![
+                        "The kernel's team driver cannot be used; data path \"userspace\" needs none."
+                            .to_owned(),
+                        CREATE.to_owned(),
+                    ],
+                    cause: error,
+                }),
+                Err(error) => {
+                    let why = strerror(&error);
+                    log::debug!("The kernel's team driver cannot be used ({why}): frames are moved in user space.");
+                    self.open_userspace(options, false, tokens)
+                }
+            },
         }
+    }
+
+    /// Makes a team device of the kernel's driver; leaves none behind if that fails.
+    fn create_kernel_team(
+        &mut self,
+        name: &str,
+        settings: &TeamSettings,
+        tokens: usize,
+    ) -> io::Result<Opened> {
+        link::create(&mut self.kernel.route, name, kernel_team::LINK_KIND)?;
+        let device = link::find(&mut self.kernel.route, name)?;
+        let ifindex = device.ifindex;
+        let opened = self.open_kernel_team(device, settings, tokens);
+        if opened.is_err() {
+            link::delete(&mut self.kernel.route, ifindex)?;
+        }
+        opened
+    }
+
+    fn open_kernel_team(
+        &mut self,
+        device: LinkInfo,
+        settings: &TeamSettings,
+        tokens: usize,
+    ) -> io::Result<Opened> {
+        let token = Token(tokens + DATA_PATH_TOKENS);
+        let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, settings)?;
+        let mut standing = link::all(&mut self.kernel.route)?;
+        standing.retain(|link| link.master == Some(device.ifindex));
+        // The first to be known keeps a tie, so the port that carries comes first.
+        let active = team.active_ifindex();
+        standing.sort_by_key(|link| Some(link.ifindex) != active);
+        Ok(Opened {
+            data_path: Box::new(team),
+            name: "kernel",
+            device,
+            standing,
+        })
+    }
+
+    fn open_userspace(
+        &mut self,
+        options: &StartOptions,
+        take_over: bool,
+        tokens: usize,
+    ) -> Result<Opened, StartError> {
         let path = options.run_dir.join(format!("{}.ports", options.device));
         let mut journal = Journal::open(path);
         give_back_leftovers(&mut self.kernel, &mut journal)
@@ -180,16 +266,51 @@ impl Daemon {
         let tap = TapOptions {
             name: options.device.clone(),
             persist: options.keep_device,
-            take_over: taken_over,
+            take_over,
         };
         let first = tokens + DATA_PATH_TOKENS;
-        self.poll
+        let data_path = self
+            .poll
             .registry()
             .try_clone()
             .and_then(|registry| {
                 Userspace::create(registry, first..tokens + TEAM_TOKENS, &tap, journal)
             })
-            .map_err(|error| StartError::new("Failed to create team device.", error))
+            .map_err(|error| StartError::new(CREATE, error))?;
+        let device = link::find(&mut self.kernel.route, &options.device)
+            .map_err(|error| StartError::new("Failed to read the team device.", error))?;
+        Ok(Opened {
+            data_path: Box::new(data_path),
+            name: "userspace",
+            device,
+            standing: Vec::new(),
+        })
+    }
+}
+
+/// teamd's words for a device that could not be had.
+const CREATE: &str = "Failed to create team device.";
+/// Kind of the team device of the userspace data path.
+const TAP_KIND: &str = "tun";
+
+/// A data path with its device.
+struct Opened {
+    data_path: Box<dyn DataPath>,
+    /// For the state.
+    name: &'static str,
+    device: LinkInfo,
+    /// Ports that are in the team already.
+    standing: Vec<LinkInfo>,
+}
+
+fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
+    let mode = kernel_team::mode(&settings.runner);
+    match error.raw_os_error() {
+        Some(libc::EBUSY) => format!(
+            "The device has ports and another mode than \"{mode}\"; \
+             take them out or use -r."
+        ),
+        _ => format!("Failed to drive the device in mode \"{mode}\"."),
     }
 }
 

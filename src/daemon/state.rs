@@ -50,7 +50,7 @@ pub fn document(team: &ManagedTeam) -> Value {
     document.insert("team_device".to_owned(), json!({ "ifinfo": ifinfo }));
     let own = json!({
         "data_path": team.setup.data_path,
-        "resyncs": team.resyncs,
+        "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
         "rx_inactive": counters.rx_inactive,
         "tx_no_port": counters.tx_no_port,

@@ -9,13 +9,13 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, Instant, PortId, Team};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, Team};
 
 use super::announce;
 use super::carrier_watch::CarrierWatch;
 use super::kernel::Kernel;
 use super::setup::Setup;
-use crate::datapath::{DataPath, Drained, PortInterface};
+use crate::datapath::{DataPath, Drained, PortCare, PortInterface};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
 
@@ -53,6 +53,11 @@ pub struct ManagedTeam {
     /// Wanted interfaces that could not be taken; not tried again until remade.
     refused: BTreeMap<String, u32>,
     carrier_watch: CarrierWatch,
+    /// Addresses of interfaces while they are no ports, by index: a port that somebody else
+    /// makes one may wear the team's by the time we hear of it.
+    own_hwaddrs: BTreeMap<u32, HwAddr>,
+    /// The carrier was set by hand, which ends the driver's own rule.
+    carrier_by_hand: bool,
 }
 
 /// What became of the team device.
@@ -85,13 +90,59 @@ impl ManagedTeam {
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
             carrier_watch: CarrierWatch::default(),
+            own_hwaddrs: BTreeMap::new(),
+            carrier_by_hand: false,
         }
     }
 
-    /// Brings the data path and the device into the core's first state.
-    pub fn begin(&mut self, kernel: &mut Kernel, now: Instant) {
+    /// Brings the data path and the device into the core's first state. `standing` are ports
+    /// that are in the team already; the earlier, the rather they go on carrying.
+    ///
+    /// # Errors
+    /// Those of the data path for one of these ports, and settings that make no sense.
+    pub fn begin(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        standing: &[LinkInfo],
+    ) -> io::Result<()> {
+        if self.data_path.port_care() == PortCare::DataPath {
+            let links = link::all(&mut kernel.route)?.into_iter();
+            let free = links.filter(|link| link.master.is_none());
+            self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
+        }
+        let mut joined = Vec::new();
+        for interface in standing {
+            let settings = self.port_settings(&interface.name)?;
+            let port = self.attach(interface, interface.hwaddr, &settings)?;
+            joined.push(port);
+            let (name, hwaddr) = (interface.name.clone(), interface.hwaddr);
+            let added = Event::PortAdded {
+                port,
+                name,
+                hwaddr,
+                link: kernel.link(interface),
+                settings,
+                standing: true,
+            };
+            self.core.handle(now, added);
+        }
         let hwaddr = self.device.hwaddr;
-        self.tell(kernel, now, Event::TeamHwAddrChanged { hwaddr });
+        self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
+        // Nothing in between is carried out: with only some of the ports known it would
+        // interrupt what goes on.
+        let mut actions: Vec<Action> = std::iter::from_fn(|| self.core.poll_action()).collect();
+        let mut kept = BTreeSet::new();
+        actions.reverse();
+        actions.retain(|action| match action {
+            Action::ApplyForwarding(_) => kept.insert("forwarding"),
+            Action::SetCarrier(_) => kept.insert("carrier"),
+            _ => true,
+        });
+        for action in actions.iter().rev() {
+            self.attempt(kernel, now, action);
+        }
+        Ok(())
     }
 
     /// Takes the configured ports in the order of the file; one that is missing is taken when
@@ -138,7 +189,10 @@ impl ManagedTeam {
 
     /// Moves frames from a ready source of the data path.
     pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
-        self.carrier_watch.frames_moved(now);
+        // A data path that takes care of its ports has news, but no frames to move.
+        if self.data_path.port_care() == PortCare::Daemon {
+            self.carrier_watch.frames_moved(now);
+        }
         self.data_path.drain_ready(token, budget, &mut |_| ())
     }
 
@@ -161,6 +215,15 @@ impl ManagedTeam {
         for port in held {
             self.refresh_port(kernel, now, port);
         }
+        if self.data_path.port_care() == PortCare::DataPath {
+            self.note_own_hwaddrs(events);
+            let ours = Some(self.device.ifindex);
+            let enslaved = events.iter().filter(|event| event.master == ours);
+            let enslaved: BTreeSet<u32> = enslaved.map(|event| event.ifindex).collect();
+            for ifindex in enslaved {
+                self.adopt(kernel, now, ifindex);
+            }
+        }
         let appeared: BTreeSet<&str> = events.iter().map(|event| event.name.as_str()).collect();
         for name in appeared {
             if self.wanted.contains(name) {
@@ -181,10 +244,58 @@ impl ManagedTeam {
         for port in self.held_by_ifindex(|_| true) {
             self.refresh_port(kernel, now, port);
         }
+        if self.data_path.port_care() == PortCare::DataPath {
+            self.adopt_all(kernel, now);
+        }
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }
         DeviceState::Present
+    }
+
+    fn note_own_hwaddrs(&mut self, events: &[LinkEvent]) {
+        for event in events {
+            if event.gone {
+                self.own_hwaddrs.remove(&event.ifindex);
+            } else if event.master.is_none() && event.hwaddr != self.device.hwaddr {
+                // The driver may give a port the team's address before it is one.
+                self.own_hwaddrs.insert(event.ifindex, event.hwaddr);
+            }
+        }
+    }
+
+    /// Takes up the ports that somebody else made so.
+    fn adopt_all(&mut self, kernel: &mut Kernel, now: Instant) {
+        match link::all(&mut kernel.route) {
+            Ok(links) => {
+                let ours = Some(self.device.ifindex);
+                for enslaved in links.iter().filter(|link| link.master == ours) {
+                    self.adopt(kernel, now, enslaved.ifindex);
+                }
+            }
+            Err(error) => log::warn!("Failed to read all links ({}).", strerror(&error)),
+        }
+    }
+
+    /// Takes up an interface that somebody else made a port, unless it is ours by now or no
+    /// port any more.
+    fn adopt(&mut self, kernel: &mut Kernel, now: Instant, ifindex: u32) {
+        let is_held = |held: &HeldPort| held.found.ifindex == ifindex;
+        if self.ports.values().any(is_held) {
+            return;
+        }
+        let Ok(interface) = link::fetch(&mut kernel.route, ifindex) else {
+            return;
+        };
+        if interface.master == Some(self.device.ifindex) {
+            if let Err(error) = self.join(kernel, now, &interface) {
+                log::error!(
+                    "{}: Failed to add port ({}).",
+                    interface.name,
+                    strerror(&error)
+                );
+            }
+        }
     }
 
     /// Takes an interface as a port; success if it is one already.
@@ -223,44 +334,36 @@ impl ManagedTeam {
         if_up: IfUp,
     ) -> io::Result<()> {
         let name = &interface.name;
-        self.check_takable(interface, if_up)?;
-        let settings = self.config.port_settings(name).map_err(|problem| {
-            log::error!("{problem}");
-            io::Error::from_raw_os_error(libc::EINVAL)
-        })?;
-        if settings.queue_id.is_some() {
-            log::warn!("{name}: \"queue_id\" has no effect on the userspace data path.");
+        if interface.master != Some(self.device.ifindex) {
+            self.check_takable(interface, if_up)?;
+            if interface.admin_up {
+                log::info!("{name}: is up, setting it down to take it.");
+                link::set_admin_up(&mut kernel.route, interface.ifindex, false)?;
+            }
+            if interface.master.is_some() {
+                log::warn!("{name}: leaves the interface that it was a port of.");
+                link::clear_master(&mut kernel.route, interface.ifindex)?;
+            }
         }
-        if interface.admin_up {
-            log::info!("{name}: is up, setting it down to take it.");
-            link::set_admin_up(&mut kernel.route, interface.ifindex, false)?;
-        }
-        if interface.master.is_some() {
-            log::warn!("{name}: leaves the interface that it was a port of.");
-            link::clear_master(&mut kernel.route, interface.ifindex)?;
-        }
-        let port = PortId(self.next_port);
-        let found = PortInterface {
-            ifindex: interface.ifindex,
-            name: name.clone(),
-            hwaddr: interface.hwaddr,
-            mtu: interface.mtu,
+        self.join(kernel, now, interface)
+    }
+
+    /// Makes an interface that is fit for it a port.
+    fn join(&mut self, kernel: &mut Kernel, now: Instant, interface: &LinkInfo) -> io::Result<()> {
+        let settings = self.port_settings(&interface.name)?;
+        let hwaddr = match interface.master {
+            Some(_) => self.own_hwaddrs.get(&interface.ifindex).copied(),
+            None => None,
         };
-        self.data_path.attach_port(port, &found)?;
-        self.next_port += 1;
-        self.ports.insert(
-            port,
-            HeldPort {
-                found,
-                name: name.clone(),
-            },
-        );
+        let hwaddr = hwaddr.unwrap_or(interface.hwaddr);
+        let port = self.attach(interface, hwaddr, &settings)?;
         let joined = Event::PortAdded {
             port,
-            name: name.clone(),
-            hwaddr: interface.hwaddr,
+            name: interface.name.clone(),
+            hwaddr,
             link: runners::Link::default(),
             settings,
+            standing: false,
         };
         self.tell(kernel, now, joined);
         let opened = self.open_port(kernel, interface);
@@ -269,6 +372,58 @@ impl ManagedTeam {
             Err(_) => self.release(kernel, now, port),
         }
         opened
+    }
+
+    fn port_settings(&mut self, name: &str) -> io::Result<PortSettings> {
+        let settings = self.config.port_settings(name).map_err(|problem| {
+            log::error!("{problem}");
+            io::Error::from_raw_os_error(libc::EINVAL)
+        })?;
+        if settings.queue_id.is_some() && self.data_path.port_care() == PortCare::Daemon {
+            log::warn!("{name}: \"queue_id\" has no effect on the userspace data path.");
+        }
+        Ok(settings)
+    }
+
+    /// Has the data path take an interface whose own address is `hwaddr`, under a new identity.
+    fn attach(
+        &mut self,
+        interface: &LinkInfo,
+        hwaddr: HwAddr,
+        settings: &PortSettings,
+    ) -> io::Result<PortId> {
+        let port = PortId(self.next_port);
+        let found = PortInterface {
+            ifindex: interface.ifindex,
+            name: interface.name.clone(),
+            hwaddr,
+            mtu: interface.mtu,
+        };
+        self.data_path.attach_port(port, &found)?;
+        self.next_port += 1;
+        let name = interface.name.clone();
+        self.ports.insert(port, HeldPort { found, name });
+        self.configure(port, settings);
+        Ok(port)
+    }
+
+    fn configure(&mut self, port: PortId, settings: &PortSettings) {
+        if let Err(error) = self.data_path.configure_port(port, settings) {
+            let name = self.ports.get(&port).map_or("", |held| &held.name);
+            log::warn!("{name}: Failed to configure port ({}).", strerror(&error));
+        }
+    }
+
+    /// Gives a port other settings.
+    pub(super) fn change_settings(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        port: PortId,
+        settings: PortSettings,
+    ) {
+        self.configure(port, &settings);
+        self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
     }
 
     /// The kernel driver's rules for enslaving.
@@ -296,6 +451,9 @@ impl ManagedTeam {
 
     /// The last steps of taking: the team's MTU, and up.
     fn open_port(&mut self, kernel: &mut Kernel, interface: &LinkInfo) -> io::Result<()> {
+        if self.data_path.port_care() == PortCare::DataPath {
+            return Ok(());
+        }
         if interface.mtu != self.device.mtu {
             link::set_mtu(&mut kernel.route, interface.ifindex, self.device.mtu)?;
         }
@@ -350,8 +508,10 @@ impl ManagedTeam {
             return;
         };
         self.tell(kernel, now, Event::PortRemoved { port });
-        // Down before the filters go, so that the host's stack sees nothing of the port.
-        restore(kernel, &held.found);
+        if self.data_path.port_care() == PortCare::Daemon {
+            // Down before the filters go, so that the host's stack sees nothing of the port.
+            restore(kernel, &held.found);
+        }
         self.detach(port, &held);
     }
 
@@ -378,7 +538,8 @@ impl ManagedTeam {
             Ok(device) => {
                 let hwaddr = device.hwaddr;
                 let mtu_before = std::mem::replace(&mut self.device, device).mtu;
-                if self.device.mtu != mtu_before {
+                let spreads = self.data_path.port_care() == PortCare::Daemon;
+                if spreads && self.device.mtu != mtu_before {
                     self.spread_mtu(kernel, mtu_before);
                 }
                 self.tell(kernel, now, Event::TeamHwAddrChanged { hwaddr });
@@ -419,8 +580,12 @@ impl ManagedTeam {
         let Some(held) = self.ports.get_mut(&port) else {
             return;
         };
+        let master = match self.data_path.port_care() {
+            PortCare::Daemon => None,
+            PortCare::DataPath => Some(self.device.ifindex),
+        };
         let interface = match link::fetch(&mut kernel.route, held.found.ifindex) {
-            Ok(interface) if interface.master.is_none() => interface,
+            Ok(interface) if interface.master == master => interface,
             gone_or_moved => {
                 let left = match gone_or_moved {
                     Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
@@ -428,7 +593,12 @@ impl ManagedTeam {
                         return;
                     }
                     Err(_) => "vanished",
-                    Ok(_) => "was made a port of another interface",
+                    Ok(interface) => {
+                        // Somebody wants it elsewhere.
+                        self.wanted.remove(&interface.name);
+                        self.wanted.remove(&held.found.name);
+                        "was taken out of the team"
+                    }
                 };
                 log::info!("{}: The port {left}.", held.name);
                 self.forget(kernel, now, port);
@@ -468,13 +638,27 @@ impl ManagedTeam {
     pub(super) fn tell(&mut self, kernel: &mut Kernel, now: Instant, event: Event) {
         self.core.handle(now, event);
         while let Some(action) = self.core.poll_action() {
-            if let Err(error) = self.carry_out(kernel, now, &action) {
-                log::warn!("Failed to {} ({}).", purpose(&action), strerror(&error));
-            }
+            self.attempt(kernel, now, &action);
         }
     }
 
+    fn attempt(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) {
+        if let Err(error) = self.carry_out(kernel, now, action) {
+            log::warn!("Failed to {} ({}).", purpose(action), strerror(&error));
+        }
+    }
+
+    /// Whether the carrier is ours to set. The driver's own rule, which setting it would end,
+    /// is the core's as long as one port suffices and every port may carry.
+    fn sets_carrier(&mut self) -> bool {
+        self.carrier_by_hand |= self.data_path.port_care() == PortCare::Daemon
+            || self.core.settings().min_ports != 1
+            || self.core.ports().any(|port| !port.is_allowed());
+        self.carrier_by_hand
+    }
+
     fn carry_out(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
+        let sets_carrier = self.sets_carrier();
         let route = &mut kernel.route;
         match action {
             Action::ApplyForwarding(forwarding) => self.data_path.apply_forwarding(forwarding),
@@ -487,6 +671,7 @@ impl ManagedTeam {
                 self.device.hwaddr = *hwaddr;
                 Ok(())
             }
+            Action::SetCarrier(_) if !sets_carrier => Ok(()),
             Action::SetCarrier(up) => link::set_carrier(route, self.device.ifindex, *up),
             Action::NotifyPeers => {
                 let frames = announce::peer_notifications(route, self.device.ifindex)?;

@@ -3,12 +3,13 @@
 //! A data path carries out a [`Forwarding`]; it never decides. Team-device address, MTU and
 //! carrier are not its business: they go through rtnetlink for every backend.
 
+pub mod kernel_team;
 pub mod userspace;
 
 use std::io;
 
 use mio::Token;
-use runners::{BUCKETS, Forwarding, HwAddr, PortId};
+use runners::{BUCKETS, Forwarding, HwAddr, PortId, PortSettings};
 
 /// What a data path must know of an interface to take it as a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,17 @@ pub struct PortInterface {
     pub hwaddr: HwAddr,
     /// MTU now, in bytes.
     pub mtu: u32,
+}
+
+/// Who brings ports into the state that a team needs, and back: up, with the team's MTU, and in
+/// the end down, with their own address and MTU. Who takes care of that also announces ports
+/// that begin to carry, and lets the team's carrier follow theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortCare {
+    /// The daemon, over rtnetlink; the interface stays without a master.
+    Daemon,
+    /// The data path; the team device becomes the interface's master.
+    DataPath,
 }
 
 /// Whether a source has more to read.
@@ -56,17 +68,28 @@ pub struct Counters {
     /// Frames that the team device would not take (down, or malformed), or that a port could
     /// not hand over whole.
     pub rx_dropped: u64,
+    /// Times that the data path lost news and read everything anew.
+    pub resyncs: u64,
 }
 
 /// One way of moving frames between a team device and its ports.
 ///
 /// Calls are idempotent and never wait. An error leaves things as they were before the call.
 pub trait DataPath {
-    /// Takes an interface as a port; it stays silent until a forwarding enables it.
+    /// Who takes care of the ports; never changes.
+    fn port_care(&self) -> PortCare;
+
+    /// Takes an interface as a port; it stays silent until a forwarding enables it, where the
+    /// data path can have it so.
     fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
 
     /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile.
     fn detach_port(&mut self, port: PortId) -> io::Result<()>;
+
+    /// Heeds what the configuration says of a port, as far as it concerns the data path.
+    fn configure_port(&mut self, _port: PortId, _settings: &PortSettings) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Forwards like this from now on.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;

@@ -48,14 +48,20 @@ pub struct LinkInfo {
     pub kind: String,
 }
 
-/// What an event says, as far as it is worth trusting: the index and the name. The rest is
-/// read anew with [`fetch`], since an event may be older than our own last change.
+/// What an event says of the time when it was sent, which may be before our own last change:
+/// enough to tell whom it concerns. What is acted on is read anew with [`fetch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkEvent {
     /// Interface index.
     pub ifindex: u32,
-    /// Its name at the time.
+    /// Name.
     pub name: String,
+    /// Hardware address; zero where the interface has none of 6 bytes.
+    pub hwaddr: HwAddr,
+    /// The interface that this one was a port of.
+    pub master: Option<u32>,
+    /// The interface was deleted, or left this namespace.
+    pub gone: bool,
 }
 
 impl LinkEvent {
@@ -65,12 +71,23 @@ impl LinkEvent {
         if !is_link(message) || message.payload.first() != Some(&(libc::AF_UNSPEC as u8)) {
             return None;
         }
-        let name = Attributes(message.payload.get(BODY..)?)
-            .find(|(kind, _)| *kind == libc::IFLA_IFNAME)
-            .and_then(|(_, value)| read_str(value))?;
+        let mut name = None;
+        let mut hwaddr = HwAddr::default();
+        let mut master = None;
+        for (kind, value) in Attributes(message.payload.get(BODY..)?) {
+            match kind {
+                libc::IFLA_IFNAME => name = read_str(value),
+                libc::IFLA_ADDRESS => hwaddr = HwAddr(value.try_into().unwrap_or_default()),
+                libc::IFLA_MASTER => master = read_u32(value, 0).filter(|index| *index != 0),
+                _ => (),
+            }
+        }
         Some(LinkEvent {
             ifindex: read_u32(message.payload, 4)?,
-            name: name.to_owned(),
+            name: name?.to_owned(),
+            hwaddr,
+            master,
+            gone: message.kind == libc::RTM_DELLINK,
         })
     }
 }
@@ -225,9 +242,33 @@ pub fn set_carrier(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resul
     route.execute(change(ifindex).attribute(libc::IFLA_CARRIER, &[u8::from(up)]))
 }
 
+/// Makes an interface a port of another.
+///
+/// # Errors
+/// Those of the master's driver; `EBUSY` where the interface must be down first or is in use.
+pub fn set_master(route: &mut RouteSocket, ifindex: u32, master: u32) -> io::Result<()> {
+    route.execute(change(ifindex).attribute_u32(libc::IFLA_MASTER, master))
+}
+
 /// Takes an interface out of whatever it is a port of.
 pub fn clear_master(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     route.execute(change(ifindex).attribute_u32(libc::IFLA_MASTER, 0))
+}
+
+/// Creates a virtual interface of a kind that needs no settings; its driver is loaded.
+///
+/// # Errors
+/// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such kind.
+pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()> {
+    let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+    let request = Request::new(libc::RTM_NEWLINK, flags, &body(0, 0, 0));
+    route.execute(
+        request
+            .attribute_str(libc::IFLA_IFNAME, name)
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.attribute_str(libc::IFLA_INFO_KIND, kind)
+            }),
+    )
 }
 
 /// Deletes a virtual interface.

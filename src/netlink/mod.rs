@@ -1,12 +1,16 @@
-//! Links, addresses and traffic-control filters over rtnetlink.
+//! Netlink: links, addresses and traffic-control filters over rtnetlink, the team driver's
+//! family over generic netlink.
 //!
-//! `message` reads and writes bytes, `link`, `address` and `tc` know what they mean, `socket`
-//! moves them. Nothing here knows of teams.
+//! `message` reads and writes bytes, `bpf`, `link`, `address`, `tc`, `genl` and `team` know what
+//! they mean, `socket` moves them. Nothing here decides anything.
 
 pub mod address;
+pub mod bpf;
+pub mod genl;
 pub mod link;
 pub mod message;
 pub mod socket;
 pub mod tc;
+pub mod team;
 
-pub use socket::{EventSocket, Received, RouteSocket};
+pub use socket::{EventSocket, GenericSocket, Received, RouteSocket};

@@ -1,9 +1,11 @@
-//! The two kinds of netlink sockets that the daemon holds: one for requests, one for events.
+//! The two kinds of netlink sockets that the daemon holds: one for requests, one for events,
+//! each of the route or of the generic family.
 //!
-//! Neither waits. The kernel answers a request of the route family before `send` returns, so
+//! Neither waits. The kernel answers a request of these families before `send` returns, so
 //! the answer is read back at once; should it be missing, that is an error, not a wait.
 
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -13,40 +15,77 @@ use nix::sys::socket::{
 };
 
 use super::message::{Message, Messages, Request};
+use crate::sys::netlink::join_group;
 
 /// Room for one datagram; the kernel fills at most 32 KiB of it in a dump.
 const DATAGRAM: usize = 32 * 1024;
-/// Receive buffer of the event socket: a burst of a few thousand link events.
-const EVENT_BUFFER: usize = 1 << 20;
+/// Receive buffer of both kinds: a burst of a few thousand link events, or the options of a
+/// thousand ports.
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// libteam's variable: bytes of the receive buffers of events, in place of our own size.
+const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
 /// A dump interrupted this often in a row is given up.
 const DUMP_TRIES: usize = 16;
 
-fn open(groups: u32) -> io::Result<OwnedFd> {
+/// A netlink family, so that no request reaches the socket of another.
+pub trait Family {
+    /// Its number.
+    const PROTOCOL: SockProtocol;
+}
+
+/// `NETLINK_ROUTE`: links, addresses, traffic control.
+#[derive(Debug)]
+pub enum Route {}
+
+/// `NETLINK_GENERIC`: families with names, such as the team driver's.
+#[derive(Debug)]
+pub enum Generic {}
+
+impl Family for Route {
+    const PROTOCOL: SockProtocol = SockProtocol::NetlinkRoute;
+}
+
+impl Family for Generic {
+    const PROTOCOL: SockProtocol = SockProtocol::NetlinkGeneric;
+}
+
+/// A socket of the route family for requests.
+pub type RouteSocket = RequestSocket<Route>;
+/// A socket of the generic family for requests.
+pub type GenericSocket = RequestSocket<Generic>;
+
+fn open<F: Family>(receive_buffer: usize) -> io::Result<OwnedFd> {
     let fd = socket(
         AddressFamily::Netlink,
         SockType::Raw,
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        SockProtocol::NetlinkRoute,
+        F::PROTOCOL,
     )?;
-    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+    // Without CAP_NET_ADMIN the default size stays; an overflow then costs a resync.
+    if setsockopt(&fd, sockopt::RcvBufForce, &receive_buffer).is_err() {
+        log::debug!("a netlink socket keeps the default receive buffer");
+    }
+    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
     Ok(fd)
 }
 
-/// A route socket for requests.
+/// A socket for requests.
 #[derive(Debug)]
-pub struct RouteSocket {
+pub struct RequestSocket<F> {
     fd: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    family: PhantomData<F>,
 }
 
-impl RouteSocket {
+impl<F: Family> RequestSocket<F> {
     /// Opens the socket; needs no right.
     pub fn open() -> io::Result<Self> {
-        Ok(RouteSocket {
-            fd: open(0)?,
+        Ok(RequestSocket {
+            fd: open::<F>(RECEIVE_BUFFER)?,
             sequence: 0,
             buffer: vec![0; DATAGRAM],
+            family: PhantomData,
         })
     }
 
@@ -58,7 +97,7 @@ impl RouteSocket {
         self.exchange(request, true, &mut |_| ())
     }
 
-    /// Hands each message of the answer to `each`; the answer to a dump may have many parts.
+    /// Hands each message of the answer to `each`; the answer may have many parts.
     ///
     /// # Errors
     /// The kernel's error number; `EINTR` for a dump that changes interrupted again and again
@@ -99,6 +138,8 @@ impl RouteSocket {
                 match message.error() {
                     Some(0) => return Ok(()),
                     Some(code) => return Err(io::Error::from_raw_os_error(code)),
+                    // The team driver sends the ACK, if one was asked for, after the DONE.
+                    None if message.is_done() && ack => continue,
                     None if message.is_done() => return Ok(()),
                     None => each(message),
                 }
@@ -119,7 +160,7 @@ pub enum Received {
     Overflow,
 }
 
-/// A route socket that hears of changed links.
+/// A socket that hears of changes.
 #[derive(Debug)]
 pub struct EventSocket {
     fd: OwnedFd,
@@ -127,13 +168,21 @@ pub struct EventSocket {
 }
 
 impl EventSocket {
-    /// Opens the socket and joins the link group.
-    pub fn open() -> io::Result<Self> {
-        let fd = open(libc::RTMGRP_LINK as u32)?;
-        // Without CAP_NET_ADMIN the default size stays; an overflow then costs a resync.
-        if setsockopt(&fd, sockopt::RcvBufForce, &EVENT_BUFFER).is_err() {
-            log::debug!("link events keep the default receive buffer");
-        }
+    /// Opens a socket that hears of links.
+    pub fn links() -> io::Result<Self> {
+        EventSocket::join::<Route>(libc::RTNLGRP_LINK)
+    }
+
+    /// Opens a socket in a group of a generic family; the group's number is resolved first.
+    pub fn generic(group: u32) -> io::Result<Self> {
+        EventSocket::join::<Generic>(group)
+    }
+
+    fn join<F: Family>(group: u32) -> io::Result<Self> {
+        let wanted = std::env::var(BUFFER_VARIABLE).ok();
+        let wanted = wanted.and_then(|bytes| bytes.parse::<usize>().ok());
+        let fd = open::<F>(wanted.unwrap_or(RECEIVE_BUFFER))?;
+        join_group(&fd, group)?;
         Ok(EventSocket {
             fd,
             buffer: vec![0; DATAGRAM],

@@ -10,6 +10,7 @@
 
 use std::io;
 
+use super::bpf::{AND, Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, MARK, RETURN, encode};
 use super::message::{Attributes, Request, read_u32};
 use super::socket::RouteSocket;
 
@@ -56,17 +57,6 @@ fn info() -> u32 {
     PREFERENCE << 16 | u32::from((libc::ETH_P_ALL as u16).to_be())
 }
 
-/// One instruction of classic BPF (`struct sock_filter`).
-type Instruction = (u16, u8, u8, u32);
-
-const LOAD_WORD: u16 = 0x20;
-const LOAD_HALF: u16 = 0x28;
-const AND: u16 = 0x54;
-const JUMP_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
-/// `SKF_AD_OFF + SKF_AD_MARK`: the mark of the socket that sent the frame.
-const MARK: u32 = 0xffff_f000 + 20;
-
 /// Lets link-local control frames go on, drops the rest.
 const LINK_LOCAL_ONLY: [Instruction; 7] = [
     (LOAD_WORD, 0, 0, 0),
@@ -86,16 +76,6 @@ fn egress_program(mark: u32) -> Vec<Instruction> {
     ];
     program.extend(LINK_LOCAL_ONLY);
     program
-}
-
-fn encode(program: &[Instruction]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(program.len() * 8);
-    for (code, on_true, on_false, operand) in program {
-        bytes.extend_from_slice(&code.to_ne_bytes());
-        bytes.extend_from_slice(&[*on_true, *on_false]);
-        bytes.extend_from_slice(&operand.to_ne_bytes());
-    }
-    bytes
 }
 
 /// Keeps the host's stack from receiving on an interface, and from sending on it anything but

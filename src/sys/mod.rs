@@ -1,4 +1,5 @@
-//! The system calls that no library wraps safely: TAP and ethtool ioctls, packet sockets.
+//! The system calls that no library wraps safely: TAP and ethtool ioctls, packet and netlink
+//! sockets.
 //!
 //! The only place with `unsafe`; everything public here is safe to call with any argument.
 //! Knows descriptors, names and bytes, nothing of teams.
@@ -7,6 +8,7 @@
 pub mod ethtool;
 mod ifreq;
 pub mod local_time;
+pub mod netlink;
 pub mod packet;
 pub mod process;
 pub mod tun;

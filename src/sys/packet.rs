@@ -90,7 +90,19 @@ impl PacketSocket {
             mr_address: [0; 8],
         };
         socket.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-        socket.bind(ifindex)?;
+        socket.bind(ifindex, libc::ETH_P_ALL as u16)?;
+        Ok(socket)
+    }
+
+    /// Opens a socket that only sends on `ifindex`; messages are bare frames.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_NET_RAW, `ENODEV` if there is no such interface.
+    pub fn sender(ifindex: u32) -> io::Result<Self> {
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        socket.set_nonblocking(true)?;
+        let socket = PacketSocket(socket);
+        socket.bind(ifindex, 0)?;
         Ok(socket)
     }
 
@@ -108,10 +120,10 @@ impl PacketSocket {
         Ok(())
     }
 
-    fn bind(&self, ifindex: u32) -> io::Result<()> {
+    fn bind(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
         let address = libc::sockaddr_ll {
             sll_family: libc::AF_PACKET as libc::c_ushort,
-            sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+            sll_protocol: protocol.to_be(),
             sll_ifindex: ifindex as libc::c_int,
             sll_hatype: 0,
             sll_pkttype: 0,

@@ -75,6 +75,12 @@ impl LinkWatch {
         self.set(up)
     }
 
+    fn link_found(&mut self, link: Link) -> Option<Change> {
+        match &self.kind {
+            Kind::Ethtool(_) => self.set(link.up),
+        }
+    }
+
     fn expire(&mut self, due: Instant) -> Option<Change> {
         let up = match &mut self.kind {
             Kind::Ethtool(ethtool) => ethtool.expire(due, self.up),
@@ -142,6 +148,12 @@ impl LinkWatches {
         watches
             .filter_map(|watch| watch.link_changed(now, link))
             .collect()
+    }
+
+    /// The link stood like this before the watches began: no delay applies.
+    pub(crate) fn link_found(&mut self, link: Link) -> Vec<Change> {
+        let watches = self.list.iter_mut();
+        watches.filter_map(|watch| watch.link_found(link)).collect()
     }
 
     /// The deadline `due` has come.

@@ -207,6 +207,7 @@ impl World {
                     hwaddr: fact.hwaddr,
                     link: fact.link,
                     settings,
+                    standing: false,
                 },
             );
             let (port, allowed) = (fact.id, fact.allowed);

@@ -196,6 +196,7 @@ impl World {
             hwaddr,
             link: fact.link,
             settings: fact.settings,
+            standing: false,
         }
     }
 

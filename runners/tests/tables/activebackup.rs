@@ -207,3 +207,26 @@ fn renamed_port_stays_and_is_found_by_its_new_name_only() {
     assert_eq!(play.team.find_port("eth10"), Some(port));
     assert_eq!(play.team.find_port("eth1"), None);
 }
+
+#[test]
+fn a_port_that_carried_before_the_core_began_goes_on_without_delay_or_new_address() {
+    let hwaddr_policy = HwAddrPolicy::SameAll;
+    let runner = RunnerSettings::ActiveBackup { hwaddr_policy };
+    let mut play = Play::new(TeamSettings::new(runner));
+    let delayed = PortSettings {
+        link_watches: vec![ethtool(1000, 0)],
+        ..PortSettings::default()
+    };
+    play.at(
+        0,
+        standing(1, UP, delayed),
+        &[
+            "eth1: ethtool-link went up.",
+            "forward active 1: 1+^",
+            "Changed active port to \"eth1\".",
+            "port 1 hwaddr dd",
+            "carrier true",
+            "carrier changed to UP",
+        ],
+    );
+}

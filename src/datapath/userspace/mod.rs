@@ -19,7 +19,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, HwAddr, PortId, TxPolicy};
 
-use super::{ControlFrame, Counters, DataPath, Drained, PortInterface};
+use super::{ControlFrame, Counters, DataPath, Drained, PortCare, PortInterface};
 use crate::netlink::{RouteSocket, tc};
 
 pub use journal::Journal;
@@ -115,6 +115,10 @@ impl Userspace {
 }
 
 impl DataPath for Userspace {
+    fn port_care(&self) -> PortCare {
+        PortCare::Daemon
+    }
+
     fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()> {
         let ifindex = interface.ifindex;
         for other in self.ports.iter().flatten() {
@@ -193,6 +197,7 @@ impl DataPath for Userspace {
             rx_inactive: self.relay.rx_inactive,
             rx_missed: ports().map(|port| (port.id, port.rx_missed())).collect(),
             rx_dropped: self.relay.rx_dropped,
+            resyncs: 0,
         }
     }
 

@@ -1,0 +1,208 @@
+//! `tx_hash` as the classic BPF program that the kernel's loadbalance mode runs on each frame.
+//!
+//! The result is teamd's, on every frame, with one exception: of IPv6 with a port field it
+//! takes both ports. teamd loads the source port and forgets it, so all clients of one server
+//! port share a bucket and the way back takes another. A load past the end of the frame ends
+//! the program with 0, as the kernel's rule is; that is teamd's result too.
+//!
+//! The 32 bits are XORed to 8 by the kernel. Source of the formula: the frame's own layout
+//! (IEEE 802.3, 802.1Q, RFC 791, RFC 8200).
+
+use runners::HashFields;
+
+use crate::netlink::bpf::{
+    A_FROM_X, AND, Instruction, JUMP, JUMP_ANY_BIT, JUMP_EQUAL, LOAD_BYTE, LOAD_HALF,
+    LOAD_HALF_AT_X, LOAD_WORD, LOAD_X_HEADER_LENGTH, LOAD_X_IMMEDIATE, LOAD_X_MEMORY, OUTSIDE_TAG,
+    OUTSIDE_TAG_PRESENT, RETURN_A, STORE_A, STORE_X, X_FROM_A, XOR_X,
+};
+
+const ETHERTYPE: u32 = 12;
+const VLAN: u32 = 0x8100;
+const IPV4: u32 = 0x0800;
+const IPV6: u32 = 0x86dd;
+const VLAN_ID: u32 = 0x0fff;
+const FRAGMENT_OFFSET: u32 = 0x1fff;
+
+/// A place to jump to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Label(usize);
+
+/// Puts a program together; X holds the hash so far, all through it.
+#[derive(Debug, Default)]
+struct Assembler {
+    program: Vec<Instruction>,
+    /// Jumps that await their label: place of the instruction, which of its two ways.
+    jumps: Vec<(usize, Way, Label)>,
+    labels: Vec<Option<usize>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    True,
+    False,
+    Always,
+}
+
+impl Assembler {
+    fn emit(&mut self, code: u16, operand: u32) {
+        self.program.push((code, 0, 0, operand));
+    }
+
+    fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label(self.labels.len() - 1)
+    }
+
+    fn place(&mut self, label: Label) {
+        self.labels[label.0] = Some(self.program.len());
+    }
+
+    fn jump(&mut self, to: Label) {
+        self.jumps.push((self.program.len(), Way::Always, to));
+        self.emit(JUMP, 0);
+    }
+
+    fn jump_if(&mut self, code: u16, operand: u32, to: Label) {
+        self.jumps.push((self.program.len(), Way::True, to));
+        self.emit(code, operand);
+    }
+
+    fn jump_unless(&mut self, code: u16, operand: u32, to: Label) {
+        self.jumps.push((self.program.len(), Way::False, to));
+        self.emit(code, operand);
+    }
+
+    /// X ^= A.
+    fn mix(&mut self) {
+        self.emit(XOR_X, 0);
+        self.emit(X_FROM_A, 0);
+    }
+
+    fn mix_load(&mut self, code: u16, offset: u32) {
+        self.emit(code, offset);
+        self.mix();
+    }
+
+    fn finish(mut self) -> Vec<Instruction> {
+        for (at, way, label) in &self.jumps {
+            // A label that was never placed is the end; the program is far below 255 long.
+            let target = self.labels[label.0].unwrap_or(self.program.len());
+            let distance = target - at - 1;
+            let (_, on_true, on_false, operand) = &mut self.program[*at];
+            match way {
+                Way::True => *on_true = distance as u8,
+                Way::False => *on_false = distance as u8,
+                Way::Always => *operand = distance as u32,
+            }
+        }
+        self.program
+    }
+}
+
+/// The program for a set of fields; at most about 120 instructions.
+pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
+    let upper = HashFields::TCP | HashFields::UDP | HashFields::SCTP;
+    let network = HashFields::IPV4 | HashFields::IPV6 | upper;
+    let mut asm = Assembler::default();
+    let end = asm.label();
+    asm.emit(LOAD_X_IMMEDIATE, 0);
+    if fields.intersects(HashFields::ETH) {
+        asm.mix_load(LOAD_WORD, 2);
+        asm.mix_load(LOAD_HALF, 0);
+        asm.mix_load(LOAD_WORD, 8);
+        asm.mix_load(LOAD_HALF, 6);
+    }
+    if fields.intersects(HashFields::VLAN | network) {
+        let tagged = asm.label();
+        asm.emit(LOAD_HALF, ETHERTYPE);
+        asm.jump_if(JUMP_EQUAL, VLAN, tagged);
+        if fields.intersects(HashFields::VLAN) {
+            let untagged = asm.label();
+            asm.emit(LOAD_BYTE, OUTSIDE_TAG_PRESENT);
+            asm.jump_if(JUMP_EQUAL, 0, untagged);
+            asm.mix_load(LOAD_HALF, OUTSIDE_TAG);
+            asm.place(untagged);
+        }
+        if fields.intersects(network) {
+            mix_network(&mut asm, fields, 14, end);
+        }
+        asm.jump(end);
+        asm.place(tagged);
+        if fields.intersects(HashFields::VLAN) {
+            asm.emit(LOAD_HALF, 14);
+            asm.emit(AND, VLAN_ID);
+            asm.mix();
+        }
+        if fields.intersects(network) {
+            mix_network(&mut asm, fields, 18, end);
+        }
+    }
+    asm.place(end);
+    asm.emit(A_FROM_X, 0);
+    asm.emit(RETURN_A, 0);
+    asm.finish()
+}
+
+/// Addresses and ports of the packet at `start`, whose EtherType stands just before it.
+fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) {
+    let not_ipv4 = asm.label();
+    asm.emit(LOAD_HALF, start - 2);
+    asm.jump_unless(JUMP_EQUAL, IPV4, not_ipv4);
+    if fields.intersects(HashFields::IPV4) {
+        asm.mix_load(LOAD_WORD, start + 12);
+        asm.mix_load(LOAD_WORD, start + 16);
+    }
+    if protocols(fields).next().is_some() {
+        // Only a first fragment has ports.
+        asm.emit(LOAD_HALF, start + 6);
+        asm.jump_if(JUMP_ANY_BIT, FRAGMENT_OFFSET, end);
+        unless_protocol(asm, fields, start + 9, end);
+        asm.emit(STORE_X, 0);
+        asm.emit(LOAD_X_HEADER_LENGTH, start);
+        asm.emit(LOAD_HALF_AT_X, start);
+        asm.emit(STORE_A, 1);
+        asm.emit(LOAD_HALF_AT_X, start + 2);
+        for place in [0, 1] {
+            asm.emit(LOAD_X_MEMORY, place);
+            asm.emit(XOR_X, 0);
+        }
+        asm.emit(X_FROM_A, 0);
+    }
+    asm.jump(end);
+    asm.place(not_ipv4);
+    asm.jump_unless(JUMP_EQUAL, IPV6, end);
+    if fields.intersects(HashFields::IPV6) {
+        for word in 0..8 {
+            asm.mix_load(LOAD_WORD, start + 8 + 4 * word);
+        }
+    }
+    if protocols(fields).next().is_some() {
+        unless_protocol(asm, fields, start + 6, end);
+        asm.mix_load(LOAD_HALF, start + 40);
+        asm.mix_load(LOAD_HALF, start + 42);
+    }
+    asm.jump(end);
+}
+
+/// The protocol numbers whose ports count.
+fn protocols(fields: HashFields) -> impl Iterator<Item = u32> {
+    [
+        (HashFields::TCP, 6),
+        (HashFields::UDP, 17),
+        (HashFields::SCTP, 132),
+    ]
+    .into_iter()
+    .filter(move |(field, _)| fields.intersects(*field))
+    .map(|(_, number)| number)
+}
+
+/// Leaves for `end` unless the protocol at `offset` is one whose ports count.
+fn unless_protocol(asm: &mut Assembler, fields: HashFields, offset: u32, end: Label) {
+    let counts = asm.label();
+    asm.emit(LOAD_BYTE, offset);
+    for number in protocols(fields) {
+        asm.jump_if(JUMP_EQUAL, number, counts);
+    }
+    asm.jump(end);
+    asm.place(counts);
+}

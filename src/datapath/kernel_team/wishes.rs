@@ -1,0 +1,145 @@
+//! What options a forwarding and the settings come to. Pure.
+//!
+//! The order matters: items of one message are carried out one after the other, so a new port
+//! is enabled before the old one is disabled and a change of ports loses nothing in between.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use runners::{
+    BucketTable, Burst, Forwarding, PortForwarding, PortId, PortSettings, RunnerSettings,
+    TeamSettings, TxPolicy,
+};
+
+use super::hash_program::hash_program;
+use crate::netlink::bpf::encode;
+use crate::netlink::team::{OptionId, Value, name};
+
+/// An option and the value that it has to have.
+pub type Wish = (OptionId, Value);
+
+/// Interface index of each port.
+pub type Indices = BTreeMap<PortId, u32>;
+
+/// The driver's mode for a runner.
+pub fn mode(runner: &RunnerSettings) -> &'static str {
+    match runner {
+        RunnerSettings::Broadcast => "broadcast",
+        RunnerSettings::RoundRobin => "roundrobin",
+        RunnerSettings::Random { .. } => "random",
+        RunnerSettings::ActiveBackup { .. } => "activebackup",
+        RunnerSettings::LoadBalance { .. } => "loadbalance",
+    }
+}
+
+/// Options of the whole team that never change while the daemon runs; the mode first.
+pub fn team(settings: &TeamSettings) -> Vec<Wish> {
+    let mut wishes = vec![(
+        OptionId::team(name::MODE),
+        Value::Text(mode(&settings.runner).to_owned()),
+    )];
+    let bursts = [
+        (
+            settings.notify_peers,
+            name::NOTIFY_PEERS_COUNT,
+            name::NOTIFY_PEERS_INTERVAL,
+        ),
+        (
+            settings.mcast_rejoin,
+            name::MCAST_REJOIN_COUNT,
+            name::MCAST_REJOIN_INTERVAL,
+        ),
+    ];
+    for (Burst { count, interval }, count_name, interval_name) in bursts {
+        wishes.push((OptionId::team(count_name), Value::U32(count)));
+        let interval = whole(interval.as_millis());
+        wishes.push((OptionId::team(interval_name), interval));
+    }
+    if let RunnerSettings::LoadBalance {
+        balancing_interval, ..
+    } = settings.runner
+    {
+        let interval = balancing_interval.unwrap_or(Duration::ZERO);
+        // The driver counts in tenths of a second; 0 counts nothing.
+        let tenths = whole(interval.as_millis() / 100);
+        wishes.push((OptionId::team(name::LB_STATS_REFRESH_INTERVAL), tenths));
+    }
+    wishes
+}
+
+fn whole(number: u128) -> Value {
+    Value::U32(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// Options that a port has from its configuration.
+pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    if let Some(queue) = settings.queue_id {
+        wishes.push((OptionId::port(name::QUEUE_ID, ifindex), Value::U32(queue)));
+    }
+    let priority = OptionId::port(name::PRIORITY, ifindex);
+    wishes.push((priority, Value::S32(settings.prio)));
+    wishes
+}
+
+/// Options for a forwarding. Ports that `indices` does not know are left out.
+pub fn forwarding(wanted: &Forwarding, indices: &Indices) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    let index = |port: &PortId| indices.get(port).copied();
+    let ports: Vec<(u32, &PortForwarding)> = wanted
+        .ports
+        .iter()
+        .filter_map(|port| Some((index(&port.port)?, port)))
+        .collect();
+    if let TxPolicy::LoadBalance {
+        fields, balanced, ..
+    } = &wanted.policy
+    {
+        let program = Value::Binary(encode(&hash_program(*fields)));
+        wishes.push((OptionId::team(name::BPF_HASH_FUNC), program));
+        let method = match balanced {
+            true => "hash_to_port_mapping",
+            false => "hash",
+        };
+        let method = Value::Text(method.to_owned());
+        wishes.push((OptionId::team(name::LB_TX_METHOD), method));
+    }
+    let enabled = |on: bool| {
+        let concerned = ports.iter().filter(move |(_, port)| port.enabled == on);
+        concerned
+            .map(move |(ifindex, _)| (OptionId::port(name::ENABLED, *ifindex), Value::Bool(on)))
+    };
+    wishes.extend(enabled(true));
+    if let TxPolicy::ActiveBackup { active } = &wanted.policy {
+        // None cannot be told: the port that was active is disabled, that is all.
+        if let Some(active) = active.as_ref().and_then(index) {
+            wishes.push((OptionId::team(name::ACTIVEPORT), Value::U32(active)));
+        }
+    }
+    wishes.extend(enabled(false));
+    if let TxPolicy::LoadBalance {
+        buckets,
+        balanced: true,
+        ..
+    } = &wanted.policy
+    {
+        wishes.extend(mapping(buckets, indices));
+    }
+    for (ifindex, port) in &ports {
+        // An earlier daemon may have left the driver with its own idea of the link.
+        let own_idea = OptionId::port(name::USER_LINKUP_ENABLED, *ifindex);
+        wishes.push((own_idea, Value::Bool(false)));
+        let linkup = OptionId::port(name::USER_LINKUP, *ifindex);
+        wishes.push((linkup, Value::Bool(port.linked)));
+    }
+    wishes
+}
+
+/// A bucket without a port cannot be told; the driver then chooses by the hash alone.
+fn mapping(buckets: &BucketTable, indices: &Indices) -> impl Iterator<Item = Wish> {
+    (0_u32..).zip(buckets).filter_map(|(bucket, port)| {
+        let ifindex = *indices.get(port.as_ref()?)?;
+        let id = OptionId::element(name::LB_TX_HASH_TO_PORT_MAPPING, bucket);
+        Some((id, Value::U32(ifindex)))
+    })
+}

@@ -1,0 +1,369 @@
+//! The generic family `team` of the kernel's team driver: options and ports, as bytes.
+//!
+//! Pure: what the messages mean and how requests are written. What the options are for is the
+//! data path's business. Unknown attributes are skipped; an option whose type is unknown, or
+//! whose value does not fit its type, is skipped alone. Source: `linux/if_team.h`.
+
+use std::borrow::Cow;
+
+use super::genl;
+use super::message::{Attributes, Message, Request, read_str, read_u32};
+
+/// Name of the family.
+pub const FAMILY: &str = "team";
+/// Its only multicast group.
+pub const EVENTS: &str = "change_event";
+
+/// Requests.
+const OPTIONS_SET: u8 = 1;
+const OPTIONS_GET: u8 = 2;
+const PORT_LIST_GET: u8 = 3;
+
+const TEAM_IFINDEX: u16 = 1;
+const LIST_OPTION: u16 = 2;
+const LIST_PORT: u16 = 3;
+
+/// Type of an item in either list.
+const ITEM: u16 = 1;
+
+mod option {
+    pub const NAME: u16 = 1;
+    pub const CHANGED: u16 = 2;
+    pub const TYPE: u16 = 3;
+    pub const DATA: u16 = 4;
+    pub const REMOVED: u16 = 5;
+    pub const PORT_IFINDEX: u16 = 6;
+    pub const ARRAY_INDEX: u16 = 7;
+}
+
+mod port {
+    pub const IFINDEX: u16 = 1;
+    pub const CHANGED: u16 = 2;
+    pub const LINKUP: u16 = 3;
+    pub const SPEED: u16 = 4;
+    pub const DUPLEX: u16 = 5;
+    pub const REMOVED: u16 = 6;
+}
+
+/// Names of the options that the daemon knows.
+pub mod name {
+    macro_rules! names {
+        ($($(#[$doc:meta])* $constant:ident = $text:literal;)*) => {
+            $($(#[$doc])* pub const $constant: &str = $text;)*
+            /// All of them.
+            pub(super) const ALL: &[&str] = &[$($constant),*];
+        };
+    }
+    names! {
+        /// How a port is chosen; text.
+        MODE = "mode";
+        /// Announcements a port that is enabled causes; the pause between, in milliseconds.
+        NOTIFY_PEERS_COUNT = "notify_peers_count";
+        /// See [`NOTIFY_PEERS_COUNT`].
+        NOTIFY_PEERS_INTERVAL = "notify_peers_interval";
+        /// The same for multicast membership reports.
+        MCAST_REJOIN_COUNT = "mcast_rejoin_count";
+        /// See [`MCAST_REJOIN_COUNT`].
+        MCAST_REJOIN_INTERVAL = "mcast_rejoin_interval";
+        /// Per port: takes part in receive and transmit.
+        ENABLED = "enabled";
+        /// Per port: the link as the daemon says, used if …
+        USER_LINKUP = "user_linkup";
+        /// … this is on.
+        USER_LINKUP_ENABLED = "user_linkup_enabled";
+        /// Per port: orders ports of one queue.
+        PRIORITY = "priority";
+        /// Per port: transmit queue that is steered to it.
+        QUEUE_ID = "queue_id";
+        /// activebackup: interface index of the port that carries.
+        ACTIVEPORT = "activeport";
+        /// loadbalance: classic BPF program.
+        BPF_HASH_FUNC = "bpf_hash_func";
+        /// loadbalance: `hash` or `hash_to_port_mapping`.
+        LB_TX_METHOD = "lb_tx_method";
+        /// loadbalance, by bucket: interface index of its port.
+        LB_TX_HASH_TO_PORT_MAPPING = "lb_tx_hash_to_port_mapping";
+        /// loadbalance, by bucket: bytes sent, 64 bits.
+        LB_HASH_STATS = "lb_hash_stats";
+        /// loadbalance: how often the bytes are counted, in tenths of a second.
+        LB_STATS_REFRESH_INTERVAL = "lb_stats_refresh_interval";
+    }
+}
+
+/// Value types, by the kernel's internal numbers of netlink types.
+mod value_type {
+    pub const U32: u8 = 3;
+    pub const STRING: u8 = 5;
+    pub const FLAG: u8 = 6;
+    pub const BINARY: u8 = 11;
+    pub const S32: u8 = 14;
+}
+
+/// Which instance of which option.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OptionId {
+    /// Name.
+    pub name: Cow<'static, str>,
+    /// Interface index of the port, for options that each port has.
+    pub port: Option<u32>,
+    /// Place in an array, for options that are arrays.
+    pub index: Option<u32>,
+}
+
+impl OptionId {
+    /// An option of the whole team.
+    pub const fn team(name: &'static str) -> Self {
+        OptionId {
+            name: Cow::Borrowed(name),
+            port: None,
+            index: None,
+        }
+    }
+
+    /// An option of the port with this interface index.
+    pub const fn port(name: &'static str, ifindex: u32) -> Self {
+        OptionId {
+            name: Cow::Borrowed(name),
+            port: Some(ifindex),
+            index: None,
+        }
+    }
+
+    /// An element of an array of the whole team.
+    pub const fn element(name: &'static str, index: u32) -> Self {
+        OptionId {
+            name: Cow::Borrowed(name),
+            port: None,
+            index: Some(index),
+        }
+    }
+}
+
+/// A name; one that the daemon knows, as most are in arrays of 256, needs no memory of its own.
+fn known(text: &str) -> Cow<'static, str> {
+    match name::ALL.iter().find(|known| **known == text) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(text.to_owned()),
+    }
+}
+
+/// The value of an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    U32(u32),
+    /// A number that may be negative.
+    S32(i32),
+    /// Yes or no.
+    Bool(bool),
+    /// A text; bytes that are no UTF-8 are replaced.
+    Text(String),
+    /// Anything.
+    Binary(Vec<u8>),
+}
+
+impl Value {
+    fn type_number(&self) -> u8 {
+        match self {
+            Value::U32(_) => value_type::U32,
+            Value::S32(_) => value_type::S32,
+            Value::Bool(_) => value_type::FLAG,
+            Value::Text(_) => value_type::STRING,
+            Value::Binary(_) => value_type::BINARY,
+        }
+    }
+
+    fn parse(type_number: u8, data: Option<&[u8]>) -> Option<Value> {
+        Some(match type_number {
+            value_type::U32 => Value::U32(read_u32(data?, 0)?),
+            value_type::S32 => Value::S32(read_u32(data?, 0)? as i32),
+            // The presence alone counts.
+            value_type::FLAG => Value::Bool(data.is_some()),
+            value_type::STRING => {
+                let bytes = data?;
+                let end = bytes.iter().position(|byte| *byte == 0);
+                let text = &bytes[..end.unwrap_or(bytes.len())];
+                Value::Text(String::from_utf8_lossy(text).into_owned())
+            }
+            value_type::BINARY => Value::Binary(data?.to_vec()),
+            _ => return None,
+        })
+    }
+}
+
+/// An instance of an option with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamOption {
+    /// Which.
+    pub id: OptionId,
+    /// Its value.
+    pub value: Value,
+    /// First told of since it changed; no reader may rely on being that first one.
+    pub changed: bool,
+    /// It ceases to be, with its port or with its mode.
+    pub removed: bool,
+}
+
+impl TeamOption {
+    fn parse(nest: &[u8]) -> Option<TeamOption> {
+        let mut id = OptionId::team("");
+        let mut type_number = None;
+        let mut data = None;
+        let (mut changed, mut removed) = (false, false);
+        for (kind, value) in Attributes(nest) {
+            match kind {
+                option::NAME => id.name = known(read_str(value)?),
+                option::TYPE => type_number = value.first().copied(),
+                option::DATA => data = Some(value),
+                option::PORT_IFINDEX => id.port = Some(read_u32(value, 0)?),
+                option::ARRAY_INDEX => id.index = Some(read_u32(value, 0)?),
+                option::CHANGED => changed = true,
+                option::REMOVED => removed = true,
+                _ => (),
+            }
+        }
+        if id.name.is_empty() {
+            return None;
+        }
+        Some(TeamOption {
+            id,
+            value: Value::parse(type_number?, data)?,
+            changed,
+            removed,
+        })
+    }
+}
+
+/// A port in the driver's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TeamPort {
+    /// Interface index.
+    pub ifindex: u32,
+    /// It has a link, whatever `user_linkup` says.
+    pub linkup: bool,
+    /// Mbit/s; 0 while down, `u32::MAX` unknown.
+    pub speed: u32,
+    /// 0 half and while down, 1 full, 255 unknown.
+    pub duplex: u8,
+    /// See [`TeamOption::changed`].
+    pub changed: bool,
+    /// It has left the team.
+    pub removed: bool,
+}
+
+impl TeamPort {
+    fn parse(nest: &[u8]) -> Option<TeamPort> {
+        let mut ifindex = None;
+        let mut found = TeamPort {
+            ifindex: 0,
+            linkup: false,
+            speed: 0,
+            duplex: 0,
+            changed: false,
+            removed: false,
+        };
+        for (kind, value) in Attributes(nest) {
+            match kind {
+                port::IFINDEX => ifindex = read_u32(value, 0),
+                port::CHANGED => found.changed = true,
+                port::LINKUP => found.linkup = true,
+                port::SPEED => found.speed = read_u32(value, 0)?,
+                port::DUPLEX => found.duplex = *value.first()?,
+                port::REMOVED => found.removed = true,
+                _ => (),
+            }
+        }
+        Some(TeamPort {
+            ifindex: ifindex?,
+            ..found
+        })
+    }
+}
+
+/// What a message of the family tells; answers and events look alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Options.
+    Options(Vec<TeamOption>),
+    /// Ports.
+    Ports(Vec<TeamPort>),
+}
+
+/// Reads a message of the family about the team device `ifindex`; none for other messages.
+///
+/// Events of a device's birth come under index 0, before it has its own.
+pub fn parse(family: u16, ifindex: u32, message: &Message<'_>) -> Option<News> {
+    if message.kind != family {
+        return None;
+    }
+    let command = *message.payload.first()?;
+    let mut about = None;
+    let mut list = &[][..];
+    let wanted = match command {
+        OPTIONS_GET => LIST_OPTION,
+        PORT_LIST_GET => LIST_PORT,
+        _ => return None,
+    };
+    for (kind, value) in Attributes(message.payload.get(genl::HEADER..)?) {
+        match kind {
+            TEAM_IFINDEX => about = read_u32(value, 0),
+            kind if kind == wanted => list = value,
+            _ => (),
+        }
+    }
+    if about != Some(ifindex) {
+        return None;
+    }
+    let items = Attributes(list)
+        .filter(|(kind, _)| *kind == ITEM)
+        .map(|(_, nest)| nest);
+    Some(match command {
+        OPTIONS_GET => News::Options(items.filter_map(TeamOption::parse).collect()),
+        _ => News::Ports(items.filter_map(TeamPort::parse).collect()),
+    })
+}
+
+fn request(family: u16, command: u8, ifindex: u32) -> Request {
+    Request::new(family, 0, &genl::header(command)).attribute_u32(TEAM_IFINDEX, ifindex)
+}
+
+/// Asks for all options. A dump it is not: the driver answers `EOPNOTSUPP` to that flag.
+pub fn options_request(family: u16, ifindex: u32) -> Request {
+    request(family, OPTIONS_GET, ifindex)
+}
+
+/// Asks for all ports.
+pub fn ports_request(family: u16, ifindex: u32) -> Request {
+    request(family, PORT_LIST_GET, ifindex)
+}
+
+/// Sets options, in this order; the first that fails ends it, the ones before stay set.
+pub fn set_request(family: u16, ifindex: u32, options: &[(OptionId, Value)]) -> Request {
+    request(family, OPTIONS_SET, ifindex).nest(LIST_OPTION, |mut list| {
+        for (id, value) in options {
+            list = list.nest(ITEM, |item| write_option(item, id, value));
+        }
+        list
+    })
+}
+
+fn write_option(mut item: Request, id: &OptionId, value: &Value) -> Request {
+    item = item
+        .attribute_str(option::NAME, &id.name)
+        .attribute(option::TYPE, &[value.type_number()]);
+    if let Some(ifindex) = id.port {
+        item = item.attribute_u32(option::PORT_IFINDEX, ifindex);
+    }
+    if let Some(index) = id.index {
+        item = item.attribute_u32(option::ARRAY_INDEX, index);
+    }
+    match value {
+        Value::U32(number) => item.attribute_u32(option::DATA, *number),
+        Value::S32(number) => item.attribute(option::DATA, &number.to_ne_bytes()),
+        Value::Bool(true) => item.attribute(option::DATA, &[]),
+        // An attribute with a zero in it would be true.
+        Value::Bool(false) => item,
+        Value::Text(text) => item.attribute_str(option::DATA, text),
+        Value::Binary(bytes) => item.attribute(option::DATA, bytes),
+    }
+}
