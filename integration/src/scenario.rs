@@ -21,6 +21,14 @@ pub struct Scenario {
     pub steps: &'static [Step],
 }
 
+impl Scenario {
+    /// Whether only the kernel's team device can go through it.
+    pub fn needs_kernel(&self) -> bool {
+        let needs = |step: &Step| matches!(step, Enslave(_) | Release(_));
+        self.steps.iter().any(needs)
+    }
+}
+
 /// One thing that happens.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
@@ -30,20 +38,24 @@ pub enum Step {
     PutBack(&'static str),
     /// The daemon starts.
     Start,
-    /// Time passes until the team has exactly these ports, with these verdicts of their watches.
+    /// Time passes until the team has exactly these ports, with these verdicts of their watches,
+    /// each watch for itself and all together.
     Ports(&'static [(&'static str, bool)]),
     /// Time passes until this port, or none if empty, is the active one.
     Active(&'static str),
-    /// `ip` changes something from outside.
-    Ip(&'static str),
+    /// Somebody else makes this a port of the kernel's team device.
+    Enslave(&'static str),
+    /// Somebody else takes this port out of the kernel's team device.
+    Release(&'static str),
     /// A client changes something. Words of the command line are split at blanks; `''` is an
     /// empty one.
     Do(&'static str),
-    /// A client asks for something that changes nothing when asked again, often an error.
+    /// A client asks for something that changes nothing when asked again, often an error; or
+    /// a second daemon is started with a command line that lets it end soon.
     Ask(&'static str),
 }
 
-use Step::{Active, Ask, Do, Ip, Ports, Pull, PutBack, Start};
+use Step::{Active, Ask, Do, Enslave, Ports, Pull, PutBack, Release, Start};
 
 const BOTH_UP: Step = Ports(&[("eth1", true), ("eth2", true)]);
 
@@ -135,8 +147,10 @@ pub const SCENARIOS: &[Scenario] = &[
         config: r#"{"runner": {"name": "activebackup"},
             "ports": {"eth1": {"prio": 10}, "eth2": {"sticky": true}}}"#,
         steps: &[
-            Pull("eth1"),
             Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth1"),
             Active("eth2"),
             PutBack("eth1"),
             BOTH_UP,
@@ -147,9 +161,12 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "activebackup, all ports down",
         config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}, "eth2": {}}}"#,
         steps: &[
-            Pull("eth1"),
-            Pull("eth2"),
             Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth2"),
+            Ports(&[("eth1", true), ("eth2", false)]),
+            Pull("eth1"),
             Ports(&[("eth1", false), ("eth2", false)]),
             Active(""),
         ],
@@ -249,9 +266,9 @@ pub const SCENARIOS: &[Scenario] = &[
         steps: &[
             Start,
             Ports(&[("eth1", true)]),
-            Ip("link set dev eth2 master team0"),
+            Enslave("eth2"),
             BOTH_UP,
-            Ip("link set dev eth1 nomaster"),
+            Release("eth1"),
             Ports(&[("eth2", true)]),
             Active("eth2"),
         ],
@@ -347,6 +364,41 @@ pub const SCENARIOS: &[Scenario] = &[
             Ask("teamdctl not-team0 state"),
             Ask("teamdctl lo state"),
             Ask("teamdctl -U lo state"),
+        ],
+    },
+    Scenario {
+        name: "a second daemon",
+        config: r#"{"ports": {"eth1": {}}}"#,
+        steps: &[
+            Start,
+            Ports(&[("eth1", true)]),
+            Ask("teamd -e -t team0"),
+            Ask("teamd --check -t team1"),
+            Ask("teamd -e"),
+            Ask("teamd -k -t team1"),
+            Ask("teamd -k"),
+            Ask("teamd -t team0"),
+            Ask("teamd -d -t team0"),
+            Ask("teamd -x"),
+            Ask("teamd --nothing"),
+            Ask("teamd -t"),
+            Ask("teamd --team-dev"),
+            Ask("teamd -t team1 operand"),
+            Ask("teamd -f /nowhere"),
+            Ask("teamd -f /nowhere -v"),
+            Ask("teamd -t far-eth1"),
+            Ask("teamd -t a-name-that-is-too-long"),
+            Ask("teamd -t ''"),
+            Ask(r#"teamd -t team1 -c {"runner":{"name":"nothing"}}"#),
+            Ask(r#"teamd -t team1 -c {"runner":{"name":"activebackup","hwaddr_policy":"none"}}"#),
+            Ask(r#"teamd -t team1 -c {"hwaddr":"02:00"}"#),
+            Ask(r#"teamd -t team1 -c {"hwaddr":"nothing"}"#),
+            Ask(r#"teamd -t team1 -c {"notify_peers":{"count":-1}}"#),
+            Ask(r#"teamd -t team1 -c {"ports":{"lo":{}}}"#),
+            Ask("teamd -t team1 -c {"),
+            Ask("teamd -t team1 -c ''"),
+            Ask("teamd -t team1 -c []"),
+            Ask("teamd -Z tcp://127.0.0.1:1 -t team1"),
         ],
     },
     Scenario {

@@ -30,7 +30,7 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, what: &str, comparison: &Comparison) {
-        println!("    {what}: {} equal", comparison.equal);
+        println!("    {what}: {} answers equal", comparison.equal);
         for text in &comparison.unexpected {
             text.lines().for_each(|line| println!("        {line}"));
         }
@@ -61,30 +61,45 @@ fn teamr_answers_as_teamd() {
             daemon: Programs::of_teamd(),
             data_path: None,
             clients: Programs::of_teamd(),
-            seconds: Programs::of_teamr(),
+            seconds: Some(Programs::of_teamr()),
         };
         let teamr = Suite {
             name: "teamr",
             daemon: Programs::of_teamr(),
-            data_path: Some("userspace"),
+            data_path: Some("kernel"),
             ..teamd.clone()
+        };
+        let in_user_space = Suite {
+            name: "teamr in user space",
+            data_path: Some("userspace"),
+            seconds: None,
+            ..teamr.clone()
         };
         let (mut daemons, mut clients) = (Findings::default(), Findings::default());
         let mut unfinished = 0;
         for scenario in SCENARIOS {
             println!("{}", scenario.name);
-            let theirs = play(&teamd, scenario, folder);
-            let ours = play(&teamr, scenario, folder);
-            let (Some(theirs), Some(ours)) = (theirs, ours) else {
+            let Some(theirs) = play(&teamd, scenario, folder) else {
                 unfinished += 1;
                 continue;
             };
-            let comparison = compare_daemons(scenario, &theirs.answers, &ours.answers);
-            daemons.add("answers of teamd and teamr", &comparison);
             let comparison = compare_clients(scenario, &theirs.twice);
-            clients.add("teamdctl and teamrctl, asking teamd", &comparison);
-            let comparison = compare_clients(scenario, &ours.twice);
-            clients.add("teamdctl and teamrctl, asking teamr", &comparison);
+            clients.add("teamrctl asking teamd as teamdctl does", &comparison);
+            for teamr in [&teamr, &in_user_space] {
+                if scenario.needs_kernel() && !teamr.in_kernel() {
+                    continue;
+                }
+                let Some(ours) = play(teamr, scenario, folder) else {
+                    unfinished += 1;
+                    continue;
+                };
+                let comparison = compare_daemons(scenario, &theirs.answers, &ours.answers);
+                daemons.add(&format!("{} answering as teamd", teamr.name), &comparison);
+                if teamr.seconds.is_some() {
+                    let comparison = compare_clients(scenario, &ours.twice);
+                    clients.add("teamrctl asking teamr as teamdctl does", &comparison);
+                }
+            }
         }
         println!("Differences that are meant:");
         let daemons = daemons.conclude(DIFFERENCES);

@@ -74,11 +74,11 @@ impl What {
     /// Makes two answers equal as far as this goes; tells whether it found a difference.
     fn remove(self, teamd: &mut Answer, teamr: &mut Answer) -> bool {
         match self {
-            What::ExtraKey(key) => {
-                let (Some(left), Some(mut right)) = (json(teamd), json(teamr)) else {
+            What::Key(key) => {
+                let (Some(mut left), Some(mut right)) = (json(teamd), json(teamr)) else {
                     return false;
                 };
-                let found = remove_key(&mut right, key);
+                let found = remove_key(&mut left, key) != remove_key(&mut right, key);
                 if found {
                     // The order of keys is kept.
                     teamd.stdout = format!("{left:#}\n");
@@ -99,14 +99,15 @@ impl What {
                 found
             }
             What::Lines(begin) => {
-                let (left, right) = (lines(teamd, begin), lines(teamr, begin));
-                let found = left != right;
+                let (mut left, mut right) = (teamd.clone(), teamr.clone());
+                let taken = [&mut left, &mut right].map(|answer| {
+                    let mut lines = take_lines(&mut answer.stdout, begin);
+                    lines.extend(take_lines(&mut answer.stderr, begin));
+                    lines
+                });
+                let found = taken[0] != taken[1];
                 if found {
-                    for answer in [teamd, teamr] {
-                        let others = |line: &&str| !line.trim_start().starts_with(begin);
-                        let rest: Vec<&str> = answer.stdout.lines().filter(others).collect();
-                        answer.stdout = rest.join("\n");
-                    }
+                    (*teamd, *teamr) = (left, right);
                 }
                 found
             }
@@ -131,11 +132,13 @@ fn is(answer: &Answer, text: &str) -> bool {
     said.trim_end() == text
 }
 
-fn lines<'a>(answer: &'a Answer, begin: &str) -> Vec<&'a str> {
-    let lines = answer.stdout.lines();
-    lines
-        .filter(|line| line.trim_start().starts_with(begin))
-        .collect()
+/// Takes the lines that begin with this, blanks aside, out of a text.
+fn take_lines(text: &mut String, begin: &str) -> Vec<String> {
+    let is_one = |line: &str| line.trim_start().starts_with(begin);
+    let lines = text.split_inclusive('\n').map(str::to_owned);
+    let (taken, left): (Vec<String>, Vec<String>) = lines.partition(|line| is_one(line));
+    *text = left.concat();
+    taken
 }
 
 fn json(answer: &Answer) -> Option<Value> {

@@ -16,11 +16,11 @@ pub struct Difference {
 /// What differs in an answer.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    /// teamr's JSON has this key more, wherever it stands.
-    ExtraKey(&'static str),
+    /// One of the JSON documents has this key, wherever it stands, and the other has not.
+    Key(&'static str),
     /// The help that follows a command line which is none.
     Help,
-    /// Lines of standard output that begin with this, blanks aside, have other contents.
+    /// Lines that begin with this, blanks aside, are there or not, and have other contents.
     Lines(&'static str),
     /// The answer is this one instead of that one: standard output, then standard error with
     /// `! ` before each line, then `-> ` and the exit status.
@@ -32,13 +32,60 @@ pub enum What {
     },
 }
 
+const CONFIG_UPDATE_FAILS: &str = "\
+! libteamdctl: cli_usock_process_msg: usock: Error message received: \"ConfigUpdateFail\"
+! libteamdctl: cli_usock_process_msg: usock: Error message content: \"Failed to update config.\"
+! command call failed (Invalid argument)
+-> 1";
+
 /// Those of the daemons. The comparison fails on any other, and on one that is never seen.
-pub const DIFFERENCES: &[Difference] = &[Difference {
-    scenario: "",
-    question: "",
-    what: What::ExtraKey("teamr"),
-    reason: "what teamd does not have stands under a key of its own",
-}];
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        scenario: "",
+        question: "",
+        what: What::Key("teamr"),
+        reason: "what teamd does not have stands under a key of its own",
+    },
+    Difference {
+        scenario: "requests that fail",
+        question: "teamdctl team0 port config update eth2",
+        what: What::Answer {
+            teamd: CONFIG_UPDATE_FAILS,
+            teamr: "-> 0",
+        },
+        reason: "teamd stores the new entry and then says that it has not, for want of a prio",
+    },
+    Difference {
+        scenario: "requests that fail",
+        question: "",
+        what: What::Key("eth3"),
+        reason: "a refused update changes nothing; teamd leaves an empty entry",
+    },
+    Difference {
+        scenario: "",
+        question: "teamnl team0 o",
+        what: What::Lines("user_linkup (port:"),
+        reason: "what each watch says; teamd leaves out what it finds before it knows the port",
+    },
+    Difference {
+        scenario: "",
+        question: "teamnl team0 o",
+        what: What::Lines("bpf_hash_func"),
+        reason: "another program with the same results, but for the ports of IPv6",
+    },
+    Difference {
+        scenario: "loadbalance, balanced",
+        question: "teamnl team0 options",
+        what: What::Lines("lb_tx_hash_to_port_mapping"),
+        reason: "buckets are spread evenly from the start; teamd puts all on one port",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd ",
+        what: What::Lines("This program is not intended to be run as root."),
+        reason: "it is not said of a program that needs root",
+    },
+];
 
 /// Those of the clients, asked about the same daemon.
 pub const CLIENT_DIFFERENCES: &[Difference] = &[Difference {

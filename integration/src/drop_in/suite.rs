@@ -101,8 +101,8 @@ pub struct Suite {
     pub data_path: Option<&'static str>,
     /// Where the clients are from whose answers count.
     pub clients: Programs,
-    /// Where the clients are from that are asked as well what changes nothing.
-    pub seconds: Programs,
+    /// Where the clients are from, if any, that are asked as well what changes nothing.
+    pub seconds: Option<Programs>,
 }
 
 /// What came of a scenario.
@@ -115,8 +115,8 @@ pub struct Played {
 }
 
 impl Suite {
-    /// Whether the team is the kernel's, so that its clients have something to ask.
-    fn in_kernel(&self) -> bool {
+    /// Whether the team device is the kernel's.
+    pub fn in_kernel(&self) -> bool {
         self.data_path != Some("userspace")
     }
 
@@ -155,24 +155,33 @@ impl Play<'_> {
         match *step {
             Step::Pull(port) => ip(&format!("link set dev {} down", far(port))),
             Step::PutBack(port) => ip(&format!("link set dev {} up", far(port))),
-            Step::Ip(args) => ip(args),
+            Step::Enslave(port) => ip(&format!("link set dev {port} master {TEAM}")),
+            Step::Release(port) => ip(&format!("link set dev {port} nomaster")),
             Step::Start => self.start(),
             Step::Ports(ports) => self.wait(&format!("the ports {ports:?}"), |state| {
                 let known = state["ports"].as_object();
                 known.map_or(0, serde_json::Map::len) == ports.len()
-                    && ports
-                        .iter()
-                        .all(|(port, up)| state["ports"][*port]["link_watches"]["up"] == *up)
+                    && ports.iter().all(|(port, up)| {
+                        let watches = &state["ports"][*port]["link_watches"];
+                        let each = watches["list"].as_object();
+                        watches["up"] == *up
+                            && each.is_some_and(|each| each.values().all(|w| w["up"] == *up))
+                    })
             }),
             Step::Active(port) => self.wait(&format!("the active port {port:?}"), |state| {
                 state["runner"]["active_port"] == port
             }),
+            Step::Ask(line) if line.starts_with("teamd ") => {
+                self.keep(self.suite.daemon.ask(line));
+            }
             Step::Do(line) => self.keep(self.suite.clients.ask(line)),
             Step::Ask(line) if line.starts_with("teamnl") && !self.suite.in_kernel() => (),
             Step::Ask(line) => {
                 let answer = self.suite.clients.ask(line);
-                let second = self.suite.seconds.ask(line);
-                self.played.twice.push((answer.clone(), second));
+                if let Some(seconds) = &self.suite.seconds {
+                    let pair = (answer.clone(), seconds.ask(line));
+                    self.played.twice.push(pair);
+                }
                 self.keep(answer);
             }
         }
@@ -239,6 +248,8 @@ impl Play<'_> {
 
 /// Makes the ports anew, with indices and addresses that are always the same.
 fn lay_cables() {
+    // Nothing but what a scenario does is to be seen in counters.
+    fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("silence IPv6");
     let mut commands = String::new();
     for (number, port) in (1..).zip(PORTS) {
         let far = far(port);
@@ -252,16 +263,22 @@ fn lay_cables() {
         );
     }
     ip_batch(&commands);
-    // Of an interface that has never been up the kernel knows no state, which the team driver
-    // takes for a carrier.
-    for port in PORTS {
-        let file = format!("/sys/class/net/{port}/operstate");
-        wait_until("a cable to be ready", || {
-            fs::read_to_string(&file).is_ok_and(|state| state == "up\n")
-        });
-    }
+    // The kernel knows no state of an interface that has never been up, and the team driver
+    // takes that for a carrier.
+    wait_operstate("up");
     let down = |port: &str| format!("link set dev {port} down\n");
     ip_batch(&PORTS.map(down).concat());
+    wait_operstate("down");
+}
+
+/// Waits until the kernel has noticed the state of every port.
+fn wait_operstate(state: &str) {
+    for port in PORTS {
+        let file = format!("/sys/class/net/{port}/operstate");
+        wait_until(&format!("{port} to be {state}"), || {
+            fs::read_to_string(&file).is_ok_and(|text| text.trim_end() == state)
+        });
+    }
 }
 
 fn is_there(interface: &str) -> bool {
