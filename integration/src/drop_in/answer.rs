@@ -67,6 +67,7 @@ impl Chance {
         let text = mask_addresses(text);
         let text = mask_number(&text, "\"pid\": ", self.pid, "<pid>");
         let text = mask_number(&text, "PID: ", self.pid, "<pid>");
+        let text = mask_number(&text, "on PID ", self.pid, "<pid>");
         mask_number(&text, "\"ifindex\": ", self.team, "<team>")
     }
 }

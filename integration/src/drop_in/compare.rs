@@ -111,6 +111,11 @@ impl What {
                 }
                 found
             }
+            What::Complaint => {
+                let found = teamd.stderr != teamr.stderr;
+                teamd.stderr.clone_from(&teamr.stderr);
+                found
+            }
             What::Answer {
                 teamd: left,
                 teamr: right,

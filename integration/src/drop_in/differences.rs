@@ -22,6 +22,8 @@ pub enum What {
     Help,
     /// Lines that begin with this, blanks aside, are there or not, and have other contents.
     Lines(&'static str),
+    /// Standard error. The exit status is the same.
+    Complaint,
     /// The answer is this one instead of that one: standard output, then standard error with
     /// `! ` before each line, then `-> ` and the exit status.
     Answer {
@@ -84,6 +86,30 @@ pub const DIFFERENCES: &[Difference] = &[
         question: "teamd ",
         what: What::Lines("This program is not intended to be run as root."),
         reason: "it is not said of a program that needs root",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t team1 -c",
+        what: What::Complaint,
+        reason: "all that is wrong is said before anything is made, with the key and its values",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t a-name-that-is-too-long",
+        what: What::Complaint,
+        reason: "what is wrong is said before the kernel is asked",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t ''",
+        what: What::Complaint,
+        reason: "what is wrong is said before the kernel is asked",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t far-eth1",
+        what: What::Lines("\"far-eth1\" exists"),
+        reason: "an error names its cure",
     },
 ];
 

@@ -246,20 +246,23 @@ impl Play<'_> {
     }
 }
 
-/// Makes the ports anew, with indices and addresses that are always the same.
+/// Gives the host its ports with cables plugged in, all as if nothing had ever happened to them,
+/// with indices and addresses that are always the same.
 fn lay_cables() {
     // Nothing but what a scenario does is to be seen in counters.
     fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("silence IPv6");
     let mut commands = String::new();
     for (number, port) in (1..).zip(PORTS) {
         let far = far(port);
-        if is_there(port) {
-            commands += &format!("link delete dev {port}\n");
+        if !Path::new("/sys/class/net").join(port).exists() {
+            commands += &format!(
+                "link add name {port} index 10{number} type veth peer name {far} index 20{number}\n"
+            );
         }
         commands += &format!(
-            "link add name {port} index 10{number} address {OURS}00:00:00:01:0{number} \
-             type veth peer name {far} index 20{number}\n\
-             link set dev {far} up\nlink set dev {port} up\n"
+            "link set dev {far} up\n\
+             link set dev {port} down address {OURS}00:00:00:01:0{number}\n\
+             link set dev {port} up\n"
         );
     }
     ip_batch(&commands);
