@@ -372,6 +372,8 @@ pub const SCENARIOS: &[Scenario] = &[
         steps: &[
             Start,
             Ports(&[("eth1", true)]),
+            Ask("teamd --version"),
+            Ask("teamd -h"),
             Ask("teamd -e -t team0"),
             Ask("teamd --check -t team1"),
             Ask("teamd -e"),

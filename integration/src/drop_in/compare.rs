@@ -87,12 +87,8 @@ impl What {
                 found
             }
             What::Help => {
-                let is_help = |answer: &Answer| {
-                    answer.stdout.starts_with("teamdctl [options]")
-                        || answer.stdout.starts_with("teamnl [options]")
-                        || answer.stdout.starts_with("Usage: ")
-                };
-                let found = is_help(teamd) && is_help(teamr);
+                let theirs = teamd.stdout.lines().next().unwrap_or_default();
+                let found = theirs.contains("[options]") && teamr.stdout.starts_with("Usage: ");
                 if found {
                     teamd.stdout.clone_from(&teamr.stdout);
                 }
@@ -203,4 +199,55 @@ fn side_by_side(teamd: &Answer, teamr: &Answer) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::SCENARIOS;
+
+    fn answer(question: &str, stdout: &str) -> Answer {
+        Answer {
+            question: question.to_owned(),
+            status: Some(0),
+            stdout: stdout.to_owned(),
+            stderr: String::new(),
+        }
+    }
+
+    fn outcome(question: &str, teamd: &str, teamr: &str) -> Comparison {
+        let (teamd, teamr) = (answer(question, teamd), answer(question, teamr));
+        compare_daemons(&SCENARIOS[0], &[teamd], &[teamr])
+    }
+
+    #[test]
+    fn a_difference_is_told_with_whose_it_is() {
+        let outcome = outcome("x", "a\nb\nc\n", "a\nd\nc\n");
+        assert_eq!((outcome.equal, outcome.meant.len()), (0, 0));
+        assert_eq!(outcome.unexpected, ["$ x\n  - b\n  + d\n"]);
+    }
+
+    #[test]
+    fn a_known_difference_hides_no_other() {
+        let question = "teamdctl team0 state dump";
+        let with_key = r#"{"a": {"b": <pid>, "teamr": 2}, "teamr": {}}"#;
+        let meant = outcome(question, r#"{"a": {"b": <pid>}}"#, with_key);
+        assert_eq!((meant.equal, meant.meant.len()), (1, 1));
+        for other in [
+            r#"{"a": {"b": 1}}"#,
+            r#"{"a": {}}"#,
+            r#"{"a": {"b": <pid>}, "c": 0}"#,
+        ] {
+            let outcome = outcome(question, other, with_key);
+            assert_eq!(outcome.unexpected.len(), 1, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_known_only_where_it_is_listed() {
+        let (left, right) = (" user_linkup (port:a) true \nx\n", "x\n");
+        let here = outcome("teamnl team0 options", left, right);
+        assert_eq!((here.equal, here.meant.len()), (1, 1));
+        assert_eq!(outcome("teamnl team0 ports", left, right).equal, 0);
+    }
 }

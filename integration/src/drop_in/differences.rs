@@ -1,5 +1,7 @@
 //! Every place where teamr is meant to answer otherwise than Debian's teamd 1.31.
 
+use std::fmt;
+
 /// One difference that is meant.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
@@ -18,7 +20,7 @@ pub struct Difference {
 pub enum What {
     /// One of the JSON documents has this key, wherever it stands, and the other has not.
     Key(&'static str),
-    /// The help that follows a command line which is none.
+    /// The text of a help.
     Help,
     /// Lines that begin with this, blanks aside, are there or not, and have other contents.
     Lines(&'static str),
@@ -32,6 +34,22 @@ pub enum What {
         /// What teamr answers.
         teamr: &'static str,
     },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if !self.question.is_empty() {
+            write!(f, "{}: ", self.question.trim_end())?;
+        }
+        match self.what {
+            What::Key(key) => write!(f, "the key {key}")?,
+            What::Help => f.write_str("the help")?,
+            What::Lines(begin) => write!(f, "the lines \"{begin}...\"")?,
+            What::Complaint => f.write_str("the complaint")?,
+            What::Answer { .. } => f.write_str("the answer")?,
+        }
+        write!(f, ": {}", self.reason)
+    }
 }
 
 const CONFIG_UPDATE_FAILS: &str = "\
@@ -86,6 +104,18 @@ pub const DIFFERENCES: &[Difference] = &[
         question: "teamd ",
         what: What::Lines("This program is not intended to be run as root."),
         reason: "it is not said of a program that needs root",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd --version",
+        what: What::Lines("teamd 1.3"),
+        reason: "the release whose behaviour is kept is a later one than Debian's",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -h",
+        what: What::Help,
+        reason: "help is for people; it tells of options that teamd does not have",
     },
     Difference {
         scenario: "a second daemon",

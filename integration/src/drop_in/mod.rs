@@ -14,4 +14,4 @@ mod suite;
 pub use answer::Answer;
 pub use compare::{Comparison, compare_clients, compare_daemons};
 pub use differences::{CLIENT_DIFFERENCES, DIFFERENCES, Difference, What};
-pub use suite::{Played, Programs, Suite};
+pub use suite::{Played, Programs, Suite, teamd_is_here};

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::answer::{Answer, Chance, OURS};
 use crate::binaries::binary;
 use crate::control;
+use crate::lab::skip;
 use crate::process::Process;
 use crate::scenario::{PORTS, Scenario, Step, TEAM};
 use crate::wait::{comes_true, wait_until};
@@ -88,6 +89,16 @@ impl Programs {
             &output.unwrap_or_else(|error| panic!("start {line}: {error}")),
         )
     }
+}
+
+/// Whether Debian's programs are here. If not this says that the test is skipped, or fails when
+/// `CI=true`.
+pub fn teamd_is_here() -> bool {
+    let found = Command::new("teamd").arg("--version").output().is_ok();
+    if !found {
+        skip("no `teamd` here (Debian package libteam-utils)");
+    }
+    found
 }
 
 /// A daemon and the clients that ask it.
@@ -282,10 +293,6 @@ fn wait_operstate(state: &str) {
             fs::read_to_string(&file).is_ok_and(|text| text.trim_end() == state)
         });
     }
-}
-
-fn is_there(interface: &str) -> bool {
-    Path::new("/sys/class/net").join(interface).exists()
 }
 
 /// The other end of the cable of a port.
