@@ -8,3 +8,4 @@ pub mod datapath;
 pub mod errno;
 pub mod netlink;
 pub mod sys;
+pub mod teamnl;

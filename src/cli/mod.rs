@@ -30,7 +30,7 @@ pub fn program_name(argv0: &str) -> &str {
 /// behaviour is kept, because scripts compare it.
 pub fn version_line(program: &str) -> String {
     match program {
-        "teamd" | "teamdctl" => format!("{program} {TEAMD_VERSION} (teamr {VERSION})"),
+        "teamd" | "teamdctl" | "teamnl" => format!("{program} {TEAMD_VERSION} (teamr {VERSION})"),
         _ => format!("{program} {VERSION}"),
     }
 }

@@ -4,7 +4,7 @@
 //! Everything else acts as the system has it by default, whatever the parent had set.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -33,14 +33,21 @@ impl Signals {
     /// Takes the signals from now on. To be called while the process has one thread, in the
     /// process that reads them.
     pub fn take() -> io::Result<Self> {
-        let wanted: SigSet = [
+        Signals::take_these(&[
             Signal::SIGINT,
             Signal::SIGTERM,
             Signal::SIGQUIT,
             Signal::SIGHUP,
-        ]
-        .into_iter()
-        .collect();
+        ])
+    }
+
+    /// Takes only INT and QUIT; for a program that TERM is to end at once.
+    pub fn take_interrupts() -> io::Result<Self> {
+        Signals::take_these(&[Signal::SIGINT, Signal::SIGQUIT])
+    }
+
+    fn take_these(signals: &[Signal]) -> io::Result<Self> {
+        let wanted: SigSet = signals.iter().copied().collect();
         wanted.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         Ok(Signals(SignalFd::with_flags(&wanted, flags)?))
@@ -62,5 +69,11 @@ impl Signals {
             quit |= i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32);
         }
         Ok(quit)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

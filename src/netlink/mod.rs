@@ -2,7 +2,7 @@
 //! family over generic netlink.
 //!
 //! `message` reads and writes bytes, `bpf`, `link`, `address`, `tc`, `genl` and `team` know what
-//! they mean, `socket` moves them. Nothing here decides anything.
+//! they mean, `socket` and `team_device` move them. Nothing here decides anything.
 
 pub mod address;
 pub mod bpf;
@@ -12,5 +12,7 @@ pub mod message;
 pub mod socket;
 pub mod tc;
 pub mod team;
+pub mod team_device;
 
 pub use socket::{EventSocket, GenericSocket, Received, RouteSocket};
+pub use team_device::TeamDevice;

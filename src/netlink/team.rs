@@ -4,6 +4,9 @@
 //! data path's business. Unknown attributes are skipped; an option whose type is unknown, or
 //! whose value does not fit its type, is skipped alone. Source: `linux/if_team.h`.
 
+#[cfg(all(test, target_endian = "little"))]
+mod tests;
+
 use std::borrow::Cow;
 
 use super::genl;

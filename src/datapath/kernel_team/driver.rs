@@ -5,17 +5,12 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::netlink::genl::Family;
-use crate::netlink::team::{self, News, OptionId, TeamOption, Value};
-use crate::netlink::{EventSocket, GenericSocket, Received, RouteSocket, link};
+use crate::netlink::team::{News, OptionId, TeamOption, Value};
+use crate::netlink::{EventSocket, Received, RouteSocket, TeamDevice, link};
 
 /// What a team device can be told and asked; a fake one stands in for tests.
 pub trait Driver {
-    /// Sets options in this order.
-    ///
-    /// # Errors
-    /// The first that fails ends it, the ones before stay set. After `ESRCH` and `ENOBUFS` the
-    /// failing one is set, too: only the news of it found no listener.
+    /// See [`TeamDevice::set`].
     fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()>;
 
     /// All options as they are now.
@@ -35,8 +30,7 @@ pub trait Driver {
 #[derive(Debug)]
 pub struct KernelDriver {
     ifindex: u32,
-    family: u16,
-    requests: GenericSocket,
+    device: TeamDevice,
     events: EventSocket,
     route: RouteSocket,
 }
@@ -47,15 +41,11 @@ impl KernelDriver {
     /// # Errors
     /// `ENOENT` if the driver has no family of that name.
     pub fn open(ifindex: u32) -> io::Result<Self> {
-        let mut requests = GenericSocket::open()?;
-        let family = Family::resolve(&mut requests, team::FAMILY)?;
-        // Before the first request: without a listener the driver calls each set a failure.
-        let events = EventSocket::generic(family.group(team::EVENTS)?)?;
+        let device = TeamDevice::new(ifindex)?;
         Ok(KernelDriver {
             ifindex,
-            family: family.id,
-            requests,
-            events,
+            events: device.events()?,
+            device,
             route: RouteSocket::open()?,
         })
     }
@@ -63,24 +53,17 @@ impl KernelDriver {
 
 impl Driver for KernelDriver {
     fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()> {
-        let request = team::set_request(self.family, self.ifindex, options);
-        self.requests.execute(request)
+        self.device.set(options)
     }
 
     fn options(&mut self) -> io::Result<Vec<TeamOption>> {
-        let mut options = Vec::new();
-        let request = team::options_request(self.family, self.ifindex);
-        self.requests.query(request, &mut |message| {
-            if let Some(News::Options(part)) = team::parse(self.family, self.ifindex, &message) {
-                options.extend(part);
-            }
-        })?;
-        Ok(options)
+        self.device.options()
     }
 
     fn news(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
-        self.events.drain(&mut |message| {
-            if let Some(News::Options(part)) = team::parse(self.family, self.ifindex, &message) {
+        let KernelDriver { device, events, .. } = self;
+        events.drain(&mut |message| {
+            if let Some(News::Options(part)) = device.read(&message) {
                 part.into_iter().for_each(&mut *each);
             }
         })

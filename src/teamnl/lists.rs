@@ -1,0 +1,409 @@
+//! What the driver and the kernel hold, as lists with marks for what is new. Pure.
+//!
+//! A list remembers what its last batch changed; the next batch begins with clean marks and
+//! without what was removed before. The newest stands first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use runners::HwAddr;
+
+use super::value;
+use crate::netlink::link::LinkInfo;
+use crate::netlink::team::{TeamOption, TeamPort};
+
+/// A line's text is cut after so many bytes.
+const LONGEST: usize = 119;
+
+/// What a monitor shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// What has changed.
+    Changed,
+    /// Everything, each time.
+    All,
+}
+
+fn mark(changed: bool, removed: bool) -> char {
+    match (removed, changed) {
+        (true, _) => '-',
+        (false, true) => '*',
+        (false, false) => ' ',
+    }
+}
+
+/// At most [`LONGEST`] bytes, followed by `cut` if that is not all.
+fn shortened(text: &str, cut: &str) -> String {
+    match text
+        .char_indices()
+        .find(|(at, c)| at + c.len_utf8() > LONGEST)
+    {
+        Some((at, _)) => format!("{}{cut}", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// The ports, oldest first.
+#[derive(Clone, Debug)]
+pub struct Ports(Vec<TeamPort>);
+
+impl Ports {
+    /// The driver's list.
+    pub fn new(ports: Vec<TeamPort>) -> Self {
+        Ports(ports)
+    }
+
+    /// Interface indices.
+    pub fn indices(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|port| port.ifindex)
+    }
+
+    /// Ends what the last batch told.
+    pub fn begin(&mut self) {
+        self.0.retain(|port| !port.removed);
+        self.0.iter_mut().for_each(|port| port.changed = false);
+    }
+
+    /// Takes in what an event tells.
+    pub fn update(&mut self, port: TeamPort) {
+        let same = |known: &&mut TeamPort| known.ifindex == port.ifindex;
+        match self.0.iter_mut().find(same) {
+            Some(known) => *known = port,
+            None if port.removed => (),
+            None => self.0.push(port),
+        }
+    }
+
+    /// The whole list.
+    pub fn show(&self, links: &Interfaces) -> String {
+        let lines = self.0.iter().rev().map(|port| line(port, links) + "\n");
+        lines.collect()
+    }
+
+    /// A monitor's block; empty if there is nothing to show.
+    pub fn block(&self, style: Style, links: &Interfaces) -> String {
+        let shown = |port: &&TeamPort| style == Style::All || port.changed || port.removed;
+        let lines = self.0.iter().rev().filter(shown);
+        block("ports", style, lines.map(|port| line(port, links)))
+    }
+}
+
+fn line(port: &TeamPort, links: &Interfaces) -> String {
+    let TeamPort { ifindex, speed, .. } = port;
+    let name = links.name(*ifindex);
+    let text = format!(
+        "{}{ifindex}: {name}: {} {speed}Mbit {} ",
+        mark(port.changed, port.removed),
+        if port.linkup { "up" } else { "down" },
+        if port.duplex == 0 { "HD" } else { "FD" },
+    );
+    shortened(&text, " <trunc>")
+}
+
+fn block(heading: &str, style: Style, lines: impl Iterator<Item = String>) -> String {
+    let lines: String = lines.map(|line| format!("  {line}\n")).collect();
+    match style {
+        Style::Changed if lines.is_empty() => String::new(),
+        _ => format!("{heading}:\n{lines}"),
+    }
+}
+
+/// The options, in the driver's order.
+#[derive(Clone, Debug)]
+pub struct Options(Vec<TeamOption>);
+
+impl Options {
+    /// The driver's list.
+    pub fn new(options: Vec<TeamOption>) -> Self {
+        Options(options)
+    }
+
+    /// Ends what the last batch told.
+    pub fn begin(&mut self) {
+        self.0.iter_mut().for_each(|option| option.changed = false);
+    }
+
+    /// Takes in what an event tells.
+    pub fn update(&mut self, option: TeamOption) {
+        let place = self.0.iter().position(|known| known.id == option.id);
+        match (place, option.removed) {
+            (Some(place), true) => drop(self.0.remove(place)),
+            (Some(place), false) => self.0[place] = option,
+            (None, true) => (),
+            (None, false) => self.0.push(option),
+        }
+    }
+
+    /// The whole list.
+    pub fn show(&self, links: &Interfaces) -> String {
+        let mut text = String::new();
+        for option in self.0.iter().rev() {
+            let line = format!("{} ", body(option, links));
+            let _ = writeln!(text, "{}", shortened(&line, " <trunc>"));
+        }
+        text
+    }
+
+    /// A monitor's block; empty if there is nothing to show.
+    pub fn block(&self, style: Style, links: &Interfaces) -> String {
+        let shown = |option: &&TeamOption| style == Style::All || option.changed;
+        let lines = self.0.iter().rev().filter(shown).map(|option| {
+            let changed = if option.changed { " changed" } else { "" };
+            shortened(&body(option, links), "...") + changed
+        });
+        block("options", style, lines)
+    }
+}
+
+fn body(option: &TeamOption, links: &Interfaces) -> String {
+    let mut text = format!(
+        "{}{} ",
+        mark(option.changed, option.removed),
+        option.id.name
+    );
+    if let Some(port) = option.id.port {
+        let _ = write!(text, "(port:{}) ", links.name(port));
+    }
+    if let Some(index) = option.id.index {
+        let _ = write!(text, "(arridx:{index}) ");
+    }
+    text + &value::show(&option.value)
+}
+
+/// One interface, and what its last reading changed.
+#[derive(Clone, Debug)]
+struct Interface {
+    name: String,
+    hwaddr: HwAddr,
+    master: u32,
+    admin_up: bool,
+    changed: Changed,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Changed {
+    name: bool,
+    hwaddr: bool,
+    master: bool,
+    /// Any of these, or what is not shown.
+    any: bool,
+    removed: bool,
+}
+
+/// The interfaces of the namespace, by index.
+#[derive(Clone, Debug)]
+pub struct Interfaces(BTreeMap<u32, Interface>);
+
+impl Interfaces {
+    /// As they are now.
+    pub fn new(links: Vec<LinkInfo>) -> Self {
+        let known = links.into_iter().map(|link| {
+            let interface = Interface {
+                name: link.name,
+                hwaddr: link.hwaddr,
+                master: link.master.unwrap_or(0),
+                admin_up: link.admin_up,
+                changed: Changed::default(),
+            };
+            (link.ifindex, interface)
+        });
+        Interfaces(known.collect())
+    }
+
+    fn name(&self, ifindex: u32) -> &str {
+        let known = self.0.get(&ifindex);
+        known.map_or("(removed)", |interface| &interface.name)
+    }
+
+    /// Drops what was removed before.
+    pub fn begin(&mut self) {
+        self.0.retain(|_, interface| !interface.changed.removed);
+    }
+
+    /// Takes in a reading of the interface `ifindex`, none if it is gone; whether that changed
+    /// anything. What it changed stays marked until the next reading.
+    pub fn update(&mut self, ifindex: u32, link: Option<LinkInfo>) -> bool {
+        let Some(link) = link else {
+            let Some(gone) = self.0.get_mut(&ifindex) else {
+                return false;
+            };
+            let news = !gone.changed.removed;
+            gone.changed = Changed {
+                any: true,
+                removed: true,
+                ..Changed::default()
+            };
+            return news;
+        };
+        let master = link.master.unwrap_or(0);
+        let before = self.0.get(&ifindex);
+        let differs = |what: fn(&Interface, &LinkInfo) -> bool| {
+            before.is_none_or(|before| what(before, &link))
+        };
+        let mut changed = Changed {
+            name: differs(|before, link| before.name != link.name),
+            hwaddr: differs(|before, link| before.hwaddr != link.hwaddr),
+            master: differs(|before, link| before.master != link.master.unwrap_or(0)),
+            any: differs(|before, link| before.admin_up != link.admin_up),
+            removed: false,
+        };
+        changed.any |= changed.name || changed.hwaddr || changed.master;
+        let interface = Interface {
+            name: link.name,
+            hwaddr: link.hwaddr,
+            master,
+            admin_up: link.admin_up,
+            changed,
+        };
+        self.0.insert(ifindex, interface);
+        changed.any
+    }
+
+    /// A monitor's block about the interfaces `shown`; empty if there is nothing to show.
+    pub fn block(&self, style: Style, shown: &BTreeSet<u32>) -> String {
+        let known = self.0.iter().rev();
+        let known = known.filter(|(ifindex, _)| shown.contains(ifindex));
+        let star = |changed| if changed { "*" } else { "" };
+        let lines = known
+            .filter(|(_, it)| style == Style::All || it.changed.any)
+            .map(|(ifindex, it)| {
+                let text = format!(
+                    "{}{ifindex}: {}{}: {}{}: {}{} ",
+                    mark(it.changed.any, false),
+                    star(it.changed.name),
+                    it.name,
+                    star(it.changed.hwaddr),
+                    it.hwaddr,
+                    star(it.changed.master),
+                    it.master,
+                );
+                shortened(&text, "...")
+            });
+        block("ifinfos", style, lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::team::{OptionId, Value};
+
+    fn link(ifindex: u32, name: &str, master: Option<u32>) -> LinkInfo {
+        LinkInfo {
+            ifindex,
+            name: name.to_owned(),
+            hardware_type: 1,
+            admin_up: true,
+            carrier: true,
+            loopback: false,
+            hwaddr: HwAddr([2, 0, 0, 0, 0, ifindex as u8]),
+            mtu: 1500,
+            master,
+            lower: None,
+            vlan: None,
+            kind: String::new(),
+        }
+    }
+
+    fn links() -> Interfaces {
+        let port = |ifindex, name| link(ifindex, name, Some(9));
+        Interfaces::new(vec![
+            port(3, "eth1"),
+            port(5, "eth2"),
+            link(9, "team0", None),
+        ])
+    }
+
+    fn port(ifindex: u32, linkup: bool) -> TeamPort {
+        TeamPort {
+            ifindex,
+            linkup,
+            speed: if linkup { 10000 } else { 0 },
+            duplex: u8::from(linkup),
+            changed: false,
+            removed: false,
+        }
+    }
+
+    fn option(id: OptionId, value: Value) -> TeamOption {
+        TeamOption {
+            id,
+            value,
+            changed: false,
+            removed: false,
+        }
+    }
+
+    // The texts below are teamnl 1.31's, on a 6.1 kernel.
+
+    #[test]
+    fn ports_stand_newest_first() {
+        let ports = Ports::new(vec![port(3, true), port(5, false)]);
+        let text = " 5: eth2: down 0Mbit HD \n 3: eth1: up 10000Mbit FD \n";
+        assert_eq!(ports.show(&links()), text);
+    }
+
+    #[test]
+    fn options_stand_newest_first_and_long_ones_are_cut() {
+        let program = [6, 0, 0, 0, 0, 0, 0, 0].repeat(30);
+        let options = Options::new(vec![
+            option(OptionId::team("bpf_hash_func"), Value::Binary(program)),
+            option(
+                OptionId::element("lb_hash_stats", 255),
+                Value::Binary(vec![0; 8]),
+            ),
+            option(OptionId::port("priority", 3), Value::S32(-7)),
+        ]);
+        let text = " priority (port:eth1) -7 \n \
+                    lb_hash_stats (arridx:255) \\00\\00\\00\\00\\00\\00\\00\\00 \n \
+                    bpf_hash_func \\06\\00\\00\\00\\00\\00\\00\\00\\06\\00\\00\\00\\00\\00\\00\\00\
+                    \\06\\00\\00\\00\\00\\00\\00\\00\\06\\00\\00\\00\\00\\00\\00\\00\\06\\00\\0 <trunc>\n";
+        assert_eq!(options.show(&links()), text);
+    }
+
+    #[test]
+    fn a_monitor_shows_what_a_batch_changed() {
+        let mut ports = Ports::new(vec![port(3, true)]);
+        ports.begin();
+        ports.update(TeamPort {
+            changed: true,
+            ..port(5, false)
+        });
+        let text = "ports:\n  *5: eth2: down 0Mbit HD \n";
+        assert_eq!(ports.block(Style::Changed, &links()), text);
+        let text = format!("{text}   3: eth1: up 10000Mbit FD \n");
+        assert_eq!(ports.block(Style::All, &links()), text);
+        ports.begin();
+        assert_eq!(ports.block(Style::Changed, &links()), "");
+        ports.update(TeamPort {
+            removed: true,
+            ..port(3, false)
+        });
+        let text = "ports:\n  -3: eth1: down 0Mbit HD \n";
+        assert_eq!(ports.block(Style::Changed, &links()), text);
+        ports.begin();
+        assert_eq!(ports.indices().collect::<Vec<_>>(), [5]);
+
+        let mut options = Options::new(Vec::new());
+        options.update(TeamOption {
+            changed: true,
+            ..option(OptionId::port("enabled", 5), Value::Bool(false))
+        });
+        let text = "options:\n  *enabled (port:eth2) false changed\n";
+        assert_eq!(options.block(Style::Changed, &links()), text);
+    }
+
+    #[test]
+    fn a_monitor_marks_what_is_new_of_an_interface() {
+        let mut known = links();
+        let all: BTreeSet<u32> = [3, 5, 9].into();
+        assert!(!known.update(5, Some(link(5, "eth2", Some(9)))));
+        assert!(known.update(3, Some(link(3, "eth1", None))));
+        let text = "ifinfos:\n  *3: eth1: 02:00:00:00:00:03: *0 \n";
+        assert_eq!(known.block(Style::Changed, &all), text);
+        assert!(known.update(3, None));
+        assert_eq!(known.name(3), "eth1");
+        known.begin();
+        assert_eq!(known.name(3), "(removed)");
+    }
+}

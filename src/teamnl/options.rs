@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use crate::cli::getopt::{Flag, Getopt, Item};
+
+const fn flag(short: &'static [u8], long: &'static str, value: Option<&'static str>) -> Flag {
+    Flag {
+        short,
+        long,
+        value,
+        help: &[],
+        added: false,
+    }
+}
+
+/// Every option.
+pub static FLAGS: [Flag; 4] = [
+    flag(b"h", "help", None),
+    flag(b"p", "port_name", Some("PORT")),
+    flag(b"a", "array_index", Some("INDEX")),
+    Flag {
+        added: true,
+        ..flag(b"V", "version", None)
+    },
+];
+
+/// What is to be done with a team device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Lists ports.
+    Ports,
+    /// Lists options.
+    Options,
+    /// Shows one option.
+    GetOption,
+    /// Sets one option.
+    SetOption,
+    /// Shows changes as they come.
+    Monitor,
+}
+
+/// In the order in which a shortened word is looked for.
+const VERBS: [(&str, Verb); 5] = [
+    ("ports", Verb::Ports),
+    ("options", Verb::Options),
+    ("getoption", Verb::GetOption),
+    ("setoption", Verb::SetOption),
+    ("monitor", Verb::Monitor),
+];
+
+/// What is to be shown instead of doing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// The help.
+    Help,
+    /// The version.
+    Version,
+}
+
+/// A command line as understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// `-h`, `-V`
+    pub only: Option<Only>,
+    /// `-p`
+    pub port: Option<String>,
+    /// `-a`
+    pub index: Option<String>,
+    /// Team device.
+    pub device: String,
+    /// What to do …
+    pub verb: Verb,
+    /// … as it was typed.
+    pub word: String,
+    /// The rest.
+    pub arguments: Vec<String>,
+}
+
+/// A command line that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError {
+    text: String,
+    /// An empty line stands before the help.
+    pub gap: bool,
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl CommandLine {
+    /// Reads a command line without the program; the error is followed by the help.
+    pub fn read(items: Getopt) -> Result<CommandLine, UsageError> {
+        let usage = |text: String, gap| UsageError { text, gap };
+        let mut line = CommandLine {
+            only: None,
+            port: None,
+            index: None,
+            device: String::new(),
+            verb: Verb::Ports,
+            word: String::new(),
+            arguments: Vec::new(),
+        };
+        for item in items {
+            let item = item.map_err(|e| usage(format!("{e}\nunknown option."), false))?;
+            let only = match item {
+                Item::Operand(word) => {
+                    line.arguments.push(text(word));
+                    continue;
+                }
+                Item::Flag(flag, value) => match flag.long {
+                    "help" => Only::Help,
+                    "version" => Only::Version,
+                    "port_name" => {
+                        line.port = Some(text(value));
+                        continue;
+                    }
+                    "array_index" => {
+                        line.index = Some(text(value));
+                        continue;
+                    }
+                    long => unreachable!("a flag of the table without a meaning: {long}"),
+                },
+            };
+            line.only = Some(only);
+            return Ok(line);
+        }
+        let mut words = std::mem::take(&mut line.arguments).into_iter();
+        line.device = words
+            .next()
+            .ok_or_else(|| usage("No team device specified.".to_owned(), true))?;
+        line.word = words
+            .next()
+            .ok_or_else(|| usage("No command specified.".to_owned(), true))?;
+        let meant = VERBS.iter().find(|(name, _)| name.starts_with(&line.word));
+        line.verb = match meant {
+            Some((_, verb)) => *verb,
+            None => return Err(usage(format!("Unknown command \"{}\".", line.word), true)),
+        };
+        line.arguments = words.collect();
+        Ok(line)
+    }
+}
+
+/// Neither an interface nor an option of the driver has a name that this could harm.
+fn text(word: OsString) -> String {
+    word.to_string_lossy().into_owned()
+}
+
+/// The help text, teamnl's to the byte, for a program started as `argv0`.
+pub fn help(argv0: &str) -> String {
+    format!(
+        "{argv0} [options] teamdevname command [command args]\n\
+         \t-h --help                Show this help\n\
+         \t-p --port_name           team slave port name\n\
+         \t-a --array_index         team option array index\n\
+         Commands:\n\
+         \tports\n\
+         \toptions\n\
+         \tgetoption OPT_NAME\n\
+         \tsetoption OPT_NAME OPT_VALUE\n\
+         \tmonitor OPT_STYLE\n"
+    )
+}
