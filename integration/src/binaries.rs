@@ -12,19 +12,34 @@ pub fn repository() -> &'static Path {
         .expect("this package is a folder of the workspace")
 }
 
+/// Names the folder of the programs to a process for which they have been built already.
+pub(crate) const PROGRAMS: &str = "TEAMR_PROGRAMS";
+
 /// Path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the same
 /// profile as the running program.
-///
-/// Cargo builds the programs of other packages for no test, so the first call asks it to.
 pub(crate) fn binary(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let path = FOLDER.get_or_init(build).join(name);
+    let path = programs().join(name);
     assert!(path.exists(), "no program at {}", path.display());
     path
 }
 
-/// Builds all programs and returns the folder that they are in.
-fn build() -> PathBuf {
+/// The folder of the programs.
+///
+/// Cargo builds the programs of other packages for no test, so the first call asks it to.
+pub(crate) fn programs() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| env::var_os(PROGRAMS).map_or_else(build, PathBuf::from))
+}
+
+/// Cargo's target folder.
+pub(crate) fn target() -> PathBuf {
+    let mut folder = profile_folder();
+    folder.pop();
+    folder
+}
+
+/// Where cargo puts programs of the profile of the running one.
+fn profile_folder() -> PathBuf {
     let running = env::current_exe()
         .and_then(fs::canonicalize)
         .expect("own path");
@@ -36,13 +51,16 @@ fn build() -> PathBuf {
     if folder.ends_with("deps") {
         folder.pop();
     }
+    folder
+}
+
+/// Builds all programs and returns the folder that they are in.
+fn build() -> PathBuf {
+    let folder = profile_folder();
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    let target = folder
-        .parent()
-        .expect("a target folder above the profile's");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(repository())
@@ -56,7 +74,7 @@ fn build() -> PathBuf {
             "--bins",
         ])
         .args(["--profile", profile, "--target-dir"])
-        .arg(target)
+        .arg(target())
         .status()
         .expect("run cargo");
     assert!(

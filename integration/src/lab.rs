@@ -46,14 +46,7 @@ impl Lab {
         match Lab::try_open(sharing) {
             Ok(lab) => Some(lab),
             Err(reason) => {
-                let test = thread::current().name().unwrap_or("test").to_owned();
-                assert!(
-                    env::var_os("CI").is_none_or(|ci| ci != "true"),
-                    "{test} would be skipped, which CI must not: {reason}"
-                );
-                // Past the capture of the test harness, so that it is always seen;
-                // `integration/test` counts these lines.
-                let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
+                skip(&reason);
                 None
             }
         }
@@ -133,6 +126,18 @@ impl Drop for Lab {
     }
 }
 
+/// Says that the running test is skipped and why; fails when `CI=true`.
+pub(crate) fn skip(reason: &str) {
+    let test = thread::current().name().unwrap_or("test").to_owned();
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{test} would be skipped, which CI must not: {reason}"
+    );
+    // Past the capture of the test harness, so that it is always seen; `integration/test`
+    // counts these lines.
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
+}
+
 /// Whether this machine lets us have a lab; found out once.
 fn possible() -> &'static Result<(), String> {
     static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
@@ -176,7 +181,7 @@ fn runs<const N: usize>(program: &str, args: [&str; N]) -> bool {
 }
 
 /// Waits until no other test, also of another process, keeps this one from running.
-fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
+pub(crate) fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
     let path = env::temp_dir().join(format!("teamr-lab-{}.lock", Uid::effective()));
     let file = File::create(&path).map_err(|error| format!("open {}: {error}", path.display()))?;
     let arg = match sharing {

@@ -10,16 +10,20 @@
 
 mod binaries;
 mod cable;
+mod control;
 mod daemon;
+pub mod drop_in;
 mod frame;
 mod lab;
 mod namespace;
 mod ping;
 mod process;
+pub mod scenario;
 mod switch;
 mod team;
 mod topology;
 pub mod traffic;
+mod uml;
 mod vlan;
 mod wait;
 
@@ -34,5 +38,6 @@ pub use process::Process;
 pub use switch::Switch;
 pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
+pub use uml::{GuestFailure, in_guest, try_in_guest};
 pub use vlan::{Vlan, run_vlan};
 pub use wait::{LIMIT, wait_for, wait_until};

@@ -16,6 +16,8 @@ pub const RUNNERS: [&str; 5] = [
 pub enum DataPath {
     /// teamr's own.
     Userspace,
+    /// The kernel's team driver, which a guest has for certain.
+    Kernel,
 }
 
 impl DataPath {
@@ -23,6 +25,7 @@ impl DataPath {
     pub fn name(self) -> &'static str {
         match self {
             DataPath::Userspace => "userspace",
+            DataPath::Kernel => "kernel",
         }
     }
 }

@@ -1,0 +1,34 @@
+//! teamd's control socket, asked without a client program.
+
+use std::io::{self, Read, Write};
+
+use serde_json::Value;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::wait::LIMIT;
+
+/// Largest answer that is read.
+const LARGEST: usize = 1 << 20;
+
+/// Sends a request to the daemon of `device` and returns its answer as it came.
+pub fn call(device: &str, method: &str, args: &[&str]) -> io::Result<String> {
+    let mut socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    socket.connect(&SockAddr::unix(format!("/run/teamd/{device}.sock"))?)?;
+    let mut request = format!("REQUEST\n{method}\n");
+    for arg in args {
+        request += &arg.replace('\\', "\\\\").replace('\n', "\\n");
+        request.push('\n');
+    }
+    socket.write_all(request.as_bytes())?;
+    let mut answer = vec![0; LARGEST];
+    let length = socket.read(&mut answer)?;
+    answer.truncate(length);
+    String::from_utf8(answer).map_err(io::Error::other)
+}
+
+/// The state of a team, if its daemon answers.
+pub fn state(device: &str) -> Option<Value> {
+    let answer = call(device, "StateDump", &[]).ok()?;
+    serde_json::from_str(answer.strip_prefix("REPLY_SUCCESS\n")?).ok()
+}

@@ -1,0 +1,134 @@
+//! One question and its answer, with what chance decides taken out.
+
+use std::fmt;
+use std::process::Output;
+
+/// What came of one command or request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The command line or the method.
+    pub question: String,
+    /// Exit status.
+    pub status: Option<i32>,
+    /// Standard output, or the reply.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Answer {
+    pub(super) fn new(question: &str, output: &Output) -> Answer {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Answer {
+            question: question.to_owned(),
+            status: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    pub(super) fn masked(mut self, chance: &Chance) -> Answer {
+        self.stdout = chance.mask(&self.stdout);
+        self.stderr = chance.mask(&self.stderr);
+        self
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "$ {}", self.question)?;
+        write!(f, "{}", self.stdout)?;
+        if !self.stdout.is_empty() && !self.stdout.ends_with('\n') {
+            writeln!(f)?;
+        }
+        for line in self.stderr.lines() {
+            writeln!(f, "! {line}")?;
+        }
+        match self.status {
+            Some(status) => writeln!(f, "-> {status}"),
+            None => writeln!(f, "-> killed"),
+        }
+    }
+}
+
+/// What differs from one run to the next.
+#[derive(Default)]
+pub(super) struct Chance {
+    pub(super) pid: u32,
+    /// Interface index of the team device.
+    pub(super) team: u32,
+}
+
+/// Addresses that begin so were given by us, and must be the same.
+pub(super) const OURS: &str = "02:";
+
+impl Chance {
+    fn mask(&self, text: &str) -> String {
+        let text = mask_addresses(text);
+        let text = mask_number(&text, "\"pid\": ", self.pid, "<pid>");
+        let text = mask_number(&text, "PID: ", self.pid, "<pid>");
+        let text = mask_number(&text, "on PID ", self.pid, "<pid>");
+        mask_number(&text, "\"ifindex\": ", self.team, "<team>")
+    }
+}
+
+/// Replaces `number` where it stands after `before` and is not the begin of a longer one.
+fn mask_number(text: &str, before: &str, number: u32, mask: &str) -> String {
+    let found = format!("{before}{number}");
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(&found) {
+        let (head, tail) = rest.split_at(at + found.len());
+        if tail.starts_with(|c: char| c.is_ascii_digit()) {
+            masked += head;
+        } else {
+            masked += &head[..at + before.len()];
+            masked += mask;
+        }
+        rest = tail;
+    }
+    masked + rest
+}
+
+/// Replaces hardware addresses that the kernel drew.
+fn mask_addresses(text: &str) -> String {
+    const LENGTH: usize = "00:00:00:00:00:00".len();
+    let is_address = |bytes: &[u8]| {
+        bytes.len() == LENGTH
+            && bytes.iter().enumerate().all(|(at, byte)| match at % 3 {
+                2 => *byte == b':',
+                _ => byte.is_ascii_hexdigit(),
+            })
+    };
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let head = rest.get(..LENGTH);
+        match head.filter(|head| is_address(head.as_bytes()) && !head.starts_with(OURS)) {
+            Some(_) => {
+                masked += "<address>";
+                rest = &rest[LENGTH..];
+            }
+            None => {
+                masked.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_chance_is_masked() {
+        let chance = Chance { pid: 70, team: 5 };
+        let text = "\"pid\": 70, PID: 70\n\"pid\": 701, \"ifindex\": 5,\n\"ifindex\": 101 \
+                    f2:00:00:00:01:0a 02:00:00:00:01:01 12:34";
+        let masked = "\"pid\": <pid>, PID: <pid>\n\"pid\": 701, \"ifindex\": <team>,\n\
+                      \"ifindex\": 101 <address> 02:00:00:00:01:01 12:34";
+        assert_eq!(chance.mask(text), masked);
+    }
+}

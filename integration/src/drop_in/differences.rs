@@ -1,0 +1,152 @@
+//! Every place where teamr is meant to answer otherwise than Debian's teamd 1.31.
+
+use std::fmt;
+
+/// One difference that is meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Difference {
+    /// How the names of the scenarios begin in which it is seen; empty for all.
+    pub scenario: &'static str,
+    /// How the question begins.
+    pub question: &'static str,
+    /// What differs.
+    pub what: What,
+    /// Why that is right.
+    pub reason: &'static str,
+}
+
+/// What differs in an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// One of the JSON documents has this key, wherever it stands, and the other has not.
+    Key(&'static str),
+    /// The text of a help.
+    Help,
+    /// Lines that begin with this, blanks aside, are there or not, and have other contents.
+    Lines(&'static str),
+    /// Standard error. The exit status is the same.
+    Complaint,
+    /// The answer is this one instead of that one: standard output, then standard error with
+    /// `! ` before each line, then `-> ` and the exit status.
+    Answer {
+        /// What teamd answers.
+        teamd: &'static str,
+        /// What teamr answers.
+        teamr: &'static str,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if !self.question.is_empty() {
+            write!(f, "{}: ", self.question.trim_end())?;
+        }
+        match self.what {
+            What::Key(key) => write!(f, "the key {key}")?,
+            What::Help => f.write_str("the help")?,
+            What::Lines(begin) => write!(f, "the lines \"{begin}...\"")?,
+            What::Complaint => f.write_str("the complaint")?,
+            What::Answer { .. } => f.write_str("the answer")?,
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+const CONFIG_UPDATE_FAILS: &str = "\
+! libteamdctl: cli_usock_process_msg: usock: Error message received: \"ConfigUpdateFail\"
+! libteamdctl: cli_usock_process_msg: usock: Error message content: \"Failed to update config.\"
+! command call failed (Invalid argument)
+-> 1";
+
+/// Those of the daemons. The comparison fails on any other, and on one that is never seen.
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        scenario: "",
+        question: "",
+        what: What::Key("teamr"),
+        reason: "what teamd does not have stands under a key of its own",
+    },
+    Difference {
+        scenario: "requests that fail",
+        question: "teamdctl team0 port config update eth2",
+        what: What::Answer {
+            teamd: CONFIG_UPDATE_FAILS,
+            teamr: "-> 0",
+        },
+        reason: "teamd stores the new entry and then says that it has not, for want of a prio",
+    },
+    Difference {
+        scenario: "requests that fail",
+        question: "",
+        what: What::Key("eth3"),
+        reason: "a refused update changes nothing; teamd leaves an empty entry",
+    },
+    Difference {
+        scenario: "",
+        question: "teamnl team0 o",
+        what: What::Lines("user_linkup (port:"),
+        reason: "what each watch says; teamd leaves out what it finds before it knows the port",
+    },
+    Difference {
+        scenario: "",
+        question: "teamnl team0 o",
+        what: What::Lines("bpf_hash_func"),
+        reason: "another program with the same results, but for the ports of IPv6",
+    },
+    Difference {
+        scenario: "loadbalance, balanced",
+        question: "teamnl team0 options",
+        what: What::Lines("lb_tx_hash_to_port_mapping"),
+        reason: "buckets are spread evenly from the start; teamd puts all on one port",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd ",
+        what: What::Lines("This program is not intended to be run as root."),
+        reason: "it is not said of a program that needs root",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd --version",
+        what: What::Lines("teamd 1.3"),
+        reason: "the release whose behaviour is kept is a later one than Debian's",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -h",
+        what: What::Help,
+        reason: "help is for people; it tells of options that teamd does not have",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t team1 -c",
+        what: What::Complaint,
+        reason: "all that is wrong is said before anything is made, with the key and its values",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t a-name-that-is-too-long",
+        what: What::Complaint,
+        reason: "what is wrong is said before the kernel is asked",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t ''",
+        what: What::Complaint,
+        reason: "what is wrong is said before the kernel is asked",
+    },
+    Difference {
+        scenario: "a second daemon",
+        question: "teamd -t far-eth1",
+        what: What::Lines("\"far-eth1\" exists"),
+        reason: "an error names its cure",
+    },
+];
+
+/// Those of the clients, asked about the same daemon.
+pub const CLIENT_DIFFERENCES: &[Difference] = &[Difference {
+    scenario: "command lines that fail",
+    question: "",
+    what: What::Help,
+    reason: "help is for people; it tells of options that teamdctl does not have",
+}];

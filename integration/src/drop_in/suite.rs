@@ -1,0 +1,338 @@
+//! A daemon with its clients, playing a scenario.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::answer::{Answer, Chance, OURS};
+use crate::binaries::binary;
+use crate::control;
+use crate::lab::skip;
+use crate::process::Process;
+use crate::scenario::{PORTS, Scenario, Step, TEAM};
+use crate::wait::{comes_true, wait_until};
+
+/// What is asked at the end of every scenario.
+const INVENTORY: &[&str] = &[
+    "teamdctl team0 state dump",
+    "teamdctl -o team0 state dump",
+    "teamdctl team0 state view",
+    "teamdctl -v team0 state",
+    "teamdctl team0 config dump",
+    "teamdctl -o team0 config dump",
+    "teamdctl team0 config dump noports",
+    "teamdctl team0 config dump actual",
+    "teamdctl team0 port present eth1",
+    "teamdctl team0 port present eth2",
+    "teamdctl team0 port config dump eth1",
+    "teamdctl team0 port config dump eth2",
+    "teamnl team0 ports",
+    "teamnl team0 options",
+];
+
+/// Methods whose replies are kept as they came: NetworkManager compares their bytes.
+const REPLIES: &[&str] = &["ConfigDump", "ConfigDumpActual", "StateDump", "PortAdd"];
+
+/// Programs, each run under the name that teamd's has.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    daemon: PathBuf,
+    control: PathBuf,
+    kernel: PathBuf,
+}
+
+impl Programs {
+    /// Debian's.
+    pub fn of_teamd() -> Programs {
+        Programs {
+            daemon: "teamd".into(),
+            control: "teamdctl".into(),
+            kernel: "teamnl".into(),
+        }
+    }
+
+    /// Ours.
+    pub fn of_teamr() -> Programs {
+        Programs {
+            daemon: binary("teamr"),
+            control: binary("teamrctl"),
+            kernel: "teamnl".into(),
+        }
+    }
+
+    /// The command that begins with `teamd`, `teamdctl` or `teamnl`, without its arguments.
+    fn command(&self, name: &str) -> Command {
+        let program = match name {
+            "teamd" => &self.daemon,
+            "teamdctl" => &self.control,
+            "teamnl" => &self.kernel,
+            _ => panic!("{name} is none of teamd's programs"),
+        };
+        let mut command = Command::new(program);
+        command.arg0(name).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a client; words of its command line are split at blanks, `''` is an empty one.
+    fn ask(&self, line: &str) -> Answer {
+        let (name, args) = line.split_once(' ').unwrap_or((line, ""));
+        let mut command = self.command(name);
+        let word = |word| if word == "''" { "" } else { word };
+        command.args(args.split_whitespace().map(word));
+        let output = command.output();
+        Answer::new(
+            line,
+            &output.unwrap_or_else(|error| panic!("start {line}: {error}")),
+        )
+    }
+}
+
+/// Whether Debian's programs are here. If not this says that the test is skipped, or fails when
+/// `CI=true`.
+pub fn teamd_is_here() -> bool {
+    let found = Command::new("teamd").arg("--version").output().is_ok();
+    if !found {
+        skip("no `teamd` here (Debian package libteam-utils)");
+    }
+    found
+}
+
+/// A daemon and the clients that ask it.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// What it is called in stories.
+    pub name: &'static str,
+    /// Where the daemon is from.
+    pub daemon: Programs,
+    /// What the daemon is told of its data path, if it knows several.
+    pub data_path: Option<&'static str>,
+    /// Where the clients are from whose answers count.
+    pub clients: Programs,
+    /// Where the clients are from, if any, that are asked as well what changes nothing.
+    pub seconds: Option<Programs>,
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// All questions and the answers of the suite's clients.
+    pub answers: Vec<Answer>,
+    /// What both clients were asked, with both answers.
+    pub twice: Vec<(Answer, Answer)>,
+}
+
+impl Suite {
+    /// Whether the team device is the kernel's.
+    pub fn in_kernel(&self) -> bool {
+        self.data_path != Some("userspace")
+    }
+
+    /// Plays a scenario on a host of its own making, in the network namespace of this process.
+    /// The daemon's log stays in `folder`. Panics if the scenario does not come to its end.
+    pub fn play(&self, scenario: &Scenario, folder: &Path) -> Played {
+        lay_cables();
+        let mut play = Play {
+            suite: self,
+            scenario,
+            folder,
+            daemon: None,
+            chance: Chance::default(),
+            played: Played {
+                answers: Vec::new(),
+                twice: Vec::new(),
+            },
+        };
+        scenario.steps.iter().for_each(|step| play.step(step));
+        play.end()
+    }
+}
+
+/// A scenario being played.
+struct Play<'a> {
+    suite: &'a Suite,
+    scenario: &'a Scenario,
+    folder: &'a Path,
+    daemon: Option<Process>,
+    chance: Chance,
+    played: Played,
+}
+
+impl Play<'_> {
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Pull(port) => ip(&format!("link set dev {} down", far(port))),
+            Step::PutBack(port) => ip(&format!("link set dev {} up", far(port))),
+            Step::Enslave(port) => ip(&format!("link set dev {port} master {TEAM}")),
+            Step::Release(port) => ip(&format!("link set dev {port} nomaster")),
+            Step::Start => self.start(),
+            Step::Ports(ports) => self.wait(&format!("the ports {ports:?}"), |state| {
+                let known = state["ports"].as_object();
+                known.map_or(0, serde_json::Map::len) == ports.len()
+                    && ports.iter().all(|(port, up)| {
+                        let watches = &state["ports"][*port]["link_watches"];
+                        let each = watches["list"].as_object();
+                        watches["up"] == *up
+                            && each.is_some_and(|each| each.values().all(|w| w["up"] == *up))
+                    })
+            }),
+            Step::Active(port) => self.wait(&format!("the active port {port:?}"), |state| {
+                state["runner"]["active_port"] == port
+            }),
+            Step::Ask(line) if line.starts_with("teamd ") => {
+                self.keep(self.suite.daemon.ask(line));
+            }
+            Step::Do(line) => self.keep(self.suite.clients.ask(line)),
+            Step::Ask(line) if line.starts_with("teamnl") && !self.suite.in_kernel() => (),
+            Step::Ask(line) => {
+                let answer = self.suite.clients.ask(line);
+                if let Some(seconds) = &self.suite.seconds {
+                    let pair = (answer.clone(), seconds.ask(line));
+                    self.played.twice.push(pair);
+                }
+                self.keep(answer);
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let mut command = self.suite.daemon.command("teamd");
+        command.args(["-t", TEAM, "-c", self.scenario.config]);
+        if let Some(data_path) = self.suite.data_path {
+            command.args(["--data-path", data_path]);
+        }
+        let name = format!("{}, {}", self.scenario.name, self.suite.name);
+        let daemon = self
+            .daemon
+            .insert(Process::start(&name, self.folder, command));
+        wait_until("the daemon to answer", || {
+            if let Some(status) = daemon.ended() {
+                panic!("it ended at its start with {status}:\n{}", daemon.log());
+            }
+            control::state(TEAM).is_some()
+        });
+        self.chance = Chance {
+            pid: daemon.pid(),
+            team: team_index(),
+        };
+    }
+
+    fn wait(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+        let mut state = Value::Null;
+        let come = comes_true(|| {
+            state = control::state(TEAM).unwrap_or_default();
+            holds(&state)
+        });
+        assert!(come, "waited in vain for {what}; the state is {state:#}");
+    }
+
+    fn keep(&mut self, answer: Answer) {
+        self.played.answers.push(answer.masked(&self.chance));
+    }
+
+    /// The inventory, and how the daemon ends.
+    fn end(mut self) -> Played {
+        INVENTORY.iter().for_each(|ask| self.step(&Step::Ask(ask)));
+        for method in REPLIES {
+            let reply = control::call(TEAM, method, &[]);
+            self.keep(Answer {
+                question: (*method).to_owned(),
+                status: reply.is_ok().then_some(0),
+                stdout: reply.unwrap_or_else(|error| error.to_string()),
+                stderr: String::new(),
+            });
+        }
+        let mut daemon = self.daemon.take().expect("a scenario starts a daemon");
+        let status = daemon.stop();
+        self.keep(Answer {
+            question: "stop, and see what is left".to_owned(),
+            status: status.code(),
+            stdout: left_behind(),
+            stderr: String::new(),
+        });
+        self.played
+    }
+}
+
+/// Gives the host its ports with cables plugged in, all as if nothing had ever happened to them,
+/// with indices and addresses that are always the same.
+fn lay_cables() {
+    // Nothing but what a scenario does is to be seen in counters.
+    fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("silence IPv6");
+    let mut commands = String::new();
+    for (number, port) in (1..).zip(PORTS) {
+        let far = far(port);
+        if !Path::new("/sys/class/net").join(port).exists() {
+            commands += &format!(
+                "link add name {port} index 10{number} type veth peer name {far} index 20{number}\n"
+            );
+        }
+        commands += &format!(
+            "link set dev {far} up\n\
+             link set dev {port} down address {OURS}00:00:00:01:0{number}\n\
+             link set dev {port} up\n"
+        );
+    }
+    ip_batch(&commands);
+    // The kernel knows no state of an interface that has never been up, and the team driver
+    // takes that for a carrier.
+    wait_operstate("up");
+    let down = |port: &str| format!("link set dev {port} down\n");
+    ip_batch(&PORTS.map(down).concat());
+    wait_operstate("down");
+}
+
+/// Waits until the kernel has noticed the state of every port.
+fn wait_operstate(state: &str) {
+    for port in PORTS {
+        let file = format!("/sys/class/net/{port}/operstate");
+        wait_until(&format!("{port} to be {state}"), || {
+            fs::read_to_string(&file).is_ok_and(|text| text.trim_end() == state)
+        });
+    }
+}
+
+/// The other end of the cable of a port.
+fn far(port: &str) -> String {
+    format!("far-{port}")
+}
+
+fn ip(args: &str) {
+    ip_batch(&format!("{args}\n"));
+}
+
+/// Runs commands of `ip`, one a line: starting a program is slow in a guest.
+fn ip_batch(commands: &str) {
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("start ip");
+    let mut input = ip.stdin.take().expect("a pipe was asked for");
+    input.write_all(commands.as_bytes()).expect("write to ip");
+    drop(input);
+    let status = ip.wait().expect("wait for ip");
+    assert!(status.success(), "ip failed at one of\n{commands}");
+}
+
+fn team_index() -> u32 {
+    let index = fs::read_to_string(format!("/sys/class/net/{TEAM}/ifindex"));
+    let index = index.ok().and_then(|text| text.trim().parse().ok());
+    index.expect("the team device has an index")
+}
+
+/// The device and the daemon's files, as far as they are there.
+fn left_behind() -> String {
+    [
+        format!("/sys/class/net/{TEAM}"),
+        format!("/run/teamd/{TEAM}.pid"),
+        format!("/run/teamd/{TEAM}.sock"),
+    ]
+    .iter()
+    .filter(|path| Path::new(path).exists())
+    .map(|path| format!("{path}\n"))
+    .collect()
+}

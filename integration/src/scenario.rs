@@ -1,0 +1,440 @@
+//! What a team goes through, as data: a configuration and what happens then.
+//!
+//! A scenario knows neither which daemon plays it nor on which data path, so that the same one
+//! can be played by several and the outcomes compared. Its host has the ports [`PORTS`], down,
+//! with a cable plugged in at each; its team device is [`TEAM`].
+
+/// The team device of every scenario.
+pub const TEAM: &str = "team0";
+
+/// Interfaces that the host of every scenario has.
+pub const PORTS: [&str; 3] = ["eth1", "eth2", "eth3"];
+
+/// One scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// What it is about, in a few words.
+    pub name: &'static str,
+    /// The configuration, without its device.
+    pub config: &'static str,
+    /// What happens, in this order.
+    pub steps: &'static [Step],
+}
+
+impl Scenario {
+    /// Whether only the kernel's team device can go through it.
+    pub fn needs_kernel(&self) -> bool {
+        let needs = |step: &Step| matches!(step, Enslave(_) | Release(_));
+        self.steps.iter().any(needs)
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// A port loses its carrier.
+    Pull(&'static str),
+    /// A port gets its carrier back.
+    PutBack(&'static str),
+    /// The daemon starts.
+    Start,
+    /// Time passes until the team has exactly these ports, with these verdicts of their watches,
+    /// each watch for itself and all together.
+    Ports(&'static [(&'static str, bool)]),
+    /// Time passes until this port, or none if empty, is the active one.
+    Active(&'static str),
+    /// Somebody else makes this a port of the kernel's team device.
+    Enslave(&'static str),
+    /// Somebody else takes this port out of the kernel's team device.
+    Release(&'static str),
+    /// A client changes something. Words of the command line are split at blanks; `''` is an
+    /// empty one.
+    Do(&'static str),
+    /// A client asks for something that changes nothing when asked again, often an error; or
+    /// a second daemon is started with a command line that lets it end soon.
+    Ask(&'static str),
+}
+
+use Step::{Active, Ask, Do, Enslave, Ports, Pull, PutBack, Release, Start};
+
+const BOTH_UP: Step = Ports(&[("eth1", true), ("eth2", true)]);
+
+/// One scenario for each way of configuring and using the runners that need no partner.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "no configuration but ports",
+        config: r#"{"ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "no port",
+        config: r#"{"runner": {"name": "activebackup"}}"#,
+        steps: &[
+            Start,
+            Ports(&[]),
+            Ask("teamdctl team0 port present eth1"),
+            Ask("teamdctl team0 port config dump eth1"),
+            Ask("teamdctl team0 state item get runner.active_port"),
+        ],
+    },
+    Scenario {
+        name: "broadcast",
+        config: r#"{"runner": {"name": "broadcast"}, "link_watch": {"name": "ethtool"},
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "roundrobin, one port down",
+        config: r#"{"runner": {"name": "roundrobin"}, "link_watch": {"name": "ethtool"},
+            "ports": {"eth1": {"queue_id": 2}, "eth2": {"prio": -3}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Pull("eth2"),
+            Ports(&[("eth1", true), ("eth2", false)]),
+        ],
+    },
+    Scenario {
+        name: "random, with keys that nobody knows",
+        config: r#"{"runner": {"name": "random", "zest": 1.5}, "é": ["\u001b", {}, []],
+            "ports": {"eth1": {"x": null}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "activebackup, nothing said of watches",
+        config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "activebackup, same_all, prio",
+        config: r#"{"runner": {"name": "activebackup", "hwaddr_policy": "same_all"},
+            "link_watch": {"name": "ethtool"},
+            "ports": {"eth1": {"prio": -10}, "eth2": {"prio": 100}}}"#,
+        steps: &[Start, BOTH_UP, Active("eth2")],
+    },
+    Scenario {
+        name: "activebackup, by_active, the active port fails",
+        config: r#"{"runner": {"name": "activebackup", "hwaddr_policy": "by_active"},
+            "link_watch": {"name": "ethtool"},
+            "ports": {"eth1": {"prio": 10}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth1"),
+            Ports(&[("eth1", false), ("eth2", true)]),
+            Active("eth2"),
+        ],
+    },
+    Scenario {
+        name: "activebackup, only_active, the active port fails and returns",
+        config: r#"{"runner": {"name": "activebackup", "hwaddr_policy": "only_active"},
+            "link_watch": {"name": "ethtool"},
+            "ports": {"eth1": {"prio": 10}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth1"),
+            Active("eth2"),
+            PutBack("eth1"),
+            BOTH_UP,
+            Active("eth1"),
+        ],
+    },
+    Scenario {
+        name: "activebackup, a sticky port keeps its place",
+        config: r#"{"runner": {"name": "activebackup"},
+            "ports": {"eth1": {"prio": 10}, "eth2": {"sticky": true}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth1"),
+            Active("eth2"),
+            PutBack("eth1"),
+            BOTH_UP,
+            Active("eth2"),
+        ],
+    },
+    Scenario {
+        name: "activebackup, all ports down",
+        config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth2"),
+            Ports(&[("eth1", true), ("eth2", false)]),
+            Pull("eth1"),
+            Ports(&[("eth1", false), ("eth2", false)]),
+            Active(""),
+        ],
+    },
+    Scenario {
+        name: "activebackup, delays",
+        config: r#"{"runner": {"name": "activebackup"},
+            "link_watch": {"name": "ethtool", "delay_up": 300, "delay_down": 200},
+            "ports": {"eth1": {"prio": 1}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Active("eth1"),
+            Pull("eth1"),
+            Active("eth2"),
+            PutBack("eth1"),
+            BOTH_UP,
+            Active("eth1"),
+        ],
+    },
+    Scenario {
+        name: "activebackup, a watch for each port",
+        config: r#"{"runner": {"name": "activebackup"}, "ports": {
+            "eth1": {"link_watch": {"name": "ethtool", "delay_up": 100}},
+            "eth2": {"link_watch": {"name": "ethtool", "delay_down": 50}}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "activebackup, two watches at each port",
+        config: r#"{"runner": {"name": "activebackup"},
+            "link_watch": [{"name": "ethtool"}, {"name": "ethtool", "delay_up": 150}],
+            "ports": {"eth1": {"link_watch": {"name": "ethtool", "delay_down": 100}}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Pull("eth2"),
+            Ports(&[("eth1", true), ("eth2", false)]),
+        ],
+    },
+    Scenario {
+        name: "activebackup, peers told of changes",
+        config: r#"{"debug_level": 0, "runner": {"name": "activebackup"},
+            "notify_peers": {"count": 3, "interval": 100},
+            "mcast_rejoin": {"count": 2, "interval": 50},
+            "hwaddr": "02:10:20:30:40:50",
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "loadbalance",
+        config: r#"{"runner": {"name": "loadbalance"}, "link_watch": {"name": "ethtool"},
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "loadbalance, tx_hash, one port down",
+        config: r#"{"runner": {"name": "loadbalance", "tx_hash": ["eth", "vlan", "l3", "l4"]},
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Pull("eth1"),
+            Ports(&[("eth1", false), ("eth2", true)]),
+        ],
+    },
+    Scenario {
+        name: "loadbalance, balanced",
+        config: r#"{"runner": {"name": "loadbalance", "tx_hash": ["ip", "tcp", "udp"],
+            "tx_balancer": {"name": "basic", "balancing_interval": 20}},
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "ports come and go by command",
+        config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Do(r#"teamdctl team0 port config update eth3 {"prio":7,"sticky":true}"#),
+            Do("teamdctl team0 port add eth3"),
+            Ports(&[("eth1", true), ("eth2", true), ("eth3", true)]),
+            Active("eth3"),
+            Do("teamdctl team0 port add eth3"),
+            Do("teamdctl team0 port remove eth1"),
+            Ports(&[("eth2", true), ("eth3", true)]),
+            Do("teamdctl team0 port remove eth1"),
+            Ask("teamdctl team0 port config dump eth1"),
+            Ask("teamdctl team0 port present eth1"),
+            Do(r#"teamdctl team0 port config update eth2 {"prio":90}"#),
+            Do("teamdctl team0 port remove eth3"),
+            Active("eth2"),
+        ],
+    },
+    Scenario {
+        name: "ports come and go without a command",
+        config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {"prio": 5}}}"#,
+        steps: &[
+            Start,
+            Ports(&[("eth1", true)]),
+            Enslave("eth2"),
+            BOTH_UP,
+            Release("eth1"),
+            Ports(&[("eth2", true)]),
+            Active("eth2"),
+        ],
+    },
+    Scenario {
+        name: "items of the state are set",
+        config: r#"{"runner": {"name": "activebackup"},
+            "ports": {"eth1": {"sticky": true}, "eth2": {"sticky": true}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Do("teamdctl team0 state item set runner.active_port eth2"),
+            Active("eth2"),
+            Do("teamdctl team0 state item set runner.active_port eth1"),
+            Active("eth1"),
+            Ask("teamdctl team0 state item get runner.active_port"),
+            Ask("teamdctl team0 state item get setup.daemonized"),
+            Ask("teamdctl team0 state item get setup.debug_level"),
+            Ask("teamdctl team0 state item get ports.eth1.link.speed"),
+            Ask("teamdctl team0 state item get ports.eth2.ifinfo.dev_addr"),
+            Ask(r#"teamdctl team0 state item get ports."eth2".link_watches.list.link_watch_0.up"#),
+            Do("teamdctl team0 state item set setup.debug_level 2"),
+            Ask("teamdctl team0 state item get setup.debug_level"),
+        ],
+    },
+    Scenario {
+        name: "requests that fail",
+        config: r#"{"runner": {"name": "activebackup"},
+            "ports": {"eth1": {"sticky": true}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Ask("teamdctl team0 state item get nothing"),
+            Ask("teamdctl team0 state item get setup"),
+            Ask("teamdctl team0 state item get ports.eth9.link.up"),
+            Ask("teamdctl team0 state item get ports.eth1"),
+            Ask("teamdctl team0 state item get ports.eth1.link"),
+            Ask(r#"teamdctl team0 state item get ports."eth1.link.up"#),
+            Ask("teamdctl team0 state item get link.up"),
+            Ask("teamdctl team0 state item get ''"),
+            Ask("teamdctl team0 state item set setup.pid 5"),
+            Ask("teamdctl team0 state item set nothing 5"),
+            Ask("teamdctl team0 state item set setup.debug_level 0x2"),
+            Ask("teamdctl team0 state item set setup.debug_level 99999999999"),
+            Ask("teamdctl team0 state item set setup.debug_level ''"),
+            Ask("teamdctl team0 state item set runner.active_port eth9"),
+            Ask("teamdctl team0 state item set ports.eth1.link.up true"),
+            Ask("teamdctl team0 port add nowhere"),
+            Ask("teamdctl team0 port add lo"),
+            Ask("teamdctl team0 port add team0"),
+            Ask("teamdctl team0 port remove nowhere"),
+            Ask("teamdctl team0 port remove lo"),
+            Ask("teamdctl team0 port remove eth3"),
+            Ask("teamdctl team0 port present nowhere"),
+            Ask("teamdctl team0 port present lo"),
+            Ask("teamdctl team0 port config dump nowhere"),
+            Ask("teamdctl team0 port config dump lo"),
+            Ask("teamdctl team0 port config update nowhere {}"),
+            Ask("teamdctl team0 port config update eth3 {"),
+            Ask("teamdctl team0 port config update eth3 5"),
+            Ask(r#"teamdctl team0 port config update eth3 {"a":1,"a":2}"#),
+            Ask("teamdctl team0 port config update eth3 []"),
+            Ask("teamdctl team0 port config update eth2 {}"),
+            Ask(r#"teamdctl team0 port config update eth2 {"prio":"x"}"#),
+        ],
+    },
+    Scenario {
+        name: "command lines that fail",
+        config: r#"{"ports": {"eth1": {}}}"#,
+        steps: &[
+            Start,
+            Ports(&[("eth1", true)]),
+            Ask("teamdctl team0"),
+            Ask("teamdctl team0 foo"),
+            Ask("teamdctl team0 config"),
+            Ask("teamdctl team0 config dump foo"),
+            Ask("teamdctl team0 state dump foo"),
+            Ask("teamdctl team0 state item"),
+            Ask("teamdctl team0 state item get"),
+            Ask("teamdctl team0 state item set setup.pid"),
+            Ask("teamdctl team0 port add"),
+            Ask("teamdctl team0 port present"),
+            Ask("teamdctl team0 port config update eth1"),
+            Ask("teamdctl team0 port add eth2 eth3"),
+            Ask("teamdctl -x team0 state"),
+            Ask("teamdctl --force team0 state"),
+            Ask("teamdctl --nothing team0 state"),
+            Ask("teamdctl -D -U team0 state"),
+            Ask("teamdctl -U -o team0 c d"),
+            Ask("teamdctl team0 s d -o"),
+            Ask("teamdctl team0 p c d eth1"),
+            Ask("teamdctl team0 ''"),
+            Ask("teamdctl not-team0 state"),
+            Ask("teamdctl lo state"),
+            Ask("teamdctl -U lo state"),
+        ],
+    },
+    Scenario {
+        name: "a second daemon",
+        config: r#"{"ports": {"eth1": {}}}"#,
+        steps: &[
+            Start,
+            Ports(&[("eth1", true)]),
+            Ask("teamd --version"),
+            Ask("teamd -h"),
+            Ask("teamd -e -t team0"),
+            Ask("teamd --check -t team1"),
+            Ask("teamd -e"),
+            Ask("teamd -k -t team1"),
+            Ask("teamd -k"),
+            Ask("teamd -t team0"),
+            Ask("teamd -d -t team0"),
+            Ask("teamd -x"),
+            Ask("teamd --nothing"),
+            Ask("teamd -t"),
+            Ask("teamd --team-dev"),
+            Ask("teamd -t team1 operand"),
+            Ask("teamd -f /nowhere"),
+            Ask("teamd -f /nowhere -v"),
+            Ask("teamd -t far-eth1"),
+            Ask("teamd -t a-name-that-is-too-long"),
+            Ask("teamd -t ''"),
+            Ask(r#"teamd -t team1 -c {"runner":{"name":"nothing"}}"#),
+            Ask(r#"teamd -t team1 -c {"runner":{"name":"activebackup","hwaddr_policy":"none"}}"#),
+            Ask(r#"teamd -t team1 -c {"hwaddr":"02:00"}"#),
+            Ask(r#"teamd -t team1 -c {"hwaddr":"nothing"}"#),
+            Ask(r#"teamd -t team1 -c {"notify_peers":{"count":-1}}"#),
+            Ask(r#"teamd -t team1 -c {"ports":{"lo":{}}}"#),
+            Ask("teamd -t team1 -c {"),
+            Ask("teamd -t team1 -c ''"),
+            Ask("teamd -t team1 -c []"),
+            Ask("teamd -Z tcp://127.0.0.1:1 -t team1"),
+        ],
+    },
+    Scenario {
+        name: "the kernel is asked",
+        config: r#"{"runner": {"name": "loadbalance"}, "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[
+            Start,
+            BOTH_UP,
+            Ask("teamnl team0 getoption mode"),
+            Ask("teamnl team0 getoption notify_peers_count"),
+            Ask("teamnl -p eth1 team0 getoption enabled"),
+            Ask("teamnl -p eth1 team0 getoption priority"),
+            Ask("teamnl -a 3 team0 getoption lb_hash_stats"),
+            Ask("teamnl -p eth1 team0 setoption priority 12"),
+            Ask("teamnl -p eth1 team0 getoption priority"),
+            Ask("teamnl team0 setoption mcast_rejoin_count 4"),
+            Ask("teamnl team0 o"),
+            Ask("teamnl team0 getoption nothing"),
+            Ask("teamnl team0 getoption"),
+            Ask("teamnl team0 setoption mcast_rejoin_count"),
+            Ask("teamnl team0 setoption mcast_rejoin_count 0x5"),
+            Ask("teamnl team0 setoption mcast_rejoin_count 99999999999"),
+            Ask("teamnl team0 setoption mode roundrobin"),
+            Ask("teamnl -p lo team0 getoption enabled"),
+            Ask("teamnl -p nowhere team0 getoption enabled"),
+            Ask("teamnl -p eth1 team0 setoption enabled yes"),
+            Ask("teamnl -a x team0 getoption lb_hash_stats"),
+            Ask("teamnl -a 99999999999 team0 getoption lb_hash_stats"),
+            Ask("teamnl team0 monitor nothing"),
+            Ask("teamnl team0"),
+            Ask("teamnl team0 foo"),
+            Ask("teamnl nowhere ports"),
+            Ask("teamnl lo ports"),
+            Ask("teamnl -x team0 ports"),
+        ],
+    },
+];

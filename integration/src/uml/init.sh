@@ -1,0 +1,35 @@
+# The first and only program of a guest. Set before: MODULES, FOLDER, STATUS, and the function
+# `run_case`. The root is the real file system, read-only; all that can be written is in memory
+# and in the case's folder.
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+# The kernel may have done this one itself.
+mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /run
+mount -t hostfs -o "$FOLDER" none "$FOLDER"
+mkdir -p /run/teamd /run/netns /run/tmp /run/modules/lib/modules
+export TMPDIR=/run/tmp HOME=/run/tmp
+
+# Output passes a pipe: programs behave differently on a terminal, which a serial line is.
+stty -F /dev/ttyS0 raw -echo
+exec 3>/dev/ttyS0
+
+{
+    ln -s "$MODULES/$(uname -r)" /run/modules/lib/modules/
+    # For what the kernel asks for itself, such as the mode of a team.
+    printf '#!/bin/sh\nexec modprobe -d /run/modules "$@"\n' >/run/modprobe
+    chmod +x /run/modprobe
+    echo /run/modprobe >/proc/sys/kernel/modprobe
+    # bonding needs tls, which its list of dependencies does not say.
+    /run/modprobe -a tls bonding team bridge 8021q veth dummy ifb tun ipv6
+    ip link set lo up
+    status=0
+    run_case || status=$?
+    echo "$status" >"$FOLDER/$STATUS"
+} 2>&1 </dev/null | cat >&3
+
+sync
+poweroff -f

@@ -1,0 +1,103 @@
+//! Debian's package `user-mode-linux`, fetched once and unpacked, not installed.
+
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::{env, fs};
+
+use crate::binaries::target;
+
+const PACKAGE: &str = "user-mode-linux";
+
+/// The unpacked package.
+pub(super) struct Package {
+    root: PathBuf,
+}
+
+impl Package {
+    /// The kernel, a program.
+    pub(super) fn kernel(&self) -> PathBuf {
+        self.root.join("usr/bin/linux.uml")
+    }
+
+    /// The folder that has a folder of modules for each release; of one release here.
+    pub(super) fn modules(&self) -> PathBuf {
+        self.root.join("usr/lib/uml/modules")
+    }
+}
+
+/// The package, fetched if it is not there yet; or what keeps us from having it.
+pub(super) fn unpacked() -> Result<Package, String> {
+    for tool in ["modprobe", "timeout", "stty"] {
+        if !found(tool) {
+            return Err(format!("no `{tool}` here, which a guest needs"));
+        }
+    }
+    let root = target().join(PACKAGE);
+    if !root.exists() {
+        fetch(&root)?;
+    }
+    let package = Package { root };
+    if package.kernel().exists() {
+        return Ok(package);
+    }
+    let root = package.root.display();
+    Err(format!("no kernel in {root}; delete it to fetch it anew"))
+}
+
+/// Fetches and unpacks into a folder beside `root`, which becomes `root` when it is complete:
+/// others may fetch at the same time, and any of us may be interrupted.
+fn fetch(root: &Path) -> Result<(), String> {
+    if !found("apt-get") || !found("dpkg") {
+        return Err(format!(
+            "the package {PACKAGE} comes from Debian, and here is no apt-get and dpkg"
+        ));
+    }
+    let part = root.with_extension(process::id().to_string());
+    fs::create_dir_all(&part).map_err(|error| format!("make {}: {error}", part.display()))?;
+    let done = download(&part).and_then(|()| unpack(&part));
+    if done.is_ok() {
+        // Fails if somebody else was faster, which is as good.
+        let _ = fs::rename(&part, root);
+    }
+    let _ = fs::remove_dir_all(&part);
+    done
+}
+
+fn download(folder: &Path) -> Result<(), String> {
+    let fetch = || {
+        let mut command = Command::new("apt-get");
+        command.args(["-q", "download", PACKAGE]);
+        run(command.current_dir(folder))
+    };
+    fetch().or_else(|error| {
+        // A fresh machine has no list of packages yet.
+        run(Command::new("apt-get").args(["-q", "update"])).map_err(|_| error)?;
+        fetch()
+    })
+}
+
+fn unpack(folder: &Path) -> Result<(), String> {
+    let files = fs::read_dir(folder).map_err(|error| format!("list a folder: {error}"))?;
+    let archive = files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .ok_or("apt-get brought no package")?;
+    run(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
+    fs::remove_file(&archive).map_err(|error| format!("remove an archive: {error}"))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("start {command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?}: {}", said.trim()))
+}
+
+fn found(tool: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(tool).exists())
+}

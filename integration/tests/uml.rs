@@ -1,0 +1,70 @@
+//! The guest itself: that it is what the cases take it for.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use integration::{GuestFailure, in_guest, repository, try_in_guest};
+
+fn output(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output();
+    let output = output.unwrap_or_else(|error| panic!("`{line}`: {error}"));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn succeeds(line: &str) -> bool {
+    let status = Command::new("sh").args(["-c", line]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_guest_has_the_drivers_and_touches_nothing_of_its_host() {
+    in_guest(|folder| {
+        println!("This is Linux {}.", output("uname -r"));
+        assert_eq!(output("id -u"), "0");
+        for kind in ["team", "bond", "bridge", "dummy", "ifb"] {
+            assert!(
+                succeeds(&format!("ip link add name x0 type {kind}")),
+                "no driver for {kind}"
+            );
+            assert!(succeeds("ip link delete dev x0"), "{kind}");
+        }
+        println!("It makes teams, bonds, bridges, dummies and ifbs.");
+        assert!(succeeds("ip link add name x0 type veth peer name x1"));
+        assert!(succeeds("ip link add link x0 name x0.5 type vlan id 5"));
+        println!("It makes virtual cables and VLANs.");
+
+        let source = repository().join("integration/Cargo.toml");
+        assert!(source.exists(), "the repository is to be seen");
+        for place in [repository(), Path::new("/etc"), Path::new("/tmp")] {
+            let file = place.join("teamr-guest-was-here");
+            assert!(
+                fs::write(&file, "").is_err(),
+                "{} was written",
+                file.display()
+            );
+        }
+        println!("It sees its host's files and can write none but its own.");
+        assert!(folder.is_dir(), "the case has a folder");
+        fs::write(Path::new("/run/teamd/x"), "").expect("the run directory can be written");
+    });
+}
+
+#[test]
+fn what_fails_in_a_guest_fails_outside() {
+    match try_in_guest(|folder| {
+        fs::write(folder.join("case.log"), "so far").expect("write a log");
+        panic!("as a case would");
+    }) {
+        Ok(()) => panic!("a case that fails passed for a success"),
+        // The other test says so.
+        Err(GuestFailure::Impossible(_)) => (),
+        Err(GuestFailure::Failed { story, folder }) => {
+            assert!(story.contains("failed in it with status 101"), "{story}");
+            assert!(story.contains("Powering off"), "no kernel log: {story}");
+            let log = fs::read_to_string(folder.join("case.log"));
+            assert_eq!(log.expect("the case's log"), "so far");
+            fs::remove_dir_all(folder).expect("remove the kept logs");
+        }
+    }
+}
