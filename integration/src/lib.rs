@@ -5,6 +5,10 @@
 //! what became of the packets. Everything made here vanishes with its value, and with the
 //! process if that is killed.
 //!
+//! What this machine lacks drivers for runs [`in_guest`], a kernel of its own. There
+//! [`scenario`]s, which are data, are played with teamr and with teamd, and [`drop_in`] lays
+//! the answers side by side.
+//!
 //! It owns no claim about teamr: those are in `tests/` and `benches/`. Being for tests, it
 //! panics, with the whole output, where a command that has to work does not.
 

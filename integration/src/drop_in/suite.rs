@@ -60,7 +60,7 @@ impl Programs {
         Programs {
             daemon: binary("teamr"),
             control: binary("teamrctl"),
-            kernel: "teamnl".into(),
+            kernel: binary("teamrnl"),
         }
     }
 

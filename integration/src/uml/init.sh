@@ -10,8 +10,8 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /run
 mount -t hostfs -o "$FOLDER" none "$FOLDER"
-mkdir -p /run/teamd /run/netns /run/tmp /run/modules/lib/modules
-export TMPDIR=/run/tmp HOME=/run/tmp
+mkdir -p /run/teamd /run/netns /run/modules/lib/modules
+export TMPDIR="$FOLDER" HOME="$FOLDER"
 
 # Output passes a pipe: programs behave differently on a terminal, which a serial line is.
 stty -F /dev/ttyS0 raw -echo
