@@ -178,6 +178,8 @@ impl Daemon {
         }
         for mut served in orphaned.iter().filter_map(|block| self.teams.remove(block)) {
             log::warn!("Team device removal detected.");
+            // Nothing is left that could stay.
+            served.taken_over = false;
             served.release_ports(kernel, now);
             served.end(kernel);
         }
