@@ -8,7 +8,7 @@ const PACKETS: u32 = 20;
 fn ping(teamed: &Teamed, copies: u32, when: &str) {
     let ping = Ping::run(&teamed.site.left, "10.0.0.2", PACKETS, "");
     println!(
-        "    {when}: {} of {} answered, {} answers beyond",
+        "    {when}: {} of {} answered, {} further answers",
         ping.answered, ping.sent, ping.duplicates
     );
     assert_eq!(ping.answered, PACKETS, "{when}");

@@ -77,16 +77,25 @@ impl Programs {
         command
     }
 
-    /// Runs a client; words of its command line are split at blanks, `''` is an empty one.
+    /// Runs a program until it ends; words of its command line are split at blanks, `''` is an
+    /// empty one.
     fn ask(&self, line: &str) -> Answer {
         let (name, args) = line.split_once(' ').unwrap_or((line, ""));
         let mut command = self.command(name);
         let word = |word| if word == "''" { "" } else { word };
         command.args(args.split_whitespace().map(word));
-        let output = command.output();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {line}: {error}"));
+        // A daemon that should have refused its command line runs on.
+        if name == "teamd" && !comes_true(|| !matches!(child.try_wait(), Ok(None))) {
+            let _ = child.kill();
+        }
+        let output = child.wait_with_output();
         Answer::new(
             line,
-            &output.unwrap_or_else(|error| panic!("start {line}: {error}")),
+            &output.unwrap_or_else(|error| panic!("wait for {line}: {error}")),
         )
     }
 }
