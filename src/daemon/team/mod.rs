@@ -1,0 +1,386 @@
+//! One team: its core, its data path and its device, and how they are kept in step. How ports
+//! come and go is in `ports`.
+//!
+//! Facts travel from the kernel to the core as events; the core's actions travel back. What the
+//! kernel says is read anew at each link event, since an event may be older than our own last
+//! change.
+
+mod ports;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use json_config::Config;
+use mio::Token;
+use runners::{Action, Event, HwAddr, Instant, PortId, Team};
+
+pub use ports::{IfUp, restore};
+
+use ports::HeldPort;
+
+use super::announce;
+use super::carrier_watch::CarrierWatch;
+use super::kernel::Kernel;
+use super::setup::Setup;
+use crate::datapath::{DataPath, Drained, PortCare};
+use crate::errno::strerror;
+use crate::netlink::link::{self, LinkEvent, LinkInfo};
+
+/// A running team.
+pub struct ManagedTeam {
+    pub(super) core: Team,
+    pub(super) config: Config,
+    pub(super) data_path: Box<dyn DataPath>,
+    pub(super) device: LinkInfo,
+    pub(super) setup: Setup,
+    /// Link events lost to a full buffer, each answered by reading everything anew.
+    pub(super) resyncs: u64,
+    ports: BTreeMap<PortId, HeldPort>,
+    next_port: u32,
+    /// Names of the interfaces that shall be ports whenever they exist.
+    wanted: BTreeSet<String>,
+    /// Wanted interfaces that could not be taken; not tried again until remade.
+    refused: BTreeMap<String, u32>,
+    carrier_watch: CarrierWatch,
+    /// Addresses of interfaces while they are no ports, by index: a port that somebody else
+    /// makes one may wear the team's by the time we hear of it.
+    own_hwaddrs: BTreeMap<u32, HwAddr>,
+    /// The carrier was set by hand, which ends the driver's own rule.
+    carrier_by_hand: bool,
+}
+
+/// What became of the team device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It is there.
+    Present,
+    /// Somebody deleted it.
+    Deleted,
+}
+
+impl ManagedTeam {
+    /// A team without ports on the device `device`, which `data_path` serves.
+    pub fn new(
+        core: Team,
+        config: Config,
+        data_path: Box<dyn DataPath>,
+        device: LinkInfo,
+        setup: Setup,
+    ) -> Self {
+        ManagedTeam {
+            core,
+            config,
+            data_path,
+            device,
+            setup,
+            resyncs: 0,
+            ports: BTreeMap::new(),
+            next_port: 1,
+            wanted: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            carrier_watch: CarrierWatch::default(),
+            own_hwaddrs: BTreeMap::new(),
+            carrier_by_hand: false,
+        }
+    }
+
+    /// Brings the data path and the device into the core's first state. `standing` are ports
+    /// that are in the team already; the earlier, the rather they go on carrying.
+    ///
+    /// # Errors
+    /// Those of the data path for one of these ports, and settings that make no sense.
+    pub fn begin(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        standing: &[LinkInfo],
+    ) -> io::Result<()> {
+        if self.data_path.port_care() == PortCare::DataPath {
+            let links = link::all(&mut kernel.route)?.into_iter();
+            let free = links.filter(|link| link.master.is_none());
+            self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
+        }
+        let mut joined = Vec::new();
+        for interface in standing {
+            let settings = self.port_settings(&interface.name)?;
+            let port = self.attach(kernel, interface, interface.hwaddr, &settings)?;
+            joined.push(port);
+            let (name, hwaddr) = (interface.name.clone(), interface.hwaddr);
+            let added = Event::PortAdded {
+                port,
+                name,
+                hwaddr,
+                link: kernel.link(interface),
+                settings,
+                standing: true,
+            };
+            self.core.handle(now, added);
+        }
+        let hwaddr = self.device.hwaddr;
+        self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
+        // Nothing in between is carried out: with only some of the ports known it would
+        // interrupt what goes on.
+        let mut actions: Vec<Action> = std::iter::from_fn(|| self.core.poll_action()).collect();
+        let mut kept = BTreeSet::new();
+        actions.reverse();
+        actions.retain(|action| match action {
+            Action::ApplyForwarding(_) => kept.insert("forwarding"),
+            Action::SetCarrier(_) => kept.insert("carrier"),
+            _ => true,
+        });
+        for action in actions.iter().rev() {
+            self.attempt(kernel, now, action);
+        }
+        Ok(())
+    }
+
+    /// When to be woken although nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let carrier = self
+            .carrier_watch
+            .deadline()
+            .filter(|_| self.asks_carriers());
+        self.core.next_deadline().into_iter().chain(carrier).min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn deadline_reached(&mut self, kernel: &mut Kernel, now: Instant) {
+        if self
+            .core
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.tell(kernel, now, Event::DeadlineReached);
+        }
+        if self.asks_carriers() && self.carrier_watch.is_due(now) {
+            self.ask_carriers(kernel, now);
+        }
+    }
+
+    /// The kernel never delays the link events of its own driver's ports.
+    fn asks_carriers(&self) -> bool {
+        self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
+    }
+
+    /// Moves frames from a ready source of the data path.
+    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
+        self.carrier_watch.frames_moved(now);
+        self.data_path.drain_ready(token, budget, &mut |_| ())
+    }
+
+    /// Reads anew what the events speak of. Interfaces that are no business of the team's only
+    /// remind it that late events may follow.
+    pub fn links_changed(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        events: &[LinkEvent],
+    ) -> DeviceState {
+        self.carrier_watch.link_event(now);
+        let concerned: BTreeSet<u32> = events.iter().map(|event| event.ifindex).collect();
+        if concerned.contains(&self.device.ifindex)
+            && self.refresh_device(kernel, now) == DeviceState::Deleted
+        {
+            return DeviceState::Deleted;
+        }
+        let held: Vec<PortId> = self.held_by_ifindex(|ifindex| concerned.contains(&ifindex));
+        for port in held {
+            self.refresh_port(kernel, now, port);
+        }
+        if self.data_path.port_care() == PortCare::DataPath {
+            self.note_own_hwaddrs(events);
+            let ours = Some(self.device.ifindex);
+            let enslaved = events.iter().filter(|event| event.master == ours);
+            let enslaved: BTreeSet<u32> = enslaved.map(|event| event.ifindex).collect();
+            for ifindex in enslaved {
+                self.adopt(kernel, now, ifindex);
+            }
+        }
+        let appeared: BTreeSet<&str> = events.iter().map(|event| event.name.as_str()).collect();
+        for name in appeared {
+            if self.wanted.contains(name) {
+                self.take_appeared_port(kernel, now, name);
+            }
+        }
+        DeviceState::Present
+    }
+
+    /// Reads everything anew after events were lost.
+    pub fn resync(&mut self, kernel: &mut Kernel, now: Instant) -> DeviceState {
+        self.resyncs += 1;
+        log::warn!("link events were lost, reading all links anew");
+        self.carrier_watch.link_event(now);
+        if self.refresh_device(kernel, now) == DeviceState::Deleted {
+            return DeviceState::Deleted;
+        }
+        for port in self.held_by_ifindex(|_| true) {
+            self.refresh_port(kernel, now, port);
+        }
+        if self.data_path.port_care() == PortCare::DataPath {
+            self.adopt_all(kernel, now);
+        }
+        for name in self.wanted.clone() {
+            self.take_appeared_port(kernel, now, &name);
+        }
+        DeviceState::Present
+    }
+
+    fn refresh_device(&mut self, kernel: &mut Kernel, now: Instant) -> DeviceState {
+        match link::fetch(&mut kernel.route, self.device.ifindex) {
+            Ok(device) => {
+                let hwaddr = device.hwaddr;
+                let mtu_before = std::mem::replace(&mut self.device, device).mtu;
+                let spreads = self.data_path.port_care() == PortCare::Daemon;
+                if spreads && self.device.mtu != mtu_before {
+                    self.spread_mtu(kernel, mtu_before);
+                }
+                self.tell(kernel, now, Event::TeamHwAddrChanged { hwaddr });
+                DeviceState::Present
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => DeviceState::Deleted,
+            Err(error) => {
+                log::warn!("Failed to read the team device ({}).", strerror(&error));
+                DeviceState::Present
+            }
+        }
+    }
+
+    /// Puts the device's MTU on every port; if one refuses, all go back, the device too.
+    fn spread_mtu(&mut self, kernel: &mut Kernel, before: u32) {
+        let mtu = self.device.mtu;
+        let refusal = self.ports.values().find_map(|held| {
+            let refused = link::set_mtu(&mut kernel.route, held.found.ifindex, mtu).err()?;
+            Some((held.name.clone(), refused))
+        });
+        let Some((name, error)) = refusal else {
+            return;
+        };
+        log::error!(
+            "{name}: Failed to set MTU {mtu} ({}), back to {before}.",
+            strerror(&error)
+        );
+        let ports = self.ports.values().map(|held| held.found.ifindex);
+        for ifindex in ports.chain([self.device.ifindex]) {
+            if let Err(error) = link::set_mtu(&mut kernel.route, ifindex, before) {
+                log::warn!("Failed to set MTU {before} again ({}).", strerror(&error));
+            }
+        }
+        self.device.mtu = before;
+    }
+
+    /// Asks the drivers for their carriers, ahead of the kernel's link events.
+    fn ask_carriers(&mut self, kernel: &mut Kernel, now: Instant) {
+        let differs = |port: &&runners::Port| {
+            kernel
+                .carrier(port.name())
+                .is_ok_and(|carrier| carrier != port.link().up)
+        };
+        let changed: Vec<PortId> = self
+            .core
+            .ports()
+            .filter(differs)
+            .map(|port| port.id())
+            .collect();
+        for port in changed {
+            self.refresh_port(kernel, now, port);
+        }
+    }
+
+    /// Tells the core of an event and carries out what it wants, until it wants nothing more.
+    pub(super) fn tell(&mut self, kernel: &mut Kernel, now: Instant, event: Event) {
+        self.core.handle(now, event);
+        while let Some(action) = self.core.poll_action() {
+            self.attempt(kernel, now, &action);
+        }
+    }
+
+    fn attempt(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) {
+        if let Err(error) = self.carry_out(kernel, now, action) {
+            log::warn!("Failed to {} ({}).", purpose(action), strerror(&error));
+        }
+    }
+
+    /// Whether the carrier is ours to set. The driver's own rule, which setting it would end,
+    /// is the core's as long as one port suffices and every port may carry.
+    fn sets_carrier(&mut self) -> bool {
+        self.carrier_by_hand |= self.data_path.port_care() == PortCare::Daemon
+            || self.core.settings().min_ports != 1
+            || self.core.ports().any(|port| !port.is_allowed());
+        self.carrier_by_hand
+    }
+
+    fn carry_out(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
+        let sets_carrier = self.sets_carrier();
+        let route = &mut kernel.route;
+        match action {
+            Action::ApplyForwarding(forwarding) => self.data_path.apply_forwarding(forwarding),
+            Action::SetPortHwAddr { port, hwaddr } => match self.ports.get(port) {
+                Some(held) => link::set_hwaddr(route, held.found.ifindex, *hwaddr),
+                None => Ok(()),
+            },
+            Action::SetTeamHwAddr(hwaddr) => {
+                link::set_hwaddr(route, self.device.ifindex, *hwaddr)?;
+                self.device.hwaddr = *hwaddr;
+                Ok(())
+            }
+            Action::SetCarrier(_) if !sets_carrier => Ok(()),
+            Action::SetCarrier(up) => link::set_carrier(route, self.device.ifindex, *up),
+            Action::NotifyPeers => {
+                let frames = announce::peer_notifications(route, self.device.ifindex)?;
+                self.send_announcement(&frames)
+            }
+            Action::RejoinMulticast => {
+                let frames = announce::membership_reports(route, self.device.ifindex)?;
+                self.send_announcement(&frames)
+            }
+            Action::ReadBucketCounters => {
+                let bytes = self.data_path.bucket_bytes();
+                self.core.handle(now, Event::BucketCounters { bytes });
+                Ok(())
+            }
+            Action::Report(report) => {
+                log::info!("{report}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends on the active port, or on the first that carries: one copy is enough for every
+    /// switch to learn from.
+    fn send_announcement(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
+        let carrying = |port: &&runners::Port| port.is_enabled() && port.is_linked();
+        let first = self.core.ports().find(carrying).map(|port| port.id());
+        if let Some(port) = self.core.active_port().or(first) {
+            for frame in frames {
+                self.data_path.send_frame(port, frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn held_by_ifindex(&self, concerned: impl Fn(u32) -> bool) -> Vec<PortId> {
+        let held = self.ports.iter();
+        held.filter(|(_, held)| concerned(held.found.ifindex))
+            .map(|(port, _)| *port)
+            .collect()
+    }
+
+    /// Interface index of a port.
+    pub(super) fn ifindex(&self, port: PortId) -> Option<u32> {
+        self.ports.get(&port).map(|held| held.found.ifindex)
+    }
+}
+
+/// What an action was for, to follow "Failed to".
+fn purpose(action: &Action) -> String {
+    match action {
+        Action::ApplyForwarding(_) => "apply the forwarding".to_owned(),
+        Action::SetPortHwAddr { hwaddr, .. } => format!("set a port's hardware address {hwaddr}"),
+        Action::SetTeamHwAddr(hwaddr) => format!("set the team's hardware address {hwaddr}"),
+        Action::SetCarrier(_) => "set the team's carrier".to_owned(),
+        Action::NotifyPeers => "notify peers".to_owned(),
+        Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
+        Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
+        Action::Report(_) => "report".to_owned(),
+    }
+}

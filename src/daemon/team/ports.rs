@@ -1,0 +1,411 @@
+//! Ports: how interfaces become members of a team, are kept in step, and are given back.
+//!
+//! What must be done for a port depends on who takes care of it ([`PortCare`]): the kernel's
+//! driver opens, closes and restores its ports by itself, for the userspace data path the
+//! daemon does.
+
+use std::io;
+
+use runners::{Event, HwAddr, Instant, PortId, PortSettings};
+
+use super::super::kernel::Kernel;
+use super::ManagedTeam;
+use crate::datapath::{PortCare, PortInterface};
+use crate::errno::strerror;
+use crate::netlink::link::{self, LinkEvent, LinkInfo};
+
+/// A port as the daemon holds it.
+#[derive(Clone, Debug)]
+pub(super) struct HeldPort {
+    /// The interface as it was found, to be given back so.
+    pub(super) found: PortInterface,
+    /// Its name now.
+    pub(super) name: String,
+}
+
+/// Whether an interface may be taken although it is administratively up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfUp {
+    /// Refuse with `EBUSY`, as the kernel's driver does: it may be in use.
+    Refuse,
+    /// Set it down first: it has just appeared, and the configuration names it.
+    SetDown,
+}
+
+impl ManagedTeam {
+    /// Takes the configured ports in the order of the file; one that is missing is taken when
+    /// it appears.
+    ///
+    /// # Errors
+    /// The first port that exists and cannot be taken ends the start.
+    pub fn take_configured_ports(&mut self, kernel: &mut Kernel, now: Instant) -> io::Result<()> {
+        let names: Vec<String> = self.config.port_names().map(str::to_owned).collect();
+        for name in names {
+            self.wanted.insert(name.clone());
+            match self.take_port(kernel, now, &name, IfUp::Refuse) {
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                    log::warn!("{name}: Skipped adding a missing port.");
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_own_hwaddrs(&mut self, events: &[LinkEvent]) {
+        for event in events {
+            if event.gone {
+                self.own_hwaddrs.remove(&event.ifindex);
+            } else if event.master.is_none() && event.hwaddr != self.device.hwaddr {
+                // The driver may give a port the team's address before it is one.
+                self.own_hwaddrs.insert(event.ifindex, event.hwaddr);
+            }
+        }
+    }
+
+    /// Takes up the ports that somebody else made so.
+    pub(super) fn adopt_all(&mut self, kernel: &mut Kernel, now: Instant) {
+        match link::all(&mut kernel.route) {
+            Ok(links) => {
+                let ours = Some(self.device.ifindex);
+                for enslaved in links.iter().filter(|link| link.master == ours) {
+                    self.adopt(kernel, now, enslaved.ifindex);
+                }
+            }
+            Err(error) => log::warn!("Failed to read all links ({}).", strerror(&error)),
+        }
+    }
+
+    /// Takes up an interface that somebody else made a port, unless it is ours by now or no
+    /// port any more.
+    pub(super) fn adopt(&mut self, kernel: &mut Kernel, now: Instant, ifindex: u32) {
+        let is_held = |held: &HeldPort| held.found.ifindex == ifindex;
+        if self.ports.values().any(is_held) {
+            return;
+        }
+        let Ok(interface) = link::fetch(&mut kernel.route, ifindex) else {
+            return;
+        };
+        if interface.master == Some(self.device.ifindex) {
+            if let Err(error) = self.join(kernel, now, &interface) {
+                log::error!(
+                    "{}: Failed to add port ({}).",
+                    interface.name,
+                    strerror(&error)
+                );
+            }
+        }
+    }
+
+    /// Takes an interface as a port; success if it is one already.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is none of that name; `EBUSY` for one that is up, in use above the
+    /// team, or without a place for our filters; `EINVAL` for the loopback, the team device
+    /// itself, an interface that is no Ethernet, and settings that make no sense.
+    pub fn take_port(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        name: &str,
+        if_up: IfUp,
+    ) -> io::Result<()> {
+        let interface = link::find(&mut kernel.route, name)?;
+        if self
+            .ports
+            .values()
+            .any(|held| held.found.ifindex == interface.ifindex)
+        {
+            return Ok(());
+        }
+        let taken = self.take_interface(kernel, now, &interface, if_up);
+        if let Err(error) = &taken {
+            log::error!("{name}: Failed to add port ({}).", strerror(error));
+        }
+        taken
+    }
+
+    fn take_interface(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        interface: &LinkInfo,
+        if_up: IfUp,
+    ) -> io::Result<()> {
+        let name = &interface.name;
+        if interface.master != Some(self.device.ifindex) {
+            self.check_takable(interface, if_up)?;
+            if interface.admin_up {
+                log::info!("{name}: is up, setting it down to take it.");
+                link::set_admin_up(&mut kernel.route, interface.ifindex, false)?;
+            }
+            if interface.master.is_some() {
+                log::warn!("{name}: leaves the interface that it was a port of.");
+                link::clear_master(&mut kernel.route, interface.ifindex)?;
+            }
+        }
+        self.join(kernel, now, interface)
+    }
+
+    /// Makes an interface that is fit for it a port.
+    fn join(&mut self, kernel: &mut Kernel, now: Instant, interface: &LinkInfo) -> io::Result<()> {
+        let settings = self.port_settings(&interface.name)?;
+        let hwaddr = match interface.master {
+            Some(_) => self.own_hwaddrs.get(&interface.ifindex).copied(),
+            None => None,
+        };
+        let hwaddr = hwaddr.unwrap_or(interface.hwaddr);
+        let port = self.attach(kernel, interface, hwaddr, &settings)?;
+        let joined = Event::PortAdded {
+            port,
+            name: interface.name.clone(),
+            hwaddr,
+            link: runners::Link::default(),
+            settings,
+            standing: false,
+        };
+        self.tell(kernel, now, joined);
+        let opened = self.open_port(kernel, interface);
+        match opened {
+            Ok(()) => self.refresh_port(kernel, now, port),
+            Err(_) => self.release(kernel, now, port),
+        }
+        opened
+    }
+
+    pub(super) fn port_settings(&mut self, name: &str) -> io::Result<PortSettings> {
+        let settings = self.config.port_settings(name).map_err(|problem| {
+            log::error!("{problem}");
+            io::Error::from_raw_os_error(libc::EINVAL)
+        })?;
+        if settings.queue_id.is_some() && self.data_path.port_care() == PortCare::Daemon {
+            log::warn!("{name}: \"queue_id\" has no effect on the userspace data path.");
+        }
+        Ok(settings)
+    }
+
+    /// Has the data path take an interface whose own address is `hwaddr`, under a new identity.
+    pub(super) fn attach(
+        &mut self,
+        kernel: &Kernel,
+        interface: &LinkInfo,
+        hwaddr: HwAddr,
+        settings: &PortSettings,
+    ) -> io::Result<PortId> {
+        let port = PortId(self.next_port);
+        let found = PortInterface {
+            ifindex: interface.ifindex,
+            name: interface.name.clone(),
+            hwaddr,
+            mtu: interface.mtu,
+            ipv6: kernel.ipv6(&interface.name),
+        };
+        self.data_path.attach_port(port, &found)?;
+        self.next_port += 1;
+        let name = interface.name.clone();
+        self.ports.insert(port, HeldPort { found, name });
+        self.configure(port, settings);
+        Ok(port)
+    }
+
+    fn configure(&mut self, port: PortId, settings: &PortSettings) {
+        if let Err(error) = self.data_path.configure_port(port, settings) {
+            let name = self.ports.get(&port).map_or("", |held| &held.name);
+            log::warn!("{name}: Failed to configure port ({}).", strerror(&error));
+        }
+    }
+
+    /// Gives a port other settings.
+    pub fn change_settings(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        port: PortId,
+        settings: PortSettings,
+    ) {
+        self.configure(port, &settings);
+        self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+    }
+
+    /// The kernel driver's rules for enslaving.
+    fn check_takable(&self, interface: &LinkInfo, if_up: IfUp) -> io::Result<()> {
+        let refuse = |errno| Err(io::Error::from_raw_os_error(errno));
+        let name = &interface.name;
+        if interface.loopback || interface.ifindex == self.device.ifindex {
+            return refuse(libc::EINVAL);
+        }
+        if interface.hardware_type != libc::ARPHRD_ETHER {
+            log::error!("{name}: is no Ethernet interface.");
+            return refuse(libc::EINVAL);
+        }
+        let stands_on_team = interface.lower == Some(self.device.ifindex);
+        if stands_on_team || self.device.master == Some(interface.ifindex) {
+            log::error!("{name}: stands on \"{}\" itself.", self.device.name);
+            return refuse(libc::EBUSY);
+        }
+        if interface.admin_up && if_up == IfUp::Refuse {
+            log::error!("{name}: is up; set it down first: ip link set dev {name} down");
+            return refuse(libc::EBUSY);
+        }
+        Ok(())
+    }
+
+    /// The last steps of taking: no IPv6 of the host's own, the team's MTU, and up.
+    ///
+    /// With IPv6 the host would give the port a link-local address and routes, and send
+    /// multicast by them that is meant for the team.
+    fn open_port(&mut self, kernel: &mut Kernel, interface: &LinkInfo) -> io::Result<()> {
+        if self.data_path.port_care() == PortCare::DataPath {
+            return Ok(());
+        }
+        if kernel.ipv6(&interface.name) {
+            if let Err(error) = kernel.set_ipv6(&interface.name, false) {
+                let name = &interface.name;
+                log::warn!("{name}: Failed to disable IPv6 ({}).", strerror(&error));
+            }
+        }
+        if interface.mtu != self.device.mtu {
+            link::set_mtu(&mut kernel.route, interface.ifindex, self.device.mtu)?;
+        }
+        link::set_admin_up(&mut kernel.route, interface.ifindex, true)
+    }
+
+    pub(super) fn take_appeared_port(&mut self, kernel: &mut Kernel, now: Instant, name: &str) {
+        let Ok(interface) = link::find(&mut kernel.route, name) else {
+            return;
+        };
+        let held = self
+            .ports
+            .values()
+            .any(|held| held.found.ifindex == interface.ifindex);
+        if held || self.refused.get(name) == Some(&interface.ifindex) {
+            return;
+        }
+        match self.take_port(kernel, now, name, IfUp::SetDown) {
+            Ok(()) => {
+                self.refused.remove(name);
+                log::info!("{name}: Added the port that was missing.");
+            }
+            Err(_) => {
+                self.refused.insert(name.to_owned(), interface.ifindex);
+            }
+        }
+    }
+
+    /// Wants the interface `name` as a port from now on, also when it comes back later.
+    pub fn want_port(&mut self, name: &str) {
+        self.wanted.insert(name.to_owned());
+    }
+
+    /// Gives a port back as it was found and no longer wants it.
+    pub fn give_back_port(&mut self, kernel: &mut Kernel, now: Instant, port: PortId) {
+        if let Some(held) = self.ports.get(&port) {
+            self.wanted.remove(&held.found.name);
+            self.wanted.remove(&held.name);
+        }
+        self.release(kernel, now, port);
+    }
+
+    /// Gives all ports back, the last one first.
+    pub fn release_all(&mut self, kernel: &mut Kernel, now: Instant) {
+        for port in self.held_by_ifindex(|_| true).into_iter().rev() {
+            self.release(kernel, now, port);
+        }
+    }
+
+    fn release(&mut self, kernel: &mut Kernel, now: Instant, port: PortId) {
+        let Some(held) = self.ports.remove(&port) else {
+            return;
+        };
+        self.tell(kernel, now, Event::PortRemoved { port });
+        if self.data_path.port_care() == PortCare::Daemon {
+            // Down before the filters go, so that the host's stack sees nothing of the port.
+            let found = PortInterface {
+                name: held.name.clone(),
+                ..held.found.clone()
+            };
+            restore(kernel, &found);
+        }
+        self.detach(port, &held);
+    }
+
+    /// Lets go of a port that is not ours to change any more.
+    fn forget(&mut self, kernel: &mut Kernel, now: Instant, port: PortId) {
+        if let Some(held) = self.ports.remove(&port) {
+            self.tell(kernel, now, Event::PortRemoved { port });
+            self.detach(port, &held);
+        }
+    }
+
+    fn detach(&mut self, port: PortId, held: &HeldPort) {
+        if let Err(error) = self.data_path.detach_port(port) {
+            log::warn!(
+                "{}: Failed to detach port ({}).",
+                held.name,
+                strerror(&error)
+            );
+        }
+    }
+
+    pub(super) fn refresh_port(&mut self, kernel: &mut Kernel, now: Instant, port: PortId) {
+        let Some(held) = self.ports.get_mut(&port) else {
+            return;
+        };
+        let master = match self.data_path.port_care() {
+            PortCare::Daemon => None,
+            PortCare::DataPath => Some(self.device.ifindex),
+        };
+        let interface = match link::fetch(&mut kernel.route, held.found.ifindex) {
+            Ok(interface) if interface.master == master => interface,
+            gone_or_moved => {
+                let left = match gone_or_moved {
+                    Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+                        log::warn!("{}: Failed to read link ({}).", held.name, strerror(&error));
+                        return;
+                    }
+                    Err(_) => "vanished",
+                    Ok(interface) => {
+                        // Somebody wants it elsewhere.
+                        self.wanted.remove(&interface.name);
+                        self.wanted.remove(&held.found.name);
+                        "was taken out of the team"
+                    }
+                };
+                log::info!("{}: The port {left}.", held.name);
+                self.forget(kernel, now, port);
+                return;
+            }
+        };
+        let renamed = (held.name != interface.name).then(|| interface.name.clone());
+        held.name.clone_from(&interface.name);
+        if let Some(name) = renamed {
+            self.tell(kernel, now, Event::PortRenamed { port, name });
+        }
+        let hwaddr = interface.hwaddr;
+        self.tell(kernel, now, Event::PortHwAddrChanged { port, hwaddr });
+        let link = kernel.link(&interface);
+        self.tell(kernel, now, Event::LinkChanged { port, link });
+    }
+}
+
+/// Sets an interface down, as it was found, and gives it its own address, MTU and IPv6 again.
+pub fn restore(kernel: &mut Kernel, found: &PortInterface) {
+    let ipv6 = match found.ipv6 {
+        true => kernel.set_ipv6(&found.name, true),
+        false => Ok(()),
+    };
+    let route = &mut kernel.route;
+    let steps = [
+        link::set_admin_up(route, found.ifindex, false),
+        link::set_hwaddr(route, found.ifindex, found.hwaddr),
+        link::set_mtu(route, found.ifindex, found.mtu),
+        ipv6,
+    ];
+    for error in steps.into_iter().filter_map(Result::err) {
+        log::warn!(
+            "{}: Failed to give the port back ({}).",
+            found.name,
+            strerror(&error)
+        );
+    }
+}
