@@ -9,6 +9,7 @@ use teamr::control::{Controlled, Failure, ItemPath, protocol};
 use teamr::netlink::address::InterfaceAddress;
 use teamr::netlink::link::{LinkEvent, LinkInfo};
 use teamr::netlink::message::Messages;
+use teamr::netlink::team;
 
 /// A configuration: read or refused with a place inside it; what was read survives its dump.
 pub fn config(bytes: &[u8]) {
@@ -57,6 +58,8 @@ pub fn netlink(bytes: &[u8]) {
             assert_eq!((event.ifindex, event.name), (info.ifindex, info.name));
         }
         let _ = InterfaceAddress::parse(&message);
+        // The family and the device of the recorded messages.
+        let _ = team::parse(28, 4, &message);
     }
 }
 
