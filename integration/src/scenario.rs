@@ -211,7 +211,7 @@ pub const SCENARIOS: &[Scenario] = &[
         config: r#"{"debug_level": 0, "runner": {"name": "activebackup"},
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
-            "hwaddr": "02:10:20:30:40:50",
+            "hwaddr": "02:00:00:00:01:50",
             "ports": {"eth1": {}, "eth2": {}}}"#,
         steps: &[Start, BOTH_UP],
     },

@@ -60,7 +60,7 @@ pub(super) struct Chance {
 }
 
 /// Addresses that begin so were given by us, and must be the same.
-pub(super) const OURS: &str = "02:";
+pub(super) const OURS: &str = "02:00:00:00:01:";
 
 impl Chance {
     fn mask(&self, text: &str) -> String {
@@ -126,9 +126,9 @@ mod tests {
     fn only_chance_is_masked() {
         let chance = Chance { pid: 70, team: 5 };
         let text = "\"pid\": 70, PID: 70\n\"pid\": 701, \"ifindex\": 5,\n\"ifindex\": 101 \
-                    f2:00:00:00:01:0a 02:00:00:00:01:01 12:34";
+                    f2:00:00:00:01:0a 02:00:00:00:01:01 02:e0:00:00:01:01 12:34";
         let masked = "\"pid\": <pid>, PID: <pid>\n\"pid\": 701, \"ifindex\": <team>,\n\
-                      \"ifindex\": 101 <address> 02:00:00:00:01:01 12:34";
+                      \"ifindex\": 101 <address> 02:00:00:00:01:01 <address> 12:34";
         assert_eq!(chance.mask(text), masked);
     }
 }

@@ -281,7 +281,7 @@ fn lay_cables() {
         }
         commands += &format!(
             "link set dev {far} up\n\
-             link set dev {port} down address {OURS}00:00:00:01:0{number}\n\
+             link set dev {port} down address {OURS}0{number}\n\
              link set dev {port} up\n"
         );
     }
