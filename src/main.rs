@@ -183,8 +183,11 @@ fn start(
         log::warn!("config: {warning}");
     }
     validate(&config).map_err(|problem| {
-        let invalid = Errno::EINVAL.desc();
-        format!("{problem}\nFailed to init runner.\nFailed: {invalid}")
+        let runner = match problem.path.starts_with("runner") {
+            true => "Failed to init runner.\n",
+            false => "",
+        };
+        format!("{problem}\n{runner}Failed: {}", Errno::EINVAL.desc())
     })?;
     run_dir::create().map_err(|error| {
         let dir = run_dir::path();

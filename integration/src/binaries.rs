@@ -26,7 +26,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 /// The folder of the programs.
 ///
 /// Cargo builds the programs of other packages for no test, so the first call asks it to.
-pub(crate) fn programs() -> &'static Path {
+pub fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| env::var_os(PROGRAMS).map_or_else(build, PathBuf::from))
 }

@@ -31,7 +31,7 @@ mod uml;
 mod vlan;
 mod wait;
 
-pub use binaries::repository;
+pub use binaries::{programs, repository};
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::traffic::{End, Stream};
-use integration::{CableKind, Lab, Ping, Sharing, Site, Teamr, repository, wait_until};
+use integration::{CableKind, Lab, Ping, Sharing, Site, Teamr, programs, repository, wait_until};
 
 const EXAMPLE: &str = "json-config/examples/activebackup.json";
 
@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Builds what is not built yet, before anything is timed.
+    programs();
     println!("Two hosts and a switch, each in a network namespace of its own:");
     println!("{PICTURE}");
     let site = Site::new(&lab, CableKind::Nic);
