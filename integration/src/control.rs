@@ -1,6 +1,7 @@
 //! teamd's control socket, asked without a client program.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -10,11 +11,16 @@ use crate::wait::LIMIT;
 /// Largest answer that is read.
 const LARGEST: usize = 1 << 20;
 
-/// Sends a request to the daemon of `device` and returns its answer as it came.
+/// Sends a request to the daemon of `device` on this very host and returns its answer as it came.
 pub fn call(device: &str, method: &str, args: &[&str]) -> io::Result<String> {
+    call_at(format!("/run/teamd/{device}.sock").as_ref(), method, args)
+}
+
+/// As [`call`], by the path of the daemon's socket.
+pub fn call_at(path: &Path, method: &str, args: &[&str]) -> io::Result<String> {
     let mut socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_read_timeout(Some(LIMIT))?;
-    socket.connect(&SockAddr::unix(format!("/run/teamd/{device}.sock"))?)?;
+    socket.connect(&SockAddr::unix(path)?)?;
     let mut request = format!("REQUEST\n{method}\n");
     for arg in args {
         request += &arg.replace('\\', "\\\\").replace('\n', "\\n");

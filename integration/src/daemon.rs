@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Output};
 use serde_json::Value;
 
 use crate::binaries::binary;
+use crate::control;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_until;
@@ -104,6 +105,23 @@ impl Teamr {
     pub fn state(&self) -> Value {
         let text = self.ask("state dump");
         serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
+    }
+
+    /// Its control socket, by a path that is good on every host.
+    pub fn control_socket(&self) -> PathBuf {
+        format!("/proc/{}/root/run/teamd/{}.sock", self.pid(), self.device).into()
+    }
+
+    /// The answer to `StateDump`, asked for at its control socket without a client program.
+    /// Panics if none comes.
+    pub fn state_at_socket(&self) -> Value {
+        let answer = control::call_at(&self.control_socket(), "StateDump", &[])
+            .unwrap_or_else(|error| panic!("no answer from {}: {error}", self.device));
+        let text = answer.strip_prefix("REPLY_SUCCESS\n").unwrap_or_else(|| {
+            panic!("{} refused to tell its state: {answer}", self.device);
+        });
+        serde_json::from_str(text)
             .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
     }
 

@@ -1,0 +1,145 @@
+//! Clients that abuse the control socket, and one that still gets its answers.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use integration::{CableKind, DataPath, LIMIT, Lab, Sharing, Teamr, team_config, wait_until};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+/// Clients that connect and say nothing; more than the daemon serves at a time.
+const SILENT: usize = 200;
+/// Clients of each other kind.
+const FEW: usize = 10;
+/// Bytes of garbage that pass while the good client asks, at least.
+const GARBAGE: usize = 1 << 20;
+/// How often the good client asks of each crowd, at least.
+const QUESTIONS: usize = 50;
+
+const STATE_DUMP: &[u8] = b"REQUEST\nStateDump\n";
+const HALF: [&[u8]; 4] = [b"R", b"REQUEST", b"REQUEST\n", b"REQUEST\nPortAdd"];
+
+fn connect(path: &Path) -> Socket {
+    let address = SockAddr::unix(path).expect("a path short enough for a socket");
+    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None).expect("make a socket");
+    socket.connect(&address).expect("connect to the daemon");
+    socket
+}
+
+/// Asks for the state, which has to come, until `enough`; tells of the longest wait.
+fn ask_before(team: &Teamr, crowd: &str, mut enough: impl FnMut() -> bool) {
+    let mut waits = Vec::new();
+    while waits.len() < QUESTIONS || !enough() {
+        let asked = Instant::now();
+        let state = team.state_at_socket();
+        waits.push(asked.elapsed());
+        assert_eq!(state["setup"]["runner_name"], "activebackup", "{crowd}");
+    }
+    println!(
+        "{crowd}: {} questions answered, the slowest after {:.1} ms",
+        waits.len(),
+        waits
+            .iter()
+            .max()
+            .map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
+    );
+}
+
+/// A client that asks without ever reading until its requests find no room any more.
+fn never_reading(path: &Path) -> Socket {
+    let client = connect(path);
+    client.set_nonblocking(true).expect("not wait");
+    wait_until("the daemon to read no more of a client", || {
+        stuffed(&client, STATE_DUMP)
+    });
+    client
+}
+
+/// Whether there is no room for a packet, which there may be again later.
+fn stuffed(client: &Socket, packet: &[u8]) -> bool {
+    match client.send(packet) {
+        Ok(_) => false,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+        Err(error) => panic!("the daemon gave up a client that does not read: {error}"),
+    }
+}
+
+/// Sends garbage until told to stop.
+fn pour(path: &Path, poured: &AtomicUsize, stop: &AtomicBool) {
+    let client = connect(path);
+    // A daemon that reads nothing more shall not hold up the end of the test.
+    client
+        .set_write_timeout(Some(Duration::from_millis(100)))
+        .expect("set a timeout");
+    let mut garbage: Vec<u8> = (0..16_384_u32)
+        .map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    while !stop.load(Ordering::Relaxed) {
+        garbage.rotate_left(1);
+        match client.send(&garbage) {
+            Ok(length) => _ = poured.fetch_add(length, Ordering::Relaxed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+            Err(error) => panic!("the daemon gave up a client that pours garbage: {error}"),
+        }
+    }
+}
+
+#[test]
+fn the_state_is_told_under_any_abuse() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    for port in PORTS {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+    }
+    let config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
+    let team = Teamr::start(&host, &config);
+    let path = team.control_socket();
+    ask_before(&team, "nobody else", || true);
+
+    let _silent: Vec<Socket> = (0..SILENT).map(|_| connect(&path)).collect();
+    ask_before(&team, "200 silent clients", || true);
+
+    let halves: Vec<Socket> = (0..FEW).map(|_| connect(&path)).collect();
+    for (client, half) in halves.iter().zip(HALF.iter().cycle()) {
+        client.send(half).expect("send half a message");
+    }
+    ask_before(&team, "and 10 with half a message", || true);
+
+    let deaf: Vec<Socket> = (0..FEW).map(|_| never_reading(&path)).collect();
+    ask_before(&team, "and 10 that ask and never read", || true);
+
+    let (poured, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..FEW {
+            scope.spawn(|| pour(&path, &poured, &stop));
+        }
+        let deadline = Instant::now() + LIMIT;
+        ask_before(&team, "and 10 that pour garbage", || {
+            poured.load(Ordering::Relaxed) >= GARBAGE || Instant::now() >= deadline
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    let poured = poured.into_inner();
+    assert!(
+        poured >= GARBAGE,
+        "only {poured} bytes of garbage were read"
+    );
+    println!("garbage poured meanwhile: {} kB", poured >> 10);
+
+    // The abuse stood until here.
+    for client in &deaf {
+        assert!(stuffed(client, STATE_DUMP), "somebody made room");
+    }
+    drop((halves, deaf));
+    ask_before(&team, "most of them gone", || true);
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    assert!(team.stop().success());
+}
