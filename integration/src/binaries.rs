@@ -17,7 +17,7 @@ pub(crate) const PROGRAMS: &str = "TEAMR_PROGRAMS";
 
 /// Path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the same
 /// profile as the running program.
-pub(crate) fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     let path = programs().join(name);
     assert!(path.exists(), "no program at {}", path.display());
     path

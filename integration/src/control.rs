@@ -35,6 +35,14 @@ pub fn call_at(path: &Path, method: &str, args: &[&str]) -> io::Result<String> {
 
 /// The state of a team, if its daemon answers.
 pub fn state(device: &str) -> Option<Value> {
-    let answer = call(device, "StateDump", &[]).ok()?;
+    parse(&call(device, "StateDump", &[]).ok()?)
+}
+
+/// As [`state`], by the path of the daemon's socket.
+pub fn state_at(path: &Path) -> Option<Value> {
+    parse(&call_at(path, "StateDump", &[]).ok()?)
+}
+
+fn parse(answer: &str) -> Option<Value> {
     serde_json::from_str(answer.strip_prefix("REPLY_SUCCESS\n")?).ok()
 }

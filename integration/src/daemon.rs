@@ -28,17 +28,27 @@ impl Teamr {
     /// Starts the daemon in the foreground on a configuration that names its device, and
     /// waits until it answers. Panics with its log if it does not come to that.
     pub fn start(host: &Namespace, config: &Value) -> Teamr {
+        Teamr::start_with(host, config, &[])
+    }
+
+    /// As [`start`](Teamr::start), with these variables in its environment.
+    pub fn start_with(host: &Namespace, config: &Value, variables: &[(&str, &str)]) -> Teamr {
         let device = config["device"]
             .as_str()
             .expect("a device in the configuration");
         let file = host.folder().join(format!("{}-{device}.json", host.name()));
         fs::write(&file, config.to_string()).expect("write a configuration");
-        Teamr::start_file(host, device, file)
+        let mut command = teamr_command(host);
+        command.envs(variables.iter().copied());
+        Teamr::start_command(host, device, command, file)
     }
 
     /// As [`start`](Teamr::start), on a file that is there.
     pub fn start_file(host: &Namespace, device: &str, file: PathBuf) -> Teamr {
-        let mut command = teamr_command(host);
+        Teamr::start_command(host, device, teamr_command(host), file)
+    }
+
+    fn start_command(host: &Namespace, device: &str, mut command: Command, file: PathBuf) -> Teamr {
         command.arg("-f").arg(file);
         let process = Process::start(&format!("{}-teamr", host.name()), host.folder(), command);
         let mut teamr = Teamr {
@@ -106,6 +116,17 @@ impl Teamr {
         let text = self.ask("state dump");
         serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
+    }
+
+    /// An option of the kernel's driver, as `teamrnl` prints it.
+    pub fn driver_option(&self, name: &str) -> String {
+        let mut command = self.host.command(binary("teamrnl"));
+        let output = command.args([&self.device, "getoption", name]).output();
+        let output = output.expect("start teamrnl");
+        assert!(output.status.success(), "teamrnl knows no option {name}");
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
     }
 
     /// Its control socket, by a path that is good on every host.

@@ -14,7 +14,7 @@
 
 mod binaries;
 mod cable;
-mod control;
+pub mod control;
 mod daemon;
 pub mod drop_in;
 mod frame;
@@ -31,7 +31,7 @@ mod uml;
 mod vlan;
 mod wait;
 
-pub use binaries::{programs, repository};
+pub use binaries::{binary, programs, repository};
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;

@@ -22,7 +22,8 @@ const DATAGRAM: usize = 32 * 1024;
 /// Receive buffer of both kinds: a burst of a few thousand link events, or the options of a
 /// thousand ports.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// libteam's variable: bytes of the receive buffers of events, in place of our own size.
+/// libteam's variable: bytes of the receive buffers of events, in place of our own size;
+/// negative is 0, which the kernel raises to its minimum.
 const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
 /// A dump interrupted this often in a row is given up.
 const DUMP_TRIES: usize = 16;
@@ -61,9 +62,9 @@ fn open<F: Family>(receive_buffer: usize) -> io::Result<OwnedFd> {
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
         F::PROTOCOL,
     )?;
-    // Without CAP_NET_ADMIN the default size stays; an overflow then costs a resync.
+    // Without CAP_NET_ADMIN `rmem_max` is the limit; an overflow then costs a resync.
     if setsockopt(&fd, sockopt::RcvBufForce, &receive_buffer).is_err() {
-        log::debug!("a netlink socket keeps the default receive buffer");
+        setsockopt(&fd, sockopt::RcvBuf, &receive_buffer)?;
     }
     bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
     Ok(fd)
@@ -180,7 +181,8 @@ impl EventSocket {
 
     fn join<F: Family>(group: u32) -> io::Result<Self> {
         let wanted = std::env::var(BUFFER_VARIABLE).ok();
-        let wanted = wanted.and_then(|bytes| bytes.parse::<usize>().ok());
+        let wanted = wanted.and_then(|bytes| bytes.parse::<i32>().ok());
+        let wanted = wanted.map(|bytes| usize::try_from(bytes).unwrap_or(0));
         let fd = open::<F>(wanted.unwrap_or(RECEIVE_BUFFER))?;
         join_group(&fd, group)?;
         Ok(EventSocket {

@@ -1,0 +1,345 @@
+//! teamd and teamr on the kernel's driver in one guest, measured in turns: start and stop,
+//! memory, rest, and what a failover costs. Medians, in brackets the least and the most.
+//!
+//! A guest has one processor and is slower than its host: the columns compare, the figures by
+//! themselves say little.
+//!
+//! `cargo bench --package integration --bench beside_teamd`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use integration::traffic::{End, Stream, now};
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Process, RUNNERS, Sharing, Site, binary, control,
+    in_guest, team_config, wait_until,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+/// Of everything about one team.
+const REPETITIONS: usize = 15;
+/// A crowd of teams, each with two ports, and how often it starts and stops.
+const CROWD: usize = 32;
+const CROWD_REPETITIONS: usize = 3;
+/// How long rest is watched, after as long to come to rest.
+const REST: Duration = Duration::from_secs(5);
+/// How long a stream runs before, between and after what happens to it.
+const WINDOW: Duration = Duration::from_millis(300);
+
+const DAEMONS: [Daemon; 2] = [Daemon::Teamd, Daemon::Teamr];
+
+#[derive(Clone, Copy)]
+enum Daemon {
+    Teamd,
+    Teamr,
+}
+
+impl Daemon {
+    fn program(self) -> PathBuf {
+        match self {
+            Daemon::Teamd => "teamd".into(),
+            Daemon::Teamr => binary("teamr"),
+        }
+    }
+
+    /// Runs to the end, which has to be a success.
+    fn run(self, args: &[&str], config: &Path) {
+        let mut command = Command::new(self.program());
+        let status = command
+            .args(args)
+            .arg(config)
+            .stderr(Stdio::null())
+            .status();
+        let status = status.expect("start a daemon");
+        assert!(status.success(), "{command:?} ended with {status}");
+    }
+
+    /// Starts it in the foreground.
+    fn spawn(self, config: &Path) -> Child {
+        let mut command = Command::new(self.program());
+        command.arg("-f").arg(config).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("start a daemon")
+    }
+}
+
+fn main() {
+    in_guest(|folder| {
+        println!("{:>34} {:>24} {:>24}", "", "teamd", "teamr");
+        lay_cables();
+        one_team(folder);
+        many_teams(folder);
+        RUNNERS.iter().for_each(|runner| rest(folder, runner));
+        failover();
+    });
+}
+
+/// Prints a line of the table from one series of figures for each daemon.
+fn row(what: &str, series: [Vec<f64>; 2]) {
+    let cell = |mut figures: Vec<f64>| {
+        figures.sort_by(f64::total_cmp);
+        match figures[..] {
+            [one] => format!("{one:.1}"),
+            _ => format!(
+                "{:.1} [{:.1} {:.1}]",
+                figures[figures.len() / 2],
+                figures[0],
+                figures[figures.len() - 1]
+            ),
+        }
+    };
+    let [teamd, teamr] = series.map(cell);
+    println!("{what:>34} {teamd:>24} {teamr:>24}");
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn timed(what: impl FnOnce()) -> f64 {
+    let begin = Instant::now();
+    what();
+    millis(begin.elapsed())
+}
+
+/// Lays two cables for each team of the crowd, on this very host.
+fn lay_cables() {
+    fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("silence IPv6");
+    for port in 1..=2 * CROWD {
+        for args in [
+            format!("link add name eth{port} type veth peer name far{port}"),
+            format!("link set dev far{port} up"),
+        ] {
+            let status = Command::new("ip").args(args.split(' ')).status();
+            assert!(status.is_ok_and(|status| status.success()), "ip {args}");
+        }
+    }
+}
+
+/// The configuration of a team of the crowd, counted from 0.
+fn config(folder: &Path, team: usize, runner: &str) -> PathBuf {
+    let ports = [1, 2].map(|port| format!("eth{}", 2 * team + port));
+    let ports = ports.each_ref().map(String::as_str);
+    let config = team_config(&device(team), runner, DataPath::Kernel, &ports);
+    let file = folder.join(format!("{team}-{runner}.json"));
+    fs::write(&file, config.to_string()).expect("write a configuration");
+    file
+}
+
+fn device(team: usize) -> String {
+    format!("team{team}")
+}
+
+/// Whether a state tells of two ports that are up.
+fn is_whole(state: &Value) -> bool {
+    let ports = state["ports"].as_object();
+    ports.is_some_and(|ports| {
+        ports.len() == 2
+            && ports
+                .values()
+                .all(|port| port["link_watches"]["up"] == true)
+    })
+}
+
+fn wait_whole(team: usize) {
+    wait_until("a team to have its ports", || {
+        control::state(&device(team)).is_some_and(|state| is_whole(&state))
+    });
+}
+
+/// Asks all to stop and waits for their ends.
+fn stop(daemons: &mut [Child]) {
+    for daemon in daemons.iter() {
+        let pid = Pid::from_raw(i32::try_from(daemon.id()).expect("a pid"));
+        kill(pid, Signal::SIGTERM).expect("signal a daemon");
+    }
+    for daemon in daemons {
+        let status = daemon.wait().expect("wait for a daemon");
+        assert!(status.success(), "a daemon ended with {status}");
+    }
+}
+
+fn one_team(folder: &Path) {
+    let config = config(folder, 0, "activebackup");
+    let (mut starts, mut stops) = ([vec![], vec![]], [vec![], vec![]]);
+    // The first time the kernel loads modules and reads files.
+    for repetition in 0..=REPETITIONS {
+        for (place, daemon) in DAEMONS.into_iter().enumerate() {
+            let start = timed(|| daemon.run(&["-d", "-f"], &config));
+            wait_whole(0);
+            daemon.run(&["-k", "-f"], &config);
+            let mut running = [daemon.spawn(&config)];
+            wait_whole(0);
+            let stop = timed(|| stop(&mut running));
+            if repetition > 0 {
+                starts[place].push(start);
+                stops[place].push(stop);
+            }
+        }
+    }
+    row("start to ready, ms", starts);
+    row("stop, ms", stops);
+}
+
+fn many_teams(folder: &Path) {
+    let configs: Vec<PathBuf> = (0..CROWD)
+        .map(|team| config(folder, team, "activebackup"))
+        .collect();
+    let (mut memory, mut stops) = ([vec![], vec![]], [vec![], vec![]]);
+    for _ in 0..CROWD_REPETITIONS {
+        for (place, daemon) in DAEMONS.into_iter().enumerate() {
+            let mut running: Vec<Child> =
+                configs.iter().map(|config| daemon.spawn(config)).collect();
+            (0..CROWD).for_each(wait_whole);
+            let private: u64 = running.iter().map(|daemon| private(daemon.id())).sum();
+            memory[place].push(private as f64 / 1024.0);
+            stops[place].push(timed(|| stop(&mut running)));
+        }
+    }
+    row(&format!("private memory of {CROWD} teams, MB"), memory);
+    row(&format!("stop of {CROWD} teams, ms"), stops);
+}
+
+/// Memory that a process shares with nobody, in kB.
+fn private(pid: u32) -> u64 {
+    let text = read(pid, "smaps_rollup");
+    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    lines
+        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum()
+}
+
+fn rest(folder: &Path, runner: &str) {
+    let config = config(folder, 0, runner);
+    let (mut turns, mut ran) = ([vec![], vec![]], [vec![], vec![]]);
+    for (place, daemon) in DAEMONS.into_iter().enumerate() {
+        let mut running = [daemon.spawn(&config)];
+        wait_whole(0);
+        let pid = running[0].id();
+        sleep(REST);
+        let before = schedule(pid);
+        sleep(REST);
+        let after = schedule(pid);
+        ran[place].push(millis(after.0 - before.0) / REST.as_secs_f64());
+        turns[place].push((after.1 - before.1) as f64 / REST.as_secs_f64());
+        stop(&mut running);
+    }
+    row(&format!("{runner} at rest, wake-ups/s"), turns);
+    row(&format!("{runner} at rest, ms/s"), ran);
+}
+
+/// Time on a processor, and how often it was given one.
+fn schedule(pid: u32) -> (Duration, u64) {
+    let text = read(pid, "schedstat");
+    let numbers: Vec<u64> = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    (Duration::from_nanos(numbers[0]), numbers[2])
+}
+
+fn read(pid: u32, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).expect("read from /proc")
+}
+
+/// Packets of a 1 ms stream lost while the preferred port goes and while it returns.
+fn failover() {
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let mut lost = [
+        [vec![], vec![]],
+        [vec![], vec![]],
+        [vec![], vec![]],
+        [vec![], vec![]],
+    ];
+    for (place, daemon) in DAEMONS.into_iter().enumerate() {
+        let site = Site::new(&lab, CableKind::Virtual);
+        site.plug_plainly();
+        let team = Team::start(&site, daemon);
+        for _ in 0..REPETITIONS {
+            for (cell, figure) in lost.iter_mut().zip(team.measure(&site)) {
+                cell[place].push(figure as f64);
+            }
+        }
+    }
+    let whats = [
+        "sent, port goes",
+        "sent, port returns",
+        "received, port goes",
+        "received, port returns",
+    ];
+    for (what, series) in whats.into_iter().zip(lost) {
+        row(&format!("packets lost, {what}"), series);
+    }
+}
+
+/// A team on the left host of a site that prefers its first port.
+struct Team {
+    socket: PathBuf,
+    _daemon: Process,
+}
+
+impl Team {
+    fn start(site: &Site, daemon: Daemon) -> Team {
+        let left = &site.left;
+        let mut config = team_config("team0", "activebackup", DataPath::Kernel, &["eth1", "eth2"]);
+        config["ports"]["eth1"] = json!({"prio": 10});
+        let mut command = left.command(daemon.program());
+        command.arg("-c").arg(config.to_string());
+        left.run("mkdir -p /run/teamd");
+        let daemon = Process::start("beside", left.folder(), command);
+        let socket = format!("/proc/{}/root/run/teamd/team0.sock", daemon.pid());
+        let team = Team {
+            socket: socket.into(),
+            _daemon: daemon,
+        };
+        team.wait_active("eth1");
+        left.up("team0");
+        left.address("team0", "10.0.0.1/24");
+        site.right.address("eth1", "10.0.0.2/24");
+        team
+    }
+
+    fn wait_active(&self, port: &str) {
+        wait_until(&format!("{port} to be active"), || {
+            control::state_at(&self.socket)
+                .is_some_and(|state| state["runner"]["active_port"] == port)
+        });
+    }
+
+    /// Packets lost: of those sent when the port goes, when it returns; of those received.
+    fn measure(&self, site: &Site) -> [usize; 4] {
+        let end = |host: &Namespace, interface: &str, address: &str| End {
+            host: host.clone(),
+            interface: interface.to_owned(),
+            address: address.parse().expect("an address"),
+        };
+        let left = end(&site.left, "team0", "10.0.0.1:7000");
+        let right = end(&site.right, "eth1", "10.0.0.2:7000");
+        // So that both know each other before the streams begin.
+        Ping::run(&site.left, "10.0.0.2", 3, "");
+        let streams = [
+            Stream::start(&left, &right, None, 100),
+            Stream::start(&right, &left, None, 100),
+        ];
+        let cable = site.cable("eth1");
+        sleep(WINDOW);
+        cable.pull();
+        self.wait_active("eth2");
+        sleep(WINDOW);
+        let between = now();
+        cable.put_back();
+        self.wait_active("eth1");
+        sleep(WINDOW);
+        let [sent, received] = streams.map(|stream| {
+            let trace = stream.finish();
+            let returning = trace.lost_outside(0, between).len();
+            [trace.lost().len() - returning, returning]
+        });
+        [sent[0], sent[1], received[0], received[1]]
+    }
+}
