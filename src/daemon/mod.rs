@@ -33,7 +33,6 @@ use crate::datapath::{Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
 use crate::netlink::{EventSocket, Received};
-use crate::sys::process::take_real_time_priority;
 
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 64;
@@ -71,13 +70,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// A daemon without teams. Signals are taken over from here on.
-    ///
-    /// It goes before ordinary work where that is permitted: a busy host must neither hold up
-    /// its frames nor a failover.
     pub fn new() -> io::Result<Self> {
-        if let Err(error) = take_real_time_priority() {
-            log::debug!("No real-time priority ({}).", strerror(&error));
-        }
         let poll = Poll::new()?;
         let signals = Signals::take()?;
         signals.register(poll.registry(), SIGNALS)?;

@@ -24,22 +24,6 @@ pub fn exit_at_once(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Gives this process the lowest real-time priority (`SCHED_RR`, sched(7)): it goes before all
-/// ordinary work, and takes turns with the rest. What it starts goes back to ordinary.
-///
-/// # Errors
-/// `EPERM` without CAP_SYS_NICE.
-pub fn take_real_time_priority() -> io::Result<()> {
-    let lowest = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the pointer is to a valid `sched_param`, which the call only reads.
-    let set =
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &lowest) };
-    match set {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Closes every descriptor above stderr, which a careless parent may have left open. To be called
 /// before the program has opened any.
 ///
