@@ -25,6 +25,24 @@ pub struct Flag {
     pub added: bool,
 }
 
+impl Flag {
+    /// A flag that teamd has too.
+    pub const fn new(
+        short: &'static [u8],
+        long: &'static str,
+        value: Option<&'static str>,
+        help: &'static [&'static str],
+    ) -> Self {
+        Flag {
+            short,
+            long,
+            value,
+            help,
+            added: false,
+        }
+    }
+}
+
 /// What stands on the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item {

@@ -17,15 +17,15 @@ use crate::errno::strerror;
 
 /// Every option of the daemon.
 pub static FLAGS: [Flag; 21] = [
-    flag(b"h", "help", None, &["show this help"]),
-    flag(b"vV", "version", None, &["show the version"]),
-    flag(
+    Flag::new(b"h", "help", None, &["show this help"]),
+    Flag::new(b"vV", "version", None, &["show the version"]),
+    Flag::new(
         b"k",
         "kill",
         None,
         &["stop the daemon of this team, wait until it is gone"],
     ),
-    flag(
+    Flag::new(
         b"e",
         "check",
         None,
@@ -36,32 +36,32 @@ pub static FLAGS: [Flag; 21] = [
         None,
         &["name every mistake in the configuration,", "start nothing"],
     ),
-    flag(
+    Flag::new(
         b"d",
         "daemonize",
         None,
         &["go to the background once the ports are in place"],
     ),
-    flag(
+    Flag::new(
         b"f",
         "config-file",
         Some("FILE"),
         &["read the configuration from FILE"],
     ),
-    flag(
+    Flag::new(
         b"c",
         "config",
         Some("TEXT"),
         &["the configuration itself; wins over -f"],
     ),
-    flag(
+    Flag::new(
         b"p",
         "pid-file",
         Some("FILE"),
         &["pid file, else /var/run/teamd/DEVICE.pid"],
     ),
-    flag(b"g", "debug", None, &["say more; twice for still more"]),
-    flag(
+    Flag::new(b"g", "debug", None, &["say more; twice for still more"]),
+    Flag::new(
         b"l",
         "log-output",
         Some("WHERE"),
@@ -70,50 +70,50 @@ pub static FLAGS: [Flag; 21] = [
             "in the background to syslog",
         ],
     ),
-    flag(
+    Flag::new(
         b"r",
         "force-recreate",
         None,
         &["replace the team device if it exists"],
     ),
-    flag(
+    Flag::new(
         b"o",
         "take-over",
         None,
         &["use the team device if it exists; wins over -r"],
     ),
-    flag(
+    Flag::new(
         b"N",
         "no-quit-destroy",
         None,
         &["leave the team device and its ports at the end"],
     ),
-    flag(
+    Flag::new(
         b"t",
         "team-dev",
         Some("DEVICE"),
         &["name of the team device"],
     ),
-    flag(
+    Flag::new(
         b"n",
         "no-ports",
         None,
         &["start without the ports of the configuration"],
     ),
-    flag(b"D", "dbus-enable", None, &["serve D-Bus (not built in)"]),
-    flag(
+    Flag::new(b"D", "dbus-enable", None, &["serve D-Bus (not built in)"]),
+    Flag::new(
         b"Z",
         "zmq-enable",
         Some("ADDRESS"),
         &["serve ZeroMQ at ADDRESS (not built in)"],
     ),
-    flag(
+    Flag::new(
         b"U",
         "usock-enable",
         None,
         &["serve the control socket; the default"],
     ),
-    flag(
+    Flag::new(
         b"u",
         "usock-disable",
         None,
@@ -129,21 +129,6 @@ pub static FLAGS: [Flag; 21] = [
     ),
 ];
 
-const fn flag(
-    short: &'static [u8],
-    long: &'static str,
-    value: Option<&'static str>,
-    help: &'static [&'static str],
-) -> Flag {
-    Flag {
-        short,
-        long,
-        value,
-        help,
-        added: false,
-    }
-}
-
 const fn added(
     long: &'static str,
     value: Option<&'static str>,
@@ -151,7 +136,7 @@ const fn added(
 ) -> Flag {
     Flag {
         added: true,
-        ..flag(b"", long, value, help)
+        ..Flag::new(b"", long, value, help)
     }
 }
 

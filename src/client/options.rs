@@ -8,22 +8,22 @@ use crate::cli::program_name;
 
 /// Every option of the client.
 pub static FLAGS: [Flag; 8] = [
-    flag(b"h", "help", None, &["show this help"]),
-    flag(b"v", "verbose", None, &["show more of the state"]),
-    flag(b"o", "oneline", None, &["JSON on one line"]),
-    flag(
+    Flag::new(b"h", "help", None, &["show this help"]),
+    Flag::new(b"v", "verbose", None, &["show more of the state"]),
+    Flag::new(b"o", "oneline", None, &["JSON on one line"]),
+    Flag::new(
         b"D",
         "force-dbus",
         None,
         &["talk over D-Bus (not built in)"],
     ),
-    flag(
+    Flag::new(
         b"Z",
         "force-zmq",
         Some("ADDRESS"),
         &["talk over ZeroMQ at ADDRESS (not built in)"],
     ),
-    flag(
+    Flag::new(
         b"U",
         "force-usock",
         None,
@@ -31,28 +31,13 @@ pub static FLAGS: [Flag; 8] = [
     ),
     Flag {
         added: true,
-        ..flag(b"", "json", None, &["answer as JSON"])
+        ..Flag::new(b"", "json", None, &["answer as JSON"])
     },
     Flag {
         added: true,
-        ..flag(b"V", "version", None, &["show the version"])
+        ..Flag::new(b"V", "version", None, &["show the version"])
     },
 ];
-
-const fn flag(
-    short: &'static [u8],
-    long: &'static str,
-    value: Option<&'static str>,
-    help: &'static [&'static str],
-) -> Flag {
-    Flag {
-        short,
-        long,
-        value,
-        help,
-        added: false,
-    }
-}
 
 /// Whose words errors are told in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

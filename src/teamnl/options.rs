@@ -5,24 +5,14 @@ use std::fmt;
 
 use crate::cli::getopt::{Flag, Getopt, Item};
 
-const fn flag(short: &'static [u8], long: &'static str, value: Option<&'static str>) -> Flag {
-    Flag {
-        short,
-        long,
-        value,
-        help: &[],
-        added: false,
-    }
-}
-
 /// Every option.
 pub static FLAGS: [Flag; 4] = [
-    flag(b"h", "help", None),
-    flag(b"p", "port_name", Some("PORT")),
-    flag(b"a", "array_index", Some("INDEX")),
+    Flag::new(b"h", "help", None, &[]),
+    Flag::new(b"p", "port_name", Some("PORT"), &[]),
+    Flag::new(b"a", "array_index", Some("INDEX"), &[]),
     Flag {
         added: true,
-        ..flag(b"V", "version", None)
+        ..Flag::new(b"V", "version", None, &[])
     },
 ];
 
