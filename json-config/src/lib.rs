@@ -7,26 +7,8 @@
 //!
 //! Pure: no file, socket or clock. Bytes from outside give an error, never a panic.
 //!
-//! # Where teamr reads differently from teamd
-//!
-//! | Text | teamd | teamr |
-//! |---|---|---|
-//! | integer beyond signed 32 bits | truncated | out of range: the key's error, or its default with a warning |
-//! | `ports."eth1.5"` | settings not found, dump polluted | exact names |
-//! | `debug_level` negative | the highest level | the default with a warning |
-//! | `tx_hash` not an array | everything in one flow | the default with a warning |
-//! | integer in quotes | the default | the integer, with a warning |
-//! | `arp-ping`, `nsna-ping` and other hyphens | refused | read with `_`, with a warning |
-//! | `tx_balancer` a string | off | read as its name, with a warning |
-//! | `interval` 0 of a link watch | one probe, then none | refused |
-//! | `notify_peers.count` of a wrong type with activebackup | 0 | 1, the default |
-//! | `hwaddr` with an empty byte | zero | refused |
-//! | `balancing_interval` 0 | hashing by a table that never changes | the balancer is off |
-//! | `runner.min_ports` | lacp alone | every runner |
-//! | port update with an array | entry emptied, error | error, entry unchanged |
-//! | port update without `prio` | stored, yet an error | stored |
-//! | `ports` not an object, a port is written | error | becomes an object |
-//! | nesting | 2048 levels | 127 levels |
+//! Where the reading departs from teamd's stands in ARCHITECTURE.md, in the one table of all such
+//! decisions.
 #![forbid(unsafe_code)]
 
 mod check;
