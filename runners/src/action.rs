@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, PortId};
 
@@ -27,6 +28,15 @@ pub enum Action {
     NotifyPeers,
     /// Send one round of multicast membership reports.
     RejoinMulticast,
+    /// Hear these control frames on every port from now on.
+    Listen(ControlFrames),
+    /// Send this frame on a port, whether it distributes or not.
+    SendFrame {
+        /// Which.
+        port: PortId,
+        /// Whole Ethernet frame, VLAN tags inside.
+        frame: Vec<u8>,
+    },
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,

@@ -74,6 +74,14 @@ pub enum Event {
         /// Which.
         port: PortId,
     },
+    /// A control frame came in on a port, whether it collects or not; one of those that
+    /// [`Action::Listen`](crate::Action::Listen) asked for, or any other.
+    FrameReceived {
+        /// Receiving port.
+        port: PortId,
+        /// Whole Ethernet frame, VLAN tags inside.
+        frame: Vec<u8>,
+    },
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {

@@ -26,8 +26,10 @@ pub struct Forwarding {
 pub struct PortForwarding {
     /// Which.
     pub port: PortId,
-    /// The port takes part in receive and transmit (the driver's option `enabled`).
-    pub enabled: bool,
+    /// Frames received here go up to the team device (802.1AX: Collecting).
+    pub collecting: bool,
+    /// Frames may leave here (802.1AX: Distributing).
+    pub distributing: bool,
     /// The port has a link; the policies that skip dead ports look at it.
     pub linked: bool,
 }

@@ -11,6 +11,7 @@ mod announce;
 mod balancer;
 mod broadcast;
 mod buckets;
+mod control_frames;
 mod distributor;
 mod event;
 mod forwarding;
@@ -28,6 +29,7 @@ pub mod tx_hash;
 pub mod wire;
 
 pub use action::{Action, Report};
+pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection};
 pub use event::Event;
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};

@@ -1,8 +1,9 @@
 //! The daemon: one thread, one loop, any number of teams.
 //!
 //! The loop alone waits, and only in `poll`. Each turn serves, in this order: signals,
-//! deadlines, link events, then frames and control clients with a budget each, so that bulk
-//! traffic starves neither timers nor links. This is the only place that reads a clock.
+//! deadlines, link events, control frames, then frames and control clients with a budget each,
+//! so that bulk traffic starves neither timers nor links nor partners. This is the only place
+//! that reads a clock.
 
 mod announce;
 mod carrier_watch;
@@ -41,8 +42,10 @@ const FRAME_BUDGET: usize = 64;
 
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
-/// Each team owns a block of tokens: its control socket's first, then its data path's.
+/// Each team owns a block of tokens: its control socket's first, then those of its ports'
+/// control frames, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
+const CONTROL_FRAME_TOKENS: usize = 1 << 14;
 const DATA_PATH_TOKENS: usize = 1 << 15;
 
 /// A team with its control socket.
@@ -186,9 +189,13 @@ impl Daemon {
         Ok(())
     }
 
-    /// One helping for each source that is ready.
+    /// One helping for each source that is ready, control frames of every team first.
     fn serve_sources(&mut self) {
-        for token in self.ready.clone() {
+        let (control, others): (Vec<Token>, Vec<Token>) = self
+            .ready
+            .iter()
+            .partition(|token| is_control_frame_token(**token));
+        for token in control.into_iter().chain(others) {
             let now = self.now();
             let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
                 Some(served) => served.serve(&mut self.kernel, now, token),
@@ -201,9 +208,21 @@ impl Daemon {
     }
 }
 
+fn is_control_frame_token(token: Token) -> bool {
+    (CONTROL_FRAME_TOKENS..DATA_PATH_TOKENS).contains(&(token.0 % TEAM_TOKENS))
+}
+
 impl Served {
     fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
         let team = &mut self.team;
+        if is_control_frame_token(token) {
+            return team
+                .hear(kernel, token, FRAME_BUDGET, now)
+                .unwrap_or_else(|error| {
+                    log::warn!("Failed to hear control frames ({}).", strerror(&error));
+                    Drained::Dry
+                });
+        }
         if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
             return team
                 .drain(token, FRAME_BUDGET, now)

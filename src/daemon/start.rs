@@ -14,8 +14,8 @@ use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
 use super::setup::Setup;
-use super::team::{ManagedTeam, restore};
-use super::{DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
+use super::team::{ControlSockets, ManagedTeam, restore};
+use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::UsockServer;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
@@ -118,7 +118,20 @@ impl Daemon {
             daemonized: options.daemonized,
             data_path: opened.name,
         };
-        let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup);
+        let registry = self
+            .poll
+            .registry()
+            .try_clone()
+            .map_err(|error| StartError::new("Failed to init event loop.", error))?;
+        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tokens + DATA_PATH_TOKENS;
+        let team = ManagedTeam::new(
+            core,
+            config,
+            opened.data_path,
+            opened.device,
+            setup,
+            ControlSockets::new(registry, control_tokens),
+        );
         let mut served = Served {
             team,
             usock,

@@ -160,12 +160,15 @@ fn show(action: &Action) -> String {
         Action::SetCarrier(up) => format!("carrier {up}"),
         Action::NotifyPeers => "notify peers".into(),
         Action::RejoinMulticast => "rejoin multicast".into(),
+        Action::Listen(control) => format!("listen {control:?}"),
+        Action::SendFrame { port, frame } => format!("port {} sends {frame:02x?}", port.0),
         Action::ReadBucketCounters => "read counters".into(),
         Action::Report(report) => report.to_string(),
     }
 }
 
-/// `forward active 1: 1+^ 2-^`: enabled or not, linked or not.
+/// `forward active 1: 1+^ 2-^`: collecting and distributing, or only one (`<`, `>`), or
+/// neither; linked or not.
 fn show_forwarding(forwarding: &Forwarding) -> String {
     let policy = match &forwarding.policy {
         TxPolicy::Broadcast => "broadcast".into(),
@@ -187,7 +190,12 @@ fn show_forwarding(forwarding: &Forwarding) -> String {
         line += &format!(
             " {}{}{}",
             port.port.0,
-            if port.enabled { '+' } else { '-' },
+            match (port.collecting, port.distributing) {
+                (true, true) => '+',
+                (true, false) => '<',
+                (false, true) => '>',
+                (false, false) => '-',
+            },
             if port.linked { '^' } else { '_' },
         );
     }

@@ -5,6 +5,7 @@
 //! kernel says is read anew at each link event, since an event may be older than our own last
 //! change.
 
+mod control_sockets;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use json_config::Config;
 use mio::Token;
 use runners::{Action, Event, HwAddr, Instant, PortId, Team};
 
+pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, restore};
 
 use ports::HeldPort;
@@ -31,6 +33,7 @@ pub struct ManagedTeam {
     pub(super) core: Team,
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
+    control: ControlSockets,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
     /// Link events lost to a full buffer, each answered by reading everything anew.
@@ -66,11 +69,13 @@ impl ManagedTeam {
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
+        control: ControlSockets,
     ) -> Self {
         ManagedTeam {
             core,
             config,
             data_path,
+            control,
             device,
             setup,
             resyncs: 0,
@@ -165,7 +170,23 @@ impl ManagedTeam {
     /// Moves frames from a ready source of the data path.
     pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
-        self.data_path.drain_ready(token, budget, &mut |_| ())
+        self.data_path.drain_ready(token, budget)
+    }
+
+    /// Hands the core the control frames of a ready port.
+    pub fn hear(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
+        let mut heard = Vec::new();
+        let drained = self.control.receive(token, budget, &mut heard);
+        for (port, frame) in heard {
+            self.tell(kernel, now, Event::FrameReceived { port, frame });
+        }
+        drained
     }
 
     /// Reads anew what the events speak of. Interfaces that are no business of the team's only
@@ -333,6 +354,8 @@ impl ManagedTeam {
                 let frames = announce::membership_reports(route, self.device.ifindex)?;
                 self.send_announcement(&frames)
             }
+            Action::Listen(frames) => self.control.listen(*frames),
+            Action::SendFrame { port, frame } => self.control.send(*port, frame),
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
                 self.core.handle(now, Event::BucketCounters { bytes });
@@ -352,7 +375,7 @@ impl ManagedTeam {
         let first = self.core.ports().find(carrying).map(|port| port.id());
         if let Some(port) = self.core.active_port().or(first) {
             for frame in frames {
-                self.data_path.send_frame(port, frame)?;
+                self.control.send(port, frame)?;
             }
         }
         Ok(())
@@ -380,6 +403,8 @@ fn purpose(action: &Action) -> String {
         Action::SetCarrier(_) => "set the team's carrier".to_owned(),
         Action::NotifyPeers => "notify peers".to_owned(),
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
+        Action::Listen(_) => "listen for control frames".to_owned(),
+        Action::SendFrame { .. } => "send a control frame".to_owned(),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }
