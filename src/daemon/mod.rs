@@ -9,6 +9,7 @@ mod announce;
 mod carrier_watch;
 mod controls;
 mod kernel;
+mod recorder;
 mod setup;
 mod start;
 mod state;
@@ -17,7 +18,7 @@ mod team;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -65,6 +66,8 @@ pub struct Daemon {
     link_events: EventSocket,
     signals: Signals,
     started: std::time::Instant,
+    /// The same moment in Unix time, in nanoseconds.
+    started_unix: u64,
     /// By the number of their block of tokens, from 1.
     teams: BTreeMap<usize, Served>,
     /// Sources that may have more to give; readiness is told only once.
@@ -87,6 +90,9 @@ impl Daemon {
             link_events,
             signals,
             started: std::time::Instant::now(),
+            started_unix: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_nanos() as u64),
             teams: BTreeMap::new(),
             ready: BTreeSet::new(),
         })

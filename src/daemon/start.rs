@@ -13,6 +13,7 @@ use mio::Token;
 use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, restore};
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
@@ -113,6 +114,7 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
+        let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
