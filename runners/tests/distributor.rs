@@ -22,6 +22,7 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
                 collecting: enabled,
                 distributing: enabled,
                 linked,
+                judged: false,
             })
             .collect(),
     }
@@ -248,6 +249,7 @@ fn loadbalance_hears_the_partner_that_knows_of_the_link_first() {
         collecting: enabled,
         distributing: enabled,
         linked,
+        judged: false,
     };
     for (state, heard) in [
         (port(true, true), true),

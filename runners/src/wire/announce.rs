@@ -41,7 +41,16 @@ pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u
     const ROUTER: u8 = 0x80;
     const OVERRIDE: u8 = 0x20;
     let flags = if router { ROUTER | OVERRIDE } else { OVERRIDE };
-    let mut message = vec![icmpv6_type::NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
+    let mut message = vec![
+        icmpv6_type::NEIGHBOUR_ADVERTISEMENT,
+        0,
+        0,
+        0,
+        flags,
+        0,
+        0,
+        0,
+    ];
     message.extend(ip.octets());
     message.extend(NeighbourAdvertisement::TARGET_LINK_LAYER_ADDRESS);
     message.extend(hwaddr.0);

@@ -9,7 +9,12 @@ use crate::wire::{ethertype, protocol};
 pub(super) const BROADCAST: HwAddr = HwAddr([0xff; 6]);
 
 /// The Ethernet header.
-pub(super) fn ethernet(destination: HwAddr, source: HwAddr, vlan: Option<u16>, kind: u16) -> Vec<u8> {
+pub(super) fn ethernet(
+    destination: HwAddr,
+    source: HwAddr,
+    vlan: Option<u16>,
+    kind: u16,
+) -> Vec<u8> {
     let mut frame = Vec::with_capacity(128);
     frame.extend(destination.0);
     frame.extend(source.0);
@@ -55,10 +60,7 @@ pub(super) fn icmpv6(
 
 /// What counts besides the message itself (RFC 8200 section 8.1): addresses, length, protocol.
 fn pseudo_header(source: Ipv6Addr, destination: Ipv6Addr, length: usize) -> u32 {
-    sum(&source.octets())
-        + sum(&destination.octets())
-        + length as u32
-        + u32::from(protocol::ICMPV6)
+    sum(&source.octets()) + sum(&destination.octets()) + length as u32 + u32::from(protocol::ICMPV6)
 }
 
 /// Whether the checksum of an ICMPv6 `message` is right.

@@ -150,6 +150,7 @@ fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
         collecting: enabled.contains(&number),
         distributing: enabled.contains(&number),
         linked: linked.contains(&number),
+        judged: false,
     };
     vec![port(1), port(2)]
 }
