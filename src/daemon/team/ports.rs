@@ -167,7 +167,10 @@ impl ManagedTeam {
         self.tell(kernel, now, joined);
         let opened = self.open_port(kernel, interface);
         match opened {
-            Ok(()) => self.refresh_port(kernel, now, port),
+            Ok(()) => {
+                self.refresh_port(kernel, now, port);
+                self.refresh_link_locals(kernel, now);
+            }
             Err(_) => self.release(kernel, now, port),
         }
         opened
@@ -201,7 +204,7 @@ impl ManagedTeam {
             ipv6: kernel.ipv6(&interface.name),
         };
         self.data_path.attach_port(port, &found)?;
-        if let Err(error) = self.control.open(port, found.ifindex) {
+        if let Err(error) = self.control.open(port, found.ifindex, hwaddr) {
             self.data_path.detach_port(port)?;
             return Err(error);
         }

@@ -224,6 +224,38 @@ fn a_failover_is_one_message_that_enables_before_it_disables() {
 }
 
 #[test]
+fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
+    let mut team = opened(RunnerSettings::RoundRobin);
+    let judged = |judged: bool, linked: &[u32]| Forwarding {
+        policy: TxPolicy::RoundRobin,
+        ports: ports(&[1, 2], linked)
+            .into_iter()
+            .map(|port| PortForwarding { judged, ..port })
+            .collect(),
+    };
+    team.apply_forwarding(&judged(true, &[1])).expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "user_linkup[11]=true",
+            "user_linkup_enabled[11]=true",
+            "user_linkup_enabled[12]=true",
+        ]
+    );
+    team.apply_forwarding(&judged(false, &[2]))
+        .expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "user_linkup_enabled[11]=false",
+            "user_linkup[11]=false",
+            "user_linkup_enabled[12]=false",
+            "user_linkup[12]=true",
+        ]
+    );
+}
+
+#[test]
 fn what_is_so_already_is_not_written() {
     let mut team = opened(activebackup());
     team.apply_forwarding(&active(1, &[1])).expect("applied");
