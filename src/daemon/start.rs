@@ -44,6 +44,8 @@ pub struct StartOptions {
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
     pub keep_device: bool,
+    /// `-L`: where to note how the team was left.
+    pub warm_dir: Option<PathBuf>,
     /// `-n`: leave the configured ports alone.
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
@@ -138,6 +140,7 @@ impl Daemon {
             team,
             usock,
             keep_device: options.keep_device,
+            warm_dir: options.warm_dir.clone(),
             taken_over,
         };
         let now = self.now();

@@ -382,6 +382,21 @@ impl ManagedTeam {
         Ok(())
     }
 
+    /// How the team is, in half a line.
+    pub fn summary(&self) -> String {
+        let total = self.core.ports().count();
+        let up = self.core.ports().filter(|port| port.verdict()).count();
+        let name = &self.device.name;
+        let active = self
+            .core
+            .active_port()
+            .and_then(|port| self.core.port(port));
+        match active {
+            Some(active) => format!("{name}: {up} of {total} ports up, {} active", active.name()),
+            None => format!("{name}: {up} of {total} ports up"),
+        }
+    }
+
     fn held_by_ifindex(&self, concerned: impl Fn(u32) -> bool) -> Vec<PortId> {
         let held = self.ports.iter();
         held.filter(|(_, held)| concerned(held.found.ifindex))
