@@ -7,6 +7,5 @@ pub mod daemon;
 pub mod datapath;
 pub mod errno;
 pub mod netlink;
-pub mod recording;
 pub mod sys;
 pub mod teamnl;

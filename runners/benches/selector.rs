@@ -113,8 +113,7 @@ fn load_balance(fields: HashFields) -> Distributor {
         ports: ports
             .map(|port| PortForwarding {
                 port,
-                collecting: true,
-                distributing: true,
+                enabled: true,
                 linked: true,
             })
             .to_vec(),

@@ -64,12 +64,12 @@ impl Distributor {
     /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
     /// and the tables of the hash go on from where they were.
     ///
-    /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
+    /// Nothing leaves on a port that is not enabled, whatever the policy says of it.
     pub fn apply(&mut self, forwarding: &Forwarding) {
-        let distributing = || forwarding.ports.iter().filter(|port| port.distributing);
-        let distributes = |id: &PortId| distributing().any(|port| port.port == *id);
+        let enabled = || forwarding.ports.iter().filter(|port| port.enabled);
+        let is_enabled = |id: &PortId| enabled().any(|port| port.port == *id);
         let usable = || {
-            distributing()
+            enabled()
                 .filter(|port| port.linked)
                 .map(|port| port.port)
                 .collect()
@@ -95,7 +95,7 @@ impl Distributor {
                     _ => SplitMix64(*seed),
                 },
             },
-            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(distributes)),
+            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(is_enabled)),
             TxPolicy::LoadBalance {
                 fields, buckets, ..
             } => Choice::ByBucket {
@@ -103,7 +103,7 @@ impl Distributor {
                     Choice::ByBucket { selector, .. } if selector.fields() == *fields => selector,
                     _ => Selector::new(*fields),
                 },
-                buckets: Box::new(buckets.map(|port| port.filter(distributes))),
+                buckets: Box::new(buckets.map(|port| port.filter(is_enabled))),
             },
         };
 
@@ -114,15 +114,10 @@ impl Distributor {
             Choice::ByBucket { .. } => forwarding
                 .ports
                 .iter()
-                .filter(|port| port.collecting || !port.linked)
+                .filter(|port| port.enabled || !port.linked)
                 .map(|port| port.port)
                 .collect(),
-            _ => forwarding
-                .ports
-                .iter()
-                .filter(|port| port.collecting)
-                .map(|port| port.port)
-                .collect(),
+            _ => enabled().map(|port| port.port).collect(),
         };
     }
 

@@ -3,7 +3,6 @@
 //! A port is enabled while it is usable. Buckets are spread evenly by [`buckets`] whenever the
 //! enabled ports change; with `tx_balancer` the [`Balancer`] then moves some by load.
 
-use std::mem;
 use std::time::Duration;
 
 use crate::action::Action;
@@ -23,8 +22,6 @@ pub(crate) struct LoadBalance {
     enabled: Vec<PortId>,
     buckets: Box<BucketTable>,
     balancer: Option<Balancer>,
-    /// The balancer waits for the bucket counters.
-    counts_due: bool,
 }
 
 impl LoadBalance {
@@ -34,7 +31,6 @@ impl LoadBalance {
             enabled: Vec::new(),
             buckets: Box::new([None; BUCKETS]),
             balancer: balancing_interval.map(Balancer::new),
-            counts_due: false,
         }
     }
 }
@@ -71,14 +67,11 @@ impl Runner for LoadBalance {
         self.balancer.as_ref()?.next_deadline()
     }
 
-    fn expire(&mut self, due: Instant, now: Instant) {
-        if let Some(balancer) = &mut self.balancer {
-            self.counts_due |= balancer.expire(due, now);
-        }
-    }
-
-    fn poll_action(&mut self) -> Option<Action> {
-        mem::take(&mut self.counts_due).then_some(Action::ReadBucketCounters)
+    fn expire(&mut self, due: Instant, now: Instant) -> Option<Action> {
+        self.balancer
+            .as_mut()?
+            .expire(due, now)
+            .then_some(Action::ReadBucketCounters)
     }
 }
 

@@ -112,8 +112,7 @@ impl Port {
     pub(crate) fn forwarding(&self) -> PortForwarding {
         PortForwarding {
             port: self.id,
-            collecting: self.enabled,
-            distributing: self.enabled,
+            enabled: self.enabled,
             linked: self.is_linked(),
         }
     }

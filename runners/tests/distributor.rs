@@ -19,8 +19,7 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
             .iter()
             .map(|&(port, enabled, linked)| PortForwarding {
                 port,
-                collecting: enabled,
-                distributing: enabled,
+                enabled,
                 linked,
             })
             .collect(),
@@ -245,8 +244,7 @@ fn new_fields_take_effect() {
 fn loadbalance_hears_the_partner_that_knows_of_the_link_first() {
     let port = |enabled, linked| PortForwarding {
         port: PortId(1),
-        collecting: enabled,
-        distributing: enabled,
+        enabled,
         linked,
     };
     for (state, heard) in [

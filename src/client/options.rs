@@ -84,7 +84,10 @@ impl Options {
         let program = program_name(argv0);
         Options {
             program: program.to_owned(),
-            style: style(program),
+            style: match program {
+                "teamdctl" => Style::Teamdctl,
+                _ => Style::Teamrctl,
+            },
             only: None,
             verbose: false,
             oneline: false,
@@ -133,13 +136,6 @@ impl Options {
     }
 }
 
-fn style(program: &str) -> Style {
-    match program {
-        "teamdctl" => Style::Teamdctl,
-        _ => Style::Teamrctl,
-    }
-}
-
 /// A transport that was asked for and is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable(pub &'static str);
@@ -163,7 +159,7 @@ pub fn help(program: &str) -> String {
          even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\n\
          Exit status: 0 done, 1 anything else.\n",
-        command::describe(style(program)),
+        command::describe(),
         getopt::describe(&FLAGS)
     )
 }

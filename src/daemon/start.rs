@@ -13,10 +13,9 @@ use mio::Token;
 use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
-use super::recorder::RecordedTeam;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, restore};
-use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
+use super::team::{ManagedTeam, restore};
+use super::{DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::UsockServer;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
@@ -44,6 +43,8 @@ pub struct StartOptions {
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
     pub keep_device: bool,
+    /// `-L`: where to note how the team was left.
+    pub warm_dir: Option<PathBuf>,
     /// `-n`: leave the configured ports alone.
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
@@ -114,30 +115,17 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
-        let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             data_path: opened.name,
         };
-        let registry = self
-            .poll
-            .registry()
-            .try_clone()
-            .map_err(|error| StartError::new("Failed to init event loop.", error))?;
-        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tokens + DATA_PATH_TOKENS;
-        let team = ManagedTeam::new(
-            core,
-            config,
-            opened.data_path,
-            opened.device,
-            setup,
-            ControlSockets::new(registry, control_tokens),
-        );
+        let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup);
         let mut served = Served {
             team,
             usock,
             keep_device: options.keep_device,
+            warm_dir: options.warm_dir.clone(),
             taken_over,
         };
         let now = self.now();

@@ -143,8 +143,7 @@ impl Drop for JournalPath {
 pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
     let ports = ports.iter().map(|port| PortForwarding {
         port: *port,
-        collecting: true,
-        distributing: true,
+        enabled: true,
         linked: true,
     });
     Forwarding {
@@ -188,7 +187,7 @@ fn drive(
         }
         let mut left = Vec::new();
         for token in ready.drain(..) {
-            if path.drain_ready(token, BUDGET)? == Drained::More {
+            if path.drain_ready(token, BUDGET, &mut |_| ())? == Drained::More {
                 left.push(token);
             }
         }
