@@ -4,10 +4,16 @@ use std::fmt::Write;
 
 use crate::program::{Device, Kind, Program, is_placeholder, kind, spellings};
 
+/// Stands for the function that offers words, until its name is known.
+const OFFER: &str = "OFFER";
+
 pub fn generate(program: &Program) -> String {
     let name = program.name;
     let mut text = format!(
         "# Completion of {name} for bash; made by tests/completions.\n\n\
+         _{name}_offer() {{\n\
+         \x20   mapfile -t -O ${{#COMPREPLY[@]}} COMPREPLY < <(compgen \"$@\" -- \"$word\")\n\
+         }}\n\n\
          _{name}() {{\n\
          \x20   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}}\n\
          \x20   COMPREPLY=()\n\
@@ -34,7 +40,7 @@ pub fn generate(program: &Program) -> String {
         text += &operands(program);
     }
     let _ = writeln!(text, "}}\ncomplete -F _{name} {name} {}", program.old_name);
-    text
+    text.replace(OFFER, &format!("_{name}_offer"))
 }
 
 /// Commands, after what options and their values leave of the line.
@@ -88,16 +94,15 @@ fn operands(program: &Program) -> String {
 }
 
 fn words(list: &str) -> String {
-    format!("mapfile -t -O ${{#COMPREPLY[@]}} COMPREPLY < <(compgen -W '{list}' -- \"$word\"); ")
+    format!("{OFFER} -W '{list}'; ")
 }
 
 fn offer(kind: Kind) -> String {
-    let generator = match kind {
-        Kind::File => "-f",
-        Kind::Directory => "-d",
-        Kind::Interface => "-W \"$(ls /sys/class/net 2>/dev/null)\"",
-        Kind::OneOf(list) => return words(list),
-        Kind::Text => return String::new(),
-    };
-    format!("mapfile -t -O ${{#COMPREPLY[@]}} COMPREPLY < <(compgen {generator} -- \"$word\"); ")
+    match kind {
+        Kind::File => format!("{OFFER} -f; "),
+        Kind::Directory => format!("{OFFER} -d; "),
+        Kind::Interface => format!("{OFFER} -W \"$(ls /sys/class/net 2>/dev/null)\"; "),
+        Kind::OneOf(list) => words(list),
+        Kind::Text => String::new(),
+    }
 }
