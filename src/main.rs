@@ -224,6 +224,7 @@ fn start(
         keep_device: options.no_quit_destroy,
         no_ports: options.no_ports,
         usock: options.usock,
+        dbus: options.dbus,
         device,
     };
     run(config, &start, readiness)

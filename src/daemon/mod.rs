@@ -13,6 +13,7 @@ mod setup;
 mod start;
 mod state;
 mod team;
+mod transports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -28,8 +29,8 @@ pub use start::{StartError, StartOptions};
 use self::controls::Controls;
 use self::kernel::Kernel;
 use self::team::{DeviceState, ManagedTeam};
+use self::transports::Transports;
 use crate::cli::signals::Signals;
-use crate::control::UsockServer;
 use crate::datapath::{Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
@@ -42,16 +43,16 @@ const FRAME_BUDGET: usize = 64;
 
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
-/// Each team owns a block of tokens: its control socket's first, then those of its ports'
+/// Each team owns a block of tokens: its transports' first, then those of its ports'
 /// control frames, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
 const CONTROL_FRAME_TOKENS: usize = 1 << 14;
 const DATA_PATH_TOKENS: usize = 1 << 15;
 
-/// A team with its control socket.
+/// A team with what it is controlled by.
 struct Served {
     team: ManagedTeam,
-    usock: Option<UsockServer>,
+    transports: Transports,
     /// The device stays when the daemon ends (`-N`).
     keep_device: bool,
     /// The device was there before (`-o`), so it is not ours to delete.
@@ -144,20 +145,20 @@ impl Daemon {
         let deadlines = self
             .teams
             .values()
-            .filter_map(|served| served.team.deadline());
-        let deadline = deadlines.min()?;
+            .flat_map(|served| [served.team.deadline(), served.transports.deadline()]);
+        let deadline = deadlines.flatten().min()?;
         Some(deadline.saturating_since(self.now()))
     }
 
     fn serve_deadlines(&mut self) {
         let now = self.now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         for served in self.teams.values_mut() {
-            if served
-                .team
-                .deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
+            if is_due(served.team.deadline()) {
                 served.team.deadline_reached(&mut self.kernel, now);
+            }
+            if is_due(served.transports.deadline()) {
+                served.transports.deadline_reached(now);
             }
         }
     }
@@ -231,11 +232,8 @@ impl Served {
                     Drained::Dry
                 });
         }
-        if let Some(usock) = &mut self.usock {
-            usock.ready(token, &mut Controls { team, kernel, now });
-        }
-        // What remains of a client's requests causes another event.
-        Drained::Dry
+        let controls = &mut Controls { team, kernel, now };
+        self.transports.serve(token, now, controls)
     }
 
     fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
@@ -246,9 +244,9 @@ impl Served {
         }
     }
 
-    /// The control socket goes first, then the device.
+    /// Bus name and control socket go first, then the device.
     fn end(self, kernel: &mut Kernel) {
-        drop(self.usock);
+        drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
         drop(self.team);
