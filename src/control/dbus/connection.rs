@@ -15,7 +15,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::Uid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::message::{self, Kind, Message, Value};
@@ -31,7 +30,10 @@ const BUS: (&str, &str, &str) = (
     "org.freedesktop.DBus",
 );
 const DEFAULT_ADDRESS: &str = "unix:path=/var/run/dbus/system_bus_socket";
-/// Longest first line of the bus.
+/// We are whom the socket's credentials show: a name of ours could be another one to a bus
+/// outside of our user namespace.
+const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+/// Longest line of the bus.
 const LONGEST_LINE: usize = 1024;
 /// Bytes taken from the socket at once.
 const READ: usize = 64 << 10;
@@ -100,6 +102,8 @@ pub enum Filled {
 pub struct Connection {
     socket: Socket,
     incoming: Vec<u8>,
+    /// Came while a reply was waited for.
+    set_aside: VecDeque<(Message, usize)>,
     outgoing: VecDeque<u8>,
     /// Whether the bus has let us in; before that it talks in lines.
     let_in: bool,
@@ -115,8 +119,8 @@ impl Connection {
         Connection::open_at(address.as_deref().unwrap_or(DEFAULT_ADDRESS))
     }
 
-    /// Connects to the first of the addresses that takes us.
-    fn open_at(addresses: &str) -> Result<Self, BusError> {
+    /// Connects to the first of the addresses, separated by semicolons, that takes us.
+    pub fn open_at(addresses: &str) -> Result<Self, BusError> {
         let mut failure = BusError::Address(addresses.to_owned());
         for address in addresses.split(';') {
             let Some(path) = socket_path(address) else {
@@ -134,18 +138,16 @@ impl Connection {
     }
 
     fn greeting(socket: Socket) -> Self {
-        let user = Uid::effective().to_string();
-        let user: String = user.bytes().map(|digit| format!("{digit:02x}")).collect();
         let mut connection = Connection {
             socket,
             incoming: Vec::new(),
+            set_aside: VecDeque::new(),
             outgoing: VecDeque::new(),
             let_in: false,
             last_serial: 0,
             hello: 0,
         };
-        let greeting = format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n");
-        connection.outgoing.extend(greeting.as_bytes());
+        connection.outgoing.extend(GREETING);
         connection.hello = connection.call_bus("Hello", &[]);
         connection
     }
@@ -201,7 +203,14 @@ impl Connection {
 
     /// The next message that has come whole, with its length in bytes.
     pub fn next(&mut self) -> Result<Option<(Message, usize)>, BusError> {
-        if !self.let_in && !self.read_line()? {
+        match self.set_aside.pop_front() {
+            None => self.parse(),
+            first => Ok(first),
+        }
+    }
+
+    fn parse(&mut self) -> Result<Option<(Message, usize)>, BusError> {
+        if !self.let_in && !self.read_lines()? {
             return Ok(None);
         }
         while let Some(length) = message::length(&self.incoming).map_err(broken)? {
@@ -229,34 +238,38 @@ impl Connection {
         Ok(None)
     }
 
-    /// The bus's answer to AUTH; whether it is complete.
-    fn read_line(&mut self) -> Result<bool, BusError> {
-        let Some(end) = self.incoming.windows(2).position(|pair| pair == b"\r\n") else {
-            return match self.incoming.len() < LONGEST_LINE {
-                true => Ok(false),
-                false => Err(broken(message::Malformed)),
-            };
-        };
-        let line: Vec<u8> = self.incoming.drain(..end + 2).take(end).collect();
-        if !line.starts_with(b"OK ") {
-            let words = String::from_utf8_lossy(&line).into_owned();
-            return Err(BusError::Rejected(words));
+    /// Reads the answer to AUTH, a challenge and the verdict; whether we are let in.
+    fn read_lines(&mut self) -> Result<bool, BusError> {
+        while let Some(end) = self.incoming.windows(2).position(|pair| pair == b"\r\n") {
+            let line: Vec<u8> = self.incoming.drain(..end + 2).take(end).collect();
+            if line.starts_with(b"OK ") {
+                self.let_in = true;
+                return Ok(true);
+            }
+            if !line.starts_with(b"DATA") {
+                let words = String::from_utf8_lossy(&line).into_owned();
+                return Err(BusError::Rejected(words));
+            }
         }
-        self.let_in = true;
-        Ok(true)
+        match self.incoming.len() < LONGEST_LINE {
+            true => Ok(false),
+            false => Err(broken(message::Malformed)),
+        }
     }
 
-    /// Waits for the answer to a call; messages before it are thrown away.
+    /// Waits for the answer to a call; what comes before it is for [`next`](Self::next). A bus
+    /// that started us for somebody's call delivers that before it answers us.
     ///
     /// # Errors
     /// [`BusError::Silent`] when nothing at all comes for so many milliseconds.
     pub fn wait_reply(&mut self, serial: u32, patience: u16) -> Result<Message, BusError> {
         loop {
             let sent = self.flush()?;
-            while let Some((message, _)) = self.next()? {
+            while let Some((message, length)) = self.parse()? {
                 if message.reply_to == Some(serial) {
                     return Ok(message);
                 }
+                self.set_aside.push_back((message, length));
             }
             let mut wanted = PollFlags::POLLIN;
             wanted.set(PollFlags::POLLOUT, !sent);
