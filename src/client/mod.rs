@@ -6,10 +6,12 @@
 
 pub mod command;
 pub mod connection;
+pub mod dbus;
 pub mod error;
 pub mod options;
 pub mod pcapng;
 pub mod teams;
+pub mod usock;
 pub mod view;
 
 use std::ffi::OsString;
@@ -62,7 +64,7 @@ pub fn run(
 /// Results go to `shown`, errors to `told`; returns the exit status.
 fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     let mut tell = |e: &Error| {
-        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        *told += &e.tell(options.style, &options.program, options.forced);
         told.push('\n');
         1
     };
@@ -93,7 +95,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     match &named[..] {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style)
+            let asked = teams::connect(device, options.style, options.forced)
                 .and_then(|team| ask(&team, &command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -109,7 +111,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style)
+                let asked = teams::connect(device, options.style, options.forced)
                     .and_then(|team| ask(&team, &command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {
