@@ -3,6 +3,8 @@
 //! Each backend computes its own difference from what it does now: the kernel's team driver
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
+use std::num::NonZeroU32;
+
 use crate::ident::PortId;
 use crate::tx_hash::HashFields;
 
@@ -38,7 +40,10 @@ pub enum TxPolicy {
     /// A copy on every enabled and linked port; every enabled port receives.
     Broadcast,
     /// The next enabled and linked port; every enabled port receives.
-    RoundRobin,
+    RoundRobin {
+        /// Frames that leave on a port before it is the next one's turn.
+        packets_per_port: NonZeroU32,
+    },
     /// Any enabled and linked port by chance; every enabled port receives.
     Random {
         /// Start of the sequence.

@@ -35,8 +35,8 @@ pub use ident::{Duplex, HwAddr, Link, PortId};
 pub use link_watch::LinkWatch;
 pub use port::Port;
 pub use settings::{
-    Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
-    TeamSettings,
+    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
+    PortSettings, RunnerSettings, TeamSettings,
 };
 pub use team::Team;
 pub use time::Instant;

@@ -1,14 +1,19 @@
 //! Plays events to a team and shows the actions as short lines; none may go unasserted.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Action, Duplex, Event, Forwarding, HwAddr, Instant, Link, LinkWatchSettings, PortId,
-    PortSettings, Team, TeamSettings, TxPolicy,
+    Action, Duplex, Event, Failback, Forwarding, HwAddr, HwAddrPolicy, Instant, Link,
+    LinkWatchSettings, PortId, PortSettings, RunnerSettings, Team, TeamSettings, TxPolicy,
 };
 
 /// The address of the device in [`Play::new`].
 pub const DEVICE: u8 = 0xdd;
+
+pub const ROUNDROBIN: RunnerSettings = RunnerSettings::RoundRobin {
+    packets_per_port: NonZeroU32::MIN,
+};
 
 pub const DOWN: Link = link(false, 0);
 pub const UP: Link = link(true, 1000);
@@ -16,6 +21,14 @@ pub const UP: Link = link(true, 1000);
 pub const fn link(up: bool, speed: u32) -> Link {
     let duplex = if up { Duplex::Full } else { Duplex::Half };
     Link { up, speed, duplex }
+}
+
+/// activebackup that fails back at once.
+pub fn backed_up(hwaddr_policy: HwAddrPolicy) -> RunnerSettings {
+    RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    }
 }
 
 pub fn hw(last: u8) -> HwAddr {
@@ -169,7 +182,7 @@ fn show(action: &Action) -> String {
 fn show_forwarding(forwarding: &Forwarding) -> String {
     let policy = match &forwarding.policy {
         TxPolicy::Broadcast => "broadcast".into(),
-        TxPolicy::RoundRobin => "roundrobin".into(),
+        TxPolicy::RoundRobin { .. } => "roundrobin".into(),
         TxPolicy::Random { seed } => format!("random {seed}"),
         TxPolicy::ActiveBackup { active: None } => "active none".into(),
         TxPolicy::ActiveBackup { active: Some(port) } => format!("active {}", port.0),
