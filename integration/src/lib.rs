@@ -37,7 +37,7 @@ pub use bus::Bus;
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
-pub use lab::{Lab, Sharing};
+pub use lab::{Lab, Sharing, skip};
 pub use namespace::Namespace;
 pub use ping::Ping;
 pub use process::Process;
