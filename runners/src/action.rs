@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
+use crate::hex::Hex;
 use crate::ident::{HwAddr, PortId};
 
 /// A wish of the team. All are idempotent; the caller carries them out in order and reports
@@ -42,6 +43,26 @@ pub enum Action {
     ReadBucketCounters,
     /// Tell the user.
     Report(Report),
+}
+
+/// One line, short enough to be compared by eye in a test or a recording.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::ApplyForwarding(forwarding) => write!(f, "forward {forwarding}"),
+            Action::SetPortHwAddr { port, hwaddr } => write!(f, "port {port} hwaddr {hwaddr}"),
+            Action::SetTeamHwAddr(hwaddr) => write!(f, "team hwaddr {hwaddr}"),
+            Action::SetCarrier(up) => write!(f, "carrier {up}"),
+            Action::NotifyPeers => f.write_str("notify peers"),
+            Action::RejoinMulticast => f.write_str("rejoin multicast"),
+            Action::Listen(frames) => write!(f, "listen{frames}"),
+            Action::SendFrame { port, frame } => {
+                write!(f, "port {port} sends {}", Hex(frame))
+            }
+            Action::ReadBucketCounters => f.write_str("read counters"),
+            Action::Report(report) => report.fmt(f),
+        }
+    }
 }
 
 /// A line for the log, worded as teamd's (people search for them).

@@ -44,6 +44,8 @@ pub enum Error {
     NotPresent(String, String),
     /// What came is no JSON.
     NotJson,
+    /// A file could not be written.
+    Write(String, io::Error),
     /// The state lacks something.
     View(Broken),
 }
@@ -109,6 +111,7 @@ impl Error {
             Error::Call(_, _, e) => library_lines(e) + &failed("command call", e),
             Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
             Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
+            Error::Write(file, e) => format!("Failed to write \"{file}\": {}.", strerror(e)),
             Error::View(broken) => format!("{broken}\n{FAILED}"),
         }
     }
@@ -171,9 +174,11 @@ impl Error {
                  Show those that are: {program} state",
                 self.as_teamdctl(None)
             ),
-            Error::Grammar(_) | Error::Lookup(..) | Error::NotJson | Error::View(_) => {
-                self.as_teamdctl(None)
-            }
+            Error::Grammar(_)
+            | Error::Lookup(..)
+            | Error::NotJson
+            | Error::Write(..)
+            | Error::View(_) => self.as_teamdctl(None),
         }
     }
 }

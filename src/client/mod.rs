@@ -9,11 +9,13 @@ pub mod connection;
 pub mod dbus;
 pub mod error;
 pub mod options;
+pub mod pcapng;
 pub mod teams;
 pub mod usock;
 pub mod view;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
 
 use serde_json::{Map, Value};
@@ -194,6 +196,14 @@ fn ask(
             call("PortConfigUpdate", &[port, config]).map(|_| None)
         }
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        Command::RecordDump => json("RecordingDump", &[]).map(Some),
+        Command::RecordPcap(file) => {
+            let text = call("RecordingDump", &[])?;
+            let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+            fs::write(file, pcapng::write(&recording))
+                .map_err(|e| Error::Write(file.clone(), e))?;
+            Ok(None)
+        }
     }
 }
 
