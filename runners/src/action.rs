@@ -40,6 +40,14 @@ pub enum Action {
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
+    /// Read whose frames the team device has sent lately, and hand them in as
+    /// [`Event::Stations`](crate::Event::Stations).
+    ReadStations,
+    /// Send this frame as if the team device had sent it: the port is chosen by its bucket.
+    TransmitFrame {
+        /// Whole Ethernet frame, VLAN tags inside.
+        frame: Vec<u8>,
+    },
     /// Tell the user.
     Report(Report),
 }
@@ -61,6 +69,11 @@ pub enum Report {
         /// Interface name.
         port: String,
     },
+    /// slb chose the port that broadcasts are taken from.
+    DesignatedPortChanged {
+        /// Interface name.
+        port: String,
+    },
     /// The team device's carrier changed.
     CarrierChanged {
         /// The new carrier.
@@ -76,6 +89,9 @@ impl fmt::Display for Report {
                 write!(f, "{port}: {watch}-link went {direction}.")
             }
             Report::ActivePortChanged { port } => write!(f, "Changed active port to \"{port}\"."),
+            Report::DesignatedPortChanged { port } => {
+                write!(f, "Changed designated port to \"{port}\".")
+            }
             Report::CarrierChanged { up } => {
                 write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })
             }

@@ -4,6 +4,7 @@
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
 use crate::ident::PortId;
+use crate::source_balance::SourceBalance;
 use crate::tx_hash::HashFields;
 
 /// Number of hash buckets, as in the kernel's loadbalance mode.
@@ -57,6 +58,14 @@ pub enum TxPolicy {
         fields: HashFields,
         /// Port by bucket.
         buckets: Box<BucketTable>,
+        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        balanced: bool,
+    },
+    /// The port of the source's bucket; every station is received from its own port, broadcast
+    /// and multicast frames from one.
+    SourceBalance {
+        /// Who is where.
+        ports: SourceBalance,
         /// Buckets are moved by load, so the data path must count bytes by bucket.
         balanced: bool,
     },

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runners::{
-    Action, Duplex, Event, Forwarding, HwAddr, Instant, Link, LinkWatchSettings, PortId,
-    PortSettings, Team, TeamSettings, TxPolicy,
+    Action, BucketTable, Duplex, Event, Forwarding, HwAddr, Instant, Link, LinkWatchSettings,
+    PortId, PortSettings, Team, TeamSettings, TxPolicy,
 };
 
 /// The address of the device in [`Play::new`].
@@ -146,7 +146,7 @@ impl Play {
     }
 }
 
-fn at(millis: u64) -> Instant {
+pub fn at(millis: u64) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)
 }
 
@@ -162,9 +162,20 @@ fn show(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast".into(),
         Action::Listen(control) => format!("listen {control:?}"),
         Action::SendFrame { port, frame } => format!("port {} sends {frame:02x?}", port.0),
+        Action::ReadStations => "read stations".into(),
+        Action::TransmitFrame { frame } => format!("announce {:02x}", frame[11]),
         Action::ReadBucketCounters => "read counters".into(),
         Action::Report(report) => report.to_string(),
     }
+}
+
+fn shares(buckets: &BucketTable, forwarding: &Forwarding) -> String {
+    let share = |port: &PortId| buckets.iter().filter(|b| **b == Some(*port)).count();
+    let ports = forwarding
+        .ports
+        .iter()
+        .map(|port| share(&port.port).to_string());
+    ports.collect::<Vec<_>>().join("/")
 }
 
 /// `forward active 1: 1+^ 2-^`: collecting and distributing, or only one (`<`, `>`), or
@@ -176,14 +187,12 @@ fn show_forwarding(forwarding: &Forwarding) -> String {
         TxPolicy::Random { seed } => format!("random {seed}"),
         TxPolicy::ActiveBackup { active: None } => "active none".into(),
         TxPolicy::ActiveBackup { active: Some(port) } => format!("active {}", port.0),
-        TxPolicy::LoadBalance { buckets, .. } => {
-            let share = |port: &PortId| buckets.iter().filter(|b| **b == Some(*port)).count();
-            let ports = forwarding
-                .ports
-                .iter()
-                .map(|port| share(&port.port).to_string());
-            format!("shares {}", ports.collect::<Vec<_>>().join("/"))
-        }
+        TxPolicy::LoadBalance { buckets, .. } => format!("shares {}", shares(buckets, forwarding)),
+        TxPolicy::SourceBalance { ports, .. } => format!(
+            "stations {}, broadcast {}",
+            shares(&ports.buckets, forwarding),
+            ports.designated.map_or(0, |port| port.0)
+        ),
     };
     let mut line = format!("forward {policy}:");
     for port in &forwarding.ports {
