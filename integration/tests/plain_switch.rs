@@ -39,7 +39,9 @@ impl Site {
         for cable in &cables {
             switch.plug(cable.far_interface());
         }
-        let config = team_config("team0", runner, DataPath::Userspace, &["eth1", "eth2"]);
+        let mut config = team_config("team0", runner, DataPath::Userspace, &["eth1", "eth2"]);
+        // A switch may have a carrier before it forwards.
+        config["link_watch"]["delay_up"] = 200.into();
         let team = Teamr::start(&host, &config);
         team.take_precedence();
         host.ip("link add name br0 type bridge stp_state 0");

@@ -22,8 +22,12 @@ use crate::source_balance::SourceBalance;
 use crate::time::Instant;
 use crate::wire::announce;
 
-/// For so long a switch may still send to the port that a bucket has left.
-const GRACE: Duration = Duration::from_secs(1);
+/// For so long a switch may still send to the port that a bucket has left; longer than it is told
+/// otherwise.
+const GRACE: Duration = Duration::from_secs(5);
+/// The pauses before stations that moved are announced again: a switch may not forward yet on a
+/// link that has just come up.
+const REPEATS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 /// Announcements that leave at once; the next ones after [`PAUSE`]. 64 frames are 43 microseconds
 /// of a gigabit link.
 const ANNOUNCED_AT_ONCE: usize = 64;
@@ -44,6 +48,8 @@ pub(crate) struct Slb {
     /// Buckets, and last the team's own address, that moved since stations were announced.
     moved: Box<[bool; BUCKETS + 1]>,
     stations_due: bool,
+    repeats: usize,
+    repeat_due: Option<Instant>,
     announcements: VecDeque<Vec<u8>>,
     /// How many of them may leave now.
     released: usize,
@@ -64,6 +70,8 @@ impl Slb {
             counts_due: false,
             moved: Box::new([false; BUCKETS + 1]),
             stations_due: false,
+            repeats: 0,
+            repeat_due: None,
             announcements: VecDeque::new(),
             released: 0,
             release_due: None,
@@ -91,15 +99,26 @@ impl Slb {
 
     /// Notes what differs from `before`, for the announcements and for frames under way.
     fn note_moves(&mut self, now: Instant, before: &BucketTable) {
-        for (place, (from, to)) in before.iter().zip(self.buckets.iter()).enumerate() {
-            if from == to {
-                continue;
+        for (place, from) in before.iter().enumerate() {
+            if *from != self.buckets[place] {
+                self.former[place] = from.filter(|from| self.usable.contains(from));
+                self.former_until = Some(now + GRACE);
+                self.announce(now, place);
             }
-            self.former[place] = from.filter(|from| self.usable.contains(from));
-            self.former_until = Some(now + GRACE);
-            self.moved[place] = true;
-            self.stations_due = true;
         }
+    }
+
+    /// Has the stations of a place in `moved` announced, now and once more later.
+    fn announce(&mut self, now: Instant, place: usize) {
+        self.moved[place] = true;
+        self.repeats = 0;
+        self.repeat(now);
+    }
+
+    fn repeat(&mut self, now: Instant) {
+        self.stations_due = true;
+        self.repeat_due = REPEATS.get(self.repeats).map(|pause| now + *pause);
+        self.repeats += 1;
     }
 
     fn release(&mut self, now: Instant) {
@@ -136,8 +155,7 @@ impl Runner for Slb {
         let designated = kept.or_else(|| first().map(Port::id));
         if designated != self.designated {
             self.designated = designated;
-            self.moved[BUCKETS] = true;
-            self.stations_due = true;
+            self.announce(now, BUCKETS);
         }
         if let Some(balancer) = &mut self.balancer {
             balancer.start(now);
@@ -183,16 +201,16 @@ impl Runner for Slb {
         // come and go fast, both tell the truth.
         let surplus = self.announcements.len().saturating_sub(2 * stations.len());
         self.announcements.drain(..surplus);
-        self.moved.fill(false);
+        if self.repeat_due.is_none() {
+            self.moved.fill(false);
+        }
         self.release(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let balancing = self.balancer.as_ref().and_then(Balancer::next_deadline);
-        [balancing, self.former_until, self.release_due]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = [self.former_until, self.release_due, self.repeat_due];
+        own.into_iter().flatten().chain(balancing).min()
     }
 
     fn expire(&mut self, due: Instant, now: Instant) {
@@ -201,6 +219,9 @@ impl Runner for Slb {
         }
         if self.former_until.take_if(|until| *until <= due).is_some() {
             self.former.fill(None);
+        }
+        if self.repeat_due.take_if(|own| *own <= due).is_some() {
+            self.repeat(now);
         }
         if self.release_due.take_if(|own| *own <= due).is_some() {
             self.release(now);

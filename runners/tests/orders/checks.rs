@@ -162,7 +162,7 @@ impl World {
     /// What the final facts alone say, once all is quiet.
     pub fn check_end(&mut self) {
         self.hear_all();
-        self.pass(Duration::from_secs(2));
+        self.pass(Duration::from_secs(10));
         self.hear_all();
         let reads = matches!(
             self.team.settings().runner,

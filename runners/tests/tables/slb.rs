@@ -18,11 +18,10 @@ fn with_two_ports(balancing_interval: Option<u64>) -> Play {
     play.skip(0, added(1, UP, prio(0)));
     play.skip(1, added(2, UP, prio(5)));
     play.skip(2, seen(&[]));
-    play.at(
-        1500,
-        Event::DeadlineReached,
-        &["forward stations 128/128, broadcast 1: 1+^ 2+^"],
-    );
+    play.wakes_at(1001, &["read stations"]);
+    play.wakes_at(3001, &["read stations"]);
+    play.skip(3001, seen(&[]));
+    play.skip(5001, Event::DeadlineReached);
     play
 }
 
@@ -71,7 +70,7 @@ fn the_first_port_is_designated_and_both_have_buckets() {
 fn those_whose_bucket_moved_are_announced() {
     let mut play = with_two_ports(None);
     play.at(
-        2000,
+        12_000,
         link_is(2, DOWN),
         &[
             "eth2: ethtool-link went down.",
@@ -81,13 +80,18 @@ fn those_whose_bucket_moved_are_announced() {
     );
     // Even buckets are at home on the first port.
     let stations = [(1, None), (11, Some(0)), (12, Some(1)), (13, Some(3))];
-    play.at(2000, seen(&stations), &["announce 0c", "announce 0d"]);
-    // The grace for frames under way to the former port.
-    play.skip(3000, Event::DeadlineReached);
+    play.at(12_000, seen(&stations), &["announce 0c", "announce 0d"]);
+    // Twice more, for a switch that was not ready; with who is there then.
+    play.wakes_at(13_000, &["read stations"]);
+    play.at(13_000, seen(&stations[..3]), &["announce 0c"]);
+    play.wakes_at(15_000, &["read stations"]);
+    play.at(15_000, seen(&stations), &["announce 0c", "announce 0d"]);
+    // The end of the grace: the former port is gone anyway.
+    play.wakes_at(17_000, &[]);
     play.sleeps();
 
     play.at(
-        4000,
+        18_000,
         link_is(2, UP),
         &[
             "eth2: ethtool-link went up.",
@@ -95,8 +99,12 @@ fn those_whose_bucket_moved_are_announced() {
             "read stations",
         ],
     );
-    play.at(4000, seen(&stations), &["announce 0c", "announce 0d"]);
-    play.wakes_at(5000, &["forward stations 128/128, broadcast 1: 1+^ 2+^"]);
+    play.at(18_000, seen(&stations), &["announce 0c", "announce 0d"]);
+    play.skip(19_000, Event::DeadlineReached);
+    play.skip(21_000, Event::DeadlineReached);
+    play.skip(21_000, seen(&[]));
+    // The grace for what is under way to the first port.
+    play.wakes_at(23_000, &["forward stations 128/128, broadcast 1: 1+^ 2+^"]);
     play.sleeps();
 }
 
@@ -104,7 +112,7 @@ fn those_whose_bucket_moved_are_announced() {
 fn the_teams_own_address_goes_with_the_designated_port() {
     let mut play = with_two_ports(None);
     play.at(
-        2000,
+        12_000,
         link_is(1, DOWN),
         &[
             "eth1: ethtool-link went down.",
@@ -114,10 +122,14 @@ fn the_teams_own_address_goes_with_the_designated_port() {
         ],
     );
     let stations = [(1, None), (11, Some(0)), (12, Some(1))];
-    play.at(2000, seen(&stations), &["announce 01", "announce 0b"]);
+    play.at(12_000, seen(&stations), &["announce 01", "announce 0b"]);
+    for millis in [13_000, 15_000, 17_000] {
+        play.skip(millis, Event::DeadlineReached);
+        play.skip(millis, seen(&[]));
+    }
     // Back again it is one of two; the designation stays.
     play.at(
-        4000,
+        22_000,
         link_is(1, UP),
         &[
             "eth1: ethtool-link went up.",
@@ -125,17 +137,17 @@ fn the_teams_own_address_goes_with_the_designated_port() {
             "read stations",
         ],
     );
-    play.at(4000, seen(&stations), &["announce 0b"]);
+    play.at(22_000, seen(&stations), &["announce 0b"]);
 }
 
 #[test]
 fn many_announcements_are_paced() {
     let mut play = with_two_ports(None);
-    play.skip(2000, link_is(2, DOWN));
+    play.skip(12_000, link_is(2, DOWN));
     let stations: Vec<_> = (0..150).map(|last| (last, Some(1))).collect();
-    let mut told = play.shown(2000, seen(&stations));
+    let mut told = play.shown(12_000, seen(&stations));
     assert_eq!(told.len(), 64);
-    for (millis, more) in [(2001, 64), (2002, 22)] {
+    for (millis, more) in [(12_001, 64), (12_002, 22)] {
         assert_eq!(play.team.next_deadline(), Some(at(millis)));
         let now = play.shown(millis, Event::DeadlineReached);
         assert_eq!(now.len(), more);
@@ -151,7 +163,7 @@ fn many_announcements_are_paced() {
 fn balancing_moves_buckets_and_announces_them() {
     let mut play = with_two_ports(Some(5000));
     let mut bytes = Box::new([0; BUCKETS]);
-    for (now, expected) in [(5000, 0), (10_000, 1), (15_000, 0)] {
+    for (now, expected) in [(10_000, 0), (15_000, 1), (25_000, 0)] {
         play.skip(now, Event::DeadlineReached);
         let stations = [(11, Some(0)), (12, Some(2)), (13, Some(1))];
         let counters = Event::BucketCounters {
