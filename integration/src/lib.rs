@@ -35,7 +35,7 @@ pub use binaries::{binary, programs, repository};
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
-pub use lab::{Lab, Sharing};
+pub use lab::{Lab, Sharing, skip};
 pub use namespace::Namespace;
 pub use ping::Ping;
 pub use process::Process;

@@ -6,6 +6,8 @@ use crate::settings::PortSettings;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event {
     /// A port joined the team.
     PortAdded {
@@ -80,12 +82,14 @@ pub enum Event {
         /// Receiving port.
         port: PortId,
         /// Whole Ethernet frame, VLAN tags inside.
+        #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
         frame: Vec<u8>,
     },
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {
         /// By bucket.
+        #[cfg_attr(feature = "serde", serde(with = "crate::recorded::counters"))]
         bytes: Box<[u64; BUCKETS]>,
     },
     /// Whose frames the team device has sent lately; answers
@@ -100,6 +104,7 @@ pub enum Event {
 
 /// A station whose frames the team device has sent lately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StationSeen {
     /// Its address.
     pub hwaddr: HwAddr,

@@ -3,6 +3,8 @@
 //! Each backend computes its own difference from what it does now: the kernel's team driver
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
+use std::fmt;
+
 use crate::ident::PortId;
 use crate::source_balance::SourceBalance;
 use crate::tx_hash::HashFields;
@@ -69,4 +71,52 @@ pub enum TxPolicy {
         /// Buckets are moved by load, so the data path must count bytes by bucket.
         balanced: bool,
     },
+}
+
+/// `active 1: 1+^ 2-^`: each port collecting and distributing, only one of the two (`<`, `>`),
+/// or neither, and linked or not.
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.policy {
+            TxPolicy::Broadcast => f.write_str("broadcast")?,
+            TxPolicy::RoundRobin => f.write_str("roundrobin")?,
+            TxPolicy::Random { seed } => write!(f, "random {seed}")?,
+            TxPolicy::ActiveBackup { active: None } => f.write_str("active none")?,
+            TxPolicy::ActiveBackup { active: Some(port) } => write!(f, "active {port}")?,
+            TxPolicy::LoadBalance { buckets, .. } => {
+                f.write_str("shares")?;
+                self.write_shares(f, buckets)?;
+            }
+            TxPolicy::SourceBalance { ports, .. } => {
+                f.write_str("stations")?;
+                self.write_shares(f, &ports.buckets)?;
+                match ports.designated {
+                    Some(port) => write!(f, ", broadcast {port}")?,
+                    None => f.write_str(", broadcast none")?,
+                }
+            }
+        }
+        f.write_str(":")?;
+        for entry in &self.ports {
+            let part = match (entry.collecting, entry.distributing) {
+                (true, true) => '+',
+                (true, false) => '<',
+                (false, true) => '>',
+                (false, false) => '-',
+            };
+            let link = if entry.linked { '^' } else { '_' };
+            write!(f, " {}{part}{link}", entry.port)?;
+        }
+        Ok(())
+    }
+}
+
+impl Forwarding {
+    fn write_shares(&self, f: &mut fmt::Formatter<'_>, buckets: &BucketTable) -> fmt::Result {
+        for (place, entry) in self.ports.iter().enumerate() {
+            let share = buckets.iter().filter(|b| **b == Some(entry.port)).count();
+            write!(f, "{}{share}", if place == 0 { ' ' } else { '/' })?;
+        }
+        Ok(())
+    }
 }

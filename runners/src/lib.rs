@@ -15,11 +15,14 @@ mod control_frames;
 mod distributor;
 mod event;
 mod forwarding;
+mod hex;
 mod ident;
 mod link_watch;
 mod loadbalance;
 mod port;
 mod random;
+#[cfg(feature = "serde")]
+mod recorded;
 mod roundrobin;
 mod runner;
 mod settings;
@@ -39,6 +42,8 @@ pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy}
 pub use ident::{Duplex, HwAddr, Link, PortId};
 pub use link_watch::LinkWatch;
 pub use port::Port;
+#[cfg(feature = "serde")]
+pub use recorded::hex_digits;
 pub use settings::{
     Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
     TeamSettings,

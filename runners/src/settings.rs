@@ -9,6 +9,7 @@ use crate::tx_hash::HashFields;
 
 /// Settings of a whole team.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TeamSettings {
     /// Which runner decides, with its own keys.
     pub runner: RunnerSettings,
@@ -40,6 +41,8 @@ impl TeamSettings {
 
 /// `runner.name` with the keys that belong to that runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RunnerSettings {
     /// A copy of each frame on every port with a link.
     Broadcast,
@@ -71,6 +74,8 @@ pub enum RunnerSettings {
 
 /// `runner.hwaddr_policy` of activebackup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum HwAddrPolicy {
     /// Every port carries the team's address.
     #[default]
@@ -83,6 +88,8 @@ pub enum HwAddrPolicy {
 
 /// How the verdicts of several watches on one port become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchPolicy {
     /// One watch that is up suffices.
     #[default]
@@ -93,6 +100,7 @@ pub enum LinkWatchPolicy {
 
 /// A repeated announcement: `count` times, `interval` apart. A count of 0 is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Burst {
     /// How many times.
     pub count: u32,
@@ -102,6 +110,8 @@ pub struct Burst {
 
 /// Settings of one port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct PortSettings {
     /// `prio`: higher is preferred by activebackup.
     pub prio: i32,
@@ -115,6 +125,8 @@ pub struct PortSettings {
 
 /// One link watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchSettings {
     /// Follows the carrier.
     Ethtool {

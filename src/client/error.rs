@@ -40,6 +40,8 @@ pub enum Error {
     NotPresent(String, String),
     /// What came is no JSON.
     NotJson,
+    /// A file could not be written.
+    Write(String, io::Error),
     /// The state lacks something.
     View(Broken),
 }
@@ -89,6 +91,7 @@ impl Error {
             Error::Call(_, _, e) => library_lines(e) + &failed("command call", e),
             Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
             Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
+            Error::Write(file, e) => format!("Failed to write \"{file}\": {}.", strerror(e)),
             Error::View(broken) => format!("{broken}\n{FAILED}"),
         }
     }
@@ -143,9 +146,11 @@ impl Error {
                  Show those that are: {program} state",
                 self.as_teamdctl(false)
             ),
-            Error::Grammar(_) | Error::Lookup(..) | Error::NotJson | Error::View(_) => {
-                self.as_teamdctl(false)
-            }
+            Error::Grammar(_)
+            | Error::Lookup(..)
+            | Error::NotJson
+            | Error::Write(..)
+            | Error::View(_) => self.as_teamdctl(false),
         }
     }
 }

@@ -8,10 +8,12 @@ pub mod command;
 pub mod connection;
 pub mod error;
 pub mod options;
+pub mod pcapng;
 pub mod teams;
 pub mod view;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
 
 use serde_json::{Map, Value};
@@ -192,6 +194,14 @@ fn ask(
             call("PortConfigUpdate", &[port, config]).map(|_| None)
         }
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        Command::RecordDump => json("RecordingDump", &[]).map(Some),
+        Command::RecordPcap(file) => {
+            let text = call("RecordingDump", &[])?;
+            let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+            fs::write(file, pcapng::write(&recording))
+                .map_err(|e| Error::Write(file.clone(), e))?;
+            Ok(None)
+        }
     }
 }
 

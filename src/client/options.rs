@@ -84,10 +84,7 @@ impl Options {
         let program = program_name(argv0);
         Options {
             program: program.to_owned(),
-            style: match program {
-                "teamdctl" => Style::Teamdctl,
-                _ => Style::Teamrctl,
-            },
+            style: style(program),
             only: None,
             verbose: false,
             oneline: false,
@@ -136,6 +133,13 @@ impl Options {
     }
 }
 
+fn style(program: &str) -> Style {
+    match program {
+        "teamdctl" => Style::Teamdctl,
+        _ => Style::Teamrctl,
+    }
+}
+
 /// A transport that was asked for and is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable(pub &'static str);
@@ -159,7 +163,7 @@ pub fn help(program: &str) -> String {
          even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\n\
          Exit status: 0 done, 1 anything else.\n",
-        command::describe(),
+        command::describe(style(program)),
         getopt::describe(&FLAGS)
     )
 }

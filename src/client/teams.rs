@@ -31,16 +31,16 @@ pub fn split(words: &[String], style: Style) -> Result<(Option<&str>, Command), 
     let Some((first, rest)) = words.split_first() else {
         return match style {
             Style::Teamdctl => Err(Error::NoDevice),
-            Style::Teamrctl => command::parse(words)
+            Style::Teamrctl => command::parse(words, style)
                 .map(|command| (None, command))
                 .map_err(Error::Grammar),
         };
     };
-    let named = command::parse(rest).map(|command| (Some(first.as_str()), command));
+    let named = command::parse(rest, style).map(|command| (Some(first.as_str()), command));
     if style == Style::Teamdctl || has_socket(first) || if_nametoindex(first.as_str()).is_ok() {
         return named.map_err(Error::Grammar);
     }
-    match command::parse(words) {
+    match command::parse(words, style) {
         Ok(command) => Ok((None, command)),
         // Neither a team nor a command, but followed by one: the name is what is wrong.
         Err(e) => named.map_err(|_| Error::Grammar(e)),

@@ -13,6 +13,7 @@ use mio::Token;
 use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, restore};
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
@@ -43,6 +44,8 @@ pub struct StartOptions {
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
     pub keep_device: bool,
+    /// `-L`: where to note how the team was left.
+    pub warm_dir: Option<PathBuf>,
     /// `-n`: leave the configured ports alone.
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
@@ -113,6 +116,7 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
+        let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
@@ -136,6 +140,7 @@ impl Daemon {
             team,
             usock,
             keep_device: options.keep_device,
+            warm_dir: options.warm_dir.clone(),
             taken_over,
         };
         let now = self.now();

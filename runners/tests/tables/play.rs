@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use runners::{
-    Action, BucketTable, Duplex, Event, Forwarding, HwAddr, Instant, Link, LinkWatchSettings,
-    PortId, PortSettings, Team, TeamSettings, TxPolicy,
+    Duplex, Event, HwAddr, Instant, Link, LinkWatchSettings, PortId, PortSettings, Team,
+    TeamSettings,
 };
 
 /// The address of the device in [`Play::new`].
 pub const DEVICE: u8 = 0xdd;
+
+/// The bytes that all addresses here begin with; what is shown leaves them out.
+const HIGH_BYTES: &str = "02:00:00:00:00:";
 
 pub const DOWN: Link = link(false, 0);
 pub const UP: Link = link(true, 1000);
@@ -141,72 +144,11 @@ impl Play {
     pub fn shown(&mut self, millis: u64, event: Event) -> Vec<String> {
         self.team.handle(at(millis), event);
         std::iter::from_fn(|| self.team.poll_action())
-            .map(|action| show(&action))
+            .map(|action| action.to_string().replace(HIGH_BYTES, ""))
             .collect()
     }
 }
 
 pub fn at(millis: u64) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)
-}
-
-fn show(action: &Action) -> String {
-    match action {
-        Action::ApplyForwarding(forwarding) => show_forwarding(forwarding),
-        Action::SetPortHwAddr { port, hwaddr } => {
-            format!("port {} hwaddr {:02x}", port.0, hwaddr.0[5])
-        }
-        Action::SetTeamHwAddr(hwaddr) => format!("team hwaddr {:02x}", hwaddr.0[5]),
-        Action::SetCarrier(up) => format!("carrier {up}"),
-        Action::NotifyPeers => "notify peers".into(),
-        Action::RejoinMulticast => "rejoin multicast".into(),
-        Action::Listen(control) => format!("listen {control:?}"),
-        Action::SendFrame { port, frame } => format!("port {} sends {frame:02x?}", port.0),
-        Action::ReadStations => "read stations".into(),
-        Action::TransmitFrame { frame } => format!("announce {:02x}", frame[11]),
-        Action::ReadBucketCounters => "read counters".into(),
-        Action::Report(report) => report.to_string(),
-    }
-}
-
-fn shares(buckets: &BucketTable, forwarding: &Forwarding) -> String {
-    let share = |port: &PortId| buckets.iter().filter(|b| **b == Some(*port)).count();
-    let ports = forwarding
-        .ports
-        .iter()
-        .map(|port| share(&port.port).to_string());
-    ports.collect::<Vec<_>>().join("/")
-}
-
-/// `forward active 1: 1+^ 2-^`: collecting and distributing, or only one (`<`, `>`), or
-/// neither; linked or not.
-fn show_forwarding(forwarding: &Forwarding) -> String {
-    let policy = match &forwarding.policy {
-        TxPolicy::Broadcast => "broadcast".into(),
-        TxPolicy::RoundRobin => "roundrobin".into(),
-        TxPolicy::Random { seed } => format!("random {seed}"),
-        TxPolicy::ActiveBackup { active: None } => "active none".into(),
-        TxPolicy::ActiveBackup { active: Some(port) } => format!("active {}", port.0),
-        TxPolicy::LoadBalance { buckets, .. } => format!("shares {}", shares(buckets, forwarding)),
-        TxPolicy::SourceBalance { ports, .. } => format!(
-            "stations {}, broadcast {}",
-            shares(&ports.buckets, forwarding),
-            ports.designated.map_or(0, |port| port.0)
-        ),
-    };
-    let mut line = format!("forward {policy}:");
-    for port in &forwarding.ports {
-        line += &format!(
-            " {}{}{}",
-            port.port.0,
-            match (port.collecting, port.distributing) {
-                (true, true) => '+',
-                (true, false) => '<',
-                (false, true) => '>',
-                (false, false) => '-',
-            },
-            if port.linked { '^' } else { '_' },
-        );
-    }
-    line
 }

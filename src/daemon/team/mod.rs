@@ -13,7 +13,7 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId, Team};
+use runners::{Action, Event, HwAddr, Instant, PortId};
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, restore};
@@ -23,6 +23,7 @@ use ports::HeldPort;
 use super::announce;
 use super::carrier_watch::CarrierWatch;
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
@@ -31,7 +32,7 @@ use crate::netlink::link::{self, LinkEvent, LinkInfo};
 
 /// A running team.
 pub struct ManagedTeam {
-    pub(super) core: Team,
+    pub(super) core: RecordedTeam,
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
@@ -67,7 +68,7 @@ pub enum DeviceState {
 impl ManagedTeam {
     /// A team without ports on the device `device`, which `data_path` serves.
     pub fn new(
-        core: Team,
+        core: RecordedTeam,
         config: Config,
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
@@ -406,6 +407,21 @@ impl ManagedTeam {
             }
         }
         Ok(())
+    }
+
+    /// How the team is, in half a line.
+    pub fn summary(&self) -> String {
+        let total = self.core.ports().count();
+        let up = self.core.ports().filter(|port| port.verdict()).count();
+        let name = &self.device.name;
+        let active = self
+            .core
+            .active_port()
+            .and_then(|port| self.core.port(port));
+        match active {
+            Some(active) => format!("{name}: {up} of {total} ports up, {} active", active.name()),
+            None => format!("{name}: {up} of {total} ports up"),
+        }
     }
 
     fn held_by_ifindex(&self, concerned: impl Fn(u32) -> bool) -> Vec<PortId> {
