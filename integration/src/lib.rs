@@ -41,7 +41,7 @@ pub use lab::{Lab, Sharing, skip};
 pub use namespace::Namespace;
 pub use ping::Ping;
 pub use process::Process;
-pub use switch::Switch;
+pub use switch::{Switch, SwitchMoves};
 pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
 pub use uml::{GuestFailure, in_guest, try_in_guest};

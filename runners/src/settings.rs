@@ -72,6 +72,11 @@ pub enum RunnerSettings {
         /// `runner.tx_balancer`: how often buckets may move to even out the load; none is off.
         balancing_interval: Option<Duration>,
     },
+    /// A source address keeps to one port, on a switch without an aggregate.
+    Slb {
+        /// `runner.tx_balancer`, as with loadbalance.
+        balancing_interval: Option<Duration>,
+    },
 }
 
 /// `runner.hwaddr_policy` of activebackup.

@@ -213,7 +213,17 @@ impl Daemon {
             Err(StartError::new(advice, invalid))
         };
         let is_driver = |link: &LinkInfo| link.kind == kernel_team::LINK_KIND;
-        match (existing, options.data_path) {
+        let choice = match (options.data_path, kernel_team::mode(&settings.runner)) {
+            (DataPathChoice::Kernel, None) => {
+                let invalid = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+                let advice = "The kernel's team driver cannot do what the runner does; \
+                              leave \"data_path\" out or set it to \"userspace\".";
+                return Err(StartError::new(advice, invalid));
+            }
+            (_, None) => DataPathChoice::Userspace,
+            (choice, Some(_)) => choice,
+        };
+        match (existing, choice) {
             (Some(device), DataPathChoice::Userspace) if is_driver(&device) => other_kind("kernel"),
             (Some(device), _) if is_driver(&device) => self
                 .open_kernel_team(device, settings, tokens)
@@ -332,7 +342,7 @@ struct Opened {
 }
 
 fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = kernel_team::mode(&settings.runner);
+    let mode = kernel_team::mode(&settings.runner).unwrap_or_default();
     match error.raw_os_error() {
         Some(libc::EBUSY) => format!(
             "The device has ports and another mode than \"{mode}\"; \

@@ -21,23 +21,23 @@ pub type Wish = (OptionId, Value);
 /// Interface index of each port.
 pub type Indices = BTreeMap<PortId, u32>;
 
-/// The driver's mode for a runner.
-pub fn mode(runner: &RunnerSettings) -> &'static str {
+/// The driver's mode for a runner; none if the driver cannot do what that runner does.
+pub fn mode(runner: &RunnerSettings) -> Option<&'static str> {
     match runner {
-        RunnerSettings::Broadcast => "broadcast",
-        RunnerSettings::RoundRobin { .. } => "roundrobin",
-        RunnerSettings::Random { .. } => "random",
-        RunnerSettings::ActiveBackup { .. } => "activebackup",
-        RunnerSettings::LoadBalance { .. } => "loadbalance",
+        RunnerSettings::Broadcast => Some("broadcast"),
+        RunnerSettings::RoundRobin { .. } => Some("roundrobin"),
+        RunnerSettings::Random { .. } => Some("random"),
+        RunnerSettings::ActiveBackup { .. } => Some("activebackup"),
+        RunnerSettings::LoadBalance { .. } => Some("loadbalance"),
+        RunnerSettings::Slb { .. } => None,
     }
 }
 
 /// Options of the whole team that never change while the daemon runs; the mode first.
 pub fn team(settings: &TeamSettings) -> Vec<Wish> {
-    let mut wishes = vec![(
-        OptionId::team(name::MODE),
-        Value::Text(mode(&settings.runner).to_owned()),
-    )];
+    let mode = mode(&settings.runner).map(|mode| Value::Text(mode.to_owned()));
+    let mode = mode.map(|mode| (OptionId::team(name::MODE), mode));
+    let mut wishes: Vec<Wish> = mode.into_iter().collect();
     let bursts = [
         (
             settings.notify_peers,
