@@ -2,6 +2,7 @@
 //!
 //! Everything that can be known to be wrong before the fork is said before the fork, on stderr.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use teamr::cli::daemonize::{Readiness, Side, daemonize};
 use teamr::cli::logging::{self, LogOutput};
 use teamr::cli::options::{self, Command, Options};
 use teamr::cli::pidfile::{self, PidFile};
+use teamr::cli::sandbox::{self, Filtered};
 use teamr::cli::{VERSION, run_dir, signals, version_line};
 use teamr::daemon::{Daemon, StartOptions};
 use teamr::errno::strerror;
@@ -222,15 +224,22 @@ fn start(
         take_over: options.take_over,
         recreate: options.force_recreate,
         keep_device: options.no_quit_destroy,
+        warm_dir: options.warm_dir.clone(),
         no_ports: options.no_ports,
         usock: options.usock,
+        dbus: options.dbus,
         device,
     };
-    run(config, &start, readiness)
+    run(config, &start, options.sandbox, readiness)
 }
 
 /// The daemon's own life, from its pid file to its end.
-fn run(config: Config, start: &StartOptions, readiness: Option<Readiness>) -> Result<u8, String> {
+fn run(
+    config: Config,
+    start: &StartOptions,
+    sandboxed: bool,
+    readiness: Option<Readiness>,
+) -> Result<u8, String> {
     let (daemon, _pid_file) = match bring_up(config, start) {
         Ok(running) => running,
         Err((complaint, errno)) => {
@@ -240,6 +249,9 @@ fn run(config: Config, start: &StartOptions, readiness: Option<Readiness>) -> Re
             return Err(complaint);
         }
     };
+    if sandboxed {
+        give_up_rights();
+    }
     if let Some(readiness) = readiness {
         readiness.succeed();
     }
@@ -249,6 +261,22 @@ fn run(config: Config, start: &StartOptions, readiness: Option<Readiness>) -> Re
         Err(error) => {
             log::error!("Failed: {}", strerror(&error));
             Ok(FAILED_LATER)
+        }
+    }
+}
+
+/// A kernel that does not let us is no reason to leave the host without its network.
+fn give_up_rights() {
+    match sandbox::enter() {
+        Ok(Filtered::Yes) => log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, filtered calls."),
+        Ok(Filtered::Unavailable) => {
+            log::info!("This kernel cannot filter system calls; all stay allowed.");
+        }
+        Err(error) => {
+            let cause = error
+                .source()
+                .map_or_else(String::new, |why| format!(" ({why})"));
+            log::warn!("Failed to {error}{cause}.");
         }
     }
 }

@@ -68,12 +68,12 @@ impl Distributor {
     /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
     /// and the tables of the hash go on from where they were.
     ///
-    /// Nothing leaves on a port that is not enabled, whatever the policy says of it.
+    /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
     pub fn apply(&mut self, forwarding: &Forwarding) {
-        let enabled = || forwarding.ports.iter().filter(|port| port.enabled);
-        let is_enabled = |id: &PortId| enabled().any(|port| port.port == *id);
+        let distributing = || forwarding.ports.iter().filter(|port| port.distributing);
+        let distributes = |id: &PortId| distributing().any(|port| port.port == *id);
         let usable = || {
-            enabled()
+            distributing()
                 .filter(|port| port.linked)
                 .map(|port| port.port)
                 .collect()
@@ -104,7 +104,7 @@ impl Distributor {
                     _ => SplitMix64(*seed),
                 },
             },
-            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(is_enabled)),
+            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(distributes)),
             TxPolicy::LoadBalance {
                 fields, buckets, ..
             } => Choice::ByBucket {
@@ -112,7 +112,7 @@ impl Distributor {
                     Choice::ByBucket { selector, .. } if selector.fields() == *fields => selector,
                     _ => Selector::new(*fields),
                 },
-                buckets: Box::new(buckets.map(|port| port.filter(is_enabled))),
+                buckets: Box::new(buckets.map(|port| port.filter(distributes))),
             },
         };
 
@@ -123,10 +123,15 @@ impl Distributor {
             Choice::ByBucket { .. } => forwarding
                 .ports
                 .iter()
-                .filter(|port| port.enabled || !port.linked)
+                .filter(|port| port.collecting || !port.linked)
                 .map(|port| port.port)
                 .collect(),
-            _ => enabled().map(|port| port.port).collect(),
+            _ => forwarding
+                .ports
+                .iter()
+                .filter(|port| port.collecting)
+                .map(|port| port.port)
+                .collect(),
         };
     }
 

@@ -10,6 +10,7 @@ use crate::tx_hash::HashFields;
 
 /// Settings of a whole team.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TeamSettings {
     /// Which runner decides, with its own keys.
     pub runner: RunnerSettings,
@@ -41,6 +42,8 @@ impl TeamSettings {
 
 /// `runner.name` with the keys that belong to that runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RunnerSettings {
     /// A copy of each frame on every port with a link.
     Broadcast,
@@ -60,6 +63,7 @@ pub enum RunnerSettings {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
         /// `runner.failback` and `runner.failback_delay`.
+        #[cfg_attr(feature = "serde", serde(default))]
         failback: Failback,
     },
     /// A flow keeps to one port.
@@ -73,6 +77,8 @@ pub enum RunnerSettings {
 
 /// `runner.hwaddr_policy` of activebackup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum HwAddrPolicy {
     /// Every port carries the team's address.
     #[default]
@@ -86,6 +92,7 @@ pub enum HwAddrPolicy {
 /// When a better port takes over from an active one that works; from one that failed it does at
 /// once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Failback {
     /// `runner.failback`.
     pub policy: FailbackPolicy,
@@ -95,6 +102,8 @@ pub struct Failback {
 
 /// `runner.failback` of activebackup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum FailbackPolicy {
     /// Whenever it is better by prio, speed or duplex, in this order.
     #[default]
@@ -107,6 +116,8 @@ pub enum FailbackPolicy {
 
 /// How the verdicts of several watches on one port become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchPolicy {
     /// One watch that is up suffices.
     #[default]
@@ -117,6 +128,7 @@ pub enum LinkWatchPolicy {
 
 /// A repeated announcement: `count` times, `interval` apart. A count of 0 is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Burst {
     /// How many times.
     pub count: u32,
@@ -126,6 +138,8 @@ pub struct Burst {
 
 /// Settings of one port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct PortSettings {
     /// `prio`: higher is preferred by activebackup.
     pub prio: i32,
@@ -139,6 +153,8 @@ pub struct PortSettings {
 
 /// One link watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchSettings {
     /// Follows the carrier.
     Ethtool {

@@ -9,6 +9,7 @@ pub use selector::Selector;
 
 /// A set of header fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HashFields(u16);
 
 impl HashFields {

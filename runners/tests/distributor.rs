@@ -21,7 +21,8 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
             .iter()
             .map(|&(port, enabled, linked)| PortForwarding {
                 port,
-                enabled,
+                collecting: enabled,
+                distributing: enabled,
                 linked,
             })
             .collect(),
@@ -268,7 +269,8 @@ fn new_fields_take_effect() {
 fn loadbalance_hears_the_partner_that_knows_of_the_link_first() {
     let port = |enabled, linked| PortForwarding {
         port: PortId(1),
-        enabled,
+        collecting: enabled,
+        distributing: enabled,
         linked,
     };
     for (state, heard) in [

@@ -136,7 +136,7 @@ mod tests {
             .iter()
             .map(|entry| (entry.occurrence, entry.value.as_str()))
             .collect();
-        assert_eq!(values, [(0, "1"), (0, "2   3"), (0, ""), (1, "4")]);
+        assert_eq!(values, [(0, "1"), (0, "2  3"), (0, ""), (1, "4")]);
         assert_eq!(ini.get("B", "y"), Some(""));
         assert_eq!(ini.get("B", "x"), None);
     }

@@ -91,6 +91,8 @@ impl PidFile {
                 .create(true)
                 .truncate(false)
                 .mode(0o644)
+                // In a directory that others may write to, a link could lead anywhere.
+                .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
                 .map_err(failed)?;
             if !try_lock(&file).map_err(failed)? {

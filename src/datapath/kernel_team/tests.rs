@@ -157,7 +157,8 @@ fn activebackup() -> RunnerSettings {
 fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
     let port = |number| PortForwarding {
         port: PortId(number),
-        enabled: enabled.contains(&number),
+        collecting: enabled.contains(&number),
+        distributing: enabled.contains(&number),
         linked: linked.contains(&number),
     };
     vec![port(1), port(2)]
@@ -289,7 +290,7 @@ fn a_choice_of_the_runner_is_put_back_and_one_of_the_user_is_kept() {
         let (id, value) = foreign();
         team.driver.take_log();
         team.driver.change(id, value);
-        team.drain_ready(Token(0), 1, &mut |_| ()).expect("drained");
+        team.drain_ready(Token(0), 1).expect("drained");
         team.driver.take_log()
     };
     let mut team = opened(activebackup());
@@ -337,7 +338,7 @@ fn bytes_by_bucket_come_from_the_drivers_news() {
     let bytes = Value::Binary(7_000_u64.to_ne_bytes().to_vec());
     let id = OptionId::element(name::LB_HASH_STATS, 3);
     team.driver.change(id, bytes);
-    team.drain_ready(Token(0), 1, &mut |_| ()).expect("drained");
+    team.drain_ready(Token(0), 1).expect("drained");
     assert_eq!(team.bucket_bytes()[3], 7_000);
     assert_eq!(team.bucket_bytes()[4], 0);
 }
@@ -350,7 +351,7 @@ fn lost_news_lead_to_a_fresh_reading_that_is_counted() {
     let id = OptionId::team(name::ACTIVEPORT);
     team.driver.change(id, Value::U32(12));
     team.driver.overflow = true;
-    team.drain_ready(Token(0), 1, &mut |_| ()).expect("drained");
+    team.drain_ready(Token(0), 1).expect("drained");
     assert_eq!(team.driver.take_log(), ["activeport=11"]);
     assert_eq!(team.counters().resyncs, 1);
 }

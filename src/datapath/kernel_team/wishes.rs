@@ -120,7 +120,9 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices) -> Vec<Wish> {
         wishes.push((OptionId::team(name::LB_TX_METHOD), method));
     }
     let enabled = |on: bool| {
-        let concerned = ports.iter().filter(move |(_, port)| port.enabled == on);
+        let concerned = ports
+            .iter()
+            .filter(move |(_, port)| port.distributing == on);
         concerned
             .map(move |(ifindex, _)| (OptionId::port(name::ENABLED, *ifindex), Value::Bool(on)))
     };
