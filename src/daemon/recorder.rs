@@ -175,9 +175,8 @@ mod tests {
 
     /// A team with two ports, the first of which flaps `flaps` times.
     fn flapping(flaps: u64) -> RecordedTeam {
-        let hwaddr_policy = HwAddrPolicy::SameAll;
         let settings = TeamSettings::new(RunnerSettings::ActiveBackup {
-            hwaddr_policy,
+            hwaddr_policy: HwAddrPolicy::SameAll,
             failback: Failback::default(),
         });
         let core = Team::new(settings, HwAddr([2, 0, 0, 0, 0, 9]));

@@ -13,7 +13,6 @@ pub const DEVICE: u8 = 0xdd;
 
 /// The bytes that all addresses here begin with; what is shown leaves them out.
 const HIGH_BYTES: &str = "02:00:00:00:00:";
-
 pub const ROUNDROBIN: RunnerSettings = RunnerSettings::RoundRobin {
     packets_per_port: NonZeroU32::MIN,
 };
