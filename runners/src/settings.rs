@@ -63,6 +63,7 @@ pub enum RunnerSettings {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
         /// `runner.failback` and `runner.failback_delay`.
+        #[cfg_attr(feature = "serde", serde(default))]
         failback: Failback,
     },
     /// A flow keeps to one port.
