@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use integration::{
-    Bus, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, binary, control, repository,
-    skip, team_config, wait_for, wait_until,
+    Bus, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, binary, control,
+    repository, skip, team_config, wait_for, wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -26,6 +26,7 @@ const SERVICES: &str = "<includedir>/usr/share/dbus-1/system.d</includedir>\
 /// A host with NetworkManager on it. What its dispatcher has started is ended with it.
 struct Site {
     host: Namespace,
+    peer: Namespace,
     manager: Process,
     _bus: Bus,
     lab: Lab,
@@ -67,6 +68,7 @@ impl Site {
         });
         Some(Site {
             host,
+            peer,
             manager,
             _bus: bus,
             lab,
@@ -119,7 +121,7 @@ fn a_tap_device_of_network_managers_is_a_team() {
     };
     let host = &site.host;
     host.run(
-        "nmcli connection add type tun ifname team0 mode tap con-name team0 autoconnect no \
+        "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
          ipv4.method manual ipv4.addresses 10.0.0.1/24 ipv6.method disabled",
     );
     for cycle in 1..=CYCLES {
@@ -153,4 +155,32 @@ fn a_tap_device_of_network_managers_is_a_team() {
     }
     assert!(site.manager.ended().is_none());
     assert!(site.lab.folder().exists());
+}
+
+#[test]
+fn a_team_that_runs_before_gets_its_address_by_dhcp() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let (host, folder) = (&site.host, site.lab.folder().display());
+    let server = site.peer.start(&format!(
+        "dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=bridge --bind-interfaces \
+         --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
+         --dhcp-leasefile={folder}/leases"
+    ));
+    wait_until("the server to serve", || {
+        server.log().contains("DHCP, IP range")
+    });
+    let team = Teamr::start_file(host, "team0", "/etc/teamr/team0.json".into());
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    host.run(
+        "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
+         ipv4.method auto ipv6.method disabled",
+    );
+    host.run("nmcli --wait 20 connection up team0");
+    assert!(host.ip("address show dev team0").contains("10.0.0.50/24"));
+    assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
+    assert_eq!(site.pid(), Some(team.pid().into()));
 }
