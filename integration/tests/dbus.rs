@@ -265,7 +265,7 @@ fn what_makes_no_sense_is_an_error() {
     bus.flush().expect("a bus that reads");
     let first = wait_for("an answer", || {
         bus.fill().expect("a bus that answers");
-        while let Some((message, _)) = bus.next().expect("a message") {
+        while let Some((message, _)) = bus.next_message().expect("a message") {
             if [Some(unanswered), Some(asked)].contains(&message.reply_to) {
                 return message.reply_to;
             }

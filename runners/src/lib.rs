@@ -42,8 +42,8 @@ pub use port::Port;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
-    TeamSettings,
+    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
+    PortSettings, RunnerSettings, TeamSettings,
 };
 pub use team::Team;
 pub use time::Instant;

@@ -86,7 +86,7 @@ impl World {
             } => {
                 self.check_buckets(forwarding, buckets, *balanced);
             }
-            TxPolicy::Broadcast | TxPolicy::RoundRobin | TxPolicy::Random { .. } => {}
+            TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
         }
         if self.echoes.is_empty() {
             self.check_addresses(active);

@@ -202,7 +202,7 @@ impl Connection {
     }
 
     /// The next message that has come whole, with its length in bytes.
-    pub fn next(&mut self) -> Result<Option<(Message, usize)>, BusError> {
+    pub fn next_message(&mut self) -> Result<Option<(Message, usize)>, BusError> {
         match self.set_aside.pop_front() {
             None => self.parse(),
             first => Ok(first),

@@ -219,7 +219,7 @@ impl Bus {
         if !self.connection.flush()? {
             return Ok(Step::Wait);
         }
-        let Some((message, length)) = self.connection.next()? else {
+        let Some((message, length)) = self.connection.next_message()? else {
             return Ok(match self.connection.fill()? {
                 Filled::Some => Step::More,
                 Filled::Nothing => Step::Wait,
