@@ -237,8 +237,8 @@ fn network_manager_drives_a_team() {
         // Three by changes and ups, one for each down.
         assert_eq!(count("terminated normally with status 0"), CYCLES + 3);
         assert_eq!(count("Sending SIGKILL"), 0);
-        // The one that we killed, with which the ports stayed.
-        assert_eq!(count("quit unexpectedly"), 1);
-        assert_eq!(count("failing activation"), 0);
+        // The one that we killed, whose ports stayed.
+        assert_eq!(count("died with status 9"), 1);
+        assert_eq!(count("quit unexpectedly"), 0);
     });
 }
