@@ -7,5 +7,6 @@ pub mod daemon;
 pub mod datapath;
 pub mod errno;
 pub mod netlink;
+pub mod recording;
 pub mod sys;
 pub mod teamnl;

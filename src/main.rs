@@ -238,6 +238,7 @@ fn start(
         warm_dir: options.warm_dir.clone(),
         no_ports: options.no_ports,
         usock: options.usock,
+        dbus: options.dbus,
         device,
     };
     run(config, &start, options.sandbox, readiness)

@@ -9,6 +9,7 @@ use json_config::keys::{KEYS, Preset};
 use teamr::cli::getopt::Flag;
 use teamr::cli::{logging, run_dir};
 use teamr::client::command;
+use teamr::client::options::Style;
 use teamr::netlink::BUFFER_VARIABLE;
 use teamr::teamnl;
 
@@ -120,7 +121,7 @@ fn commands_of_the_client() {
             words.map(str::to_owned).collect()
         })
         .collect();
-    for line in command::describe().lines() {
+    for line in command::describe(Style::Teamrctl).lines() {
         let words: Vec<&str> = line
             .split_whitespace()
             .map(

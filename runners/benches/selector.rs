@@ -113,7 +113,8 @@ fn load_balance(fields: HashFields) -> Distributor {
         ports: ports
             .map(|port| PortForwarding {
                 port,
-                enabled: true,
+                collecting: true,
+                distributing: true,
                 linked: true,
             })
             .to_vec(),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
+use crate::hex::Hex;
 use crate::ident::{HwAddr, PortId};
 
 /// A wish of the team. All are idempotent; the caller carries them out in order and reports
@@ -27,11 +29,40 @@ pub enum Action {
     NotifyPeers,
     /// Send one round of multicast membership reports.
     RejoinMulticast,
+    /// Hear these control frames on every port from now on.
+    Listen(ControlFrames),
+    /// Send this frame on a port, whether it distributes or not.
+    SendFrame {
+        /// Which.
+        port: PortId,
+        /// Whole Ethernet frame, VLAN tags inside.
+        frame: Vec<u8>,
+    },
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
     /// Tell the user.
     Report(Report),
+}
+
+/// One line, short enough to be compared by eye in a test or a recording.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::ApplyForwarding(forwarding) => write!(f, "forward {forwarding}"),
+            Action::SetPortHwAddr { port, hwaddr } => write!(f, "port {port} hwaddr {hwaddr}"),
+            Action::SetTeamHwAddr(hwaddr) => write!(f, "team hwaddr {hwaddr}"),
+            Action::SetCarrier(up) => write!(f, "carrier {up}"),
+            Action::NotifyPeers => f.write_str("notify peers"),
+            Action::RejoinMulticast => f.write_str("rejoin multicast"),
+            Action::Listen(frames) => write!(f, "listen{frames}"),
+            Action::SendFrame { port, frame } => {
+                write!(f, "port {port} sends {}", Hex(frame))
+            }
+            Action::ReadBucketCounters => f.write_str("read counters"),
+            Action::Report(report) => report.fmt(f),
+        }
+    }
 }
 
 /// A line for the log, worded as teamd's (people search for them).

@@ -5,6 +5,7 @@
 //! nothing about teams, and sends nothing.
 
 use std::mem;
+use std::num::NonZeroU32;
 
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::PortId;
@@ -32,10 +33,13 @@ pub struct Selection<'a> {
 #[derive(Clone, Debug)]
 enum Choice {
     All(Vec<PortId>),
-    /// The cursor is the place of the next port, or just past the end.
     InTurn {
         ports: Vec<PortId>,
+        /// The place of the next frame's port, or just past the end.
         cursor: usize,
+        /// Frames that have left on it in this turn.
+        sent: u32,
+        packets_per_port: NonZeroU32,
     },
     ByChance {
         ports: Vec<PortId>,
@@ -64,12 +68,12 @@ impl Distributor {
     /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
     /// and the tables of the hash go on from where they were.
     ///
-    /// Nothing leaves on a port that is not enabled, whatever the policy says of it.
+    /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
     pub fn apply(&mut self, forwarding: &Forwarding) {
-        let enabled = || forwarding.ports.iter().filter(|port| port.enabled);
-        let is_enabled = |id: &PortId| enabled().any(|port| port.port == *id);
+        let distributing = || forwarding.ports.iter().filter(|port| port.distributing);
+        let distributes = |id: &PortId| distributing().any(|port| port.port == *id);
         let usable = || {
-            enabled()
+            distributing()
                 .filter(|port| port.linked)
                 .map(|port| port.port)
                 .collect()
@@ -78,13 +82,18 @@ impl Distributor {
         let previous = mem::take(&mut self.choice);
         self.choice = match &forwarding.policy {
             TxPolicy::Broadcast => Choice::All(usable()),
-            TxPolicy::RoundRobin => Choice::InTurn {
-                ports: usable(),
-                cursor: match previous {
-                    Choice::InTurn { cursor, .. } => cursor,
-                    _ => 0,
-                },
-            },
+            TxPolicy::RoundRobin { packets_per_port } => {
+                let (cursor, sent) = match previous {
+                    Choice::InTurn { cursor, sent, .. } => (cursor, sent),
+                    _ => (0, 0),
+                };
+                Choice::InTurn {
+                    ports: usable(),
+                    cursor,
+                    sent,
+                    packets_per_port: *packets_per_port,
+                }
+            }
             TxPolicy::Random { seed } => Choice::ByChance {
                 ports: usable(),
                 seed: *seed,
@@ -95,7 +104,7 @@ impl Distributor {
                     _ => SplitMix64(*seed),
                 },
             },
-            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(is_enabled)),
+            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(distributes)),
             TxPolicy::LoadBalance {
                 fields, buckets, ..
             } => Choice::ByBucket {
@@ -103,7 +112,7 @@ impl Distributor {
                     Choice::ByBucket { selector, .. } if selector.fields() == *fields => selector,
                     _ => Selector::new(*fields),
                 },
-                buckets: Box::new(buckets.map(|port| port.filter(is_enabled))),
+                buckets: Box::new(buckets.map(|port| port.filter(distributes))),
             },
         };
 
@@ -114,10 +123,15 @@ impl Distributor {
             Choice::ByBucket { .. } => forwarding
                 .ports
                 .iter()
-                .filter(|port| port.enabled || !port.linked)
+                .filter(|port| port.collecting || !port.linked)
                 .map(|port| port.port)
                 .collect(),
-            _ => enabled().map(|port| port.port).collect(),
+            _ => forwarding
+                .ports
+                .iter()
+                .filter(|port| port.collecting)
+                .map(|port| port.port)
+                .collect(),
         };
     }
 
@@ -134,9 +148,17 @@ impl Distributor {
             }
             Choice::One(port) => port.as_slice(),
             Choice::All(ports) => ports,
-            Choice::InTurn { ports, cursor } => {
+            Choice::InTurn {
+                ports,
+                cursor,
+                sent,
+                packets_per_port,
+            } => {
                 let turn = if *cursor < ports.len() { *cursor } else { 0 };
-                *cursor = turn + 1;
+                *sent += 1;
+                let ends = *sent >= packets_per_port.get();
+                *cursor = turn + usize::from(ends);
+                *sent *= u32::from(!ends);
                 one(ports, turn)
             }
             Choice::ByChance { ports, random, .. } => {

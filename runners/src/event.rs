@@ -6,6 +6,8 @@ use crate::settings::PortSettings;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event {
     /// A port joined the team.
     PortAdded {
@@ -74,10 +76,20 @@ pub enum Event {
         /// Which.
         port: PortId,
     },
+    /// A control frame came in on a port, whether it collects or not; one of those that
+    /// [`Action::Listen`](crate::Action::Listen) asked for, or any other.
+    FrameReceived {
+        /// Receiving port.
+        port: PortId,
+        /// Whole Ethernet frame, VLAN tags inside.
+        #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
+        frame: Vec<u8>,
+    },
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {
         /// By bucket.
+        #[cfg_attr(feature = "serde", serde(with = "crate::recorded::counters"))]
         bytes: Box<[u64; BUCKETS]>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.

@@ -3,6 +3,9 @@
 //! Each backend computes its own difference from what it does now: the kernel's team driver
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
+use std::fmt;
+use std::num::NonZeroU32;
+
 use crate::ident::PortId;
 use crate::tx_hash::HashFields;
 
@@ -26,8 +29,10 @@ pub struct Forwarding {
 pub struct PortForwarding {
     /// Which.
     pub port: PortId,
-    /// The port takes part in receive and transmit (the driver's option `enabled`).
-    pub enabled: bool,
+    /// Frames received here go up to the team device (802.1AX: Collecting).
+    pub collecting: bool,
+    /// Frames may leave here (802.1AX: Distributing).
+    pub distributing: bool,
     /// The port has a link; the policies that skip dead ports look at it.
     pub linked: bool,
 }
@@ -38,7 +43,10 @@ pub enum TxPolicy {
     /// A copy on every enabled and linked port; every enabled port receives.
     Broadcast,
     /// The next enabled and linked port; every enabled port receives.
-    RoundRobin,
+    RoundRobin {
+        /// Frames that leave on a port before it is the next one's turn.
+        packets_per_port: NonZeroU32,
+    },
     /// Any enabled and linked port by chance; every enabled port receives.
     Random {
         /// Start of the sequence.
@@ -58,4 +66,37 @@ pub enum TxPolicy {
         /// Buckets are moved by load, so the data path must count bytes by bucket.
         balanced: bool,
     },
+}
+
+/// `active 1: 1+^ 2-^`: each port collecting and distributing, only one of the two (`<`, `>`),
+/// or neither, and linked or not.
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.policy {
+            TxPolicy::Broadcast => f.write_str("broadcast")?,
+            TxPolicy::RoundRobin { .. } => f.write_str("roundrobin")?,
+            TxPolicy::Random { seed } => write!(f, "random {seed}")?,
+            TxPolicy::ActiveBackup { active: None } => f.write_str("active none")?,
+            TxPolicy::ActiveBackup { active: Some(port) } => write!(f, "active {port}")?,
+            TxPolicy::LoadBalance { buckets, .. } => {
+                f.write_str("shares")?;
+                for (place, entry) in self.ports.iter().enumerate() {
+                    let share = buckets.iter().filter(|b| **b == Some(entry.port)).count();
+                    write!(f, "{}{share}", if place == 0 { ' ' } else { '/' })?;
+                }
+            }
+        }
+        f.write_str(":")?;
+        for entry in &self.ports {
+            let part = match (entry.collecting, entry.distributing) {
+                (true, true) => '+',
+                (true, false) => '<',
+                (false, true) => '>',
+                (false, false) => '-',
+            };
+            let link = if entry.linked { '^' } else { '_' };
+            write!(f, " {}{part}{link}", entry.port)?;
+        }
+        Ok(())
+    }
 }

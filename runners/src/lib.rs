@@ -11,14 +11,18 @@ mod announce;
 mod balancer;
 mod broadcast;
 mod buckets;
+mod control_frames;
 mod distributor;
 mod event;
 mod forwarding;
+mod hex;
 mod ident;
 mod link_watch;
 mod loadbalance;
 mod port;
 mod random;
+#[cfg(feature = "serde")]
+mod recorded;
 mod roundrobin;
 mod runner;
 mod settings;
@@ -28,15 +32,18 @@ pub mod tx_hash;
 pub mod wire;
 
 pub use action::{Action, Report};
+pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection};
 pub use event::Event;
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, Link, PortId};
 pub use link_watch::LinkWatch;
 pub use port::Port;
+#[cfg(feature = "serde")]
+pub use recorded::hex_digits;
 pub use settings::{
-    Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
-    TeamSettings,
+    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
+    PortSettings, RunnerSettings, TeamSettings,
 };
 pub use team::Team;
 pub use time::Instant;

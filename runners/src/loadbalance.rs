@@ -3,6 +3,7 @@
 //! A port is enabled while it is usable. Buckets are spread evenly by [`buckets`] whenever the
 //! enabled ports change; with `tx_balancer` the [`Balancer`] then moves some by load.
 
+use std::mem;
 use std::time::Duration;
 
 use crate::action::Action;
@@ -22,6 +23,8 @@ pub(crate) struct LoadBalance {
     enabled: Vec<PortId>,
     buckets: Box<BucketTable>,
     balancer: Option<Balancer>,
+    /// The balancer waits for the bucket counters.
+    counts_due: bool,
 }
 
 impl LoadBalance {
@@ -31,6 +34,7 @@ impl LoadBalance {
             enabled: Vec::new(),
             buckets: Box::new([None; BUCKETS]),
             balancer: balancing_interval.map(Balancer::new),
+            counts_due: false,
         }
     }
 }
@@ -67,11 +71,14 @@ impl Runner for LoadBalance {
         self.balancer.as_ref()?.next_deadline()
     }
 
-    fn expire(&mut self, due: Instant, now: Instant) -> Option<Action> {
-        self.balancer
-            .as_mut()?
-            .expire(due, now)
-            .then_some(Action::ReadBucketCounters)
+    fn expire(&mut self, due: Instant, now: Instant) {
+        if let Some(balancer) = &mut self.balancer {
+            self.counts_due |= balancer.expire(due, now);
+        }
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        mem::take(&mut self.counts_due).then_some(Action::ReadBucketCounters)
     }
 }
 

@@ -112,7 +112,8 @@ impl Port {
     pub(crate) fn forwarding(&self) -> PortForwarding {
         PortForwarding {
             port: self.id,
-            enabled: self.enabled,
+            collecting: self.enabled,
+            distributing: self.enabled,
             linked: self.is_linked(),
         }
     }

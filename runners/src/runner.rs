@@ -9,6 +9,7 @@ use std::fmt;
 use crate::action::Action;
 use crate::activebackup::ActiveBackup;
 use crate::broadcast::Broadcast;
+use crate::control_frames::ControlFrames;
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::ident::PortId;
 use crate::loadbalance::LoadBalance;
@@ -55,7 +56,18 @@ pub(crate) trait Runner: fmt::Debug {
     }
 
     /// The deadline `due` has come; `now` may be later.
-    fn expire(&mut self, _due: Instant, _now: Instant) -> Option<Action> {
+    fn expire(&mut self, _due: Instant, _now: Instant) {}
+
+    /// The control frames that it reads.
+    fn control_frames(&self) -> ControlFrames {
+        ControlFrames::default()
+    }
+
+    /// A control frame came in on `port`.
+    fn frame_received(&mut self, _now: Instant, _port: &Port, _frame: &[u8]) {}
+
+    /// The next thing to be done besides forwarding, after the last decision.
+    fn poll_action(&mut self) -> Option<Action> {
         None
     }
 }
@@ -64,11 +76,14 @@ pub(crate) trait Runner: fmt::Debug {
 pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
     match settings {
         RunnerSettings::Broadcast => Box::new(Broadcast),
-        RunnerSettings::RoundRobin => Box::new(RoundRobin),
-        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
-        RunnerSettings::ActiveBackup { hwaddr_policy } => {
-            Box::new(ActiveBackup::new(*hwaddr_policy))
+        RunnerSettings::RoundRobin { packets_per_port } => {
+            Box::new(RoundRobin::new(*packets_per_port))
         }
+        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
+        RunnerSettings::ActiveBackup {
+            hwaddr_policy,
+            failback,
+        } => Box::new(ActiveBackup::new(*hwaddr_policy, *failback)),
         RunnerSettings::LoadBalance {
             tx_hash,
             balancing_interval,

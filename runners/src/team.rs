@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use crate::action::{Action, Report};
 use crate::announce::Announcement;
+use crate::control_frames::ControlFrames;
 use crate::event::Event;
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
@@ -35,6 +36,8 @@ pub struct Team {
     active: Option<PortId>,
     forwarding: Option<Forwarding>,
     carrier: Option<bool>,
+    /// What is to be heard, as last asked for; nothing at first.
+    control_frames: ControlFrames,
     notify_peers: Announcement,
     mcast_rejoin: Announcement,
     actions: VecDeque<Action>,
@@ -53,6 +56,7 @@ impl Team {
             active: None,
             forwarding: None,
             carrier: None,
+            control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
             actions: VecDeque::new(),
@@ -141,7 +145,7 @@ impl Team {
         if self.mcast_rejoin.expire(due, now) {
             self.actions.push_back(Action::RejoinMulticast);
         }
-        self.actions.extend(self.runner.expire(due, now));
+        self.runner.expire(due, now);
     }
 
     fn apply(&mut self, now: Instant, event: Event) {
@@ -203,6 +207,11 @@ impl Team {
                     self.runner.choose_active(&self.ports[at]);
                 }
             }
+            Event::FrameReceived { port, frame } => {
+                if let Some(at) = self.position(port) {
+                    self.runner.frame_received(now, &self.ports[at], &frame);
+                }
+            }
             Event::BucketCounters { bytes } => self.runner.count_buckets(&self.ports, &bytes),
             Event::DeadlineReached => {}
         }
@@ -230,6 +239,9 @@ impl Team {
         let enabled_one = self.settle_forwarding(now);
         self.settle_addresses();
         self.settle_carrier();
+        self.settle_listening();
+        self.actions
+            .extend(std::iter::from_fn(|| self.runner.poll_action()));
         if enabled_one && self.notify_peers.begin(now) {
             self.actions.push_back(Action::NotifyPeers);
         }
@@ -316,6 +328,14 @@ impl Team {
             self.actions.push_back(Action::Report(report));
         }
         self.carrier = Some(up);
+    }
+
+    fn settle_listening(&mut self) {
+        let control_frames = self.runner.control_frames();
+        if self.control_frames != control_frames {
+            self.control_frames = control_frames;
+            self.actions.push_back(Action::Listen(control_frames));
+        }
     }
 
     fn set_hwaddr(&mut self, hwaddr: HwAddr) {

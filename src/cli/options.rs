@@ -100,7 +100,12 @@ pub static FLAGS: [Flag; 24] = [
         None,
         &["start without the ports of the configuration"],
     ),
-    Flag::new(b"D", "dbus-enable", None, &["serve D-Bus (not built in)"]),
+    Flag::new(
+        b"D",
+        "dbus-enable",
+        None,
+        &["be on the system bus, as org.libteam.teamd.DEVICE"],
+    ),
     Flag::new(
         b"Z",
         "zmq-enable",
@@ -145,7 +150,7 @@ pub static FLAGS: [Flag; 24] = [
         ..added(
             "lacp-directory",
             Some("DIR"),
-            &["note in DIR at the end what a warm start goes on with"],
+            &["note in DIR at the end how the team was left"],
         )
     },
 ];
@@ -210,6 +215,8 @@ pub struct Options {
     pub no_ports: bool,
     /// `-U`, `-u`
     pub usock: bool,
+    /// `-D`
+    pub dbus: bool,
     /// `--data-path`; the configuration decides if absent.
     pub data_path: Option<DataPathChoice>,
     /// Whether rights are given up after the start; `--no-sandbox`.
@@ -258,6 +265,7 @@ impl Options {
             team_dev: None,
             no_ports: false,
             usock: true,
+            dbus: false,
             data_path: None,
             sandbox: true,
             warm_start: false,
@@ -291,9 +299,7 @@ impl Options {
             "no-quit-destroy" => self.no_quit_destroy = true,
             "team-dev" => self.team_dev = Some(text(long, value)?),
             "no-ports" => self.no_ports = true,
-            "dbus-enable" => {
-                return Err(UsageError("D-Bus support is not compiled-in".to_owned()));
-            }
+            "dbus-enable" => self.dbus = true,
             "zmq-enable" => {
                 return Err(UsageError("ZeroMQ support is not compiled-in".to_owned()));
             }
@@ -364,8 +370,10 @@ mod tests {
 
     #[test]
     fn network_managers_command_line() {
-        let options = parse(&["-o", "-n", "-U", "-N", "-t", "team0", "-c", "{}", "-gg"]).unwrap();
+        let line = "-o -n -U -D -N -t team0 -c {} -gg";
+        let options = parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
         let expected = Options {
+            dbus: true,
             take_over: true,
             no_ports: true,
             no_quit_destroy: true,
@@ -412,7 +420,6 @@ mod tests {
                 "/usr/bin/teamd: unrecognized option '--nope'",
             ),
             (&["team0"], "Too many arguments"),
-            (&["-D"], "D-Bus support is not compiled-in"),
             (&["-Z", "tcp://*:1"], "ZeroMQ support is not compiled-in"),
             (
                 &["-v", "-f", "/nonexistent"],

@@ -6,12 +6,16 @@
 
 pub mod command;
 pub mod connection;
+pub mod dbus;
 pub mod error;
 pub mod options;
+pub mod pcapng;
 pub mod teams;
+pub mod usock;
 pub mod view;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
 
 use serde_json::{Map, Value};
@@ -60,7 +64,7 @@ pub fn run(
 /// Results go to `shown`, errors to `told`; returns the exit status.
 fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     let mut tell = |e: &Error| {
-        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        *told += &e.tell(options.style, &options.program, options.forced);
         told.push('\n');
         1
     };
@@ -91,7 +95,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     match &named[..] {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style)
+            let asked = teams::connect(device, options.style, options.forced)
                 .and_then(|team| ask(&team, &command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -107,7 +111,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style)
+                let asked = teams::connect(device, options.style, options.forced)
                     .and_then(|team| ask(&team, &command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {
@@ -192,6 +196,14 @@ fn ask(
             call("PortConfigUpdate", &[port, config]).map(|_| None)
         }
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        Command::RecordDump => json("RecordingDump", &[]).map(Some),
+        Command::RecordPcap(file) => {
+            let text = call("RecordingDump", &[])?;
+            let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+            fs::write(file, pcapng::write(&recording))
+                .map_err(|e| Error::Write(file.clone(), e))?;
+            Ok(None)
+        }
     }
 }
 

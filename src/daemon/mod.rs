@@ -1,25 +1,28 @@
 //! The daemon: one thread, one loop, any number of teams.
 //!
 //! The loop alone waits, and only in `poll`. Each turn serves, in this order: signals,
-//! deadlines, link events, then frames and control clients with a budget each, so that bulk
-//! traffic starves neither timers nor links. This is the only place that reads a clock.
+//! deadlines, link events, control frames, then frames and control clients with a budget each,
+//! so that bulk traffic starves neither timers nor links nor partners. This is the only place
+//! that reads a clock.
 
 mod announce;
 mod carrier_watch;
 mod controls;
 mod kernel;
+mod recorder;
 mod service_manager;
 mod setup;
 mod start;
 mod state;
 mod team;
+mod transports;
 mod warm_note;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -31,9 +34,9 @@ use self::controls::Controls;
 use self::kernel::Kernel;
 use self::service_manager::ServiceManager;
 use self::team::{DeviceState, ManagedTeam};
+use self::transports::Transports;
 use self::warm_note::Left;
 use crate::cli::signals::{Asked, Signals};
-use crate::control::UsockServer;
 use crate::datapath::{Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
@@ -46,14 +49,16 @@ const FRAME_BUDGET: usize = 64;
 
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
-/// Each team owns a block of tokens: its control socket's first, then its data path's.
+/// Each team owns a block of tokens: its transports' first, then those of its ports'
+/// control frames, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
+const CONTROL_FRAME_TOKENS: usize = 1 << 14;
 const DATA_PATH_TOKENS: usize = 1 << 15;
 
-/// A team with its control socket.
+/// A team with what it is controlled by.
 struct Served {
     team: ManagedTeam,
-    usock: Option<UsockServer>,
+    transports: Transports,
     /// The device stays when the daemon ends (`-N`).
     keep_device: bool,
     /// Where to note how the team was left (`-L`).
@@ -70,6 +75,8 @@ pub struct Daemon {
     signals: Signals,
     manager: ServiceManager,
     started: std::time::Instant,
+    /// The same moment in Unix time, in nanoseconds.
+    started_unix: u64,
     /// By the number of their block of tokens, from 1.
     teams: BTreeMap<usize, Served>,
     /// Sources that may have more to give; readiness is told only once.
@@ -93,6 +100,9 @@ impl Daemon {
             signals,
             manager: ServiceManager::from_environment(),
             started: std::time::Instant::now(),
+            started_unix: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_nanos() as u64),
             teams: BTreeMap::new(),
             ready: BTreeSet::new(),
         })
@@ -155,8 +165,8 @@ impl Daemon {
         let deadlines = self
             .teams
             .values()
-            .filter_map(|served| served.team.deadline());
-        let deadline = deadlines.chain(self.manager.deadline()).min()?;
+            .flat_map(|served| [served.team.deadline(), served.transports.deadline()]);
+        let deadline = deadlines.flatten().chain(self.manager.deadline()).min()?;
         Some(deadline.saturating_since(self.now()))
     }
 
@@ -171,13 +181,13 @@ impl Daemon {
 
     fn serve_deadlines(&mut self) {
         let now = self.now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         for served in self.teams.values_mut() {
-            if served
-                .team
-                .deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
+            if is_due(served.team.deadline()) {
                 served.team.deadline_reached(&mut self.kernel, now);
+            }
+            if is_due(served.transports.deadline()) {
+                served.transports.deadline_reached(now);
             }
         }
     }
@@ -209,9 +219,13 @@ impl Daemon {
         Ok(())
     }
 
-    /// One helping for each source that is ready.
+    /// One helping for each source that is ready, control frames of every team first.
     fn serve_sources(&mut self) {
-        for token in self.ready.clone() {
+        let (control, others): (Vec<Token>, Vec<Token>) = self
+            .ready
+            .iter()
+            .partition(|token| is_control_frame_token(**token));
+        for token in control.into_iter().chain(others) {
             let now = self.now();
             let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
                 Some(served) => served.serve(&mut self.kernel, now, token),
@@ -222,6 +236,10 @@ impl Daemon {
             }
         }
     }
+}
+
+fn is_control_frame_token(token: Token) -> bool {
+    (CONTROL_FRAME_TOKENS..DATA_PATH_TOKENS).contains(&(token.0 % TEAM_TOKENS))
 }
 
 /// teamd's words for its own three.
@@ -236,6 +254,14 @@ fn signals_of(asked: Asked) -> &'static str {
 impl Served {
     fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
         let team = &mut self.team;
+        if is_control_frame_token(token) {
+            return team
+                .hear(kernel, token, FRAME_BUDGET, now)
+                .unwrap_or_else(|error| {
+                    log::warn!("Failed to hear control frames ({}).", strerror(&error));
+                    Drained::Dry
+                });
+        }
         if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
             return team
                 .drain(token, FRAME_BUDGET, now)
@@ -244,11 +270,8 @@ impl Served {
                     Drained::Dry
                 });
         }
-        if let Some(usock) = &mut self.usock {
-            usock.ready(token, &mut Controls { team, kernel, now });
-        }
-        // What remains of a client's requests causes another event.
-        Drained::Dry
+        let controls = &mut Controls { team, kernel, now };
+        self.transports.serve(token, now, controls)
     }
 
     /// Decides what stays, and notes it for a warm restart.
@@ -278,9 +301,9 @@ impl Served {
         }
     }
 
-    /// The control socket goes first, then the device.
+    /// Bus name and control socket go first, then the device.
     fn end(self, kernel: &mut Kernel) {
-        drop(self.usock);
+        drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
         drop(self.team);

@@ -1,4 +1,4 @@
-//! Bringing one team up, in teamd's order: control socket, device, runner, ports.
+//! Bringing one team up, in teamd's order: control socket, device, runner, ports, bus name.
 //!
 //! A step that fails undoes the ones before it.
 
@@ -13,10 +13,11 @@ use mio::Token;
 use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
-use super::team::{ManagedTeam, restore};
-use super::{DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
-use crate::control::UsockServer;
+use super::team::{ControlSockets, ManagedTeam, restore};
+use super::transports::Transports;
+use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
 use crate::datapath::{DataPath, PortCare};
@@ -51,6 +52,8 @@ pub struct StartOptions {
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
     pub usock: bool,
+    /// `-D`: whether to be on the system bus.
+    pub dbus: bool,
 }
 
 /// Why a team could not be started: what was attempted, innermost first, and the cause.
@@ -61,11 +64,17 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
+    pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
         StartError {
             attempts: vec![attempt.into()],
             cause,
         }
+    }
+
+    /// The same, seen from farther out.
+    pub(super) fn then(mut self, attempt: &str) -> Self {
+        self.attempts.push(attempt.to_owned());
+        self
     }
 
     /// The cause.
@@ -102,12 +111,7 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
-        let path = options.run_dir.join(format!("{}.sock", options.device));
-        let usock = options
-            .usock
-            .then(|| UsockServer::bind(&path, self.poll.registry(), Token(tokens)))
-            .transpose()
-            .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
+        let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
         let taken_over = existing.is_some() && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
@@ -117,15 +121,30 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
+        let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             data_path: opened.name,
+            dbus: transports.has_dbus(),
         };
-        let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup);
+        let registry = self
+            .poll
+            .registry()
+            .try_clone()
+            .map_err(|error| StartError::new("Failed to init event loop.", error))?;
+        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tokens + DATA_PATH_TOKENS;
+        let team = ManagedTeam::new(
+            core,
+            config,
+            opened.data_path,
+            opened.device,
+            setup,
+            ControlSockets::new(registry, control_tokens),
+        );
         let mut served = Served {
             team,
-            usock,
+            transports,
             keep_device: options.keep_device,
             warm_dir: options.warm_dir.clone(),
             taken_over,
@@ -136,10 +155,16 @@ impl Daemon {
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
-        if let Err(error) = taken {
-            served.release_ports(kernel, now);
-            served.end(kernel);
-            return Err(StartError::new("Failed to add ports.", error));
+        let announced = taken
+            .map_err(|error| StartError::new("Failed to add ports.", error))
+            .and_then(|()| served.transports.announce());
+        match announced {
+            Ok(token) => self.ready.extend(token),
+            Err(error) => {
+                served.release_ports(kernel, now);
+                served.end(kernel);
+                return Err(error);
+            }
         }
         self.teams.insert(block, served);
         Ok(())

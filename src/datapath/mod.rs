@@ -1,8 +1,12 @@
 //! The seam between a team's decisions and the frames.
 //!
 //! A data path carries out a [`Forwarding`]; it never decides. Team-device address, MTU and
-//! carrier are not its business: they go through rtnetlink for every backend.
+//! carrier are not its business: they go through rtnetlink for every backend. Nor are the frames
+//! that the daemon itself sends and reads: they have a [`ControlSocket`] on each port.
+//!
+//! [`ControlSocket`]: control_socket::ControlSocket
 
+pub mod control_socket;
 pub mod kernel_team;
 pub mod userspace;
 
@@ -10,6 +14,10 @@ use std::io;
 
 use mio::Token;
 use runners::{BUCKETS, Forwarding, HwAddr, PortId, PortSettings};
+
+/// Mark of the frames that we send on a port; the filters of [`crate::netlink::tc`] let only
+/// frames with this mark leave.
+pub const MARK: u32 = 0x7ea3_0001;
 
 /// What a data path must know of an interface to take it as a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,15 +52,6 @@ pub enum Drained {
     Dry,
     /// The budget ended first: call again, no event will come.
     More,
-}
-
-/// A frame for the daemon itself, with the port that it came in on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ControlFrame<'a> {
-    /// Receiving port.
-    pub port: PortId,
-    /// Whole Ethernet frame, VLAN tag restored.
-    pub frame: &'a [u8],
 }
 
 /// What a data path has counted since it began.
@@ -98,17 +97,8 @@ pub trait DataPath {
     /// Forwards like this from now on.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;
 
-    /// Sends a frame of the daemon's own on a port, enabled or not.
-    fn send_frame(&mut self, port: PortId, frame: &[u8]) -> io::Result<()>;
-
-    /// Moves up to `budget` frames from the source that `token` names; frames for the daemon
-    /// go to `control` as well.
-    fn drain_ready(
-        &mut self,
-        token: Token,
-        budget: usize,
-        control: &mut dyn FnMut(ControlFrame<'_>),
-    ) -> io::Result<Drained>;
+    /// Moves up to `budget` frames from the source that `token` names.
+    fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained>;
 
     /// What was counted; read for the state and the tests.
     fn counters(&self) -> Counters;

@@ -11,6 +11,8 @@ pub const LOAD_HALF: u16 = 0x28;
 pub const LOAD_BYTE: u16 = 0x30;
 /// A half-word at X and an offset, into A.
 pub const LOAD_HALF_AT_X: u16 = 0x48;
+/// A byte at X and an offset, into A.
+pub const LOAD_BYTE_AT_X: u16 = 0x50;
 /// The length of the IPv4 header at a fixed place, into X.
 pub const LOAD_X_HEADER_LENGTH: u16 = 0xb1;
 /// A number, into X.

@@ -94,16 +94,65 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Opens a socket that only sends on `ifindex`; messages are bare frames.
+    /// Opens a socket that sends on `ifindex`, frames with `mark` on them, and hears nothing
+    /// until [`listen`](Self::listen); messages are bare frames.
     ///
     /// # Errors
-    /// `EPERM` without CAP_NET_RAW, `ENODEV` if there is no such interface.
-    pub fn sender(ifindex: u32) -> io::Result<Self> {
+    /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
+    pub fn sender(ifindex: u32, mark: u32) -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
+        socket.set_mark(mark)?;
         let socket = PacketSocket(socket);
+        for flag in [libc::PACKET_AUXDATA, libc::PACKET_IGNORE_OUTGOING] {
+            socket.set(flag, &1_i32)?;
+        }
         socket.bind(ifindex, 0)?;
         Ok(socket)
+    }
+
+    /// Hears from now on those frames of `ifindex` that the classic BPF program accepts, and
+    /// has the interface take in the multicast addresses of `groups`.
+    ///
+    /// # Errors
+    /// `EINVAL` for a program that the kernel does not accept.
+    pub fn listen(
+        &self,
+        ifindex: u32,
+        program: &[(u16, u8, u8, u32)],
+        groups: &[[u8; 6]],
+    ) -> io::Result<()> {
+        let mut program: Vec<libc::sock_filter> = program
+            .iter()
+            .map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
+            .collect();
+        let program = libc::sock_fprog {
+            len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+            filter: program.as_mut_ptr(),
+        };
+        // SAFETY: the kernel reads `program` and the `len` instructions that it points to, both
+        // alive until the end of this function.
+        check(unsafe {
+            libc::setsockopt(
+                self.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                std::ptr::from_ref(&program).cast(),
+                mem::size_of_val(&program) as libc::socklen_t,
+            )
+        })?;
+        for group in groups {
+            let mut address = [0; 8];
+            address[..group.len()].copy_from_slice(group);
+            let membership = libc::packet_mreq {
+                mr_ifindex: ifindex as libc::c_int,
+                mr_type: libc::PACKET_MR_MULTICAST as libc::c_ushort,
+                mr_alen: group.len() as libc::c_ushort,
+                mr_address: address,
+            };
+            self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        }
+        self.bind(ifindex, libc::ETH_P_ALL as u16)
     }
 
     fn set<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use teamr::cli::getopt::Flag;
 use teamr::client::command;
+use teamr::client::options::Style;
 use teamr::{cli, client, teamnl};
 
 /// One of our programs.
@@ -58,7 +59,7 @@ pub fn is_placeholder(word: &str) -> bool {
 
 impl Program {
     pub fn all() -> [Program; 3] {
-        let commands = command::describe();
+        let commands = command::describe(Style::Teamrctl);
         let commands = commands
             .lines()
             .map(|line| line.split_whitespace().collect());

@@ -143,7 +143,8 @@ impl Drop for JournalPath {
 pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
     let ports = ports.iter().map(|port| PortForwarding {
         port: *port,
-        enabled: true,
+        collecting: true,
+        distributing: true,
         linked: true,
     });
     Forwarding {
@@ -187,7 +188,7 @@ fn drive(
         }
         let mut left = Vec::new();
         for token in ready.drain(..) {
-            if path.drain_ready(token, BUDGET, &mut |_| ())? == Drained::More {
+            if path.drain_ready(token, BUDGET)? == Drained::More {
                 left.push(token);
             }
         }

@@ -10,7 +10,8 @@ use std::thread;
 
 use lab::{JournalPath, Namespace, Team, forwarding, tap, wait};
 use mio::{Poll, Token};
-use runners::{BUCKETS, HashFields, PortId, TxPolicy};
+use runners::{BUCKETS, ControlFrames, HashFields, PortId, TxPolicy};
+use teamr::datapath::control_socket::ControlSocket;
 use teamr::datapath::userspace::{Journal, TapOptions, Userspace};
 use teamr::datapath::{DataPath, Drained};
 use teamr::sys::packet::{Options, PacketSocket, VlanTag};
@@ -283,22 +284,15 @@ fn a_port_that_does_not_collect_is_deaf_but_for_the_daemon() {
 
     far.send(&frame(0x88b5, 100)).expect("sent");
     far.send(&frame(0x8809, 110)).expect("sent");
-    let mut control = Vec::new();
-    let drained = path
-        .drain_ready(Token(2), 10, &mut |got| {
-            control.push((got.port, got.frame.to_vec()))
-        })
-        .expect("drained");
+    let drained = path.drain_ready(Token(2), 10).expect("drained");
     assert_eq!(drained, Drained::Dry);
-    assert_eq!(control, [(SECOND, frame(0x8809, 110)[10..].to_vec())]);
     assert_eq!(path.counters().rx_inactive, 1);
 
     path.apply_forwarding(&forwarding(active(SECOND), &ids))
         .expect("applied");
     far.send(&frame(0x8809, 110)).expect("sent");
     far.send(&frame(0x88b5, 100)).expect("sent");
-    path.drain_ready(Token(2), 10, &mut |_| ())
-        .expect("drained");
+    path.drain_ready(Token(2), 10).expect("drained");
     assert_eq!(hear_one(&near).0, frame(0x88b5, 100));
     assert_eq!(hear(&near), None);
     assert_eq!(path.counters().rx_inactive, 1);
@@ -350,10 +344,7 @@ fn a_budget_that_ends_early_says_so() {
             from.send(&frame(0x88b5, length)).expect("sent");
         }
         for expected in [Drained::More, Drained::More, Drained::Dry] {
-            assert_eq!(
-                path.drain_ready(token, 4, &mut |_| ()).expect("drained"),
-                expected
-            );
+            assert_eq!(path.drain_ready(token, 4).expect("drained"), expected);
         }
         for length in 100..110 {
             assert_eq!(hear_one(to).0, frame(0x88b5, length));
@@ -361,10 +352,7 @@ fn a_budget_that_ends_early_says_so() {
         assert_eq!(hear(to), None);
     }
     for stale in [Token(2), Token(9), Token(10), Token(usize::MAX)] {
-        assert_eq!(
-            path.drain_ready(stale, 4, &mut |_| ()).expect("ignored"),
-            Drained::Dry
-        );
+        assert_eq!(path.drain_ready(stale, 4).expect("ignored"), Drained::Dry);
     }
 }
 
@@ -385,12 +373,11 @@ fn frames_under_way_at_a_failover_arrive_once() {
         for far in ["b0", "b1"] {
             socket(&peer, far).send(&frame(0x88b5, 100)).expect("sent");
         }
-        path.drain_ready(looked_at, 10, &mut |_| ())
-            .expect("drained");
+        path.drain_ready(looked_at, 10).expect("drained");
         path.apply_forwarding(&forwarding(active(SECOND), &ports))
             .expect("applied");
         for token in [Token(1), Token(2)] {
-            path.drain_ready(token, 10, &mut |_| ()).expect("drained");
+            path.drain_ready(token, 10).expect("drained");
         }
         assert_eq!(hear_one(&near).0, frame(0x88b5, 100), "{looked_at:?}");
         assert_eq!(hear(&near), None, "{looked_at:?}");
@@ -407,10 +394,7 @@ fn a_port_may_go_down_come_back_and_vanish() {
     let (far, near) = (socket(&peer, "b0"), socket(&host, "team0"));
     path.apply_forwarding(&forwarding(active(FIRST), &[FIRST]))
         .expect("applied");
-    let drain = |path: &mut Userspace, token| {
-        path.drain_ready(Token(token), 10, &mut |_| ())
-            .expect("drained")
-    };
+    let drain = |path: &mut Userspace, token| path.drain_ready(Token(token), 10).expect("drained");
 
     host.command("ip link set a0 down");
     near.send(&frame(0x88b5, 100)).expect("sent");
@@ -456,12 +440,12 @@ fn a_team_device_that_is_down_or_gone() {
         .expect("applied");
     far.send(&frame(0x88b5, 100)).expect("sent");
     for token in [0, 1] {
-        let drained = path.drain_ready(Token(token), 10, &mut |_| ());
+        let drained = path.drain_ready(Token(token), 10);
         assert_eq!(drained.expect("no error"), Drained::Dry);
     }
     assert_eq!(path.counters().rx_dropped, 1);
     host.command("ip link del team0");
-    assert!(path.drain_ready(Token(0), 10, &mut |_| ()).is_err());
+    assert!(path.drain_ready(Token(0), 10).is_err());
 }
 
 #[test]
@@ -478,7 +462,7 @@ fn a_full_queue_drops_and_counts() {
     for _ in 0..20 {
         near.send(&frame(0x88b5, 986)).expect("sent");
     }
-    let drained = path.drain_ready(Token(0), 100, &mut |_| ());
+    let drained = path.drain_ready(Token(0), 100);
     assert_eq!(drained.expect("no error"), Drained::Dry);
     // Two go out at once, three wait; a slow machine may let another one out.
     let dropped = path.counters().tx_dropped[0].1;
@@ -498,26 +482,73 @@ fn a_broadcast_leaves_on_every_port() {
         .expect("applied");
     let message = tcp_message(&[0x8100], 1, 1, 30000);
     near.send(&message).expect("sent");
-    path.drain_ready(Token(0), 10, &mut |_| ())
-        .expect("drained");
+    path.drain_ready(Token(0), 10).expect("drained");
     let heard = far.each_ref().map(hear_one);
     assert!(heard[0] == heard[1]);
     assert!(far.iter().all(|far| hear(far).is_none()));
 }
 
 #[test]
-fn frames_of_the_daemon_leave_on_any_port() {
+fn control_frames_pass_on_a_port_that_carries_nothing() {
     let Some((host, peer)) = quiet_hosts() else {
         return;
     };
-    let (mut path, _journal) = standing(&host, &peer, "own", 2);
+    let (_path, _journal) = standing(&host, &peer, "control", 2);
+    host.command("ip link set a1 mtu 3000");
+    peer.command("ip link set b1 mtu 3000");
     let far = socket(&peer, "b1");
+    let ifindex = host.interface("a1").ifindex;
+    let mut control = host
+        .inside(|| ControlSocket::open(ifindex))
+        .expect("opened");
+
     let own = &frame(0x88b5, 46)[10..];
-    path.send_frame(SECOND, own).expect("sent");
+    control.send(own).expect("sent");
     assert_eq!(&hear_one(&far).0[10..], own);
-    assert!(path.send_frame(PortId(7), own).is_err());
-    assert!(path.send_frame(SECOND, &own[..13]).is_err());
-    assert!(path.send_frame(SECOND, &[0; 70000]).is_err());
+    assert!(control.send(&own[..13]).is_err());
+    assert!(control.send(&[0; 70000]).is_err());
+
+    let lacpdu = frame(0x8809, 110);
+    let arp = frame(0x0806, 42);
+    let mut solicitation = frame(0x86dd, 72);
+    solicitation[10 + 14 + 6] = 58;
+    solicitation[10 + 14 + 40] = 135;
+    let mut echo = solicitation.clone();
+    echo[10 + 14 + 40] = 128;
+    let mut tagged = arp.clone();
+    tagged.splice(22..22, [0x81, 0x00, 0x00, 0x05]);
+    let long = frame(0x8809, 2100);
+    let sent = [&lacpdu, &arp, &solicitation, &echo, &tagged, &long];
+    let mut hears = |wanted: ControlFrames| -> Vec<Vec<u8>> {
+        control.listen(wanted).expect("listening");
+        for frame in sent {
+            far.send(frame).expect("sent");
+        }
+        std::iter::from_fn(|| control.receive().expect("received")).collect()
+    };
+    let bare = |frames: &[&Vec<u8>]| -> Vec<Vec<u8>> {
+        frames.iter().map(|frame| frame[10..].to_vec()).collect()
+    };
+    let nothing = ControlFrames::default();
+    assert_eq!(hears(nothing), bare(&[]));
+    let slow_protocols = true;
+    let wanted = ControlFrames {
+        slow_protocols,
+        ..nothing
+    };
+    assert_eq!(hears(wanted), bare(&[&lacpdu]));
+    let wanted = ControlFrames {
+        arp: true,
+        ..nothing
+    };
+    assert_eq!(hears(wanted), bare(&[&arp, &tagged]));
+    let neighbour_discovery = true;
+    let wanted = ControlFrames {
+        neighbour_discovery,
+        ..wanted
+    };
+    assert_eq!(hears(wanted), bare(&[&arp, &solicitation, &tagged]));
+    assert_eq!(hears(nothing), bare(&[]));
 }
 
 #[test]
@@ -537,8 +568,7 @@ fn buckets_are_counted_while_balanced() {
         path.apply_forwarding(&forwarding(policy, &[FIRST]))
             .expect("applied");
         near.send(&frame(0x88b5, 100)).expect("sent");
-        path.drain_ready(Token(0), 10, &mut |_| ())
-            .expect("drained");
+        path.drain_ready(Token(0), 10).expect("drained");
         let bytes = path.bucket_bytes();
         assert_eq!(bytes.iter().sum::<u64>(), counted);
         assert!(bytes.iter().filter(|bytes| **bytes > 0).count() <= 1);
@@ -557,8 +587,7 @@ fn a_frame_without_a_port_is_counted() {
     path.apply_forwarding(&forwarding(nowhere, &[FIRST]))
         .expect("applied");
     near.send(&frame(0x88b5, 100)).expect("sent");
-    path.drain_ready(Token(0), 10, &mut |_| ())
-        .expect("drained");
+    path.drain_ready(Token(0), 10).expect("drained");
     assert_eq!(path.counters().tx_no_port, 1);
     assert_eq!(path.counters().tx_dropped, [(FIRST, 0)]);
 }

@@ -20,7 +20,7 @@ end
 function __teamrctl_at
     set -l at (__teamrctl_operands)
     if set -q at[1]
-        contains -- "$at[1]" config state port; or set -e at[1]
+        contains -- "$at[1]" config state port record; or set -e at[1]
     end
     string match -q -- "$argv" "$at"
 end
@@ -30,14 +30,15 @@ complete -c teamrctl -f
 complete -c teamrctl -s h -l help -d 'show this help'
 complete -c teamrctl -s v -l verbose -d 'show more of the state'
 complete -c teamrctl -s o -l oneline -d 'JSON on one line'
-complete -c teamrctl -s D -l force-dbus -d 'talk over D-Bus (not built in)'
+complete -c teamrctl -s D -l force-dbus -d 'talk over D-Bus only'
 complete -c teamrctl -s Z -l force-zmq -x -d 'talk over ZeroMQ at ADDRESS (not built in)'
-complete -c teamrctl -s U -l force-usock -d 'talk over the control socket, as always'
+complete -c teamrctl -s U -l force-usock -d 'talk over the control socket only'
 complete -c teamrctl -l json -d 'answer as JSON'
 complete -c teamrctl -s V -l version -d 'show the version'
 complete -c teamrctl -n '__teamrctl_at ' -a 'config'
 complete -c teamrctl -n '__teamrctl_at ' -a 'state'
 complete -c teamrctl -n '__teamrctl_at ' -a 'port'
+complete -c teamrctl -n '__teamrctl_at ' -a 'record'
 complete -c teamrctl -n '__teamrctl_at config' -a 'dump'
 complete -c teamrctl -n '__teamrctl_at config dump' -a 'noports'
 complete -c teamrctl -n '__teamrctl_at config dump' -a 'actual'
@@ -52,6 +53,8 @@ complete -c teamrctl -n '__teamrctl_at port config dump' -a '(__fish_print_inter
 complete -c teamrctl -n '__teamrctl_at port config update' -a '(__fish_print_interfaces)'
 complete -c teamrctl -n '__teamrctl_at port present' -a '(__fish_print_interfaces)'
 complete -c teamrctl -n '__teamrctl_at port remove' -a '(__fish_print_interfaces)'
+complete -c teamrctl -n '__teamrctl_at record' -a 'dump'
+complete -c teamrctl -n '__teamrctl_at record' -a 'pcap'
 complete -c teamrctl -n '__teamrctl_at state' -a 'dump'
 complete -c teamrctl -n '__teamrctl_at state' -a 'view'
 complete -c teamrctl -n '__teamrctl_at state' -a 'item'

@@ -12,6 +12,8 @@ pub mod ethertype {
     pub const SERVICE_VLAN: u16 = 0x88a8;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
+    /// Slow protocols: LACP and markers (IEEE 802.3, annex 57A).
+    pub const SLOW_PROTOCOLS: u16 = 0x8809;
 }
 
 /// How many VLAN tags are read; a frame with more looks like one of an unknown ethertype.

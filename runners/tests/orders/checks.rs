@@ -62,14 +62,15 @@ impl World {
             assert!(self.team.find_port(&fact.name).is_some());
             assert_eq!(port.link(), fact.link);
             assert_eq!(port.original_hwaddr(), fact.original);
-            assert_eq!(entry.enabled, port.is_enabled());
+            assert_eq!(entry.distributing, port.is_enabled());
             assert_eq!(entry.linked, fact.link.up);
             let enabled = match self.team.settings().runner {
                 RunnerSettings::ActiveBackup { .. } => active == Some(fact.id),
                 RunnerSettings::LoadBalance { .. } => fact.allowed && port.verdict(),
                 _ => fact.allowed,
             };
-            assert_eq!(entry.enabled, enabled, "{fact:?}");
+            assert_eq!(entry.collecting, enabled, "{fact:?}");
+            assert_eq!(entry.distributing, enabled, "{fact:?}");
         }
         let linked = self
             .facts
@@ -85,7 +86,7 @@ impl World {
             } => {
                 self.check_buckets(forwarding, buckets, *balanced);
             }
-            TxPolicy::Broadcast | TxPolicy::RoundRobin | TxPolicy::Random { .. } => {}
+            TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
         }
         if self.echoes.is_empty() {
             self.check_addresses(active);
@@ -93,7 +94,7 @@ impl World {
     }
 
     pub fn check_buckets(&self, forwarding: &Forwarding, buckets: &BucketTable, balanced: bool) {
-        let enabled = forwarding.ports.iter().filter(|port| port.enabled);
+        let enabled = forwarding.ports.iter().filter(|port| port.distributing);
         let shares: Vec<usize> = enabled
             .map(|port| buckets.iter().filter(|b| **b == Some(port.port)).count())
             .collect();

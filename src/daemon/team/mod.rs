@@ -5,6 +5,7 @@
 //! kernel says is read anew at each link event, since an event may be older than our own last
 //! change.
 
+mod control_sockets;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +13,9 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId, Team};
+use runners::{Action, Event, HwAddr, Instant, PortId};
 
+pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, restore};
 
 use ports::HeldPort;
@@ -21,6 +23,7 @@ use ports::HeldPort;
 use super::announce;
 use super::carrier_watch::CarrierWatch;
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
@@ -28,9 +31,10 @@ use crate::netlink::link::{self, LinkEvent, LinkInfo};
 
 /// A running team.
 pub struct ManagedTeam {
-    pub(super) core: Team,
+    pub(super) core: RecordedTeam,
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
+    control: ControlSockets,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
     /// Link events lost to a full buffer, each answered by reading everything anew.
@@ -61,16 +65,18 @@ pub enum DeviceState {
 impl ManagedTeam {
     /// A team without ports on the device `device`, which `data_path` serves.
     pub fn new(
-        core: Team,
+        core: RecordedTeam,
         config: Config,
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
+        control: ControlSockets,
     ) -> Self {
         ManagedTeam {
             core,
             config,
             data_path,
+            control,
             device,
             setup,
             resyncs: 0,
@@ -165,7 +171,23 @@ impl ManagedTeam {
     /// Moves frames from a ready source of the data path.
     pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
-        self.data_path.drain_ready(token, budget, &mut |_| ())
+        self.data_path.drain_ready(token, budget)
+    }
+
+    /// Hands the core the control frames of a ready port.
+    pub fn hear(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
+        let mut heard = Vec::new();
+        let drained = self.control.receive(token, budget, &mut heard);
+        for (port, frame) in heard {
+            self.tell(kernel, now, Event::FrameReceived { port, frame });
+        }
+        drained
     }
 
     /// Reads anew what the events speak of. Interfaces that are no business of the team's only
@@ -333,6 +355,8 @@ impl ManagedTeam {
                 let frames = announce::membership_reports(route, self.device.ifindex)?;
                 self.send_announcement(&frames)
             }
+            Action::Listen(frames) => self.control.listen(*frames),
+            Action::SendFrame { port, frame } => self.control.send(*port, frame),
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
                 self.core.handle(now, Event::BucketCounters { bytes });
@@ -352,7 +376,7 @@ impl ManagedTeam {
         let first = self.core.ports().find(carrying).map(|port| port.id());
         if let Some(port) = self.core.active_port().or(first) {
             for frame in frames {
-                self.data_path.send_frame(port, frame)?;
+                self.control.send(port, frame)?;
             }
         }
         Ok(())
@@ -395,6 +419,8 @@ fn purpose(action: &Action) -> String {
         Action::SetCarrier(_) => "set the team's carrier".to_owned(),
         Action::NotifyPeers => "notify peers".to_owned(),
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
+        Action::Listen(_) => "listen for control frames".to_owned(),
+        Action::SendFrame { .. } => "send a control frame".to_owned(),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }

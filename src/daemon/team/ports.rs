@@ -201,6 +201,10 @@ impl ManagedTeam {
             ipv6: kernel.ipv6(&interface.name),
         };
         self.data_path.attach_port(port, &found)?;
+        if let Err(error) = self.control.open(port, found.ifindex) {
+            self.data_path.detach_port(port)?;
+            return Err(error);
+        }
         self.next_port += 1;
         let name = interface.name.clone();
         self.ports.insert(port, HeldPort { found, name });
@@ -338,6 +342,7 @@ impl ManagedTeam {
     }
 
     fn detach(&mut self, port: PortId, held: &HeldPort) {
+        self.control.close(port);
         if let Err(error) = self.data_path.detach_port(port) {
             log::warn!(
                 "{}: Failed to detach port ({}).",

@@ -23,10 +23,9 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, PortId, PortSettings, TeamSettings, TxPolicy};
 
-use super::{ControlFrame, Counters, DataPath, Drained, PortCare, PortInterface};
+use super::{Counters, DataPath, Drained, PortCare, PortInterface};
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
-use crate::sys::packet::PacketSocket;
 
 pub use hash_program::hash_program;
 pub use wishes::mode;
@@ -68,6 +67,9 @@ impl KernelTeam {
         ifindex: u32,
         settings: &TeamSettings,
     ) -> io::Result<Self> {
+        for shortfall in wishes::shortfalls(settings) {
+            log::warn!("{shortfall}.");
+        }
         let driver = KernelDriver::open(ifindex)?;
         let fd = driver.as_raw_fd();
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
@@ -241,7 +243,7 @@ impl<D: Driver> DataPath for KernelTeam<D> {
                 .filter(|before| {
                     let same = |port: &&runners::PortForwarding| port.port == before.port;
                     let now = forwarding.ports.iter().find(same);
-                    now.is_some_and(|now| now.enabled == before.enabled)
+                    now.is_some_and(|now| now.distributing == before.distributing)
                 })
                 .filter_map(|port| self.ports.get(&port.port))
                 .map(|ifindex| OptionId::port(name::ENABLED, *ifindex))
@@ -252,19 +254,8 @@ impl<D: Driver> DataPath for KernelTeam<D> {
         self.fulfil(wishes)
     }
 
-    fn send_frame(&mut self, port: PortId, frame: &[u8]) -> io::Result<()> {
-        let ifindex = self.ports.get(&port);
-        let ifindex = ifindex.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
-        PacketSocket::sender(*ifindex)?.send(frame)
-    }
-
     /// There are no frames to move; the driver's news are heard.
-    fn drain_ready(
-        &mut self,
-        _token: Token,
-        _budget: usize,
-        _control: &mut dyn FnMut(ControlFrame<'_>),
-    ) -> io::Result<Drained> {
+    fn drain_ready(&mut self, _token: Token, _budget: usize) -> io::Result<Drained> {
         if self.hear()? {
             self.reassert()?;
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runners::{
-    BucketTable, Burst, Forwarding, PortForwarding, PortId, PortSettings, RunnerSettings,
-    TeamSettings, TxPolicy,
+    BucketTable, Burst, Forwarding, HashFields, PortForwarding, PortId, PortSettings,
+    RunnerSettings, TeamSettings, TxPolicy,
 };
 
 use super::hash_program::hash_program;
@@ -25,7 +25,7 @@ pub type Indices = BTreeMap<PortId, u32>;
 pub fn mode(runner: &RunnerSettings) -> &'static str {
     match runner {
         RunnerSettings::Broadcast => "broadcast",
-        RunnerSettings::RoundRobin => "roundrobin",
+        RunnerSettings::RoundRobin { .. } => "roundrobin",
         RunnerSettings::Random { .. } => "random",
         RunnerSettings::ActiveBackup { .. } => "activebackup",
         RunnerSettings::LoadBalance { .. } => "loadbalance",
@@ -71,6 +71,21 @@ fn whole(number: u128) -> Value {
     Value::U32(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+/// What the settings ask for and the driver cannot do, each with what it does instead.
+pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
+    match &settings.runner {
+        RunnerSettings::RoundRobin { packets_per_port } if packets_per_port.get() > 1 => vec![
+            "runner.packets_per_port: the kernel's driver changes the port with each frame; \
+             \"data_path\": \"userspace\" can do more in a row",
+        ],
+        RunnerSettings::LoadBalance { tx_hash, .. } if tx_hash.contains(HashFields::ENCAP) => vec![
+            "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
+             outermost packet is hashed; \"data_path\": \"userspace\" looks inside",
+        ],
+        _ => Vec::new(),
+    }
+}
+
 /// Options that a port has from its configuration.
 pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
     let mut wishes = Vec::new();
@@ -105,7 +120,9 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices) -> Vec<Wish> {
         wishes.push((OptionId::team(name::LB_TX_METHOD), method));
     }
     let enabled = |on: bool| {
-        let concerned = ports.iter().filter(move |(_, port)| port.enabled == on);
+        let concerned = ports
+            .iter()
+            .filter(move |(_, port)| port.distributing == on);
         concerned
             .map(move |(ifindex, _)| (OptionId::port(name::ENABLED, *ifindex), Value::Bool(on)))
     };

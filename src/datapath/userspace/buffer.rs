@@ -111,15 +111,6 @@ impl FrameBuffer {
             shift(header, 6); // csum_start
         }
     }
-
-    /// A message that wraps a finished frame of our own; none if that is too short or too long.
-    pub fn wrap(&mut self, frame: &[u8]) -> Option<Message<'_>> {
-        let end = HEADER + frame.len();
-        let space = self.whole().get_mut(..end)?;
-        space[..HEADER].fill(0);
-        space[HEADER..].copy_from_slice(frame);
-        Message::new(space)
-    }
 }
 
 /// Moves a place in the frame, which the header gives at `field`, past the tag.
@@ -213,16 +204,5 @@ mod tests {
         let space = buffer.whole().len();
         assert!(buffer.message(space).is_some());
         assert!(buffer.message(space + 1).is_none());
-        assert!(buffer.wrap(&[0; ETHERNET - 1]).is_none());
-        assert!(buffer.wrap(&vec![0; space]).is_none());
-    }
-
-    #[test]
-    fn a_frame_of_our_own_has_an_empty_header() {
-        let mut buffer = FrameBuffer::new();
-        buffer.whole().fill(0xff);
-        let wrapped = buffer.wrap(&[7; 60]).expect("long enough");
-        assert_eq!(wrapped.bytes()[..HEADER], [0; HEADER]);
-        assert_eq!(wrapped.frame(), [7; 60]);
     }
 }

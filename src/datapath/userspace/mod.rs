@@ -20,7 +20,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, HwAddr, PortId, TxPolicy};
 
-use super::{ControlFrame, Counters, DataPath, Drained, PortCare, PortInterface};
+use super::{Counters, DataPath, Drained, MARK, PortCare, PortInterface};
 use crate::netlink::{RouteSocket, tc};
 
 pub use journal::Journal;
@@ -135,7 +135,7 @@ impl DataPath for Userspace {
         }
         self.journal.record(interface)?;
         // The host is silenced before the socket hears, or it would see frames twice.
-        let attached = tc::block_host(&mut self.route, ifindex, port::MARK)
+        let attached = tc::block_host(&mut self.route, ifindex, MARK)
             .and_then(|()| self.open_port(port, ifindex));
         if attached.is_err() {
             let undone = tc::unblock_host(&mut self.route, ifindex)
@@ -168,9 +168,7 @@ impl DataPath for Userspace {
     /// and those on a port which ends receiving are still wanted.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
         for port in self.ports.iter().flatten() {
-            // No runner so far reads control frames.
-            self.relay
-                .receive(port, &self.tap, WAITING_FRAMES, &mut |_| ());
+            self.relay.receive(port, &self.tap, WAITING_FRAMES);
         }
         self.relay.distributor.apply(forwarding);
         self.relay.balanced = matches!(
@@ -180,18 +178,7 @@ impl DataPath for Userspace {
         Ok(())
     }
 
-    fn send_frame(&mut self, port: PortId, frame: &[u8]) -> io::Result<()> {
-        let port = self.ports.iter().flatten().find(|other| other.id == port);
-        let port = port.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
-        self.relay.send(port, frame)
-    }
-
-    fn drain_ready(
-        &mut self,
-        token: Token,
-        budget: usize,
-        control: &mut dyn FnMut(ControlFrame<'_>),
-    ) -> io::Result<Drained> {
+    fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained> {
         let Some(place) = token.0.checked_sub(self.tokens.start) else {
             return Ok(Drained::Dry);
         };
@@ -200,7 +187,7 @@ impl DataPath for Userspace {
         }
         // An event may outlive its port.
         match self.ports.get(place - 1) {
-            Some(Some(port)) => Ok(self.relay.receive(port, &self.tap, budget, control)),
+            Some(Some(port)) => Ok(self.relay.receive(port, &self.tap, budget)),
             _ => Ok(Drained::Dry),
         }
     }

@@ -6,11 +6,8 @@ use std::io;
 use runners::PortId;
 
 use super::buffer::{FrameBuffer, Message};
+use crate::datapath::MARK;
 use crate::sys::packet::{Options, PacketSocket};
-
-/// Mark of the sockets that send on a port; the filters of [`crate::netlink::tc`] let only
-/// frames with this mark leave.
-pub const MARK: u32 = 0x7ea3_0001;
 
 const OPTIONS: Options = Options {
     mark: MARK,

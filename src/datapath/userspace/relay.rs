@@ -4,15 +4,13 @@
 
 use std::io;
 
+use runners::wire::ethertype;
 use runners::{BUCKETS, Distributor};
 
 use super::buffer::FrameBuffer;
 use super::port::Port;
 use super::tap::Tap;
-use crate::datapath::{ControlFrame, Drained};
-
-/// EtherType of the slow protocols: LACP and markers (IEEE 802.3, annex 57A).
-const SLOW_PROTOCOLS: [u8; 2] = [0x88, 0x09];
+use crate::datapath::Drained;
 
 /// What the frames of both directions share.
 #[derive(Debug)]
@@ -27,21 +25,9 @@ pub struct Relay {
     pub(super) rx_dropped: u64,
 }
 
-/// Whom a received frame is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Addressee {
-    /// The daemon alone.
-    Daemon,
-    /// The team device, if the port collects.
-    Team,
-}
-
-/// The one place that tells frames for the daemon from the rest.
-fn addressee(frame: &[u8]) -> Addressee {
-    match frame.get(12..14) {
-        Some(ether_type) if ether_type == SLOW_PROTOCOLS => Addressee::Daemon,
-        _ => Addressee::Team,
-    }
+/// LACP and markers belong to the port, and the daemon hears them by itself.
+fn is_slow_protocol(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes())
 }
 
 impl Relay {
@@ -95,14 +81,8 @@ impl Relay {
         Ok(Drained::More)
     }
 
-    /// Hands up to `budget` frames of a port to the team device or to `control`.
-    pub fn receive(
-        &mut self,
-        port: &Port,
-        tap: &Tap,
-        budget: usize,
-        control: &mut dyn FnMut(ControlFrame<'_>),
-    ) -> Drained {
+    /// Hands up to `budget` frames of a port to the team device.
+    pub fn receive(&mut self, port: &Port, tap: &Tap, budget: usize) -> Drained {
         let collects = self.distributor.collects(port.id);
         for _ in 0..budget {
             let message = match port.receive(&mut self.buffer) {
@@ -117,26 +97,16 @@ impl Relay {
                     continue;
                 }
             };
-            match addressee(message.frame()) {
-                Addressee::Daemon => control(ControlFrame {
-                    port: port.id,
-                    frame: message.frame(),
-                }),
-                Addressee::Team if !collects => self.rx_inactive += 1,
-                Addressee::Team => {
-                    if tap.write(message).is_err() {
-                        self.rx_dropped += 1;
-                    }
-                }
+            if is_slow_protocol(message.frame()) {
+                continue;
+            }
+            if !collects {
+                self.rx_inactive += 1;
+            } else if tap.write(message).is_err() {
+                self.rx_dropped += 1;
             }
         }
         Drained::More
-    }
-
-    /// Sends a frame of the daemon's own.
-    pub fn send(&mut self, port: &Port, frame: &[u8]) -> io::Result<()> {
-        let message = self.buffer.wrap(frame).ok_or(io::ErrorKind::InvalidInput)?;
-        port.send(message)
     }
 }
 

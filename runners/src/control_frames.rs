@@ -1,0 +1,49 @@
+//! The frames that the core itself reads.
+
+use std::fmt;
+use std::ops::BitOr;
+
+/// Kinds of control frames, with at most one VLAN tag before them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlFrames {
+    /// LACP and markers (IEEE 802.3, annex 57A). They never reach the team device.
+    pub slow_protocols: bool,
+    /// ARP (RFC 826).
+    pub arp: bool,
+    /// Neighbour solicitations and advertisements (RFC 4861).
+    pub neighbour_discovery: bool,
+}
+
+impl ControlFrames {
+    /// None at all.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl BitOr for ControlFrames {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        ControlFrames {
+            slow_protocols: self.slow_protocols | other.slow_protocols,
+            arp: self.arp | other.arp,
+            neighbour_discovery: self.neighbour_discovery | other.neighbour_discovery,
+        }
+    }
+}
+
+/// Each kind after a blank.
+impl fmt::Display for ControlFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            (self.slow_protocols, "slow protocols"),
+            (self.arp, "arp"),
+            (self.neighbour_discovery, "neighbour discovery"),
+        ];
+        for (_, kind) in kinds.iter().filter(|(wanted, _)| *wanted) {
+            write!(f, " {kind}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! The daemon's own frames on one port: LACPDUs, probes and announcements, whatever data path
+//! carries the rest.
+//!
+//! A packet socket sees a frame before the team driver, traffic control or a filter of ours
+//! does, so control frames arrive on a port that does not collect, too. They have a buffer of
+//! their own, and no amount of traffic on the port pushes them out.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use runners::ControlFrames;
+use runners::wire::ethertype;
+
+use super::MARK;
+use crate::netlink::bpf::{
+    Instruction, JUMP_EQUAL, LOAD_BYTE_AT_X, LOAD_HALF, LOAD_HALF_AT_X, LOAD_X_IMMEDIATE, RETURN,
+};
+use crate::sys::packet::PacketSocket;
+
+/// Where slow protocols are sent to (IEEE 802.3, annex 57A.3).
+const SLOW_PROTOCOLS_GROUP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
+/// The longest control frame that is read, in bytes, its tag not counted; a longer one is none.
+const LONGEST: usize = 2048;
+const ADDRESSES: usize = 12;
+const TAG: usize = 4;
+
+/// Sends and hears control frames on one port.
+#[derive(Debug)]
+pub struct ControlSocket {
+    socket: PacketSocket,
+    ifindex: u32,
+    hears: ControlFrames,
+}
+
+impl ControlSocket {
+    /// One that can send on `ifindex`, and hears nothing yet.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
+    pub fn open(ifindex: u32) -> io::Result<Self> {
+        Ok(ControlSocket {
+            socket: PacketSocket::sender(ifindex, MARK)?,
+            ifindex,
+            hears: ControlFrames::default(),
+        })
+    }
+
+    /// Hears these frames and no others from now on.
+    ///
+    /// # Errors
+    /// `ENODEV` once the interface is gone.
+    pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
+        if wanted != self.hears {
+            let groups: &[_] = match wanted.slow_protocols {
+                true => &[SLOW_PROTOCOLS_GROUP],
+                false => &[],
+            };
+            self.socket
+                .listen(self.ifindex, &accepting(wanted), groups)?;
+            self.hears = wanted;
+        }
+        Ok(())
+    }
+
+    /// Sends a whole Ethernet frame.
+    ///
+    /// # Errors
+    /// `EAGAIN` and `ENOBUFS` for a full queue, `ENETDOWN` while the interface is down, `ENXIO`
+    /// once it is gone, `EMSGSIZE` beyond its MTU, `EINVAL` for less than an Ethernet header.
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
+        match self.socket.send(frame) {
+            // Told once for each time that the interface was down, even if it is up again.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => self.socket.send(frame),
+            sent => sent,
+        }
+    }
+
+    /// The next frame that was heard, its VLAN tag put back; none if there is no more.
+    ///
+    /// # Errors
+    /// `ENXIO` once the interface is gone.
+    pub fn receive(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut head = [0; ADDRESSES];
+        let mut rest = [0; LONGEST - ADDRESSES];
+        loop {
+            let received = match self.socket.receive(&mut head, &mut rest) {
+                Ok(received) => received,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return Ok(None),
+                    // Told once after the interface went down; no frame was lost.
+                    Some(libc::ENETDOWN) => continue,
+                    _ => return Err(error),
+                },
+            };
+            let rest = received
+                .length
+                .checked_sub(ADDRESSES)
+                .map(|end| &rest[..end]);
+            let Some(rest) = rest.filter(|_| !received.truncated) else {
+                continue;
+            };
+            let mut frame = Vec::with_capacity(received.length + TAG);
+            frame.extend_from_slice(&head);
+            if let Some(tag) = received.tag {
+                frame.extend_from_slice(&tag.tpid.to_be_bytes());
+                frame.extend_from_slice(&tag.tci.to_be_bytes());
+            }
+            frame.extend_from_slice(rest);
+            return Ok(Some(frame));
+        }
+    }
+}
+
+impl AsRawFd for ControlSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Places of the fields without a tag; X holds the length of the tag.
+const ETHERTYPE: u32 = 12;
+const NEXT_HEADER: u32 = 14 + 6;
+const ICMP6_TYPE: u32 = 14 + 40;
+
+const ICMP6: u32 = 58;
+const NEIGHBOUR_SOLICITATION: u32 = 135;
+const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
+
+/// A program that accepts the wanted frames.
+fn accepting(wanted: ControlFrames) -> Vec<Instruction> {
+    const ACCEPT: Instruction = (RETURN, 0, 0, u32::MAX);
+    const REJECT: Instruction = (RETURN, 0, 0, 0);
+    let accept_if = |value: u32| [(JUMP_EQUAL, 0, 1, value), ACCEPT];
+
+    // A tag may stand in the frame or, taken off by the kernel, beside it.
+    let mut program = vec![
+        (LOAD_X_IMMEDIATE, 0, 0, 0),
+        (LOAD_HALF, 0, 0, ETHERTYPE),
+        (JUMP_EQUAL, 0, 1, ethertype::VLAN.into()),
+        (LOAD_X_IMMEDIATE, 0, 0, TAG as u32),
+        (LOAD_HALF_AT_X, 0, 0, ETHERTYPE),
+    ];
+    if wanted.slow_protocols {
+        program.extend(accept_if(ethertype::SLOW_PROTOCOLS.into()));
+    }
+    if wanted.arp {
+        program.extend(accept_if(ethertype::ARP.into()));
+    }
+    if wanted.neighbour_discovery {
+        program.extend([
+            (JUMP_EQUAL, 1, 0, ethertype::IPV6.into()),
+            REJECT,
+            (LOAD_BYTE_AT_X, 0, 0, NEXT_HEADER),
+            (JUMP_EQUAL, 1, 0, ICMP6),
+            REJECT,
+            (LOAD_BYTE_AT_X, 0, 0, ICMP6_TYPE),
+        ]);
+        program.extend(accept_if(NEIGHBOUR_SOLICITATION));
+        program.extend(accept_if(NEIGHBOUR_ADVERTISEMENT));
+    }
+    program.push(REJECT);
+    program
+}
