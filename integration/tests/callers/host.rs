@@ -4,17 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use integration::{CableKind, DataPath, Lab, Namespace, Process, binary, wait_until};
+use integration::{Bus, CableKind, DataPath, Lab, Namespace, binary, wait_until};
 use serde_json::Value;
-
-/// The configuration of a bus that lets everybody do everything.
-const BUS: &str = "<busconfig>
-  <type>system</type>
-  <listen>unix:path=/run/dbus/system_bus_socket</listen>
-  <policy context=\"default\">
-    <allow own=\"*\"/><allow user=\"*\"/><allow send_destination=\"*\"/><allow receive_type=\"signal\"/>
-  </policy>
-</busconfig>";
 
 /// teamd's names, with ours.
 const NAMES: [(&str, &str); 3] = [
@@ -28,7 +19,7 @@ pub struct Host {
     pub namespace: Namespace,
     pub path: DataPath,
     pub folder: PathBuf,
-    bus: Option<Process>,
+    _bus: Bus,
 }
 
 impl Host {
@@ -43,41 +34,21 @@ impl Host {
             let ours = binary(ours);
             namespace.run(&format!("mount --bind {} /usr/bin/{old}", ours.display()));
         }
-        let mut host = Host {
+        let bus = Bus::start(&namespace).expect("a bus");
+        let host = Host {
             namespace,
             path,
             folder: lab.folder().to_owned(),
-            bus: None,
+            _bus: bus,
         };
-        host.bus = host.start_bus();
+        // Where everybody looks for the system's.
+        host.sh("mkdir -p /run/dbus");
+        let socket = host.folder.join("bus");
+        host.sh(&format!(
+            "ln -s {} /run/dbus/system_bus_socket",
+            socket.display()
+        ));
         host
-    }
-
-    /// A bus, if the daemon can use one.
-    fn start_bus(&self) -> Option<Process> {
-        if self
-            .sh("teamd --help")
-            .contains("serve D-Bus (not built in)")
-        {
-            return None;
-        }
-        let file = self.file("bus.conf", BUS);
-        self.sh("mkdir -p /run/dbus");
-        let mut command = self.namespace.command("dbus-daemon");
-        command
-            .args(["--nofork", "--nopidfile", "--config-file"])
-            .arg(file);
-        let bus = Process::start("dbus-daemon", &self.folder, command);
-        self.wait("the bus to be there", "test -S /run/dbus/system_bus_socket");
-        Some(bus)
-    }
-
-    /// A caller's option `-D`, where the daemon was built to have it.
-    pub fn dbus(&self) -> &'static str {
-        match self.bus {
-            Some(_) => "-D",
-            None => "",
-        }
     }
 
     /// A file for the case; its path.
