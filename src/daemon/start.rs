@@ -40,6 +40,8 @@ pub struct StartOptions {
     pub data_path: DataPathChoice,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
+    /// `-w`: use the device that a daemon of this team left; it is ours again.
+    pub warm_start: bool,
     /// `-r`: delete the device first if it exists.
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
@@ -111,7 +113,7 @@ impl Daemon {
         })?;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        let taken_over = existing.is_some();
+        let taken_over = existing.is_some() && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
@@ -181,7 +183,8 @@ impl Daemon {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
-        if !options.take_over && !options.recreate {
+        let take_over = options.take_over || options.warm_start;
+        if !take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
@@ -189,7 +192,7 @@ impl Daemon {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
-        if options.take_over {
+        if take_over {
             return Ok(Some(existing));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
