@@ -37,6 +37,7 @@ pub struct Team {
     /// The team device's link-local IPv6 address, as last read.
     link_local: Option<Ipv6Addr>,
     active: Option<PortId>,
+    designated: Option<PortId>,
     forwarding: Option<Forwarding>,
     carrier: Option<bool>,
     /// What is to be heard, as last asked for; nothing at first.
@@ -58,6 +59,7 @@ impl Team {
             lent: None,
             link_local: None,
             active: None,
+            designated: None,
             forwarding: None,
             carrier: None,
             control_frames: ControlFrames::default(),
@@ -121,6 +123,11 @@ impl Team {
     /// activebackup's active port; none with other runners.
     pub fn active_port(&self) -> Option<PortId> {
         self.runner.active_port()
+    }
+
+    /// slb's designated port; none with other runners.
+    pub fn designated_port(&self) -> Option<PortId> {
+        self.runner.designated_port()
     }
 
     /// The carrier that the team device has to show.
@@ -242,7 +249,10 @@ impl Team {
                     carry_on(&mut self.actions, &self.ports[at], wishes);
                 }
             }
-            Event::BucketCounters { bytes } => self.runner.count_buckets(&self.ports, &bytes),
+            Event::BucketCounters { bytes } => {
+                self.runner.count_buckets(now, &self.ports, &bytes);
+            }
+            Event::Stations { stations } => self.runner.stations(now, &stations),
             Event::DeadlineReached => {}
         }
     }
@@ -282,6 +292,7 @@ impl Team {
 
     /// Whether a port was enabled that was not before.
     fn settle_forwarding(&mut self, now: Instant) -> bool {
+        self.runner.team_hwaddr(self.hwaddr);
         let policy = self.runner.decide(now, &self.ports);
         let mut enabled_one = false;
         for port in &mut self.ports {
@@ -298,6 +309,15 @@ impl Team {
             self.actions.push_back(Action::ApplyForwarding(forwarding));
         }
 
+        let designated = self.runner.designated_port();
+        if let Some(port) = designated.and_then(|designated| self.port(designated)) {
+            if self.designated != designated {
+                let port = port.name().to_owned();
+                let report = Report::DesignatedPortChanged { port };
+                self.actions.push_back(Action::Report(report));
+            }
+        }
+        self.designated = designated;
         let active = self.runner.active_port();
         if let Some(port) = active.and_then(|active| self.port(active)) {
             if self.active != active {

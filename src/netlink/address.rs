@@ -24,6 +24,10 @@ pub struct InterfaceAddress {
     pub address: IpAddr,
     /// Nothing may be sent from it: it is not known yet to be the only one, or known not to be.
     pub tentative: bool,
+    /// Length of its prefix in bits.
+    pub prefix_len: u8,
+    /// Neither link-local nor given for a time only (`IFA_F_PERMANENT`).
+    pub is_lasting: bool,
 }
 
 impl InterfaceAddress {
@@ -43,6 +47,11 @@ impl InterfaceAddress {
             ifindex: read_u32(message.payload, 4)?,
             address: address?,
             tentative: u32::from(*message.payload.get(FLAGS)?) & UNUSABLE != 0,
+            prefix_len: *message.payload.get(1)?,
+            is_lasting: {
+                let (flags, scope) = (*message.payload.get(2)?, *message.payload.get(3)?);
+                u32::from(flags) & libc::IFA_F_PERMANENT != 0 && scope < libc::RT_SCOPE_LINK
+            },
         })
     }
 }

@@ -12,8 +12,10 @@ mod ethernet;
 mod ip;
 mod ndisc;
 pub mod probe;
+mod tunnel;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
 pub use ip::{Ipv4, Ipv6, Upper, protocol};
 pub use ndisc::{NeighbourAdvertisement, icmpv6_type};
+pub use tunnel::{Inner, inner};

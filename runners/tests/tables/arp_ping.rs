@@ -7,10 +7,10 @@ use runners::wire::probe::arp_request;
 use runners::wire::{Arp, Ethernet};
 use runners::{
     ArpPingSettings, Event, Host, HwAddr, HwAddrPolicy, IpFamily, LinkWatchPolicy,
-    LinkWatchSettings, Obstacle, PortId, PortSettings, Probing, RunnerSettings, TeamSettings,
+    LinkWatchSettings, Obstacle, PortId, PortSettings, Probing, TeamSettings,
 };
 
-use crate::play::{DOWN, UP, added, at, ethtool, hw, link_is, standing};
+use crate::play::{DOWN, ROUNDROBIN, UP, added, at, backed_up, ethtool, hw, link_is, standing};
 use crate::site::{NEIGHBOUR, Site, TARGET, arp_frame};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
@@ -50,9 +50,7 @@ fn port(prio: i32, ping: ArpPingSettings) -> PortSettings {
 }
 
 fn activebackup() -> TeamSettings {
-    TeamSettings::new(RunnerSettings::ActiveBackup {
-        hwaddr_policy: HwAddrPolicy::SameAll,
-    })
+    TeamSettings::new(backed_up(HwAddrPolicy::SameAll))
 }
 
 /// A team of two ports, of which the first is preferred, with links.
@@ -430,7 +428,7 @@ fn a_link_that_comes_is_asked_at_once() {
 /// their own skip the port.
 #[test]
 fn plain_runners_hear_of_the_verdict() {
-    let mut site = Site::new(TeamSettings::new(RunnerSettings::RoundRobin), &[1, 2], &[]);
+    let mut site = Site::new(TeamSettings::new(ROUNDROBIN), &[1, 2], &[]);
     site.tell(added(1, UP, port(0, ping())));
     site.tell(added(2, UP, port(0, ping())));
     site.pass(500);

@@ -11,3 +11,4 @@ mod nsna_ping;
 mod plain_runners;
 mod play;
 mod site;
+mod slb;

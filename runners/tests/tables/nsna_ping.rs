@@ -6,10 +6,10 @@ use std::time::Duration;
 use runners::wire::probe::neighbour_solicitation;
 use runners::{
     Event, Host, HwAddrPolicy, LinkWatchSettings, NsnaPingSettings, Obstacle, PortId, PortSettings,
-    Probing, RunnerSettings, TeamSettings,
+    Probing, TeamSettings,
 };
 
-use crate::play::{UP, added, hw};
+use crate::play::{UP, added, backed_up, hw};
 use crate::site::{Site, TARGET6, advertisement};
 
 const TEAMS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xdd);
@@ -34,9 +34,7 @@ fn port(prio: i32) -> PortSettings {
 }
 
 fn pair(reached: &[u32]) -> Site {
-    let settings = TeamSettings::new(RunnerSettings::ActiveBackup {
-        hwaddr_policy: HwAddrPolicy::SameAll,
-    });
+    let settings = TeamSettings::new(backed_up(HwAddrPolicy::SameAll));
     let mut site = Site::new(settings, reached, &[1, 2]);
     site.tell(Event::TeamLinkLocalChanged {
         address: Some(TEAMS),
