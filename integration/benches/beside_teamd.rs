@@ -76,6 +76,7 @@ fn main() {
         many_teams(folder);
         RUNNERS.iter().for_each(|runner| rest(folder, runner));
         failover();
+        silence();
     });
 }
 
@@ -259,7 +260,8 @@ fn failover() {
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
         let site = Site::new(&lab, CableKind::Virtual);
         site.plug_plainly();
-        let team = Team::start(&site, daemon);
+        site.right.address("eth1", "10.0.0.2/24");
+        let team = Team::start(&site, daemon, json!({"name": "ethtool"}));
         for _ in 0..REPETITIONS {
             for (cell, figure) in lost.iter_mut().zip(team.measure(&site)) {
                 cell[place].push(figure as f64);
@@ -277,6 +279,32 @@ fn failover() {
     }
 }
 
+/// How long a path that went silent behind the switch, its carrier still there, stays in use.
+fn silence() {
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let mut times = [vec![], vec![]];
+    for (place, daemon) in DAEMONS.into_iter().enumerate() {
+        let site = Site::new(&lab, CableKind::Virtual);
+        site.plug_plainly();
+        site.right.address("eth1", "10.0.0.2/24");
+        let watch = json!({
+            "name": "arp_ping", "target_host": "10.0.0.2", "interval": 100, "missed_max": 3,
+        });
+        let team = Team::start(&site, daemon, watch);
+        let far = site.cable("eth1").far_interface();
+        for repetition in 0..REPETITIONS {
+            // At another moment of the interval each time.
+            sleep(WINDOW * 2 + Duration::from_millis(7 * repetition as u64));
+            let switch = site.switch.namespace();
+            switch.ip(&format!("link set dev {far} nomaster"));
+            times[place].push(timed(|| team.wait_active("eth2")));
+            site.switch.plug(far);
+            team.wait_active("eth1");
+        }
+    }
+    row("arp_ping, 4 of 100 ms, silence, ms", times);
+}
+
 /// A team on the left host of a site that prefers its first port.
 struct Team {
     socket: PathBuf,
@@ -284,10 +312,11 @@ struct Team {
 }
 
 impl Team {
-    fn start(site: &Site, daemon: Daemon) -> Team {
+    fn start(site: &Site, daemon: Daemon, watch: Value) -> Team {
         let left = &site.left;
         let mut config = team_config("team0", "activebackup", DataPath::Kernel, &["eth1", "eth2"]);
         config["ports"]["eth1"] = json!({"prio": 10});
+        config["link_watch"] = watch;
         let mut command = left.command(daemon.program());
         command.arg("-c").arg(config.to_string());
         left.run("mkdir -p /run/teamd");
@@ -300,7 +329,6 @@ impl Team {
         team.wait_active("eth1");
         left.up("team0");
         left.address("team0", "10.0.0.1/24");
-        site.right.address("eth1", "10.0.0.2/24");
         team
     }
 
