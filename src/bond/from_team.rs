@@ -139,7 +139,7 @@ fn mode(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
         );
     }
     let balancer = runner.object("tx_balancer", Object::TxBalancer);
-    if matches!(name, "loadbalance" | "lacp") && balancer.text("name") == Some("basic") {
+    if matches!(name, "loadbalance" | "lacp" | "slb") && balancer.text("name") == Some("basic") {
         notes.lost("runner.tx_balancer", "a bond does not move flows by load");
     }
 }
