@@ -36,8 +36,11 @@ fn bonds() -> Vec<(&'static str, Value)> {
             json!({"name": "lacp", "tx_hash": ["l3", "l4", "encap"], "fast_rate": true,
                    "min_ports": 2, "agg_select_policy": "count"}),
         ),
-        ("mode balance-tlb", json!({"name": "tlb"})),
-        ("mode balance-alb", json!({"name": "alb"})),
+        ("mode balance-tlb tlb_dynamic_lb 0", json!({"name": "tlb"})),
+        (
+            "mode balance-alb",
+            json!({"name": "alb", "tx_balancer": {"name": "basic", "balancing_interval": 100}}),
+        ),
     ]
 }
 
