@@ -33,13 +33,24 @@ impl Teamr {
 
     /// As [`start`](Teamr::start), with these variables in its environment.
     pub fn start_with(host: &Namespace, config: &Value, variables: &[(&str, &str)]) -> Teamr {
+        let mut command = teamr_command(host);
+        command.envs(variables.iter().copied());
+        Teamr::start_config(host, config, command)
+    }
+
+    /// As [`start`](Teamr::start), with these options.
+    pub fn start_args(host: &Namespace, config: &Value, args: &[&str]) -> Teamr {
+        let mut command = teamr_command(host);
+        command.args(args);
+        Teamr::start_config(host, config, command)
+    }
+
+    fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
         let device = config["device"]
             .as_str()
             .expect("a device in the configuration");
         let file = host.folder().join(format!("{}-{device}.json", host.name()));
         fs::write(&file, config.to_string()).expect("write a configuration");
-        let mut command = teamr_command(host);
-        command.envs(variables.iter().copied());
         Teamr::start_command(host, device, command, file)
     }
 
@@ -148,7 +159,7 @@ impl Teamr {
 
     /// The verdict of a port's link watches; none if the team has no such port.
     pub fn port_up(&self, port: &str) -> Option<bool> {
-        self.state()["ports"].get(port)?["link_watches"]["up"].as_bool()
+        self.state_at_socket()["ports"].get(port)?["link_watches"]["up"].as_bool()
     }
 
     /// Waits until a port's link watches say this.
@@ -170,7 +181,8 @@ impl Teamr {
 
     /// The active port (activebackup).
     pub fn active_port(&self) -> Option<String> {
-        Some(self.state()["runner"]["active_port"].as_str()?.to_owned())
+        let state = self.state_at_socket();
+        Some(state["runner"]["active_port"].as_str()?.to_owned())
     }
 
     /// Waits until this port is the active one (activebackup).

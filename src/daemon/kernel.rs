@@ -38,14 +38,18 @@ impl Kernel {
         ethtool::carrier(&self.control, name)
     }
 
-    /// Whether the host may speak IPv6 on an interface; not where the kernel has none.
+    /// Whether the host may speak IPv6 on an interface, or might but for [`set_ipv6`]; not where
+    /// the kernel has none.
+    ///
+    /// [`set_ipv6`]: Kernel::set_ipv6
     pub fn ipv6(&self, name: &str) -> bool {
-        fs::read_to_string(ipv6_switch(name)).is_ok_and(|disabled| disabled.trim() == "0")
+        let off = fs::read_to_string(ipv6_switch(name));
+        off.is_ok_and(|off| ["0", IPV6_OFF_BY_US].contains(&off.trim()))
     }
 
     /// Lets the host speak IPv6 on an interface, or forbids it.
     pub fn set_ipv6(&self, name: &str, on: bool) -> io::Result<()> {
-        fs::write(ipv6_switch(name), if on { "0" } else { "1" })
+        fs::write(ipv6_switch(name), if on { "0" } else { IPV6_OFF_BY_US })
     }
 
     /// The link of an interface, with its speed; 0 and half where the driver knows none.
@@ -65,6 +69,10 @@ impl Kernel {
         }
     }
 }
+
+/// Any number but 0 switches IPv6 off. By this one the next run knows that a run which ended
+/// without notice did so, and that IPv6 is to come back in the end.
+const IPV6_OFF_BY_US: &str = "32419";
 
 fn ipv6_switch(name: &str) -> String {
     format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6")

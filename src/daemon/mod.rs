@@ -28,7 +28,7 @@ pub use start::{StartError, StartOptions};
 
 use self::controls::Controls;
 use self::kernel::Kernel;
-use self::team::{DeviceState, ManagedTeam};
+use self::team::{DeviceState, ManagedTeam, return_ipv6};
 use crate::cli::signals::Signals;
 use crate::control::UsockServer;
 use crate::datapath::{Drained, PortCare};
@@ -257,6 +257,7 @@ impl Served {
         drop(self.usock);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
+        let silenced = self.team.ports_with_ipv6();
         drop(self.team);
         if !persistent {
             // A device of the userspace data path went with its descriptor.
@@ -265,6 +266,10 @@ impl Served {
                     log::warn!("Failed to delete the team device ({}).", strerror(&error));
                 }
                 _ => (),
+            }
+            // Only now are they no ports any more.
+            for name in silenced {
+                return_ipv6(kernel, &name, true);
             }
         }
     }

@@ -16,7 +16,7 @@ use mio::Token;
 use runners::{Action, Event, HwAddr, Instant, PortId};
 
 pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, restore};
+pub use ports::{IfUp, restore, return_ipv6};
 
 use ports::HeldPort;
 
