@@ -231,7 +231,7 @@ impl Served {
         }
         if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
             return team
-                .drain(token, FRAME_BUDGET, now)
+                .drain(kernel, token, FRAME_BUDGET, now)
                 .unwrap_or_else(|error| {
                     log::warn!("Failed to move frames ({}).", strerror(&error));
                     Drained::Dry

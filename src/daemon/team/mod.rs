@@ -13,7 +13,7 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings};
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, restore, return_ipv6};
@@ -168,10 +168,33 @@ impl ManagedTeam {
         self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
     }
 
-    /// Moves frames from a ready source of the data path.
-    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
+    /// Moves frames from a ready source of the data path, and takes in what somebody else told
+    /// the data path of its ports.
+    pub fn drain(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
-        self.data_path.drain_ready(token, budget)
+        let drained = self.data_path.drain_ready(token, budget);
+        let changed: Vec<(PortId, PortSettings)> = self
+            .core
+            .ports()
+            .filter_map(|port| {
+                let prio = self.data_path.priority(port.id())?;
+                let settings = port.settings();
+                (prio != settings.prio).then(|| {
+                    let settings = settings.clone();
+                    (port.id(), PortSettings { prio, ..settings })
+                })
+            })
+            .collect();
+        for (port, settings) in changed {
+            self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        }
+        drained
     }
 
     /// Hands the core the control frames of a ready port.
