@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output};
 
 use serde_json::Value;
+use teamr::control::dbus::connection::ADDRESS_VARIABLE;
 
 use crate::binaries::binary;
+use crate::bus::Bus;
 use crate::control;
 use crate::namespace::Namespace;
 use crate::process::Process;
@@ -42,6 +44,13 @@ impl Teamr {
     pub fn start_args(host: &Namespace, config: &Value, args: &[&str]) -> Teamr {
         let mut command = teamr_command(host);
         command.args(args);
+        Teamr::start_config(host, config, command)
+    }
+
+    /// As [`start`](Teamr::start), on this bus, too.
+    pub fn start_on(host: &Namespace, config: &Value, bus: &Bus) -> Teamr {
+        let mut command = teamr_command(host);
+        command.arg("-D").env(ADDRESS_VARIABLE, bus.address());
         Teamr::start_config(host, config, command)
     }
 

@@ -3,12 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::num::NonZeroU32;
 
-use runners::{Burst, HashFields, HwAddr, HwAddrPolicy, PortForwarding, RunnerSettings};
+use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, PortForwarding, RunnerSettings};
 
 use super::*;
 
 const ON: Value = Value::Bool(true);
+
+fn roundrobin() -> RunnerSettings {
+    RunnerSettings::RoundRobin {
+        packets_per_port: NonZeroU32::MIN,
+    }
+}
 
 /// Keeps options as the driver does; a port has index 10 above its number.
 #[derive(Debug, Default)]
@@ -172,7 +179,10 @@ fn opened_on(driver: FakeDriver, runner: RunnerSettings) -> KernelTeam<FakeDrive
 
 fn activebackup() -> RunnerSettings {
     let hwaddr_policy = HwAddrPolicy::SameAll;
-    RunnerSettings::ActiveBackup { hwaddr_policy }
+    RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    }
 }
 
 fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
@@ -319,10 +329,12 @@ fn a_choice_of_the_runner_is_put_back_and_one_of_the_user_is_kept() {
     assert_eq!(drained(&mut team), ["enabled[11]=true"]);
 
     let plain = |linked: &[u32]| Forwarding {
-        policy: TxPolicy::RoundRobin,
+        policy: TxPolicy::RoundRobin {
+            packets_per_port: NonZeroU32::MIN,
+        },
         ports: ports(&[1, 2], linked),
     };
-    let mut team = opened(RunnerSettings::RoundRobin);
+    let mut team = opened(roundrobin());
     team.apply_forwarding(&plain(&[1])).expect("applied");
     assert!(drained(&mut team).is_empty());
     team.apply_forwarding(&plain(&[1, 2])).expect("applied");
@@ -353,7 +365,7 @@ fn buckets_are_mapped_and_only_those_that_moved_are_written() {
 
 #[test]
 fn bytes_by_bucket_come_from_the_drivers_news() {
-    let mut team = opened(RunnerSettings::RoundRobin);
+    let mut team = opened(roundrobin());
     let bytes = Value::Binary(7_000_u64.to_ne_bytes().to_vec());
     let id = OptionId::element(name::LB_HASH_STATS, 3);
     team.driver.change(id, bytes);
@@ -408,7 +420,7 @@ fn parts_are_told_apart_where_the_driver_does() {
 #[test]
 fn a_port_may_collect_alone() {
     let forwarding = |distributing| Forwarding {
-        policy: TxPolicy::RoundRobin,
+        policy: TxPolicy::Broadcast,
         ports: vec![PortForwarding {
             port: PortId(1),
             collecting: true,
@@ -416,13 +428,13 @@ fn a_port_may_collect_alone() {
             linked: true,
         }],
     };
-    let mut team = opened_apart(RunnerSettings::RoundRobin);
+    let mut team = opened_apart(RunnerSettings::Broadcast);
     team.apply_forwarding(&forwarding(false)).expect("applied");
     assert_eq!(team.driver.take_log()[0], "tx_enabled[11]=false");
     team.apply_forwarding(&forwarding(true)).expect("applied");
     assert_eq!(team.driver.take_log(), ["tx_enabled[11]=true"]);
 
-    let mut team = opened(RunnerSettings::RoundRobin);
+    let mut team = opened(RunnerSettings::Broadcast);
     team.apply_forwarding(&forwarding(false)).expect("applied");
     assert_eq!(team.driver.take_log()[0], "enabled[11]=false");
 }
@@ -455,4 +467,20 @@ fn the_priority_is_the_drivers() {
     team.drain_ready(Token(0), 1).expect("drained");
     assert_eq!(team.priority(PortId(1)), Some(-5));
     assert_eq!(team.priority(PortId(9)), None);
+}
+
+#[test]
+fn what_the_driver_cannot_do_is_said() {
+    let said = |runner| wishes::shortfalls(&TeamSettings::new(runner)).concat();
+    assert_eq!(said(roundrobin()), "");
+    let packets_per_port = NonZeroU32::new(2).expect("not zero");
+    let in_rows = said(RunnerSettings::RoundRobin { packets_per_port });
+    assert!(in_rows.starts_with("runner.packets_per_port: "));
+    let hashing = |tx_hash| RunnerSettings::LoadBalance {
+        tx_hash,
+        balancing_interval: None,
+    };
+    assert_eq!(said(hashing(HashFields::SRC_MAC)), "");
+    let inside = said(hashing(HashFields::IPV4 | HashFields::ENCAP));
+    assert!(inside.starts_with("runner.tx_hash: "));
 }
