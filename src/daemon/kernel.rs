@@ -10,7 +10,7 @@ use runners::{Duplex, Link};
 
 use crate::netlink::RouteSocket;
 use crate::netlink::link::LinkInfo;
-use crate::sys::ethtool;
+use crate::sys::ethtool::{self, LinkSettings};
 
 /// The request sockets, shared by all teams of the process.
 #[derive(Debug)]
@@ -52,21 +52,24 @@ impl Kernel {
         fs::write(ipv6_switch(name), if on { "0" } else { IPV6_OFF_BY_US })
     }
 
-    /// The link of an interface, with its speed; 0 and half where the driver knows none.
-    pub fn link(&self, interface: &LinkInfo) -> Link {
-        if !interface.carrier {
-            return Link::default();
-        }
-        let settings = ethtool::link_settings(&self.control, &interface.name).unwrap_or_default();
-        Link {
-            up: true,
-            speed: settings.speed,
-            duplex: if settings.full_duplex {
-                Duplex::Full
-            } else {
-                Duplex::Half
-            },
-        }
+    /// Speed and duplex of an interface while it has a carrier.
+    pub fn link_settings(&self, interface: &LinkInfo) -> LinkSettings {
+        let settings = interface
+            .carrier
+            .then(|| ethtool::link_settings(&self.control, &interface.name).ok());
+        settings.flatten().unwrap_or(LinkSettings::NONE)
+    }
+}
+
+/// The link of an interface as the core has it; 0 and half where the driver knows none.
+pub fn link(interface: &LinkInfo, settings: LinkSettings) -> Link {
+    Link {
+        up: interface.carrier,
+        speed: settings.speed.unwrap_or(0),
+        duplex: match settings.full_duplex {
+            Some(true) => Duplex::Full,
+            Some(false) | None => Duplex::Half,
+        },
     }
 }
 

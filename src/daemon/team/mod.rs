@@ -22,13 +22,14 @@ use ports::HeldPort;
 
 use super::announce;
 use super::carrier_watch::CarrierWatch;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A running team.
 pub struct ManagedTeam {
@@ -120,7 +121,7 @@ impl ManagedTeam {
                 port,
                 name,
                 hwaddr,
-                link: kernel.link(interface),
+                link: kernel::link(interface, kernel.link_settings(interface)),
                 settings,
                 standing: true,
             };
@@ -457,6 +458,12 @@ impl ManagedTeam {
     /// Interface index of a port.
     pub(super) fn ifindex(&self, port: PortId) -> Option<u32> {
         self.ports.get(&port).map(|held| held.found.ifindex)
+    }
+
+    /// Speed and duplex of a port as its driver told them last.
+    pub(super) fn link_settings(&self, port: PortId) -> LinkSettings {
+        let held = self.ports.get(&port);
+        held.map_or(LinkSettings::NONE, |held| held.link_settings)
     }
 }
 

@@ -8,11 +8,12 @@ use std::io;
 
 use runners::{Event, HwAddr, Instant, PortId, PortSettings};
 
-use super::super::kernel::Kernel;
+use super::super::kernel::{self, Kernel};
 use super::ManagedTeam;
 use crate::datapath::{PortCare, PortInterface};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A port as the daemon holds it.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct HeldPort {
     pub(super) found: PortInterface,
     /// Its name now.
     pub(super) name: String,
+    /// As its driver told them last; the core takes what is unknown for the least.
+    pub(super) link_settings: LinkSettings,
 }
 
 /// Whether an interface may be taken although it is administratively up.
@@ -212,7 +215,12 @@ impl ManagedTeam {
         }
         self.next_port += 1;
         let name = interface.name.clone();
-        self.ports.insert(port, HeldPort { found, name });
+        let held = HeldPort {
+            found,
+            name,
+            link_settings: kernel.link_settings(interface),
+        };
+        self.ports.insert(port, held);
         self.configure(port, settings);
         Ok(port)
     }
@@ -387,12 +395,14 @@ impl ManagedTeam {
         };
         let renamed = (held.name != interface.name).then(|| interface.name.clone());
         held.name.clone_from(&interface.name);
+        let link_settings = kernel.link_settings(&interface);
+        held.link_settings = link_settings;
         if let Some(name) = renamed {
             self.tell(kernel, now, Event::PortRenamed { port, name });
         }
         let hwaddr = interface.hwaddr;
         self.tell(kernel, now, Event::PortHwAddrChanged { port, hwaddr });
-        let link = kernel.link(&interface);
+        let link = kernel::link(&interface, link_settings);
         self.tell(kernel, now, Event::LinkChanged { port, link });
     }
 }
