@@ -2,7 +2,7 @@
 //!
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
-use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
+use runners::{HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
 use serde_json::{Map, Value, json};
 
 use super::team::ManagedTeam;
@@ -87,6 +87,7 @@ fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
 
 fn port_item(team: &ManagedTeam, port: &Port) -> Value {
     let link = port.link();
+    let settings = team.link_settings(port.id());
     let ifindex = team.ifindex(port.id()).unwrap_or_default();
     let watches: Map<String, Value> = port
         .watches()
@@ -97,11 +98,9 @@ fn port_item(team: &ManagedTeam, port: &Port) -> Value {
     json!({
         "ifinfo": ifinfo(ifindex, port.name(), port.hwaddr()),
         "link": {
-            "duplex": match link.duplex {
-                Duplex::Full => "full",
-                Duplex::Half => "half",
-            },
-            "speed": link.speed,
+            // Unknown is the greatest number to the kernel, and reads as below to teamd.
+            "duplex": if settings.full_duplex.unwrap_or(true) { "full" } else { "half" },
+            "speed": settings.speed.map_or(-1, i64::from),
             "up": link.up,
         },
         "link_watches": {
