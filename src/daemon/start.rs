@@ -17,7 +17,7 @@ use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, restore};
+use super::team::{ControlSockets, ManagedTeam, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::datapath::kernel_team::{self, KernelTeam};
@@ -370,6 +370,7 @@ fn give_back_leftovers(kernel: &mut Kernel, journal: &mut Journal) -> io::Result
                 found.name
             );
             restore(kernel, &found);
+            return_ipv6(kernel, &found.name, found.ipv6);
             if let Err(error) = tc::unblock_host(&mut kernel.route, found.ifindex) {
                 log::warn!(
                     "{}: Failed to remove filters ({}).",

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use runners::{
-    Duplex, Host, HwAddr, Inquiry, Instant, LinkWatch, LinkWatchSettings, Port, PortId, Probing,
+    Host, HwAddr, Inquiry, Instant, LinkWatch, LinkWatchSettings, Port, PortId, Probing,
     RunnerSettings,
 };
 use serde_json::{Map, Value, json};
@@ -92,6 +92,7 @@ fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
 
 fn port_item(team: &ManagedTeam, port: &Port, now: Instant) -> Value {
     let link = port.link();
+    let settings = team.link_settings(port.id());
     let ifindex = team.ifindex(port.id()).unwrap_or_default();
     let watches: Map<String, Value> = port
         .watches()
@@ -102,11 +103,9 @@ fn port_item(team: &ManagedTeam, port: &Port, now: Instant) -> Value {
     json!({
         "ifinfo": ifinfo(ifindex, port.name(), port.hwaddr()),
         "link": {
-            "duplex": match link.duplex {
-                Duplex::Full => "full",
-                Duplex::Half => "half",
-            },
-            "speed": link.speed,
+            // Unknown is the greatest number to the kernel, and reads as below to teamd.
+            "duplex": if settings.full_duplex.unwrap_or(true) { "full" } else { "half" },
+            "speed": settings.speed.map_or(-1, i64::from),
             "up": link.up,
         },
         "link_watches": {

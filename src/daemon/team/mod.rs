@@ -14,16 +14,16 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings};
 
 pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, restore};
+pub use ports::{IfUp, restore, return_ipv6};
 
 use ports::HeldPort;
 
 use super::announce;
 use super::carrier_watch::CarrierWatch;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
@@ -31,6 +31,7 @@ use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A running team.
 pub struct ManagedTeam {
@@ -125,7 +126,7 @@ impl ManagedTeam {
                 port,
                 name,
                 hwaddr,
-                link: kernel.link(interface),
+                link: kernel::link(interface, kernel.link_settings(interface)),
                 settings,
                 standing: true,
             };
@@ -178,11 +179,34 @@ impl ManagedTeam {
         self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
     }
 
-    /// Moves frames from a ready source of the data path.
-    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
+    /// Moves frames from a ready source of the data path, and takes in what somebody else told
+    /// the data path of its ports.
+    pub fn drain(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
         self.data_path.set_time(now);
-        self.data_path.drain_ready(token, budget)
+        let drained = self.data_path.drain_ready(token, budget);
+        let changed: Vec<(PortId, PortSettings)> = self
+            .core
+            .ports()
+            .filter_map(|port| {
+                let prio = self.data_path.priority(port.id())?;
+                let settings = port.settings();
+                (prio != settings.prio).then(|| {
+                    let settings = settings.clone();
+                    (port.id(), PortSettings { prio, ..settings })
+                })
+            })
+            .collect();
+        for (port, settings) in changed {
+            self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        }
+        drained
     }
 
     /// Hands the core the control frames of a ready port.
@@ -452,6 +476,12 @@ impl ManagedTeam {
     /// Interface index of a port.
     pub(super) fn ifindex(&self, port: PortId) -> Option<u32> {
         self.ports.get(&port).map(|held| held.found.ifindex)
+    }
+
+    /// Speed and duplex of a port as its driver told them last.
+    pub(super) fn link_settings(&self, port: PortId) -> LinkSettings {
+        let held = self.ports.get(&port);
+        held.map_or(LinkSettings::NONE, |held| held.link_settings)
     }
 }
 
