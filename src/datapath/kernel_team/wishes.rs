@@ -176,11 +176,16 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         wishes.extend(mapping(buckets, indices));
     }
     for (ifindex, port) in &ports {
-        // An earlier daemon may have left the driver with its own idea of the link.
-        let own_idea = OptionId::port(name::USER_LINKUP_ENABLED, *ifindex);
-        wishes.push((own_idea, Value::Bool(false)));
         let linkup = OptionId::port(name::USER_LINKUP, *ifindex);
-        wishes.push((linkup, Value::Bool(port.linked)));
+        let linkup = (linkup, Value::Bool(port.linked));
+        let told = OptionId::port(name::USER_LINKUP_ENABLED, *ifindex);
+        let told = (told, Value::Bool(port.judged));
+        // What is told is right before the driver begins to heed it, and changes after it has
+        // ended to: an earlier daemon may have left it heeding.
+        match port.judged {
+            true => wishes.extend([linkup, told]),
+            false => wishes.extend([told, linkup]),
+        }
     }
     wishes
 }
