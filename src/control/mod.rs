@@ -4,6 +4,7 @@
 //! the unix socket uses; [`usock`] is that socket, [`dbus`] the system bus. Nothing here knows what a team is: the daemon
 //! stands behind [`Controlled`].
 
+pub mod clients;
 pub mod dbus;
 pub mod item_path;
 pub mod methods;
