@@ -13,6 +13,7 @@ pub mod pcapng;
 pub mod teams;
 pub mod usock;
 pub mod view;
+pub mod zmq;
 
 use std::ffi::OsString;
 use std::fs;
@@ -95,7 +96,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     match &named[..] {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style, options.forced)
+            let asked = teams::connect(device, options)
                 .and_then(|team| ask(&team, &command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -111,7 +112,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style, options.forced)
+                let asked = teams::connect(device, options)
                     .and_then(|team| ask(&team, &command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {

@@ -10,6 +10,7 @@ pub mod item_path;
 pub mod methods;
 pub mod protocol;
 pub mod usock;
+pub mod zmq;
 
 pub use item_path::ItemPath;
 pub use methods::{Controlled, Failure};
