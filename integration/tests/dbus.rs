@@ -432,7 +432,7 @@ fn the_example_for_activation_starts_a_team() {
     let config = team_config("team0", "activebackup", DataPath::Userspace, &[]);
     fs::write(&file, config.to_string()).expect("write a configuration");
     let service = example
-        .replace("/usr/sbin/teamr", &teamr.to_string_lossy())
+        .replace("/usr/bin/teamr", &teamr.to_string_lossy())
         .replace("/etc/teamr/team0.json", &file.to_string_lossy());
     assert!(service.contains(&*teamr.to_string_lossy()));
     let folder = lab.folder().join("services");

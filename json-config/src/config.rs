@@ -122,6 +122,9 @@ impl Config {
                 tx_hash: hashing.tx_hash,
                 balancing_interval: hashing.balancing_interval,
             },
+            Runner::Slb { balancing_interval } => RunnerSettings::Slb {
+                balancing_interval: *balancing_interval,
+            },
             Runner::Lacp(_) => return Err(unavailable("runner.name", "runner", "lacp")),
         };
         self.write_team_defaults(&team.runner);
@@ -147,7 +150,8 @@ impl Config {
                     default_tx_hash().into()
                 });
             }
-            Runner::Broadcast | Runner::RoundRobin { .. } | Runner::Random => {}
+            Runner::Broadcast | Runner::RoundRobin { .. } | Runner::Random | Runner::Slb { .. } => {
+            }
         }
     }
 

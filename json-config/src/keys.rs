@@ -5,8 +5,8 @@
 //! with it: that is the business of [`model`](crate::model) and of the core.
 //!
 //! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema`, `failback`,
-//! `failback_delay`, `packets_per_port`, the words `srcmac` and `encap` of `tx_hash`, and
-//! `min_ports` outside lacp are additions of teamr.
+//! `failback_delay`, `packets_per_port`, the words `srcmac` and `encap` of `tx_hash`, the
+//! runner `slb` and `min_ports` outside lacp are additions of teamr.
 
 mod table;
 
@@ -175,4 +175,5 @@ pub const RUNNERS: &[&str] = &[
     "activebackup",
     "loadbalance",
     "lacp",
+    "slb",
 ];

@@ -67,6 +67,11 @@ pub enum Runner {
     LoadBalance(Hashing),
     /// `lacp`
     Lacp(Lacp),
+    /// `slb`
+    Slb {
+        /// `runner.tx_balancer`, as in [`Hashing`].
+        balancing_interval: Option<Duration>,
+    },
 }
 
 /// How runners that keep a flow on one port tell flows apart and move them.

@@ -170,6 +170,9 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             },
             hashing: read_hashing(runner),
         }),
+        "slb" => Runner::Slb {
+            balancing_interval: read_balancing_interval(runner),
+        },
         _ => Runner::RoundRobin {
             packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))
                 .unwrap_or(NonZeroU32::MIN),
@@ -183,18 +186,22 @@ fn read_hashing(runner: &Members<'_>) -> Hashing {
         .and_then(Value::as_array)
         .map(|words| words.iter().filter_map(Value::as_str).collect());
     let words = given.unwrap_or_else(|| default_tx_hash().to_vec());
-    let balancer = runner.nested("tx_balancer", Object::TxBalancer);
-    let bare_name = runner.value("tx_balancer").and_then(Value::as_str);
-    let on = balancer.word("name") == "basic" || bare_name == Some("basic");
     Hashing {
         tx_hash: words
             .into_iter()
             .filter_map(HashFields::from_name)
             .fold(HashFields::NONE, |fields, field| fields | field),
-        balancing_interval: Some(balancer.integer("balancing_interval"))
-            .filter(|tenths: &u64| on && *tenths > 0)
-            .map(|tenths| Duration::from_millis(tenths * 100)),
+        balancing_interval: read_balancing_interval(runner),
     }
+}
+
+fn read_balancing_interval(runner: &Members<'_>) -> Option<Duration> {
+    let balancer = runner.nested("tx_balancer", Object::TxBalancer);
+    let bare_name = runner.value("tx_balancer").and_then(Value::as_str);
+    let on = balancer.word("name") == "basic" || bare_name == Some("basic");
+    Some(balancer.integer("balancing_interval"))
+        .filter(|tenths: &u64| on && *tenths > 0)
+        .map(|tenths| Duration::from_millis(tenths * 100))
 }
 
 /// The words that stand for an absent `runner.tx_hash`.

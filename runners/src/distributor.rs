@@ -7,8 +7,11 @@
 use std::mem;
 use std::num::NonZeroU32;
 
+use crate::event::StationSeen;
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
-use crate::ident::PortId;
+use crate::ident::{HwAddr, PortId};
+use crate::source_balance::{Reception, SourceBalance, SourceRules};
+use crate::time::Instant;
 use crate::tx_hash::Selector;
 
 /// Chooses the ports of each frame. Everything that configuration can settle is settled in
@@ -27,6 +30,8 @@ pub struct Selection<'a> {
     pub ports: &'a [PortId],
     /// The frame's bucket, under the policy that has buckets.
     pub bucket: Option<u8>,
+    /// The source address that the frame has to leave with, if not its own.
+    pub source: Option<HwAddr>,
 }
 
 /// A policy with the ports that it may use.
@@ -50,6 +55,11 @@ enum Choice {
     ByBucket {
         selector: Selector,
         buckets: Box<BucketTable>,
+    },
+    BySource {
+        rules: Box<SourceRules>,
+        /// The port of the frame under way.
+        port: Option<PortId>,
     },
 }
 
@@ -114,6 +124,26 @@ impl Distributor {
                 },
                 buckets: Box::new(buckets.map(|port| port.filter(distributes))),
             },
+            TxPolicy::SourceBalance { ports, .. } => {
+                let usable =
+                    |table: &BucketTable| Box::new(table.map(|port| port.filter(distributes)));
+                let policy = SourceBalance {
+                    buckets: usable(&ports.buckets),
+                    former: usable(&ports.former),
+                    designated: ports.designated.filter(distributes),
+                    hwaddr: ports.hwaddr,
+                };
+                let collecting = forwarding.ports.iter().filter(|port| port.collecting);
+                let collecting = collecting.map(|port| port.port).collect();
+                let rules = match previous {
+                    Choice::BySource { mut rules, .. } => {
+                        rules.apply(policy, collecting);
+                        rules
+                    }
+                    _ => Box::new(SourceRules::new(policy, collecting)),
+                };
+                Choice::BySource { rules, port: None }
+            }
         };
 
         self.collecting = match &self.choice {
@@ -144,6 +174,16 @@ impl Distributor {
                 return Selection {
                     ports: buckets[usize::from(bucket)].as_slice(),
                     bucket: Some(bucket),
+                    source: None,
+                };
+            }
+            Choice::BySource { rules, port } => {
+                let leaving = rules.leave(frame);
+                *port = leaving.port;
+                return Selection {
+                    ports: port.as_slice(),
+                    bucket: leaving.bucket,
+                    source: leaving.source,
                 };
             }
             Choice::One(port) => port.as_slice(),
@@ -169,6 +209,34 @@ impl Distributor {
         Selection {
             ports,
             bucket: None,
+            source: None,
+        }
+    }
+
+    /// The time of what follows, for what is remembered of frames.
+    pub fn set_time(&mut self, now: Instant) {
+        if let Choice::BySource { rules, .. } = &mut self.choice {
+            rules.set_time(now);
+        }
+    }
+
+    /// What becomes of a frame that came in on this port.
+    #[inline]
+    pub fn receive(&mut self, port: PortId, frame: &[u8]) -> Reception {
+        if let Choice::BySource { rules, .. } = &mut self.choice {
+            return rules.receive(port, frame);
+        }
+        match self.collects(port) {
+            true => Reception::Taken,
+            false => Reception::NotHere,
+        }
+    }
+
+    /// Whose frames were sent lately, under the policy that needs to know.
+    pub fn stations(&self) -> Vec<StationSeen> {
+        match &self.choice {
+            Choice::BySource { rules, .. } => rules.stations(),
+            _ => Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use crate::ident::PortId;
+use crate::source_balance::SourceBalance;
 use crate::tx_hash::HashFields;
 
 /// Number of hash buckets, as in the kernel's loadbalance mode.
@@ -66,6 +67,14 @@ pub enum TxPolicy {
         /// Buckets are moved by load, so the data path must count bytes by bucket.
         balanced: bool,
     },
+    /// The port of the source's bucket; every station is received from its own port, broadcast
+    /// and multicast frames from one.
+    SourceBalance {
+        /// Who is where.
+        ports: SourceBalance,
+        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        balanced: bool,
+    },
 }
 
 /// `active 1: 1+^ 2-^`: each port collecting and distributing, only one of the two (`<`, `>`),
@@ -80,9 +89,14 @@ impl fmt::Display for Forwarding {
             TxPolicy::ActiveBackup { active: Some(port) } => write!(f, "active {port}")?,
             TxPolicy::LoadBalance { buckets, .. } => {
                 f.write_str("shares")?;
-                for (place, entry) in self.ports.iter().enumerate() {
-                    let share = buckets.iter().filter(|b| **b == Some(entry.port)).count();
-                    write!(f, "{}{share}", if place == 0 { ' ' } else { '/' })?;
+                self.write_shares(f, buckets)?;
+            }
+            TxPolicy::SourceBalance { ports, .. } => {
+                f.write_str("stations")?;
+                self.write_shares(f, &ports.buckets)?;
+                match ports.designated {
+                    Some(port) => write!(f, ", broadcast {port}")?,
+                    None => f.write_str(", broadcast none")?,
                 }
             }
         }
@@ -96,6 +110,16 @@ impl fmt::Display for Forwarding {
             };
             let link = if entry.linked { '^' } else { '_' };
             write!(f, " {}{part}{link}", entry.port)?;
+        }
+        Ok(())
+    }
+}
+
+impl Forwarding {
+    fn write_shares(&self, f: &mut fmt::Formatter<'_>, buckets: &BucketTable) -> fmt::Result {
+        for (place, entry) in self.ports.iter().enumerate() {
+            let share = buckets.iter().filter(|b| **b == Some(entry.port)).count();
+            write!(f, "{}{share}", if place == 0 { ' ' } else { '/' })?;
         }
         Ok(())
     }

@@ -63,6 +63,7 @@ pub enum RunnerSettings {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
         /// `runner.failback` and `runner.failback_delay`.
+        #[cfg_attr(feature = "serde", serde(default))]
         failback: Failback,
     },
     /// A flow keeps to one port.
@@ -70,6 +71,11 @@ pub enum RunnerSettings {
         /// `runner.tx_hash`.
         tx_hash: HashFields,
         /// `runner.tx_balancer`: how often buckets may move to even out the load; none is off.
+        balancing_interval: Option<Duration>,
+    },
+    /// A source address keeps to one port, on a switch without an aggregate.
+    Slb {
+        /// `runner.tx_balancer`, as with loadbalance.
         balancing_interval: Option<Duration>,
     },
 }

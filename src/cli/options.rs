@@ -143,7 +143,7 @@ pub static FLAGS: [Flag; 24] = [
         ..added(
             "warm-start",
             None,
-            &["go on with the team that signal USR1 left; as -o"],
+            &["go on with the team that signal USR1 or USR2 left"],
         )
     },
     Flag {
@@ -224,6 +224,8 @@ pub struct Options {
     pub data_path: Option<DataPathChoice>,
     /// Whether rights are given up after the start; `--no-sandbox`.
     pub sandbox: bool,
+    /// `-w`
+    pub warm_start: bool,
     /// `-L`
     pub warm_dir: Option<PathBuf>,
 }
@@ -270,6 +272,7 @@ impl Options {
             zmq: None,
             data_path: None,
             sandbox: true,
+            warm_start: false,
             warm_dir: None,
         }
     }
@@ -295,7 +298,8 @@ impl Options {
             "debug" => self.debug = self.debug.saturating_add(1),
             "log-output" => self.log_output = LogOutput::named(&value.to_string_lossy(), "-l"),
             "force-recreate" => self.force_recreate = true,
-            "take-over" | "warm-start" => self.take_over = true,
+            "warm-start" => self.warm_start = true,
+            "take-over" => self.take_over = true,
             "no-quit-destroy" => self.no_quit_destroy = true,
             "team-dev" => self.team_dev = Some(text(long, value)?),
             "no-ports" => self.no_ports = true,

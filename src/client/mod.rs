@@ -1,4 +1,4 @@
-//! `teamrctl`, the control client; started as `teamdctl` it is that.
+//! `teamrctl`, the control client; started as `teamdctl` it is that, as `bond2team` that.
 //!
 //! Owns the words, the texts and the exit status; what a team is only the daemon knows. Standard:
 //! libteam 1.32's teamdctl, whose output is kept byte for byte. Results go to stdout, everything
@@ -21,8 +21,10 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
+use crate::bond::cli::Way;
+use crate::bond::{self, bond2team};
 use crate::cli::getopt::Getopt;
-use crate::cli::version_line;
+use crate::cli::{program_name, version_line};
 use crate::control::ItemPath;
 use command::Command;
 use error::Error;
@@ -37,6 +39,17 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().and_then(|name| name.to_str()).unwrap_or("");
+    let program = program_name(program);
+    if program == "bond2team" {
+        return bond2team::run(args, out, err);
+    }
+    let way = args.get(1).and_then(|word| Way::from_word(word.to_str()?));
+    if let Some(way) = way.filter(|_| program != "teamdctl") {
+        let rest = args.iter().skip(1).cloned();
+        return bond::cli::run(program, way, rest, &running_config, out, err);
+    }
     let items = Getopt::new(&options::FLAGS, args, posix);
     let mut options = Options::new(items.argv0());
     let mut shown = String::new();
@@ -60,6 +73,14 @@ pub fn run(
     let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
     let _ = err.write_all(told.as_bytes());
     status
+}
+
+/// The configuration of a running team, for `export`.
+fn running_config(device: &str) -> Result<Value, String> {
+    let options = Options::new("teamrctl");
+    let team = teams::connect(device, &options);
+    team.map(|team| team.config)
+        .map_err(|e| e.tell(options.style, &options.program, options.forced))
 }
 
 /// Results go to `shown`, errors to `told`; returns the exit status.

@@ -170,7 +170,8 @@ pub fn help(program: &str) -> String {
          Without TEAMDEV the running team is meant; if there are several, each answers\n\
          under its name. A first word that names a team or an interface is a TEAMDEV\n\
          even if it could be a command. A port name with a dot stands in quotes in an\n\
-         ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\n\
+         ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
+         import and export come first and in full, and have a --help of their own.\n\n\
          Exit status: 0 done, 1 anything else.\n",
         command::describe(style(program)),
         getopt::describe(&FLAGS)

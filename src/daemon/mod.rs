@@ -33,7 +33,7 @@ pub use start::{StartError, StartOptions};
 use self::controls::Controls;
 use self::kernel::Kernel;
 use self::service_manager::ServiceManager;
-use self::team::{DeviceState, ManagedTeam};
+use self::team::{DeviceState, ManagedTeam, return_ipv6};
 use self::transports::Transports;
 use self::warm_note::Left;
 use crate::cli::signals::{Asked, Signals};
@@ -264,7 +264,7 @@ impl Served {
         }
         if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
             return team
-                .drain(token, FRAME_BUDGET, now)
+                .drain(kernel, token, FRAME_BUDGET, now)
                 .unwrap_or_else(|error| {
                     log::warn!("Failed to move frames ({}).", strerror(&error));
                     Drained::Dry
@@ -306,6 +306,7 @@ impl Served {
         drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
+        let silenced = self.team.ports_with_ipv6();
         drop(self.team);
         if !persistent {
             // A device of the userspace data path went with its descriptor.
@@ -314,6 +315,10 @@ impl Served {
                     log::warn!("Failed to delete the team device ({}).", strerror(&error));
                 }
                 _ => (),
+            }
+            // Only now are they no ports any more.
+            for name in silenced {
+                return_ipv6(kernel, &name, true);
             }
         }
     }

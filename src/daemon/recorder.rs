@@ -57,6 +57,7 @@ impl RecordedTeam {
             self.bytes += match &event {
                 Event::FrameReceived { frame, .. } => frame.len(),
                 Event::BucketCounters { bytes } => size_of_val(&**bytes),
+                Event::Stations { stations } => size_of_val(&stations[..]),
                 _ => 0,
             };
             self.note(What::Event(event.clone()));

@@ -15,7 +15,7 @@ use runners::{Burst, Team, TeamSettings};
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, restore};
+use super::team::{ControlSockets, ManagedTeam, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::zmq::Endpoint;
@@ -41,6 +41,8 @@ pub struct StartOptions {
     pub data_path: DataPathChoice,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
+    /// `-w`: use the device that a daemon of this team left; it is ours again.
+    pub warm_start: bool,
     /// `-r`: delete the device first if it exists.
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
@@ -114,7 +116,7 @@ impl Daemon {
         })?;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        let taken_over = existing.is_some();
+        let taken_over = existing.is_some() && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
@@ -185,7 +187,8 @@ impl Daemon {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
-        if !options.take_over && !options.recreate {
+        let take_over = options.take_over || options.warm_start;
+        if !take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
@@ -193,7 +196,7 @@ impl Daemon {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
-        if options.take_over {
+        if take_over {
             return Ok(Some(existing));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
@@ -217,7 +220,17 @@ impl Daemon {
             Err(StartError::new(advice, invalid))
         };
         let is_driver = |link: &LinkInfo| link.kind == kernel_team::LINK_KIND;
-        match (existing, options.data_path) {
+        let choice = match (options.data_path, kernel_team::mode(&settings.runner)) {
+            (DataPathChoice::Kernel, None) => {
+                let invalid = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+                let advice = "The kernel's team driver cannot do what the runner does; \
+                              leave \"data_path\" out or set it to \"userspace\".";
+                return Err(StartError::new(advice, invalid));
+            }
+            (_, None) => DataPathChoice::Userspace,
+            (choice, Some(_)) => choice,
+        };
+        match (existing, choice) {
             (Some(device), DataPathChoice::Userspace) if is_driver(&device) => other_kind("kernel"),
             (Some(device), _) if is_driver(&device) => self
                 .open_kernel_team(device, settings, tokens)
@@ -336,7 +349,7 @@ struct Opened {
 }
 
 fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = kernel_team::mode(&settings.runner);
+    let mode = kernel_team::mode(&settings.runner).unwrap_or_default();
     match error.raw_os_error() {
         Some(libc::EBUSY) => format!(
             "The device has ports and another mode than \"{mode}\"; \
@@ -358,6 +371,7 @@ fn give_back_leftovers(kernel: &mut Kernel, journal: &mut Journal) -> io::Result
                 found.name
             );
             restore(kernel, &found);
+            return_ipv6(kernel, &found.name, found.ipv6);
             if let Err(error) = tc::unblock_host(&mut kernel.route, found.ifindex) {
                 log::warn!(
                     "{}: Failed to remove filters ({}).",

@@ -2,7 +2,7 @@
 //!
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
-use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
+use runners::{HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
 use serde_json::{Map, Value, json};
 
 use super::team::ManagedTeam;
@@ -42,6 +42,13 @@ pub fn document(team: &ManagedTeam) -> Value {
         let active = active.map_or("", Port::name);
         document.insert("runner".to_owned(), json!({ "active_port": active }));
     }
+    if let Some(port) = team.core.designated_port() {
+        let designated = team.core.port(port).map_or("", Port::name);
+        document.insert(
+            "runner".to_owned(),
+            json!({ "designated_port": designated }),
+        );
+    }
     let runner_name = team.config.runner_name();
     let setup = json!({
         "daemonized": team.setup.daemonized,
@@ -61,6 +68,7 @@ pub fn document(team: &ManagedTeam) -> Value {
         "data_path": team.setup.data_path,
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
+        "rx_echoes": counters.rx_echoes,
         "rx_inactive": counters.rx_inactive,
         "tx_no_port": counters.tx_no_port,
     });
@@ -79,6 +87,7 @@ fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
 
 fn port_item(team: &ManagedTeam, port: &Port) -> Value {
     let link = port.link();
+    let settings = team.link_settings(port.id());
     let ifindex = team.ifindex(port.id()).unwrap_or_default();
     let watches: Map<String, Value> = port
         .watches()
@@ -89,11 +98,9 @@ fn port_item(team: &ManagedTeam, port: &Port) -> Value {
     json!({
         "ifinfo": ifinfo(ifindex, port.name(), port.hwaddr()),
         "link": {
-            "duplex": match link.duplex {
-                Duplex::Full => "full",
-                Duplex::Half => "half",
-            },
-            "speed": link.speed,
+            // Unknown is the greatest number to the kernel, and reads as below to teamd.
+            "duplex": if settings.full_duplex.unwrap_or(true) { "full" } else { "half" },
+            "speed": settings.speed.map_or(-1, i64::from),
             "up": link.up,
         },
         "link_watches": {

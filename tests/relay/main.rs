@@ -729,7 +729,8 @@ fn a_carrier_is_seen_at_once() {
         peer.command("ip link set b0 down");
         assert!(!ethtool::carrier(&socket, "a0").expect("it answers"));
         let settings = ethtool::link_settings(&socket, "a0").expect("it answers");
-        assert_eq!((settings.speed, settings.full_duplex), (10000, true));
+        assert_eq!(settings.speed, Some(10_000));
+        assert_eq!(settings.full_duplex, Some(true));
     });
 }
 

@@ -20,7 +20,7 @@ end
 function __teamrctl_at
     set -l at (__teamrctl_operands)
     if set -q at[1]
-        contains -- "$at[1]" config state port record; or set -e at[1]
+        contains -- "$at[1]" config state port record import export; or set -e at[1]
     end
     string match -q -- "$argv" "$at"
 end
@@ -39,9 +39,12 @@ complete -c teamrctl -n '__teamrctl_at ' -a 'config'
 complete -c teamrctl -n '__teamrctl_at ' -a 'state'
 complete -c teamrctl -n '__teamrctl_at ' -a 'port'
 complete -c teamrctl -n '__teamrctl_at ' -a 'record'
+complete -c teamrctl -n '__teamrctl_at ' -a 'import'
+complete -c teamrctl -n '__teamrctl_at ' -a 'export'
 complete -c teamrctl -n '__teamrctl_at config' -a 'dump'
 complete -c teamrctl -n '__teamrctl_at config dump' -a 'noports'
 complete -c teamrctl -n '__teamrctl_at config dump' -a 'actual'
+complete -c teamrctl -n '__teamrctl_at import' -a '(__fish_print_interfaces)'
 complete -c teamrctl -n '__teamrctl_at port' -a 'add'
 complete -c teamrctl -n '__teamrctl_at port' -a 'remove'
 complete -c teamrctl -n '__teamrctl_at port' -a 'present'

@@ -5,6 +5,7 @@ use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
 const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
 const ACTIVEBACKUP: &[&str] = &["activebackup"];
+const BALANCING: &[&str] = &["loadbalance", "lacp", "slb"];
 const LACP: &[&str] = &["lacp"];
 const ETHTOOL: &[&str] = &["ethtool"];
 const ARP: &[&str] = &["arp_ping"];
@@ -195,7 +196,7 @@ pub const KEYS: &[Key] = &[
         object: Object::Runner,
         name: "tx_balancer",
         kind: Kind::Object(Object::TxBalancer),
-        read_by: HASHING,
+        read_by: BALANCING,
         about: "Moves flows between ports by load.",
         ..PLAIN
     },

@@ -17,7 +17,7 @@ use runners::{Event, Failback, HashFields, HwAddrPolicy, RunnerSettings};
 
 use world::World;
 
-/// For each of the eight tests, each with seeds of its own.
+/// For each of the tests, each with seeds of its own.
 const ORDERS: u64 = 1_500;
 const STEPS: usize = 30;
 
@@ -100,4 +100,10 @@ fn loadbalance_even() {
 #[test]
 fn loadbalance_by_load() {
     loadbalance(800_000, Some(Duration::from_millis(100)));
+}
+
+#[test]
+fn slb() {
+    let balancing_interval = None;
+    orders(900_000, &RunnerSettings::Slb { balancing_interval });
 }

@@ -161,6 +161,6 @@ impl Play {
     }
 }
 
-fn at(millis: u64) -> Instant {
+pub fn at(millis: u64) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)
 }

@@ -13,21 +13,23 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings};
 
 pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, restore};
+pub use ports::{IfUp, restore, return_ipv6};
 
 use ports::HeldPort;
 
 use super::announce;
 use super::carrier_watch::CarrierWatch;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::recorder::RecordedTeam;
 use super::setup::Setup;
+use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A running team.
 pub struct ManagedTeam {
@@ -51,6 +53,8 @@ pub struct ManagedTeam {
     own_hwaddrs: BTreeMap<u32, HwAddr>,
     /// The carrier was set by hand, which ends the driver's own rule.
     carrier_by_hand: bool,
+    /// Sends on the team device itself; opened when first needed.
+    own_socket: Option<ControlSocket>,
 }
 
 /// What became of the team device.
@@ -87,6 +91,7 @@ impl ManagedTeam {
             carrier_watch: CarrierWatch::default(),
             own_hwaddrs: BTreeMap::new(),
             carrier_by_hand: false,
+            own_socket: None,
         }
     }
 
@@ -116,7 +121,7 @@ impl ManagedTeam {
                 port,
                 name,
                 hwaddr,
-                link: kernel.link(interface),
+                link: kernel::link(interface, kernel.link_settings(interface)),
                 settings,
                 standing: true,
             };
@@ -168,10 +173,34 @@ impl ManagedTeam {
         self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
     }
 
-    /// Moves frames from a ready source of the data path.
-    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
+    /// Moves frames from a ready source of the data path, and takes in what somebody else told
+    /// the data path of its ports.
+    pub fn drain(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
-        self.data_path.drain_ready(token, budget)
+        self.data_path.set_time(now);
+        let drained = self.data_path.drain_ready(token, budget);
+        let changed: Vec<(PortId, PortSettings)> = self
+            .core
+            .ports()
+            .filter_map(|port| {
+                let prio = self.data_path.priority(port.id())?;
+                let settings = port.settings();
+                (prio != settings.prio).then(|| {
+                    let settings = settings.clone();
+                    (port.id(), PortSettings { prio, ..settings })
+                })
+            })
+            .collect();
+        for (port, settings) in changed {
+            self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        }
+        drained
     }
 
     /// Hands the core the control frames of a ready port.
@@ -362,6 +391,12 @@ impl ManagedTeam {
                 self.core.handle(now, Event::BucketCounters { bytes });
                 Ok(())
             }
+            Action::ReadStations => {
+                let stations = self.data_path.stations();
+                self.core.handle(now, Event::Stations { stations });
+                Ok(())
+            }
+            Action::TransmitFrame { frame } => self.transmit(frame),
             Action::Report(report) => {
                 log::info!("{report}");
                 Ok(())
@@ -369,9 +404,25 @@ impl ManagedTeam {
         }
     }
 
+    /// Sends a frame as the team device.
+    fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
+        let socket = match &mut self.own_socket {
+            Some(socket) => socket,
+            none => none.insert(ControlSocket::open(self.device.ifindex)?),
+        };
+        match socket.send(frame) {
+            // A device that is down has nobody behind it.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => Ok(()),
+            sent => sent,
+        }
+    }
+
     /// Sends on the active port, or on the first that carries: one copy is enough for every
     /// switch to learn from.
     fn send_announcement(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
+        if self.core.designated_port().is_some() {
+            return frames.iter().try_for_each(|frame| self.transmit(frame));
+        }
         let carrying = |port: &&runners::Port| port.is_enabled() && port.is_linked();
         let first = self.core.ports().find(carrying).map(|port| port.id());
         if let Some(port) = self.core.active_port().or(first) {
@@ -408,6 +459,12 @@ impl ManagedTeam {
     pub(super) fn ifindex(&self, port: PortId) -> Option<u32> {
         self.ports.get(&port).map(|held| held.found.ifindex)
     }
+
+    /// Speed and duplex of a port as its driver told them last.
+    pub(super) fn link_settings(&self, port: PortId) -> LinkSettings {
+        let held = self.ports.get(&port);
+        held.map_or(LinkSettings::NONE, |held| held.link_settings)
+    }
 }
 
 /// What an action was for, to follow "Failed to".
@@ -422,6 +479,8 @@ fn purpose(action: &Action) -> String {
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
+        Action::ReadStations => "read who is behind the team".to_owned(),
+        Action::TransmitFrame { .. } => "announce a station".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }
 }
