@@ -116,7 +116,7 @@ impl Client {
         while let Ok(got @ 1..) = self.socket.read(&mut bytes) {
             self.session.take(&bytes[..got]);
         }
-        Some(self.session.next().unwrap()?.body.len())
+        Some(self.session.next_message().unwrap()?.body.len())
     }
 
     fn has_ended(&mut self) -> bool {

@@ -42,7 +42,7 @@ impl Zmq {
         let mut session = self.session.borrow_mut();
         let mut bytes = vec![0; 64 << 10];
         loop {
-            if let Some(reply) = session.next().map_err(|_| CallError::Garbled)? {
+            if let Some(reply) = session.next_message().map_err(|_| CallError::Garbled)? {
                 return outcome(Transport::Zmq, &reply.body);
             }
             match (&self.socket).read(&mut bytes) {

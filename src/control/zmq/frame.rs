@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// The next message, if one is complete.
-    pub fn next(&mut self) -> Result<Option<Message>, Malformed> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, Malformed> {
         if !self.greeted {
             let Some(greeting) = self.incoming.first_chunk::<GREETING>() else {
                 return Ok(None);
@@ -233,8 +233,8 @@ mod tests {
             envelope: vec![],
             body: b"hi".to_vec(),
         };
-        assert_eq!(session.next(), Ok(Some(expected)));
-        assert_eq!(session.next(), Ok(None));
+        assert_eq!(session.next_message(), Ok(Some(expected)));
+        assert_eq!(session.next_message(), Ok(None));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
             let mut session = Session::new(100);
             session.take(&bytes);
             session.take(more);
-            session.next()
+            session.next_message()
         };
         assert_eq!(with(|_| (), b"\x00"), Ok(None));
         assert_eq!(with(|bytes| bytes[0] = b'G', b""), Err(Malformed));
@@ -274,7 +274,7 @@ mod tests {
             for piece in bytes.chunks(piece) {
                 prop_assert_eq!(&heard, &None);
                 session.take(piece);
-                heard = session.next().unwrap();
+                heard = session.next_message().unwrap();
             }
             prop_assert_eq!(heard, Some(Message { envelope, body }));
         }
@@ -284,7 +284,7 @@ mod tests {
             let mut session = Session::new(100);
             session.take(&greeting());
             session.take(&bytes);
-            while let Ok(Some(_)) = session.next() {}
+            while let Ok(Some(_)) = session.next_message() {}
         }
     }
 }

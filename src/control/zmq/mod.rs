@@ -202,7 +202,7 @@ impl Peer {
                 Err(e) => Err(e),
             };
         }
-        if let Some(request) = self.session.next().map_err(io::Error::other)? {
+        if let Some(request) = self.session.next_message().map_err(io::Error::other)? {
             let outcome = protocol::decode_plain_request(&request.body);
             let reply = match outcome {
                 Some(asked) => protocol::answer_request(asked, team),
