@@ -5,14 +5,17 @@
 //! used. How long a guest is silent when a cable is pulled is judged by the packets lost.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use integration::traffic::{End, Stream, Trace, Transfer, now};
 use integration::{
-    Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Switch, SwitchMoves, Teamr,
-    team_config, teamr_command, wait_until,
+    Cable, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Switch, SwitchMoves, Teamr,
+    binary, team_config, teamr_command, wait_for, wait_until,
 };
+use serde_json::Value;
 
 const PEERS: u8 = 3;
 
@@ -310,4 +313,122 @@ fn slb_on_the_kernels_driver_is_refused() {
     assert!(!output.status.success());
     assert!(told.contains("leave \"data_path\" out"), "{told}");
     assert!(!host.has_interface("team0"));
+}
+
+/// What the doctor names first; none if nothing is wrong.
+fn first_finding(site: &Site) -> Option<String> {
+    let output = site.team.ctl("doctor --json");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let problem = found["team0"][0]["problem"] == true;
+    assert_eq!(output.status.code(), Some(if problem { 2 } else { 0 }));
+    let id = found["team0"][0]["id"].as_str()?;
+    problem.then(|| id.to_owned())
+}
+
+#[test]
+fn the_doctor_tells_a_plain_switch_by_its_probes() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    for (runner, first) in [
+        ("roundrobin", Some("guests-on-plain-switch")),
+        ("broadcast", Some("broadcast-one-network")),
+        ("activebackup", None),
+        ("slb", None),
+    ] {
+        let site = Site::new(&lab, runner);
+        assert_eq!(first_finding(&site).as_deref(), first, "{runner}");
+        if runner != "activebackup" {
+            continue;
+        }
+        // Into a network of its own; the guests are asked nothing, so nobody else would tell.
+        site.switch.unplug(site.cables[1].far_interface());
+        site.team.wait_port("eth2", true);
+        assert_eq!(first_finding(&site).as_deref(), Some("separate-networks"));
+        site.cables[1].pull();
+        site.team.wait_port("eth2", false);
+        assert_eq!(first_finding(&site).as_deref(), Some("port-without-link"));
+        site.host.ip("link set dev team0 down");
+        assert_eq!(first_finding(&site).as_deref(), Some("device-down"));
+    }
+}
+
+#[test]
+fn the_news_and_the_metrics_tell_of_a_failover() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let site = Site::new(&lab, "slb");
+    let (answered, _, sent) = site.ping_all(1);
+    assert_eq!(answered, sent);
+    let mut command = site.host.command(binary("teamrctl"));
+    command.args(["team0", "watch", "--json"]);
+    let mut watch = Process::start("watch", lab.folder(), command);
+    let told = |watch: &Process, kind: &str, text: &str| {
+        let log = watch.log();
+        let news = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut news = news.filter(|news| news["kind"] == kind);
+        news.any(|news| {
+            news["text"]
+                .as_str()
+                .is_some_and(|told| told.contains(text))
+        })
+    };
+    // The first look only tells how things stand: go on until one has come after it.
+    wait_until("the watch to see a port forbidden and allowed", || {
+        for allowed in ["false", "true"] {
+            site.team.ask(&format!(
+                "state item set ports.eth2.teamr.allowed {allowed}"
+            ));
+        }
+        told(&watch, "allowed", "eth2 may carry traffic")
+    });
+    let designated = site.team.ask("state item get runner.designated_port");
+    let designated = designated.trim_end();
+    let cable = if designated == "eth1" { 0 } else { 1 };
+    site.cables[cable].pull();
+    wait_until("the watch to tell of the failover", || {
+        told(
+            &watch,
+            "forwarding",
+            &format!("failover from {designated} decided"),
+        ) && told(&watch, "moved", "stations moved and were announced")
+    });
+    watch.kill();
+
+    let other = if designated == "eth1" { "eth2" } else { "eth1" };
+    let metrics = site.team.ask("metrics");
+    for sample in [
+        "teamr_info{team=\"team0\",runner=\"slb\",data_path=\"userspace\"} 1".to_owned(),
+        format!("teamr_port_up{{team=\"team0\",port=\"{designated}\"}} 0"),
+        format!("teamr_port_active{{team=\"team0\",port=\"{other}\"}} 1"),
+    ] {
+        assert!(
+            metrics.lines().any(|line| line == sample),
+            "{sample}\n{metrics}"
+        );
+    }
+    assert!(metrics.ends_with("\n# EOF\n"));
+    let file = lab.folder().join("teamr.prom");
+    site.team.ask(&format!("metrics file {}", file.display()));
+    let written = std::fs::read_to_string(&file).expect("a file of metrics");
+    assert!(written.ends_with("\n# EOF\n"));
+
+    let socket = lab.folder().join("metrics.sock");
+    let mut command = site.host.command(binary("teamrctl"));
+    command.args(["team0", "metrics", "serve"]).arg(&socket);
+    let mut server = Process::start("metrics", lab.folder(), command);
+    let mut stream = wait_for("the metrics to be served", || {
+        UnixStream::connect(&socket).ok()
+    });
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        .expect("send a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\n# EOF\n"), "{answer}");
+    server.kill();
 }

@@ -85,6 +85,8 @@ pub enum Event {
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
         frame: Vec<u8>,
     },
+    /// Somebody asks what lies between the ports: a probe on each that has a link.
+    ProbesWanted,
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {

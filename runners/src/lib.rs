@@ -20,6 +20,7 @@ mod ident;
 mod link_watch;
 mod loadbalance;
 mod port;
+mod probe;
 mod random;
 #[cfg(feature = "serde")]
 mod recorded;
@@ -42,6 +43,7 @@ pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy}
 pub use ident::{Duplex, HwAddr, Link, PortId};
 pub use link_watch::LinkWatch;
 pub use port::Port;
+pub use probe::is_probe;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{

@@ -14,6 +14,7 @@ use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
 use crate::link_watch::Change;
 use crate::port::Port;
+use crate::probe::Prober;
 use crate::runner::{self, Runner};
 use crate::settings::TeamSettings;
 use crate::time::Instant;
@@ -41,6 +42,9 @@ pub struct Team {
     control_frames: ControlFrames,
     notify_peers: Announcement,
     mcast_rejoin: Announcement,
+    prober: Prober,
+    /// Probes that leave once they are listened for.
+    probes: Vec<(PortId, Vec<u8>)>,
     actions: VecDeque<Action>,
 }
 
@@ -61,6 +65,8 @@ impl Team {
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
+            prober: Prober::default(),
+            probes: Vec::new(),
             actions: VecDeque::new(),
             settings,
         };
@@ -124,6 +130,21 @@ impl Team {
     /// slb's designated port; none with other runners.
     pub fn designated_port(&self) -> Option<PortId> {
         self.runner.designated_port()
+    }
+
+    /// How often probes were sent.
+    pub fn probe_rounds(&self) -> u32 {
+        self.prober.rounds()
+    }
+
+    /// Whether a probe left on a port in the last round.
+    pub fn probed(&self, port: PortId) -> bool {
+        self.prober.sent_on(port)
+    }
+
+    /// Where the last probe that left on a port came in.
+    pub fn probe_heard_at(&self, port: PortId) -> impl Iterator<Item = PortId> {
+        self.prober.heard_at(port)
     }
 
     /// The carrier that the team device has to show.
@@ -214,7 +235,12 @@ impl Team {
                     self.runner.choose_active(&self.ports[at]);
                 }
             }
+            Event::ProbesWanted => {
+                let linked = self.ports.iter().filter(|port| port.is_linked());
+                self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
+            }
             Event::FrameReceived { port, frame } => {
+                self.prober.hear(self.hwaddr, port, &frame);
                 if let Some(at) = self.position(port) {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                 }
@@ -250,6 +276,9 @@ impl Team {
         self.settle_addresses();
         self.settle_carrier();
         self.settle_listening();
+        let probes = self.probes.drain(..);
+        self.actions
+            .extend(probes.map(|(port, frame)| Action::SendFrame { port, frame }));
         self.actions
             .extend(std::iter::from_fn(|| self.runner.poll_action()));
         if enabled_one && self.notify_peers.begin(now) {
@@ -351,7 +380,11 @@ impl Team {
     }
 
     fn settle_listening(&mut self) {
-        let control_frames = self.runner.control_frames();
+        let probes = ControlFrames {
+            probes: self.prober.rounds() > 0,
+            ..ControlFrames::default()
+        };
+        let control_frames = self.runner.control_frames() | probes;
         if self.control_frames != control_frames {
             self.control_frames = control_frames;
             self.actions.push_back(Action::Listen(control_frames));

@@ -7,24 +7,35 @@
 pub mod command;
 pub mod connection;
 pub mod error;
+pub mod gather;
+pub mod metrics;
 pub mod options;
 pub mod pcapng;
+pub mod serve;
 pub mod teams;
 pub mod view;
+pub mod watch;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::cli::getopt::Getopt;
 use crate::cli::version_line;
 use crate::control::ItemPath;
+use crate::doctor::{self, Finding, Weight};
 use command::Command;
 use error::Error;
 use options::{Only, Options, Unavailable};
 use teams::Team;
+
+/// The pause between two looks at what has happened.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
 /// `POSIXLY_CORRECT` is set. Returns the exit status.
@@ -51,7 +62,7 @@ pub fn run(
             );
             1
         }
-        Ok(None) => obey(&options, &mut shown, &mut told),
+        Ok(None) => obey(&options, &mut shown, &mut told, out),
     };
     // A closed pipe is the reader's affair.
     let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
@@ -59,8 +70,9 @@ pub fn run(
     status
 }
 
-/// Results go to `shown`, errors to `told`; returns the exit status.
-fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
+/// Results go to `shown`, errors to `told`, what has no end straight to `out`; returns the exit
+/// status.
+fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn Write) -> u8 {
     let mut tell = |e: &Error| {
         *told += &e.tell(options.style, &options.program, options.forced_usock);
         told.push('\n');
@@ -86,19 +98,71 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             return tell(&e);
         }
     };
+    if let (Command::Doctor, Some(file)) = (&command, &options.config) {
+        return match fs::read(file) {
+            Ok(text) => {
+                let findings = doctor::judge_plan(&gather::of_plan(&text));
+                tell_findings(&[(file.clone(), findings)], options, shown)
+            }
+            Err(e) => tell(&Error::Read(file.clone(), e)),
+        };
+    }
     let named = match device {
         Some(device) => vec![device.to_owned()],
         None => teams::running(),
     };
-    match &named[..] {
+    let done = match &command {
+        _ if named.is_empty() => Err(Error::NoTeam),
+        Command::Doctor => examine(&named, options, shown),
+        Command::Watch => watch_all(&named, options, out),
+        Command::Metrics => expose(&named, options).map(|text| {
+            *shown = text;
+            0
+        }),
+        Command::MetricsFile(file) => expose(&named, options).and_then(|text| {
+            serve::write_file(file.as_ref(), &text)
+                .map_err(|e| Error::Write(file.clone(), e))
+                .map(|()| 0)
+        }),
+        Command::MetricsServe(address) => {
+            let anew = || {
+                let named = match device {
+                    Some(_) => named.clone(),
+                    None => teams::running(),
+                };
+                expose(&named, options).unwrap_or_else(|_| metrics::write(&BTreeMap::new()))
+            };
+            serve::serve(address, anew)
+                .map_err(|e| Error::Listen(address.clone(), e))
+                .map(|()| 0)
+        }
+        _ => return obey_plainly(&named, &command, options, shown, told),
+    };
+    done.unwrap_or_else(|e| tell(&e))
+}
+
+/// One round of questions to each team, one after the other.
+fn obey_plainly(
+    named: &[String],
+    command: &Command,
+    options: &Options,
+    shown: &mut String,
+    told: &mut String,
+) -> u8 {
+    let mut tell = |e: &Error| {
+        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        told.push('\n');
+        1
+    };
+    match named {
         [] => tell(&Error::NoTeam),
         [device] => {
             let asked = teams::connect(device, options.style)
-                .and_then(|team| ask(&team, &command, options, shown, 0));
+                .and_then(|team| ask(&team, command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
                     show_json(&answer, options, shown);
-                    status(&command, &answer)
+                    status(command, &answer)
                 }
                 Ok(None) => 0,
                 Err(e) => tell(&e),
@@ -110,7 +174,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             for device in several {
                 let mut part = String::new();
                 let asked = teams::connect(device, options.style)
-                    .and_then(|team| ask(&team, &command, options, &mut part, 1));
+                    .and_then(|team| ask(&team, command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {
                         answers.insert(device.clone(), answer);
@@ -127,7 +191,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             }
             status
         }
-        several => tell(&Error::SeveralTeams(command, several.to_vec())),
+        several => tell(&Error::SeveralTeams(command.clone(), several.to_vec())),
     }
 }
 
@@ -194,6 +258,12 @@ fn ask(
             call("PortConfigUpdate", &[port, config]).map(|_| None)
         }
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        // Told before they get here: they are no single question.
+        Command::Doctor
+        | Command::Watch
+        | Command::Metrics
+        | Command::MetricsFile(_)
+        | Command::MetricsServe(_) => Ok(None),
         Command::RecordDump => json("RecordingDump", &[]).map(Some),
         Command::RecordPcap(file) => {
             let text = call("RecordingDump", &[])?;
@@ -203,6 +273,84 @@ fn ask(
             Ok(None)
         }
     }
+}
+
+/// The doctor's visit to each team.
+fn examine(named: &[String], options: &Options, shown: &mut String) -> Result<u8, Error> {
+    let mut found = Vec::new();
+    for device in named {
+        let team = teams::connect(device, options.style)?;
+        let facts = gather::of_team(&team).ok_or(Error::NotJson)?;
+        found.push((device.clone(), doctor::judge(&facts)));
+    }
+    Ok(tell_findings(&found, options, shown))
+}
+
+/// 2 if something is wrong, 0 if nothing is, but for notices.
+fn tell_findings(found: &[(String, Vec<Finding>)], options: &Options, shown: &mut String) -> u8 {
+    if options.json {
+        let list = |findings: &[Finding]| findings.iter().map(Finding::to_json).collect();
+        let found = found
+            .iter()
+            .map(|(name, findings)| (name.clone(), list(findings)));
+        show_json(&Value::Object(found.collect()), options, shown);
+    } else {
+        for (name, findings) in found {
+            for finding in findings {
+                *shown += &format!("{name}: {finding}\n");
+            }
+            if findings.is_empty() {
+                *shown += &format!("{name}: nothing is wrong.\n");
+            }
+        }
+    }
+    let mut findings = found.iter().flat_map(|(_, findings)| findings);
+    let wrong = findings.any(|finding| finding.weight == Weight::Problem);
+    if wrong { 2 } else { 0 }
+}
+
+/// News of the teams until the reader has gone away or a team has ended.
+fn watch_all(named: &[String], options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
+    let mut watched = Vec::new();
+    for device in named {
+        let team = teams::connect(device, options.style)?;
+        watched.push((team, watch::Watcher::default()));
+    }
+    loop {
+        for (team, watcher) in &mut watched {
+            let text = team
+                .daemon
+                .call("RecordingDump", &[])
+                .map_err(|e| Error::Call(team.device.clone(), Command::Watch, Box::new(e)))?;
+            let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+            for news in watcher.look(&recording) {
+                let line = match options.json {
+                    true => json_config::to_line(&news.to_json(&team.device)),
+                    false => news.to_line(&team.device),
+                };
+                let told = writeln!(out, "{line}").and_then(|()| out.flush());
+                if told.is_err() {
+                    return Ok(0);
+                }
+            }
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
+/// The metrics of these teams.
+fn expose(named: &[String], options: &Options) -> Result<String, Error> {
+    let mut states = BTreeMap::new();
+    for device in named {
+        let team = teams::connect(device, options.style)?;
+        let text = team
+            .daemon
+            .call("StateDump", &[])
+            .map_err(|e| Error::Call(team.device.clone(), Command::Metrics, Box::new(e)))?;
+        let state = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+        states.insert(device.clone(), state);
+    }
+    Ok(metrics::write(&states))
 }
 
 fn show_json(answer: &Value, options: &Options, shown: &mut String) {

@@ -7,7 +7,7 @@ use crate::cli::getopt::{self, Flag, Getopt, Item, UsageError};
 use crate::cli::program_name;
 
 /// Every option of the client.
-pub static FLAGS: [Flag; 8] = [
+pub static FLAGS: [Flag; 9] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"v", "verbose", None, &["show more of the state"]),
     Flag::new(b"o", "oneline", None, &["JSON on one line"]),
@@ -32,6 +32,15 @@ pub static FLAGS: [Flag; 8] = [
     Flag {
         added: true,
         ..Flag::new(b"", "json", None, &["answer as JSON"])
+    },
+    Flag {
+        added: true,
+        ..Flag::new(
+            b"",
+            "config",
+            Some("FILE"),
+            &["doctor: judge this configuration"],
+        )
     },
     Flag {
         added: true,
@@ -72,6 +81,8 @@ pub struct Options {
     pub oneline: bool,
     /// `--json`
     pub json: bool,
+    /// `--config`
+    pub config: Option<String>,
     /// `-U`; changes only how teamdctl words its errors.
     pub forced_usock: bool,
     /// The rest.
@@ -89,6 +100,7 @@ impl Options {
             verbose: false,
             oneline: false,
             json: false,
+            config: None,
             forced_usock: false,
             words: Vec::new(),
         }
@@ -101,7 +113,7 @@ impl Options {
             let item = item.map_err(|e| UsageError(format!("{e}\nunknown option.")))?;
             match item {
                 Item::Operand(word) => self.words.push(text(word)?),
-                Item::Flag(flag, _) => match flag.long {
+                Item::Flag(flag, value) => match flag.long {
                     "help" => {
                         self.only = Some(Only::Help);
                         return Ok(None);
@@ -113,6 +125,7 @@ impl Options {
                     "verbose" => self.verbose = true,
                     "oneline" => self.oneline = true,
                     "json" => self.json = true,
+                    "config" => self.config = Some(text(value)?),
                     "force-dbus" => dbus = true,
                     "force-zmq" => zmq = true,
                     "force-usock" => self.forced_usock = true,
@@ -162,7 +175,7 @@ pub fn help(program: &str) -> String {
          under its name. A first word that names a team or an interface is a TEAMDEV\n\
          even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\n\
-         Exit status: 0 done, 1 anything else.\n",
+         Exit status: 0 done, 1 anything else, 2 the doctor found a problem.\n",
         command::describe(style(program)),
         getopt::describe(&FLAGS)
     )

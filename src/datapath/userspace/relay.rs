@@ -5,7 +5,7 @@
 use std::io;
 
 use runners::wire::ethertype;
-use runners::{BUCKETS, Distributor, Reception};
+use runners::{BUCKETS, Distributor, Reception, is_probe};
 
 use super::buffer::FrameBuffer;
 use super::port::Port;
@@ -26,9 +26,9 @@ pub struct Relay {
     pub(super) rx_dropped: u64,
 }
 
-/// LACP and markers belong to the port, and the daemon hears them by itself.
-fn is_slow_protocol(frame: &[u8]) -> bool {
-    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes())
+/// LACP, markers and our own probes belong to the port, and the daemon hears them by itself.
+fn is_the_ports_own(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes()) || is_probe(frame)
 }
 
 impl Relay {
@@ -106,7 +106,7 @@ impl Relay {
                     continue;
                 }
             };
-            if is_slow_protocol(message.frame()) {
+            if is_the_ports_own(message.frame()) {
                 continue;
             }
             match self.distributor.receive(port.id, message.frame()) {
