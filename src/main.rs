@@ -121,17 +121,27 @@ fn serve(options: &Options) -> Result<u8, String> {
     let mut config = Config::parse(&text)
         .map_err(|error| format!("Failed to parse config: {error}\nFailed to load config."))?;
     logging::set_debug_level(options.debug.max(config.debug_level()));
-    let device = device_name(options, &config)?;
-    config.set_device(&device);
-    let pid_file = options.pid_file.clone();
-    let pid_file = pid_file.unwrap_or_else(|| run_dir::pid_file(&device));
+    let pid_file = |device: &str| match &options.pid_file {
+        Some(file) => file.clone(),
+        None => run_dir::pid_file(device),
+    };
+    // To find a daemon its pid file is enough.
+    let running = || match &options.pid_file {
+        Some(file) => Ok(file.clone()),
+        None => device_name(options, &config).map(|device| pid_file(&device)),
+    };
     match options.command {
-        Command::Kill => match pidfile::stop(&pid_file) {
+        Command::Kill => match pidfile::stop(&running()?) {
             Ok(()) => Ok(0),
             Err(error) => Err(error.to_string()),
         },
-        Command::Check => Ok(u8::from(pidfile::running(&pid_file).is_none())),
-        _ => start(options, config, device, pid_file),
+        Command::Check => Ok(u8::from(pidfile::running(&running()?).is_none())),
+        _ => {
+            let device = device_name(options, &config)?;
+            config.set_device(&device);
+            let pid_file = pid_file(&device);
+            start(options, config, device, pid_file)
+        }
     }
 }
 
@@ -222,11 +232,13 @@ fn start(
         daemonized: options.daemonize,
         data_path: options.data_path.unwrap_or(config.data_path()),
         take_over: options.take_over,
+        warm_start: options.warm_start,
         recreate: options.force_recreate,
         keep_device: options.no_quit_destroy,
         warm_dir: options.warm_dir.clone(),
         no_ports: options.no_ports,
         usock: options.usock,
+        dbus: options.dbus,
         device,
     };
     run(config, &start, options.sandbox, readiness)

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use json_config::keys::{KEYS, Preset};
+use teamr::bond::options::{MODES, ROWS};
+use teamr::bond::{bond2team, cli as bond};
 use teamr::cli::getopt::Flag;
 use teamr::cli::{logging, run_dir};
 use teamr::client::command;
@@ -84,6 +86,29 @@ fn options_of_the_daemon() {
 #[test]
 fn options_of_the_client() {
     assert_options("teamrctl.8", &teamr::client::options::FLAGS);
+}
+
+#[test]
+fn options_of_import_export_and_bond2team() {
+    let mut flags: Vec<Flag> = bond::IMPORT.to_vec();
+    let has = |flags: &[Flag], long| flags.iter().any(|flag| flag.long == long);
+    for flag in &bond::EXPORT {
+        if !has(&flags, flag.long) {
+            flags.push(*flag);
+        }
+    }
+    assert_options("teamrctl-import.8", &flags);
+    assert_options("bond2team.8", &bond2team::FLAGS);
+}
+
+/// Each mode and option of a bond has its row.
+#[test]
+fn rows_of_the_bonding_driver() {
+    let page = page("teamrctl-import.8");
+    for name in MODES.iter().copied().chain(ROWS.iter().map(|row| row.name)) {
+        let documented = items(&page).iter().any(|item| item.contains(&name));
+        assert!(documented, "teamrctl-import.8 lacks {name}");
+    }
 }
 
 #[test]

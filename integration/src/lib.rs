@@ -13,6 +13,7 @@
 //! panics, with the whole output, where a command that has to work does not.
 
 mod binaries;
+mod bus;
 mod cable;
 pub mod control;
 mod daemon;
@@ -32,6 +33,7 @@ mod vlan;
 mod wait;
 
 pub use binaries::{binary, programs, repository};
+pub use bus::Bus;
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;

@@ -3,9 +3,10 @@
 //! Reads leniently: whatever cannot be used counts as absent. What is odd about a value, and
 //! whether a run may go on with it, [`inspect`](crate::inspect) has said before.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, HashFields, HwAddrPolicy, LinkWatchPolicy};
+use runners::{Burst, Failback, FailbackPolicy, HashFields, HwAddrPolicy, LinkWatchPolicy};
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
@@ -146,6 +147,14 @@ fn read_runner(runner: &Members<'_>) -> Runner {
                 "only_active" => HwAddrPolicy::OnlyActive,
                 _ => HwAddrPolicy::SameAll,
             },
+            failback: Failback {
+                policy: match runner.word("failback") {
+                    "better" => FailbackPolicy::Better,
+                    "failure" => FailbackPolicy::Failure,
+                    _ => FailbackPolicy::Always,
+                },
+                delay: runner.milliseconds("failback_delay"),
+            },
         },
         "loadbalance" => Runner::LoadBalance(read_hashing(runner)),
         "lacp" => Runner::Lacp(Lacp {
@@ -164,7 +173,10 @@ fn read_runner(runner: &Members<'_>) -> Runner {
         "slb" => Runner::Slb {
             balancing_interval: read_balancing_interval(runner),
         },
-        _ => Runner::RoundRobin,
+        _ => Runner::RoundRobin {
+            packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))
+                .unwrap_or(NonZeroU32::MIN),
+        },
     }
 }
 

@@ -5,6 +5,7 @@
 //! nothing about teams, and sends nothing.
 
 use std::mem;
+use std::num::NonZeroU32;
 
 use crate::event::StationSeen;
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
@@ -37,10 +38,13 @@ pub struct Selection<'a> {
 #[derive(Clone, Debug)]
 enum Choice {
     All(Vec<PortId>),
-    /// The cursor is the place of the next port, or just past the end.
     InTurn {
         ports: Vec<PortId>,
+        /// The place of the next frame's port, or just past the end.
         cursor: usize,
+        /// Frames that have left on it in this turn.
+        sent: u32,
+        packets_per_port: NonZeroU32,
     },
     ByChance {
         ports: Vec<PortId>,
@@ -88,13 +92,18 @@ impl Distributor {
         let previous = mem::take(&mut self.choice);
         self.choice = match &forwarding.policy {
             TxPolicy::Broadcast => Choice::All(usable()),
-            TxPolicy::RoundRobin => Choice::InTurn {
-                ports: usable(),
-                cursor: match previous {
-                    Choice::InTurn { cursor, .. } => cursor,
-                    _ => 0,
-                },
-            },
+            TxPolicy::RoundRobin { packets_per_port } => {
+                let (cursor, sent) = match previous {
+                    Choice::InTurn { cursor, sent, .. } => (cursor, sent),
+                    _ => (0, 0),
+                };
+                Choice::InTurn {
+                    ports: usable(),
+                    cursor,
+                    sent,
+                    packets_per_port: *packets_per_port,
+                }
+            }
             TxPolicy::Random { seed } => Choice::ByChance {
                 ports: usable(),
                 seed: *seed,
@@ -179,9 +188,17 @@ impl Distributor {
             }
             Choice::One(port) => port.as_slice(),
             Choice::All(ports) => ports,
-            Choice::InTurn { ports, cursor } => {
+            Choice::InTurn {
+                ports,
+                cursor,
+                sent,
+                packets_per_port,
+            } => {
                 let turn = if *cursor < ports.len() { *cursor } else { 0 };
-                *cursor = turn + 1;
+                *sent += 1;
+                let ends = *sent >= packets_per_port.get();
+                *cursor = turn + usize::from(ends);
+                *sent *= u32::from(!ends);
                 one(ports, turn)
             }
             Choice::ByChance { ports, random, .. } => {

@@ -4,6 +4,7 @@
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use crate::ident::PortId;
 use crate::source_balance::SourceBalance;
@@ -43,7 +44,10 @@ pub enum TxPolicy {
     /// A copy on every enabled and linked port; every enabled port receives.
     Broadcast,
     /// The next enabled and linked port; every enabled port receives.
-    RoundRobin,
+    RoundRobin {
+        /// Frames that leave on a port before it is the next one's turn.
+        packets_per_port: NonZeroU32,
+    },
     /// Any enabled and linked port by chance; every enabled port receives.
     Random {
         /// Start of the sequence.
@@ -79,7 +83,7 @@ impl fmt::Display for Forwarding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.policy {
             TxPolicy::Broadcast => f.write_str("broadcast")?,
-            TxPolicy::RoundRobin => f.write_str("roundrobin")?,
+            TxPolicy::RoundRobin { .. } => f.write_str("roundrobin")?,
             TxPolicy::Random { seed } => write!(f, "random {seed}")?,
             TxPolicy::ActiveBackup { active: None } => f.write_str("active none")?,
             TxPolicy::ActiveBackup { active: Some(port) } => write!(f, "active {port}")?,

@@ -47,8 +47,8 @@ pub use probe::is_probe;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
-    TeamSettings,
+    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
+    PortSettings, RunnerSettings, TeamSettings,
 };
 pub use source_balance::{Reception, SourceBalance};
 pub use team::Team;

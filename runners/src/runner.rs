@@ -89,11 +89,14 @@ pub(crate) trait Runner: fmt::Debug {
 pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
     match settings {
         RunnerSettings::Broadcast => Box::new(Broadcast),
-        RunnerSettings::RoundRobin => Box::new(RoundRobin),
-        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
-        RunnerSettings::ActiveBackup { hwaddr_policy } => {
-            Box::new(ActiveBackup::new(*hwaddr_policy))
+        RunnerSettings::RoundRobin { packets_per_port } => {
+            Box::new(RoundRobin::new(*packets_per_port))
         }
+        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
+        RunnerSettings::ActiveBackup {
+            hwaddr_policy,
+            failback,
+        } => Box::new(ActiveBackup::new(*hwaddr_policy, *failback)),
         RunnerSettings::LoadBalance {
             tx_hash,
             balancing_interval,

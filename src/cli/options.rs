@@ -100,7 +100,12 @@ pub static FLAGS: [Flag; 24] = [
         None,
         &["start without the ports of the configuration"],
     ),
-    Flag::new(b"D", "dbus-enable", None, &["serve D-Bus (not built in)"]),
+    Flag::new(
+        b"D",
+        "dbus-enable",
+        None,
+        &["be on the system bus, as org.libteam.teamd.DEVICE"],
+    ),
     Flag::new(
         b"Z",
         "zmq-enable",
@@ -137,7 +142,7 @@ pub static FLAGS: [Flag; 24] = [
         ..added(
             "warm-start",
             None,
-            &["go on with the team that signal USR1 left; as -o"],
+            &["go on with the team that signal USR1 or USR2 left"],
         )
     },
     Flag {
@@ -210,10 +215,14 @@ pub struct Options {
     pub no_ports: bool,
     /// `-U`, `-u`
     pub usock: bool,
+    /// `-D`
+    pub dbus: bool,
     /// `--data-path`; the configuration decides if absent.
     pub data_path: Option<DataPathChoice>,
     /// Whether rights are given up after the start; `--no-sandbox`.
     pub sandbox: bool,
+    /// `-w`
+    pub warm_start: bool,
     /// `-L`
     pub warm_dir: Option<PathBuf>,
 }
@@ -256,8 +265,10 @@ impl Options {
             team_dev: None,
             no_ports: false,
             usock: true,
+            dbus: false,
             data_path: None,
             sandbox: true,
+            warm_start: false,
             warm_dir: None,
         }
     }
@@ -283,13 +294,12 @@ impl Options {
             "debug" => self.debug = self.debug.saturating_add(1),
             "log-output" => self.log_output = LogOutput::named(&value.to_string_lossy(), "-l"),
             "force-recreate" => self.force_recreate = true,
-            "take-over" | "warm-start" => self.take_over = true,
+            "warm-start" => self.warm_start = true,
+            "take-over" => self.take_over = true,
             "no-quit-destroy" => self.no_quit_destroy = true,
             "team-dev" => self.team_dev = Some(text(long, value)?),
             "no-ports" => self.no_ports = true,
-            "dbus-enable" => {
-                return Err(UsageError("D-Bus support is not compiled-in".to_owned()));
-            }
+            "dbus-enable" => self.dbus = true,
             "zmq-enable" => {
                 return Err(UsageError("ZeroMQ support is not compiled-in".to_owned()));
             }
@@ -360,8 +370,10 @@ mod tests {
 
     #[test]
     fn network_managers_command_line() {
-        let options = parse(&["-o", "-n", "-U", "-N", "-t", "team0", "-c", "{}", "-gg"]).unwrap();
+        let line = "-o -n -U -D -N -t team0 -c {} -gg";
+        let options = parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
         let expected = Options {
+            dbus: true,
             take_over: true,
             no_ports: true,
             no_quit_destroy: true,
@@ -408,7 +420,6 @@ mod tests {
                 "/usr/bin/teamd: unrecognized option '--nope'",
             ),
             (&["team0"], "Too many arguments"),
-            (&["-D"], "D-Bus support is not compiled-in"),
             (&["-Z", "tcp://*:1"], "ZeroMQ support is not compiled-in"),
             (
                 &["-v", "-f", "/nonexistent"],

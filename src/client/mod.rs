@@ -1,4 +1,4 @@
-//! `teamrctl`, the control client; started as `teamdctl` it is that.
+//! `teamrctl`, the control client; started as `teamdctl` it is that, as `bond2team` that.
 //!
 //! Owns the words, the texts and the exit status; what a team is only the daemon knows. Standard:
 //! libteam 1.32's teamdctl, whose output is kept byte for byte. Results go to stdout, everything
@@ -6,13 +6,16 @@
 
 pub mod command;
 pub mod connection;
+pub mod dbus;
 pub mod error;
 pub mod gather;
 pub mod metrics;
+pub mod observe;
 pub mod options;
 pub mod pcapng;
 pub mod serve;
 pub mod teams;
+pub mod usock;
 pub mod view;
 pub mod watch;
 
@@ -20,22 +23,19 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::thread;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::bond::cli::Way;
+use crate::bond::{self, bond2team};
 use crate::cli::getopt::Getopt;
-use crate::cli::version_line;
+use crate::cli::{program_name, version_line};
 use crate::control::ItemPath;
-use crate::doctor::{self, Finding, Weight};
+use crate::doctor;
 use command::Command;
 use error::Error;
-use options::{Only, Options, Unavailable};
+use options::{Only, Options, Style, Unavailable};
 use teams::Team;
-
-/// The pause between two looks at what has happened.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
 /// `POSIXLY_CORRECT` is set. Returns the exit status.
@@ -45,6 +45,17 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().and_then(|name| name.to_str()).unwrap_or("");
+    let program = program_name(program);
+    if program == "bond2team" {
+        return bond2team::run(args, out, err);
+    }
+    let way = args.get(1).and_then(|word| Way::from_word(word.to_str()?));
+    if let Some(way) = way.filter(|_| program != "teamdctl") {
+        let rest = args.iter().skip(1).cloned();
+        return bond::cli::run(program, way, rest, &running_config, out, err);
+    }
     let items = Getopt::new(&options::FLAGS, args, posix);
     let mut options = Options::new(items.argv0());
     let mut shown = String::new();
@@ -70,11 +81,18 @@ pub fn run(
     status
 }
 
+/// The configuration of a running team, for `export`.
+fn running_config(device: &str) -> Result<Value, String> {
+    let team = teams::connect(device, Style::Teamrctl, None);
+    team.map(|team| team.config)
+        .map_err(|e| e.tell(Style::Teamrctl, "teamrctl", None))
+}
+
 /// Results go to `shown`, errors to `told`, what has no end straight to `out`; returns the exit
 /// status.
 fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn Write) -> u8 {
     let mut tell = |e: &Error| {
-        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        *told += &e.tell(options.style, &options.program, options.forced);
         told.push('\n');
         1
     };
@@ -102,7 +120,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
         return match fs::read(file) {
             Ok(text) => {
                 let findings = doctor::judge_plan(&gather::of_plan(&text));
-                tell_findings(&[(file.clone(), findings)], options, shown)
+                observe::tell_findings(&[(file.clone(), findings)], options, shown)
             }
             Err(e) => tell(&Error::Read(file.clone(), e)),
         };
@@ -113,13 +131,13 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
     };
     let done = match &command {
         _ if named.is_empty() => Err(Error::NoTeam),
-        Command::Doctor => examine(&named, options, shown),
-        Command::Watch => watch_all(&named, options, out),
-        Command::Metrics => expose(&named, options).map(|text| {
+        Command::Doctor => observe::examine(&named, options, shown),
+        Command::Watch => observe::watch_all(&named, options, out),
+        Command::Metrics => observe::expose(&named, options).map(|text| {
             *shown = text;
             0
         }),
-        Command::MetricsFile(file) => expose(&named, options).and_then(|text| {
+        Command::MetricsFile(file) => observe::expose(&named, options).and_then(|text| {
             serve::write_file(file.as_ref(), &text)
                 .map_err(|e| Error::Write(file.clone(), e))
                 .map(|()| 0)
@@ -130,7 +148,8 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
                     Some(_) => named.clone(),
                     None => teams::running(),
                 };
-                expose(&named, options).unwrap_or_else(|_| metrics::write(&BTreeMap::new()))
+                observe::expose(&named, options)
+                    .unwrap_or_else(|_| metrics::write(&BTreeMap::new()))
             };
             serve::serve(address, anew)
                 .map_err(|e| Error::Listen(address.clone(), e))
@@ -150,14 +169,14 @@ fn obey_plainly(
     told: &mut String,
 ) -> u8 {
     let mut tell = |e: &Error| {
-        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        *told += &e.tell(options.style, &options.program, options.forced);
         told.push('\n');
         1
     };
     match named {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style)
+            let asked = teams::connect(device, options.style, options.forced)
                 .and_then(|team| ask(&team, command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -173,7 +192,7 @@ fn obey_plainly(
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style)
+                let asked = teams::connect(device, options.style, options.forced)
                     .and_then(|team| ask(&team, command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {
@@ -273,84 +292,6 @@ fn ask(
             Ok(None)
         }
     }
-}
-
-/// The doctor's visit to each team.
-fn examine(named: &[String], options: &Options, shown: &mut String) -> Result<u8, Error> {
-    let mut found = Vec::new();
-    for device in named {
-        let team = teams::connect(device, options.style)?;
-        let facts = gather::of_team(&team).ok_or(Error::NotJson)?;
-        found.push((device.clone(), doctor::judge(&facts)));
-    }
-    Ok(tell_findings(&found, options, shown))
-}
-
-/// 2 if something is wrong, 0 if nothing is, but for notices.
-fn tell_findings(found: &[(String, Vec<Finding>)], options: &Options, shown: &mut String) -> u8 {
-    if options.json {
-        let list = |findings: &[Finding]| findings.iter().map(Finding::to_json).collect();
-        let found = found
-            .iter()
-            .map(|(name, findings)| (name.clone(), list(findings)));
-        show_json(&Value::Object(found.collect()), options, shown);
-    } else {
-        for (name, findings) in found {
-            for finding in findings {
-                *shown += &format!("{name}: {finding}\n");
-            }
-            if findings.is_empty() {
-                *shown += &format!("{name}: nothing is wrong.\n");
-            }
-        }
-    }
-    let mut findings = found.iter().flat_map(|(_, findings)| findings);
-    let wrong = findings.any(|finding| finding.weight == Weight::Problem);
-    if wrong { 2 } else { 0 }
-}
-
-/// News of the teams until the reader has gone away or a team has ended.
-fn watch_all(named: &[String], options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
-    let mut watched = Vec::new();
-    for device in named {
-        let team = teams::connect(device, options.style)?;
-        watched.push((team, watch::Watcher::default()));
-    }
-    loop {
-        for (team, watcher) in &mut watched {
-            let text = team
-                .daemon
-                .call("RecordingDump", &[])
-                .map_err(|e| Error::Call(team.device.clone(), Command::Watch, Box::new(e)))?;
-            let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
-            for news in watcher.look(&recording) {
-                let line = match options.json {
-                    true => json_config::to_line(&news.to_json(&team.device)),
-                    false => news.to_line(&team.device),
-                };
-                let told = writeln!(out, "{line}").and_then(|()| out.flush());
-                if told.is_err() {
-                    return Ok(0);
-                }
-            }
-        }
-        thread::sleep(BETWEEN_LOOKS);
-    }
-}
-
-/// The metrics of these teams.
-fn expose(named: &[String], options: &Options) -> Result<String, Error> {
-    let mut states = BTreeMap::new();
-    for device in named {
-        let team = teams::connect(device, options.style)?;
-        let text = team
-            .daemon
-            .call("StateDump", &[])
-            .map_err(|e| Error::Call(team.device.clone(), Command::Metrics, Box::new(e)))?;
-        let state = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
-        states.insert(device.clone(), state);
-    }
-    Ok(metrics::write(&states))
 }
 
 fn show_json(answer: &Value, options: &Options, shown: &mut String) {

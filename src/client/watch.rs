@@ -213,7 +213,10 @@ mod tests {
     #[test]
     fn a_failover_is_told_with_its_time() {
         let hwaddr_policy = HwAddrPolicy::SameAll;
-        let runner = RunnerSettings::ActiveBackup { hwaddr_policy };
+        let runner = RunnerSettings::ActiveBackup {
+            hwaddr_policy,
+            failback: runners::Failback::default(),
+        };
         let down = Event::LinkChanged {
             port: PortId(1),
             link: link(false),

@@ -15,6 +15,7 @@ mod setup;
 mod start;
 mod state;
 mod team;
+mod transports;
 mod warm_note;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,9 +34,9 @@ use self::controls::Controls;
 use self::kernel::Kernel;
 use self::service_manager::ServiceManager;
 use self::team::{DeviceState, ManagedTeam};
+use self::transports::Transports;
 use self::warm_note::Left;
 use crate::cli::signals::{Asked, Signals};
-use crate::control::UsockServer;
 use crate::datapath::{Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
@@ -48,16 +49,16 @@ const FRAME_BUDGET: usize = 64;
 
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
-/// Each team owns a block of tokens: its control socket's first, then those of its ports'
+/// Each team owns a block of tokens: its transports' first, then those of its ports'
 /// control frames, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
 const CONTROL_FRAME_TOKENS: usize = 1 << 14;
 const DATA_PATH_TOKENS: usize = 1 << 15;
 
-/// A team with its control socket.
+/// A team with what it is controlled by.
 struct Served {
     team: ManagedTeam,
-    usock: Option<UsockServer>,
+    transports: Transports,
     /// The device stays when the daemon ends (`-N`).
     keep_device: bool,
     /// Where to note how the team was left (`-L`).
@@ -164,8 +165,8 @@ impl Daemon {
         let deadlines = self
             .teams
             .values()
-            .filter_map(|served| served.team.deadline());
-        let deadline = deadlines.chain(self.manager.deadline()).min()?;
+            .flat_map(|served| [served.team.deadline(), served.transports.deadline()]);
+        let deadline = deadlines.flatten().chain(self.manager.deadline()).min()?;
         Some(deadline.saturating_since(self.now()))
     }
 
@@ -180,13 +181,13 @@ impl Daemon {
 
     fn serve_deadlines(&mut self) {
         let now = self.now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         for served in self.teams.values_mut() {
-            if served
-                .team
-                .deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
+            if is_due(served.team.deadline()) {
                 served.team.deadline_reached(&mut self.kernel, now);
+            }
+            if is_due(served.transports.deadline()) {
+                served.transports.deadline_reached(now);
             }
         }
     }
@@ -269,11 +270,8 @@ impl Served {
                     Drained::Dry
                 });
         }
-        if let Some(usock) = &mut self.usock {
-            usock.ready(token, &mut Controls { team, kernel, now });
-        }
-        // What remains of a client's requests causes another event.
-        Drained::Dry
+        let controls = &mut Controls { team, kernel, now };
+        self.transports.serve(token, now, controls)
     }
 
     /// Decides what stays, and notes it for a warm restart.
@@ -303,9 +301,9 @@ impl Served {
         }
     }
 
-    /// The control socket goes first, then the device.
+    /// Bus name and control socket go first, then the device.
     fn end(self, kernel: &mut Kernel) {
-        drop(self.usock);
+        drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
         drop(self.team);

@@ -1,4 +1,4 @@
-//! Bringing one team up, in teamd's order: control socket, device, runner, ports.
+//! Bringing one team up, in teamd's order: control socket, device, runner, ports, bus name.
 //!
 //! A step that fails undoes the ones before it.
 
@@ -16,8 +16,8 @@ use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, restore};
+use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
-use crate::control::UsockServer;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
 use crate::datapath::{DataPath, PortCare};
@@ -40,6 +40,8 @@ pub struct StartOptions {
     pub data_path: DataPathChoice,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
+    /// `-w`: use the device that a daemon of this team left; it is ours again.
+    pub warm_start: bool,
     /// `-r`: delete the device first if it exists.
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
@@ -50,6 +52,8 @@ pub struct StartOptions {
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
     pub usock: bool,
+    /// `-D`: whether to be on the system bus.
+    pub dbus: bool,
 }
 
 /// Why a team could not be started: what was attempted, innermost first, and the cause.
@@ -60,11 +64,17 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
+    pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
         StartError {
             attempts: vec![attempt.into()],
             cause,
         }
+    }
+
+    /// The same, seen from farther out.
+    pub(super) fn then(mut self, attempt: &str) -> Self {
+        self.attempts.push(attempt.to_owned());
+        self
     }
 
     /// The cause.
@@ -101,14 +111,9 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
-        let path = options.run_dir.join(format!("{}.sock", options.device));
-        let usock = options
-            .usock
-            .then(|| UsockServer::bind(&path, self.poll.registry(), Token(tokens)))
-            .transpose()
-            .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
+        let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        let taken_over = existing.is_some();
+        let taken_over = existing.is_some() && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
@@ -121,6 +126,7 @@ impl Daemon {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             data_path: opened.name,
+            dbus: transports.has_dbus(),
         };
         let registry = self
             .poll
@@ -138,7 +144,7 @@ impl Daemon {
         );
         let mut served = Served {
             team,
-            usock,
+            transports,
             keep_device: options.keep_device,
             warm_dir: options.warm_dir.clone(),
             taken_over,
@@ -149,10 +155,16 @@ impl Daemon {
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
-        if let Err(error) = taken {
-            served.release_ports(kernel, now);
-            served.end(kernel);
-            return Err(StartError::new("Failed to add ports.", error));
+        let announced = taken
+            .map_err(|error| StartError::new("Failed to add ports.", error))
+            .and_then(|()| served.transports.announce());
+        match announced {
+            Ok(token) => self.ready.extend(token),
+            Err(error) => {
+                served.release_ports(kernel, now);
+                served.end(kernel);
+                return Err(error);
+            }
         }
         self.teams.insert(block, served);
         Ok(())
@@ -171,7 +183,8 @@ impl Daemon {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
-        if !options.take_over && !options.recreate {
+        let take_over = options.take_over || options.warm_start;
+        if !take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
@@ -179,7 +192,7 @@ impl Daemon {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
-        if options.take_over {
+        if take_over {
             return Ok(Some(existing));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)

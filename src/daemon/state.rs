@@ -54,7 +54,7 @@ pub fn document(team: &ManagedTeam) -> Value {
     let runner_name = team.config.runner_name();
     let setup = json!({
         "daemonized": team.setup.daemonized,
-        "dbus_enabled": false,
+        "dbus_enabled": team.setup.dbus,
         "debug_level": logging::debug_level(),
         "kernel_team_mode_name": runner_name,
         "pid": std::process::id(),

@@ -235,7 +235,8 @@ fn wear(facts: &Facts, findings: &mut Findings) {
     let active = active.and_then(serde_json::Value::as_str);
     let prio = |name: &str| facts.config["ports"][name]["prio"].as_i64().unwrap_or(0);
     if let Some(active) = active.filter(|active| !active.is_empty()) {
-        let sticky = facts.config["ports"][active]["sticky"] == true;
+        let sticky = facts.config["ports"][active]["sticky"] == true
+            || facts.config.pointer("/runner/failback").is_some();
         let better = ports.iter().find(|port| {
             port.linked() && port.watched_up() && port.allowed() && prio(port.name) > prio(active)
         });

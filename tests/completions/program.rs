@@ -45,7 +45,7 @@ pub fn kind(placeholder: &str) -> Kind {
     match placeholder {
         "FILE" => Kind::File,
         "DIR" => Kind::Directory,
-        "DEVICE" | "PORT" | "PORTDEV" => Kind::Interface,
+        "BOND" | "DEVICE" | "PORT" | "PORTDEV" => Kind::Interface,
         "WHERE" => Kind::OneOf("stdout stderr syslog"),
         "WHICH" => Kind::OneOf("auto kernel userspace"),
         _ => Kind::Text,

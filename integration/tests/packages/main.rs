@@ -179,7 +179,12 @@ fn a_host_moves_from_teamd_to_teamr_and_back() {
     debian.assert_files(&files, true);
     let told = debian.boot(include_str!("booted.sh"));
     assert!(told.ends_with("all went well\n"), "{told}");
+    let (settings, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(|path| path.starts_with("/etc"));
     debian.assert_files(&files, false);
+    debian.assert_files(&settings, true);
+    debian.run("dpkg --purge teamr");
+    debian.assert_files(&settings, false);
 
     // And back.
     debian.run(&format!("dpkg --install {deb}"));

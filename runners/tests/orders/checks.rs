@@ -98,7 +98,7 @@ impl World {
                 assert!(designated.is_none_or(|id| usable.any(|port| port.port == id)));
                 assert_eq!(ports.hwaddr, self.team.hwaddr());
             }
-            TxPolicy::Broadcast | TxPolicy::RoundRobin | TxPolicy::Random { .. } => {}
+            TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
         }
         if self.echoes.is_empty() {
             self.check_addresses(active);

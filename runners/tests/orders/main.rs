@@ -10,9 +10,10 @@ mod checks;
 mod dice;
 mod world;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Event, HashFields, HwAddrPolicy, RunnerSettings};
+use runners::{Event, Failback, HashFields, HwAddrPolicy, RunnerSettings};
 
 use world::World;
 
@@ -45,7 +46,11 @@ fn orders(first_seed: u64, runner: &RunnerSettings) {
 }
 
 fn activebackup(first_seed: u64, hwaddr_policy: HwAddrPolicy) {
-    orders(first_seed, &RunnerSettings::ActiveBackup { hwaddr_policy });
+    let runner = RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    };
+    orders(first_seed, &runner);
 }
 
 fn loadbalance(first_seed: u64, balancing_interval: Option<Duration>) {
@@ -63,7 +68,8 @@ fn broadcast() {
 
 #[test]
 fn roundrobin() {
-    orders(200_000, &RunnerSettings::RoundRobin);
+    let packets_per_port = NonZeroU32::MIN;
+    orders(200_000, &RunnerSettings::RoundRobin { packets_per_port });
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl World {
 
     pub fn policy(&self) -> HwAddrPolicy {
         match self.team.settings().runner {
-            RunnerSettings::ActiveBackup { hwaddr_policy } => hwaddr_policy,
+            RunnerSettings::ActiveBackup { hwaddr_policy, .. } => hwaddr_policy,
             _ => HwAddrPolicy::SameAll,
         }
     }
