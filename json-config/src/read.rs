@@ -6,7 +6,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, Failback, FailbackPolicy, HashFields, HwAddrPolicy, LinkWatchPolicy};
+use runners::{
+    Burst, Failback, FailbackPolicy, HashFields, HostTraffic, HwAddrPolicy, LinkWatchPolicy,
+};
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
@@ -170,7 +172,12 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             },
             hashing: read_hashing(runner),
         }),
-        "slb" => Runner::Slb {
+        name @ ("slb" | "tlb" | "alb") => Runner::Slb {
+            host: match name {
+                "tlb" => HostTraffic::Sent,
+                "alb" => HostTraffic::Both,
+                _ => HostTraffic::OnePort,
+            },
             balancing_interval: read_balancing_interval(runner),
         },
         _ => Runner::RoundRobin {

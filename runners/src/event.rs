@@ -1,5 +1,7 @@
 //! What a [`Team`](crate::Team) is told.
 
+use std::net::Ipv4Addr;
+
 use crate::forwarding::BUCKETS;
 use crate::ident::{HwAddr, Link, PortId};
 use crate::settings::PortSettings;
@@ -99,6 +101,8 @@ pub enum Event {
     Stations {
         /// Each address once in each VLAN.
         stations: Vec<StationSeen>,
+        /// Peers that know the team itself by ARP, under the runner that balances them.
+        peers: Vec<PeerSeen>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
@@ -114,4 +118,20 @@ pub struct StationSeen {
     pub vlan: u16,
     /// Its bucket; none for the team's own address.
     pub bucket: Option<u8>,
+}
+
+/// A peer that was told by ARP where the team is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PeerSeen {
+    /// The VLAN; 0 is none.
+    pub vlan: u16,
+    /// The address of ours that it knows.
+    pub own: Ipv4Addr,
+    /// Its own address.
+    pub ip: Ipv4Addr,
+    /// Its hardware address.
+    pub hwaddr: HwAddr,
+    /// Its bucket.
+    pub bucket: u8,
 }

@@ -19,6 +19,7 @@ mod hex;
 mod ident;
 mod link_watch;
 mod loadbalance;
+mod peers;
 mod port;
 mod probe;
 mod random;
@@ -38,7 +39,7 @@ pub mod wire;
 pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection};
-pub use event::{Event, StationSeen};
+pub use event::{Event, PeerSeen, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, Link, PortId};
 pub use link_watch::LinkWatch;
@@ -47,10 +48,10 @@ pub use probe::is_probe;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
+    Burst, Failback, FailbackPolicy, HostTraffic, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
     PortSettings, RunnerSettings, TeamSettings,
 };
-pub use source_balance::{Reception, SourceBalance};
+pub use source_balance::{HostBalance, Reception, SourceBalance};
 pub use team::Team;
 pub use time::Instant;
 pub use tx_hash::{HashFields, Selector};

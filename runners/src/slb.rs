@@ -1,4 +1,4 @@
-//! slb: source load balancing. Several links into a switch that knows nothing of a team, and
+//! slb, tlb and alb: source load balancing. Several links into a switch that knows nothing of a team, and
 //! guests behind a bridge on top of it.
 //!
 //! Each bucket has a home among the ports; while that is not usable it stays with another, and
@@ -6,6 +6,10 @@
 //! Whenever a bucket moves, everybody in it is announced, so that also a guest that only listens
 //! is found on its new link. With `tx_balancer` the [`Balancer`] moves buckets by load; as in Open
 //! vSwitch that is off unless asked for.
+//!
+//! tlb and alb also spread the traffic of the team itself, by peer. Each port has an address then:
+//! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP, so
+//! that they answer there.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -13,14 +17,16 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::balancer::{self, Balancer};
-use crate::event::StationSeen;
+use crate::control_frames::ControlFrames;
+use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
-use crate::source_balance::SourceBalance;
+use crate::settings::HostTraffic;
+use crate::source_balance::{HostBalance, SourceBalance};
 use crate::time::Instant;
-use crate::wire::announce;
+use crate::wire::{Ethernet, announce, ethertype};
 
 /// For so long a switch may still send to the port that a bucket has left; longer than it is told
 /// otherwise.
@@ -28,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The pauses before stations that moved are announced again: a switch may not forward yet on a
 /// link that has just come up.
 const REPEATS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+/// After an answer to the team, the pause before peers are taught their ports again.
+const TEACHING_DELAY: Duration = Duration::from_secs(1);
 /// Announcements that leave at once; the next ones after [`PAUSE`]. 64 frames are 43 microseconds
 /// of a gigabit link.
 const ANNOUNCED_AT_ONCE: usize = 64;
@@ -35,6 +43,12 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Slb {
+    host: HostTraffic,
+    /// The team's address on each port, where its own traffic is spread.
+    addresses: Vec<(PortId, HwAddr)>,
+    /// Every peer is to be told where its port is, not only those whose bucket moved.
+    teach_all: bool,
+    teach_due: Option<Instant>,
     /// All ports, and of these the usable ones, that the buckets are spread over.
     known: Vec<PortId>,
     usable: Vec<PortId>,
@@ -50,15 +64,19 @@ pub(crate) struct Slb {
     stations_due: bool,
     repeats: usize,
     repeat_due: Option<Instant>,
-    announcements: VecDeque<Vec<u8>>,
+    announcements: VecDeque<Action>,
     /// How many of them may leave now.
     released: usize,
     release_due: Option<Instant>,
 }
 
 impl Slb {
-    pub(crate) fn new(balancing_interval: Option<Duration>) -> Self {
+    pub(crate) fn new(host: HostTraffic, balancing_interval: Option<Duration>) -> Self {
         Slb {
+            host,
+            addresses: Vec::new(),
+            teach_all: false,
+            teach_due: None,
             known: Vec::new(),
             usable: Vec::new(),
             designated: None,
@@ -121,6 +139,22 @@ impl Slb {
         self.repeats += 1;
     }
 
+    /// Each port gets an address: the designated one the team's, the others their own. The one
+    /// whose address the team has taken gets the designated one's in exchange, as with bonding.
+    fn spread_addresses(&mut self, ports: &[Port]) {
+        let designated = ports.iter().find(|port| Some(port.id()) == self.designated);
+        let exchanged = designated.map(Port::own_hwaddr);
+        let address = |port: &Port| match port.own_hwaddr() {
+            _ if Some(port.id()) == self.designated => self.hwaddr,
+            own if own == self.hwaddr => exchanged.unwrap_or(own),
+            own => own,
+        };
+        self.addresses = ports
+            .iter()
+            .map(|port| (port.id(), address(port)))
+            .collect();
+    }
+
     fn release(&mut self, now: Instant) {
         self.released = ANNOUNCED_AT_ONCE.min(self.announcements.len());
         let more = self.announcements.len() > self.released;
@@ -156,6 +190,11 @@ impl Runner for Slb {
         if designated != self.designated {
             self.designated = designated;
             self.announce(now, BUCKETS);
+            // Addresses change hands with it.
+            self.teach_all = true;
+        }
+        if self.host != HostTraffic::OnePort {
+            self.spread_addresses(ports);
         }
         if let Some(balancer) = &mut self.balancer {
             balancer.start(now);
@@ -166,6 +205,10 @@ impl Runner for Slb {
                 former: self.former.clone(),
                 designated: self.designated,
                 hwaddr: self.hwaddr,
+                host: (self.host != HostTraffic::OnePort).then(|| HostBalance {
+                    addresses: self.addresses.clone(),
+                    receive: self.host == HostTraffic::Both,
+                }),
             },
             balanced: self.balancer.is_some(),
         }
@@ -188,28 +231,64 @@ impl Runner for Slb {
         }
     }
 
-    fn stations(&mut self, now: Instant, stations: &[StationSeen]) {
+    fn control_frames(&self) -> ControlFrames {
+        ControlFrames {
+            arp: self.host == HostTraffic::Both,
+            ..ControlFrames::default()
+        }
+    }
+
+    /// Who answers the team was asked by a broadcast, which taught everybody the team's own
+    /// address.
+    fn frame_received(&mut self, now: Instant, _port: &Port, frame: &[u8]) {
+        let answers = frame.starts_with(&self.hwaddr.0)
+            && Ethernet::parse(frame).is_some_and(|frame| frame.ethertype == ethertype::ARP);
+        if answers && self.host == HostTraffic::Both {
+            self.teach_due.get_or_insert(now + TEACHING_DELAY);
+        }
+    }
+
+    fn stations(&mut self, now: Instant, stations: &[StationSeen], peers: &[PeerSeen]) {
+        let tagged = |vlan: u16| (vlan != 0).then_some(vlan);
         for station in stations {
             let place = station.bucket.map_or(BUCKETS, usize::from);
             if self.moved[place] {
-                let vlan = (station.vlan != 0).then_some(station.vlan);
+                let frame = announce::reverse_arp(station.hwaddr, tagged(station.vlan));
                 self.announcements
-                    .push_back(announce::reverse_arp(station.hwaddr, vlan));
+                    .push_back(Action::TransmitFrame { frame });
+            }
+        }
+        for peer in peers {
+            let bucket = usize::from(peer.bucket);
+            let port = self.buckets[bucket].filter(|_| self.teach_all || self.moved[bucket]);
+            let address = self.addresses.iter().find(|(of, _)| Some(*of) == port);
+            if let Some(&(port, hwaddr)) = address {
+                let vlan = tagged(peer.vlan);
+                let frame = announce::arp_reply(hwaddr, peer.own, peer.hwaddr, peer.ip, vlan);
+                self.announcements
+                    .push_back(Action::SendFrame { port, frame });
             }
         }
         // An announcement finds its port when it leaves, so of two of one station, when links
         // come and go fast, both tell the truth.
-        let surplus = self.announcements.len().saturating_sub(2 * stations.len());
+        let most = 2 * (stations.len() + peers.len());
+        let surplus = self.announcements.len().saturating_sub(most);
         self.announcements.drain(..surplus);
         if self.repeat_due.is_none() {
             self.moved.fill(false);
+            self.teach_all = false;
         }
         self.release(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let balancing = self.balancer.as_ref().and_then(Balancer::next_deadline);
-        let own = [self.former_until, self.release_due, self.repeat_due];
+        let own = [
+            self.former_until,
+            self.release_due,
+            self.repeat_due,
+            self.teach_due,
+        ];
         own.into_iter().flatten().chain(balancing).min()
     }
 
@@ -219,6 +298,10 @@ impl Runner for Slb {
         }
         if self.former_until.take_if(|until| *until <= due).is_some() {
             self.former.fill(None);
+        }
+        if self.teach_due.take_if(|own| *own <= due).is_some() {
+            self.teach_all = true;
+            self.stations_due = true;
         }
         if self.repeat_due.take_if(|own| *own <= due).is_some() {
             self.repeat(now);
@@ -236,7 +319,6 @@ impl Runner for Slb {
             return Some(Action::ReadStations);
         }
         self.released = self.released.checked_sub(1)?;
-        let frame = self.announcements.pop_front()?;
-        Some(Action::TransmitFrame { frame })
+        self.announcements.pop_front()
     }
 }

@@ -248,7 +248,7 @@ impl Team {
             Event::BucketCounters { bytes } => {
                 self.runner.count_buckets(now, &self.ports, &bytes);
             }
-            Event::Stations { stations } => self.runner.stations(now, &stations),
+            Event::Stations { stations, peers } => self.runner.stations(now, &stations, &peers),
             Event::DeadlineReached => {}
         }
     }

@@ -36,6 +36,25 @@ pub fn gratuitous_arp(hwaddr: HwAddr, ip: Ipv4Addr, vlan: Option<u16>) -> Vec<u8
     frame
 }
 
+/// An ARP reply that nobody asked for: `client` learns that `ip` is at `hwaddr`.
+pub fn arp_reply(
+    hwaddr: HwAddr,
+    ip: Ipv4Addr,
+    client: HwAddr,
+    client_ip: Ipv4Addr,
+    vlan: Option<u16>,
+) -> Vec<u8> {
+    const REPLY: u16 = 2;
+    let mut frame = ethernet(client, hwaddr, vlan, ethertype::ARP);
+    frame.extend(Arp::ETHERNET_IPV4);
+    frame.extend(REPLY.to_be_bytes());
+    frame.extend(hwaddr.0);
+    frame.extend(ip.octets());
+    frame.extend(client.0);
+    frame.extend(client_ip.octets());
+    frame
+}
+
 /// A reverse ARP request (RFC 903) in which a host asks for its own address: what hypervisors
 /// send for a guest whose addresses they do not know, so that switches learn where it is now.
 pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {

@@ -44,22 +44,40 @@ pub struct FrameBuffer(Box<Space>);
 
 /// A header and the frame that it describes.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a>(&'a [u8]);
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    start: usize,
+}
+
+/// Where a message is in the buffer, which outlives the borrow of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    start: usize,
+    end: usize,
+}
 
 impl<'a> Message<'a> {
     /// None if there is less than a header and an Ethernet header.
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        (bytes.len() >= HEADER + ETHERNET).then_some(Message(bytes))
+    fn new(bytes: &'a [u8], start: usize) -> Option<Self> {
+        (bytes.len() >= HEADER + ETHERNET).then_some(Message { bytes, start })
     }
 
     /// Header and frame.
     pub fn bytes(&self) -> &'a [u8] {
-        self.0
+        self.bytes
     }
 
     /// The frame alone.
     pub fn frame(&self) -> &'a [u8] {
-        &self.0[HEADER..]
+        &self.bytes[HEADER..]
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place {
+            start: self.start,
+            end: self.start + self.bytes.len(),
+        }
     }
 }
 
@@ -76,13 +94,17 @@ impl FrameBuffer {
 
     /// The message of `length` bytes that was read into [`whole`](Self::whole).
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
-        Message::new(self.0.0[UNTAGGED..].get(..length)?)
+        Message::new(self.0.0[UNTAGGED..].get(..length)?, UNTAGGED)
     }
 
-    /// Gives the message that was read into [`whole`](Self::whole) another source address.
-    pub fn set_source(&mut self, source: HwAddr) {
-        const SOURCE: usize = HEADER + 6;
-        self.whole()[SOURCE..SOURCE + 6].copy_from_slice(&source.0);
+    /// Writes a hardware address into the frame of `message`, `at` bytes from its beginning; what
+    /// runs past the end is left out.
+    pub fn readdress(&mut self, message: Place, at: usize, hwaddr: HwAddr) -> Option<Message<'_>> {
+        let bytes = self.0.0.get_mut(message.start..message.end)?;
+        if let Some(field) = bytes.get_mut(HEADER + at..HEADER + at + hwaddr.0.len()) {
+            field.copy_from_slice(&hwaddr.0);
+        }
+        Message::new(bytes, message.start)
     }
 
     /// Where a message is received into: what comes before the gap, and what after it.
@@ -102,7 +124,7 @@ impl FrameBuffer {
             return self.message(received.length);
         };
         self.insert(tag);
-        Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?)
+        Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?, TAGGED)
     }
 
     /// Fills the gap, and moves what the header says of places in the frame past the tag.
