@@ -439,6 +439,7 @@ fn speak_by_host(site: &Site) {
     let hwaddr = site.host.hwaddr("team0");
     site.host.ip(&format!("link set dev br0 address {hwaddr}"));
     site.host.address("br0", "10.0.0.200/24");
+    site.host.address("br0", "fd00::200/64");
 }
 
 /// Bytes that crossed each cable, sent and received apart.
@@ -481,15 +482,22 @@ fn spreads(runner: &str, receives: bool) {
         let back = Ping::run(of(number), "10.0.0.200", 3, "");
         assert!(back.is_exact(), "from {target}");
     }
+    for (number, peer) in (101..).zip(&site.peers) {
+        assert!(Ping::run(peer, "fd00::200", 3, "").is_exact());
+        assert!(Ping::run(&site.host, &format!("fd00::{number}"), 3, "").is_exact());
+    }
     // Everybody has been taught his port by now, or is within two seconds.
-    let taught = || {
+    let taught = |address: &str| {
         site.peers.iter().any(|peer| {
-            let known = peer.run("ip neighbour show 10.0.0.200");
-            !known.contains(&site.host.hwaddr("team0"))
+            let known = peer.run(&format!("ip neighbour show {address}"));
+            known.contains("lladdr") && !known.contains(&site.host.hwaddr("team0"))
         })
     };
     if receives {
-        wait_until("a peer to be taught another address of the team", taught);
+        for address in ["10.0.0.200", "fd00::200"] {
+            let what = format!("a peer to be taught another way to {address}");
+            wait_until(&what, || taught(address));
+        }
     }
     let before = ways(&site);
     let mut streams = Vec::new();

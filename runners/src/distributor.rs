@@ -34,6 +34,8 @@ pub struct Selection<'a> {
     pub source: Option<HwAddr>,
     /// Where the source address stands once more in the frame.
     pub sender_at: Option<usize>,
+    /// Where the Internet checksum over that place stands.
+    pub checksum_at: Option<usize>,
 }
 
 /// A policy with the ports that it may use.
@@ -179,6 +181,7 @@ impl Distributor {
                     bucket: Some(bucket),
                     source: None,
                     sender_at: None,
+                    checksum_at: None,
                 };
             }
             Choice::BySource { rules, port } => {
@@ -189,6 +192,7 @@ impl Distributor {
                     bucket: leaving.bucket,
                     source: leaving.source,
                     sender_at: leaving.sender_at,
+                    checksum_at: leaving.checksum_at,
                 };
             }
             Choice::One(port) => port.as_slice(),
@@ -216,6 +220,7 @@ impl Distributor {
             bucket: None,
             source: None,
             sender_at: None,
+            checksum_at: None,
         }
     }
 

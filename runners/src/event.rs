@@ -1,6 +1,6 @@
 //! What a [`Team`](crate::Team) is told.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::forwarding::BUCKETS;
 use crate::ident::{HwAddr, Link, PortId};
@@ -101,7 +101,7 @@ pub enum Event {
     Stations {
         /// Each address once in each VLAN.
         stations: Vec<StationSeen>,
-        /// Peers that know the team itself by ARP, under the runner that balances them.
+        /// Peers that were told where the team itself is, under the runner that balances them.
         peers: Vec<PeerSeen>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
@@ -120,18 +120,20 @@ pub struct StationSeen {
     pub bucket: Option<u8>,
 }
 
-/// A peer that was told by ARP where the team is.
+/// A peer that was told by ARP or neighbour discovery where the team is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerSeen {
     /// The VLAN; 0 is none.
     pub vlan: u16,
     /// The address of ours that it knows.
-    pub own: Ipv4Addr,
-    /// Its own address.
-    pub ip: Ipv4Addr,
+    pub own: IpAddr,
+    /// Its own address, of the same family.
+    pub ip: IpAddr,
     /// Its hardware address.
     pub hwaddr: HwAddr,
+    /// We told our neighbours that we route IPv6.
+    pub router: bool,
     /// Its bucket.
     pub bucket: u8,
 }

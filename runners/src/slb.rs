@@ -8,11 +8,12 @@
 //! vSwitch that is off unless asked for.
 //!
 //! tlb and alb also spread the traffic of the team itself, by peer. Each port has an address then:
-//! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP, so
-//! that they answer there.
+//! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP and
+//! neighbour discovery, so that they answer there.
 
 use std::collections::VecDeque;
 use std::mem;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::action::Action;
@@ -26,7 +27,7 @@ use crate::runner::Runner;
 use crate::settings::HostTraffic;
 use crate::source_balance::{HostBalance, SourceBalance};
 use crate::time::Instant;
-use crate::wire::{Ethernet, announce, ethertype};
+use crate::wire::announce;
 
 /// For so long a switch may still send to the port that a bucket has left; longer than it is told
 /// otherwise.
@@ -44,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Slb {
     host: HostTraffic,
-    /// The team's address on each port, where its own traffic is spread.
+    /// The address of each port, where the team's own traffic is spread.
     addresses: Vec<(PortId, HwAddr)>,
     /// Every peer is to be told where its port is, not only those whose bucket moved.
     teach_all: bool,
@@ -139,20 +140,35 @@ impl Slb {
         self.repeats += 1;
     }
 
-    /// Each port gets an address: the designated one the team's, the others their own. The one
-    /// whose address the team has taken gets the designated one's in exchange, as with bonding.
+    /// Each port has an address of its own, which never goes to another: frames to it may be
+    /// under way for long. The port whose address the team has taken gets one made of it.
     fn spread_addresses(&mut self, ports: &[Port]) {
-        let designated = ports.iter().find(|port| Some(port.id()) == self.designated);
-        let exchanged = designated.map(Port::own_hwaddr);
-        let address = |port: &Port| match port.own_hwaddr() {
-            _ if Some(port.id()) == self.designated => self.hwaddr,
-            own if own == self.hwaddr => exchanged.unwrap_or(own),
-            own => own,
+        /// Local, and unlike the address that it is made of.
+        const LOCAL: u8 = 0x02;
+        const UNLIKE: u8 = 0x04;
+        let address = |port: &Port| {
+            let own = port.own_hwaddr();
+            let [first, rest @ ..] = own.0;
+            let [b, c, d, e, f] = rest;
+            match own == self.hwaddr {
+                true => HwAddr([(first ^ UNLIKE) | LOCAL, b, c, d, e, f]),
+                false => own,
+            }
         };
         self.addresses = ports
             .iter()
             .map(|port| (port.id(), address(port)))
             .collect();
+    }
+
+    /// The address that the team has on a port.
+    fn address_on(&self, port: PortId) -> Option<HwAddr> {
+        if self.designated == Some(port) {
+            return Some(self.hwaddr);
+        }
+        let mut addresses = self.addresses.iter();
+        let (_, hwaddr) = addresses.find(|(of, _)| *of == port)?;
+        Some(*hwaddr)
     }
 
     fn release(&mut self, now: Instant) {
@@ -190,8 +206,6 @@ impl Runner for Slb {
         if designated != self.designated {
             self.designated = designated;
             self.announce(now, BUCKETS);
-            // Addresses change hands with it.
-            self.teach_all = true;
         }
         if self.host != HostTraffic::OnePort {
             self.spread_addresses(ports);
@@ -234,6 +248,7 @@ impl Runner for Slb {
     fn control_frames(&self) -> ControlFrames {
         ControlFrames {
             arp: self.host == HostTraffic::Both,
+            neighbour_discovery: self.host == HostTraffic::Both,
             ..ControlFrames::default()
         }
     }
@@ -241,9 +256,7 @@ impl Runner for Slb {
     /// Who answers the team was asked by a broadcast, which taught everybody the team's own
     /// address.
     fn frame_received(&mut self, now: Instant, _port: &Port, frame: &[u8]) {
-        let answers = frame.starts_with(&self.hwaddr.0)
-            && Ethernet::parse(frame).is_some_and(|frame| frame.ethertype == ethertype::ARP);
-        if answers && self.host == HostTraffic::Both {
+        if frame.starts_with(&self.hwaddr.0) && self.host == HostTraffic::Both {
             self.teach_due.get_or_insert(now + TEACHING_DELAY);
         }
     }
@@ -261,10 +274,19 @@ impl Runner for Slb {
         for peer in peers {
             let bucket = usize::from(peer.bucket);
             let port = self.buckets[bucket].filter(|_| self.teach_all || self.moved[bucket]);
-            let address = self.addresses.iter().find(|(of, _)| Some(*of) == port);
-            if let Some(&(port, hwaddr)) = address {
+            if let Some((port, hwaddr)) = port.and_then(|port| Some((port, self.address_on(port)?)))
+            {
                 let vlan = tagged(peer.vlan);
-                let frame = announce::arp_reply(hwaddr, peer.own, peer.hwaddr, peer.ip, vlan);
+                let frame = match (peer.own, peer.ip) {
+                    (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                        announce::arp_reply(hwaddr, own, peer.hwaddr, ip, vlan)
+                    }
+                    (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                        let neighbour = (peer.hwaddr, ip);
+                        announce::neighbour_advertisement(hwaddr, own, peer.router, neighbour, vlan)
+                    }
+                    _ => continue,
+                };
                 self.announcements
                     .push_back(Action::SendFrame { port, frame });
             }

@@ -12,13 +12,10 @@
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::{HwAddr, PortId};
-use crate::peers::{self, Parties, Peers};
+use crate::peers::{self, Parties, Peers, Telling};
 use crate::stations::{Station, Stations};
 use crate::time::Instant;
 use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, ethertype, protocol};
-
-/// Where the sender's hardware address stands in an ARP message.
-const ARP_SENDER: usize = 8;
 
 /// The ports of [`TxPolicy::SourceBalance`](crate::TxPolicy::SourceBalance).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +36,10 @@ pub struct SourceBalance {
 /// The team's own traffic on all ports: the runners tlb and alb.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostBalance {
-    /// The address that the team has on each port, usable or not; on the designated port it is
-    /// the team's own. No two are alike.
+    /// An address for each port, usable or not, no two of them alike. On the designated port the
+    /// team goes by its own, and is known by this one too.
     pub addresses: Vec<(PortId, HwAddr)>,
-    /// Peers are told the address of their port by ARP, so that they answer there.
+    /// Peers are told the address of their port, by ARP and neighbour discovery, so that they answer there.
     pub receive: bool,
 }
 
@@ -55,6 +52,8 @@ pub(crate) struct Leaving {
     pub(crate) source: Option<HwAddr>,
     /// Where the source address stands once more in the frame.
     pub(crate) sender_at: Option<usize>,
+    /// Where the Internet checksum over that place stands.
+    pub(crate) checksum_at: Option<usize>,
 }
 
 /// What becomes of a frame that came in.
@@ -116,6 +115,7 @@ impl SourceRules {
             bucket: None,
             source: None,
             sender_at: None,
+            checksum_at: None,
         };
         let Some(head) = Head::parse(frame) else {
             return designated;
@@ -147,6 +147,7 @@ impl SourceRules {
             bucket: Some(bucket),
             source: None,
             sender_at: None,
+            checksum_at: None,
         }
     }
 
@@ -159,17 +160,20 @@ impl SourceRules {
         if is_group(head.destination.hwaddr) {
             return designated;
         }
-        let mut sender_at = None;
-        let bucket = match head.ethertype {
-            ethertype::ARP if host.receive => Parties::parse(head.payload).map(|arp| {
-                let (vlan, peer) = (head.source.vlan, head.destination.hwaddr);
-                if !arp.sender.is_unspecified() {
-                    self.peers.told(vlan, arp.sender, arp.target, peer);
+        let telling = Telling::parse(head.ethertype, head.payload).filter(|_| host.receive);
+        let bucket = match telling {
+            Some(telling) => {
+                let parties = telling.parties;
+                if !parties.sender.is_unspecified() {
+                    let (vlan, peer) = (head.source.vlan, head.destination.hwaddr);
+                    self.peers.told(vlan, parties, peer);
                 }
-                sender_at = Some(frame.len() - head.payload.len() + ARP_SENDER);
-                peers::bucket(&arp.target.octets())
-            }),
-            kind => peers::destination_bucket(kind, head.payload),
+                if let Some(router) = telling.router {
+                    self.peers.routes(router);
+                }
+                Some(peers::bucket_of(parties.target))
+            }
+            None => peers::destination_bucket(head.ethertype, head.payload),
         };
         let Some(bucket) = bucket else {
             return designated;
@@ -180,31 +184,28 @@ impl SourceRules {
             port,
             bucket: Some(bucket),
             source: address
-                .map(|(_, hwaddr)| *hwaddr)
-                .filter(|hwaddr| *hwaddr != self.policy.hwaddr),
-            sender_at,
+                .filter(|_| port != self.policy.designated)
+                .map(|(_, hwaddr)| *hwaddr),
+            sender_at: telling
+                .and_then(|telling| telling.hwaddr_before_end)
+                .map(|before| frame.len() - before),
+            checksum_at: telling
+                .and_then(|telling| telling.checksum_before_end)
+                .map(|before| frame.len() - before),
         }
     }
 
     /// Peers that were told where we are, for those who have to tell them anew.
     pub(crate) fn peers(&self) -> Vec<PeerSeen> {
-        let all = self.peers.all();
-        all.map(|((vlan, own, ip), hwaddr)| PeerSeen {
-            vlan: *vlan,
-            own: *own,
-            ip: *ip,
-            hwaddr,
-            bucket: peers::bucket(&ip.octets()),
-        })
-        .collect()
+        self.peers.all().collect()
     }
 
-    /// The port where the team has this address, if that is not its own.
-    fn other_address(&self, hwaddr: HwAddr) -> Option<PortId> {
+    /// The port that has this address.
+    fn port_of(&self, hwaddr: HwAddr) -> Option<PortId> {
         let host = self.policy.host.as_ref()?;
         let mut addresses = host.addresses.iter();
         let (port, _) = addresses.find(|(_, known)| *known == hwaddr)?;
-        Some(*port).filter(|_| hwaddr != self.policy.hwaddr)
+        Some(*port)
     }
 
     /// What becomes of a frame that came in on `port`.
@@ -216,11 +217,11 @@ impl SourceRules {
             return Reception::NotHere;
         };
         let source = head.source;
-        if source.hwaddr == self.policy.hwaddr || self.other_address(source.hwaddr).is_some() {
+        if source.hwaddr == self.policy.hwaddr || self.port_of(source.hwaddr).is_some() {
             return Reception::Echo;
         }
         self.learn_peer(&head);
-        if let Some(own) = self.other_address(head.destination.hwaddr) {
+        if let Some(own) = self.port_of(head.destination.hwaddr) {
             // Peers may not have heard yet that the port is gone.
             let expected = match self.collecting.contains(&own) {
                 true => Some(own),
@@ -261,15 +262,16 @@ impl SourceRules {
     /// else, that it is ours no more.
     fn learn_peer(&mut self, head: &Head<'_>) {
         let receives = self.policy.host.as_ref().is_some_and(|host| host.receive);
-        if !receives || head.ethertype != ethertype::ARP {
-            return;
-        }
-        if let Some(arp) = Parties::parse(head.payload) {
+        let telling = Telling::parse(head.ethertype, head.payload).filter(|_| receives);
+        if let Some(Telling { parties, .. }) = telling {
             let vlan = head.source.vlan;
-            self.peers.lost(vlan, arp.sender);
-            if head.destination.hwaddr == self.policy.hwaddr && !arp.target.is_unspecified() {
-                self.peers
-                    .told(vlan, arp.target, arp.sender, head.source.hwaddr);
+            self.peers.lost(vlan, parties.sender);
+            if head.destination.hwaddr == self.policy.hwaddr && !parties.target.is_unspecified() {
+                let of_us = Parties {
+                    sender: parties.target,
+                    target: parties.sender,
+                };
+                self.peers.told(vlan, of_us, head.source.hwaddr);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod frame;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use frame::{Frame, Network};
@@ -239,14 +239,15 @@ fn what_is_under_way_to_the_former_port_is_still_taken() {
     assert_eq!(distributor.receive(B, &frame), Reception::Taken);
 }
 
-/// The team's address on B; on A, the designated port, it is its own.
+/// The addresses of the ports; on A, the designated one, the team goes by its own.
+const TEAM_ON_A: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xaa]);
 const TEAM_ON_B: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xbb]);
 const PEER: HwAddr = HwAddr([2, 9, 9, 9, 9, 1]);
 
 /// The team's own traffic is spread as well.
 fn spread(receive: bool) -> Distributor {
     let mut distributor = Distributor::new();
-    let addresses = vec![(A, TEAM), (B, TEAM_ON_B)];
+    let addresses = vec![(A, TEAM_ON_A), (B, TEAM_ON_B)];
     let host = HostBalance { addresses, receive };
     distributor.apply(&forwarding_of(in_turn(), [None; BUCKETS], Some(host)));
     distributor
@@ -302,7 +303,7 @@ fn peers_are_told_by_arp_where_to_answer() {
         assert_eq!(peers.len(), 1);
         assert_eq!(
             (peers[0].own, peers[0].ip, peers[0].hwaddr),
-            (ip(1), ip(3), PEER)
+            (ip(1).into(), ip(3).into(), PEER)
         );
         assert_eq!(
             (peers[0].vlan, peers[0].bucket),
@@ -332,16 +333,58 @@ fn what_comes_to_an_address_of_a_port_is_the_teams() {
     let frame = unicast(OUTSIDE, TEAM_ON_B);
     assert_eq!(distributor.receive(B, &frame), Reception::TakenAs(TEAM));
     assert_eq!(distributor.receive(A, &frame), Reception::NotHere);
+    // Told when A was not the designated port.
+    let frame_for_a = unicast(OUTSIDE, TEAM_ON_A);
+    assert_eq!(
+        distributor.receive(A, &frame_for_a),
+        Reception::TakenAs(TEAM)
+    );
     for port in [A, B] {
         let echo = unicast(TEAM_ON_B, OUTSIDE);
         assert_eq!(distributor.receive(port, &echo), Reception::Echo);
     }
     // B is gone, and a peer does not know yet.
-    let addresses = vec![(A, TEAM), (B, TEAM_ON_B)];
+    let addresses = vec![(A, TEAM_ON_A), (B, TEAM_ON_B)];
     let receive = true;
     let host = HostBalance { addresses, receive };
     let mut without = forwarding_of([Some(A); BUCKETS], [None; BUCKETS], Some(host));
     without.ports[1].collecting = false;
     distributor.apply(&without);
     assert_eq!(distributor.receive(A, &frame), Reception::TakenAs(TEAM));
+}
+
+#[test]
+fn neighbours_are_told_by_advertisements_where_to_answer() {
+    let own: Ipv6Addr = "fd00::1".parse().expect("an address");
+    let [even, odd]: [Ipv6Addr; 2] =
+        ["fd00::8", "fd00::9"].map(|text| text.parse().expect("an address"));
+    let mut distributor = spread(true);
+    let advertise = |ip| announce::neighbour_advertisement(TEAM, own, true, (PEER, ip), None);
+    let selection = distributor.select(&advertise(odd)).ports.to_vec();
+    let other = distributor.select(&advertise(even)).ports.to_vec();
+    assert_ne!(selection, other);
+    for (ip, port) in [(odd, selection[0]), (even, other[0])] {
+        let frame = advertise(ip);
+        let selection = distributor.select(&frame);
+        assert_eq!(selection.source, (port == B).then_some(TEAM_ON_B));
+        assert_eq!(selection.sender_at, Some(14 + 40 + 24 + 2));
+        assert_eq!(selection.checksum_at, Some(14 + 40 + 2));
+    }
+    let peers = distributor.peers();
+    assert_eq!(peers.len(), 2);
+    for peer in &peers {
+        assert_eq!(
+            (peer.own, peer.hwaddr, peer.router),
+            (own.into(), PEER, true)
+        );
+    }
+    // To all nodes, the address that is always right.
+    let to_all = announce::unsolicited_na(TEAM, own, true, None);
+    assert_eq!(leaves(&mut distributor, &to_all), A);
+
+    // Until the team itself has said whether it routes, nobody is told.
+    let mut distributor = spread(true);
+    let answer = announce::neighbour_advertisement(PEER, odd, false, (TEAM, own), None);
+    assert_eq!(distributor.receive(A, &answer), Reception::Taken);
+    assert!(distributor.peers().is_empty());
 }

@@ -73,6 +73,23 @@ pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
 /// overrides what they know. `router` must say whether the host forwards IPv6: neighbours
 /// forget a default router that advertises itself as a host (section 7.2.5).
 pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u16>) -> Vec<u8> {
+    neighbour_advertisement(
+        hwaddr,
+        ip,
+        router,
+        (group_hwaddr(ALL_NODES), ALL_NODES),
+        vlan,
+    )
+}
+
+/// The same to one neighbour alone, by its hardware address and its address.
+pub fn neighbour_advertisement(
+    hwaddr: HwAddr,
+    ip: Ipv6Addr,
+    router: bool,
+    neighbour: (HwAddr, Ipv6Addr),
+    vlan: Option<u16>,
+) -> Vec<u8> {
     const ROUTER: u8 = 0x80;
     const OVERRIDE: u8 = 0x20;
     const TARGET_LINK_LAYER_ADDRESS: [u8; 2] = [2, 1];
@@ -82,7 +99,7 @@ pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u
     message.extend(TARGET_LINK_LAYER_ADDRESS);
     message.extend(hwaddr.0);
     // The hop limit proves that no router has passed it on (section 7.1.2).
-    icmpv6(hwaddr, ip, ALL_NODES, vlan, 255, &[], message)
+    icmpv6(hwaddr, ip, neighbour, vlan, 255, &[], message)
 }
 
 /// An IGMPv2 membership report (RFC 2236) for `group`, sent from `source`, an address of the
@@ -140,7 +157,7 @@ pub fn mld_report(hwaddr: HwAddr, source: Ipv6Addr, group: Ipv6Addr, vlan: Optio
     icmpv6(
         hwaddr,
         source,
-        ALL_MLDV2_ROUTERS,
+        (group_hwaddr(ALL_MLDV2_ROUTERS), ALL_MLDV2_ROUTERS),
         vlan,
         1,
         &ROUTER_ALERT,
@@ -161,12 +178,18 @@ fn ethernet(destination: HwAddr, source: HwAddr, vlan: Option<u16>, kind: u16) -
     frame
 }
 
-/// A multicast ICMPv6 frame around `message`, whose checksum is filled in. `options` are
+/// Where a group is sent to (RFC 2464 section 7): the low 32 bits of it.
+fn group_hwaddr(group: Ipv6Addr) -> HwAddr {
+    let [.., a, b, c, d] = group.octets();
+    HwAddr([0x33, 0x33, a, b, c, d])
+}
+
+/// An ICMPv6 frame around `message`, whose checksum is filled in. `options` are
 /// whole hop-by-hop options that name ICMPv6 as what follows, or nothing.
 fn icmpv6(
     hwaddr: HwAddr,
     source: Ipv6Addr,
-    destination: Ipv6Addr,
+    (destination_hwaddr, destination): (HwAddr, Ipv6Addr),
     vlan: Option<u16>,
     hop_limit: u8,
     options: &[u8],
@@ -179,9 +202,6 @@ fn icmpv6(
         + u32::from(protocol::ICMPV6);
     put_checksum(&mut message, 2, pseudo);
 
-    // RFC 2464 section 7: the low 32 bits of the group.
-    let [.., a, b, c, d] = destination.octets();
-    let destination_hwaddr = HwAddr([0x33, 0x33, a, b, c, d]);
     let next = match options {
         [] => protocol::ICMPV6,
         _ => protocol::HOP_BY_HOP,

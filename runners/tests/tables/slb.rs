@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runners::wire::announce;
 use runners::{
-    Action, BUCKETS, Event, HostTraffic, PeerSeen, PortId, RunnerSettings, StationSeen,
+    Action, BUCKETS, Event, HostTraffic, HwAddr, PeerSeen, PortId, RunnerSettings, StationSeen,
     TeamSettings,
 };
 
@@ -188,6 +188,8 @@ fn balancing_moves_buckets_and_announces_them() {
     }
 }
 
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
 #[test]
 fn peers_are_taught_their_ports_anew() {
     let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
@@ -198,9 +200,10 @@ fn peers_are_taught_their_ports_anew() {
     play.skip(1, added(2, UP, prio(0)));
     let peer = |last: u8| PeerSeen {
         vlan: 0,
-        own: Ipv4Addr::new(10, 0, 0, 1),
-        ip: Ipv4Addr::new(10, 0, 0, last),
+        own: OWN.into(),
+        ip: Ipv4Addr::new(10, 0, 0, last).into(),
         hwaddr: hw(last),
+        router: false,
         bucket: last,
     };
     let seen = |peers: &[u8]| Event::Stations {
@@ -208,11 +211,14 @@ fn peers_are_taught_their_ports_anew() {
         peers: peers.iter().map(|last| peer(*last)).collect(),
     };
     // In the order of the peers: on which port, and which address of ours each is told.
-    let mut told = |millis, event| -> Vec<(u32, u8, u8)> {
+    let mut told = |millis, event| -> Vec<(u32, u8, HwAddr)> {
         play.team.handle(at(millis), event);
         std::iter::from_fn(|| play.team.poll_action())
             .filter_map(|action| match action {
-                Action::SendFrame { port, frame } => Some((port.0, frame[5], frame[27])),
+                Action::SendFrame { port, frame } => {
+                    let told = frame[22..].first_chunk().expect("an address");
+                    Some((port.0, frame[5], HwAddr(*told)))
+                }
                 _ => None,
             })
             .collect()
@@ -224,31 +230,32 @@ fn peers_are_taught_their_ports_anew() {
     // The team has the first port's address, so that is the designated one's here.
     let answer = Event::FrameReceived {
         port: PortId(1),
-        frame: announce::arp_reply(hw(0x66), peer(0x66).ip, hw(1), peer(1).own, None),
+        frame: announce::arp_reply(hw(0x66), Ipv4Addr::new(10, 0, 0, 0x66), hw(1), OWN, None),
     };
     assert_eq!(told(10_000, answer), []);
     assert_eq!(told(11_000, Event::DeadlineReached), []);
-    assert_eq!(told(11_000, seen(&[4, 5])), [(1, 4, 1), (2, 5, 2)]);
+    assert_eq!(told(11_000, seen(&[4, 5])), [(1, 4, hw(1)), (2, 5, hw(2))]);
     // Whose port goes is told of the other one, and of his own when that is back.
     told(20_000, link_is(2, DOWN));
-    assert_eq!(told(20_000, seen(&[4, 5])), [(1, 5, 1)]);
+    assert_eq!(told(20_000, seen(&[4, 5])), [(1, 5, hw(1))]);
     for millis in [21_000, 23_000, 25_000] {
         told(millis, Event::DeadlineReached);
         told(millis, seen(&[]));
     }
     told(30_000, link_is(2, UP));
-    assert_eq!(told(30_000, seen(&[4, 5])), [(2, 5, 2)]);
+    assert_eq!(told(30_000, seen(&[4, 5])), [(2, 5, hw(2))]);
     for millis in [31_000, 33_000, 35_000] {
         told(millis, Event::DeadlineReached);
         told(millis, seen(&[]));
     }
-    // The second port takes the team's address over, and its own is the first one's then.
+    // The second port takes the team's address over; the first one comes back under another.
     told(40_000, link_is(1, DOWN));
-    assert_eq!(told(40_000, seen(&[4, 5])), [(2, 4, 1), (2, 5, 1)]);
+    assert_eq!(told(40_000, seen(&[4, 5])), [(2, 4, hw(1))]);
     for millis in [41_000, 43_000, 45_000] {
         told(millis, Event::DeadlineReached);
         told(millis, seen(&[]));
     }
     told(50_000, link_is(1, UP));
-    assert_eq!(told(50_000, seen(&[4, 5])), [(1, 4, 2)]);
+    let made_of_the_teams = HwAddr([6, 0, 0, 0, 0, 1]);
+    assert_eq!(told(50_000, seen(&[4, 5])), [(1, 4, made_of_the_teams)]);
 }

@@ -79,9 +79,12 @@ impl Relay {
                 self.tx_no_port += 1;
             }
             if let Some(source) = selection.source {
-                let place = message.place();
+                let (place, own) = (message.place(), message.source());
                 if let Some(at) = selection.sender_at {
                     self.buffer.readdress(place, at, source);
+                }
+                if let Some(at) = selection.checksum_at {
+                    self.buffer.correct_checksum(place, at, own, source);
                 }
                 let Some(rewritten) = self.buffer.readdress(place, SOURCE, source) else {
                     continue;
