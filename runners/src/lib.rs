@@ -41,15 +41,16 @@ pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection};
 pub use event::{Event, PeerSeen, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
-pub use ident::{Duplex, HwAddr, Link, PortId};
-pub use link_watch::LinkWatch;
+pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
+pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
 pub use probe::is_probe;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    Burst, Failback, FailbackPolicy, HostTraffic, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
-    PortSettings, RunnerSettings, TeamSettings,
+    ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HostTraffic, HwAddrPolicy,
+    LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings,
+    TeamSettings,
 };
 pub use source_balance::{HostBalance, Reception, SourceBalance};
 pub use team::Team;

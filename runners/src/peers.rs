@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::event::PeerSeen;
 use crate::ident::HwAddr;
-use crate::wire::{Arp, Ipv4, Ipv6, ethertype, protocol};
+use crate::wire::{Arp, Ipv4, Ipv6, ethertype, icmpv6_type, protocol};
 
 /// Peers that are remembered; a network of more teaches the rest anew when they ask.
 const MOST: usize = 1024;
@@ -102,11 +102,11 @@ impl Telling {
 
     fn of_arp(payload: &[u8]) -> Option<Self> {
         const SENDER: usize = 8;
-        let [a, b, c, d, e, f, g, h] = Arp::parse(payload)?.addresses;
+        let arp = Arp::parse(payload)?;
         Some(Telling {
             parties: Parties {
-                sender: [a, b, c, d].into(),
-                target: [e, f, g, h].into(),
+                sender: arp.sender().into(),
+                target: arp.target().into(),
             },
             hwaddr_before_end: Some(payload.len() - SENDER),
             checksum_before_end: None,
@@ -116,8 +116,6 @@ impl Telling {
 
     /// RFC 4861 sections 4.3 and 4.4; the address is in the first option, where everybody has it.
     fn of_neighbour(payload: &[u8]) -> Option<Self> {
-        const SOLICITATION: u8 = 135;
-        const ADVERTISEMENT: u8 = 136;
         const CHECKSUM: usize = 2;
         const FLAGS: usize = 4;
         const ROUTER: u8 = 0x80;
@@ -133,8 +131,8 @@ impl Telling {
         let own = *message.last_chunk::<16>()?;
         debug_assert_eq!(message[TARGET..], own);
         let (sender, option, router) = match message[0] {
-            SOLICITATION => (*source, 1, None),
-            ADVERTISEMENT => (own, 2, Some(message[FLAGS] & ROUTER != 0)),
+            icmpv6_type::NEIGHBOUR_SOLICITATION => (*source, 1, None),
+            icmpv6_type::NEIGHBOUR_ADVERTISEMENT => (own, 2, Some(message[FLAGS] & ROUTER != 0)),
             _ => return None,
         };
         let tells = upper.payload.get(OPTION..OPTION + 8);

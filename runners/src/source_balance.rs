@@ -350,11 +350,8 @@ impl<'a> Head<'a> {
         }
         match self.ethertype {
             ethertype::RARP => true,
-            ethertype::ARP => Arp::parse(self.payload).is_some_and(|arp| {
-                const REPLY: [u8; 2] = [0, 2];
-                let (sender, target) = arp.addresses.split_at(4);
-                sender == target || self.payload.get(6..8) == Some(&REPLY)
-            }),
+            ethertype::ARP => Arp::parse(self.payload)
+                .is_some_and(|arp| arp.sender() == arp.target() || arp.operation == Arp::REPLY),
             _ => false,
         }
     }

@@ -44,6 +44,7 @@ fn forwarding_of(
         collecting: true,
         distributing: true,
         linked: true,
+        judged: false,
     });
     Forwarding {
         policy: TxPolicy::SourceBalance {
