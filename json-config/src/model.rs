@@ -7,7 +7,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy, Probing};
+use runners::{
+    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LinkWatchPolicy, Probing,
+};
 
 /// What a configuration says of the team as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +69,10 @@ pub enum Runner {
     LoadBalance(Hashing),
     /// `lacp`
     Lacp(Lacp),
-    /// `slb`
+    /// `slb`, `tlb` and `alb`
     Slb {
+        /// Which of them.
+        host: HostTraffic,
         /// `runner.tx_balancer`, as in [`Hashing`].
         balancing_interval: Option<Duration>,
     },

@@ -7,7 +7,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Burst, Failback, FailbackPolicy, HashFields, HwAddrPolicy, LinkWatchPolicy, Probing,
+    Burst, Failback, FailbackPolicy, HashFields, HostTraffic, HwAddrPolicy, LinkWatchPolicy,
+    Probing,
 };
 use serde_json::{Map, Value};
 
@@ -171,7 +172,12 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             },
             hashing: read_hashing(runner),
         }),
-        "slb" => Runner::Slb {
+        name @ ("slb" | "tlb" | "alb") => Runner::Slb {
+            host: match name {
+                "tlb" => HostTraffic::Sent,
+                "alb" => HostTraffic::Both,
+                _ => HostTraffic::OnePort,
+            },
             balancing_interval: read_balancing_interval(runner),
         },
         _ => Runner::RoundRobin {

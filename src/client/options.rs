@@ -9,7 +9,7 @@ use crate::cli::program_name;
 use crate::control::zmq::Endpoint;
 
 /// Every option of the client.
-pub static FLAGS: [Flag; 8] = [
+pub static FLAGS: [Flag; 9] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"v", "verbose", None, &["show more of the state"]),
     Flag::new(b"o", "oneline", None, &["JSON on one line"]),
@@ -29,6 +29,15 @@ pub static FLAGS: [Flag; 8] = [
     Flag {
         added: true,
         ..Flag::new(b"", "json", None, &["answer as JSON"])
+    },
+    Flag {
+        added: true,
+        ..Flag::new(
+            b"",
+            "config",
+            Some("FILE"),
+            &["doctor: judge this configuration"],
+        )
     },
     Flag {
         added: true,
@@ -69,6 +78,8 @@ pub struct Options {
     pub oneline: bool,
     /// `--json`
     pub json: bool,
+    /// `--config`
+    pub config: Option<String>,
     /// `-U`, `-D`, `-Z`; else the control socket is tried, then the bus.
     pub forced: Option<Transport>,
     /// Where `-Z` says that the daemon is.
@@ -88,6 +99,7 @@ impl Options {
             verbose: false,
             oneline: false,
             json: false,
+            config: None,
             forced: None,
             zmq: None,
             words: Vec::new(),
@@ -113,6 +125,7 @@ impl Options {
                     "verbose" => self.verbose = true,
                     "oneline" => self.oneline = true,
                     "json" => self.json = true,
+                    "config" => self.config = Some(text(value)?),
                     "force-dbus" => dbus = true,
                     "force-zmq" if !cfg!(feature = "zmq") => zmq_missing = true,
                     "force-zmq" => {
@@ -172,7 +185,7 @@ pub fn help(program: &str) -> String {
          even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
          import and export come first and in full, and have a --help of their own.\n\n\
-         Exit status: 0 done, 1 anything else.\n",
+         Exit status: 0 done, 1 anything else, 2 the doctor found a problem.\n",
         command::describe(style(program)),
         getopt::describe(&FLAGS)
     )

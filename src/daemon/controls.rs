@@ -106,6 +106,7 @@ impl Controlled for Controls<'_> {
                 let port = port.ok_or(Failure::ItemValueSetFail)?;
                 self.tell(Event::ActivePortChosen { port })
             }
+            ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
             ["ports", port, "teamr", "allowed"] => {
                 let allowed = value.parse().map_err(|_| Failure::ItemValueSetFail)?;
                 let port = self.team.core.find_port(port);
