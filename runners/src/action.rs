@@ -38,6 +38,14 @@ pub enum Action {
         /// Whole Ethernet frame, VLAN tags inside.
         frame: Vec<u8>,
     },
+    /// Keep this LACPDU for a daemon that takes the team over, who hands it in as
+    /// [`Event::FrameReceived`](crate::Event::FrameReceived); none forgets the port's.
+    RememberPdu {
+        /// The port that it came in on.
+        port: PortId,
+        /// Whole Ethernet frame.
+        frame: Option<Vec<u8>>,
+    },
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
@@ -58,6 +66,14 @@ impl fmt::Display for Action {
             Action::Listen(frames) => write!(f, "listen{frames}"),
             Action::SendFrame { port, frame } => {
                 write!(f, "port {port} sends {}", Hex(frame))
+            }
+            Action::RememberPdu { port, frame } => {
+                let verb = if frame.is_some() {
+                    "remembers"
+                } else {
+                    "forgets"
+                };
+                write!(f, "port {} {verb} an LACPDU", port.0)
             }
             Action::ReadBucketCounters => f.write_str("read counters"),
             Action::Report(report) => report.fmt(f),
@@ -82,6 +98,15 @@ pub enum Report {
         /// Interface name.
         port: String,
     },
+    /// lacp: a port has another state, by teamd's words.
+    LacpStateChanged {
+        /// Interface name.
+        port: String,
+        /// The state before.
+        from: &'static str,
+        /// The state now.
+        to: &'static str,
+    },
     /// The team device's carrier changed.
     CarrierChanged {
         /// The new carrier.
@@ -97,6 +122,9 @@ impl fmt::Display for Report {
                 write!(f, "{port}: {watch}-link went {direction}.")
             }
             Report::ActivePortChanged { port } => write!(f, "Changed active port to \"{port}\"."),
+            Report::LacpStateChanged { port, from, to } => {
+                write!(f, "{port}: Changed port state: \"{from}\" -> \"{to}\"")
+            }
             Report::CarrierChanged { up } => {
                 write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })
             }

@@ -59,7 +59,8 @@ pub enum TxPolicy {
         fields: HashFields,
         /// Port by bucket.
         buckets: Box<BucketTable>,
-        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        /// The table binds, also a data path that could choose by itself, and bytes are counted
+        /// by bucket.
         balanced: bool,
     },
 }

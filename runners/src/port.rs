@@ -15,6 +15,7 @@ pub struct Port {
     pub(crate) settings: PortSettings,
     pub(crate) allowed: bool,
     pub(crate) enabled: bool,
+    pub(crate) collecting: bool,
     watches: LinkWatches,
     original: HwAddr,
     /// What it carries when it need not carry the team's.
@@ -41,6 +42,7 @@ impl Port {
             settings,
             allowed: true,
             enabled: false,
+            collecting: false,
             original: hwaddr,
             own: hwaddr,
             hwaddr,
@@ -83,7 +85,7 @@ impl Port {
         self.allowed
     }
 
-    /// It takes part in receive and transmit.
+    /// Frames may leave on it.
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
@@ -112,7 +114,7 @@ impl Port {
     pub(crate) fn forwarding(&self) -> PortForwarding {
         PortForwarding {
             port: self.id,
-            collecting: self.enabled,
+            collecting: self.collecting,
             distributing: self.enabled,
             linked: self.is_linked(),
         }

@@ -12,10 +12,11 @@ use crate::control_frames::ControlFrames;
 use crate::event::Event;
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
+use crate::lacp::LacpStatus;
 use crate::link_watch::Change;
 use crate::port::Port;
 use crate::runner::{self, Runner};
-use crate::settings::TeamSettings;
+use crate::settings::{RunnerSettings, TeamSettings};
 use crate::time::Instant;
 
 /// One team device with its ports.
@@ -33,6 +34,8 @@ pub struct Team {
     requested_hwaddr: Option<HwAddr>,
     /// The port that last lent the team its address, with that address.
     lent: Option<(PortId, HwAddr)>,
+    /// The team device is administratively up.
+    admin_up: bool,
     active: Option<PortId>,
     forwarding: Option<Forwarding>,
     carrier: Option<bool>,
@@ -53,6 +56,7 @@ impl Team {
             read_hwaddr: hwaddr,
             requested_hwaddr: Some(hwaddr),
             lent: None,
+            admin_up: true,
             active: None,
             forwarding: None,
             carrier: None,
@@ -117,6 +121,11 @@ impl Team {
     /// activebackup's active port; none with other runners.
     pub fn active_port(&self) -> Option<PortId> {
         self.runner.active_port()
+    }
+
+    /// What lacp tells of itself at `now`; none with other runners.
+    pub fn lacp_status(&self, now: Instant) -> Option<LacpStatus> {
+        Some(self.runner.lacp()?.status(now))
     }
 
     /// The carrier that the team device has to show.
@@ -202,6 +211,14 @@ impl Team {
                     self.ports[at].allowed = allowed;
                 }
             }
+            Event::TeamAdminChanged { up } => self.admin_up = up,
+            Event::LacpSettingsChanged { settings } => {
+                if let RunnerSettings::Lacp(known) = &mut self.settings.runner {
+                    self.runner.lacp_settings_changed(now, &settings);
+                    *known = settings;
+                }
+            }
+            Event::MinPortsChanged { min_ports } => self.settings.min_ports = min_ports,
             Event::ActivePortChosen { port } => {
                 if let Some(at) = self.position(port) {
                     self.runner.choose_active(&self.ports[at]);
@@ -252,12 +269,14 @@ impl Team {
 
     /// Whether a port was enabled that was not before.
     fn settle_forwarding(&mut self, now: Instant) -> bool {
+        self.runner.team_changed(self.hwaddr, self.admin_up);
         let policy = self.runner.decide(now, &self.ports);
         let mut enabled_one = false;
         for port in &mut self.ports {
             let enabled = self.runner.enables(port);
             enabled_one |= enabled && !port.enabled;
             port.enabled = enabled;
+            port.collecting = self.runner.collects(port);
         }
         let forwarding = Forwarding {
             policy,
@@ -313,12 +332,11 @@ impl Team {
     }
 
     /// The kernel driver's rule, with `min_ports` (lacp's key in teamd) for every runner: the
-    /// carrier is on while that many ports have a link and may carry traffic. A delay of a
-    /// watch does not hold it back.
+    /// carrier is on while that many ports have a link and may carry traffic, with lacp while
+    /// they do carry. A delay of a watch does not hold it back.
     fn settle_carrier(&mut self) {
-        let linked = self.ports.iter().filter(|port| port.allowed);
-        let linked = linked.filter(|port| port.is_linked()).count();
-        let up = linked >= self.settings.min_ports as usize;
+        let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
+        let up = carrying.count() >= self.settings.min_ports as usize;
         if self.carrier == Some(up) {
             return;
         }

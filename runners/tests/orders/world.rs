@@ -270,7 +270,7 @@ impl World {
                 Action::NotifyPeers => self.rounds[0] += 1,
                 Action::RejoinMulticast => self.rounds[1] += 1,
                 Action::ReadBucketCounters | Action::Report(_) => {}
-                Action::Listen(_) | Action::SendFrame { .. } => {
+                Action::Listen(_) | Action::SendFrame { .. } | Action::RememberPdu { .. } => {
                     unreachable!("these runners have nothing to say to a partner")
                 }
             }
