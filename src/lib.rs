@@ -1,5 +1,6 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod bond;
 pub mod cli;
 pub mod client;
 pub mod control;

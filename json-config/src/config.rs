@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
+use runners::{LacpPortSettings, LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
 use serde_json::{Map, Value, json};
 
 use crate::finding::Weight;
@@ -102,21 +102,30 @@ impl Config {
     /// read.
     ///
     /// # Errors
-    /// As [`Config::team`], with teamd's words; and a runner that the core does not have.
+    /// As [`Config::team`], with teamd's words.
     pub fn team_settings(&mut self, seed: u64) -> Result<TeamSettings, Problem> {
         let team = self.team()?;
         let runner = match &team.runner {
             Runner::Broadcast => RunnerSettings::Broadcast,
-            Runner::RoundRobin => RunnerSettings::RoundRobin,
+            Runner::RoundRobin { packets_per_port } => RunnerSettings::RoundRobin {
+                packets_per_port: *packets_per_port,
+            },
             Runner::Random => RunnerSettings::Random { seed },
-            Runner::ActiveBackup { hwaddr_policy } => RunnerSettings::ActiveBackup {
+            Runner::ActiveBackup {
+                hwaddr_policy,
+                failback,
+            } => RunnerSettings::ActiveBackup {
                 hwaddr_policy: *hwaddr_policy,
+                failback: *failback,
             },
             Runner::LoadBalance(hashing) => RunnerSettings::LoadBalance {
                 tx_hash: hashing.tx_hash,
                 balancing_interval: hashing.balancing_interval,
             },
-            Runner::Lacp(_) => return Err(unavailable("runner.name", "runner", "lacp")),
+            Runner::Slb { balancing_interval } => RunnerSettings::Slb {
+                balancing_interval: *balancing_interval,
+            },
+            Runner::Lacp(settings) => RunnerSettings::Lacp(settings.clone()),
         };
         self.write_team_defaults(&team.runner);
         Ok(TeamSettings {
@@ -141,7 +150,8 @@ impl Config {
                     default_tx_hash().into()
                 });
             }
-            Runner::Broadcast | Runner::RoundRobin | Runner::Random => {}
+            Runner::Broadcast | Runner::RoundRobin { .. } | Runner::Random | Runner::Slb { .. } => {
+            }
         }
     }
 
@@ -206,6 +216,11 @@ impl Config {
             prio: port.prio,
             sticky: port.sticky,
             queue_id: port.queue_id,
+            lacp: LacpPortSettings {
+                prio: port.lacp_prio,
+                key: port.lacp_key,
+                ..LacpPortSettings::default()
+            },
             link_watches,
         })
     }

@@ -4,9 +4,10 @@
 //! Values are within the ranges of [`keys`](crate::keys) and defaults are filled in, so a reader
 //! never asks whether a number makes sense. How JSON becomes these types is not told here.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy};
+use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LacpSettings, LinkWatchPolicy};
 
 /// What a configuration says of the team as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,18 +50,28 @@ pub enum Runner {
     /// `broadcast`
     Broadcast,
     /// `roundrobin`
-    RoundRobin,
+    RoundRobin {
+        /// `runner.packets_per_port`: 1 to 65535.
+        packets_per_port: NonZeroU32,
+    },
     /// `random`
     Random,
     /// `activebackup`
     ActiveBackup {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
+        /// `runner.failback` and `runner.failback_delay`, at most 2^31 - 1 milliseconds.
+        failback: Failback,
     },
     /// `loadbalance`
     LoadBalance(Hashing),
     /// `lacp`
-    Lacp(Lacp),
+    Lacp(LacpSettings),
+    /// `slb`
+    Slb {
+        /// `runner.tx_balancer`, as in [`Hashing`].
+        balancing_interval: Option<Duration>,
+    },
 }
 
 /// How runners that keep a flow on one port tell flows apart and move them.
@@ -71,37 +82,6 @@ pub struct Hashing {
     /// `runner.tx_balancer.balancing_interval`, given there in tenths of a second; none if no
     /// balancer is on or the interval is 0.
     pub balancing_interval: Option<Duration>,
-}
-
-/// Keys of the runner `lacp`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lacp {
-    /// `runner.active`: sends LACPDUs unasked.
-    pub active: bool,
-    /// `runner.fast_rate`: asks the partner for one LACPDU a second instead of one in 30.
-    pub fast_rate: bool,
-    /// `runner.sys_prio`: the lower one decides.
-    pub sys_prio: u16,
-    /// `runner.agg_select_policy`.
-    pub agg_select_policy: AggSelectPolicy,
-    /// `runner.tx_hash` and `runner.tx_balancer`.
-    pub hashing: Hashing,
-}
-
-/// `runner.agg_select_policy`: which aggregator carries the traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AggSelectPolicy {
-    /// The one of the best LACP priority.
-    #[default]
-    LacpPrio,
-    /// The same, but the present one stays as long as it has a port.
-    LacpPrioStable,
-    /// The fastest.
-    Bandwidth,
-    /// The one with the most ports.
-    Count,
-    /// By `prio` and `sticky` of the ports.
-    PortConfig,
 }
 
 /// What a configuration says of one port.

@@ -3,17 +3,20 @@
 //! Reads leniently: whatever cannot be used counts as absent. What is odd about a value, and
 //! whether a run may go on with it, [`inspect`](crate::inspect) has said before.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, HashFields, HwAddrPolicy, LinkWatchPolicy};
+use runners::{
+    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddrPolicy,
+    LacpSettings, LinkWatchPolicy,
+};
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
 use crate::inspect::{integer, known_word, watch_name};
 use crate::keys::{Form, Key, Kind, Object, Preset};
 use crate::model::{
-    AggSelectPolicy, ArpPing, DataPathChoice, Hashing, Lacp, NsnaPing, Port, Probing, Runner, Team,
-    Watch,
+    ArpPing, DataPathChoice, Hashing, NsnaPing, Port, Probing, Runner, Team, Watch,
 };
 
 /// The members of one object, looked up by the table of keys; none reads as an empty object.
@@ -146,22 +149,46 @@ fn read_runner(runner: &Members<'_>) -> Runner {
                 "only_active" => HwAddrPolicy::OnlyActive,
                 _ => HwAddrPolicy::SameAll,
             },
+            failback: Failback {
+                policy: match runner.word("failback") {
+                    "better" => FailbackPolicy::Better,
+                    "failure" => FailbackPolicy::Failure,
+                    _ => FailbackPolicy::Always,
+                },
+                delay: runner.milliseconds("failback_delay"),
+            },
         },
         "loadbalance" => Runner::LoadBalance(read_hashing(runner)),
-        "lacp" => Runner::Lacp(Lacp {
-            active: runner.boolean("active"),
-            fast_rate: runner.boolean("fast_rate"),
-            sys_prio: runner.integer("sys_prio"),
-            agg_select_policy: match runner.word("agg_select_policy") {
-                "lacp_prio_stable" => AggSelectPolicy::LacpPrioStable,
-                "bandwidth" => AggSelectPolicy::Bandwidth,
-                "count" => AggSelectPolicy::Count,
-                "port_config" => AggSelectPolicy::PortConfig,
-                _ => AggSelectPolicy::LacpPrio,
-            },
-            hashing: read_hashing(runner),
-        }),
-        _ => Runner::RoundRobin,
+        "lacp" => Runner::Lacp(read_lacp(runner)),
+        "slb" => Runner::Slb {
+            balancing_interval: read_balancing_interval(runner),
+        },
+        _ => Runner::RoundRobin {
+            packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))
+                .unwrap_or(NonZeroU32::MIN),
+        },
+    }
+}
+
+fn read_lacp(runner: &Members<'_>) -> LacpSettings {
+    let hashing = read_hashing(runner);
+    LacpSettings {
+        active: runner.boolean("active"),
+        fast_rate: runner.boolean("fast_rate"),
+        fast_period: runner.milliseconds("fast_period"),
+        sys_prio: runner.integer("sys_prio"),
+        agg_select_policy: AggSelectPolicy::from_name(runner.word("agg_select_policy"))
+            .unwrap_or_default(),
+        fallback: runner.boolean("fallback"),
+        fallback_method: match runner.word("fallback_method") {
+            "all" => FallbackMethod::All,
+            _ => FallbackMethod::Single,
+        },
+        fallback_delay: runner.milliseconds("fallback_delay"),
+        enable_retry_count: runner.boolean("enable_retry_count"),
+        retry_count: runner.integer("retry_count"),
+        tx_hash: hashing.tx_hash,
+        balancing_interval: hashing.balancing_interval,
     }
 }
 
@@ -171,18 +198,22 @@ fn read_hashing(runner: &Members<'_>) -> Hashing {
         .and_then(Value::as_array)
         .map(|words| words.iter().filter_map(Value::as_str).collect());
     let words = given.unwrap_or_else(|| default_tx_hash().to_vec());
-    let balancer = runner.nested("tx_balancer", Object::TxBalancer);
-    let bare_name = runner.value("tx_balancer").and_then(Value::as_str);
-    let on = balancer.word("name") == "basic" || bare_name == Some("basic");
     Hashing {
         tx_hash: words
             .into_iter()
             .filter_map(HashFields::from_name)
             .fold(HashFields::NONE, |fields, field| fields | field),
-        balancing_interval: Some(balancer.integer("balancing_interval"))
-            .filter(|tenths: &u64| on && *tenths > 0)
-            .map(|tenths| Duration::from_millis(tenths * 100)),
+        balancing_interval: read_balancing_interval(runner),
     }
+}
+
+fn read_balancing_interval(runner: &Members<'_>) -> Option<Duration> {
+    let balancer = runner.nested("tx_balancer", Object::TxBalancer);
+    let bare_name = runner.value("tx_balancer").and_then(Value::as_str);
+    let on = balancer.word("name") == "basic" || bare_name == Some("basic");
+    Some(balancer.integer("balancing_interval"))
+        .filter(|tenths: &u64| on && *tenths > 0)
+        .map(|tenths| Duration::from_millis(tenths * 100))
 }
 
 /// The words that stand for an absent `runner.tx_hash`.

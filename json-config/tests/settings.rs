@@ -1,13 +1,13 @@
 //! From text to settings: defaults, what a run falls back on, and what it refuses.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use json_config::model::{
-    AggSelectPolicy, ArpPing, Hashing, Lacp, NsnaPing, Probing, Runner, Watch,
-};
+use json_config::model::{ArpPing, Hashing, NsnaPing, Probing, Runner, Watch};
 use json_config::{Config, DataPathChoice};
 use runners::{
-    Burst, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings,
+    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddr,
+    HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings, PortSettings,
     RunnerSettings, TeamSettings,
 };
 
@@ -27,7 +27,9 @@ fn defaults_of_each_runner() {
     };
     assert_eq!(
         settings("roundrobin"),
-        TeamSettings::new(RunnerSettings::RoundRobin)
+        TeamSettings::new(RunnerSettings::RoundRobin {
+            packets_per_port: NonZeroU32::MIN,
+        })
     );
     assert_eq!(
         settings("broadcast"),
@@ -46,6 +48,7 @@ fn defaults_of_each_runner() {
     };
     let activebackup = RunnerSettings::ActiveBackup {
         hwaddr_policy: HwAddrPolicy::SameAll,
+        failback: Failback::default(),
     };
     let expected = TeamSettings {
         notify_peers: once,
@@ -62,7 +65,8 @@ fn every_team_key_is_read() {
             "hwaddr": "2:10:20:30:40:50", "link_watch_policy": "all",
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
-            "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2}}"#,
+            "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2,
+                       "failback": "better", "failback_delay": 3000}}"#,
     );
     assert_eq!(all.device(), Some("team0"));
     assert_eq!(all.debug_level(), 2);
@@ -70,6 +74,10 @@ fn every_team_key_is_read() {
     let expected = TeamSettings {
         runner: RunnerSettings::ActiveBackup {
             hwaddr_policy: HwAddrPolicy::OnlyActive,
+            failback: Failback {
+                policy: FailbackPolicy::Better,
+                delay: milliseconds(3000),
+            },
         },
         hwaddr: Some(HwAddr([2, 0x10, 0x20, 0x30, 0x40, 0x50])),
         link_watch_policy: LinkWatchPolicy::All,
@@ -87,35 +95,42 @@ fn every_team_key_is_read() {
 }
 
 #[test]
-fn lacp_is_read_in_full_but_not_available() {
-    let text = |runner: &str| config(&format!("{{\"runner\": {{\"name\": \"lacp\"{runner}}}}}"));
-    let defaults = Lacp {
-        active: true,
-        fast_rate: false,
-        sys_prio: 65535,
-        agg_select_policy: AggSelectPolicy::LacpPrio,
-        hashing: Hashing {
-            tx_hash: HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
-            balancing_interval: None,
-        },
+fn keys_of_the_plain_runners_are_read() {
+    let mut config = config(r#"{"runner": {"packets_per_port": 65535}}"#);
+    let expected = RunnerSettings::RoundRobin {
+        packets_per_port: NonZeroU32::new(65535).unwrap(),
     };
-    assert_eq!(text("").team().unwrap().runner, Runner::Lacp(defaults));
-    let given = text(
-        r#", "active": false, "fast_rate": true, "sys_prio": 4096, "agg_select_policy": "count",
-           "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#,
-    );
-    let expected = Lacp {
+    assert_eq!(config.team_settings(0).unwrap().runner, expected);
+}
+
+#[test]
+fn lacp_is_read_in_full() {
+    let text = |runner: &str| config(&format!("{{\"runner\": {{\"name\": \"lacp\"{runner}}}}}"));
+    let read = |runner: &str| text(runner).team_settings(0).unwrap().runner;
+    assert_eq!(read(""), RunnerSettings::Lacp(LacpSettings::default()));
+    let expected = LacpSettings {
         active: false,
         fast_rate: true,
+        fast_period: milliseconds(100),
         sys_prio: 4096,
         agg_select_policy: AggSelectPolicy::Count,
-        hashing: Hashing {
-            tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
-            balancing_interval: Some(milliseconds(5000)),
-        },
+        fallback: true,
+        fallback_method: FallbackMethod::All,
+        fallback_delay: milliseconds(250),
+        enable_retry_count: false,
+        retry_count: 5,
+        tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
+        balancing_interval: Some(milliseconds(5000)),
     };
-    assert_eq!(given.team().unwrap().runner, Runner::Lacp(expected));
-    assert!(text("").team_settings(0).is_err());
+    let given = r#", "active": false, "fast_rate": true, "sys_prio": 4096, "fast_period": 100,
+           "agg_select_policy": "count", "fallback": true, "fallback_method": "all",
+           "fallback_delay": 250, "enable_retry_count": false, "retry_count": 5,
+           "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#;
+    assert_eq!(read(given), RunnerSettings::Lacp(expected));
+    let port = |text: &str| config(text).port_settings("p").unwrap().lacp;
+    let given = port(r#"{"ports": {"p": {"lacp_prio": 7, "lacp_key": 8}}}"#);
+    assert_eq!((given.prio, given.key), (7, 8));
+    assert_eq!(port("{}"), LacpPortSettings::default());
 }
 
 #[test]
@@ -233,8 +248,8 @@ fn wrong_types_fall_back_with_a_warning() {
         (
             r#"{"runner": {"name": "loadbalance", "tx_hash": ["eth", "foo"]}}"#,
             "runner.tx_hash[1]: Hash frag named \"foo\" not found. (expected one of \"eth\", \
-             \"vlan\", \"ipv4\", \"ipv6\", \"ip\", \"l3\", \"tcp\", \"udp\", \"sctp\", \"l4\", \
-             found \"foo\"); left out of tx_hash",
+             \"srcmac\", \"vlan\", \"ipv4\", \"ipv6\", \"ip\", \"l3\", \"tcp\", \"udp\", \"sctp\", \
+             \"l4\", \"encap\", found \"foo\"); left out of tx_hash",
         ),
         (
             r#"{"runner": {"min_ports": "0"}}"#,
@@ -346,6 +361,14 @@ fn what_teamd_refuses_is_refused_in_its_words() {
         (
             r#"{"runner": {"name": "activebackup", "hwaddr_policy": "foo"}}"#,
             "runner.hwaddr_policy: Unknown \"hwaddr_policy\" named \"foo\" passed.",
+        ),
+        (
+            r#"{"runner": {"name": "activebackup", "failback": "never"}}"#,
+            "runner.failback: Unknown \"failback\" named \"never\" passed.",
+        ),
+        (
+            r#"{"runner": {"packets_per_port": 0}}"#,
+            "runner.packets_per_port: \"packets_per_port\" value is out of its limits.",
         ),
         (
             r#"{"runner": {"name": "activebackup"}, "mcast_rejoin": 5}"#,

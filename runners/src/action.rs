@@ -49,6 +49,14 @@ pub enum Action {
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
+    /// Read whose frames the team device has sent lately, and hand them in as
+    /// [`Event::Stations`](crate::Event::Stations).
+    ReadStations,
+    /// Send this announcement of a station as if the team device had: its port is the station's.
+    TransmitFrame {
+        /// Whole Ethernet frame, VLAN tags inside.
+        frame: Vec<u8>,
+    },
     /// Tell the user.
     Report(Report),
 }
@@ -76,6 +84,15 @@ impl fmt::Display for Action {
                 write!(f, "port {} {verb} an LACPDU", port.0)
             }
             Action::ReadBucketCounters => f.write_str("read counters"),
+            Action::ReadStations => f.write_str("read stations"),
+            Action::TransmitFrame { frame } => {
+                let source = frame.get(6..).and_then(<[u8]>::first_chunk);
+                write!(
+                    f,
+                    "announce {}",
+                    HwAddr(source.copied().unwrap_or_default())
+                )
+            }
             Action::Report(report) => report.fmt(f),
         }
     }
@@ -107,6 +124,11 @@ pub enum Report {
         /// The state now.
         to: &'static str,
     },
+    /// slb chose the port that broadcasts are taken from.
+    DesignatedPortChanged {
+        /// Interface name.
+        port: String,
+    },
     /// The team device's carrier changed.
     CarrierChanged {
         /// The new carrier.
@@ -124,6 +146,9 @@ impl fmt::Display for Report {
             Report::ActivePortChanged { port } => write!(f, "Changed active port to \"{port}\"."),
             Report::LacpStateChanged { port, from, to } => {
                 write!(f, "{port}: Changed port state: \"{from}\" -> \"{to}\"")
+            }
+            Report::DesignatedPortChanged { port } => {
+                write!(f, "Changed designated port to \"{port}\".")
             }
             Report::CarrierChanged { up } => {
                 write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })

@@ -109,6 +109,24 @@ pub enum Event {
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::counters"))]
         bytes: Box<[u64; BUCKETS]>,
     },
+    /// Whose frames the team device has sent lately; answers
+    /// [`Action::ReadStations`](crate::Action::ReadStations).
+    Stations {
+        /// Each address once in each VLAN.
+        stations: Vec<StationSeen>,
+    },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
+}
+
+/// A station whose frames the team device has sent lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StationSeen {
+    /// Its address.
+    pub hwaddr: HwAddr,
+    /// The VLAN that it spoke in; 0 is none.
+    pub vlan: u16,
+    /// Its bucket; none for the team's own address.
+    pub bucket: Option<u8>,
 }

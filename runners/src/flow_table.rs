@@ -6,7 +6,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::balancer::{Balancer, Share};
+use crate::balancer::{self, Balancer};
 use crate::buckets;
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::PortId;
@@ -63,28 +63,13 @@ impl FlowTable {
 
     /// Bytes sent in each bucket so far.
     pub(crate) fn count(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
-        let shares = self.shares(ports);
+        let carrying = ports
+            .iter()
+            .filter(|port| self.carrying.contains(&port.id()));
         if let Some(balancer) = &mut self.balancer {
             balancer.count(bytes);
-            balancer.balance(&mut self.buckets, &shares);
+            balancer.balance(&mut self.buckets, &balancer::shares(carrying));
         }
-    }
-
-    /// A port of unknown speed counts as the slowest known one.
-    fn shares(&self, ports: &[Port]) -> Vec<Share> {
-        let carrying = || {
-            ports
-                .iter()
-                .filter(|port| self.carrying.contains(&port.id()))
-        };
-        let known = |port: &Port| Some(port.link().speed).filter(|speed| *speed > 0);
-        let slowest = carrying().filter_map(known).min().unwrap_or(1);
-        carrying()
-            .map(|port| Share {
-                port: port.id(),
-                weight: known(port).unwrap_or(slowest),
-            })
-            .collect()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

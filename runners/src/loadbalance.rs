@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::action::Action;
+use crate::balancer;
 use crate::flow_table::FlowTable;
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::port::Port;
@@ -27,7 +28,7 @@ impl LoadBalance {
 
 impl Runner for LoadBalance {
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
-        let usable = ports.iter().filter(|port| port.is_usable());
+        let usable = balancer::usable(ports);
         let balanced = self.flows.is_balanced();
         self.flows
             .decide(now, usable.map(Port::id).collect(), balanced)
@@ -43,7 +44,7 @@ impl Runner for LoadBalance {
         port.is_usable() || !port.is_linked()
     }
 
-    fn count_buckets(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
+    fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
         self.flows.count(ports, bytes);
     }
 

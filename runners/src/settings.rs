@@ -2,6 +2,7 @@
 //!
 //! Ranges are checked where the configuration is read; here every value makes sense.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::ident::HwAddr;
@@ -48,7 +49,11 @@ pub enum RunnerSettings {
     /// A copy of each frame on every port with a link.
     Broadcast,
     /// One port after the other.
-    RoundRobin,
+    RoundRobin {
+        /// `runner.packets_per_port`: frames that leave on a port before it is the next one's
+        /// turn.
+        packets_per_port: NonZeroU32,
+    },
     /// A port by chance.
     Random {
         /// Start of the sequence; equal seeds give equal choices.
@@ -58,6 +63,9 @@ pub enum RunnerSettings {
     ActiveBackup {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
+        /// `runner.failback` and `runner.failback_delay`.
+        #[cfg_attr(feature = "serde", serde(default))]
+        failback: Failback,
     },
     /// A flow keeps to one port.
     LoadBalance {
@@ -68,6 +76,11 @@ pub enum RunnerSettings {
     },
     /// Ports that agree with one partner carry together.
     Lacp(LacpSettings),
+    /// A source address keeps to one port, on a switch without an aggregate.
+    Slb {
+        /// `runner.tx_balancer`, as with loadbalance.
+        balancing_interval: Option<Duration>,
+    },
 }
 
 /// `runner.hwaddr_policy` of activebackup.
@@ -82,6 +95,31 @@ pub enum HwAddrPolicy {
     ByActive,
     /// Only the active port carries the team's address; the others keep their own.
     OnlyActive,
+}
+
+/// When a better port takes over from an active one that works; from one that failed it does at
+/// once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Failback {
+    /// `runner.failback`.
+    pub policy: FailbackPolicy,
+    /// `runner.failback_delay`: the better port must have been the best one this long.
+    pub delay: Duration,
+}
+
+/// `runner.failback` of activebackup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum FailbackPolicy {
+    /// Whenever it is better by prio, speed or duplex, in this order.
+    #[default]
+    Always,
+    /// If it is better in this order, and faster, or as fast with a better duplex.
+    Better,
+    /// Never.
+    Failure,
 }
 
 /// How the verdicts of several watches on one port become one.

@@ -37,6 +37,7 @@ pub struct Team {
     /// The team device is administratively up.
     admin_up: bool,
     active: Option<PortId>,
+    designated: Option<PortId>,
     forwarding: Option<Forwarding>,
     carrier: Option<bool>,
     /// What is to be heard, as last asked for; nothing at first.
@@ -58,6 +59,7 @@ impl Team {
             lent: None,
             admin_up: true,
             active: None,
+            designated: None,
             forwarding: None,
             carrier: None,
             control_frames: ControlFrames::default(),
@@ -126,6 +128,11 @@ impl Team {
     /// What lacp tells of itself at `now`; none with other runners.
     pub fn lacp_status(&self, now: Instant) -> Option<LacpStatus> {
         Some(self.runner.lacp()?.status(now))
+    }
+
+    /// slb's designated port; none with other runners.
+    pub fn designated_port(&self) -> Option<PortId> {
+        self.runner.designated_port()
     }
 
     /// The carrier that the team device has to show.
@@ -229,7 +236,10 @@ impl Team {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                 }
             }
-            Event::BucketCounters { bytes } => self.runner.count_buckets(&self.ports, &bytes),
+            Event::BucketCounters { bytes } => {
+                self.runner.count_buckets(now, &self.ports, &bytes);
+            }
+            Event::Stations { stations } => self.runner.stations(now, &stations),
             Event::DeadlineReached => {}
         }
     }
@@ -287,6 +297,15 @@ impl Team {
             self.actions.push_back(Action::ApplyForwarding(forwarding));
         }
 
+        let designated = self.runner.designated_port();
+        if let Some(port) = designated.and_then(|designated| self.port(designated)) {
+            if self.designated != designated {
+                let port = port.name().to_owned();
+                let report = Report::DesignatedPortChanged { port };
+                self.actions.push_back(Action::Report(report));
+            }
+        }
+        self.designated = designated;
         let active = self.runner.active_port();
         if let Some(port) = active.and_then(|active| self.port(active)) {
             if self.active != active {

@@ -213,6 +213,9 @@ static OWN_GRAMMAR: [Node; 1] = [group(
     ],
 )];
 
+/// Commands that ask no team and have options of their own: [`Way`](crate::bond::cli::Way).
+const OF_NO_TEAM: &str = "  import BOND\n  export FILE\n";
+
 fn own_grammar(style: Style) -> &'static [Node] {
     match style {
         Style::Teamdctl => &[],
@@ -263,6 +266,9 @@ pub fn describe(style: Style) -> String {
     let mut text = String::new();
     add(&mut text, "", &GRAMMAR);
     add(&mut text, "", own_grammar(style));
+    if style == Style::Teamrctl {
+        text += OF_NO_TEAM;
+    }
     text
 }
 
@@ -344,7 +350,7 @@ mod tests {
     fn the_help_names_each_command() {
         assert_eq!(describe(Style::Teamdctl).lines().count(), 13);
         let text = describe(Style::Teamrctl);
-        assert_eq!(text.lines().count(), 15);
+        assert_eq!(text.lines().count(), 17);
         assert!(text.contains("  port config update PORTDEV PORTCONFIG\n"));
     }
 }

@@ -57,6 +57,7 @@ impl RecordedTeam {
             self.bytes += match &event {
                 Event::FrameReceived { frame, .. } => frame.len(),
                 Event::BucketCounters { bytes } => size_of_val(&**bytes),
+                Event::Stations { stations } => size_of_val(&stations[..]),
                 _ => 0,
             };
             self.note(What::Event(event.clone()));
@@ -167,7 +168,7 @@ impl Deref for RecordedTeam {
 
 #[cfg(test)]
 mod tests {
-    use runners::{Duplex, HwAddr, HwAddrPolicy, Link, PortId, PortSettings};
+    use runners::{Duplex, Failback, HwAddr, HwAddrPolicy, Link, PortId, PortSettings};
     use runners::{LinkWatchSettings, RunnerSettings, TeamSettings};
     use std::time::Duration;
 
@@ -175,8 +176,10 @@ mod tests {
 
     /// A team with two ports, the first of which flaps `flaps` times.
     fn flapping(flaps: u64) -> RecordedTeam {
-        let hwaddr_policy = HwAddrPolicy::SameAll;
-        let settings = TeamSettings::new(RunnerSettings::ActiveBackup { hwaddr_policy });
+        let settings = TeamSettings::new(RunnerSettings::ActiveBackup {
+            hwaddr_policy: HwAddrPolicy::SameAll,
+            failback: Failback::default(),
+        });
         let core = Team::new(settings, HwAddr([2, 0, 0, 0, 0, 9]));
         let mut team = RecordedTeam::new(core, "team0".to_owned(), 0);
         let mut tell = |at: u64, event: Event| {

@@ -11,4 +11,6 @@ pub struct Setup {
     pub daemonized: bool,
     /// What moves the frames: `kernel` or `userspace`.
     pub data_path: &'static str,
+    /// The team is on the system bus (`-D`).
+    pub dbus: bool,
 }

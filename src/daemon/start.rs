@@ -1,4 +1,4 @@
-//! Bringing one team up, in teamd's order: control socket, device, runner, ports.
+//! Bringing one team up, in teamd's order: control socket, device, runner, ports, bus name.
 //!
 //! A step that fails undoes the ones before it.
 
@@ -15,9 +15,9 @@ use runners::{Burst, Team, TeamSettings};
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, restore};
+use super::team::{ControlSockets, ManagedTeam, Memory, restore};
+use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
-use crate::control::UsockServer;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
 use crate::datapath::{DataPath, PortCare};
@@ -40,14 +40,20 @@ pub struct StartOptions {
     pub data_path: DataPathChoice,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
+    /// `-w`: use the device that a daemon of this team left; it is ours again.
+    pub warm_start: bool,
     /// `-r`: delete the device first if it exists.
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
     pub keep_device: bool,
+    /// `-L`: where to note how the team was left.
+    pub warm_dir: Option<PathBuf>,
     /// `-n`: leave the configured ports alone.
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
     pub usock: bool,
+    /// `-D`: whether to be on the system bus.
+    pub dbus: bool,
 }
 
 /// Why a team could not be started: what was attempted, innermost first, and the cause.
@@ -58,11 +64,17 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
+    pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
         StartError {
             attempts: vec![attempt.into()],
             cause,
         }
+    }
+
+    /// The same, seen from farther out.
+    pub(super) fn then(mut self, attempt: &str) -> Self {
+        self.attempts.push(attempt.to_owned());
+        self
     }
 
     /// The cause.
@@ -99,14 +111,9 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
-        let path = options.run_dir.join(format!("{}.sock", options.device));
-        let usock = options
-            .usock
-            .then(|| UsockServer::bind(&path, self.poll.registry(), Token(tokens)))
-            .transpose()
-            .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
+        let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        let taken_over = existing.is_some();
+        let taken_over = existing.is_some() && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
@@ -119,6 +126,7 @@ impl Daemon {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             data_path: opened.name,
+            dbus: transports.has_dbus(),
         };
         let registry = self
             .poll
@@ -133,11 +141,13 @@ impl Daemon {
             opened.device,
             setup,
             ControlSockets::new(registry, control_tokens),
+            Memory::open(options.run_dir.join(format!("{}.lacp", options.device))),
         );
         let mut served = Served {
             team,
-            usock,
+            transports,
             keep_device: options.keep_device,
+            warm_dir: options.warm_dir.clone(),
             taken_over,
         };
         let now = self.now();
@@ -146,10 +156,16 @@ impl Daemon {
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
-        if let Err(error) = taken {
-            served.release_ports(kernel, now);
-            served.end(kernel);
-            return Err(StartError::new("Failed to add ports.", error));
+        let announced = taken
+            .map_err(|error| StartError::new("Failed to add ports.", error))
+            .and_then(|()| served.transports.announce());
+        match announced {
+            Ok(token) => self.ready.extend(token),
+            Err(error) => {
+                served.release_ports(kernel, now);
+                served.end(kernel);
+                return Err(error);
+            }
         }
         self.teams.insert(block, served);
         Ok(())
@@ -168,7 +184,8 @@ impl Daemon {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
-        if !options.take_over && !options.recreate {
+        let take_over = options.take_over || options.warm_start;
+        if !take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
@@ -176,7 +193,7 @@ impl Daemon {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
-        if options.take_over {
+        if take_over {
             return Ok(Some(existing));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
@@ -200,7 +217,17 @@ impl Daemon {
             Err(StartError::new(advice, invalid))
         };
         let is_driver = |link: &LinkInfo| link.kind == kernel_team::LINK_KIND;
-        match (existing, options.data_path) {
+        let choice = match (options.data_path, kernel_team::mode(&settings.runner)) {
+            (DataPathChoice::Kernel, None) => {
+                let invalid = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+                let advice = "The kernel's team driver cannot do what the runner does; \
+                              leave \"data_path\" out or set it to \"userspace\".";
+                return Err(StartError::new(advice, invalid));
+            }
+            (_, None) => DataPathChoice::Userspace,
+            (choice, Some(_)) => choice,
+        };
+        match (existing, choice) {
             (Some(device), DataPathChoice::Userspace) if is_driver(&device) => other_kind("kernel"),
             (Some(device), _) if is_driver(&device) => self
                 .open_kernel_team(device, settings, tokens)
@@ -319,7 +346,7 @@ struct Opened {
 }
 
 fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = kernel_team::mode(&settings.runner);
+    let mode = kernel_team::mode(&settings.runner).unwrap_or_default();
     match error.raw_os_error() {
         Some(libc::EBUSY) => format!(
             "The device has ports and another mode than \"{mode}\"; \

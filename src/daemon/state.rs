@@ -2,15 +2,20 @@
 //!
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
-use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
+use super::lacp_state;
+use runners::{
+    Duplex, HwAddr, Instant, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings,
+};
 use serde_json::{Map, Value, json};
 
 use super::team::ManagedTeam;
 use crate::cli::logging;
+use crate::datapath::kernel_team;
 
 /// The document as it is at this moment.
-pub fn document(team: &ManagedTeam) -> Value {
+pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     let counters = team.data_path.counters();
+    let lacp = team.core.lacp_status(now);
     let mut document = Map::new();
     let ports: Map<String, Value> = team
         .core
@@ -27,6 +32,11 @@ pub fn document(team: &ManagedTeam) -> Value {
                 "rx_missed": of_port(&counters.rx_missed),
                 "tx_dropped": of_port(&counters.tx_dropped),
             });
+            let ports = lacp.iter().flat_map(|lacp| &lacp.ports);
+            if let Some(status) = ports.into_iter().find(|status| status.port == port.id()) {
+                item["runner"] = lacp_state::port_runner(status, |port| team.ifindex(port));
+                item["teamr"]["lacp"] = lacp_state::port_details(status);
+            }
             (port.name().to_owned(), item)
         })
         .collect();
@@ -42,12 +52,24 @@ pub fn document(team: &ManagedTeam) -> Value {
         let active = active.map_or("", Port::name);
         document.insert("runner".to_owned(), json!({ "active_port": active }));
     }
+    if let Some(lacp) = &lacp {
+        let min_ports = team.core.settings().min_ports;
+        document.insert("runner".to_owned(), lacp_state::runner(lacp, min_ports));
+    }
+    if let Some(port) = team.core.designated_port() {
+        let designated = team.core.port(port).map_or("", Port::name);
+        document.insert(
+            "runner".to_owned(),
+            json!({ "designated_port": designated }),
+        );
+    }
     let runner_name = team.config.runner_name();
+    let mode = kernel_team::mode(runner);
     let setup = json!({
         "daemonized": team.setup.daemonized,
-        "dbus_enabled": false,
+        "dbus_enabled": team.setup.dbus,
         "debug_level": logging::debug_level(),
-        "kernel_team_mode_name": runner_name,
+        "kernel_team_mode_name": mode.unwrap_or(runner_name),
         "pid": std::process::id(),
         "pid_file": team.setup.pid_file.to_string_lossy(),
         "runner_name": runner_name,
@@ -61,6 +83,7 @@ pub fn document(team: &ManagedTeam) -> Value {
         "data_path": team.setup.data_path,
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
+        "rx_echoes": counters.rx_echoes,
         "rx_inactive": counters.rx_inactive,
         "tx_no_port": counters.tx_no_port,
     });

@@ -246,7 +246,7 @@ impl Runner for Lacp {
         self.settings = settings.clone();
     }
 
-    fn count_buckets(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
+    fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
         self.flows.count(ports, bytes);
     }
 

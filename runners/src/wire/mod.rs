@@ -10,12 +10,14 @@ mod ethernet;
 mod ip;
 pub mod lacpdu;
 pub mod marker;
+mod tunnel;
 
 use crate::ident::HwAddr;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
 pub use ip::{Ipv4, Ipv6, Upper, protocol};
+pub use tunnel::{Inner, inner};
 
 /// The header of a slow protocol's frame, with room for `payload` bytes behind it.
 fn slow_protocol_header(source: HwAddr, payload: usize) -> Vec<u8> {

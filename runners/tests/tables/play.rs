@@ -1,10 +1,11 @@
 //! Plays events to a team and shows the actions as short lines; none may go unasserted.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Duplex, Event, HwAddr, Instant, Link, LinkWatchSettings, PortId, PortSettings, Team,
-    TeamSettings,
+    Duplex, Event, Failback, HwAddr, HwAddrPolicy, Instant, Link, LinkWatchSettings, PortId,
+    PortSettings, RunnerSettings, Team, TeamSettings,
 };
 
 /// The address of the device in [`Play::new`].
@@ -12,6 +13,9 @@ pub const DEVICE: u8 = 0xdd;
 
 /// The bytes that all addresses here begin with; what is shown leaves them out.
 const HIGH_BYTES: &str = "02:00:00:00:00:";
+pub const ROUNDROBIN: RunnerSettings = RunnerSettings::RoundRobin {
+    packets_per_port: NonZeroU32::MIN,
+};
 
 pub const DOWN: Link = link(false, 0);
 pub const UP: Link = link(true, 1000);
@@ -19,6 +23,14 @@ pub const UP: Link = link(true, 1000);
 pub const fn link(up: bool, speed: u32) -> Link {
     let duplex = if up { Duplex::Full } else { Duplex::Half };
     Link { up, speed, duplex }
+}
+
+/// activebackup that fails back at once.
+pub fn backed_up(hwaddr_policy: HwAddrPolicy) -> RunnerSettings {
+    RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    }
 }
 
 pub fn hw(last: u8) -> HwAddr {
@@ -149,6 +161,6 @@ impl Play {
     }
 }
 
-fn at(millis: u64) -> Instant {
+pub fn at(millis: u64) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)
 }

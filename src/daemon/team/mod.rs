@@ -6,6 +6,7 @@
 //! change.
 
 mod control_sockets;
+mod memory;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +14,10 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId};
+use runners::{Action, Event, HwAddr, Instant, PortId, RunnerSettings};
 
 pub use control_sockets::ControlSockets;
+pub use memory::Memory;
 pub use ports::{IfUp, restore};
 
 use ports::HeldPort;
@@ -25,6 +27,7 @@ use super::carrier_watch::CarrierWatch;
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::setup::Setup;
+use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
@@ -35,6 +38,7 @@ pub struct ManagedTeam {
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
+    memory: Memory,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
     /// Link events lost to a full buffer, each answered by reading everything anew.
@@ -51,6 +55,8 @@ pub struct ManagedTeam {
     own_hwaddrs: BTreeMap<u32, HwAddr>,
     /// The carrier was set by hand, which ends the driver's own rule.
     carrier_by_hand: bool,
+    /// Sends on the team device itself; opened when first needed.
+    own_socket: Option<ControlSocket>,
 }
 
 /// What became of the team device.
@@ -71,12 +77,14 @@ impl ManagedTeam {
         device: LinkInfo,
         setup: Setup,
         control: ControlSockets,
+        memory: Memory,
     ) -> Self {
         ManagedTeam {
             core,
             config,
             data_path,
             control,
+            memory,
             device,
             setup,
             resyncs: 0,
@@ -87,6 +95,7 @@ impl ManagedTeam {
             carrier_watch: CarrierWatch::default(),
             own_hwaddrs: BTreeMap::new(),
             carrier_by_hand: false,
+            own_socket: None,
         }
     }
 
@@ -106,9 +115,11 @@ impl ManagedTeam {
             let free = links.filter(|link| link.master.is_none());
             self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
         }
+        let up = self.device.admin_up;
+        self.core.handle(now, Event::TeamAdminChanged { up });
         let mut joined = Vec::new();
         for interface in standing {
-            let settings = self.port_settings(&interface.name)?;
+            let settings = self.port_settings(interface)?;
             let port = self.attach(kernel, interface, interface.hwaddr, &settings)?;
             joined.push(port);
             let (name, hwaddr) = (interface.name.clone(), interface.hwaddr);
@@ -121,23 +132,36 @@ impl ManagedTeam {
                 standing: true,
             };
             self.core.handle(now, added);
+            // The partner goes on where the last daemon left it.
+            if let Some(frame) = self.memory.pdu(&interface.name) {
+                self.core.handle(now, Event::FrameReceived { port, frame });
+            }
         }
         let hwaddr = self.device.hwaddr;
         self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
         // Nothing in between is carried out: with only some of the ports known it would
         // interrupt what goes on.
         let mut actions: Vec<Action> = std::iter::from_fn(|| self.core.poll_action()).collect();
-        let mut kept = BTreeSet::new();
+        let (mut kept, mut spoke) = (BTreeSet::new(), BTreeSet::new());
         actions.reverse();
         actions.retain(|action| match action {
             Action::ApplyForwarding(_) => kept.insert("forwarding"),
             Action::SetCarrier(_) => kept.insert("carrier"),
+            Action::SendFrame { port, .. } => spoke.insert(*port),
             _ => true,
         });
         for action in actions.iter().rev() {
             self.attempt(kernel, now, action);
         }
         Ok(())
+    }
+
+    /// Tells partners that the ports are about to leave, and forgets what they said.
+    pub fn say_farewell(&mut self, kernel: &mut Kernel, now: Instant) {
+        self.tell(kernel, now, Event::TeamAdminChanged { up: false });
+        if let Err(error) = self.memory.remove() {
+            log::warn!("Failed to forget the partners ({}).", strerror(&error));
+        }
     }
 
     /// When to be woken although nothing happens.
@@ -171,6 +195,7 @@ impl ManagedTeam {
     /// Moves frames from a ready source of the data path.
     pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
+        self.data_path.set_time(now);
         self.data_path.drain_ready(token, budget)
     }
 
@@ -256,6 +281,8 @@ impl ManagedTeam {
                 if spreads && self.device.mtu != mtu_before {
                     self.spread_mtu(kernel, mtu_before);
                 }
+                let up = self.device.admin_up;
+                self.tell(kernel, now, Event::TeamAdminChanged { up });
                 self.tell(kernel, now, Event::TeamHwAddrChanged { hwaddr });
                 DeviceState::Present
             }
@@ -323,9 +350,11 @@ impl ManagedTeam {
     }
 
     /// Whether the carrier is ours to set. The driver's own rule, which setting it would end,
-    /// is the core's as long as one port suffices and every port may carry.
+    /// is the core's as long as one port suffices and every port may carry; but not with lacp,
+    /// where a link is not enough.
     fn sets_carrier(&mut self) -> bool {
         self.carrier_by_hand |= self.data_path.port_care() == PortCare::Daemon
+            || matches!(self.core.settings().runner, RunnerSettings::Lacp(_))
             || self.core.settings().min_ports != 1
             || self.core.ports().any(|port| !port.is_allowed());
         self.carrier_by_hand
@@ -357,11 +386,21 @@ impl ManagedTeam {
             }
             Action::Listen(frames) => self.control.listen(*frames),
             Action::SendFrame { port, frame } => self.control.send(*port, frame),
+            Action::RememberPdu { port, frame } => match self.ports.get(port) {
+                Some(held) => self.memory.keep(&held.name, frame.as_deref()),
+                None => Ok(()),
+            },
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
                 self.core.handle(now, Event::BucketCounters { bytes });
                 Ok(())
             }
+            Action::ReadStations => {
+                let stations = self.data_path.stations();
+                self.core.handle(now, Event::Stations { stations });
+                Ok(())
+            }
+            Action::TransmitFrame { frame } => self.transmit(frame),
             Action::Report(report) => {
                 log::info!("{report}");
                 Ok(())
@@ -369,9 +408,25 @@ impl ManagedTeam {
         }
     }
 
+    /// Sends a frame as the team device.
+    fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
+        let socket = match &mut self.own_socket {
+            Some(socket) => socket,
+            none => none.insert(ControlSocket::open(self.device.ifindex)?),
+        };
+        match socket.send(frame) {
+            // A device that is down has nobody behind it.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => Ok(()),
+            sent => sent,
+        }
+    }
+
     /// Sends on the active port, or on the first that carries: one copy is enough for every
     /// switch to learn from.
     fn send_announcement(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
+        if self.core.designated_port().is_some() {
+            return frames.iter().try_for_each(|frame| self.transmit(frame));
+        }
         let carrying = |port: &&runners::Port| port.is_enabled() && port.is_linked();
         let first = self.core.ports().find(carrying).map(|port| port.id());
         if let Some(port) = self.core.active_port().or(first) {
@@ -380,6 +435,21 @@ impl ManagedTeam {
             }
         }
         Ok(())
+    }
+
+    /// How the team is, in half a line.
+    pub fn summary(&self) -> String {
+        let total = self.core.ports().count();
+        let up = self.core.ports().filter(|port| port.verdict()).count();
+        let name = &self.device.name;
+        let active = self
+            .core
+            .active_port()
+            .and_then(|port| self.core.port(port));
+        match active {
+            Some(active) => format!("{name}: {up} of {total} ports up, {} active", active.name()),
+            None => format!("{name}: {up} of {total} ports up"),
+        }
     }
 
     fn held_by_ifindex(&self, concerned: impl Fn(u32) -> bool) -> Vec<PortId> {
@@ -406,7 +476,10 @@ fn purpose(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
+        Action::RememberPdu { .. } => "remember the partner".to_owned(),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
+        Action::ReadStations => "read who is behind the team".to_owned(),
+        Action::TransmitFrame { .. } => "announce a station".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }
 }

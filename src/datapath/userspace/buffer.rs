@@ -7,6 +7,8 @@
 //!
 //! Header: `struct virtio_net_hdr` (VIRTIO 1.2, 5.1.6), in the byte order of this machine.
 
+use runners::HwAddr;
+
 use crate::sys::packet::{Received, VlanTag};
 
 /// Bytes of the header.
@@ -75,6 +77,12 @@ impl FrameBuffer {
     /// The message of `length` bytes that was read into [`whole`](Self::whole).
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
         Message::new(self.0.0[UNTAGGED..].get(..length)?)
+    }
+
+    /// Gives the message that was read into [`whole`](Self::whole) another source address.
+    pub fn set_source(&mut self, source: HwAddr) {
+        const SOURCE: usize = HEADER + 6;
+        self.whole()[SOURCE..SOURCE + 6].copy_from_slice(&source.0);
     }
 
     /// Where a message is received into: what comes before the gap, and what after it.
