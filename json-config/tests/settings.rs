@@ -151,6 +151,11 @@ fn every_port_key_is_read() {
         prio: -10,
         sticky: true,
         queue_id: Some(3),
+        lacp: LacpPortSettings {
+            prio: 1,
+            key: 2,
+            ..LacpPortSettings::default()
+        },
         link_watches: vec![own, team.clone()],
     };
     assert_eq!(config.port_settings("p").unwrap(), expected);

@@ -13,13 +13,13 @@ pub fn runner(status: &LacpStatus, min_ports: u32) -> Value {
     let settings = &status.settings;
     json!({
         "active": settings.active,
-        "enable_retry_count_feature": settings.enable_retry_count,
-        "fallback": settings.fallback,
         "fast_rate": settings.fast_rate,
-        "min_ports": min_ports,
-        "retry_count": settings.retry_count,
-        "select_policy": settings.agg_select_policy.name(),
         "sys_prio": settings.sys_prio,
+        "select_policy": settings.agg_select_policy.name(),
+        "fallback": settings.fallback,
+        "enable_retry_count_feature": settings.enable_retry_count,
+        "retry_count": settings.retry_count,
+        "min_ports": min_ports,
     })
 }
 
@@ -33,10 +33,10 @@ pub fn port_runner(port: &LacpPortStatus, ifindex: impl Fn(PortId) -> Option<u32
         },
         "key": port.actor.key,
         "partner_lacpdu_info": info(&port.partner),
-        "partner_retry_count": port.partner_retry_count,
         "prio": port.actor.port_priority,
         "selected": port.selected != Selected::Unselected,
         "state": port.state,
+        "partner_retry_count": port.partner_retry_count,
     })
 }
 

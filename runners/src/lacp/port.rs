@@ -203,10 +203,13 @@ impl LacpPort {
             false => SLOW_PERIODIC_TIME,
         };
         let own = period * u32::from(self.partner_retry_count);
+        let before = self.receive.state();
         let Some(entered) = self.receive.handle(now, input, short, own) else {
             return;
         };
-        log::debug!("{}: Receive machine enters {}", self.name, entered.name());
+        if entered != before {
+            log::debug!("{}: Receive machine enters {}", self.name, entered.name());
+        }
         self.defaulted_at = None;
         match entered {
             Receive::PortDisabled | Receive::LacpDisabled => {
