@@ -40,6 +40,13 @@ impl Teamr {
         Teamr::start_config(host, config, command)
     }
 
+    /// As [`start`](Teamr::start), with more words on its command line.
+    pub fn start_args(host: &Namespace, config: &Value, args: &[&str]) -> Teamr {
+        let mut command = teamr_command(host);
+        command.args(args);
+        Teamr::start_config(host, config, command)
+    }
+
     /// As [`start`](Teamr::start), on this bus, too.
     pub fn start_on(host: &Namespace, config: &Value, bus: &Bus) -> Teamr {
         let mut command = teamr_command(host);

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use json_config::model::{ArpPing, Hashing, NsnaPing, Probing, Runner, Watch};
+use json_config::model::{ArpPing, NsnaPing, Probing, Watch};
 use json_config::{Config, DataPathChoice};
 use runners::{
     AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddr,
