@@ -57,6 +57,8 @@ fn two_links_carry_after_wait_while() {
 fn a_partner_that_has_attached_already_is_not_made_to_wait() {
     let mut pair = Pair::new([fast(), fast()], 1).with_ports(2);
     converges(&mut pair, &[0, 1], seconds(4));
+    // The limit of three PDUs has room again.
+    pair.run(seconds(2));
     // One end alone forgets everything; the other still has the link attached.
     pair.link((0, 1), false);
     pair.link((0, 1), true);
@@ -99,6 +101,7 @@ fn silence_is_expired_then_defaulted_and_the_first_pdu_ends_it() {
 fn a_partner_that_no_longer_collects_is_left_at_once() {
     let mut pair = Pair::new([fast(), fast()], 1).with_ports(2);
     converges(&mut pair, &[0, 1], seconds(4));
+    pair.run(seconds(2));
     let port = PortId(1);
     pair.tell(
         1,

@@ -3,7 +3,7 @@
 //! Port `n` of one team is wired to port `n` of the other. A frame takes some time; what else
 //! may happen to it is in [`Fate`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use runners::{
@@ -60,8 +60,13 @@ pub struct Pair {
     pub news: bool,
     /// Times that a port began or ceased to distribute.
     pub flaps: u64,
+    /// What happens to the next frames: 0 arrives, 1 is lost, 2 comes late.
+    script: VecDeque<u64>,
     frames: u64,
 }
+
+/// Long enough for a frame's successors to overtake it.
+const LATE: Duration = Duration::from_millis(1500);
 
 pub fn system(team: usize) -> HwAddr {
     HwAddr([2, 0, 0, 0, team as u8 + 1, 0])
@@ -105,6 +110,7 @@ impl Pair {
             sent: BTreeMap::new(),
             news: true,
             flaps: 0,
+            script: VecDeque::new(),
             frames: 0,
         }
     }
@@ -117,6 +123,20 @@ impl Pair {
             }
         }
         self
+    }
+
+    /// The digits of `history` to the base `fates` say what happens to the first frames.
+    pub fn with_script(mut self, mut history: u64, fates: u64, frames: u32) -> Self {
+        for _ in 0..frames {
+            self.script.push_back(history % fates);
+            history /= fates;
+        }
+        self
+    }
+
+    /// At both ends together.
+    pub fn frames_sent(&self) -> u64 {
+        self.sent.values().sum()
     }
 
     pub fn add(&mut self, (team, port): Place, lacp: LacpPortSettings, link: Link) {
@@ -173,20 +193,29 @@ impl Pair {
 
     fn send(&mut self, (team, port): Place, frame: Vec<u8>) {
         *self.sent.entry((team, port)).or_default() += 1;
-        let copies = match (
+        let scripted = self.script.pop_front().unwrap_or(0);
+        let copies = match scripted {
+            1 => 0,
+            _ => self.copies(),
+        };
+        for _ in 0..copies {
+            let delay = 1 + self.dice.below(self.fate.delay + 1);
+            let late = if scripted == 2 { LATE } else { Duration::ZERO };
+            let arrival = self.now + Duration::from_millis(delay) + late;
+            self.frames += 1;
+            self.wires
+                .insert((arrival, self.frames), ((1 - team, port), frame.clone()));
+        }
+    }
+
+    fn copies(&mut self) -> usize {
+        match (
             self.dice.percent(self.fate.lost),
             self.dice.percent(self.fate.doubled),
         ) {
             (true, _) => 0,
             (false, true) => 2,
             (false, false) => 1,
-        };
-        for _ in 0..copies {
-            let delay = 1 + self.dice.below(self.fate.delay + 1);
-            let arrival = self.now + Duration::from_millis(delay);
-            self.frames += 1;
-            self.wires
-                .insert((arrival, self.frames), ((1 - team, port), frame.clone()));
         }
     }
 
