@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use runners::{
     AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddrPolicy,
-    LacpSettings, LinkWatchPolicy,
+    LacpSettings, LinkWatchPolicy, Probing,
 };
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
 use crate::inspect::{integer, known_word, watch_name};
 use crate::keys::{Form, Key, Kind, Object, Preset};
-use crate::model::{
-    ArpPing, DataPathChoice, Hashing, NsnaPing, Port, Probing, Runner, Team, Watch,
-};
+use crate::model::{ArpPing, DataPathChoice, Hashing, NsnaPing, Port, Runner, Team, Watch};
 
 /// The members of one object, looked up by the table of keys; none reads as an empty object.
 struct Members<'a> {

@@ -24,6 +24,7 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
                 collecting: enabled,
                 distributing: enabled,
                 linked,
+                judged: false,
             })
             .collect(),
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use json_config::{Config, DataPathChoice};
 use mio::Token;
@@ -14,8 +15,9 @@ use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
+use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, Memory, restore};
+use super::team::{ControlSockets, ManagedTeam, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::datapath::kernel_team::{self, KernelTeam};
@@ -123,6 +125,7 @@ impl Daemon {
         let core = Team::new(settings, opened.device.hwaddr);
         let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
+            run_dir: options.run_dir.clone(),
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             data_path: opened.name,
@@ -141,7 +144,7 @@ impl Daemon {
             opened.device,
             setup,
             ControlSockets::new(registry, control_tokens),
-            Memory::open(options.run_dir.join(format!("{}.lacp", options.device))),
+            Resolver::new(Arc::clone(&self.resolved)),
         );
         let mut served = Served {
             team,
@@ -368,6 +371,7 @@ fn give_back_leftovers(kernel: &mut Kernel, journal: &mut Journal) -> io::Result
                 found.name
             );
             restore(kernel, &found);
+            return_ipv6(kernel, &found.name, found.ipv6);
             if let Err(error) = tc::unblock_host(&mut kernel.route, found.ifindex) {
                 log::warn!(
                     "{}: Failed to remove filters ({}).",

@@ -96,6 +96,11 @@ pub trait DataPath {
         Ok(())
     }
 
+    /// The priority that a port has in the data path, where others may change it there.
+    fn priority(&self, _port: PortId) -> Option<i32> {
+        None
+    }
+
     /// Forwards like this from now on.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;
 

@@ -99,9 +99,11 @@ pub fn many_at_once(host: &Host) {
     }
 }
 
+type HasType = fn(&Value) -> bool;
+
 /// What tlm_teamd reads of every LAG, with the type that it wants, `P` being a port. One that is
 /// missing spoils the update of all.
-const STATE: [(&str, fn(&Value) -> bool); 9] = [
+const STATE: [(&str, HasType); 9] = [
     ("/setup/kernel_team_mode_name", Value::is_string),
     ("/setup/pid", Value::is_i64),
     ("/team_device/ifinfo/dev_addr", Value::is_string),

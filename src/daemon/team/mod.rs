@@ -6,6 +6,7 @@
 //! change.
 
 mod control_sockets;
+mod link_local;
 mod memory;
 mod ports;
 
@@ -14,23 +15,25 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId, RunnerSettings};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, RunnerSettings};
 
 pub use control_sockets::ControlSockets;
-pub use memory::Memory;
-pub use ports::{IfUp, restore};
+pub use ports::{IfUp, restore, return_ipv6};
 
+use memory::Memory;
 use ports::HeldPort;
 
 use super::announce;
 use super::carrier_watch::CarrierWatch;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::recorder::RecordedTeam;
+use super::resolver::Resolver;
 use super::setup::Setup;
 use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A running team.
 pub struct ManagedTeam {
@@ -39,6 +42,7 @@ pub struct ManagedTeam {
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
     memory: Memory,
+    resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
     /// Link events lost to a full buffer, each answered by reading everything anew.
@@ -77,14 +81,15 @@ impl ManagedTeam {
         device: LinkInfo,
         setup: Setup,
         control: ControlSockets,
-        memory: Memory,
+        resolver: Resolver,
     ) -> Self {
         ManagedTeam {
             core,
             config,
             data_path,
             control,
-            memory,
+            memory: Memory::open(setup.run_dir.join(format!("{}.lacp", device.name))),
+            resolver,
             device,
             setup,
             resyncs: 0,
@@ -127,7 +132,7 @@ impl ManagedTeam {
                 port,
                 name,
                 hwaddr,
-                link: kernel.link(interface),
+                link: kernel::link(interface, kernel.link_settings(interface)),
                 settings,
                 standing: true,
             };
@@ -153,6 +158,7 @@ impl ManagedTeam {
         for action in actions.iter().rev() {
             self.attempt(kernel, now, action);
         }
+        self.refresh_link_locals(kernel, now);
         Ok(())
     }
 
@@ -192,11 +198,34 @@ impl ManagedTeam {
         self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
     }
 
-    /// Moves frames from a ready source of the data path.
-    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
+    /// Moves frames from a ready source of the data path, and takes in what somebody else told
+    /// the data path of its ports.
+    pub fn drain(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
         self.data_path.set_time(now);
-        self.data_path.drain_ready(token, budget)
+        let drained = self.data_path.drain_ready(token, budget);
+        let changed: Vec<(PortId, PortSettings)> = self
+            .core
+            .ports()
+            .filter_map(|port| {
+                let prio = self.data_path.priority(port.id())?;
+                let settings = port.settings();
+                (prio != settings.prio).then(|| {
+                    let settings = settings.clone();
+                    (port.id(), PortSettings { prio, ..settings })
+                })
+            })
+            .collect();
+        for (port, settings) in changed {
+            self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        }
+        drained
     }
 
     /// Hands the core the control frames of a ready port.
@@ -213,6 +242,13 @@ impl ManagedTeam {
             self.tell(kernel, now, Event::FrameReceived { port, frame });
         }
         drained
+    }
+
+    /// Hands the core the names that have been resolved.
+    pub fn take_resolved(&mut self, kernel: &mut Kernel, now: Instant) {
+        for event in self.resolver.answers() {
+            self.tell(kernel, now, event);
+        }
     }
 
     /// Reads anew what the events speak of. Interfaces that are no business of the team's only
@@ -266,6 +302,7 @@ impl ManagedTeam {
         if self.data_path.port_care() == PortCare::DataPath {
             self.adopt_all(kernel, now);
         }
+        self.refresh_link_locals(kernel, now);
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }
@@ -390,6 +427,7 @@ impl ManagedTeam {
                 Some(held) => self.memory.keep(&held.name, frame.as_deref()),
                 None => Ok(()),
             },
+            Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
                 self.core.handle(now, Event::BucketCounters { bytes });
@@ -412,7 +450,10 @@ impl ManagedTeam {
     fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
         let socket = match &mut self.own_socket {
             Some(socket) => socket,
-            none => none.insert(ControlSocket::open(self.device.ifindex)?),
+            none => none.insert(ControlSocket::open(
+                self.device.ifindex,
+                self.device.hwaddr,
+            )?),
         };
         match socket.send(frame) {
             // A device that is down has nobody behind it.
@@ -463,6 +504,12 @@ impl ManagedTeam {
     pub(super) fn ifindex(&self, port: PortId) -> Option<u32> {
         self.ports.get(&port).map(|held| held.found.ifindex)
     }
+
+    /// Speed and duplex of a port as its driver told them last.
+    pub(super) fn link_settings(&self, port: PortId) -> LinkSettings {
+        let held = self.ports.get(&port);
+        held.map_or(LinkSettings::NONE, |held| held.link_settings)
+    }
 }
 
 /// What an action was for, to follow "Failed to".
@@ -477,6 +524,7 @@ fn purpose(action: &Action) -> String {
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
         Action::RememberPdu { .. } => "remember the partner".to_owned(),
+        Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
         Action::ReadStations => "read who is behind the team".to_owned(),
         Action::TransmitFrame { .. } => "announce a station".to_owned(),
