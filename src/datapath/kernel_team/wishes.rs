@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runners::{
-    BucketTable, Burst, Forwarding, HashFields, PortForwarding, PortId, PortSettings,
+    BucketTable, Burst, Forwarding, HashFields, LacpSettings, PortForwarding, PortId, PortSettings,
     RunnerSettings, TeamSettings, TxPolicy,
 };
 
@@ -28,7 +28,7 @@ pub fn mode(runner: &RunnerSettings) -> Option<&'static str> {
         RunnerSettings::RoundRobin { .. } => Some("roundrobin"),
         RunnerSettings::Random { .. } => Some("random"),
         RunnerSettings::ActiveBackup { .. } => Some("activebackup"),
-        RunnerSettings::LoadBalance { .. } => Some("loadbalance"),
+        RunnerSettings::LoadBalance { .. } | RunnerSettings::Lacp(_) => Some("loadbalance"),
         RunnerSettings::Slb { .. } => None,
     }
 }
@@ -57,7 +57,10 @@ pub fn team(settings: &TeamSettings) -> Vec<Wish> {
     }
     if let RunnerSettings::LoadBalance {
         balancing_interval, ..
-    } = settings.runner
+    }
+    | RunnerSettings::Lacp(LacpSettings {
+        balancing_interval, ..
+    }) = settings.runner
     {
         let interval = balancing_interval.unwrap_or(Duration::ZERO);
         // The driver counts in tenths of a second; 0 counts nothing.
@@ -78,10 +81,15 @@ pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
             "runner.packets_per_port: the kernel's driver changes the port with each frame; \
              \"data_path\": \"userspace\" can do more in a row",
         ],
-        RunnerSettings::LoadBalance { tx_hash, .. } if tx_hash.contains(HashFields::ENCAP) => vec![
-            "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
+        RunnerSettings::LoadBalance { tx_hash, .. }
+        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. })
+            if tx_hash.contains(HashFields::ENCAP) =>
+        {
+            vec![
+                "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
              outermost packet is hashed; \"data_path\": \"userspace\" looks inside",
-        ],
+            ]
+        }
         _ => Vec::new(),
     }
 }
@@ -100,7 +108,7 @@ pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
 /// How the driver lets a port take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// By one option: a port that may only collect, or only distribute, does neither or both.
+    /// By one option for both directions.
     Joined,
     /// By one for each direction.
     Apart,
@@ -116,8 +124,7 @@ impl Parts {
         let rx = (name::RX_ENABLED, port.collecting || heeds_partner);
         let tx = (name::TX_ENABLED, port.distributing);
         let parts = match (self, on) {
-            // What distributes collects as well (802.1AX), so this is both.
-            (Parts::Joined, _) => vec![(name::ENABLED, port.distributing)],
+            (Parts::Joined, _) => vec![(name::ENABLED, takes_part(port))],
             (Parts::Apart, true) => vec![rx, tx],
             (Parts::Apart, false) => vec![tx, rx],
         };
@@ -188,6 +195,12 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         }
     }
     wishes
+}
+
+/// The driver enables both directions at once. A port that only collects is enabled, too: the
+/// buckets keep frames off it.
+fn takes_part(port: &PortForwarding) -> bool {
+    port.distributing || (port.collecting && port.linked)
 }
 
 /// A bucket without a port cannot be told; the driver then chooses by the hash alone.
