@@ -18,6 +18,7 @@ pub mod teams;
 pub mod usock;
 pub mod view;
 pub mod watch;
+pub mod zmq;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -34,7 +35,7 @@ use crate::control::ItemPath;
 use crate::doctor;
 use command::Command;
 use error::Error;
-use options::{Only, Options, Style, Unavailable};
+use options::{Only, Options, Unavailable};
 use teams::Team;
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
@@ -83,9 +84,10 @@ pub fn run(
 
 /// The configuration of a running team, for `export`.
 fn running_config(device: &str) -> Result<Value, String> {
-    let team = teams::connect(device, Style::Teamrctl, None);
+    let options = Options::new("teamrctl");
+    let team = teams::connect(device, &options);
     team.map(|team| team.config)
-        .map_err(|e| e.tell(Style::Teamrctl, "teamrctl", None))
+        .map_err(|e| e.tell(options.style, &options.program, options.forced))
 }
 
 /// Results go to `shown`, errors to `told`, what has no end straight to `out`; returns the exit
@@ -176,7 +178,7 @@ fn obey_plainly(
     match named {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style, options.forced)
+            let asked = teams::connect(device, options)
                 .and_then(|team| ask(&team, command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -192,7 +194,7 @@ fn obey_plainly(
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style, options.forced)
+                let asked = teams::connect(device, options)
                     .and_then(|team| ask(&team, command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {

@@ -20,7 +20,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 pub fn examine(named: &[String], options: &Options, shown: &mut String) -> Result<u8, Error> {
     let mut found = Vec::new();
     for device in named {
-        let team = teams::connect(device, options.style, options.forced)?;
+        let team = teams::connect(device, options)?;
         let facts = gather::of_team(&team).ok_or(Error::NotJson)?;
         found.push((device.clone(), doctor::judge(&facts)));
     }
@@ -58,7 +58,7 @@ pub fn tell_findings(
 pub fn watch_all(named: &[String], options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
     let mut watched = Vec::new();
     for device in named {
-        let team = teams::connect(device, options.style, options.forced)?;
+        let team = teams::connect(device, options)?;
         watched.push((team, watch::Watcher::default()));
     }
     loop {
@@ -87,7 +87,7 @@ pub fn watch_all(named: &[String], options: &Options, out: &mut dyn Write) -> Re
 pub fn expose(named: &[String], options: &Options) -> Result<String, Error> {
     let mut states = BTreeMap::new();
     for device in named {
-        let team = teams::connect(device, options.style, options.forced)?;
+        let team = teams::connect(device, options)?;
         let text = team
             .daemon
             .call("StateDump", &[])
