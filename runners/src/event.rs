@@ -1,7 +1,9 @@
 //! What a [`Team`](crate::Team) is told.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::forwarding::BUCKETS;
-use crate::ident::{HwAddr, Link, PortId};
+use crate::ident::{HwAddr, IpFamily, Link, PortId};
 use crate::settings::PortSettings;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
@@ -55,6 +57,28 @@ pub enum Event {
     TeamHwAddrChanged {
         /// The address now.
         hwaddr: HwAddr,
+    },
+    /// The link-local IPv6 address of a port was read; may repeat what is known.
+    PortLinkLocalChanged {
+        /// Which.
+        port: PortId,
+        /// One that may be used now; none if there is none.
+        address: Option<Ipv6Addr>,
+    },
+    /// The team device's link-local IPv6 address was read; may repeat what is known.
+    TeamLinkLocalChanged {
+        /// One that may be used now; none if there is none.
+        address: Option<Ipv6Addr>,
+    },
+    /// A name was resolved, or could not be; answers
+    /// [`Action::ResolveHost`](crate::Action::ResolveHost).
+    HostResolved {
+        /// The name as it was given.
+        host: String,
+        /// Of which kind the address had to be.
+        family: IpFamily,
+        /// None if none was found.
+        address: Option<IpAddr>,
     },
     /// A port's configuration was replaced: `prio` and `sticky` take effect at once,
     /// link watches when the port joins again.

@@ -39,14 +39,14 @@ pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection};
 pub use event::{Event, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
-pub use ident::{Duplex, HwAddr, Link, PortId};
-pub use link_watch::LinkWatch;
+pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
+pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
-    PortSettings, RunnerSettings, TeamSettings,
+    ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HwAddrPolicy, LinkWatchPolicy,
+    LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 pub use source_balance::{Reception, SourceBalance};
 pub use team::Team;

@@ -36,6 +36,7 @@ fn forwarding(buckets: BucketTable, former: BucketTable) -> Forwarding {
         collecting: true,
         distributing: true,
         linked: true,
+        judged: false,
     });
     Forwarding {
         policy: TxPolicy::SourceBalance {

@@ -84,7 +84,7 @@ impl Controlled for Controls<'_> {
     }
 
     fn state(&self) -> Value {
-        state::document(self.team)
+        state::document(self.team, self.now)
     }
 
     fn recording(&self) -> Value {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use json_config::{Config, DataPathChoice};
 use mio::Token;
@@ -14,6 +15,7 @@ use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
+use super::resolver::Resolver;
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, restore, return_ipv6};
 use super::transports::Transports;
@@ -145,6 +147,7 @@ impl Daemon {
             opened.device,
             setup,
             ControlSockets::new(registry, control_tokens),
+            Resolver::new(Arc::clone(&self.resolved)),
         );
         let mut served = Served {
             team,

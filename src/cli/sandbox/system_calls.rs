@@ -163,6 +163,9 @@ fn allow_listed(architecture: TargetArch) -> Result<BpfProgram, Error> {
     let thread = libc::CLONE_THREAD.unsigned_abs();
     let is_thread = argument(0, SeccompCmpOp::MaskedEq(thread.into()), thread)?;
     rules.insert(libc::SYS_clone, vec![is_thread]);
+    // Modules of the C library's resolver look at this when they are loaded.
+    let bounds = argument(0, SeccompCmpOp::Eq, libc::PR_CAPBSET_READ.unsigned_abs())?;
+    rules.insert(libc::SYS_prctl, vec![bounds]);
     // The process that abort(3) signals.
     let own = argument(0, SeccompCmpOp::Eq, std::process::id())?;
     rules.insert(libc::SYS_tgkill, vec![own]);

@@ -6,6 +6,7 @@
 //! change.
 
 mod control_sockets;
+mod link_local;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use super::announce;
 use super::carrier_watch::CarrierWatch;
 use super::kernel::{self, Kernel};
 use super::recorder::RecordedTeam;
+use super::resolver::Resolver;
 use super::setup::Setup;
 use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
@@ -37,6 +39,7 @@ pub struct ManagedTeam {
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
+    resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
     /// Link events lost to a full buffer, each answered by reading everything anew.
@@ -75,12 +78,14 @@ impl ManagedTeam {
         device: LinkInfo,
         setup: Setup,
         control: ControlSockets,
+        resolver: Resolver,
     ) -> Self {
         ManagedTeam {
             core,
             config,
             data_path,
             control,
+            resolver,
             device,
             setup,
             resyncs: 0,
@@ -142,6 +147,7 @@ impl ManagedTeam {
         for action in actions.iter().rev() {
             self.attempt(kernel, now, action);
         }
+        self.refresh_link_locals(kernel, now);
         Ok(())
     }
 
@@ -219,6 +225,13 @@ impl ManagedTeam {
         drained
     }
 
+    /// Hands the core the names that have been resolved.
+    pub fn take_resolved(&mut self, kernel: &mut Kernel, now: Instant) {
+        for event in self.resolver.answers() {
+            self.tell(kernel, now, event);
+        }
+    }
+
     /// Reads anew what the events speak of. Interfaces that are no business of the team's only
     /// remind it that late events may follow.
     pub fn links_changed(
@@ -270,6 +283,7 @@ impl ManagedTeam {
         if self.data_path.port_care() == PortCare::DataPath {
             self.adopt_all(kernel, now);
         }
+        self.refresh_link_locals(kernel, now);
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }
@@ -386,6 +400,7 @@ impl ManagedTeam {
             }
             Action::Listen(frames) => self.control.listen(*frames),
             Action::SendFrame { port, frame } => self.control.send(*port, frame),
+            Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
                 self.core.handle(now, Event::BucketCounters { bytes });
@@ -408,7 +423,10 @@ impl ManagedTeam {
     fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
         let socket = match &mut self.own_socket {
             Some(socket) => socket,
-            none => none.insert(ControlSocket::open(self.device.ifindex)?),
+            none => none.insert(ControlSocket::open(
+                self.device.ifindex,
+                self.device.hwaddr,
+            )?),
         };
         match socket.send(frame) {
             // A device that is down has nobody behind it.
@@ -478,6 +496,7 @@ fn purpose(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
+        Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
         Action::ReadStations => "read who is behind the team".to_owned(),
         Action::TransmitFrame { .. } => "announce a station".to_owned(),

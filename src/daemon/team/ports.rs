@@ -170,7 +170,10 @@ impl ManagedTeam {
         self.tell(kernel, now, joined);
         let opened = self.open_port(kernel, interface);
         match opened {
-            Ok(()) => self.refresh_port(kernel, now, port),
+            Ok(()) => {
+                self.refresh_port(kernel, now, port);
+                self.refresh_link_locals(kernel, now);
+            }
             Err(_) => self.release(kernel, now, port),
         }
         opened
@@ -206,7 +209,7 @@ impl ManagedTeam {
         // Before the driver opens the port.
         silence_ipv6(kernel, &found);
         let attached = self.data_path.attach_port(port, &found).and_then(|()| {
-            let opened = self.control.open(port, found.ifindex);
+            let opened = self.control.open(port, found.ifindex, hwaddr);
             opened.or_else(|error| self.data_path.detach_port(port).and(Err(error)))
         });
         if let Err(error) = attached {

@@ -191,6 +191,7 @@ fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
         collecting: enabled.contains(&number),
         distributing: enabled.contains(&number),
         linked: linked.contains(&number),
+        judged: false,
     };
     vec![port(1), port(2)]
 }
@@ -259,6 +260,38 @@ fn a_failover_is_one_message_that_enables_before_it_disables() {
             "activeport=12",
             "enabled[11]=false",
             "user_linkup[11]=false",
+        ]
+    );
+}
+
+#[test]
+fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
+    let mut team = opened(roundrobin());
+    let judged = |judged: bool, linked: &[u32]| Forwarding {
+        policy: TxPolicy::Broadcast,
+        ports: ports(&[1, 2], linked)
+            .into_iter()
+            .map(|port| PortForwarding { judged, ..port })
+            .collect(),
+    };
+    team.apply_forwarding(&judged(true, &[1])).expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "user_linkup[11]=true",
+            "user_linkup_enabled[11]=true",
+            "user_linkup_enabled[12]=true",
+        ]
+    );
+    team.apply_forwarding(&judged(false, &[2]))
+        .expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "user_linkup_enabled[11]=false",
+            "user_linkup[11]=false",
+            "user_linkup_enabled[12]=false",
+            "user_linkup[12]=true",
         ]
     );
 }
@@ -426,6 +459,7 @@ fn a_port_may_collect_alone() {
             collecting: true,
             distributing,
             linked: true,
+            judged: false,
         }],
     };
     let mut team = opened_apart(RunnerSettings::Broadcast);
@@ -437,6 +471,21 @@ fn a_port_may_collect_alone() {
     let mut team = opened(RunnerSettings::Broadcast);
     team.apply_forwarding(&forwarding(false)).expect("applied");
     assert_eq!(team.driver.take_log()[0], "enabled[11]=false");
+}
+
+#[test]
+fn loadbalance_hears_a_partner_that_knows_first_that_a_link_is_back() {
+    let runner = || RunnerSettings::LoadBalance {
+        tx_hash: HashFields::ETH,
+        balancing_interval: None,
+    };
+    let mut forwarding = balanced(1, 1);
+    forwarding.ports = ports(&[1], &[1]);
+    let mut team = opened_apart(runner());
+    team.apply_forwarding(&forwarding).expect("applied");
+    let log = team.driver.take_log();
+    assert!(log.contains(&"tx_enabled[12]=false".to_owned()), "{log:?}");
+    assert!(!log.contains(&"rx_enabled[12]=false".to_owned()), "{log:?}");
 }
 
 #[test]
