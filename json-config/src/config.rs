@@ -126,7 +126,11 @@ impl Config {
                 tx_hash: hashing.tx_hash,
                 balancing_interval: hashing.balancing_interval,
             },
-            Runner::Slb { balancing_interval } => RunnerSettings::Slb {
+            Runner::Slb {
+                host,
+                balancing_interval,
+            } => RunnerSettings::Slb {
+                host: *host,
                 balancing_interval: *balancing_interval,
             },
             Runner::Lacp(settings) => RunnerSettings::Lacp(settings.clone()),

@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LacpSettings, LinkWatchPolicy, Probing,
+    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LacpSettings, LinkWatchPolicy,
+    Probing,
 };
 
 /// What a configuration says of the team as a whole.
@@ -69,8 +70,10 @@ pub enum Runner {
     LoadBalance(Hashing),
     /// `lacp`
     Lacp(LacpSettings),
-    /// `slb`
+    /// `slb`, `tlb` and `alb`
     Slb {
+        /// Which of them.
+        host: HostTraffic,
         /// `runner.tx_balancer`, as in [`Hashing`].
         balancing_interval: Option<Duration>,
     },

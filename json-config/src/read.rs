@@ -7,8 +7,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddrPolicy,
-    LacpSettings, LinkWatchPolicy, Probing,
+    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HostTraffic,
+    HwAddrPolicy, LacpSettings, LinkWatchPolicy, Probing,
 };
 use serde_json::{Map, Value};
 
@@ -158,7 +158,12 @@ fn read_runner(runner: &Members<'_>) -> Runner {
         },
         "loadbalance" => Runner::LoadBalance(read_hashing(runner)),
         "lacp" => Runner::Lacp(read_lacp(runner)),
-        "slb" => Runner::Slb {
+        name @ ("slb" | "tlb" | "alb") => Runner::Slb {
+            host: match name {
+                "tlb" => HostTraffic::Sent,
+                "alb" => HostTraffic::Both,
+                _ => HostTraffic::OnePort,
+            },
             balancing_interval: read_balancing_interval(runner),
         },
         _ => Runner::RoundRobin {

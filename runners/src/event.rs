@@ -126,6 +126,8 @@ pub enum Event {
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
         frame: Vec<u8>,
     },
+    /// Somebody asks what lies between the ports: a probe on each that has a link.
+    ProbesWanted,
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {
@@ -138,6 +140,8 @@ pub enum Event {
     Stations {
         /// Each address once in each VLAN.
         stations: Vec<StationSeen>,
+        /// Peers that were told where the team itself is, under the runner that balances them.
+        peers: Vec<PeerSeen>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
@@ -153,4 +157,22 @@ pub struct StationSeen {
     pub vlan: u16,
     /// Its bucket; none for the team's own address.
     pub bucket: Option<u8>,
+}
+
+/// A peer that was told by ARP or neighbour discovery where the team is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PeerSeen {
+    /// The VLAN; 0 is none.
+    pub vlan: u16,
+    /// The address of ours that it knows.
+    pub own: IpAddr,
+    /// Its own address, of the same family.
+    pub ip: IpAddr,
+    /// Its hardware address.
+    pub hwaddr: HwAddr,
+    /// We told our neighbours that we route IPv6.
+    pub router: bool,
+    /// Its bucket.
+    pub bucket: u8,
 }

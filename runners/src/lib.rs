@@ -21,7 +21,9 @@ mod ident;
 mod lacp;
 mod link_watch;
 mod loadbalance;
+mod peers;
 mod port;
+mod probe;
 mod random;
 #[cfg(feature = "serde")]
 mod recorded;
@@ -39,7 +41,7 @@ pub mod wire;
 pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection};
-pub use event::{Event, StationSeen};
+pub use event::{Event, PeerSeen, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
 pub use lacp::{
@@ -48,13 +50,15 @@ pub use lacp::{
 };
 pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
+pub use probe::is_probe;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HwAddrPolicy, LinkWatchPolicy,
-    LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
+    ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HostTraffic, HwAddrPolicy,
+    LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings,
+    TeamSettings,
 };
-pub use source_balance::{Reception, SourceBalance};
+pub use source_balance::{HostBalance, Reception, SourceBalance};
 pub use team::Team;
 pub use time::Instant;
 pub use tx_hash::{HashFields, Selector};

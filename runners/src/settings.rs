@@ -79,9 +79,25 @@ pub enum RunnerSettings {
     Lacp(LacpSettings),
     /// A source address keeps to one port, on a switch without an aggregate.
     Slb {
+        /// What happens to the traffic of the team itself: the runners tlb and alb.
+        host: HostTraffic,
         /// `runner.tx_balancer`, as with loadbalance.
         balancing_interval: Option<Duration>,
     },
+}
+
+/// What slb and its kin do with the traffic of the team itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum HostTraffic {
+    /// slb: all of it is on the designated port.
+    #[default]
+    OnePort,
+    /// tlb: what is sent is spread by peer; what is received comes to the designated port.
+    Sent,
+    /// alb: both are spread by peer.
+    Both,
 }
 
 /// `runner.hwaddr_policy` of activebackup.

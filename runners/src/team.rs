@@ -16,6 +16,7 @@ use crate::ident::{HwAddr, Link, PortId};
 use crate::lacp::LacpStatus;
 use crate::link_watch::{Wish, Wishes, is_sent_by};
 use crate::port::{Port, Rest};
+use crate::probe::Prober;
 use crate::runner::{self, Runner};
 use crate::settings::{RunnerSettings, TeamSettings};
 use crate::time::Instant;
@@ -47,6 +48,9 @@ pub struct Team {
     control_frames: ControlFrames,
     notify_peers: Announcement,
     mcast_rejoin: Announcement,
+    prober: Prober,
+    /// Probes that leave once they are listened for.
+    probes: Vec<(PortId, Vec<u8>)>,
     actions: VecDeque<Action>,
 }
 
@@ -69,6 +73,8 @@ impl Team {
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
+            prober: Prober::default(),
+            probes: Vec::new(),
             actions: VecDeque::new(),
             settings,
         };
@@ -137,6 +143,21 @@ impl Team {
     /// slb's designated port; none with other runners.
     pub fn designated_port(&self) -> Option<PortId> {
         self.runner.designated_port()
+    }
+
+    /// How often probes were sent.
+    pub fn probe_rounds(&self) -> u32 {
+        self.prober.rounds()
+    }
+
+    /// Whether a probe left on a port in the last round.
+    pub fn probed(&self, port: PortId) -> bool {
+        self.prober.sent_on(port)
+    }
+
+    /// Where the last probe that left on a port came in.
+    pub fn probe_heard_at(&self, port: PortId) -> impl Iterator<Item = PortId> {
+        self.prober.heard_at(port)
     }
 
     /// The carrier that the team device has to show.
@@ -258,7 +279,12 @@ impl Team {
                     self.runner.choose_active(&self.ports[at]);
                 }
             }
+            Event::ProbesWanted => {
+                let linked = self.ports.iter().filter(|port| port.is_linked());
+                self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
+            }
             Event::FrameReceived { port, frame } => {
+                self.prober.hear(self.hwaddr, port, &frame);
                 if let Some(at) = self.position(port) {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                     let ours = is_sent_by(&frame, |hwaddr| self.sends_from(hwaddr));
@@ -269,7 +295,7 @@ impl Team {
             Event::BucketCounters { bytes } => {
                 self.runner.count_buckets(now, &self.ports, &bytes);
             }
-            Event::Stations { stations } => self.runner.stations(now, &stations),
+            Event::Stations { stations, peers } => self.runner.stations(now, &stations, &peers),
             Event::DeadlineReached => {}
         }
     }
@@ -297,6 +323,9 @@ impl Team {
         self.settle_addresses();
         self.settle_carrier();
         self.settle_listening();
+        let probes = self.probes.drain(..);
+        self.actions
+            .extend(probes.map(|(port, frame)| Action::SendFrame { port, frame }));
         self.actions
             .extend(std::iter::from_fn(|| self.runner.poll_action()));
         if enabled_one && self.notify_peers.begin(now) {
@@ -398,8 +427,14 @@ impl Team {
     }
 
     fn settle_listening(&mut self) {
+        let probes = ControlFrames {
+            probes: self.prober.rounds() > 0,
+            ..ControlFrames::default()
+        };
         let watched = self.ports.iter().map(Port::control_frames);
-        let control_frames = watched.fold(self.runner.control_frames(), |all, more| all | more);
+        let control_frames = watched.fold(self.runner.control_frames() | probes, |all, more| {
+            all | more
+        });
         if self.control_frames != control_frames {
             self.control_frames = control_frames;
             self.actions.push_back(Action::Listen(control_frames));

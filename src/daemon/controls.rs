@@ -119,6 +119,7 @@ impl Controlled for Controls<'_> {
                     Err(_) => Err(Failure::ItemValueSetFail),
                 }
             }
+            ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
             ["ports", port, "teamr", "allowed"] => {
                 let allowed = value.parse().map_err(|_| Failure::ItemValueSetFail)?;
                 let port = self.team.core.find_port(port);

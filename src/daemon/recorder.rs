@@ -57,7 +57,9 @@ impl RecordedTeam {
             self.bytes += match &event {
                 Event::FrameReceived { frame, .. } => frame.len(),
                 Event::BucketCounters { bytes } => size_of_val(&**bytes),
-                Event::Stations { stations } => size_of_val(&stations[..]),
+                Event::Stations { stations, peers } => {
+                    size_of_val(&stations[..]) + size_of_val(&peers[..])
+                }
                 _ => 0,
             };
             self.note(What::Event(event.clone()));

@@ -32,6 +32,8 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
             item["teamr"] = json!({
                 "allowed": port.is_allowed(),
                 "enabled": port.is_enabled(),
+                "probe_heard_at": probe_heard_at(team, port),
+                "probed": team.core.probed(port.id()),
                 "rx_missed": of_port(&counters.rx_missed),
                 "tx_dropped": of_port(&counters.tx_dropped),
             });
@@ -76,7 +78,7 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
         "pid": std::process::id(),
         "pid_file": team.setup.pid_file.to_string_lossy(),
         "runner_name": runner_name,
-        "zmq_enabled": false,
+        "zmq_enabled": team.setup.zmq,
     });
     document.insert("setup".to_owned(), setup);
     let device = &team.device;
@@ -84,6 +86,7 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     document.insert("team_device".to_owned(), json!({ "ifinfo": ifinfo }));
     let own = json!({
         "data_path": team.setup.data_path,
+        "probe_rounds": team.core.probe_rounds(),
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
         "rx_echoes": counters.rx_echoes,
@@ -92,6 +95,13 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     });
     document.insert("teamr".to_owned(), own);
     document.into()
+}
+
+/// The names of the ports at which a port's probe came in, with blanks between them.
+fn probe_heard_at(team: &ManagedTeam, port: &Port) -> String {
+    let heard = team.core.probe_heard_at(port.id());
+    let heard = heard.filter_map(|at| team.core.port(at));
+    heard.map(Port::name).collect::<Vec<_>>().join(" ")
 }
 
 fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {

@@ -150,6 +150,9 @@ fn accepting(wanted: ControlFrames) -> Vec<Instruction> {
     if wanted.slow_protocols {
         program.extend(accept_if(ethertype::SLOW_PROTOCOLS.into()));
     }
+    if wanted.probes {
+        program.extend(accept_if(ethertype::LOCAL_EXPERIMENTAL.into()));
+    }
     if wanted.arp {
         program.extend(accept_if(ethertype::ARP.into()));
     }

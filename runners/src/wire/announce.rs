@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::ident::HwAddr;
-use crate::wire::build::{BROADCAST, ethernet, icmpv6, put_checksum};
+use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6, put_checksum};
 use crate::wire::{Arp, NeighbourAdvertisement, ethertype, icmpv6_type, protocol};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -34,6 +34,24 @@ pub fn gratuitous_arp(hwaddr: HwAddr, ip: Ipv4Addr, vlan: Option<u16>) -> Vec<u8
     frame
 }
 
+/// An ARP reply that nobody asked for: `client` learns that `ip` is at `hwaddr`.
+pub fn arp_reply(
+    hwaddr: HwAddr,
+    ip: Ipv4Addr,
+    client: HwAddr,
+    client_ip: Ipv4Addr,
+    vlan: Option<u16>,
+) -> Vec<u8> {
+    let mut frame = ethernet(client, hwaddr, vlan, ethertype::ARP);
+    frame.extend(Arp::ETHERNET_IPV4);
+    frame.extend(Arp::REPLY.to_be_bytes());
+    frame.extend(hwaddr.0);
+    frame.extend(ip.octets());
+    frame.extend(client.0);
+    frame.extend(client_ip.octets());
+    frame
+}
+
 /// A reverse ARP request (RFC 903) in which a host asks for its own address: what hypervisors
 /// send for a guest whose addresses they do not know, so that switches learn where it is now.
 pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
@@ -52,6 +70,23 @@ pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
 /// overrides what they know. `router` must say whether the host forwards IPv6: neighbours
 /// forget a default router that advertises itself as a host (section 7.2.5).
 pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u16>) -> Vec<u8> {
+    neighbour_advertisement(
+        hwaddr,
+        ip,
+        router,
+        (group_hwaddr(ALL_NODES), ALL_NODES),
+        vlan,
+    )
+}
+
+/// The same to one neighbour alone, by its hardware address and its address.
+pub fn neighbour_advertisement(
+    hwaddr: HwAddr,
+    ip: Ipv6Addr,
+    router: bool,
+    neighbour: (HwAddr, Ipv6Addr),
+    vlan: Option<u16>,
+) -> Vec<u8> {
     const ROUTER: u8 = 0x80;
     const OVERRIDE: u8 = 0x20;
     let flags = if router { ROUTER | OVERRIDE } else { OVERRIDE };
@@ -69,7 +104,7 @@ pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u
     message.extend(NeighbourAdvertisement::TARGET_LINK_LAYER_ADDRESS);
     message.extend(hwaddr.0);
     // The hop limit proves that no router has passed it on (section 7.1.2).
-    icmpv6(hwaddr, ip, ALL_NODES, vlan, 255, &[], message)
+    icmpv6(hwaddr, ip, neighbour, vlan, 255, &[], message)
 }
 
 /// An IGMPv2 membership report (RFC 2236) for `group`, sent from `source`, an address of the
@@ -127,7 +162,7 @@ pub fn mld_report(hwaddr: HwAddr, source: Ipv6Addr, group: Ipv6Addr, vlan: Optio
     icmpv6(
         hwaddr,
         source,
-        ALL_MLDV2_ROUTERS,
+        (group_hwaddr(ALL_MLDV2_ROUTERS), ALL_MLDV2_ROUTERS),
         vlan,
         1,
         &ROUTER_ALERT,

@@ -26,12 +26,18 @@ pub(super) fn ethernet(
     frame
 }
 
-/// A multicast ICMPv6 frame around `message`, whose checksum is filled in. `options` are
+/// Where a group is sent to (RFC 2464 section 7): the low 32 bits of it.
+pub(super) fn group_hwaddr(group: Ipv6Addr) -> HwAddr {
+    let [.., a, b, c, d] = group.octets();
+    HwAddr([0x33, 0x33, a, b, c, d])
+}
+
+/// An ICMPv6 frame around `message`, whose checksum is filled in. `options` are
 /// whole hop-by-hop options that name ICMPv6 as what follows, or nothing.
 pub(super) fn icmpv6(
     hwaddr: HwAddr,
     source: Ipv6Addr,
-    destination: Ipv6Addr,
+    (destination_hwaddr, destination): (HwAddr, Ipv6Addr),
     vlan: Option<u16>,
     hop_limit: u8,
     options: &[u8],
@@ -40,9 +46,6 @@ pub(super) fn icmpv6(
     let pseudo = pseudo_header(source, destination, message.len());
     put_checksum(&mut message, 2, pseudo);
 
-    // RFC 2464 section 7: the low 32 bits of the group.
-    let [.., a, b, c, d] = destination.octets();
-    let destination_hwaddr = HwAddr([0x33, 0x33, a, b, c, d]);
     let next = match options {
         [] => protocol::ICMPV6,
         _ => protocol::HOP_BY_HOP,

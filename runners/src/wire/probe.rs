@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::ident::HwAddr;
-use crate::wire::build::{BROADCAST, ethernet, icmpv6};
+use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6};
 use crate::wire::{Arp, ethertype, icmpv6_type};
 
 /// An ARP request for `target`, to everybody, as teamd sends it: the target's unknown hardware
@@ -36,5 +36,7 @@ pub fn neighbour_solicitation(hwaddr: HwAddr, source: Ipv6Addr, target: Ipv6Addr
     // RFC 4291 section 2.7.1.
     let mut group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0];
     group[13..].copy_from_slice(&target.octets()[13..]);
-    icmpv6(hwaddr, source, group.into(), None, 255, &[], message)
+    let group = Ipv6Addr::from(group);
+    let to = (group_hwaddr(group), group);
+    icmpv6(hwaddr, source, to, None, 255, &[], message)
 }

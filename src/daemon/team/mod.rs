@@ -435,7 +435,9 @@ impl ManagedTeam {
             }
             Action::ReadStations => {
                 let stations = self.data_path.stations();
-                self.core.handle(now, Event::Stations { stations });
+                let peers = self.data_path.peers();
+                let seen = Event::Stations { stations, peers };
+                self.core.handle(now, seen);
                 Ok(())
             }
             Action::TransmitFrame { frame } => self.transmit(frame),
