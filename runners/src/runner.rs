@@ -120,10 +120,10 @@ pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
             tx_hash,
             balancing_interval,
         } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
+        RunnerSettings::Lacp(settings) => Box::new(Lacp::new(settings)),
         RunnerSettings::Slb {
             host,
             balancing_interval,
         } => Box::new(Slb::new(*host, *balancing_interval)),
-        RunnerSettings::Lacp(settings) => Box::new(Lacp::new(settings)),
     }
 }

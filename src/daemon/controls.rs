@@ -109,7 +109,6 @@ impl Controlled for Controls<'_> {
                 let port = port.ok_or(Failure::ItemValueSetFail)?;
                 self.tell(Event::ActivePortChosen { port })
             }
-            ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
             ["runner", item] if self.lacp().is_some() => self.set_lacp_item(item, value),
             ["ports", port, "runner", "aggregator", "selected"] if self.lacp().is_some() => {
                 let port = self.team.core.find_port(port);
@@ -120,6 +119,7 @@ impl Controlled for Controls<'_> {
                     Err(_) => Err(Failure::ItemValueSetFail),
                 }
             }
+            ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
             ["ports", port, "teamr", "allowed"] => {
                 let allowed = value.parse().map_err(|_| Failure::ItemValueSetFail)?;
                 let port = self.team.core.find_port(port);

@@ -108,7 +108,7 @@ pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
 /// How the driver lets a port take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// By one option for both directions.
+    /// By one option: a port that may only collect does neither or both.
     Joined,
     /// By one for each direction.
     Apart,
@@ -116,15 +116,16 @@ pub enum Parts {
 
 impl Parts {
     /// What a port has to be told so that it takes part, or does no longer, as `on` says. It
-    /// collects before it distributes, and ends in the other order.
-    fn wishes(self, policy: &TxPolicy, ifindex: u32, port: &PortForwarding, on: bool) -> Vec<Wish> {
-        // A frame on a port whose link we take for down shows that the partner has found it up
-        // before us. Where a port must be disabled so that it is not chosen, that one is lost.
-        let heeds_partner = matches!(policy, TxPolicy::LoadBalance { .. }) && !port.linked;
-        let rx = (name::RX_ENABLED, port.collecting || heeds_partner);
+    /// collects before it distributes, and ends in the other order. Where the table of buckets
+    /// `binds`, it keeps frames off a port that only collects, so that may be enabled at once.
+    fn wishes(self, ifindex: u32, port: &PortForwarding, on: bool, binds: bool) -> Vec<Wish> {
+        let rx = (name::RX_ENABLED, port.collecting);
         let tx = (name::TX_ENABLED, port.distributing);
         let parts = match (self, on) {
-            (Parts::Joined, _) => vec![(name::ENABLED, takes_part(port))],
+            (Parts::Joined, _) => {
+                let collects = binds && port.collecting && port.linked;
+                vec![(name::ENABLED, port.distributing || collects)]
+            }
             (Parts::Apart, true) => vec![rx, tx],
             (Parts::Apart, false) => vec![tx, rx],
         };
@@ -162,9 +163,10 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         let method = Value::Text(method.to_owned());
         wishes.push((OptionId::team(name::LB_TX_METHOD), method));
     }
+    let binds = matches!(wanted.policy, TxPolicy::LoadBalance { balanced: true, .. });
     let enabled = |on: bool| {
         let each = ports.iter();
-        each.flat_map(move |(ifindex, port)| parts.wishes(&wanted.policy, *ifindex, port, on))
+        each.flat_map(move |(ifindex, port)| parts.wishes(*ifindex, port, on, binds))
     };
     wishes.extend(enabled(true));
     if let TxPolicy::ActiveBackup { active } = &wanted.policy {
@@ -195,12 +197,6 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         }
     }
     wishes
-}
-
-/// The driver enables both directions at once. A port that only collects is enabled, too: the
-/// buckets keep frames off it.
-fn takes_part(port: &PortForwarding) -> bool {
-    port.distributing || (port.collecting && port.linked)
 }
 
 /// A bucket without a port cannot be told; the driver then chooses by the hash alone.
