@@ -8,7 +8,7 @@ use std::mem;
 
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::PortId;
-use crate::tx_hash::Selector;
+use crate::tx_hash::{HashFields, Selector};
 
 /// Chooses the ports of each frame. Everything that configuration can settle is settled in
 /// [`apply`](Distributor::apply); a choice allocates nothing.
@@ -26,6 +26,26 @@ pub struct Selection<'a> {
     pub ports: &'a [PortId],
     /// The frame's bucket, under the policy that has buckets.
     pub bucket: Option<u8>,
+}
+
+/// A policy with the ports that it may use, for a data path that has the choice made elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled<'a> {
+    /// A copy on each.
+    All(&'a [PortId]),
+    /// One after the other.
+    InTurn(&'a [PortId]),
+    /// Any.
+    ByChance(&'a [PortId]),
+    /// Always this one.
+    One(Option<PortId>),
+    /// The one of the frame's bucket.
+    ByBucket {
+        /// What makes up a flow.
+        fields: HashFields,
+        /// Port by bucket.
+        buckets: &'a BucketTable,
+    },
 }
 
 /// A policy with the ports that it may use.
@@ -152,6 +172,20 @@ impl Distributor {
         Selection {
             ports,
             bucket: None,
+        }
+    }
+
+    /// What is to be carried out.
+    pub fn settled(&self) -> Settled<'_> {
+        match &self.choice {
+            Choice::All(ports) => Settled::All(ports),
+            Choice::InTurn { ports, .. } => Settled::InTurn(ports),
+            Choice::ByChance { ports, .. } => Settled::ByChance(ports),
+            Choice::One(port) => Settled::One(*port),
+            Choice::ByBucket { selector, buckets } => Settled::ByBucket {
+                fields: selector.fields(),
+                buckets,
+            },
         }
     }
 

@@ -30,7 +30,7 @@ pub mod wire;
 
 pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
-pub use distributor::{Distributor, Selection};
+pub use distributor::{Distributor, Selection, Settled};
 pub use event::Event;
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, Link, PortId};

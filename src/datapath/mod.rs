@@ -8,6 +8,7 @@
 
 pub mod control_socket;
 pub mod kernel_team;
+pub mod programs;
 pub mod userspace;
 
 use std::io;

@@ -13,7 +13,8 @@ use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, Upper, ethertype, protocol};
 /// | 20..28 | IPv4 source and destination; of ARP, sender and target | `ipv4` |
 /// | 28..60 | IPv6 source and destination | `ipv6` |
 /// | 60..64 | source and destination port | `tcp`, `udp`, `sctp` |
-pub(super) mod place {
+pub mod place {
+    #![expect(missing_docs, reason = "the table says it")]
     use std::ops::Range;
 
     pub const ETH: Range<usize> = 0..12;
@@ -24,7 +25,7 @@ pub(super) mod place {
 }
 
 /// Length of the key in bytes.
-pub(super) const KEY_LEN: usize = place::PORTS.end;
+pub const KEY_LEN: usize = place::PORTS.end;
 
 /// The field of `tx_hash` that names the ports of a protocol.
 pub(super) fn ports_field(protocol: u8) -> Option<HashFields> {

@@ -11,4 +11,4 @@ mod ip;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
-pub use ip::{Ipv4, Ipv6, Upper, protocol};
+pub use ip::{Ipv4, Ipv6, MAX_EXTENSIONS, Upper, protocol};
