@@ -74,6 +74,35 @@ pub struct Counters {
     pub resyncs: u64,
 }
 
+/// What moves the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mover {
+    /// The kernel's team driver.
+    Kernel,
+    /// Programs of ours inside the kernel.
+    Programs,
+    /// The daemon itself.
+    Relay,
+}
+
+impl Mover {
+    /// The word of the configuration and of the state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mover::Kernel => "kernel",
+            Mover::Programs => "programs",
+            Mover::Relay => "relay",
+        }
+    }
+
+    /// The mover that a word names.
+    pub fn from_name(name: &str) -> Option<Mover> {
+        [Mover::Kernel, Mover::Programs, Mover::Relay]
+            .into_iter()
+            .find(|mover| mover.name() == name)
+    }
+}
+
 /// One way of moving frames between a team device and its ports.
 ///
 /// Calls are idempotent and never wait. An error leaves things as they were before the call,
@@ -81,6 +110,21 @@ pub struct Counters {
 pub trait DataPath {
     /// Who takes care of the ports; never changes.
     fn port_care(&self) -> PortCare;
+
+    /// What moves the frames now.
+    fn mover(&self) -> Mover;
+
+    /// Has something else move the frames from now on; the team device stays as it is.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if this team device cannot have it; otherwise why it does not work here.
+    /// Everything then goes on as before.
+    fn hand_to(&mut self, mover: Mover) -> io::Result<()> {
+        match mover == self.mover() {
+            true => Ok(()),
+            false => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+        }
+    }
 
     /// Takes an interface as a port; it stays silent until a forwarding enables it, where the
     /// data path can have it so.

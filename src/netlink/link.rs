@@ -257,6 +257,17 @@ pub fn set_carrier(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resul
     route.execute(change(ifindex).attribute(libc::IFLA_CARRIER, &[u8::from(up)]))
 }
 
+/// Sets the carrier of a team device, which a pair of interfaces takes from its other end.
+///
+/// # Errors
+/// Those of [`set_carrier`] and [`set_admin_up`].
+pub fn set_device_carrier(route: &mut RouteSocket, device: &LinkInfo, up: bool) -> io::Result<()> {
+    match device.lower {
+        Some(other_end) if device.kind == PAIR_KIND => set_admin_up(route, other_end, up),
+        _ => set_carrier(route, device.ifindex, up),
+    }
+}
+
 /// Makes an interface a port of another.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use mio::Token;
 use runners::{Action, Event, HwAddr, Instant, PortId, Team};
 
 pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, restore};
+pub use ports::{IfUp, Standing, as_found, restore};
 
 use ports::HeldPort;
 
@@ -98,7 +98,7 @@ impl ManagedTeam {
         &mut self,
         kernel: &mut Kernel,
         now: Instant,
-        standing: &[LinkInfo],
+        standing: &[Standing],
     ) -> io::Result<()> {
         if self.data_path.port_care() == PortCare::DataPath {
             let links = link::all(&mut kernel.route)?.into_iter();
@@ -106,11 +106,11 @@ impl ManagedTeam {
             self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
         }
         let mut joined = Vec::new();
-        for interface in standing {
+        for Standing { interface, found } in standing {
             let settings = self.port_settings(&interface.name)?;
-            let port = self.attach(kernel, interface, interface.hwaddr, &settings)?;
+            let port = self.attach(found, &settings)?;
             joined.push(port);
-            let (name, hwaddr) = (interface.name.clone(), interface.hwaddr);
+            let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
             let added = Event::PortAdded {
                 port,
                 name,
@@ -345,7 +345,7 @@ impl ManagedTeam {
                 Ok(())
             }
             Action::SetCarrier(_) if !sets_carrier => Ok(()),
-            Action::SetCarrier(up) => link::set_carrier(route, self.device.ifindex, *up),
+            Action::SetCarrier(up) => link::set_device_carrier(route, &self.device, *up),
             Action::NotifyPeers => {
                 let frames = announce::peer_notifications(route, self.device.ifindex)?;
                 self.send_announcement(&frames)

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use runners::{Event, HwAddr, Instant, PortId, PortSettings};
+use runners::{Event, Instant, PortId, PortSettings};
 
 use super::super::kernel::Kernel;
 use super::ManagedTeam;
@@ -21,6 +21,26 @@ pub(super) struct HeldPort {
     pub(super) found: PortInterface,
     /// Its name now.
     pub(super) name: String,
+}
+
+/// A port that is in the team before the daemon begins.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// As it is.
+    pub interface: LinkInfo,
+    /// As it was before it became a port, as far as is known.
+    pub found: PortInterface,
+}
+
+/// An interface that is no port, as it is to be given back one day.
+pub fn as_found(kernel: &Kernel, interface: &LinkInfo) -> PortInterface {
+    PortInterface {
+        ifindex: interface.ifindex,
+        name: interface.name.clone(),
+        hwaddr: interface.hwaddr,
+        mtu: interface.mtu,
+        ipv6: kernel.ipv6(&interface.name),
+    }
 }
 
 /// Whether an interface may be taken although it is administratively up.
@@ -155,7 +175,11 @@ impl ManagedTeam {
             None => None,
         };
         let hwaddr = hwaddr.unwrap_or(interface.hwaddr);
-        let port = self.attach(kernel, interface, hwaddr, &settings)?;
+        let found = PortInterface {
+            hwaddr,
+            ..as_found(kernel, interface)
+        };
+        let port = self.attach(&found, &settings)?;
         let joined = Event::PortAdded {
             port,
             name: interface.name.clone(),
@@ -184,29 +208,21 @@ impl ManagedTeam {
         Ok(settings)
     }
 
-    /// Has the data path take an interface whose own address is `hwaddr`, under a new identity.
+    /// Has the data path take an interface, under a new identity.
     pub(super) fn attach(
         &mut self,
-        kernel: &Kernel,
-        interface: &LinkInfo,
-        hwaddr: HwAddr,
+        found: &PortInterface,
         settings: &PortSettings,
     ) -> io::Result<PortId> {
         let port = PortId(self.next_port);
-        let found = PortInterface {
-            ifindex: interface.ifindex,
-            name: interface.name.clone(),
-            hwaddr,
-            mtu: interface.mtu,
-            ipv6: kernel.ipv6(&interface.name),
-        };
-        self.data_path.attach_port(port, &found)?;
+        self.data_path.attach_port(port, found)?;
         if let Err(error) = self.control.open(port, found.ifindex) {
             self.data_path.detach_port(port)?;
             return Err(error);
         }
         self.next_port += 1;
-        let name = interface.name.clone();
+        let name = found.name.clone();
+        let found = found.clone();
         self.ports.insert(port, HeldPort { found, name });
         self.configure(port, settings);
         Ok(port)

@@ -189,12 +189,19 @@ impl Programs {
         counted: bool,
     ) -> io::Result<()> {
         let settled = distributor.settled();
+        let (transmit, choice) = self.choice_for(&settled, counted);
+        let program = match self.transmit.as_ref() == Some(&transmit) {
+            true => None,
+            false => Some(Program::load(
+                &team::transmit(&transmit, &self.maps),
+                TRANSMIT,
+            )?),
+        };
         let verdicts = self.verdicts_for(distributor, &settled);
         if verdicts != self.verdicts {
             self.maps.verdicts.write(0, &maps::bytes(&verdicts))?;
             self.verdicts = verdicts;
         }
-        let (transmit, choice) = self.choice_for(&settled, counted);
         if choice != self.choice {
             self.maps.choice.write(0, &maps::bytes(&choice))?;
             self.choice = choice;
@@ -208,8 +215,7 @@ impl Programs {
                 .attach(route, arrival(ifindex), &program, RECEIVE)?;
             member.hooked = true;
         }
-        if self.transmit.as_ref() != Some(&transmit) {
-            let program = Program::load(&team::transmit(&transmit, &self.maps), TRANSMIT)?;
+        if let Some(program) = program {
             let place = self.side.place();
             self.way.attach(route, place, &program, TRANSMIT)?;
             self.transmit = Some(transmit);
@@ -277,8 +283,12 @@ impl Programs {
     }
 }
 
-/// Gives a port's frames back to what else is on its hook.
-fn release(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+/// Gives a port's frames back to what else is on its hook, also if the programs were those of a
+/// daemon that is gone.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn release(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     let released = hook::detach(route, arrival(ifindex), RECEIVE)
         .and_then(|()| link::set_promiscuous(route, ifindex, false));
     match released {
