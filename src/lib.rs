@@ -1,5 +1,6 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod bond;
 pub mod cli;
 pub mod client;
 pub mod control;
@@ -7,5 +8,6 @@ pub mod daemon;
 pub mod datapath;
 pub mod errno;
 pub mod netlink;
+pub mod recording;
 pub mod sys;
 pub mod teamnl;

@@ -2,6 +2,7 @@
 //!
 //! Everything that can be known to be wrong before the fork is said before the fork, on stderr.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use teamr::cli::daemonize::{Readiness, Side, daemonize};
 use teamr::cli::logging::{self, LogOutput};
 use teamr::cli::options::{self, Command, Options};
 use teamr::cli::pidfile::{self, PidFile};
+use teamr::cli::sandbox::{self, Filtered};
 use teamr::cli::{VERSION, run_dir, signals, version_line};
 use teamr::daemon::{Daemon, StartOptions};
 use teamr::errno::strerror;
@@ -119,17 +121,27 @@ fn serve(options: &Options) -> Result<u8, String> {
     let mut config = Config::parse(&text)
         .map_err(|error| format!("Failed to parse config: {error}\nFailed to load config."))?;
     logging::set_debug_level(options.debug.max(config.debug_level()));
-    let device = device_name(options, &config)?;
-    config.set_device(&device);
-    let pid_file = options.pid_file.clone();
-    let pid_file = pid_file.unwrap_or_else(|| run_dir::pid_file(&device));
+    let pid_file = |device: &str| match &options.pid_file {
+        Some(file) => file.clone(),
+        None => run_dir::pid_file(device),
+    };
+    // To find a daemon its pid file is enough.
+    let running = || match &options.pid_file {
+        Some(file) => Ok(file.clone()),
+        None => device_name(options, &config).map(|device| pid_file(&device)),
+    };
     match options.command {
-        Command::Kill => match pidfile::stop(&pid_file) {
+        Command::Kill => match pidfile::stop(&running()?) {
             Ok(()) => Ok(0),
             Err(error) => Err(error.to_string()),
         },
-        Command::Check => Ok(u8::from(pidfile::running(&pid_file).is_none())),
-        _ => start(options, config, device, pid_file),
+        Command::Check => Ok(u8::from(pidfile::running(&running()?).is_none())),
+        _ => {
+            let device = device_name(options, &config)?;
+            config.set_device(&device);
+            let pid_file = pid_file(&device);
+            start(options, config, device, pid_file)
+        }
     }
 }
 
@@ -220,17 +232,25 @@ fn start(
         daemonized: options.daemonize,
         data_path: options.data_path.unwrap_or(config.data_path()),
         take_over: options.take_over,
+        warm_start: options.warm_start,
         recreate: options.force_recreate,
         keep_device: options.no_quit_destroy,
+        warm_dir: options.warm_dir.clone(),
         no_ports: options.no_ports,
         usock: options.usock,
+        dbus: options.dbus,
         device,
     };
-    run(config, &start, readiness)
+    run(config, &start, options.sandbox, readiness)
 }
 
 /// The daemon's own life, from its pid file to its end.
-fn run(config: Config, start: &StartOptions, readiness: Option<Readiness>) -> Result<u8, String> {
+fn run(
+    config: Config,
+    start: &StartOptions,
+    sandboxed: bool,
+    readiness: Option<Readiness>,
+) -> Result<u8, String> {
     let (daemon, _pid_file) = match bring_up(config, start) {
         Ok(running) => running,
         Err((complaint, errno)) => {
@@ -240,6 +260,9 @@ fn run(config: Config, start: &StartOptions, readiness: Option<Readiness>) -> Re
             return Err(complaint);
         }
     };
+    if sandboxed {
+        give_up_rights();
+    }
     if let Some(readiness) = readiness {
         readiness.succeed();
     }
@@ -249,6 +272,22 @@ fn run(config: Config, start: &StartOptions, readiness: Option<Readiness>) -> Re
         Err(error) => {
             log::error!("Failed: {}", strerror(&error));
             Ok(FAILED_LATER)
+        }
+    }
+}
+
+/// A kernel that does not let us is no reason to leave the host without its network.
+fn give_up_rights() {
+    match sandbox::enter() {
+        Ok(Filtered::Yes) => log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, filtered calls."),
+        Ok(Filtered::Unavailable) => {
+            log::info!("This kernel cannot filter system calls; all stay allowed.");
+        }
+        Err(error) => {
+            let cause = error
+                .source()
+                .map_or_else(String::new, |why| format!(" ({why})"));
+            log::warn!("Failed to {error}{cause}.");
         }
     }
 }

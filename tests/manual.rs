@@ -1,32 +1,81 @@
-//! The manual pages name every option and every key that the programs know.
+//! The manual pages name every option, command, variable and key that the programs know, and no
+//! option that they do not. That they name every item of the state is tried with running teams
+//! (`integration/tests/manual.rs`).
 
 use std::fs;
 use std::path::Path;
 
-use json_config::keys::KEYS;
+use json_config::keys::{KEYS, Preset};
+use teamr::bond::options::{MODES, ROWS};
+use teamr::bond::{bond2team, cli as bond};
 use teamr::cli::getopt::Flag;
+use teamr::cli::{logging, run_dir};
+use teamr::client::command;
+use teamr::client::options::Style;
+use teamr::netlink::BUFFER_VARIABLE;
+use teamr::teamnl;
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(name);
     fs::read_to_string(path).expect("a manual page")
 }
 
-/// The lines that introduce an item.
-fn items(page: &str) -> Vec<&str> {
+/// The words of each line that introduces an item.
+fn items(page: &str) -> Vec<Vec<&str>> {
     page.lines()
-        .filter(|line| line.starts_with(".It "))
+        .filter_map(|line| Some(line.strip_prefix(".It ")?.split_whitespace().collect()))
         .collect()
+}
+
+/// The options that an item introduces, without their first dash: `d`, `-daemonize`.
+fn options<'a>(item: &[&'a str]) -> Vec<&'a str> {
+    match item {
+        ["Fl", names @ ..] => {
+            let names = names.iter().take_while(|word| **word != "Ar");
+            names.copied().filter(|word| *word != ",").collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn assert_options(page_name: &str, flags: &[Flag]) {
     let page = page(page_name);
+    let items = items(&page);
+    let mut documented: Vec<String> = items
+        .iter()
+        .flat_map(|item| options(item))
+        .map(str::to_owned)
+        .collect();
     for flag in flags {
-        let long = format!("-{}", flag.long);
-        let documented = items(&page)
+        let mut names = vec![format!("-{}", flag.long)];
+        names.extend(
+            flag.short
+                .iter()
+                .map(|&letter| char::from(letter).to_string()),
+        );
+        let item = items
             .iter()
-            .any(|item| item.split_whitespace().any(|word| word == long));
-        assert!(documented, "{page_name} lacks --{}", flag.long);
+            .find(|item| options(item).contains(&names[0].as_str()));
+        let item = item.unwrap_or_else(|| panic!("{page_name} lacks --{}", flag.long));
+        for name in &names {
+            assert!(
+                options(item).contains(&name.as_str()),
+                "{page_name} lacks -{name}"
+            );
+        }
+        let takes_value = item.contains(&"Ar");
+        assert_eq!(
+            takes_value,
+            flag.value.is_some(),
+            "{page_name}: --{}",
+            flag.long
+        );
+        documented.retain(|name| !names.contains(name));
     }
+    assert!(
+        documented.is_empty(),
+        "{page_name} has options of its own: {documented:?}"
+    );
 }
 
 #[test]
@@ -40,13 +89,127 @@ fn options_of_the_client() {
 }
 
 #[test]
+fn options_of_import_export_and_bond2team() {
+    let mut flags: Vec<Flag> = bond::IMPORT.to_vec();
+    let has = |flags: &[Flag], long| flags.iter().any(|flag| flag.long == long);
+    for flag in &bond::EXPORT {
+        if !has(&flags, flag.long) {
+            flags.push(*flag);
+        }
+    }
+    assert_options("teamrctl-import.8", &flags);
+    assert_options("bond2team.8", &bond2team::FLAGS);
+}
+
+/// Each mode and option of a bond has its row.
+#[test]
+fn rows_of_the_bonding_driver() {
+    let page = page("teamrctl-import.8");
+    for name in MODES.iter().copied().chain(ROWS.iter().map(|row| row.name)) {
+        let documented = items(&page).iter().any(|item| item.contains(&name));
+        assert!(documented, "teamrctl-import.8 lacks {name}");
+    }
+}
+
+#[test]
+fn options_and_commands_of_the_drivers_client() {
+    assert_options("teamrnl.8", &teamnl::options::FLAGS);
+    let page = page("teamrnl.8");
+    for verb in teamnl::options::verbs() {
+        let documented = items(&page)
+            .iter()
+            .any(|item| item.starts_with(&["Cm", verb]));
+        assert!(documented, "teamrnl.8 lacks {verb}");
+    }
+}
+
+#[test]
+fn commands_of_the_client() {
+    let page = page("teamrctl.8");
+    let documented: Vec<Vec<String>> = items(&page)
+        .iter()
+        .filter(|item| item[0] == "Cm")
+        // Arguments are compared by their number only.
+        .map(|item| {
+            let mut argument = false;
+            let words = item[1..]
+                .iter()
+                .filter(|word| **word != "Op" && **word != "Cm");
+            let words = words.filter_map(|word| {
+                argument |= *word == "Ar";
+                match (argument, *word) {
+                    (true, "Ar") => None,
+                    (true, _) => Some("*"),
+                    (false, word) => Some(word),
+                }
+            });
+            words.map(str::to_owned).collect()
+        })
+        .collect();
+    for line in command::describe(Style::Teamrctl).lines() {
+        let words: Vec<&str> = line
+            .split_whitespace()
+            .map(
+                |word| match word.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                    true => "*",
+                    false => word,
+                },
+            )
+            .collect();
+        let named = documented.iter().any(|item| {
+            // `state`, which is the same as `state view`, stands there as one item.
+            *item == words || (words == ["state"] && *item == ["state", "view"])
+        });
+        assert!(named, "teamrctl.8 lacks {line:?} among {documented:?}");
+    }
+}
+
+#[test]
+fn variables_of_the_daemon() {
+    let page = page("teamr.8");
+    let ours = [logging::VARIABLE, run_dir::VARIABLE, BUFFER_VARIABLE];
+    let others = [
+        "POSIXLY_CORRECT",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+    ];
+    for variable in ours.into_iter().chain(others) {
+        let documented = items(&page)
+            .iter()
+            .any(|item| item[0] == "Ev" && item.contains(&variable));
+        assert!(documented, "teamr.8 lacks {variable}");
+    }
+}
+
+#[test]
 fn keys_of_the_configuration() {
     let page = page("teamr.conf.5");
+    // Each begins with its keys and goes on to the next one's; headings are of no matter.
+    let keys: Vec<&str> = page.split("\n.It Ic ").skip(1).collect();
     for key in KEYS {
-        let documented = items(&page).iter().any(|item| {
-            item.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '$'))
-                .any(|word| word == key.name)
-        });
-        assert!(documented, "teamr.conf.5 lacks {}", key.name);
+        let is_its_own = |about: &&&str| {
+            let line = about.lines().next().unwrap_or_default();
+            let mut words =
+                line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '$'));
+            words.any(|word| word == key.name)
+        };
+        let mut abouts = keys.iter().filter(is_its_own).peekable();
+        assert!(abouts.peek().is_some(), "teamr.conf.5 lacks {}", key.name);
+        let default = match key.default {
+            Preset::Integer(number) => number.to_string(),
+            Preset::Boolean(value) => value.to_string(),
+            Preset::Word(word) => word.to_owned(),
+            Preset::Words(words) => words.join(", "),
+            Preset::Nothing => continue,
+        };
+        // Some keys go by the same name in several objects.
+        assert!(
+            abouts
+                .map(|about| about.to_lowercase())
+                .any(|about| about.contains("default") && about.contains(&default)),
+            "teamr.conf.5 does not say that {} is by default {default}",
+            key.name
+        );
     }
 }

@@ -53,6 +53,7 @@ impl House {
             .arg0(argv0)
             .args(args)
             .env("TEAMR_RUN_DIR", &self.dir)
+            .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
             .output()
             .unwrap();
         Answer {
@@ -385,8 +386,13 @@ fn teamrctl_says_what_to_do() {
         "Device \"nodev\" does not exist, and no team of that name is running.\n\
          Show those that are: teamrctl state\n",
     );
-    house.teamrctl(&["-D", "state"]).fails(
-        "D-Bus support is not compiled-in. \
+    house.teamrctl(&["-D", "team0", "state"]).fails(
+        "Failed to reach the daemon of \"team0\" over D-Bus: \
+         Failed to connect to socket /nonexistent: No such file or directory.\n\
+         The control socket needs no bus: leave -D out.\n",
+    );
+    house.teamrctl(&["-Z", "tcp://*:1", "state"]).fails(
+        "ZeroMQ support is not compiled-in. \
          Leave the option out: the control socket needs none.\n",
     );
 }

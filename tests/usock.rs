@@ -44,6 +44,9 @@ impl Controlled for Fake {
     fn state(&self) -> Value {
         json!({})
     }
+    fn recording(&self) -> Value {
+        json!({})
+    }
     fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
         Err(Failure::OpNotSupp)
     }

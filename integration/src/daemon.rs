@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output};
 
 use serde_json::Value;
+use teamr::control::dbus::connection::ADDRESS_VARIABLE;
 
 use crate::binaries::binary;
+use crate::bus::Bus;
 use crate::control;
 use crate::namespace::Namespace;
 use crate::process::Process;
@@ -33,13 +35,24 @@ impl Teamr {
 
     /// As [`start`](Teamr::start), with these variables in its environment.
     pub fn start_with(host: &Namespace, config: &Value, variables: &[(&str, &str)]) -> Teamr {
+        let mut command = teamr_command(host);
+        command.envs(variables.iter().copied());
+        Teamr::start_config(host, config, command)
+    }
+
+    /// As [`start`](Teamr::start), on this bus, too.
+    pub fn start_on(host: &Namespace, config: &Value, bus: &Bus) -> Teamr {
+        let mut command = teamr_command(host);
+        command.arg("-D").env(ADDRESS_VARIABLE, bus.address());
+        Teamr::start_config(host, config, command)
+    }
+
+    fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
         let device = config["device"]
             .as_str()
             .expect("a device in the configuration");
         let file = host.folder().join(format!("{}-{device}.json", host.name()));
         fs::write(&file, config.to_string()).expect("write a configuration");
-        let mut command = teamr_command(host);
-        command.envs(variables.iter().copied());
         Teamr::start_command(host, device, command, file)
     }
 

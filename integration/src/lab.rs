@@ -127,7 +127,7 @@ impl Drop for Lab {
 }
 
 /// Says that the running test is skipped and why; fails when `CI=true`.
-pub(crate) fn skip(reason: &str) {
+pub fn skip(reason: &str) {
     let test = thread::current().name().unwrap_or("test").to_owned();
     assert!(
         env::var_os("CI").is_none_or(|ci| ci != "true"),

@@ -13,6 +13,7 @@
 //! panics, with the whole output, where a command that has to work does not.
 
 mod binaries;
+mod bus;
 mod cable;
 pub mod control;
 mod daemon;
@@ -32,14 +33,15 @@ mod vlan;
 mod wait;
 
 pub use binaries::{binary, programs, repository};
+pub use bus::Bus;
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
-pub use lab::{Lab, Sharing};
+pub use lab::{Lab, Sharing, skip};
 pub use namespace::Namespace;
 pub use ping::Ping;
 pub use process::Process;
-pub use switch::Switch;
+pub use switch::{Switch, SwitchMoves};
 pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
 pub use uml::{GuestFailure, in_guest, try_in_guest};

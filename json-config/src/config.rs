@@ -107,14 +107,23 @@ impl Config {
         let team = self.team()?;
         let runner = match &team.runner {
             Runner::Broadcast => RunnerSettings::Broadcast,
-            Runner::RoundRobin => RunnerSettings::RoundRobin,
+            Runner::RoundRobin { packets_per_port } => RunnerSettings::RoundRobin {
+                packets_per_port: *packets_per_port,
+            },
             Runner::Random => RunnerSettings::Random { seed },
-            Runner::ActiveBackup { hwaddr_policy } => RunnerSettings::ActiveBackup {
+            Runner::ActiveBackup {
+                hwaddr_policy,
+                failback,
+            } => RunnerSettings::ActiveBackup {
                 hwaddr_policy: *hwaddr_policy,
+                failback: *failback,
             },
             Runner::LoadBalance(hashing) => RunnerSettings::LoadBalance {
                 tx_hash: hashing.tx_hash,
                 balancing_interval: hashing.balancing_interval,
+            },
+            Runner::Slb { balancing_interval } => RunnerSettings::Slb {
+                balancing_interval: *balancing_interval,
             },
             Runner::Lacp(_) => return Err(unavailable("runner.name", "runner", "lacp")),
         };
@@ -141,7 +150,8 @@ impl Config {
                     default_tx_hash().into()
                 });
             }
-            Runner::Broadcast | Runner::RoundRobin | Runner::Random => {}
+            Runner::Broadcast | Runner::RoundRobin { .. } | Runner::Random | Runner::Slb { .. } => {
+            }
         }
     }
 

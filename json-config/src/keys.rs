@@ -4,8 +4,9 @@
 //! read this table; the manual page can too. It says what a key may hold, not what a team does
 //! with it: that is the business of [`model`](crate::model) and of the core.
 //!
-//! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema` and `min_ports`
-//! outside lacp are additions of teamr.
+//! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema`, `failback`,
+//! `failback_delay`, `packets_per_port`, the words `srcmac` and `encap` of `tx_hash`, the
+//! runner `slb` and `min_ports` outside lacp are additions of teamr.
 
 mod table;
 
@@ -174,4 +175,5 @@ pub const RUNNERS: &[&str] = &[
     "activebackup",
     "loadbalance",
     "lacp",
+    "slb",
 ];

@@ -4,9 +4,10 @@
 //! Values are within the ranges of [`keys`](crate::keys) and defaults are filled in, so a reader
 //! never asks whether a number makes sense. How JSON becomes these types is not told here.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy};
+use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy};
 
 /// What a configuration says of the team as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,18 +52,28 @@ pub enum Runner {
     /// `broadcast`
     Broadcast,
     /// `roundrobin`
-    RoundRobin,
+    RoundRobin {
+        /// `runner.packets_per_port`: 1 to 65535.
+        packets_per_port: NonZeroU32,
+    },
     /// `random`
     Random,
     /// `activebackup`
     ActiveBackup {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
+        /// `runner.failback` and `runner.failback_delay`, at most 2^31 - 1 milliseconds.
+        failback: Failback,
     },
     /// `loadbalance`
     LoadBalance(Hashing),
     /// `lacp`
     Lacp(Lacp),
+    /// `slb`
+    Slb {
+        /// `runner.tx_balancer`, as in [`Hashing`].
+        balancing_interval: Option<Duration>,
+    },
 }
 
 /// How runners that keep a flow on one port tell flows apart and move them.

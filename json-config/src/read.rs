@@ -3,9 +3,10 @@
 //! Reads leniently: whatever cannot be used counts as absent. What is odd about a value, and
 //! whether a run may go on with it, [`inspect`](crate::inspect) has said before.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, HashFields, HwAddrPolicy, LinkWatchPolicy};
+use runners::{Burst, Failback, FailbackPolicy, HashFields, HwAddrPolicy, LinkWatchPolicy};
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
@@ -147,6 +148,14 @@ fn read_runner(runner: &Members<'_>) -> Runner {
                 "only_active" => HwAddrPolicy::OnlyActive,
                 _ => HwAddrPolicy::SameAll,
             },
+            failback: Failback {
+                policy: match runner.word("failback") {
+                    "better" => FailbackPolicy::Better,
+                    "failure" => FailbackPolicy::Failure,
+                    _ => FailbackPolicy::Always,
+                },
+                delay: runner.milliseconds("failback_delay"),
+            },
         },
         "loadbalance" => Runner::LoadBalance(read_hashing(runner)),
         "lacp" => Runner::Lacp(Lacp {
@@ -162,7 +171,13 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             },
             hashing: read_hashing(runner),
         }),
-        _ => Runner::RoundRobin,
+        "slb" => Runner::Slb {
+            balancing_interval: read_balancing_interval(runner),
+        },
+        _ => Runner::RoundRobin {
+            packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))
+                .unwrap_or(NonZeroU32::MIN),
+        },
     }
 }
 
@@ -172,18 +187,22 @@ fn read_hashing(runner: &Members<'_>) -> Hashing {
         .and_then(Value::as_array)
         .map(|words| words.iter().filter_map(Value::as_str).collect());
     let words = given.unwrap_or_else(|| default_tx_hash().to_vec());
-    let balancer = runner.nested("tx_balancer", Object::TxBalancer);
-    let bare_name = runner.value("tx_balancer").and_then(Value::as_str);
-    let on = balancer.word("name") == "basic" || bare_name == Some("basic");
     Hashing {
         tx_hash: words
             .into_iter()
             .filter_map(HashFields::from_name)
             .fold(HashFields::NONE, |fields, field| fields | field),
-        balancing_interval: Some(balancer.integer("balancing_interval"))
-            .filter(|tenths: &u64| on && *tenths > 0)
-            .map(|tenths| Duration::from_millis(tenths * 100)),
+        balancing_interval: read_balancing_interval(runner),
     }
+}
+
+fn read_balancing_interval(runner: &Members<'_>) -> Option<Duration> {
+    let balancer = runner.nested("tx_balancer", Object::TxBalancer);
+    let bare_name = runner.value("tx_balancer").and_then(Value::as_str);
+    let on = balancer.word("name") == "basic" || bare_name == Some("basic");
+    Some(balancer.integer("balancing_interval"))
+        .filter(|tenths: &u64| on && *tenths > 0)
+        .map(|tenths| Duration::from_millis(tenths * 100))
 }
 
 /// The words that stand for an absent `runner.tx_hash`.

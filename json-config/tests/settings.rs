@@ -1,5 +1,6 @@
 //! From text to settings: defaults, what a run falls back on, and what it refuses.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use json_config::model::{
@@ -7,8 +8,8 @@ use json_config::model::{
 };
 use json_config::{Config, DataPathChoice};
 use runners::{
-    Burst, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings,
-    RunnerSettings, TeamSettings,
+    Burst, Failback, FailbackPolicy, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy,
+    LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -27,7 +28,9 @@ fn defaults_of_each_runner() {
     };
     assert_eq!(
         settings("roundrobin"),
-        TeamSettings::new(RunnerSettings::RoundRobin)
+        TeamSettings::new(RunnerSettings::RoundRobin {
+            packets_per_port: NonZeroU32::MIN,
+        })
     );
     assert_eq!(
         settings("broadcast"),
@@ -46,6 +49,7 @@ fn defaults_of_each_runner() {
     };
     let activebackup = RunnerSettings::ActiveBackup {
         hwaddr_policy: HwAddrPolicy::SameAll,
+        failback: Failback::default(),
     };
     let expected = TeamSettings {
         notify_peers: once,
@@ -62,7 +66,8 @@ fn every_team_key_is_read() {
             "hwaddr": "2:10:20:30:40:50", "link_watch_policy": "all",
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
-            "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2}}"#,
+            "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2,
+                       "failback": "better", "failback_delay": 3000}}"#,
     );
     assert_eq!(all.device(), Some("team0"));
     assert_eq!(all.debug_level(), 2);
@@ -70,6 +75,10 @@ fn every_team_key_is_read() {
     let expected = TeamSettings {
         runner: RunnerSettings::ActiveBackup {
             hwaddr_policy: HwAddrPolicy::OnlyActive,
+            failback: Failback {
+                policy: FailbackPolicy::Better,
+                delay: milliseconds(3000),
+            },
         },
         hwaddr: Some(HwAddr([2, 0x10, 0x20, 0x30, 0x40, 0x50])),
         link_watch_policy: LinkWatchPolicy::All,
@@ -84,6 +93,15 @@ fn every_team_key_is_read() {
         min_ports: 2,
     };
     assert_eq!(all.team_settings(0).unwrap(), expected);
+}
+
+#[test]
+fn keys_of_the_plain_runners_are_read() {
+    let mut config = config(r#"{"runner": {"packets_per_port": 65535}}"#);
+    let expected = RunnerSettings::RoundRobin {
+        packets_per_port: NonZeroU32::new(65535).unwrap(),
+    };
+    assert_eq!(config.team_settings(0).unwrap().runner, expected);
 }
 
 #[test]
@@ -233,8 +251,8 @@ fn wrong_types_fall_back_with_a_warning() {
         (
             r#"{"runner": {"name": "loadbalance", "tx_hash": ["eth", "foo"]}}"#,
             "runner.tx_hash[1]: Hash frag named \"foo\" not found. (expected one of \"eth\", \
-             \"vlan\", \"ipv4\", \"ipv6\", \"ip\", \"l3\", \"tcp\", \"udp\", \"sctp\", \"l4\", \
-             found \"foo\"); left out of tx_hash",
+             \"srcmac\", \"vlan\", \"ipv4\", \"ipv6\", \"ip\", \"l3\", \"tcp\", \"udp\", \"sctp\", \
+             \"l4\", \"encap\", found \"foo\"); left out of tx_hash",
         ),
         (
             r#"{"runner": {"min_ports": "0"}}"#,
@@ -346,6 +364,14 @@ fn what_teamd_refuses_is_refused_in_its_words() {
         (
             r#"{"runner": {"name": "activebackup", "hwaddr_policy": "foo"}}"#,
             "runner.hwaddr_policy: Unknown \"hwaddr_policy\" named \"foo\" passed.",
+        ),
+        (
+            r#"{"runner": {"name": "activebackup", "failback": "never"}}"#,
+            "runner.failback: Unknown \"failback\" named \"never\" passed.",
+        ),
+        (
+            r#"{"runner": {"packets_per_port": 0}}"#,
+            "runner.packets_per_port: \"packets_per_port\" value is out of its limits.",
         ),
         (
             r#"{"runner": {"name": "activebackup"}, "mcast_rejoin": 5}"#,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
+use crate::hex::Hex;
 use crate::ident::{HwAddr, PortId};
 
 /// A wish of the team. All are idempotent; the caller carries them out in order and reports
@@ -40,8 +41,45 @@ pub enum Action {
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
+    /// Read whose frames the team device has sent lately, and hand them in as
+    /// [`Event::Stations`](crate::Event::Stations).
+    ReadStations,
+    /// Send this announcement of a station as if the team device had: its port is the station's.
+    TransmitFrame {
+        /// Whole Ethernet frame, VLAN tags inside.
+        frame: Vec<u8>,
+    },
     /// Tell the user.
     Report(Report),
+}
+
+/// One line, short enough to be compared by eye in a test or a recording.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::ApplyForwarding(forwarding) => write!(f, "forward {forwarding}"),
+            Action::SetPortHwAddr { port, hwaddr } => write!(f, "port {port} hwaddr {hwaddr}"),
+            Action::SetTeamHwAddr(hwaddr) => write!(f, "team hwaddr {hwaddr}"),
+            Action::SetCarrier(up) => write!(f, "carrier {up}"),
+            Action::NotifyPeers => f.write_str("notify peers"),
+            Action::RejoinMulticast => f.write_str("rejoin multicast"),
+            Action::Listen(frames) => write!(f, "listen{frames}"),
+            Action::SendFrame { port, frame } => {
+                write!(f, "port {port} sends {}", Hex(frame))
+            }
+            Action::ReadBucketCounters => f.write_str("read counters"),
+            Action::ReadStations => f.write_str("read stations"),
+            Action::TransmitFrame { frame } => {
+                let source = frame.get(6..).and_then(<[u8]>::first_chunk);
+                write!(
+                    f,
+                    "announce {}",
+                    HwAddr(source.copied().unwrap_or_default())
+                )
+            }
+            Action::Report(report) => report.fmt(f),
+        }
+    }
 }
 
 /// A line for the log, worded as teamd's (people search for them).
@@ -61,6 +99,11 @@ pub enum Report {
         /// Interface name.
         port: String,
     },
+    /// slb chose the port that broadcasts are taken from.
+    DesignatedPortChanged {
+        /// Interface name.
+        port: String,
+    },
     /// The team device's carrier changed.
     CarrierChanged {
         /// The new carrier.
@@ -76,6 +119,9 @@ impl fmt::Display for Report {
                 write!(f, "{port}: {watch}-link went {direction}.")
             }
             Report::ActivePortChanged { port } => write!(f, "Changed active port to \"{port}\"."),
+            Report::DesignatedPortChanged { port } => {
+                write!(f, "Changed designated port to \"{port}\".")
+            }
             Report::CarrierChanged { up } => {
                 write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })
             }

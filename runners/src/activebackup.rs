@@ -4,58 +4,95 @@
 //! "or", which lets the order of joining decide). Among equals the active port stays; with none
 //! active the one that joined first is taken. A sticky active port stays while it is usable,
 //! and so does one that the user chose: the choice is a pin, it ends when the port fails or
-//! another is chosen.
+//! another is chosen. `failback` says when a better port takes over from one that works.
 
 use crate::forwarding::TxPolicy;
 use crate::ident::{Duplex, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
-use crate::settings::HwAddrPolicy;
+use crate::settings::{Failback, FailbackPolicy, HwAddrPolicy};
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct ActiveBackup {
     hwaddr_policy: HwAddrPolicy,
+    failback: Failback,
     active: Option<PortId>,
     pinned: Option<PortId>,
+    /// The port that waits to take over from one that works, and until when.
+    challenger: Option<(PortId, Instant)>,
 }
 
 impl ActiveBackup {
-    pub(crate) fn new(hwaddr_policy: HwAddrPolicy) -> Self {
+    pub(crate) fn new(hwaddr_policy: HwAddrPolicy, failback: Failback) -> Self {
         ActiveBackup {
             hwaddr_policy,
+            failback,
             active: None,
             pinned: None,
+            challenger: None,
         }
     }
 
-    fn best(&self, ports: &[Port]) -> Option<PortId> {
+    /// The port that should be active, if none had to wait.
+    fn best(&self, active: Option<&Port>, ports: &[Port]) -> Option<PortId> {
+        if let Some(active) = active.filter(|port| port.settings().sticky) {
+            return Some(active.id());
+        }
+        let usable = ports.iter().filter(|port| port.is_usable());
+        let challengers = usable.filter(|port| {
+            active.is_none_or(|active| match self.failback.policy {
+                FailbackPolicy::Always => true,
+                FailbackPolicy::Better => quality(port) > quality(active),
+                FailbackPolicy::Failure => false,
+            })
+        });
+        // Only a strictly better port displaces: the active one, else the earliest, keeps a tie.
+        active
+            .into_iter()
+            .chain(challengers)
+            .reduce(|best, port| if rank(port) > rank(best) { port } else { best })
+            .map(Port::id)
+    }
+
+    /// Lets `best` take over from the `active` port when it has waited long enough.
+    fn admit(&mut self, now: Instant, active: PortId, best: PortId) -> PortId {
+        if best == active {
+            self.challenger = None;
+            return active;
+        }
+        let until = match self.challenger {
+            Some((port, until)) if port == best => until,
+            _ => now + self.failback.delay,
+        };
+        if now >= until {
+            self.challenger = None;
+            return best;
+        }
+        self.challenger = Some((best, until));
+        active
+    }
+}
+
+impl Runner for ActiveBackup {
+    fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
         let usable = |id| {
             ports
                 .iter()
                 .find(|port| port.id() == id && port.is_usable())
         };
+        self.pinned = self.pinned.filter(|pinned| usable(*pinned).is_some());
         let active = self.active.and_then(usable);
-        if let Some(active) = active.filter(|port| port.settings().sticky) {
-            return Some(active.id());
-        }
-        // Only a strictly better port displaces: the active one, else the earliest, keeps a tie.
-        active
-            .into_iter()
-            .chain(ports.iter().filter(|port| port.is_usable()))
-            .reduce(|best, port| if rank(port) > rank(best) { port } else { best })
-            .map(Port::id)
-    }
-}
-
-impl Runner for ActiveBackup {
-    fn decide(&mut self, _now: Instant, ports: &[Port]) -> TxPolicy {
-        self.pinned = self.pinned.filter(|pinned| {
-            ports
-                .iter()
-                .any(|port| port.id() == *pinned && port.is_usable())
-        });
-        self.active = self.pinned.or_else(|| self.best(ports));
+        let best = self.pinned.or_else(|| self.best(active, ports));
+        self.active = match (active, best) {
+            (Some(active), Some(best)) if self.pinned.is_none() => {
+                Some(self.admit(now, active.id(), best))
+            }
+            _ => {
+                self.challenger = None;
+                best
+            }
+        };
         TxPolicy::ActiveBackup {
             active: self.active,
         }
@@ -91,9 +128,17 @@ impl Runner for ActiveBackup {
             log::warn!("{}: cannot become the active port: not usable", port.name());
         }
     }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.challenger.map(|(_, until)| until)
+    }
 }
 
-fn rank(port: &Port) -> (i32, u32, Duplex) {
+fn rank(port: &Port) -> (i32, (u32, Duplex)) {
+    (port.settings().prio, quality(port))
+}
+
+fn quality(port: &Port) -> (u32, Duplex) {
     let link = port.link();
-    (port.settings().prio, link.speed, link.duplex)
+    (link.speed, link.duplex)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::PortId;
+use crate::port::Port;
 use crate::time::Instant;
 
 /// A gap of fewer bytes in one interval is noise.
@@ -29,6 +30,23 @@ pub(crate) struct Share {
     pub(crate) port: PortId,
     /// Its share of the load, above 0: the speed.
     pub(crate) weight: u32,
+}
+
+/// The ports that their watches and the user let carry traffic.
+pub(crate) fn usable(ports: &[Port]) -> impl Iterator<Item = &Port> {
+    ports.iter().filter(|port| port.is_usable())
+}
+
+/// The usable ports, each weighed by its speed. A port of unknown speed counts as the slowest known one.
+pub(crate) fn shares(ports: &[Port]) -> Vec<Share> {
+    let known = |port: &Port| Some(port.link().speed).filter(|speed| *speed > 0);
+    let slowest = usable(ports).filter_map(known).min().unwrap_or(1);
+    usable(ports)
+        .map(|port| Share {
+            port: port.id(),
+            weight: known(port).unwrap_or(slowest),
+        })
+        .collect()
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The frames that the core itself reads.
 
+use std::fmt;
 use std::ops::BitOr;
 
 /// Kinds of control frames, with at most one VLAN tag before them.
@@ -29,5 +30,20 @@ impl BitOr for ControlFrames {
             arp: self.arp | other.arp,
             neighbour_discovery: self.neighbour_discovery | other.neighbour_discovery,
         }
+    }
+}
+
+/// Each kind after a blank.
+impl fmt::Display for ControlFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            (self.slow_protocols, "slow protocols"),
+            (self.arp, "arp"),
+            (self.neighbour_discovery, "neighbour discovery"),
+        ];
+        for (_, kind) in kinds.iter().filter(|(wanted, _)| *wanted) {
+            write!(f, " {kind}")?;
+        }
+        Ok(())
     }
 }

@@ -5,9 +5,13 @@
 //! nothing about teams, and sends nothing.
 
 use std::mem;
+use std::num::NonZeroU32;
 
+use crate::event::StationSeen;
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
-use crate::ident::PortId;
+use crate::ident::{HwAddr, PortId};
+use crate::source_balance::{Reception, SourceBalance, SourceRules};
+use crate::time::Instant;
 use crate::tx_hash::{HashFields, Selector};
 
 /// Chooses the ports of each frame. Everything that configuration can settle is settled in
@@ -26,6 +30,8 @@ pub struct Selection<'a> {
     pub ports: &'a [PortId],
     /// The frame's bucket, under the policy that has buckets.
     pub bucket: Option<u8>,
+    /// The source address that the frame has to leave with, if not its own.
+    pub source: Option<HwAddr>,
 }
 
 /// A policy with the ports that it may use, for a data path that has the choice made elsewhere.
@@ -34,7 +40,12 @@ pub enum Settled<'a> {
     /// A copy on each.
     All(&'a [PortId]),
     /// One after the other.
-    InTurn(&'a [PortId]),
+    InTurn {
+        /// These.
+        ports: &'a [PortId],
+        /// So many frames in a row on each.
+        packets_per_port: NonZeroU32,
+    },
     /// Any.
     ByChance(&'a [PortId]),
     /// Always this one.
@@ -46,16 +57,22 @@ pub enum Settled<'a> {
         /// Port by bucket.
         buckets: &'a BucketTable,
     },
+    /// By what is remembered of stations, which only [`select`](Distributor::select) and
+    /// [`receive`](Distributor::receive) can.
+    BySource,
 }
 
 /// A policy with the ports that it may use.
 #[derive(Clone, Debug)]
 enum Choice {
     All(Vec<PortId>),
-    /// The cursor is the place of the next port, or just past the end.
     InTurn {
         ports: Vec<PortId>,
+        /// The place of the next frame's port, or just past the end.
         cursor: usize,
+        /// Frames that have left on it in this turn.
+        sent: u32,
+        packets_per_port: NonZeroU32,
     },
     ByChance {
         ports: Vec<PortId>,
@@ -66,6 +83,11 @@ enum Choice {
     ByBucket {
         selector: Selector,
         buckets: Box<BucketTable>,
+    },
+    BySource {
+        rules: Box<SourceRules>,
+        /// The port of the frame under way.
+        port: Option<PortId>,
     },
 }
 
@@ -98,13 +120,18 @@ impl Distributor {
         let previous = mem::take(&mut self.choice);
         self.choice = match &forwarding.policy {
             TxPolicy::Broadcast => Choice::All(usable()),
-            TxPolicy::RoundRobin => Choice::InTurn {
-                ports: usable(),
-                cursor: match previous {
-                    Choice::InTurn { cursor, .. } => cursor,
-                    _ => 0,
-                },
-            },
+            TxPolicy::RoundRobin { packets_per_port } => {
+                let (cursor, sent) = match previous {
+                    Choice::InTurn { cursor, sent, .. } => (cursor, sent),
+                    _ => (0, 0),
+                };
+                Choice::InTurn {
+                    ports: usable(),
+                    cursor,
+                    sent,
+                    packets_per_port: *packets_per_port,
+                }
+            }
             TxPolicy::Random { seed } => Choice::ByChance {
                 ports: usable(),
                 seed: *seed,
@@ -125,6 +152,26 @@ impl Distributor {
                 },
                 buckets: Box::new(buckets.map(|port| port.filter(distributes))),
             },
+            TxPolicy::SourceBalance { ports, .. } => {
+                let usable =
+                    |table: &BucketTable| Box::new(table.map(|port| port.filter(distributes)));
+                let policy = SourceBalance {
+                    buckets: usable(&ports.buckets),
+                    former: usable(&ports.former),
+                    designated: ports.designated.filter(distributes),
+                    hwaddr: ports.hwaddr,
+                };
+                let collecting = forwarding.ports.iter().filter(|port| port.collecting);
+                let collecting = collecting.map(|port| port.port).collect();
+                let rules = match previous {
+                    Choice::BySource { mut rules, .. } => {
+                        rules.apply(policy, collecting);
+                        rules
+                    }
+                    _ => Box::new(SourceRules::new(policy, collecting)),
+                };
+                Choice::BySource { rules, port: None }
+            }
         };
 
         self.collecting = match &self.choice {
@@ -155,13 +202,31 @@ impl Distributor {
                 return Selection {
                     ports: buckets[usize::from(bucket)].as_slice(),
                     bucket: Some(bucket),
+                    source: None,
+                };
+            }
+            Choice::BySource { rules, port } => {
+                let leaving = rules.leave(frame);
+                *port = leaving.port;
+                return Selection {
+                    ports: port.as_slice(),
+                    bucket: leaving.bucket,
+                    source: leaving.source,
                 };
             }
             Choice::One(port) => port.as_slice(),
             Choice::All(ports) => ports,
-            Choice::InTurn { ports, cursor } => {
+            Choice::InTurn {
+                ports,
+                cursor,
+                sent,
+                packets_per_port,
+            } => {
                 let turn = if *cursor < ports.len() { *cursor } else { 0 };
-                *cursor = turn + 1;
+                *sent += 1;
+                let ends = *sent >= packets_per_port.get();
+                *cursor = turn + usize::from(ends);
+                *sent *= u32::from(!ends);
                 one(ports, turn)
             }
             Choice::ByChance { ports, random, .. } => {
@@ -172,6 +237,34 @@ impl Distributor {
         Selection {
             ports,
             bucket: None,
+            source: None,
+        }
+    }
+
+    /// The time of what follows, for what is remembered of frames.
+    pub fn set_time(&mut self, now: Instant) {
+        if let Choice::BySource { rules, .. } = &mut self.choice {
+            rules.set_time(now);
+        }
+    }
+
+    /// What becomes of a frame that came in on this port.
+    #[inline]
+    pub fn receive(&mut self, port: PortId, frame: &[u8]) -> Reception {
+        if let Choice::BySource { rules, .. } = &mut self.choice {
+            return rules.receive(port, frame);
+        }
+        match self.collects(port) {
+            true => Reception::Taken,
+            false => Reception::NotHere,
+        }
+    }
+
+    /// Whose frames were sent lately, under the policy that needs to know.
+    pub fn stations(&self) -> Vec<StationSeen> {
+        match &self.choice {
+            Choice::BySource { rules, .. } => rules.stations(),
+            _ => Vec::new(),
         }
     }
 
@@ -179,13 +272,21 @@ impl Distributor {
     pub fn settled(&self) -> Settled<'_> {
         match &self.choice {
             Choice::All(ports) => Settled::All(ports),
-            Choice::InTurn { ports, .. } => Settled::InTurn(ports),
+            Choice::InTurn {
+                ports,
+                packets_per_port,
+                ..
+            } => Settled::InTurn {
+                ports,
+                packets_per_port: *packets_per_port,
+            },
             Choice::ByChance { ports, .. } => Settled::ByChance(ports),
             Choice::One(port) => Settled::One(*port),
             Choice::ByBucket { selector, buckets } => Settled::ByBucket {
                 fields: selector.fields(),
                 buckets,
             },
+            Choice::BySource { .. } => Settled::BySource,
         }
     }
 

@@ -6,6 +6,8 @@ use crate::settings::PortSettings;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event {
     /// A port joined the team.
     PortAdded {
@@ -80,14 +82,34 @@ pub enum Event {
         /// Receiving port.
         port: PortId,
         /// Whole Ethernet frame, VLAN tags inside.
+        #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
         frame: Vec<u8>,
     },
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {
         /// By bucket.
+        #[cfg_attr(feature = "serde", serde(with = "crate::recorded::counters"))]
         bytes: Box<[u64; BUCKETS]>,
+    },
+    /// Whose frames the team device has sent lately; answers
+    /// [`Action::ReadStations`](crate::Action::ReadStations).
+    Stations {
+        /// Each address once in each VLAN.
+        stations: Vec<StationSeen>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
+}
+
+/// A station whose frames the team device has sent lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StationSeen {
+    /// Its address.
+    pub hwaddr: HwAddr,
+    /// The VLAN that it spoke in; 0 is none.
+    pub vlan: u16,
+    /// Its bucket; none for the team's own address.
+    pub bucket: Option<u8>,
 }

@@ -3,7 +3,11 @@
 //! Each backend computes its own difference from what it does now: the kernel's team driver
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
+use std::fmt;
+use std::num::NonZeroU32;
+
 use crate::ident::PortId;
+use crate::source_balance::SourceBalance;
 use crate::tx_hash::HashFields;
 
 /// Number of hash buckets, as in the kernel's loadbalance mode.
@@ -40,7 +44,10 @@ pub enum TxPolicy {
     /// A copy on every enabled and linked port; every enabled port receives.
     Broadcast,
     /// The next enabled and linked port; every enabled port receives.
-    RoundRobin,
+    RoundRobin {
+        /// Frames that leave on a port before it is the next one's turn.
+        packets_per_port: NonZeroU32,
+    },
     /// Any enabled and linked port by chance; every enabled port receives.
     Random {
         /// Start of the sequence.
@@ -60,4 +67,60 @@ pub enum TxPolicy {
         /// Buckets are moved by load, so the data path must count bytes by bucket.
         balanced: bool,
     },
+    /// The port of the source's bucket; every station is received from its own port, broadcast
+    /// and multicast frames from one.
+    SourceBalance {
+        /// Who is where.
+        ports: SourceBalance,
+        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        balanced: bool,
+    },
+}
+
+/// `active 1: 1+^ 2-^`: each port collecting and distributing, only one of the two (`<`, `>`),
+/// or neither, and linked or not.
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.policy {
+            TxPolicy::Broadcast => f.write_str("broadcast")?,
+            TxPolicy::RoundRobin { .. } => f.write_str("roundrobin")?,
+            TxPolicy::Random { seed } => write!(f, "random {seed}")?,
+            TxPolicy::ActiveBackup { active: None } => f.write_str("active none")?,
+            TxPolicy::ActiveBackup { active: Some(port) } => write!(f, "active {port}")?,
+            TxPolicy::LoadBalance { buckets, .. } => {
+                f.write_str("shares")?;
+                self.write_shares(f, buckets)?;
+            }
+            TxPolicy::SourceBalance { ports, .. } => {
+                f.write_str("stations")?;
+                self.write_shares(f, &ports.buckets)?;
+                match ports.designated {
+                    Some(port) => write!(f, ", broadcast {port}")?,
+                    None => f.write_str(", broadcast none")?,
+                }
+            }
+        }
+        f.write_str(":")?;
+        for entry in &self.ports {
+            let part = match (entry.collecting, entry.distributing) {
+                (true, true) => '+',
+                (true, false) => '<',
+                (false, true) => '>',
+                (false, false) => '-',
+            };
+            let link = if entry.linked { '^' } else { '_' };
+            write!(f, " {}{part}{link}", entry.port)?;
+        }
+        Ok(())
+    }
+}
+
+impl Forwarding {
+    fn write_shares(&self, f: &mut fmt::Formatter<'_>, buckets: &BucketTable) -> fmt::Result {
+        for (place, entry) in self.ports.iter().enumerate() {
+            let share = buckets.iter().filter(|b| **b == Some(entry.port)).count();
+            write!(f, "{}{share}", if place == 0 { ' ' } else { '/' })?;
+        }
+        Ok(())
+    }
 }

@@ -7,7 +7,14 @@ use std::fmt;
 /// The daemon hands out a new number each time a port is taken, so a kernel's reused
 /// interface index never stands for two ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PortId(pub u32);
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A 48-bit hardware address, shown as `02:10:20:30:40:50`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +29,8 @@ impl fmt::Display for HwAddr {
 
 /// Duplex of a link; ordered, full is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Duplex {
     /// Half duplex, or unknown, or no link.
     #[default]
@@ -32,6 +41,7 @@ pub enum Duplex {
 
 /// What the kernel says of a port's physical link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Link {
     /// The carrier is there.
     pub up: bool,

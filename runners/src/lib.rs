@@ -15,14 +15,20 @@ mod control_frames;
 mod distributor;
 mod event;
 mod forwarding;
+mod hex;
 mod ident;
 mod link_watch;
 mod loadbalance;
 mod port;
 mod random;
+#[cfg(feature = "serde")]
+mod recorded;
 mod roundrobin;
 mod runner;
 mod settings;
+mod slb;
+mod source_balance;
+mod stations;
 mod team;
 mod time;
 pub mod tx_hash;
@@ -31,15 +37,18 @@ pub mod wire;
 pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection, Settled};
-pub use event::Event;
+pub use event::{Event, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, Link, PortId};
 pub use link_watch::LinkWatch;
 pub use port::Port;
+#[cfg(feature = "serde")]
+pub use recorded::hex_digits;
 pub use settings::{
-    Burst, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortSettings, RunnerSettings,
-    TeamSettings,
+    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
+    PortSettings, RunnerSettings, TeamSettings,
 };
+pub use source_balance::{Reception, SourceBalance};
 pub use team::Team;
 pub use time::Instant;
 pub use tx_hash::{HashFields, Selector};

@@ -7,7 +7,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::balancer::{Balancer, Share};
+use crate::balancer::{self, Balancer};
 use crate::buckets;
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::PortId;
@@ -41,7 +41,7 @@ impl LoadBalance {
 
 impl Runner for LoadBalance {
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
-        let enabled: Vec<PortId> = usable(ports).map(Port::id).collect();
+        let enabled: Vec<PortId> = balancer::usable(ports).map(Port::id).collect();
         if enabled != self.enabled {
             buckets::spread(&mut self.buckets, &enabled);
             self.enabled = enabled;
@@ -60,10 +60,10 @@ impl Runner for LoadBalance {
         port.is_usable()
     }
 
-    fn count_buckets(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
+    fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
         if let Some(balancer) = &mut self.balancer {
             balancer.count(bytes);
-            balancer.balance(&mut self.buckets, &shares(ports));
+            balancer.balance(&mut self.buckets, &balancer::shares(ports));
         }
     }
 
@@ -80,20 +80,4 @@ impl Runner for LoadBalance {
     fn poll_action(&mut self) -> Option<Action> {
         mem::take(&mut self.counts_due).then_some(Action::ReadBucketCounters)
     }
-}
-
-fn usable(ports: &[Port]) -> impl Iterator<Item = &Port> {
-    ports.iter().filter(|port| port.is_usable())
-}
-
-/// A port of unknown speed counts as the slowest known one.
-fn shares(ports: &[Port]) -> Vec<Share> {
-    let known = |port: &Port| Some(port.link().speed).filter(|speed| *speed > 0);
-    let slowest = usable(ports).filter_map(known).min().unwrap_or(1);
-    usable(ports)
-        .map(|port| Share {
-            port: port.id(),
-            weight: known(port).unwrap_or(slowest),
-        })
-        .collect()
 }

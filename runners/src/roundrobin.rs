@@ -1,6 +1,8 @@
-//! roundrobin: frames leave on one port after the other.
+//! roundrobin: frames leave on one port after the other, some in a row if so asked for.
 //!
 //! Ports stay enabled whatever their watches say; the data path skips those without a link.
+
+use std::num::NonZeroU32;
 
 use crate::forwarding::TxPolicy;
 use crate::port::Port;
@@ -8,10 +10,20 @@ use crate::runner::Runner;
 use crate::time::Instant;
 
 #[derive(Debug)]
-pub(crate) struct RoundRobin;
+pub(crate) struct RoundRobin {
+    packets_per_port: NonZeroU32,
+}
+
+impl RoundRobin {
+    pub(crate) fn new(packets_per_port: NonZeroU32) -> Self {
+        RoundRobin { packets_per_port }
+    }
+}
 
 impl Runner for RoundRobin {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
-        TxPolicy::RoundRobin
+        TxPolicy::RoundRobin {
+            packets_per_port: self.packets_per_port,
+        }
     }
 }

@@ -10,17 +10,22 @@ use crate::action::Action;
 use crate::activebackup::ActiveBackup;
 use crate::broadcast::Broadcast;
 use crate::control_frames::ControlFrames;
+use crate::event::StationSeen;
 use crate::forwarding::{BUCKETS, TxPolicy};
-use crate::ident::PortId;
+use crate::ident::{HwAddr, PortId};
 use crate::loadbalance::LoadBalance;
 use crate::port::Port;
 use crate::random::Random;
 use crate::roundrobin::RoundRobin;
 use crate::settings::RunnerSettings;
+use crate::slb::Slb;
 use crate::time::Instant;
 
 /// One runner. `decide` comes after every event; the answers after it describe that decision.
 pub(crate) trait Runner: fmt::Debug {
+    /// The team's address, before each decision.
+    fn team_hwaddr(&mut self, _hwaddr: HwAddr) {}
+
     /// Decides afresh; `ports` are all ports in the order in which they joined.
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy;
 
@@ -44,11 +49,19 @@ pub(crate) trait Runner: fmt::Debug {
         None
     }
 
+    /// The port that broadcast and multicast frames are taken from, where only one is.
+    fn designated_port(&self) -> Option<PortId> {
+        None
+    }
+
     /// The user wants this port to be the active one.
     fn choose_active(&mut self, _port: &Port) {}
 
     /// Bytes sent in each bucket so far.
-    fn count_buckets(&mut self, _ports: &[Port], _bytes: &[u64; BUCKETS]) {}
+    fn count_buckets(&mut self, _now: Instant, _ports: &[Port], _bytes: &[u64; BUCKETS]) {}
+
+    /// Whose frames were sent lately.
+    fn stations(&mut self, _now: Instant, _stations: &[StationSeen]) {}
 
     /// When `expire` has to be called.
     fn next_deadline(&self) -> Option<Instant> {
@@ -76,14 +89,18 @@ pub(crate) trait Runner: fmt::Debug {
 pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
     match settings {
         RunnerSettings::Broadcast => Box::new(Broadcast),
-        RunnerSettings::RoundRobin => Box::new(RoundRobin),
-        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
-        RunnerSettings::ActiveBackup { hwaddr_policy } => {
-            Box::new(ActiveBackup::new(*hwaddr_policy))
+        RunnerSettings::RoundRobin { packets_per_port } => {
+            Box::new(RoundRobin::new(*packets_per_port))
         }
+        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
+        RunnerSettings::ActiveBackup {
+            hwaddr_policy,
+            failback,
+        } => Box::new(ActiveBackup::new(*hwaddr_policy, *failback)),
         RunnerSettings::LoadBalance {
             tx_hash,
             balancing_interval,
         } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
+        RunnerSettings::Slb { balancing_interval } => Box::new(Slb::new(*balancing_interval)),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Ranges are checked where the configuration is read; here every value makes sense.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::ident::HwAddr;
@@ -9,6 +10,7 @@ use crate::tx_hash::HashFields;
 
 /// Settings of a whole team.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TeamSettings {
     /// Which runner decides, with its own keys.
     pub runner: RunnerSettings,
@@ -40,11 +42,17 @@ impl TeamSettings {
 
 /// `runner.name` with the keys that belong to that runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RunnerSettings {
     /// A copy of each frame on every port with a link.
     Broadcast,
     /// One port after the other.
-    RoundRobin,
+    RoundRobin {
+        /// `runner.packets_per_port`: frames that leave on a port before it is the next one's
+        /// turn.
+        packets_per_port: NonZeroU32,
+    },
     /// A port by chance.
     Random {
         /// Start of the sequence; equal seeds give equal choices.
@@ -54,6 +62,9 @@ pub enum RunnerSettings {
     ActiveBackup {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
+        /// `runner.failback` and `runner.failback_delay`.
+        #[cfg_attr(feature = "serde", serde(default))]
+        failback: Failback,
     },
     /// A flow keeps to one port.
     LoadBalance {
@@ -62,10 +73,17 @@ pub enum RunnerSettings {
         /// `runner.tx_balancer`: how often buckets may move to even out the load; none is off.
         balancing_interval: Option<Duration>,
     },
+    /// A source address keeps to one port, on a switch without an aggregate.
+    Slb {
+        /// `runner.tx_balancer`, as with loadbalance.
+        balancing_interval: Option<Duration>,
+    },
 }
 
 /// `runner.hwaddr_policy` of activebackup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum HwAddrPolicy {
     /// Every port carries the team's address.
     #[default]
@@ -76,8 +94,35 @@ pub enum HwAddrPolicy {
     OnlyActive,
 }
 
+/// When a better port takes over from an active one that works; from one that failed it does at
+/// once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Failback {
+    /// `runner.failback`.
+    pub policy: FailbackPolicy,
+    /// `runner.failback_delay`: the better port must have been the best one this long.
+    pub delay: Duration,
+}
+
+/// `runner.failback` of activebackup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum FailbackPolicy {
+    /// Whenever it is better by prio, speed or duplex, in this order.
+    #[default]
+    Always,
+    /// If it is better in this order, and faster, or as fast with a better duplex.
+    Better,
+    /// Never.
+    Failure,
+}
+
 /// How the verdicts of several watches on one port become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchPolicy {
     /// One watch that is up suffices.
     #[default]
@@ -88,6 +133,7 @@ pub enum LinkWatchPolicy {
 
 /// A repeated announcement: `count` times, `interval` apart. A count of 0 is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Burst {
     /// How many times.
     pub count: u32,
@@ -97,6 +143,8 @@ pub struct Burst {
 
 /// Settings of one port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct PortSettings {
     /// `prio`: higher is preferred by activebackup.
     pub prio: i32,
@@ -110,6 +158,8 @@ pub struct PortSettings {
 
 /// One link watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchSettings {
     /// Follows the carrier.
     Ethtool {

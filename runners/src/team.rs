@@ -34,6 +34,7 @@ pub struct Team {
     /// The port that last lent the team its address, with that address.
     lent: Option<(PortId, HwAddr)>,
     active: Option<PortId>,
+    designated: Option<PortId>,
     forwarding: Option<Forwarding>,
     carrier: Option<bool>,
     /// What is to be heard, as last asked for; nothing at first.
@@ -54,6 +55,7 @@ impl Team {
             requested_hwaddr: Some(hwaddr),
             lent: None,
             active: None,
+            designated: None,
             forwarding: None,
             carrier: None,
             control_frames: ControlFrames::default(),
@@ -117,6 +119,11 @@ impl Team {
     /// activebackup's active port; none with other runners.
     pub fn active_port(&self) -> Option<PortId> {
         self.runner.active_port()
+    }
+
+    /// slb's designated port; none with other runners.
+    pub fn designated_port(&self) -> Option<PortId> {
+        self.runner.designated_port()
     }
 
     /// The carrier that the team device has to show.
@@ -212,7 +219,10 @@ impl Team {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                 }
             }
-            Event::BucketCounters { bytes } => self.runner.count_buckets(&self.ports, &bytes),
+            Event::BucketCounters { bytes } => {
+                self.runner.count_buckets(now, &self.ports, &bytes);
+            }
+            Event::Stations { stations } => self.runner.stations(now, &stations),
             Event::DeadlineReached => {}
         }
     }
@@ -252,6 +262,7 @@ impl Team {
 
     /// Whether a port was enabled that was not before.
     fn settle_forwarding(&mut self, now: Instant) -> bool {
+        self.runner.team_hwaddr(self.hwaddr);
         let policy = self.runner.decide(now, &self.ports);
         let mut enabled_one = false;
         for port in &mut self.ports {
@@ -268,6 +279,15 @@ impl Team {
             self.actions.push_back(Action::ApplyForwarding(forwarding));
         }
 
+        let designated = self.runner.designated_port();
+        if let Some(port) = designated.and_then(|designated| self.port(designated)) {
+            if self.designated != designated {
+                let port = port.name().to_owned();
+                let report = Report::DesignatedPortChanged { port };
+                self.actions.push_back(Action::Report(report));
+            }
+        }
+        self.designated = designated;
         let active = self.runner.active_port();
         if let Some(port) = active.and_then(|active| self.port(active)) {
             if self.active != active {

@@ -10,7 +10,8 @@ pub use selector::Selector;
 
 /// A set of header fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct HashFields(u8);
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct HashFields(u16);
 
 impl HashFields {
     /// No field: every frame falls into one bucket.
@@ -30,10 +31,16 @@ impl HashFields {
     /// SCTP ports.
     pub const SCTP: HashFields = HashFields(1 << 6);
 
+    /// The source hardware address alone.
+    pub const SRC_MAC: HashFields = HashFields(1 << 7);
+    /// No field: IP addresses and ports are those of the innermost packet, inside tunnels.
+    pub const ENCAP: HashFields = HashFields(1 << 8);
+
     /// The set that one word of the configuration names (`eth`, `l3`, …); none if unknown.
     pub fn from_name(name: &str) -> Option<HashFields> {
         Some(match name {
             "eth" => Self::ETH,
+            "srcmac" => Self::SRC_MAC,
             "vlan" => Self::VLAN,
             "ipv4" => Self::IPV4,
             "ipv6" => Self::IPV6,
@@ -41,6 +48,7 @@ impl HashFields {
             "tcp" => Self::TCP,
             "udp" => Self::UDP,
             "sctp" => Self::SCTP,
+            "encap" => Self::ENCAP,
             "l4" => Self::TCP | Self::UDP | Self::SCTP,
             _ => return None,
         })

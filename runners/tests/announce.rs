@@ -6,7 +6,9 @@ use etherparse::{
     ArpOperation, IgmpType, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
 };
 use runners::HwAddr;
-use runners::wire::announce::{gratuitous_arp, igmp_report, mld_report, unsolicited_na};
+use runners::wire::announce::{
+    gratuitous_arp, igmp_report, mld_report, reverse_arp, unsolicited_na,
+};
 
 const HWADDR: HwAddr = HwAddr([0x02, 0x10, 0x20, 0x30, 0x40, 0x50]);
 const IP: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 9);
@@ -50,6 +52,20 @@ fn gratuitous_arp_asks_for_its_own_address() {
         assert_eq!(arp.target_protocol_addr(), IP.octets());
     });
     assert_eq!(gratuitous_arp(HWADDR, IP, None).len(), 42);
+}
+
+#[test]
+fn reverse_arp_asks_for_the_address_of_its_sender() {
+    let build = |vlan| reverse_arp(HWADDR, vlan);
+    each_tagging([0xff; 6], build, |packet| {
+        let ether_type = packet.payload_ether_type();
+        assert_eq!(ether_type.map(|kind| kind.0), Some(0x8035));
+    });
+    // RFC 903: hardware Ethernet, protocol IPv4, operation 3, sender and target alike.
+    let frame = reverse_arp(HWADDR, None);
+    assert_eq!(frame[14..22], [0, 1, 8, 0, 6, 4, 0, 3]);
+    let addresses = [&HWADDR.0[..], &[0; 4]].concat();
+    assert_eq!(frame[22..], addresses.repeat(2));
 }
 
 #[test]

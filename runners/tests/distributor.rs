@@ -2,6 +2,8 @@
 
 mod frame;
 
+use std::num::NonZeroU32;
+
 use frame::Frame;
 use runners::{
     BUCKETS, BucketTable, Distributor, Forwarding, HashFields, PortForwarding, PortId, TxPolicy,
@@ -30,6 +32,12 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
 const ALL_UP: [(PortId, bool, bool); 3] = [(A, true, true), (B, true, true), (C, true, true)];
 /// B has no link, C is not enabled.
 const ONLY_A_UP: [(PortId, bool, bool); 3] = [(A, true, true), (B, true, false), (C, false, true)];
+
+fn in_turn(packets_per_port: u32) -> TxPolicy {
+    TxPolicy::RoundRobin {
+        packets_per_port: NonZeroU32::new(packets_per_port).expect("at least one"),
+    }
+}
 
 fn flow(number: u32) -> Vec<u8> {
     Frame::tcp4(0x0a00_0001 + number, 0xc0a8_0101, [40_000, 443]).build()
@@ -85,25 +93,41 @@ fn broadcast_uses_all_linked_ports_and_collects_on_all_enabled_ones() {
 #[test]
 fn roundrobin_takes_turns_and_keeps_its_turn_when_told_the_same_again() {
     let mut distributor = Distributor::new();
-    let all_up = forwarding(&TxPolicy::RoundRobin, &ALL_UP);
+    let all_up = forwarding(&in_turn(1), &ALL_UP);
     distributor.apply(&all_up);
     let turn = [Some(A), Some(B), Some(C), Some(A)];
     assert_eq!(ports_of(&mut distributor, 4), turn);
     distributor.apply(&all_up);
     assert_eq!(ports_of(&mut distributor, 2), [Some(B), Some(C)]);
 
-    distributor.apply(&forwarding(&TxPolicy::RoundRobin, &ONLY_A_UP));
+    distributor.apply(&forwarding(&in_turn(1), &ONLY_A_UP));
     assert_eq!(ports_of(&mut distributor, 3), [Some(A); 3]);
     assert_eq!(collecting(&distributor), [A, B]);
-    distributor.apply(&forwarding(&TxPolicy::RoundRobin, &[(A, true, false)]));
+    distributor.apply(&forwarding(&in_turn(1), &[(A, true, false)]));
     assert_eq!(ports_of(&mut distributor, 3), [None; 3]);
+}
+
+#[test]
+fn roundrobin_sends_packets_per_port_in_a_row() {
+    let mut distributor = Distributor::new();
+    let all_up = forwarding(&in_turn(3), &ALL_UP);
+    distributor.apply(&all_up);
+    let rows = |ports: &[PortId]| ports.iter().copied().map(Some).collect::<Vec<_>>();
+    assert_eq!(ports_of(&mut distributor, 5), rows(&[A, A, A, B, B]));
+    distributor.apply(&all_up);
+    assert_eq!(ports_of(&mut distributor, 5), rows(&[B, C, C, C, A]));
+    // Fewer in a row: the turn that is over the new limit ends with its next frame.
+    distributor.apply(&forwarding(&in_turn(1), &ALL_UP));
+    assert_eq!(ports_of(&mut distributor, 3), rows(&[A, B, C]));
+    distributor.apply(&forwarding(&in_turn(2), &ONLY_A_UP));
+    assert_eq!(ports_of(&mut distributor, 3), rows(&[A, A, A]));
 }
 
 #[test]
 fn roundrobin_shares_evenly_among_those_left() {
     let mut distributor = Distributor::new();
     let b_dead = [(A, true, true), (B, true, false), (C, true, true)];
-    distributor.apply(&forwarding(&TxPolicy::RoundRobin, &b_dead));
+    distributor.apply(&forwarding(&in_turn(1), &b_dead));
     let ports = ports_of(&mut distributor, 1000);
     assert_eq!(ports.iter().filter(|port| **port == Some(A)).count(), 500);
     assert_eq!(ports.iter().filter(|port| **port == Some(C)).count(), 500);

@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// One flag.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
     /// Its letters; the first is shown first.
     pub short: &'static [u8],

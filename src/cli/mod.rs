@@ -8,6 +8,7 @@ pub mod logging;
 pub mod options;
 pub mod pidfile;
 pub mod run_dir;
+pub mod sandbox;
 pub mod signals;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The daemon's options: the one table of them, and what a command line made of it says.
 //!
-//! Standard: libteam 1.32's teamd, option for option. Unlike teamd, a bad word after `-l` is
+//! Standard: libteam 1.32's teamd, option for option, and `-w` and `-L` of SONiC's. Unlike teamd, a bad word after `-l` is
 //! named in a warning, and help needs no run directory.
 
 use std::ffi::{OsStr, OsString};
@@ -16,7 +16,7 @@ use super::program_name;
 use crate::errno::strerror;
 
 /// Every option of the daemon.
-pub static FLAGS: [Flag; 21] = [
+pub static FLAGS: [Flag; 24] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"vV", "version", None, &["show the version"]),
     Flag::new(
@@ -100,7 +100,12 @@ pub static FLAGS: [Flag; 21] = [
         None,
         &["start without the ports of the configuration"],
     ),
-    Flag::new(b"D", "dbus-enable", None, &["serve D-Bus (not built in)"]),
+    Flag::new(
+        b"D",
+        "dbus-enable",
+        None,
+        &["be on the system bus, as org.libteam.teamd.DEVICE"],
+    ),
     Flag::new(
         b"Z",
         "zmq-enable",
@@ -127,6 +132,27 @@ pub static FLAGS: [Flag; 21] = [
             "auto: the first of them that works here",
         ],
     ),
+    added(
+        "no-sandbox",
+        None,
+        &["keep all rights and system calls, for debugging"],
+    ),
+    Flag {
+        short: b"w",
+        ..added(
+            "warm-start",
+            None,
+            &["go on with the team that signal USR1 or USR2 left"],
+        )
+    },
+    Flag {
+        short: b"L",
+        ..added(
+            "lacp-directory",
+            Some("DIR"),
+            &["note in DIR at the end how the team was left"],
+        )
+    },
 ];
 
 const fn added(
@@ -189,8 +215,16 @@ pub struct Options {
     pub no_ports: bool,
     /// `-U`, `-u`
     pub usock: bool,
+    /// `-D`
+    pub dbus: bool,
     /// `--data-path`; the configuration decides if absent.
     pub data_path: Option<DataPathChoice>,
+    /// Whether rights are given up after the start; `--no-sandbox`.
+    pub sandbox: bool,
+    /// `-w`
+    pub warm_start: bool,
+    /// `-L`
+    pub warm_dir: Option<PathBuf>,
 }
 
 impl Options {
@@ -231,7 +265,11 @@ impl Options {
             team_dev: None,
             no_ports: false,
             usock: true,
+            dbus: false,
             data_path: None,
+            sandbox: true,
+            warm_start: false,
+            warm_dir: None,
         }
     }
 
@@ -256,18 +294,19 @@ impl Options {
             "debug" => self.debug = self.debug.saturating_add(1),
             "log-output" => self.log_output = LogOutput::named(&value.to_string_lossy(), "-l"),
             "force-recreate" => self.force_recreate = true,
+            "warm-start" => self.warm_start = true,
             "take-over" => self.take_over = true,
             "no-quit-destroy" => self.no_quit_destroy = true,
             "team-dev" => self.team_dev = Some(text(long, value)?),
             "no-ports" => self.no_ports = true,
-            "dbus-enable" => {
-                return Err(UsageError("D-Bus support is not compiled-in".to_owned()));
-            }
+            "dbus-enable" => self.dbus = true,
             "zmq-enable" => {
                 return Err(UsageError("ZeroMQ support is not compiled-in".to_owned()));
             }
             "usock-enable" => self.usock = true,
             "usock-disable" => self.usock = false,
+            "no-sandbox" => self.sandbox = false,
+            "lacp-directory" => self.warm_dir = Some(PathBuf::from(value)),
             "data-path" => self.data_path = Some(data_path(&text(long, value)?)?),
             _ => unreachable!("a flag of the table without a meaning: {long}"),
         }
@@ -332,8 +371,10 @@ mod tests {
 
     #[test]
     fn network_managers_command_line() {
-        let options = parse(&["-o", "-n", "-U", "-N", "-t", "team0", "-c", "{}", "-gg"]).unwrap();
+        let line = "-o -n -U -D -N -t team0 -c {} -gg";
+        let options = parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
         let expected = Options {
+            dbus: true,
             take_over: true,
             no_ports: true,
             no_quit_destroy: true,
@@ -380,7 +421,6 @@ mod tests {
                 "/usr/bin/teamd: unrecognized option '--nope'",
             ),
             (&["team0"], "Too many arguments"),
-            (&["-D"], "D-Bus support is not compiled-in"),
             (&["-Z", "tcp://*:1"], "ZeroMQ support is not compiled-in"),
             (
                 &["-v", "-f", "/nonexistent"],

@@ -91,6 +91,8 @@ impl PidFile {
                 .create(true)
                 .truncate(false)
                 .mode(0o644)
+                // In a directory that others may write to, a link could lead anywhere.
+                .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
                 .map_err(failed)?;
             if !try_lock(&file).map_err(failed)? {
@@ -322,8 +324,14 @@ fn is_alive(pid: Pid) -> bool {
     matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
 }
 
+/// Whether the process is called `teamd` and has not ended without anybody having noticed: after a
+/// crash its pid stays until its parent asks for it. Standard: proc(5), `stat`.
 fn is_called_teamd(pid: Pid) -> bool {
-    fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"teamd\n")
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state = stat.strip_prefix(&format!("{pid} (teamd) "));
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
 fn write_lock() -> libc::flock {

@@ -5,8 +5,10 @@
 
 use std::env;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
 
 /// The directory of teamd.
 pub const DEFAULT: &str = "/var/run/teamd/";
@@ -33,10 +35,18 @@ pub fn socket(device: &str) -> PathBuf {
 }
 
 /// Makes the directory, mode 0755, if it is not there. A missing parent is an error, as in teamd.
+///
+/// Root takes the directory from another user: a daemon of its own must unlink its files there
+/// when it has given up the right to do so anywhere.
 pub fn create() -> io::Result<()> {
     let dir = path();
     match std::fs::DirBuilder::new().mode(0o755).create(&dir) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && Path::is_dir(&dir) => Ok(()),
-        made => made,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && Path::is_dir(&dir) => {}
+        made => return made,
     }
+    if Uid::effective().is_root() && std::fs::metadata(&dir)?.uid() != 0 {
+        // Not ours to change in a user namespace; then no more is lost than tidiness.
+        let _ = std::os::unix::fs::chown(&dir, Some(0), None);
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Signals as events of the loop.
 //!
-//! INT, TERM and QUIT ask the daemon to end; HUP does nothing, as in teamd; PIPE is ignored.
-//! Everything else acts as the system has it by default, whatever the parent had set.
+//! INT, TERM and QUIT ask the daemon to end; USR1 and USR2 ask it to end and leave the team as it
+//! is, as in SONiC's teamd; HUP does nothing, as in teamd; PIPE is ignored. Everything else acts as the system has it by default, whatever the parent had set.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -12,6 +12,17 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::sys::process::{Disposition, set_disposition};
+
+/// What signals asked for; of several the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// To end and leave device and ports in place (USR2).
+    Leave,
+    /// The same, and to note how they were (USR1).
+    LeaveNoted,
+    /// To end and clear up (INT, TERM, QUIT).
+    End,
+}
 
 /// The signals that the loop reads.
 pub struct Signals(SignalFd);
@@ -38,6 +49,8 @@ impl Signals {
             Signal::SIGTERM,
             Signal::SIGQUIT,
             Signal::SIGHUP,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
         ])
     }
 
@@ -62,13 +75,19 @@ impl Signals {
         )
     }
 
-    /// Reads all that have come; whether one of them asks the daemon to end.
-    pub fn quit_asked(&mut self) -> io::Result<bool> {
-        let mut quit = false;
+    /// Reads all that have come; what they ask for, if anything.
+    pub fn asked(&mut self) -> io::Result<Option<Asked>> {
+        let mut asked = None;
         while let Some(info) = self.0.read_signal()? {
-            quit |= i32::try_from(info.ssi_signo) != Ok(Signal::SIGHUP as i32);
+            let number = i32::try_from(info.ssi_signo).ok();
+            asked = asked.max(match number.map(Signal::try_from) {
+                Some(Ok(Signal::SIGHUP)) => None,
+                Some(Ok(Signal::SIGUSR1)) => Some(Asked::LeaveNoted),
+                Some(Ok(Signal::SIGUSR2)) => Some(Asked::Leave),
+                _ => Some(Asked::End),
+            });
         }
-        Ok(quit)
+        Ok(asked)
     }
 }
 

@@ -5,6 +5,9 @@
 //! are left than it has parameters; before that the next word is looked up below it.
 
 use std::fmt::{self, Write};
+use std::mem;
+
+use super::options::Style;
 
 /// What to do, with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,10 @@ pub enum Command {
     PortConfigUpdate(String, String),
     /// `port config dump PORTDEV`
     PortConfigDump(String),
+    /// `record dump`
+    RecordDump,
+    /// `record pcap FILE`
+    RecordPcap(String),
 }
 
 impl Command {
@@ -66,6 +73,8 @@ impl fmt::Display for Command {
             Command::PortPresent(port) => write!(f, "port present {port}"),
             Command::PortConfigUpdate(port, _) => write!(f, "port config update {port}"),
             Command::PortConfigDump(port) => write!(f, "port config dump {port}"),
+            Command::RecordDump => f.write_str("record dump"),
+            Command::RecordPcap(file) => write!(f, "record pcap {file}"),
         }
     }
 }
@@ -134,6 +143,7 @@ const fn both(word: &'static str, make: fn(&[String]) -> Command, below: &'stati
     }
 }
 
+/// teamdctl's commands.
 static GRAMMAR: [Node; 3] = [
     group(
         "config",
@@ -192,13 +202,37 @@ static GRAMMAR: [Node; 3] = [
     ),
 ];
 
+/// Commands that only teamrctl has.
+static OWN_GRAMMAR: [Node; 1] = [group(
+    "record",
+    &[
+        leaf("dump", &[], |_| Command::RecordDump),
+        leaf("pcap", &["FILE"], |words| {
+            Command::RecordPcap(words[0].clone())
+        }),
+    ],
+)];
+
+/// Commands that ask no team and have options of their own: [`Way`](crate::bond::cli::Way).
+const OF_NO_TEAM: &str = "  import BOND\n  export FILE\n";
+
+fn own_grammar(style: Style) -> &'static [Node] {
+    match style {
+        Style::Teamdctl => &[],
+        Style::Teamrctl => &OWN_GRAMMAR,
+    }
+}
+
 /// Finds the command that the words stand for.
-pub fn parse(words: &[String]) -> Result<Command, GrammarError> {
+pub fn parse(words: &[String], style: Style) -> Result<Command, GrammarError> {
     let mut level: &[Node] = &GRAMMAR;
+    // Words of our own are looked up after teamdctl's.
+    let mut more = own_grammar(style);
     let mut words = words;
     while let [word, rest @ ..] = words {
         let node = level
             .iter()
+            .chain(mem::take(&mut more))
             .find(|node| node.word.starts_with(word.as_str()))
             .ok_or_else(|| GrammarError::Unknown(word.clone()))?;
         match &node.action {
@@ -215,7 +249,7 @@ pub fn parse(words: &[String]) -> Result<Command, GrammarError> {
 }
 
 /// One line for each command, for the help.
-pub fn describe() -> String {
+pub fn describe(style: Style) -> String {
     fn add(text: &mut String, before: &str, nodes: &[Node]) {
         for node in nodes {
             let words = format!("{before} {}", node.word);
@@ -231,6 +265,10 @@ pub fn describe() -> String {
     }
     let mut text = String::new();
     add(&mut text, "", &GRAMMAR);
+    add(&mut text, "", own_grammar(style));
+    if style == Style::Teamrctl {
+        text += OF_NO_TEAM;
+    }
     text
 }
 
@@ -240,7 +278,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Command, GrammarError> {
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        super::parse(&words)
+        super::parse(&words, Style::Teamrctl)
     }
 
     #[test]
@@ -267,9 +305,21 @@ mod tests {
                 Command::PortConfigUpdate("p0".into(), "{}".into()),
             ),
             ("p c d p0", Command::PortConfigDump("p0".into())),
+            ("record p f", Command::RecordPcap("f".into())),
         ] {
             assert_eq!(parse(words), Ok(command), "{words:?}");
         }
+    }
+
+    #[test]
+    fn teamdctl_knows_no_command_of_ours() {
+        let words = ["record".to_owned(), "dump".to_owned()];
+        let unknown = GrammarError::Unknown("record".into());
+        assert_eq!(super::parse(&words, Style::Teamdctl), Err(unknown));
+        assert_eq!(
+            super::parse(&words, Style::Teamrctl),
+            Ok(Command::RecordDump)
+        );
     }
 
     #[test]
@@ -290,13 +340,17 @@ mod tests {
             let error = parse(words).unwrap_err();
             assert_eq!(error.to_string(), text, "{words:?}");
         }
-        assert_eq!(super::parse(&[]), Err(GrammarError::Incomplete));
+        assert_eq!(
+            super::parse(&[], Style::Teamdctl),
+            Err(GrammarError::Incomplete)
+        );
     }
 
     #[test]
     fn the_help_names_each_command() {
-        let text = describe();
-        assert_eq!(text.lines().count(), 13);
+        assert_eq!(describe(Style::Teamdctl).lines().count(), 13);
+        let text = describe(Style::Teamrctl);
+        assert_eq!(text.lines().count(), 17);
         assert!(text.contains("  port config update PORTDEV PORTCONFIG\n"));
     }
 }

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use super::command::{Command, GrammarError};
-use super::connection::CallError;
+use super::connection::{CallError, Transport};
+use super::dbus::DbusError;
 use super::options::Style;
 use super::view::Broken;
 use crate::cli::run_dir;
+use crate::control::dbus::{self, INTERFACE};
 use crate::errno::strerror;
 
 /// Why nothing, or not everything, was done.
@@ -30,6 +32,8 @@ pub enum Error {
     SeveralTeams(Command, Vec<String>),
     /// The socket could not be reached.
     Connect(String, PathBuf, io::Error),
+    /// The daemon could not be reached over the bus.
+    Bus(String, DbusError),
     /// The first call failed.
     Greeting(String, CallError),
     /// The socket is another team's.
@@ -40,6 +44,8 @@ pub enum Error {
     NotPresent(String, String),
     /// What came is no JSON.
     NotJson,
+    /// A file could not be written.
+    Write(String, io::Error),
     /// The state lacks something.
     View(Broken),
 }
@@ -50,15 +56,16 @@ impl Error {
         matches!(self, Error::Grammar(_) | Error::NoDevice)
     }
 
-    /// The text for stderr, without its last newline; `forced` is whether `-U` was given.
-    pub fn tell(&self, style: Style, program: &str, forced: bool) -> String {
+    /// The text for stderr, without its last newline; `forced` is the transport
+    /// that was asked for.
+    pub fn tell(&self, style: Style, program: &str, forced: Option<Transport>) -> String {
         match style {
             Style::Teamdctl => self.as_teamdctl(forced),
             Style::Teamrctl => self.with_advice(program),
         }
     }
 
-    fn as_teamdctl(&self, forced: bool) -> String {
+    fn as_teamdctl(&self, forced: Option<Transport>) -> String {
         const FAILED: &str = "command call failed (Invalid argument)";
         match self {
             Error::Grammar(e) => e.to_string(),
@@ -70,7 +77,7 @@ impl Error {
                 let why = errno.desc();
                 format!("Device \"{device}\" - failed to get interface index ({why})")
             }
-            Error::Connect(_, path, e) if forced => format!(
+            Error::Connect(_, path, e) if forced.is_some() => format!(
                 "libteamdctl: cli_usock_init: usock: Failed to connect socket ({}).\n\
                  libteamdctl: teamdctl_connect: Failed to connect using CLI \"usock\".\n\
                  teamdctl_connect failed ({})",
@@ -81,6 +88,21 @@ impl Error {
                  Failed to connect using all CLIs.\n\
                  teamdctl_connect failed (Invalid argument)"
                 .to_owned(),
+            Error::Bus(_, e) => {
+                const INIT: &str = "libteamdctl: cli_dbus_init: dbus:";
+                let why = match e {
+                    DbusError::Name(device) => format!(
+                        "{INIT} Could not validate bus name: \
+                         Bus name was not valid: '{INTERFACE}.{device}'\n"
+                    ),
+                    DbusError::Bus(e) => format!("{INIT} Could not acquire the system bus: {e}\n"),
+                    DbusError::Call(e) => library_lines(e),
+                };
+                format!(
+                    "{why}libteamdctl: teamdctl_connect: Failed to connect using CLI \"dbus\".\n\
+                     teamdctl_connect failed (Invalid argument)"
+                )
+            }
             Error::Greeting(_, e) => library_lines(e) + &failed("teamdctl_connect", e),
             Error::OtherTeam(device, other) => format!(
                 "Unable to access to {device} through connected teamd daemon \
@@ -89,6 +111,7 @@ impl Error {
             Error::Call(_, _, e) => library_lines(e) + &failed("command call", e),
             Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
             Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
+            Error::Write(file, e) => format!("Failed to write \"{file}\": {}.", strerror(e)),
             Error::View(broken) => format!("{broken}\n{FAILED}"),
         }
     }
@@ -123,6 +146,14 @@ impl Error {
                     strerror(e)
                 )
             }
+            Error::Bus(device, e) => {
+                let advice = match e {
+                    DbusError::Name(_) => "Its control socket may be there: leave -D out.",
+                    DbusError::Bus(_) => "The control socket needs no bus: leave -D out.",
+                    DbusError::Call(_) => "A daemon is on the bus if it was started with -D.",
+                };
+                format!("Failed to reach the daemon of \"{device}\" over D-Bus: {e}.\n{advice}")
+            }
             Error::Greeting(device, e) => format!(
                 "Failed to ask the daemon of \"{device}\" for its configuration: {e}.\n\
                  See the daemon's log."
@@ -141,11 +172,13 @@ impl Error {
             Error::NoSuchDevice(_) => format!(
                 "{}, and no team of that name is running.\n\
                  Show those that are: {program} state",
-                self.as_teamdctl(false)
+                self.as_teamdctl(None)
             ),
-            Error::Grammar(_) | Error::Lookup(..) | Error::NotJson | Error::View(_) => {
-                self.as_teamdctl(false)
-            }
+            Error::Grammar(_)
+            | Error::Lookup(..)
+            | Error::NotJson
+            | Error::Write(..)
+            | Error::View(_) => self.as_teamdctl(None),
         }
     }
 }
@@ -178,13 +211,17 @@ fn advice(device: &str, command: &Command, e: &CallError, program: &str) -> Stri
 }
 
 fn library_lines(e: &CallError) -> String {
-    const FROM: &str = "libteamdctl: cli_usock_process_msg: usock:";
-    match e {
-        CallError::Refused { code, text } => format!(
-            "{FROM} Error message received: \"{code}\"\n{FROM} Error message content: \"{text}\"\n"
-        ),
-        CallError::Socket(_) | CallError::Garbled => String::new(),
-    }
+    let CallError::Refused { over, code, text } = e else {
+        return String::new();
+    };
+    let (from, code) = match over {
+        Transport::Usock => ("cli_usock_process_msg: usock", code.clone()),
+        Transport::Dbus => ("cli_dbus_check_error_msg: dbus", dbus::error_name(code)),
+    };
+    format!(
+        "libteamdctl: {from}: Error message received: \"{code}\"\n\
+         libteamdctl: {from}: Error message content: \"{text}\"\n"
+    )
 }
 
 fn failed(what: &str, e: &CallError) -> String {

@@ -1,4 +1,4 @@
-//! `teamrctl`, the control client; started as `teamdctl` it is that.
+//! `teamrctl`, the control client; started as `teamdctl` it is that, as `bond2team` that.
 //!
 //! Owns the words, the texts and the exit status; what a team is only the daemon knows. Standard:
 //! libteam 1.32's teamdctl, whose output is kept byte for byte. Results go to stdout, everything
@@ -6,22 +6,28 @@
 
 pub mod command;
 pub mod connection;
+pub mod dbus;
 pub mod error;
 pub mod options;
+pub mod pcapng;
 pub mod teams;
+pub mod usock;
 pub mod view;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
 
 use serde_json::{Map, Value};
 
+use crate::bond::cli::Way;
+use crate::bond::{self, bond2team};
 use crate::cli::getopt::Getopt;
-use crate::cli::version_line;
+use crate::cli::{program_name, version_line};
 use crate::control::ItemPath;
 use command::Command;
 use error::Error;
-use options::{Only, Options, Unavailable};
+use options::{Only, Options, Style, Unavailable};
 use teams::Team;
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
@@ -32,6 +38,17 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = args.first().and_then(|name| name.to_str()).unwrap_or("");
+    let program = program_name(program);
+    if program == "bond2team" {
+        return bond2team::run(args, out, err);
+    }
+    let way = args.get(1).and_then(|word| Way::from_word(word.to_str()?));
+    if let Some(way) = way.filter(|_| program != "teamdctl") {
+        let rest = args.iter().skip(1).cloned();
+        return bond::cli::run(program, way, rest, &running_config, out, err);
+    }
     let items = Getopt::new(&options::FLAGS, args, posix);
     let mut options = Options::new(items.argv0());
     let mut shown = String::new();
@@ -57,10 +74,17 @@ pub fn run(
     status
 }
 
+/// The configuration of a running team, for `export`.
+fn running_config(device: &str) -> Result<Value, String> {
+    let team = teams::connect(device, Style::Teamrctl, None);
+    team.map(|team| team.config)
+        .map_err(|e| e.tell(Style::Teamrctl, "teamrctl", None))
+}
+
 /// Results go to `shown`, errors to `told`; returns the exit status.
 fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     let mut tell = |e: &Error| {
-        *told += &e.tell(options.style, &options.program, options.forced_usock);
+        *told += &e.tell(options.style, &options.program, options.forced);
         told.push('\n');
         1
     };
@@ -91,7 +115,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     match &named[..] {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style)
+            let asked = teams::connect(device, options.style, options.forced)
                 .and_then(|team| ask(&team, &command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -107,7 +131,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style)
+                let asked = teams::connect(device, options.style, options.forced)
                     .and_then(|team| ask(&team, &command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {
@@ -192,6 +216,14 @@ fn ask(
             call("PortConfigUpdate", &[port, config]).map(|_| None)
         }
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        Command::RecordDump => json("RecordingDump", &[]).map(Some),
+        Command::RecordPcap(file) => {
+            let text = call("RecordingDump", &[])?;
+            let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+            fs::write(file, pcapng::write(&recording))
+                .map_err(|e| Error::Write(file.clone(), e))?;
+            Ok(None)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::command;
+use super::connection::Transport;
 use crate::cli::getopt::{self, Flag, Getopt, Item, UsageError};
 use crate::cli::program_name;
 
@@ -11,12 +12,7 @@ pub static FLAGS: [Flag; 8] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"v", "verbose", None, &["show more of the state"]),
     Flag::new(b"o", "oneline", None, &["JSON on one line"]),
-    Flag::new(
-        b"D",
-        "force-dbus",
-        None,
-        &["talk over D-Bus (not built in)"],
-    ),
+    Flag::new(b"D", "force-dbus", None, &["talk over D-Bus only"]),
     Flag::new(
         b"Z",
         "force-zmq",
@@ -27,7 +23,7 @@ pub static FLAGS: [Flag; 8] = [
         b"U",
         "force-usock",
         None,
-        &["talk over the control socket, as always"],
+        &["talk over the control socket only"],
     ),
     Flag {
         added: true,
@@ -72,8 +68,8 @@ pub struct Options {
     pub oneline: bool,
     /// `--json`
     pub json: bool,
-    /// `-U`; changes only how teamdctl words its errors.
-    pub forced_usock: bool,
+    /// `-U`, `-D`; else the control socket is tried, then the bus.
+    pub forced: Option<Transport>,
     /// The rest.
     pub words: Vec<String>,
 }
@@ -84,22 +80,19 @@ impl Options {
         let program = program_name(argv0);
         Options {
             program: program.to_owned(),
-            style: match program {
-                "teamdctl" => Style::Teamdctl,
-                _ => Style::Teamrctl,
-            },
+            style: style(program),
             only: None,
             verbose: false,
             oneline: false,
             json: false,
-            forced_usock: false,
+            forced: None,
             words: Vec::new(),
         }
     }
 
     /// Reads a command line without the program; the error is followed by the help.
     pub fn read(&mut self, items: Getopt) -> Result<Option<Unavailable>, UsageError> {
-        let (mut dbus, mut zmq) = (false, false);
+        let (mut usock, mut dbus, mut zmq) = (false, false, false);
         for item in items {
             let item = item.map_err(|e| UsageError(format!("{e}\nunknown option.")))?;
             match item {
@@ -118,21 +111,32 @@ impl Options {
                     "json" => self.json = true,
                     "force-dbus" => dbus = true,
                     "force-zmq" => zmq = true,
-                    "force-usock" => self.forced_usock = true,
+                    "force-usock" => usock = true,
                     long => unreachable!("a flag of the table without a meaning: {long}"),
                 },
             }
         }
-        match (dbus, zmq, self.forced_usock) {
-            (false, false, _) => Ok(None),
-            (true, false, false) => Ok(Some(Unavailable("D-Bus"))),
-            (false, true, false) => Ok(Some(Unavailable("ZeroMQ"))),
-            _ => Err(UsageError(
-                "Only one interface could be forced at a time \
-                 (UNIX domain socket, D-Bus, ZMQ)."
-                    .to_owned(),
-            )),
-        }
+        self.forced = match (usock, dbus, zmq) {
+            (false, false, false) => None,
+            (true, false, false) => Some(Transport::Usock),
+            (false, true, false) => Some(Transport::Dbus),
+            (false, false, true) => return Ok(Some(Unavailable("ZeroMQ"))),
+            _ => {
+                return Err(UsageError(
+                    "Only one interface could be forced at a time \
+                     (UNIX domain socket, D-Bus, ZMQ)."
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(None)
+    }
+}
+
+fn style(program: &str) -> Style {
+    match program {
+        "teamdctl" => Style::Teamdctl,
+        _ => Style::Teamrctl,
     }
 }
 
@@ -157,9 +161,10 @@ pub fn help(program: &str) -> String {
          Without TEAMDEV the running team is meant; if there are several, each answers\n\
          under its name. A first word that names a team or an interface is a TEAMDEV\n\
          even if it could be a command. A port name with a dot stands in quotes in an\n\
-         ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\n\
+         ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
+         import and export come first and in full, and have a --help of their own.\n\n\
          Exit status: 0 done, 1 anything else.\n",
-        command::describe(),
+        command::describe(style(program)),
         getopt::describe(&FLAGS)
     )
 }

@@ -11,9 +11,11 @@ use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use super::command::{self, Command};
-use super::connection::Connection;
+use super::connection::{Connection, Transport};
+use super::dbus::Dbus;
 use super::error::Error;
 use super::options::Style;
+use super::usock::Usock;
 use crate::cli::run_dir;
 
 /// An open connection to the daemon that controls `device`.
@@ -31,16 +33,16 @@ pub fn split(words: &[String], style: Style) -> Result<(Option<&str>, Command), 
     let Some((first, rest)) = words.split_first() else {
         return match style {
             Style::Teamdctl => Err(Error::NoDevice),
-            Style::Teamrctl => command::parse(words)
+            Style::Teamrctl => command::parse(words, style)
                 .map(|command| (None, command))
                 .map_err(Error::Grammar),
         };
     };
-    let named = command::parse(rest).map(|command| (Some(first.as_str()), command));
+    let named = command::parse(rest, style).map(|command| (Some(first.as_str()), command));
     if style == Style::Teamdctl || has_socket(first) || if_nametoindex(first.as_str()).is_ok() {
         return named.map_err(Error::Grammar);
     }
-    match command::parse(words) {
+    match command::parse(words, style) {
         Ok(command) => Ok((None, command)),
         // Neither a team nor a command, but followed by one: the name is what is wrong.
         Err(e) => named.map_err(|_| Error::Grammar(e)),
@@ -49,18 +51,18 @@ pub fn split(words: &[String], style: Style) -> Result<(Option<&str>, Command), 
 
 /// Connects to the team of this name.
 ///
-/// teamdctl wants the interface to exist. We do not if there is a socket: a team keeps its
-/// control name when its interface is renamed.
-pub fn connect(device: &str, style: Style) -> Result<Team, Error> {
-    if style == Style::Teamdctl || !has_socket(device) {
+/// teamdctl wants the interface to exist. We do not if there is a socket, or the bus is asked: a
+/// team keeps its control name when its interface is renamed.
+pub fn connect(device: &str, style: Style, forced: Option<Transport>) -> Result<Team, Error> {
+    let known = has_socket(device) || forced == Some(Transport::Dbus);
+    if style == Style::Teamdctl || !known {
         match if_nametoindex(device) {
             Ok(_) => {}
             Err(Errno::ENODEV) => return Err(Error::NoSuchDevice(device.to_owned())),
             Err(errno) => return Err(Error::Lookup(device.to_owned(), errno)),
         }
     }
-    let path = run_dir::socket(device);
-    let daemon = Connection::open(&path).map_err(|e| Error::Connect(device.to_owned(), path, e))?;
+    let daemon = reach(device, forced)?;
     let text = daemon
         .call("ConfigDump", &[])
         .map_err(|e| Error::Greeting(device.to_owned(), e))?;
@@ -74,6 +76,21 @@ pub fn connect(device: &str, style: Style) -> Result<Team, Error> {
         Some(other) => Err(Error::OtherTeam(device.to_owned(), other.to_owned())),
         None => Err(Error::NotJson),
     }
+}
+
+/// Reaches a daemon by the transport that was asked for, else by the first that it can be.
+fn reach(device: &str, forced: Option<Transport>) -> Result<Connection, Error> {
+    let over_bus = || Dbus::open(device).map(Connection::Dbus);
+    if forced == Some(Transport::Dbus) {
+        return over_bus().map_err(|e| Error::Bus(device.to_owned(), e));
+    }
+    let path = run_dir::socket(device);
+    match (Usock::open(&path), forced) {
+        (Ok(usock), _) => Ok(Connection::Usock(usock)),
+        (Err(e), None) => over_bus().map_err(|_| e),
+        (Err(e), Some(_)) => Err(e),
+    }
+    .map_err(|e| Error::Connect(device.to_owned(), path, e))
 }
 
 /// The teams whose sockets are served, by name. One that may not be tried counts, so that its
@@ -94,7 +111,7 @@ pub fn running() -> Vec<String> {
 }
 
 fn is_served(name: &str) -> bool {
-    match Connection::open(&run_dir::socket(name)) {
+    match Usock::open(&run_dir::socket(name)) {
         Ok(_) => true,
         Err(e) => e.kind() == io::ErrorKind::PermissionDenied,
     }

@@ -1,4 +1,4 @@
-//! The nine methods of teamd, once, for every transport.
+//! The methods of the control interface, once, for every transport: teamd's nine, and ours.
 //!
 //! Owns their names, arguments, results and the order in which errors are checked. Standard:
 //! libteam 1.32's control methods; all arguments and results are strings.
@@ -26,6 +26,8 @@ pub trait Controlled {
     fn port_remove(&mut self, port: &str) -> Result<(), Failure>;
     /// The state document.
     fn state(&self) -> Value;
+    /// The last events and decisions ([`crate::recording`]).
+    fn recording(&self) -> Value;
     /// Sets an item that [`state`](Self::state) holds. `OpNotSupp`, `ItemValueSetFail`.
     fn set_state_item(&mut self, path: &ItemPath, value: &str) -> Result<(), Failure>;
 }
@@ -113,8 +115,8 @@ pub struct Method {
     run: fn(&mut dyn Controlled, &[String]) -> Outcome,
 }
 
-/// All methods, in teamd's order.
-pub const METHODS: [Method; 9] = [
+/// All methods, in teamd's order, ours after them.
+pub const METHODS: [Method; 10] = [
     Method {
         name: "PortConfigUpdate",
         args: &["port_devname", "port_config"],
@@ -177,6 +179,12 @@ pub const METHODS: [Method; 9] = [
                 .ok_or(Failure::PathDoesNotExist)?;
             team.set_state_item(&path, &args[1]).map(|()| None)
         },
+    },
+    Method {
+        name: "RecordingDump",
+        args: &[],
+        returns: true,
+        run: |team, _| Ok(Some(json_config::to_line(&team.recording()))),
     },
 ];
 

@@ -158,6 +158,9 @@ mod tests {
         fn state(&self) -> Value {
             json!({"setup": {"pid": 710}})
         }
+        fn recording(&self) -> Value {
+            json!({})
+        }
         fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
             Err(Failure::OpNotSupp)
         }

@@ -89,6 +89,11 @@ impl Controlled for Controls<'_> {
         state::document(self.team)
     }
 
+    fn recording(&self) -> Value {
+        // Only maps with keys that are no text, and failing writers, cannot be made a value.
+        serde_json::to_value(self.team.core.recording()).unwrap_or_default()
+    }
+
     fn set_state_item(&mut self, path: &ItemPath, value: &str) -> Result<(), Failure> {
         let names = path.names();
         match names[..] {

@@ -9,15 +9,20 @@ mod announce;
 mod carrier_watch;
 mod controls;
 mod kernel;
+mod recorder;
+mod service_manager;
 mod setup;
 mod start;
 mod state;
 mod team;
+mod transports;
+mod warm_note;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -27,9 +32,11 @@ pub use start::{StartError, StartOptions};
 
 use self::controls::Controls;
 use self::kernel::Kernel;
+use self::service_manager::ServiceManager;
 use self::team::{DeviceState, ManagedTeam};
-use crate::cli::signals::Signals;
-use crate::control::UsockServer;
+use self::transports::Transports;
+use self::warm_note::Left;
+use crate::cli::signals::{Asked, Signals};
 use crate::datapath::{Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
@@ -42,18 +49,20 @@ const FRAME_BUDGET: usize = 64;
 
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
-/// Each team owns a block of tokens: its control socket's first, then those of its ports'
+/// Each team owns a block of tokens: its transports' first, then those of its ports'
 /// control frames, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
 const CONTROL_FRAME_TOKENS: usize = 1 << 14;
 const DATA_PATH_TOKENS: usize = 1 << 15;
 
-/// A team with its control socket.
+/// A team with what it is controlled by.
 struct Served {
     team: ManagedTeam,
-    usock: Option<UsockServer>,
+    transports: Transports,
     /// The device stays when the daemon ends (`-N`).
     keep_device: bool,
+    /// Where to note how the team was left (`-L`).
+    warm_dir: Option<PathBuf>,
     /// The device was there before (`-o`), so it is not ours to delete.
     taken_over: bool,
 }
@@ -64,7 +73,10 @@ pub struct Daemon {
     kernel: Kernel,
     link_events: EventSocket,
     signals: Signals,
+    manager: ServiceManager,
     started: std::time::Instant,
+    /// The same moment in Unix time, in nanoseconds.
+    started_unix: u64,
     /// By the number of their block of tokens, from 1.
     teams: BTreeMap<usize, Served>,
     /// Sources that may have more to give; readiness is told only once.
@@ -86,7 +98,11 @@ impl Daemon {
             kernel: Kernel::open()?,
             link_events,
             signals,
+            manager: ServiceManager::from_environment(),
             started: std::time::Instant::now(),
+            started_unix: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_nanos() as u64),
             teams: BTreeMap::new(),
             ready: BTreeSet::new(),
         })
@@ -97,35 +113,40 @@ impl Daemon {
     }
 
     /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
-    /// back and takes the devices away.
+    /// back and takes the devices away, unless the signal asks to leave them.
     ///
     /// # Errors
     /// A failure of the loop itself; everything has been given back all the same.
     pub fn run(mut self) -> io::Result<()> {
         let outcome = self.serve();
+        self.manager.stopping();
         let now = self.now();
         for served in self.teams.values_mut() {
+            served.prepare_end(*outcome.as_ref().unwrap_or(&Asked::End));
             served.release_ports(&mut self.kernel, now);
         }
         log::info!("Exiting...");
         for served in std::mem::take(&mut self.teams).into_values() {
             served.end(&mut self.kernel);
         }
-        outcome
+        outcome.map(drop)
     }
 
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self) -> io::Result<Asked> {
         let mut events = Events::with_capacity(EVENTS);
         while !self.teams.is_empty() {
+            self.tell_manager();
             let wait = self.wait();
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
             self.ready.extend(events.iter().map(|event| event.token()));
-            if self.ready.remove(&SIGNALS) && self.signals.quit_asked()? {
-                log::warn!("Got SIGINT, SIGQUIT or SIGTERM.");
-                return Ok(());
+            if self.ready.remove(&SIGNALS) {
+                if let Some(asked) = self.signals.asked()? {
+                    log::warn!("Got {}.", signals_of(asked));
+                    return Ok(asked);
+                }
             }
             self.serve_deadlines();
             if self.ready.remove(&LINKS) {
@@ -133,7 +154,7 @@ impl Daemon {
             }
             self.serve_sources();
         }
-        Ok(())
+        Ok(Asked::End)
     }
 
     /// How long to sleep; not at all while a source may have more to give.
@@ -144,20 +165,29 @@ impl Daemon {
         let deadlines = self
             .teams
             .values()
-            .filter_map(|served| served.team.deadline());
-        let deadline = deadlines.min()?;
+            .flat_map(|served| [served.team.deadline(), served.transports.deadline()]);
+        let deadline = deadlines.flatten().chain(self.manager.deadline()).min()?;
         Some(deadline.saturating_since(self.now()))
+    }
+
+    /// A line for each team, and a sign of life.
+    fn tell_manager(&mut self) {
+        let teams = &self.teams;
+        self.manager.turn(self.now(), || {
+            let lines: Vec<String> = teams.values().map(|served| served.team.summary()).collect();
+            lines.join("; ")
+        });
     }
 
     fn serve_deadlines(&mut self) {
         let now = self.now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         for served in self.teams.values_mut() {
-            if served
-                .team
-                .deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
+            if is_due(served.team.deadline()) {
                 served.team.deadline_reached(&mut self.kernel, now);
+            }
+            if is_due(served.transports.deadline()) {
+                served.transports.deadline_reached(now);
             }
         }
     }
@@ -212,6 +242,15 @@ fn is_control_frame_token(token: Token) -> bool {
     (CONTROL_FRAME_TOKENS..DATA_PATH_TOKENS).contains(&(token.0 % TEAM_TOKENS))
 }
 
+/// teamd's words for its own three.
+fn signals_of(asked: Asked) -> &'static str {
+    match asked {
+        Asked::End => "SIGINT, SIGQUIT or SIGTERM",
+        Asked::LeaveNoted => "SIGUSR1",
+        Asked::Leave => "SIGUSR2",
+    }
+}
+
 impl Served {
     fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
         let team = &mut self.team;
@@ -231,11 +270,27 @@ impl Served {
                     Drained::Dry
                 });
         }
-        if let Some(usock) = &mut self.usock {
-            usock.ready(token, &mut Controls { team, kernel, now });
+        let controls = &mut Controls { team, kernel, now };
+        self.transports.serve(token, now, controls)
+    }
+
+    /// Decides what stays, and notes it for a warm restart.
+    fn prepare_end(&mut self, asked: Asked) {
+        // Frames of the daemon's own data path stop with it, so nothing is won by leaving that.
+        let drives_kernel = self.team.data_path.port_care() == PortCare::DataPath;
+        let left = match asked {
+            Asked::Leave | Asked::LeaveNoted if drives_kernel => Left::InPlace,
+            _ => Left::Apart,
+        };
+        self.keep_device |= left == Left::InPlace;
+        let Some(directory) = self.warm_dir.take().filter(|_| asked != Asked::Leave) else {
+            return;
+        };
+        let device = &self.team.device.name;
+        if let Err(error) = warm_note::write(&directory, device, &self.team.core, left) {
+            let (place, why) = (directory.display(), strerror(&error));
+            log::warn!("Failed to note the state of the team in {place} ({why}).");
         }
-        // What remains of a client's requests causes another event.
-        Drained::Dry
     }
 
     fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
@@ -246,9 +301,9 @@ impl Served {
         }
     }
 
-    /// The control socket goes first, then the device.
+    /// Bus name and control socket go first, then the device.
     fn end(self, kernel: &mut Kernel) {
-        drop(self.usock);
+        drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
         drop(self.team);

@@ -13,4 +13,6 @@ pub struct Setup {
     pub daemonized: bool,
     /// What would have been preferred to move the frames, and why it does not.
     pub refused: Vec<(Mover, String)>,
+    /// The team is on the system bus (`-D`).
+    pub dbus: bool,
 }

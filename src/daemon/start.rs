@@ -1,4 +1,4 @@
-//! Bringing one team up, in teamd's order: control socket, device, runner, ports.
+//! Bringing one team up, in teamd's order: control socket, device, runner, ports, bus name.
 //!
 //! A step that fails undoes the ones before it.
 
@@ -14,10 +14,11 @@ use mio::{Registry, Token};
 use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore};
+use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
-use crate::control::UsockServer;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::programs;
 use crate::datapath::userspace::{self, Journal, TapOptions, Userspace};
@@ -41,14 +42,20 @@ pub struct StartOptions {
     pub data_path: DataPathChoice,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
+    /// `-w`: use the device that a daemon of this team left; it is ours again.
+    pub warm_start: bool,
     /// `-r`: delete the device first if it exists.
     pub recreate: bool,
     /// `-N`: leave device and ports in place at the end.
     pub keep_device: bool,
+    /// `-L`: where to note how the team was left.
+    pub warm_dir: Option<PathBuf>,
     /// `-n`: leave the configured ports alone.
     pub no_ports: bool,
     /// `-U`, `-u`: whether there is a control socket.
     pub usock: bool,
+    /// `-D`: whether to be on the system bus.
+    pub dbus: bool,
 }
 
 /// Why a team could not be started: what was attempted, innermost first, and the cause.
@@ -59,11 +66,17 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
+    pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
         StartError {
             attempts: vec![attempt.into()],
             cause,
         }
+    }
+
+    /// The same, seen from farther out.
+    pub(super) fn then(mut self, attempt: &str) -> Self {
+        self.attempts.push(attempt.to_owned());
+        self
     }
 
     /// The cause.
@@ -100,15 +113,10 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
-        let path = options.run_dir.join(format!("{}.sock", options.device));
-        let usock = options
-            .usock
-            .then(|| UsockServer::bind(&path, self.poll.registry(), Token(tokens)))
-            .transpose()
-            .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
+        let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
         // What a daemon that is gone left is ours again; what `-o` takes over is not.
-        let taken_over = existing.is_some() && options.take_over;
+        let taken_over = existing.is_some() && options.take_over && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
@@ -116,10 +124,12 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
+        let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             refused: opened.refused,
+            dbus: transports.has_dbus(),
         };
         let registry = self
             .poll
@@ -137,8 +147,9 @@ impl Daemon {
         );
         let mut served = Served {
             team,
-            usock,
+            transports,
             keep_device: options.keep_device,
+            warm_dir: options.warm_dir.clone(),
             taken_over,
         };
         let now = self.now();
@@ -151,10 +162,16 @@ impl Daemon {
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
-        if let Err(error) = taken {
-            served.release_ports(kernel, now);
-            served.end(kernel);
-            return Err(StartError::new("Failed to add ports.", error));
+        let announced = taken
+            .map_err(|error| StartError::new("Failed to add ports.", error))
+            .and_then(|()| served.transports.announce());
+        match announced {
+            Ok(token) => self.ready.extend(token),
+            Err(error) => {
+                served.release_ports(kernel, now);
+                served.end(kernel);
+                return Err(error);
+            }
         }
         self.teams.insert(block, served);
         Ok(())
@@ -180,7 +197,8 @@ impl Daemon {
             log::info!("Going on with the device that an earlier daemon left.");
             return Ok(Some(existing));
         }
-        if !options.take_over && !options.recreate {
+        let take_over = options.take_over || options.warm_start;
+        if !take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
@@ -188,7 +206,7 @@ impl Daemon {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
-        if options.take_over {
+        if take_over {
             return Ok(Some(existing));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
@@ -216,7 +234,9 @@ impl Daemon {
             Err(StartError::new(advice, invalid))
         };
         if device.kind == kernel_team::LINK_KIND {
-            if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay) {
+            if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
+                || kernel_team::mode(&settings.runner).is_none()
+            {
                 return other_kind("kernel");
             }
             return self
@@ -255,6 +275,10 @@ impl Daemon {
         let mut last = None;
         for mover in candidates {
             let opened = match mover {
+                _ if !can_do(*mover, settings) => Err(StartError::new(
+                    format!("Data path {} cannot do what the runner does.", mover.name()),
+                    io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+                )),
                 Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
                 Mover::Programs => self.open_programs(options, false, tokens),
                 Mover::Relay => self.open_relay(options, false, tokens),
@@ -450,8 +474,17 @@ struct Opened {
     standing: Vec<Standing>,
 }
 
+/// Whether what a runner wants can be had from a data path at all.
+fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
+    match mover {
+        Mover::Kernel => kernel_team::mode(&settings.runner).is_some(),
+        Mover::Programs => programs::can_do(&settings.runner),
+        Mover::Relay => true,
+    }
+}
+
 fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = kernel_team::mode(&settings.runner);
+    let mode = kernel_team::mode(&settings.runner).unwrap_or_default();
     match error.raw_os_error() {
         Some(libc::EBUSY) => format!(
             "The device has ports and another mode than \"{mode}\"; \

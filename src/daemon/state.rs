@@ -42,10 +42,17 @@ pub fn document(team: &ManagedTeam) -> Value {
         let active = active.map_or("", Port::name);
         document.insert("runner".to_owned(), json!({ "active_port": active }));
     }
+    if let Some(port) = team.core.designated_port() {
+        let designated = team.core.port(port).map_or("", Port::name);
+        document.insert(
+            "runner".to_owned(),
+            json!({ "designated_port": designated }),
+        );
+    }
     let runner_name = team.config.runner_name();
     let setup = json!({
         "daemonized": team.setup.daemonized,
-        "dbus_enabled": false,
+        "dbus_enabled": team.setup.dbus,
         "debug_level": logging::debug_level(),
         "kernel_team_mode_name": runner_name,
         "pid": std::process::id(),
@@ -66,6 +73,7 @@ pub fn document(team: &ManagedTeam) -> Value {
         "data_path_refused": refused,
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
+        "rx_echoes": counters.rx_echoes,
         "rx_inactive": counters.rx_inactive,
         "tx_no_port": counters.tx_no_port,
     });

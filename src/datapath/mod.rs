@@ -14,7 +14,7 @@ pub mod userspace;
 use std::io;
 
 use mio::Token;
-use runners::{BUCKETS, Forwarding, HwAddr, PortId, PortSettings};
+use runners::{BUCKETS, Forwarding, HwAddr, Instant, PortId, PortSettings, StationSeen};
 
 /// Mark of the frames that we send on a port; the filters of [`crate::netlink::tc`] let only
 /// frames with this mark leave.
@@ -67,6 +67,8 @@ pub struct Counters {
     pub rx_missed: Vec<(PortId, u64)>,
     /// Frames received on a port that does not collect.
     pub rx_inactive: u64,
+    /// Frames of our own that came back, under a policy that can tell.
+    pub rx_echoes: u64,
     /// Frames that the team device would not take (down, or malformed), or that a port could
     /// not hand over whole.
     pub rx_dropped: u64,
@@ -142,11 +144,19 @@ pub trait DataPath {
     /// Forwards like this from now on.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;
 
+    /// The time of what follows, for a data path that remembers frames for a while.
+    fn set_time(&mut self, _now: Instant) {}
+
     /// Moves up to `budget` frames from the source that `token` names.
     fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained>;
 
     /// What was counted; read for the state and the tests.
     fn counters(&self) -> Counters;
+
+    /// Whose frames the team device has sent lately, where the policy needs to know.
+    fn stations(&self) -> Vec<StationSeen> {
+        Vec::new()
+    }
 
     /// Bytes sent in each bucket, counted while the forwarding says `balanced`.
     fn bucket_bytes(&self) -> Box<[u64; BUCKETS]>;

@@ -16,6 +16,10 @@ pub struct InterfaceAddress {
     pub ifindex: u32,
     /// The address.
     pub address: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix_len: u8,
+    /// Neither link-local nor given for a time only (`IFA_F_PERMANENT`).
+    pub is_lasting: bool,
 }
 
 impl InterfaceAddress {
@@ -34,6 +38,11 @@ impl InterfaceAddress {
         Some(InterfaceAddress {
             ifindex: read_u32(message.payload, 4)?,
             address: address?,
+            prefix_len: *message.payload.get(1)?,
+            is_lasting: {
+                let (flags, scope) = (*message.payload.get(2)?, *message.payload.get(3)?);
+                u32::from(flags) & libc::IFA_F_PERMANENT != 0 && scope < libc::RT_SCOPE_LINK
+            },
         })
     }
 }

@@ -14,5 +14,5 @@ pub mod tc;
 pub mod team;
 pub mod team_device;
 
-pub use socket::{EventSocket, GenericSocket, Received, RouteSocket};
+pub use socket::{BUFFER_VARIABLE, EventSocket, GenericSocket, Received, RouteSocket};
 pub use team_device::TeamDevice;

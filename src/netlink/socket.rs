@@ -24,7 +24,7 @@ const DATAGRAM: usize = 32 * 1024;
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// libteam's variable: bytes of the receive buffers of events, in place of our own size;
 /// negative is 0, which the kernel raises to its minimum.
-const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
+pub const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
 /// A dump interrupted this often in a row is given up.
 const DUMP_TRIES: usize = 16;
 

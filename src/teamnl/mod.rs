@@ -8,7 +8,7 @@
 mod device;
 mod lists;
 mod monitor;
-mod options;
+pub mod options;
 mod value;
 
 use std::ffi::OsString;

@@ -7,12 +7,17 @@ use crate::cli::getopt::{Flag, Getopt, Item};
 
 /// Every option.
 pub static FLAGS: [Flag; 4] = [
-    Flag::new(b"h", "help", None, &[]),
-    Flag::new(b"p", "port_name", Some("PORT"), &[]),
-    Flag::new(b"a", "array_index", Some("INDEX"), &[]),
+    Flag::new(b"h", "help", None, &["Show this help"]),
+    Flag::new(b"p", "port_name", Some("PORT"), &["team slave port name"]),
+    Flag::new(
+        b"a",
+        "array_index",
+        Some("INDEX"),
+        &["team option array index"],
+    ),
     Flag {
         added: true,
-        ..Flag::new(b"V", "version", None, &[])
+        ..Flag::new(b"V", "version", None, &["Show the version"])
     },
 ];
 
@@ -143,18 +148,22 @@ fn text(word: OsString) -> String {
     word.to_string_lossy().into_owned()
 }
 
+/// The words of [`Verb`]s.
+pub fn verbs() -> impl Iterator<Item = &'static str> {
+    VERBS.iter().map(|(word, _)| *word)
+}
+
 /// The help text, teamnl's to the byte, for a program started as `argv0`.
 pub fn help(argv0: &str) -> String {
-    format!(
-        "{argv0} [options] teamdevname command [command args]\n\
-         \t-h --help                Show this help\n\
-         \t-p --port_name           team slave port name\n\
-         \t-a --array_index         team option array index\n\
-         Commands:\n\
-         \tports\n\
-         \toptions\n\
-         \tgetoption OPT_NAME\n\
-         \tsetoption OPT_NAME OPT_VALUE\n\
-         \tmonitor OPT_STYLE\n"
-    )
+    let mut text = format!("{argv0} [options] teamdevname command [command args]\n");
+    for flag in FLAGS.iter().filter(|flag| !flag.added) {
+        let letter = char::from(flag.short[0]);
+        text += &format!("\t-{letter} --{:<20}{}\n", flag.long, flag.help.concat());
+    }
+    text + "Commands:\n\
+            \tports\n\
+            \toptions\n\
+            \tgetoption OPT_NAME\n\
+            \tsetoption OPT_NAME OPT_VALUE\n\
+            \tmonitor OPT_STYLE\n"
 }

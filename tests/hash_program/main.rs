@@ -66,6 +66,17 @@ fn every_vector_of_teamd_holds_apart_from_the_source_port_of_ipv6() {
 }
 
 #[test]
+fn srcmac_is_the_source_half_of_eth() {
+    let mut frame = [7; 64];
+    let of = |frame: &[u8]| interpreter::run(&hash_program(HashFields::SRC_MAC), frame, None);
+    let before = of(&frame);
+    frame[..6].fill(9);
+    assert_eq!(of(&frame), before);
+    frame[11] ^= 1;
+    assert_eq!(of(&frame), before ^ 1);
+}
+
+#[test]
 fn no_fields_give_bucket_zero_and_no_program_is_too_long() {
     let frame = [7; 64];
     assert_eq!(

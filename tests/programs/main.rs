@@ -14,7 +14,9 @@ use teamr::datapath::programs::assembler::{Alu, Assembler, Helper, If, Reg, Size
 use teamr::datapath::programs::{bucket, maps::Maps};
 use teamr::sys::bpf::Program;
 
-const NAMES: [&str; 7] = ["eth", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp"];
+const NAMES: [&str; 8] = [
+    "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp",
+];
 const SETS: usize = 1 << NAMES.len();
 const FRAMES: usize = 100_000;
 

@@ -108,6 +108,9 @@ impl Controlled for Canned {
         json!({"runner": {"active_port": "eth1"}, "ports": {"eth1.5": {"link": {"up": true}}}})
     }
 
+    fn recording(&self) -> Value {
+        json!({})
+    }
     fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
         Err(Failure::OpNotSupp)
     }

@@ -4,6 +4,8 @@ use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
 
 const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
+const ACTIVEBACKUP: &[&str] = &["activebackup"];
+const BALANCING: &[&str] = &["loadbalance", "lacp", "slb"];
 const LACP: &[&str] = &["lacp"];
 const ETHTOOL: &[&str] = &["ethtool"];
 const ARP: &[&str] = &["arp_ping"];
@@ -141,7 +143,7 @@ pub const KEYS: &[Key] = &[
         name: "hwaddr_policy",
         kind: Kind::Word(&["same_all", "by_active", "only_active"]),
         default: Preset::Word("same_all"),
-        read_by: &["activebackup"],
+        read_by: ACTIVEBACKUP,
         refusal: Some("Unknown \"hwaddr_policy\" named \"{}\" passed."),
         about: "Who carries which hardware address: every port the team's, the team the active \
                 port's, or only the active port the team's.",
@@ -149,9 +151,42 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         object: Object::Runner,
+        name: "failback",
+        kind: Kind::Word(&["always", "better", "failure"]),
+        default: Preset::Word("always"),
+        read_by: ACTIVEBACKUP,
+        refusal: Some("Unknown \"failback\" named \"{}\" passed."),
+        about: "When a better port takes over from one that works: always, only a faster one, or \
+                never.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "failback_delay",
+        kind: milliseconds(0),
+        default: Preset::Integer(0),
+        read_by: ACTIVEBACKUP,
+        refusal: Some("\"failback_delay\" must not be negative number."),
+        about: "How long the better port must have been usable before it takes over from one that \
+                works.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "packets_per_port",
+        kind: counted(1, 65535),
+        default: Preset::Integer(1),
+        read_by: &["roundrobin"],
+        refusal: Some("\"packets_per_port\" value is out of its limits."),
+        about: "How many frames leave on a port before it is the next one's turn.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
         name: "tx_hash",
         kind: Kind::Words(&[
-            "eth", "vlan", "ipv4", "ipv6", "ip", "l3", "tcp", "udp", "sctp", "l4",
+            "eth", "srcmac", "vlan", "ipv4", "ipv6", "ip", "l3", "tcp", "udp", "sctp", "l4",
+            "encap",
         ]),
         default: Preset::Words(&["eth", "ipv4", "ipv6"]),
         read_by: HASHING,
@@ -162,7 +197,7 @@ pub const KEYS: &[Key] = &[
         object: Object::Runner,
         name: "tx_balancer",
         kind: Kind::Object(Object::TxBalancer),
-        read_by: HASHING,
+        read_by: BALANCING,
         about: "Moves flows between ports by load.",
         ..PLAIN
     },

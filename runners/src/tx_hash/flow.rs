@@ -1,23 +1,27 @@
 //! The flow of a frame, and the key over which the hash is defined.
 
 use crate::tx_hash::HashFields;
-use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, Upper, ethertype, protocol};
+use crate::wire::{Arp, Ethernet, Inner, Ipv4, Ipv6, Upper, ethertype, inner, protocol};
 
 /// Layout of the key: every field has its own place, and is 0 there when the frame lacks it
 /// or `tx_hash` does not name it.
 ///
 /// | bytes | content | name |
 /// |---|---|---|
-/// | 0..12 | destination and source hardware address | `eth` |
+/// | 0..12 | destination and source hardware address | `eth`; 6..12 alone: `srcmac` |
 /// | 12..20 | VLAN ids, outermost first, two bytes each | `vlan` |
 /// | 20..28 | IPv4 source and destination; of ARP, sender and target | `ipv4` |
 /// | 28..60 | IPv6 source and destination | `ipv6` |
 /// | 60..64 | source and destination port | `tcp`, `udp`, `sctp` |
+///
+/// With `encap`, the bytes from 20 on are of the innermost packet that can be read; the hardware
+/// addresses and VLAN ids stay those of the frame.
 pub mod place {
     #![expect(missing_docs, reason = "the table says it")]
     use std::ops::Range;
 
     pub const ETH: Range<usize> = 0..12;
+    pub const SRC_MAC: Range<usize> = 6..12;
     pub const VLAN: Range<usize> = 12..20;
     pub const IPV4: Range<usize> = 20..28;
     pub const IPV6: Range<usize> = 28..60;
@@ -26,6 +30,9 @@ pub mod place {
 
 /// Length of the key in bytes.
 pub const KEY_LEN: usize = place::PORTS.end;
+
+/// How many tunnels inside one another are entered.
+const MAX_TUNNELS: usize = 4;
 
 /// The field of `tx_hash` that names the ports of a protocol.
 pub(super) fn ports_field(protocol: u8) -> Option<HashFields> {
@@ -67,11 +74,35 @@ impl<'a> Flow<'a> {
         })
     }
 
+    /// The same, with the addresses and ports of the innermost packet.
+    pub fn parse_inner(frame: &'a [u8]) -> Option<Self> {
+        let frame = Ethernet::parse(frame)?;
+        let (mut addresses, mut upper) = network(frame.ethertype, frame.payload);
+        for _ in 0..MAX_TUNNELS {
+            let Some(Inner { ethertype, payload }) = upper.as_ref().and_then(inner) else {
+                break;
+            };
+            // What is in the tunnel and is no IP packet leaves the tunnel's own addresses.
+            match network(ethertype, payload) {
+                (Addresses::None, _) => break,
+                found => (addresses, upper) = found,
+            }
+        }
+        Some(Flow {
+            eth: frame.addresses,
+            vlan_ids: frame.vlan_ids,
+            addresses,
+            ports: upper.and_then(|upper| Some((upper.protocol, upper.ports()?))),
+        })
+    }
+
     /// The key for these fields.
     pub fn key(&self, fields: HashFields) -> [u8; KEY_LEN] {
         let mut key = [0; KEY_LEN];
         if fields.contains(HashFields::ETH) {
             key[place::ETH].copy_from_slice(self.eth);
+        } else if fields.contains(HashFields::SRC_MAC) {
+            key[place::SRC_MAC].copy_from_slice(&self.eth[place::SRC_MAC]);
         }
         if fields.contains(HashFields::VLAN) {
             key[place::VLAN].copy_from_slice(&self.vlan_ids.to_be_bytes());

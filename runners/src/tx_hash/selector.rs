@@ -47,10 +47,11 @@ pub struct Selector {
 impl Selector {
     /// A selector for these fields. Computes some 500 CRCs and keeps 65 KiB of tables.
     pub fn new(fields: HashFields) -> Self {
-        let eth = fields.intersects(HashFields::ETH);
+        let eth = fields.intersects(HashFields::ETH | HashFields::SRC_MAC);
         let network = fields.intersects(HashFields::VLAN | HashFields::IPV4 | HashFields::IPV6);
         let ports = fields.intersects(HashFields::TCP | HashFields::UDP | HashFields::SCTP);
         let crc = match (eth, network, ports) {
+            _ if fields.contains(HashFields::ENCAP) => inner_crc,
             (false, false, false) => crc::<false, false, false>,
             (false, false, true) => crc::<false, false, true>,
             (false, true, false) => crc::<false, true, false>,
@@ -80,7 +81,11 @@ impl Selector {
 
     /// The same value by its definition, slowly; for tests and for other implementations.
     pub fn defined_bucket(fields: HashFields, frame: &[u8]) -> u8 {
-        let key = Flow::parse(frame).map_or([0; KEY_LEN], |flow| flow.key(fields));
+        let flow = match fields.contains(HashFields::ENCAP) {
+            true => Flow::parse_inner(frame),
+            false => Flow::parse(frame),
+        };
+        let key = flow.map_or([0; KEY_LEN], |flow| flow.key(fields));
         bucket_of(crc32fast::hash(&key))
     }
 }
@@ -114,7 +119,7 @@ impl Tables {
         }
         Tables {
             zero_key: crc32fast::hash(&[0; KEY_LEN]),
-            eth: tables(place::ETH.start, fields.contains(HashFields::ETH)),
+            eth: eth_tables(fields),
             vlan: tables(place::VLAN.start, fields.contains(HashFields::VLAN)),
             ipv4: tables(place::IPV4.start, fields.contains(HashFields::IPV4)),
             ipv6: tables(place::IPV6.start, fields.contains(HashFields::IPV6)),
@@ -123,6 +128,19 @@ impl Tables {
             port_masks,
         }
     }
+}
+
+/// The tables of the hardware addresses; of the source alone, the first six stay 0.
+fn eth_tables(fields: HashFields) -> [Table; 12] {
+    let whole = fields.contains(HashFields::ETH);
+    let mut eth = tables(
+        place::ETH.start,
+        whole || fields.contains(HashFields::SRC_MAC),
+    );
+    if !whole {
+        eth[..place::SRC_MAC.start].fill([0; 256]);
+    }
+    eth
 }
 
 /// The tables of the `N` bytes of the key from `start` on.
@@ -220,10 +238,27 @@ fn general_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     tables: &Tables,
     frame: &[u8],
 ) -> u32 {
+    match Flow::parse(frame) {
+        Some(flow) => flow_crc::<ETH, NETWORK, PORTS>(tables, &flow),
+        None => tables.zero_key,
+    }
+}
+
+/// The CRC for any frame, inside tunnels. Tables of fields that are not named add nothing.
+#[inline(never)]
+fn inner_crc(tables: &Tables, frame: &[u8]) -> u32 {
+    match Flow::parse_inner(frame) {
+        Some(flow) => flow_crc::<true, true, true>(tables, &flow),
+        None => tables.zero_key,
+    }
+}
+
+#[inline(always)]
+fn flow_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
+    tables: &Tables,
+    flow: &Flow<'_>,
+) -> u32 {
     let mut crc = tables.zero_key;
-    let Some(flow) = Flow::parse(frame) else {
-        return crc;
-    };
     if ETH {
         crc ^= fold(&tables.eth, flow.eth);
     }

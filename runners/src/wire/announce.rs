@@ -36,6 +36,20 @@ pub fn gratuitous_arp(hwaddr: HwAddr, ip: Ipv4Addr, vlan: Option<u16>) -> Vec<u8
     frame
 }
 
+/// A reverse ARP request (RFC 903) in which a host asks for its own address: what hypervisors
+/// send for a guest whose addresses they do not know, so that switches learn where it is now.
+pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
+    const REVERSE_REQUEST: u16 = 3;
+    let mut frame = ethernet(BROADCAST, hwaddr, vlan, ethertype::RARP);
+    frame.extend(Arp::ETHERNET_IPV4);
+    frame.extend(REVERSE_REQUEST.to_be_bytes());
+    for _sender_then_target in 0..2 {
+        frame.extend(hwaddr.0);
+        frame.extend([0; 4]);
+    }
+    frame
+}
+
 /// An unsolicited neighbour advertisement (RFC 4861 section 7.2.6) to all nodes, which
 /// overrides what they know. `router` must say whether the host forwards IPv6: neighbours
 /// forget a default router that advertises itself as a host (section 7.2.5).

@@ -6,6 +6,8 @@ pub mod ethertype {
     pub const IPV4: u16 = 0x0800;
     /// ARP.
     pub const ARP: u16 = 0x0806;
+    /// Reverse ARP.
+    pub const RARP: u16 = 0x8035;
     /// A customer VLAN tag.
     pub const VLAN: u16 = 0x8100;
     /// A service VLAN tag (802.1ad).

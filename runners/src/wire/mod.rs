@@ -8,7 +8,9 @@ pub mod announce;
 mod arp;
 mod ethernet;
 mod ip;
+mod tunnel;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
 pub use ip::{Ipv4, Ipv6, MAX_EXTENSIONS, Upper, protocol};
+pub use tunnel::{Inner, inner};

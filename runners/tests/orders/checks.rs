@@ -14,6 +14,7 @@ impl World {
     pub fn table(&self) -> Option<Box<BucketTable>> {
         match &self.forwarding.as_ref()?.policy {
             TxPolicy::LoadBalance { buckets, .. } => Some(buckets.clone()),
+            TxPolicy::SourceBalance { ports, .. } => Some(ports.buckets.clone()),
             _ => None,
         }
     }
@@ -66,7 +67,9 @@ impl World {
             assert_eq!(entry.linked, fact.link.up);
             let enabled = match self.team.settings().runner {
                 RunnerSettings::ActiveBackup { .. } => active == Some(fact.id),
-                RunnerSettings::LoadBalance { .. } => fact.allowed && port.verdict(),
+                RunnerSettings::LoadBalance { .. } | RunnerSettings::Slb { .. } => {
+                    fact.allowed && port.verdict()
+                }
                 _ => fact.allowed,
             };
             assert_eq!(entry.collecting, enabled, "{fact:?}");
@@ -86,7 +89,16 @@ impl World {
             } => {
                 self.check_buckets(forwarding, buckets, *balanced);
             }
-            TxPolicy::Broadcast | TxPolicy::RoundRobin | TxPolicy::Random { .. } => {}
+            TxPolicy::SourceBalance { ports, .. } => {
+                // Buckets go home, so they need not be even while a port is away.
+                self.check_buckets(forwarding, &ports.buckets, true);
+                let mut usable = forwarding.ports.iter().filter(|port| port.distributing);
+                let designated = ports.designated;
+                assert_eq!(designated.is_some(), usable.clone().next().is_some());
+                assert!(designated.is_none_or(|id| usable.any(|port| port.port == id)));
+                assert_eq!(ports.hwaddr, self.team.hwaddr());
+            }
+            TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
         }
         if self.echoes.is_empty() {
             self.check_addresses(active);
@@ -150,7 +162,7 @@ impl World {
     /// What the final facts alone say, once all is quiet.
     pub fn check_end(&mut self) {
         self.hear_all();
-        self.pass(Duration::from_secs(1));
+        self.pass(Duration::from_secs(10));
         self.hear_all();
         let reads = matches!(
             self.team.settings().runner,

@@ -10,13 +10,14 @@ mod checks;
 mod dice;
 mod world;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Event, HashFields, HwAddrPolicy, RunnerSettings};
+use runners::{Event, Failback, HashFields, HwAddrPolicy, RunnerSettings};
 
 use world::World;
 
-/// For each of the eight tests, each with seeds of its own.
+/// For each of the tests, each with seeds of its own.
 const ORDERS: u64 = 1_500;
 const STEPS: usize = 30;
 
@@ -45,7 +46,11 @@ fn orders(first_seed: u64, runner: &RunnerSettings) {
 }
 
 fn activebackup(first_seed: u64, hwaddr_policy: HwAddrPolicy) {
-    orders(first_seed, &RunnerSettings::ActiveBackup { hwaddr_policy });
+    let runner = RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    };
+    orders(first_seed, &runner);
 }
 
 fn loadbalance(first_seed: u64, balancing_interval: Option<Duration>) {
@@ -63,7 +68,8 @@ fn broadcast() {
 
 #[test]
 fn roundrobin() {
-    orders(200_000, &RunnerSettings::RoundRobin);
+    let packets_per_port = NonZeroU32::MIN;
+    orders(200_000, &RunnerSettings::RoundRobin { packets_per_port });
 }
 
 #[test]
@@ -94,4 +100,10 @@ fn loadbalance_even() {
 #[test]
 fn loadbalance_by_load() {
     loadbalance(800_000, Some(Duration::from_millis(100)));
+}
+
+#[test]
+fn slb() {
+    let balancing_interval = None;
+    orders(900_000, &RunnerSettings::Slb { balancing_interval });
 }

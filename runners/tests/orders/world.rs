@@ -84,7 +84,7 @@ impl World {
 
     pub fn policy(&self) -> HwAddrPolicy {
         match self.team.settings().runner {
-            RunnerSettings::ActiveBackup { hwaddr_policy } => hwaddr_policy,
+            RunnerSettings::ActiveBackup { hwaddr_policy, .. } => hwaddr_policy,
             _ => HwAddrPolicy::SameAll,
         }
     }
@@ -270,6 +270,7 @@ impl World {
                 Action::NotifyPeers => self.rounds[0] += 1,
                 Action::RejoinMulticast => self.rounds[1] += 1,
                 Action::ReadBucketCounters | Action::Report(_) => {}
+                Action::ReadStations | Action::TransmitFrame { .. } => {}
                 Action::Listen(_) | Action::SendFrame { .. } => {
                     unreachable!("these runners have nothing to say to a partner")
                 }

@@ -1,14 +1,18 @@
 //! activebackup: which port is active, and when it changes.
 
-use runners::{HwAddrPolicy, Link, PortId, PortSettings, RunnerSettings, TeamSettings};
+use std::time::Duration;
+
+use runners::{
+    Failback, FailbackPolicy, HwAddrPolicy, Link, PortId, PortSettings, RunnerSettings,
+    TeamSettings,
+};
 
 use crate::play::*;
 
 fn activebackup() -> Play {
-    let hwaddr_policy = HwAddrPolicy::ByActive;
     let mut play = Play::new(TeamSettings {
         hwaddr: Some(hw(DEVICE)),
-        ..TeamSettings::new(RunnerSettings::ActiveBackup { hwaddr_policy })
+        ..TeamSettings::new(backed_up(HwAddrPolicy::ByActive))
     });
     play.skip(0, removed(0));
     play
@@ -37,8 +41,7 @@ fn plays(steps: &[(runners::Event, u32)]) {
 
 #[test]
 fn actions_of_a_failover() {
-    let hwaddr_policy = HwAddrPolicy::SameAll;
-    let runner = RunnerSettings::ActiveBackup { hwaddr_policy };
+    let runner = backed_up(HwAddrPolicy::SameAll);
     let mut play = Play::new(TeamSettings::new(runner));
     play.at(0, removed(1), &["forward active none:", "carrier false"]);
     play.at(
@@ -210,8 +213,7 @@ fn renamed_port_stays_and_is_found_by_its_new_name_only() {
 
 #[test]
 fn a_port_that_carried_before_the_core_began_goes_on_without_delay_or_new_address() {
-    let hwaddr_policy = HwAddrPolicy::SameAll;
-    let runner = RunnerSettings::ActiveBackup { hwaddr_policy };
+    let runner = backed_up(HwAddrPolicy::SameAll);
     let mut play = Play::new(TeamSettings::new(runner));
     let delayed = PortSettings {
         link_watches: vec![ethtool(1000, 0)],
@@ -229,4 +231,68 @@ fn a_port_that_carried_before_the_core_began_goes_on_without_delay_or_new_addres
             "carrier changed to UP",
         ],
     );
+}
+
+fn failing_back(policy: FailbackPolicy, delay: u64) -> Play {
+    let mut play = Play::new(TeamSettings::new(RunnerSettings::ActiveBackup {
+        hwaddr_policy: HwAddrPolicy::SameAll,
+        failback: Failback {
+            policy,
+            delay: Duration::from_millis(delay),
+        },
+    }));
+    play.skip(0, added(1, UP, prio(0)));
+    play
+}
+
+#[track_caller]
+fn becomes(play: &mut Play, millis: u64, event: runners::Event, active: u32) {
+    play.skip(millis, event);
+    assert_eq!(play.team.active_port(), Some(PortId(active)));
+}
+
+#[test]
+fn failback_better_asks_for_a_faster_port() {
+    let mut play = failing_back(FailbackPolicy::Better, 0);
+    becomes(&mut play, 1, added(2, UP, prio(100)), 1);
+    // Faster, but not better in all.
+    becomes(&mut play, 2, added(3, link(true, 40_000), prio(-1)), 1);
+    becomes(&mut play, 3, link_is(2, link(true, 10_000)), 2);
+    becomes(&mut play, 4, link_is(2, DOWN), 1);
+    becomes(&mut play, 5, link_is(1, DOWN), 3);
+}
+
+#[test]
+fn failback_failure_waits_until_the_active_port_fails() {
+    let mut play = failing_back(FailbackPolicy::Failure, 0);
+    becomes(&mut play, 1, added(2, link(true, 10_000), prio(100)), 1);
+    becomes(&mut play, 2, chosen(2), 2);
+    becomes(&mut play, 3, link_is(2, DOWN), 1);
+    becomes(&mut play, 4, link_is(2, link(true, 10_000)), 1);
+}
+
+#[test]
+fn failback_delay_runs_only_while_the_active_port_works() {
+    let mut play = failing_back(FailbackPolicy::Always, 500);
+    becomes(&mut play, 100, added(2, UP, prio(100)), 1);
+    // A flap begins the wait anew.
+    becomes(&mut play, 300, link_is(2, DOWN), 1);
+    play.sleeps();
+    becomes(&mut play, 400, link_is(2, UP), 1);
+    play.wakes_at(
+        900,
+        &[
+            "forward active 2: 1-^ 2+^",
+            "Changed active port to \"eth2\".",
+        ],
+    );
+    play.sleeps();
+    becomes(&mut play, 1000, link_is(2, DOWN), 1);
+    becomes(&mut play, 1100, link_is(2, UP), 1);
+    becomes(&mut play, 1200, link_is(1, DOWN), 2);
+    play.sleeps();
+    // The user need not wait.
+    becomes(&mut play, 1300, link_is(1, UP), 2);
+    becomes(&mut play, 1400, chosen(1), 1);
+    play.sleeps();
 }

@@ -1,13 +1,11 @@
 //! Whose address the team device and each port carry.
 
-use runners::{HwAddrPolicy, RunnerSettings, TeamSettings};
+use runners::{HwAddrPolicy, TeamSettings};
 
 use crate::play::*;
 
 fn team(hwaddr_policy: HwAddrPolicy) -> Play {
-    Play::new(TeamSettings::new(RunnerSettings::ActiveBackup {
-        hwaddr_policy,
-    }))
+    Play::new(TeamSettings::new(backed_up(hwaddr_policy)))
 }
 
 /// What of the actions concerns addresses.
@@ -39,7 +37,7 @@ fn sole_port_gives_the_team_its_address() {
 fn explicit_address_wins() {
     let mut play = Play::new(TeamSettings {
         hwaddr: Some(hw(0xee)),
-        ..TeamSettings::new(RunnerSettings::RoundRobin)
+        ..TeamSettings::new(ROUNDROBIN)
     });
     let expected = ["team hwaddr ee", "port 1 hwaddr ee"];
     addresses(&mut play, added(1, UP, prio(0)), &expected);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runners::{Burst, HwAddrPolicy, RunnerSettings, TeamSettings};
+use runners::{Burst, HwAddrPolicy, TeamSettings};
 
 use crate::play::*;
 
@@ -14,11 +14,10 @@ fn burst(count: u32, interval: u64) -> Burst {
 }
 
 fn play(notify_peers: Burst, mcast_rejoin: Burst) -> Play {
-    let hwaddr_policy = HwAddrPolicy::SameAll;
     let mut play = Play::new(TeamSettings {
         notify_peers,
         mcast_rejoin,
-        ..TeamSettings::new(RunnerSettings::ActiveBackup { hwaddr_policy })
+        ..TeamSettings::new(backed_up(HwAddrPolicy::SameAll))
     });
     play.skip(0, added(1, DOWN, prio(0)));
     play.skip(0, added(2, DOWN, prio(0)));

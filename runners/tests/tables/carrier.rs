@@ -1,6 +1,6 @@
 //! The team device's carrier.
 
-use runners::{RunnerSettings, TeamSettings};
+use runners::TeamSettings;
 
 use crate::play::*;
 
@@ -8,7 +8,7 @@ use crate::play::*;
 fn plays(min_ports: u32, steps: &[(runners::Event, bool)]) {
     let mut play = Play::new(TeamSettings {
         min_ports,
-        ..TeamSettings::new(RunnerSettings::RoundRobin)
+        ..TeamSettings::new(ROUNDROBIN)
     });
     for (event, carrier) in steps {
         play.skip(0, event.clone());
@@ -47,7 +47,7 @@ fn min_ports_counts_linked_ports_that_are_allowed() {
 
 #[test]
 fn first_event_sets_a_known_state_once() {
-    let mut play = Play::new(TeamSettings::new(RunnerSettings::RoundRobin));
+    let mut play = Play::new(TeamSettings::new(ROUNDROBIN));
     let wake = runners::Event::DeadlineReached;
     play.at(0, wake.clone(), &["forward roundrobin:", "carrier false"]);
     play.at(1, wake, &[]);

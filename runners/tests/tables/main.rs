@@ -8,3 +8,4 @@ mod link_watch;
 mod loadbalance;
 mod plain_runners;
 mod play;
+mod slb;

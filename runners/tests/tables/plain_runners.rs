@@ -8,7 +8,7 @@ use crate::play::*;
 fn ports_stay_enabled_without_a_link() {
     let runners = [
         (RunnerSettings::Broadcast, "broadcast"),
-        (RunnerSettings::RoundRobin, "roundrobin"),
+        (ROUNDROBIN, "roundrobin"),
         (RunnerSettings::Random { seed: 7 }, "random 7"),
     ];
     for (runner, policy) in runners {

@@ -1,14 +1,21 @@
 //! Plays events to a team and shows the actions as short lines; none may go unasserted.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Action, Duplex, Event, Forwarding, HwAddr, Instant, Link, LinkWatchSettings, PortId,
-    PortSettings, Team, TeamSettings, TxPolicy,
+    Duplex, Event, Failback, HwAddr, HwAddrPolicy, Instant, Link, LinkWatchSettings, PortId,
+    PortSettings, RunnerSettings, Team, TeamSettings,
 };
 
 /// The address of the device in [`Play::new`].
 pub const DEVICE: u8 = 0xdd;
+
+/// The bytes that all addresses here begin with; what is shown leaves them out.
+const HIGH_BYTES: &str = "02:00:00:00:00:";
+pub const ROUNDROBIN: RunnerSettings = RunnerSettings::RoundRobin {
+    packets_per_port: NonZeroU32::MIN,
+};
 
 pub const DOWN: Link = link(false, 0);
 pub const UP: Link = link(true, 1000);
@@ -16,6 +23,14 @@ pub const UP: Link = link(true, 1000);
 pub const fn link(up: bool, speed: u32) -> Link {
     let duplex = if up { Duplex::Full } else { Duplex::Half };
     Link { up, speed, duplex }
+}
+
+/// activebackup that fails back at once.
+pub fn backed_up(hwaddr_policy: HwAddrPolicy) -> RunnerSettings {
+    RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    }
 }
 
 pub fn hw(last: u8) -> HwAddr {
@@ -141,63 +156,11 @@ impl Play {
     pub fn shown(&mut self, millis: u64, event: Event) -> Vec<String> {
         self.team.handle(at(millis), event);
         std::iter::from_fn(|| self.team.poll_action())
-            .map(|action| show(&action))
+            .map(|action| action.to_string().replace(HIGH_BYTES, ""))
             .collect()
     }
 }
 
-fn at(millis: u64) -> Instant {
+pub fn at(millis: u64) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)
-}
-
-fn show(action: &Action) -> String {
-    match action {
-        Action::ApplyForwarding(forwarding) => show_forwarding(forwarding),
-        Action::SetPortHwAddr { port, hwaddr } => {
-            format!("port {} hwaddr {:02x}", port.0, hwaddr.0[5])
-        }
-        Action::SetTeamHwAddr(hwaddr) => format!("team hwaddr {:02x}", hwaddr.0[5]),
-        Action::SetCarrier(up) => format!("carrier {up}"),
-        Action::NotifyPeers => "notify peers".into(),
-        Action::RejoinMulticast => "rejoin multicast".into(),
-        Action::Listen(control) => format!("listen {control:?}"),
-        Action::SendFrame { port, frame } => format!("port {} sends {frame:02x?}", port.0),
-        Action::ReadBucketCounters => "read counters".into(),
-        Action::Report(report) => report.to_string(),
-    }
-}
-
-/// `forward active 1: 1+^ 2-^`: collecting and distributing, or only one (`<`, `>`), or
-/// neither; linked or not.
-fn show_forwarding(forwarding: &Forwarding) -> String {
-    let policy = match &forwarding.policy {
-        TxPolicy::Broadcast => "broadcast".into(),
-        TxPolicy::RoundRobin => "roundrobin".into(),
-        TxPolicy::Random { seed } => format!("random {seed}"),
-        TxPolicy::ActiveBackup { active: None } => "active none".into(),
-        TxPolicy::ActiveBackup { active: Some(port) } => format!("active {}", port.0),
-        TxPolicy::LoadBalance { buckets, .. } => {
-            let share = |port: &PortId| buckets.iter().filter(|b| **b == Some(*port)).count();
-            let ports = forwarding
-                .ports
-                .iter()
-                .map(|port| share(&port.port).to_string());
-            format!("shares {}", ports.collect::<Vec<_>>().join("/"))
-        }
-    };
-    let mut line = format!("forward {policy}:");
-    for port in &forwarding.ports {
-        line += &format!(
-            " {}{}{}",
-            port.port.0,
-            match (port.collecting, port.distributing) {
-                (true, true) => '+',
-                (true, false) => '<',
-                (false, true) => '>',
-                (false, false) => '-',
-            },
-            if port.linked { '^' } else { '_' },
-        );
-    }
-    line
 }

@@ -13,7 +13,7 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId, Team};
+use runners::{Action, Event, HwAddr, Instant, PortId};
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, Standing, as_found, restore};
@@ -23,14 +23,16 @@ use ports::HeldPort;
 use super::announce;
 use super::carrier_watch::CarrierWatch;
 use super::kernel::Kernel;
+use super::recorder::RecordedTeam;
 use super::setup::Setup;
+use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
 
 /// A running team.
 pub struct ManagedTeam {
-    pub(super) core: Team,
+    pub(super) core: RecordedTeam,
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
@@ -50,6 +52,8 @@ pub struct ManagedTeam {
     own_hwaddrs: BTreeMap<u32, HwAddr>,
     /// The carrier was set by hand, which ends the driver's own rule.
     carrier_by_hand: bool,
+    /// Sends on the team device itself; opened when first needed.
+    own_socket: Option<ControlSocket>,
 }
 
 /// What became of the team device.
@@ -64,7 +68,7 @@ pub enum DeviceState {
 impl ManagedTeam {
     /// A team without ports on the device `device`, which `data_path` serves.
     pub fn new(
-        core: Team,
+        core: RecordedTeam,
         config: Config,
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
@@ -86,6 +90,7 @@ impl ManagedTeam {
             carrier_watch: CarrierWatch::default(),
             own_hwaddrs: BTreeMap::new(),
             carrier_by_hand: false,
+            own_socket: None,
         }
     }
 
@@ -170,6 +175,7 @@ impl ManagedTeam {
     /// Moves frames from a ready source of the data path.
     pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
+        self.data_path.set_time(now);
         self.data_path.drain_ready(token, budget)
     }
 
@@ -361,6 +367,12 @@ impl ManagedTeam {
                 self.core.handle(now, Event::BucketCounters { bytes });
                 Ok(())
             }
+            Action::ReadStations => {
+                let stations = self.data_path.stations();
+                self.core.handle(now, Event::Stations { stations });
+                Ok(())
+            }
+            Action::TransmitFrame { frame } => self.transmit(frame),
             Action::Report(report) => {
                 log::info!("{report}");
                 Ok(())
@@ -368,9 +380,25 @@ impl ManagedTeam {
         }
     }
 
+    /// Sends a frame as the team device.
+    fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
+        let socket = match &mut self.own_socket {
+            Some(socket) => socket,
+            none => none.insert(ControlSocket::open(self.device.ifindex)?),
+        };
+        match socket.send(frame) {
+            // A device that is down has nobody behind it.
+            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => Ok(()),
+            sent => sent,
+        }
+    }
+
     /// Sends on the active port, or on the first that carries: one copy is enough for every
     /// switch to learn from.
     fn send_announcement(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
+        if self.core.designated_port().is_some() {
+            return frames.iter().try_for_each(|frame| self.transmit(frame));
+        }
         let carrying = |port: &&runners::Port| port.is_enabled() && port.is_linked();
         let first = self.core.ports().find(carrying).map(|port| port.id());
         if let Some(port) = self.core.active_port().or(first) {
@@ -379,6 +407,21 @@ impl ManagedTeam {
             }
         }
         Ok(())
+    }
+
+    /// How the team is, in half a line.
+    pub fn summary(&self) -> String {
+        let total = self.core.ports().count();
+        let up = self.core.ports().filter(|port| port.verdict()).count();
+        let name = &self.device.name;
+        let active = self
+            .core
+            .active_port()
+            .and_then(|port| self.core.port(port));
+        match active {
+            Some(active) => format!("{name}: {up} of {total} ports up, {} active", active.name()),
+            None => format!("{name}: {up} of {total} ports up"),
+        }
     }
 
     fn held_by_ifindex(&self, concerned: impl Fn(u32) -> bool) -> Vec<PortId> {
@@ -406,6 +449,8 @@ fn purpose(action: &Action) -> String {
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
+        Action::ReadStations => "read who is behind the team".to_owned(),
+        Action::TransmitFrame { .. } => "announce a station".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }
 }

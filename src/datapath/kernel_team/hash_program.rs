@@ -5,6 +5,8 @@
 //! port share a bucket and the way back takes another. A load past the end of the frame ends
 //! the program with 0, as the kernel's rule is; that is teamd's result too.
 //!
+//! `srcmac` takes the source half of `eth`. `encap` is not known here: the outermost packet counts.
+//!
 //! The 32 bits are XORed to 8 by the kernel. Source of the formula: the frame's own layout
 //! (IEEE 802.3, 802.1Q, RFC 791, RFC 8200).
 
@@ -109,6 +111,9 @@ pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
     if fields.intersects(HashFields::ETH) {
         asm.mix_load(LOAD_WORD, 2);
         asm.mix_load(LOAD_HALF, 0);
+        asm.mix_load(LOAD_WORD, 8);
+        asm.mix_load(LOAD_HALF, 6);
+    } else if fields.intersects(HashFields::SRC_MAC) {
         asm.mix_load(LOAD_WORD, 8);
         asm.mix_load(LOAD_HALF, 6);
     }

@@ -67,6 +67,9 @@ impl KernelTeam {
         ifindex: u32,
         settings: &TeamSettings,
     ) -> io::Result<Self> {
+        for shortfall in wishes::shortfalls(settings) {
+            log::warn!("{shortfall}.");
+        }
         let driver = KernelDriver::open(ifindex)?;
         let fd = driver.as_raw_fd();
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;

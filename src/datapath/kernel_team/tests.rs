@@ -3,10 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::num::NonZeroU32;
 
-use runners::{Burst, HashFields, HwAddr, HwAddrPolicy, PortForwarding, RunnerSettings};
+use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, PortForwarding, RunnerSettings};
 
 use super::*;
+
+fn roundrobin() -> RunnerSettings {
+    RunnerSettings::RoundRobin {
+        packets_per_port: NonZeroU32::MIN,
+    }
+}
 
 /// Keeps options as the driver does; a port has index 10 above its number.
 #[derive(Debug, Default)]
@@ -141,7 +148,10 @@ fn opened(runner: RunnerSettings) -> KernelTeam<FakeDriver> {
 
 fn activebackup() -> RunnerSettings {
     let hwaddr_policy = HwAddrPolicy::SameAll;
-    RunnerSettings::ActiveBackup { hwaddr_policy }
+    RunnerSettings::ActiveBackup {
+        hwaddr_policy,
+        failback: Failback::default(),
+    }
 }
 
 fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
@@ -288,10 +298,12 @@ fn a_choice_of_the_runner_is_put_back_and_one_of_the_user_is_kept() {
     assert_eq!(drained(&mut team), ["enabled[11]=true"]);
 
     let plain = |linked: &[u32]| Forwarding {
-        policy: TxPolicy::RoundRobin,
+        policy: TxPolicy::RoundRobin {
+            packets_per_port: NonZeroU32::MIN,
+        },
         ports: ports(&[1, 2], linked),
     };
-    let mut team = opened(RunnerSettings::RoundRobin);
+    let mut team = opened(roundrobin());
     team.apply_forwarding(&plain(&[1])).expect("applied");
     assert!(drained(&mut team).is_empty());
     team.apply_forwarding(&plain(&[1, 2])).expect("applied");
@@ -322,7 +334,7 @@ fn buckets_are_mapped_and_only_those_that_moved_are_written() {
 
 #[test]
 fn bytes_by_bucket_come_from_the_drivers_news() {
-    let mut team = opened(RunnerSettings::RoundRobin);
+    let mut team = opened(roundrobin());
     let bytes = Value::Binary(7_000_u64.to_ne_bytes().to_vec());
     let id = OptionId::element(name::LB_HASH_STATS, 3);
     team.driver.change(id, bytes);
@@ -342,4 +354,20 @@ fn lost_news_lead_to_a_fresh_reading_that_is_counted() {
     team.drain_ready(Token(0), 1).expect("drained");
     assert_eq!(team.driver.take_log(), ["activeport=11"]);
     assert_eq!(team.counters().resyncs, 1);
+}
+
+#[test]
+fn what_the_driver_cannot_do_is_said() {
+    let said = |runner| wishes::shortfalls(&TeamSettings::new(runner)).concat();
+    assert_eq!(said(roundrobin()), "");
+    let packets_per_port = NonZeroU32::new(2).expect("not zero");
+    let in_rows = said(RunnerSettings::RoundRobin { packets_per_port });
+    assert!(in_rows.starts_with("runner.packets_per_port: "));
+    let hashing = |tx_hash| RunnerSettings::LoadBalance {
+        tx_hash,
+        balancing_interval: None,
+    };
+    assert_eq!(said(hashing(HashFields::SRC_MAC)), "");
+    let inside = said(hashing(HashFields::IPV4 | HashFields::ENCAP));
+    assert!(inside.starts_with("runner.tx_hash: "));
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runners::{
-    BucketTable, Burst, Forwarding, PortForwarding, PortId, PortSettings, RunnerSettings,
-    TeamSettings, TxPolicy,
+    BucketTable, Burst, Forwarding, HashFields, PortForwarding, PortId, PortSettings,
+    RunnerSettings, TeamSettings, TxPolicy,
 };
 
 use super::hash_program::hash_program;
@@ -21,23 +21,23 @@ pub type Wish = (OptionId, Value);
 /// Interface index of each port.
 pub type Indices = BTreeMap<PortId, u32>;
 
-/// The driver's mode for a runner.
-pub fn mode(runner: &RunnerSettings) -> &'static str {
+/// The driver's mode for a runner; none if the driver cannot do what that runner does.
+pub fn mode(runner: &RunnerSettings) -> Option<&'static str> {
     match runner {
-        RunnerSettings::Broadcast => "broadcast",
-        RunnerSettings::RoundRobin => "roundrobin",
-        RunnerSettings::Random { .. } => "random",
-        RunnerSettings::ActiveBackup { .. } => "activebackup",
-        RunnerSettings::LoadBalance { .. } => "loadbalance",
+        RunnerSettings::Broadcast => Some("broadcast"),
+        RunnerSettings::RoundRobin { .. } => Some("roundrobin"),
+        RunnerSettings::Random { .. } => Some("random"),
+        RunnerSettings::ActiveBackup { .. } => Some("activebackup"),
+        RunnerSettings::LoadBalance { .. } => Some("loadbalance"),
+        RunnerSettings::Slb { .. } => None,
     }
 }
 
 /// Options of the whole team that never change while the daemon runs; the mode first.
 pub fn team(settings: &TeamSettings) -> Vec<Wish> {
-    let mut wishes = vec![(
-        OptionId::team(name::MODE),
-        Value::Text(mode(&settings.runner).to_owned()),
-    )];
+    let mode = mode(&settings.runner).map(|mode| Value::Text(mode.to_owned()));
+    let mode = mode.map(|mode| (OptionId::team(name::MODE), mode));
+    let mut wishes: Vec<Wish> = mode.into_iter().collect();
     let bursts = [
         (
             settings.notify_peers,
@@ -69,6 +69,21 @@ pub fn team(settings: &TeamSettings) -> Vec<Wish> {
 
 fn whole(number: u128) -> Value {
     Value::U32(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// What the settings ask for and the driver cannot do, each with what it does instead.
+pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
+    match &settings.runner {
+        RunnerSettings::RoundRobin { packets_per_port } if packets_per_port.get() > 1 => vec![
+            "runner.packets_per_port: the kernel's driver changes the port with each frame; \
+             \"data_path\": \"userspace\" can do more in a row",
+        ],
+        RunnerSettings::LoadBalance { tx_hash, .. } if tx_hash.contains(HashFields::ENCAP) => vec![
+            "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
+             outermost packet is hashed; \"data_path\": \"userspace\" looks inside",
+        ],
+        _ => Vec::new(),
+    }
 }
 
 /// Options that a port has from its configuration.

@@ -4,6 +4,7 @@
 //! A frame is read here as [`runners::wire`] reads it, with one difference: the outermost VLAN
 //! tag stands beside the frame if the kernel has taken it off.
 
+use std::ops::Range;
 use std::os::fd::RawFd;
 
 use runners::HashFields;
@@ -29,6 +30,11 @@ const TAG: i32 = 4;
 /// As much as the ports of untagged IPv4 without options need.
 const COMMON: i32 = 38;
 
+/// Whether there are instructions for these fields: for all but those inside tunnels.
+pub fn can_do(fields: HashFields) -> bool {
+    !fields.intersects(HashFields::ENCAP)
+}
+
 /// Emits the instructions that leave the bucket in R7.
 ///
 /// R6 holds the context, before and after. The tables are the only value of the map `hash`.
@@ -37,7 +43,14 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
         vlan: fields.contains(HashFields::VLAN),
         ipv4: fields.contains(HashFields::IPV4),
         ipv6: fields.contains(HashFields::IPV6),
-        eth: fields.contains(HashFields::ETH),
+        eth: match (
+            fields.contains(HashFields::ETH),
+            fields.contains(HashFields::SRC_MAC),
+        ) {
+            (true, _) => Some(place::ETH),
+            (false, true) => Some(place::SRC_MAC),
+            (false, false) => None,
+        },
         protocols: definition::protocols_with_ports(fields).collect(),
         done: asm.label(),
         asm,
@@ -57,7 +70,8 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
 struct Part<'a> {
     asm: &'a mut Assembler,
     hash: RawFd,
-    eth: bool,
+    /// Which of the hardware addresses, by their place in the key and in the frame.
+    eth: Option<Range<usize>>,
     vlan: bool,
     ipv4: bool,
     ipv6: bool,
@@ -76,31 +90,49 @@ impl Part<'_> {
         !self.protocols.is_empty()
     }
 
-    /// Adds `length` bytes at `base` and `offset` to the CRC, with the tables from `place` on.
-    /// R2, R3 and R8 are destroyed.
+    /// Adds `length` bytes at `base` and `offset`, an even number of them, to the CRC, with the
+    /// tables from `place` on. R2, R3 and R8 are destroyed.
     fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
         self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
-        for word in (0..length).step_by(4) {
-            self.asm.load(Size::Word, R2, base, offset + word as i16);
-            for byte in 0..4 {
-                // The byte, times the size of an entry, without a step of its own for that.
-                let lowest_bit = if cfg!(target_endian = "little") {
-                    byte as i32 * 8
-                } else {
-                    24 - byte as i32 * 8
-                };
-                self.asm.alu32(Alu::Move, R3, R2);
-                if lowest_bit == 0 {
-                    self.asm.alu32(Alu::ShiftLeft, R3, 2);
-                } else {
-                    self.asm.alu32(Alu::ShiftRight, R3, lowest_bit - 2);
-                }
-                self.asm.alu32(Alu::And, R3, 0xff << 2);
-                self.asm.alu(Alu::Add, R3, R8);
-                let table = ((word + byte) * TABLE) as i16;
-                self.asm.load(Size::Word, R3, R3, table);
-                self.asm.alu32(Alu::Xor, R7, R3);
+        // A word a load, but for a rest before what is then a whole number of words.
+        let rest = length % 4;
+        if rest != 0 {
+            self.fold_unit(Size::Half, base, offset, 0);
+        }
+        for at in (rest..length).step_by(4) {
+            self.fold_unit(Size::Word, base, offset + at as i16, at);
+        }
+    }
+
+    /// Adds the bytes of one load, with the tables from the one numbered `first` after R8 on.
+    fn fold_unit(&mut self, size: Size, base: Reg, offset: i16, first: usize) {
+        let bytes: i32 = if size == Size::Word { 4 } else { 2 };
+        self.asm.load(size, R2, base, offset);
+        for byte in 0..bytes {
+            // The byte, times the size of an entry, without a step of its own for that.
+            let lowest_bit = if cfg!(target_endian = "little") {
+                byte * 8
+            } else {
+                (bytes - 1 - byte) * 8
+            };
+            self.asm.alu32(Alu::Move, R3, R2);
+            if lowest_bit == 0 {
+                self.asm.alu32(Alu::ShiftLeft, R3, 2);
+            } else {
+                self.asm.alu32(Alu::ShiftRight, R3, lowest_bit - 2);
             }
+            self.asm.alu32(Alu::And, R3, 0xff << 2);
+            self.asm.alu(Alu::Add, R3, R8);
+            let table = ((first + byte as usize) * TABLE) as i16;
+            self.asm.load(Size::Word, R3, R3, table);
+            self.asm.alu32(Alu::Xor, R7, R3);
+        }
+    }
+
+    /// Adds the hardware addresses of a frame that starts at `base` and `offset`.
+    fn eth(&mut self, base: Reg, offset: i16) {
+        if let Some(eth) = self.eth.clone() {
+            self.fold(eth.start, eth.len(), base, offset + eth.start as i16);
         }
     }
 
@@ -133,9 +165,7 @@ impl Part<'_> {
         asm.jump_if(If::NotEqual, R2, 0x45, general);
         asm.load(Size::Half, R2, R0, 20);
         asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
-        if self.eth {
-            self.fold(place::ETH.start, place::ETH.len(), R0, 0);
-        }
+        self.eth(R0, 0);
         if self.ipv4 {
             self.fold(place::IPV4.start, place::IPV4.len(), R0, 26);
         }
@@ -162,9 +192,7 @@ impl Part<'_> {
         let done = self.done;
         self.asm.set(R9, 0);
         self.copy(ETHERNET, done);
-        if self.eth {
-            self.fold(place::ETH.start, place::ETH.len(), R10, COPY);
-        }
+        self.eth(R10, COPY);
         if self.vlan || self.ipv4 || self.ipv6 || self.ports() {
             self.tags();
             self.network();

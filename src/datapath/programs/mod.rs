@@ -20,8 +20,9 @@ mod team;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroU32;
 
-use runners::{BUCKETS, Distributor, PortId, Settled};
+use runners::{BUCKETS, Distributor, PortId, RunnerSettings, Settled};
 
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{Hook, Program};
@@ -118,7 +119,11 @@ impl Programs {
         let maps = Maps::create()?;
         let trial = Program::load(&team::transmit(&Transmit::One, &maps), TRANSMIT)?;
         // The one that asks most of the kernel.
-        Program::load(&team::transmit(&Transmit::InTurn(vec![1]), &maps), TRANSMIT)?;
+        let in_turn = Transmit::InTurn {
+            ports: vec![1],
+            packets_per_port: NonZeroU32::MIN,
+        };
+        Program::load(&team::transmit(&in_turn, &maps), TRANSMIT)?;
         Ok(Programs {
             side,
             way: Way::find(&trial, side.place()),
@@ -189,7 +194,7 @@ impl Programs {
         counted: bool,
     ) -> io::Result<()> {
         let settled = distributor.settled();
-        let (transmit, choice) = self.choice_for(&settled, counted);
+        let (transmit, choice) = self.choice_for(&settled, counted)?;
         let program = match self.transmit.as_ref() == Some(&transmit) {
             true => None,
             false => Some(Program::load(
@@ -235,26 +240,35 @@ impl Programs {
         verdicts
     }
 
-    fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> (Transmit, Vec<u32>) {
+    fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> io::Result<(Transmit, Vec<u32>)> {
         let ifindex = |port: &PortId| self.members.get(port).map(|member| member.ifindex);
         let all = |ports: &[PortId]| ports.iter().filter_map(ifindex).collect();
         let mut choice = vec![0; BUCKETS];
         let transmit = match *settled {
             Settled::All(ports) => Transmit::All(all(ports)),
-            Settled::InTurn(ports) => Transmit::InTurn(all(ports)),
+            Settled::InTurn {
+                ports,
+                packets_per_port,
+            } => Transmit::InTurn {
+                ports: all(ports),
+                packets_per_port,
+            },
             Settled::ByChance(ports) => Transmit::ByChance(all(ports)),
             Settled::One(port) => {
                 choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
                 Transmit::One
             }
-            Settled::ByBucket { fields, buckets } => {
+            Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
                 for (chosen, port) in choice.iter_mut().zip(buckets) {
                     *chosen = port.as_ref().and_then(ifindex).unwrap_or(0);
                 }
                 Transmit::ByBucket { fields, counted }
             }
+            Settled::ByBucket { .. } | Settled::BySource => {
+                return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+            }
         };
-        (transmit, choice)
+        Ok((transmit, choice))
     }
 
     /// Frames from the team device for which there was no port.
@@ -280,6 +294,19 @@ impl Programs {
     fn count(&self, key: u32) -> maps::Pair {
         // A key of ours is always there.
         maps::read_pair(&self.maps.counts, key).unwrap_or_default()
+    }
+}
+
+/// Whether programs can do what a runner wants: what must be remembered of stations, and what
+/// is inside tunnels, only the relay knows.
+pub fn can_do(runner: &RunnerSettings) -> bool {
+    match runner {
+        RunnerSettings::LoadBalance { tx_hash, .. } => bucket::can_do(*tx_hash),
+        RunnerSettings::Slb { .. } => false,
+        RunnerSettings::Broadcast
+        | RunnerSettings::RoundRobin { .. }
+        | RunnerSettings::Random { .. }
+        | RunnerSettings::ActiveBackup { .. } => true,
     }
 }
 

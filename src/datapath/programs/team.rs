@@ -1,6 +1,7 @@
 //! The two programs of a team: what a port's frames meet on arrival, and what those of the team
 //! device meet on their way out.
 
+use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 
 use runners::HashFields;
@@ -20,7 +21,12 @@ pub enum Transmit {
     /// A copy on each of these interfaces.
     All(Vec<u32>),
     /// One after the other.
-    InTurn(Vec<u32>),
+    InTurn {
+        /// These.
+        ports: Vec<u32>,
+        /// So many frames in a row on each.
+        packets_per_port: NonZeroU32,
+    },
     /// Any of these.
     ByChance(Vec<u32>),
     /// The one in the map.
@@ -127,11 +133,18 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
                 return asm.finish();
             }
         }
-        Transmit::InTurn(ports) => {
+        Transmit::InTurn {
+            ports,
+            packets_per_port,
+        } => {
             if !ports.is_empty() {
                 asm.load_value(R2, maps.turn.as_raw_fd(), 0);
                 asm.set(R7, 1);
                 asm.fetch_add(R2, R7);
+                if packets_per_port.get() > 1 {
+                    asm.alu32(Alu::Move, R2, packets_per_port.get() as i32);
+                    asm.alu(Alu::Div, R7, R2);
+                }
                 asm.alu(Alu::Mod, R7, ports.len() as i32);
                 one_of(&mut asm, ports, none);
             }

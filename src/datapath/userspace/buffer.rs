@@ -7,6 +7,8 @@
 //!
 //! Header: `struct virtio_net_hdr` (VIRTIO 1.2, 5.1.6), in the byte order of this machine.
 
+use runners::HwAddr;
+
 use crate::sys::packet::{Received, VlanTag};
 
 /// Bytes of the header.
@@ -38,7 +40,11 @@ struct Space([u8; SIZE]);
 
 /// Space for one message: header and frame.
 #[derive(Debug)]
-pub struct FrameBuffer(Box<Space>);
+pub struct FrameBuffer {
+    space: Box<Space>,
+    /// Where the message starts.
+    start: usize,
+}
 
 /// A header and the frame that it describes.
 #[derive(Clone, Copy, Debug)]
@@ -64,22 +70,32 @@ impl<'a> Message<'a> {
 impl FrameBuffer {
     /// An empty one, of the size that the longest frame needs.
     pub fn new() -> Self {
-        FrameBuffer(Box::new(Space([0; SIZE])))
+        FrameBuffer {
+            space: Box::new(Space([0; SIZE])),
+            start: UNTAGGED,
+        }
     }
 
     /// Where a message without a gap is read into.
     pub fn whole(&mut self) -> &mut [u8] {
-        &mut self.0.0[UNTAGGED..]
+        self.start = UNTAGGED;
+        &mut self.space.0[UNTAGGED..]
     }
 
-    /// The message of `length` bytes that was read into [`whole`](Self::whole).
+    /// The message of `length` bytes that was read last.
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
-        Message::new(self.0.0[UNTAGGED..].get(..length)?)
+        Message::new(self.space.0[self.start..].get(..length)?)
+    }
+
+    /// Gives the message that was read last another source address.
+    pub fn set_source(&mut self, source: HwAddr) {
+        const SOURCE: usize = HEADER + 6;
+        self.space.0[self.start + SOURCE..][..source.0.len()].copy_from_slice(&source.0);
     }
 
     /// Where a message is received into: what comes before the gap, and what after it.
     pub fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (head, tail) = self.0.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
+        let (head, tail) = self.space.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
         (head, &mut tail[TAG..])
     }
 
@@ -90,16 +106,18 @@ impl FrameBuffer {
             return None;
         }
         let Some(tag) = received.tag else {
-            self.0.0.copy_within(TAGGED..GAP, UNTAGGED);
+            self.space.0.copy_within(TAGGED..GAP, UNTAGGED);
+            self.start = UNTAGGED;
             return self.message(received.length);
         };
         self.insert(tag);
-        Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?)
+        self.start = TAGGED;
+        self.message(received.length + TAG)
     }
 
     /// Fills the gap, and moves what the header says of places in the frame past the tag.
     fn insert(&mut self, tag: VlanTag) {
-        let space = &mut self.0.0;
+        let space = &mut self.space.0;
         space[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
         space[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
         let header = &mut space[TAGGED..TAGGED + HEADER];

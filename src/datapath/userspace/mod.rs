@@ -23,7 +23,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{BUCKETS, Forwarding, HwAddr, PortId, TxPolicy};
+use runners::{BUCKETS, Forwarding, HwAddr, Instant, PortId, StationSeen, TxPolicy};
 
 use super::programs::Programs;
 use super::{Counters, DataPath, Drained, MARK, Mover, PortCare, PortInterface};
@@ -338,6 +338,7 @@ impl DataPath for Userspace {
         self.relay.balanced = matches!(
             forwarding.policy,
             TxPolicy::LoadBalance { balanced: true, .. }
+                | TxPolicy::SourceBalance { balanced: true, .. }
         );
         let Some(programs) = &mut self.programs else {
             return Ok(());
@@ -350,6 +351,10 @@ impl DataPath for Userspace {
                 self.hand_to_relay()
             }
         }
+    }
+
+    fn set_time(&mut self, now: Instant) {
+        self.relay.distributor.set_time(now);
     }
 
     fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained> {
@@ -375,8 +380,13 @@ impl DataPath for Userspace {
             rx_inactive: self.relay.rx_inactive + programs.map_or(0, Programs::rx_inactive),
             rx_missed: ports().map(|port| (port.id, port.rx_missed())).collect(),
             rx_dropped: self.relay.rx_dropped,
+            rx_echoes: self.relay.rx_echoes,
             resyncs: 0,
         }
+    }
+
+    fn stations(&self) -> Vec<StationSeen> {
+        self.relay.distributor.stations()
     }
 
     fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {

@@ -5,7 +5,7 @@
 use std::io;
 
 use runners::wire::ethertype;
-use runners::{BUCKETS, Distributor};
+use runners::{BUCKETS, Distributor, Reception};
 
 use super::buffer::FrameBuffer;
 use super::device::Device;
@@ -22,6 +22,7 @@ pub struct Relay {
     pub(super) bucket_bytes: Box<[u64; BUCKETS]>,
     pub(super) tx_no_port: u64,
     pub(super) rx_inactive: u64,
+    pub(super) rx_echoes: u64,
     pub(super) rx_dropped: u64,
 }
 
@@ -40,6 +41,7 @@ impl Relay {
             bucket_bytes: Box::new([0; BUCKETS]),
             tx_no_port: 0,
             rx_inactive: 0,
+            rx_echoes: 0,
             rx_dropped: 0,
         }
     }
@@ -55,7 +57,7 @@ impl Relay {
         budget: usize,
     ) -> io::Result<Drained> {
         for _ in 0..budget {
-            let message = match device.read(&mut self.buffer) {
+            let mut message = match device.read(&mut self.buffer) {
                 Ok(Some(message)) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Dry),
                 Err(error) if is_lasting(&error) => return Err(error),
@@ -72,6 +74,14 @@ impl Relay {
             if selection.ports.is_empty() {
                 self.tx_no_port += 1;
             }
+            if let Some(source) = selection.source {
+                let length = message.bytes().len();
+                self.buffer.set_source(source);
+                let Some(rewritten) = self.buffer.message(length) else {
+                    continue;
+                };
+                message = rewritten;
+            }
             for port in ports.iter_mut().flatten() {
                 if selection.ports.contains(&port.id) {
                     port.forward(message);
@@ -83,7 +93,6 @@ impl Relay {
 
     /// Hands up to `budget` frames of a port to the team device.
     pub fn receive(&mut self, port: &Port, device: &Device, budget: usize) -> Drained {
-        let collects = self.distributor.collects(port.id);
         for _ in 0..budget {
             let message = match port.receive(&mut self.buffer) {
                 Ok(Some(message)) => message,
@@ -100,10 +109,14 @@ impl Relay {
             if is_slow_protocol(message.frame()) {
                 continue;
             }
-            if !collects {
-                self.rx_inactive += 1;
-            } else if device.write(message).is_err() {
-                self.rx_dropped += 1;
+            match self.distributor.receive(port.id, message.frame()) {
+                Reception::NotHere => self.rx_inactive += 1,
+                Reception::Echo => self.rx_echoes += 1,
+                Reception::Taken => {
+                    if device.write(message).is_err() {
+                        self.rx_dropped += 1;
+                    }
+                }
             }
         }
         Drained::More

@@ -1,0 +1,28 @@
+# Completion of teamr for fish; made by tests/completions.
+
+complete -c teamd -w teamr
+complete -c teamr -f
+complete -c teamr -s h -l help -d 'show this help'
+complete -c teamr -s v -s V -l version -d 'show the version'
+complete -c teamr -s k -l kill -d 'stop the daemon of this team, wait until it is gone'
+complete -c teamr -s e -l check -d 'exit with 0 if the daemon of this team runs, else 1'
+complete -c teamr -l check-config -d 'name every mistake in the configuration, start nothing'
+complete -c teamr -s d -l daemonize -d 'go to the background once the ports are in place'
+complete -c teamr -s f -l config-file -r -F -d 'read the configuration from FILE'
+complete -c teamr -s c -l config -x -d 'the configuration itself; wins over -f'
+complete -c teamr -s p -l pid-file -r -F -d 'pid file, else /var/run/teamd/DEVICE.pid'
+complete -c teamr -s g -l debug -d 'say more; twice for still more'
+complete -c teamr -s l -l log-output -x -a 'stdout stderr syslog' -d 'log to stdout, stderr or syslog; else to stderr, in the background to syslog'
+complete -c teamr -s r -l force-recreate -d 'replace the team device if it exists'
+complete -c teamr -s o -l take-over -d 'use the team device if it exists; wins over -r'
+complete -c teamr -s N -l no-quit-destroy -d 'leave the team device and its ports at the end'
+complete -c teamr -s t -l team-dev -x -a '(__fish_print_interfaces)' -d 'name of the team device'
+complete -c teamr -s n -l no-ports -d 'start without the ports of the configuration'
+complete -c teamr -s D -l dbus-enable -d 'be on the system bus, as org.libteam.teamd.DEVICE'
+complete -c teamr -s Z -l zmq-enable -x -d 'serve ZeroMQ at ADDRESS (not built in)'
+complete -c teamr -s U -l usock-enable -d 'serve the control socket; the default'
+complete -c teamr -s u -l usock-disable -d 'do without the control socket'
+complete -c teamr -l data-path -x -a 'auto kernel userspace' -d 'who moves the frames: kernel, userspace, or auto: the kernel if it has a team driver'
+complete -c teamr -l no-sandbox -d 'keep all rights and system calls, for debugging'
+complete -c teamr -s w -l warm-start -d 'go on with the team that signal USR1 or USR2 left'
+complete -c teamr -s L -l lacp-directory -x -a '(__fish_complete_directories)' -d 'note in DIR at the end how the team was left'

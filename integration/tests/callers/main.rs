@@ -1,0 +1,70 @@
+//! Programs and scripts that were written for teamd, each played with its own command lines: it
+//! starts the daemon, asks it, stops it. On both data paths, where the caller works without the
+//! kernel's team driver.
+//!
+//! The units' callers that need a booted system are in `packages`, a real NetworkManager is not
+//! played here.
+
+mod host;
+mod network;
+mod sonic;
+
+use integration::{DataPath, Lab, Sharing, in_guest};
+
+use host::Host;
+
+type Case = (&'static str, fn(&Host));
+
+/// Those that can do without the kernel's driver.
+const ANYWHERE: [Case; 8] = [
+    ("a script", network::script),
+    (
+        "a call without a configuration",
+        network::without_configuration,
+    ),
+    ("network-scripts", network::network_scripts),
+    ("wicked", network::wicked),
+    ("dracut", network::dracut),
+    ("sos", network::sos),
+    ("teammgrd", sonic::teammgrd),
+    ("tlm_teamd", sonic::tlm_teamd),
+];
+
+/// Those that speak to the driver themselves, or count on it.
+const WITH_DRIVER: [Case; 4] = [
+    ("NetworkManager", network::network_manager),
+    ("a script with teamnl", network::script_with_teamnl),
+    ("a warm restart", sonic::warm_restart),
+    ("a fast restart", sonic::fast_restart),
+];
+
+fn play(path: DataPath, cases: &[Case]) {
+    for (caller, case) in cases {
+        println!("{caller}");
+        let Some(lab) = Lab::open(Sharing::Shared) else {
+            return;
+        };
+        case(&Host::new(&lab, path));
+    }
+}
+
+#[test]
+fn without_the_driver() {
+    play(DataPath::Userspace, &ANYWHERE);
+}
+
+#[test]
+fn with_the_driver() {
+    in_guest(|_| {
+        play(DataPath::Kernel, &ANYWHERE);
+        play(DataPath::Kernel, &WITH_DRIVER);
+    });
+}
+
+#[test]
+fn teammgrd_starts_many_at_once() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    sonic::many_at_once(&Host::new(&lab, DataPath::Userspace));
+}

@@ -1,0 +1,200 @@
+//! SONiC's programs and scripts.
+
+use std::process::Stdio;
+
+use integration::{DataPath, wait_until};
+use serde_json::{Value, json};
+
+use crate::host::Host;
+
+/// What SONiC runs is lacp.
+const RUNNER: &str = "loadbalance";
+
+const DIRECTORY: &str = "/run/warmboot/teamd/";
+
+/// teammgrd's line; `how` is `-r`, or `-w -o` after a warm restart.
+fn start(lag: &str, how: &str) -> String {
+    let config = json!({
+        "device": lag,
+        "hwaddr": "02:00:00:00:00:01",
+        "runner": {"active": true, "name": RUNNER, "min_ports": 1},
+    });
+    format!(
+        "mkdir -p {DIRECTORY}; /usr/bin/teamd {how} -t {lag} -c '{config}' -L {DIRECTORY} -g -d"
+    )
+}
+
+fn add(lag: &str, port: &str) -> String {
+    format!(
+        "ip link set dev {port} down
+         /usr/bin/teamdctl {lag} port config update {port} \
+             '{{\"lacp_key\": 1, \"link_watch\": {{\"name\": \"ethtool\"}}}}'
+         /usr/bin/teamdctl {lag} port add {port}"
+    )
+}
+
+/// It asks with signal 0, and so do others. Here that would be to wait for the machine's first
+/// process, which does not everywhere make haste to collect the dead.
+fn wait_gone(host: &Host, pid: &str) {
+    let alive = format!("grep -qs '^State:.[^Z]' /proc/{pid}/status");
+    host.wait("teamd to be gone", &format!("! {alive}"));
+}
+
+/// It stops by the pid in the file and waits for the process to be gone.
+fn stop(host: &Host, lag: &str) {
+    let pid = host.sh(&format!("cat /var/run/teamd/{lag}.pid"));
+    host.sh(&format!("kill -TERM {pid}"));
+    wait_gone(host, &pid);
+}
+
+pub fn teammgrd(host: &Host) {
+    let lag = "PortChannel0001";
+    host.sh(&start(lag, "-r"));
+    // The parent has returned, so the file is complete and the device there.
+    let pid = host.sh(&format!("cat /var/run/teamd/{lag}.pid"));
+    assert_eq!(host.sh(&format!("ps -o comm= -p {pid}")), "teamd");
+    assert!(host.pgrep("/usr/bin/teamd").contains(&pid));
+    assert_eq!(host.namespace.hwaddr(lag), "02:00:00:00:00:01");
+    for port in ["eth1", "eth2"] {
+        host.sh(&add(lag, port));
+        host.wait_port_up(lag, port);
+    }
+    host.sh(&format!("/usr/bin/teamdctl {lag} port remove eth2"));
+    // `-r` after a crash, and then for good.
+    host.sh(&format!("kill -KILL {pid}"));
+    wait_gone(host, &pid);
+    host.sh(&start(lag, "-r"));
+    host.sh(&add(lag, "eth2"));
+    stop(host, lag);
+    host.assert_gone(lag);
+    // An ordinary end leaves nothing for a warm start.
+    let note = host.sh(&format!("cat {DIRECTORY}{lag}"));
+    assert_eq!(note.lines().nth(1), Some("0"), "{note}");
+}
+
+/// It starts every LAG of the configuration at the same time.
+pub fn many_at_once(host: &Host) {
+    let lags: Vec<String> = (0..32)
+        .map(|number| format!("PortChannel{number}"))
+        .collect();
+    let starts: Vec<_> = lags
+        .iter()
+        .map(|lag| {
+            let mut command = host.shell(&start(lag, "-r"));
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+            command.spawn().expect("start a shell")
+        })
+        .collect();
+    for (lag, start) in lags.iter().zip(starts) {
+        let output = start.wait_with_output().expect("wait for teamd");
+        assert!(output.status.success(), "{lag}: {output:?}");
+    }
+    host.sh("for file in /var/run/teamd/PortChannel*.pid; do
+             pid=$(cat $file)
+             kill -TERM $pid
+             while grep -qs '^State:.[^Z]' /proc/$pid/status; do sleep 0.01; done
+         done");
+    for lag in &lags {
+        host.assert_gone(lag);
+    }
+}
+
+type HasType = fn(&Value) -> bool;
+
+/// What tlm_teamd reads of every LAG, with the type that it wants, `P` being a port. One that is
+/// missing spoils the update of all.
+const STATE: [(&str, HasType); 9] = [
+    ("/setup/kernel_team_mode_name", Value::is_string),
+    ("/setup/pid", Value::is_i64),
+    ("/team_device/ifinfo/dev_addr", Value::is_string),
+    ("/team_device/ifinfo/ifindex", Value::is_i64),
+    ("/ports/eth1/ifinfo/dev_addr", Value::is_string),
+    ("/ports/eth1/ifinfo/ifindex", Value::is_i64),
+    ("/ports/eth1/link/up", Value::is_boolean),
+    (
+        "/ports/eth1/link_watches/list/link_watch_0/up",
+        Value::is_boolean,
+    ),
+    ("/ports/eth1/link_watches/up", Value::is_boolean),
+];
+
+/// It asks every LAG for its state, every second.
+pub fn tlm_teamd(host: &Host) {
+    let lags = ["PortChannel1", "PortChannel2"];
+    for (lag, port) in lags.into_iter().zip(["eth1", "eth2"]) {
+        host.sh(&start(lag, "-r"));
+        host.sh(&add(lag, port));
+        host.wait_port_up(lag, port);
+    }
+    for _ in 0..3 {
+        for (lag, port) in lags.into_iter().zip(["eth1", "eth2"]) {
+            let state = host.json(&format!("/usr/bin/teamdctl {lag} state dump"));
+            for (path, has_type) in STATE {
+                let path = path.replace("eth1", port);
+                assert!(
+                    state.pointer(&path).is_some_and(has_type),
+                    "{lag}{path}: {state}"
+                );
+            }
+        }
+    }
+    for lag in lags {
+        stop(host, lag);
+    }
+}
+
+/// Signals a LAG's daemon as the scripts of a restart do, and waits as they do.
+fn leave(host: &Host, lag: &str, signal: &str) {
+    let pid = host.sh(&format!("cat /var/run/teamd/{lag}.pid"));
+    // They signal every process with teamd's path in its command line; here others may run too.
+    assert!(host.pgrep("/usr/bin/teamd").contains(&pid));
+    host.sh(&format!("kill -{signal} {pid}"));
+    wait_gone(host, &pid);
+}
+
+/// The device goes on forwarding from one daemon to the next.
+fn restart(host: &Host, lag: &str, signal: &str) {
+    assert_eq!(host.path, DataPath::Kernel);
+    host.sh(&start(lag, "-r"));
+    for port in ["eth1", "eth2"] {
+        host.sh(&add(lag, port));
+    }
+    let enabled = |port: &str| host.sh(&format!("teamnl {lag} getoption enabled --port {port}"));
+    wait_until("both ports to carry", || {
+        ["eth1", "eth2"].iter().all(|port| enabled(port) == "true")
+    });
+    let before = host.namespace.link(lag);
+    leave(host, lag, signal);
+    for port in ["eth1", "eth2"] {
+        assert_eq!(host.namespace.link(port)["master"], lag);
+        assert_eq!(enabled(port), "true");
+    }
+    host.sh(&start(lag, "-w -o"));
+    for port in ["eth1", "eth2"] {
+        host.sh(&format!("/usr/bin/teamdctl {lag} port present {port}"));
+        host.wait_port_up(lag, port);
+    }
+    let after = host.namespace.link(lag);
+    for what in ["ifindex", "address", "operstate"] {
+        assert_eq!(after[what], before[what], "{what}");
+    }
+    // The device is the daemon's again.
+    stop(host, lag);
+    host.assert_gone(lag);
+}
+
+pub fn warm_restart(host: &Host) {
+    restart(host, "PortChannel1", "USR1");
+    // What is there now is of the ordinary end; so once more for the note alone.
+    host.sh(&start("PortChannel2", "-r"));
+    host.sh(&add("PortChannel2", "eth1"));
+    host.wait_port_up("PortChannel2", "eth1");
+    leave(host, "PortChannel2", "USR1");
+    let note = host.sh(&format!("cat {DIRECTORY}PortChannel2"));
+    assert_eq!(note, "1\n1\neth1\n1");
+    host.sh("ip link delete dev PortChannel2");
+}
+
+pub fn fast_restart(host: &Host) {
+    restart(host, "PortChannel1", "USR2");
+}

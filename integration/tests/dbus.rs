@@ -1,0 +1,454 @@
+//! teamd's service on the system bus, with a `dbus-daemon` of the test's own.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use integration::{
+    Bus, CableKind, DataPath, Lab, Namespace, Process, Sharing, Teamr, binary, control, repository,
+    team_config, teamr_command, wait_for, wait_until,
+};
+use serde_json::Value;
+use teamr::control::dbus::connection::{ADDRESS_VARIABLE, Connection};
+use teamr::control::dbus::message::{self, Kind, Message};
+use teamr::control::dbus::{INTERFACE, PATH, error_code};
+use teamr::control::methods::METHODS;
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+/// Milliseconds for a reply.
+const PATIENCE: u16 = 20_000;
+/// Calls of the client that never reads.
+const UNREAD: usize = 2000;
+
+/// A host with two cables, and a bus.
+struct Site {
+    host: Namespace,
+    bus: Bus,
+    _lab: Lab,
+}
+
+impl Site {
+    fn new() -> Option<Site> {
+        let lab = Lab::open(Sharing::Shared)?;
+        let (host, peer) = (lab.host("host"), lab.host("peer"));
+        let bus = Bus::start(&host)?;
+        for port in PORTS {
+            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+            peer.up(port);
+        }
+        Some(Site {
+            host,
+            bus,
+            _lab: lab,
+        })
+    }
+
+    fn start(&self) -> Teamr {
+        Teamr::start_on(&self.host, &config("team0"), &self.bus)
+    }
+
+    /// Starts a daemon that is not expected to come up, or not at once.
+    fn try_start(&self, device: &str) -> Process {
+        let mut command = teamr_command(&self.host);
+        command.env(ADDRESS_VARIABLE, self.bus.address()).args([
+            "-D",
+            "-c",
+            &config(device).to_string(),
+        ]);
+        Process::start("second", self.host.folder(), command)
+    }
+
+    fn teamrctl(&self, args: &[&str]) -> Output {
+        let mut command = self.host.command(binary("teamrctl"));
+        command.env(ADDRESS_VARIABLE, self.bus.address()).args(args);
+        command.output().expect("start teamrctl")
+    }
+}
+
+fn config(device: &str) -> Value {
+    team_config(device, "activebackup", DataPath::Userspace, &PORTS)
+}
+
+/// A method call to a team.
+fn to_team(device: &str, method: &str, args: &[&str]) -> Message {
+    let texts = args
+        .iter()
+        .map(|arg| message::Value::Text((*arg).to_owned()));
+    Message {
+        body: texts.collect(),
+        ..Message::call(&format!("{INTERFACE}.{device}"), PATH, INTERFACE, method)
+    }
+}
+
+/// The answer to a call, which has to come.
+fn ask(bus: &mut Connection, call: Message) -> Message {
+    let serial = bus.queue(call);
+    bus.wait_reply(serial, PATIENCE).expect("an answer")
+}
+
+/// The state that a team tells over the bus.
+fn state(bus: &mut Connection, device: &str) -> Value {
+    let answer = ask(bus, to_team(device, "StateDump", &[]));
+    assert_eq!(answer.error, None);
+    serde_json::from_str(answer.text().expect("a text")).expect("JSON")
+}
+
+/// What the bus says to a question about a team's name.
+fn owner(bus: &mut Connection, question: &str, device: &str) -> Option<message::Value> {
+    let name = message::Value::Text(format!("{INTERFACE}.{device}"));
+    let serial = bus.call_bus(question, &[name]);
+    let answer = bus
+        .wait_reply(serial, PATIENCE)
+        .expect("an answer of the bus");
+    answer
+        .body
+        .first()
+        .cloned()
+        .filter(|_| answer.kind == Kind::Return)
+}
+
+/// What the control socket would have answered.
+fn as_socket_reply(answer: &Message) -> String {
+    let text = answer.text().unwrap_or_default();
+    match &answer.error {
+        None => format!("REPLY_SUCCESS\n{text}"),
+        Some(name) => format!("REPLY_ERROR\n{}\n{text}\n", error_code(name)),
+    }
+}
+
+#[test]
+fn every_method_answers_the_same_as_over_the_socket() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let team = site.start();
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    let socket = team.control_socket();
+    let mut bus = site.bus.connect();
+    let mut over_bus = |method: &str, args: &[&str]| {
+        as_socket_reply(&ask(&mut bus, to_team("team0", method, args)))
+    };
+    let over_socket =
+        |method: &str, args: &[&str]| control::call_at(&socket, method, args).expect("an answer");
+    let long = format!("{{\"x\": \"{}\"}}", "x".repeat(64 << 10));
+    let arguments: &[&[&str]] = &[
+        &[],
+        &["eth1"],
+        &["nowhere"],
+        &["lo"],
+        &["eth1", "{\"prio\": 5}"],
+        &["eth1", "{\n\n  \"prio\": 7,\n  \"x\": \"\\\\ \\n é\"\n}"],
+        &["eth1", "{"],
+        &["nowhere", "{}"],
+        &["eth1", &long],
+        &["setup.runner_name"],
+        &["runner.active_port"],
+        &["runner.active_port", "eth2"],
+        &["runner.active_port", "nowhere"],
+        &["setup.debug_level", "x"],
+        &["setup.pid", "1"],
+        &["ports.eth1"],
+        &["ports.\"eth1\".link.up"],
+        &["setup"],
+        &["setup", "surplus", "more"],
+    ];
+    let mut asked = 0;
+    for method in METHODS.iter().map(|method| method.name).chain(["Nonsense"]) {
+        let mut answers = std::collections::BTreeSet::new();
+        for args in arguments {
+            let asked_at = format!("{method}{args:.60?}");
+            // What the first one changes must not change the answer to the second.
+            let restore = || {
+                if method == "PortRemove" {
+                    over_socket("PortAdd", &["eth1"]);
+                    team.wait_port("eth1", true);
+                }
+            };
+            // Counters may move between two looks at the state.
+            let same = wait_for(&format!("the same answer to {asked_at}"), || {
+                restore();
+                let first = over_socket(method, args);
+                restore();
+                let answer = over_bus(method, args);
+                if method != "StateDump" {
+                    assert_eq!(answer, first, "{asked_at}");
+                }
+                (answer == first).then_some(answer)
+            });
+            restore();
+            answers.insert(same);
+            asked += 1;
+        }
+        println!(
+            "{method}: {} different answers, the same over both",
+            answers.len()
+        );
+        let known = METHODS.iter().find(|known| known.name == method);
+        // Each kind of argument was to matter: refusals, results, and what is too long.
+        assert!(answers.len() > 2 || known.is_none_or(|known| known.args.is_empty()));
+    }
+    assert_eq!(asked, (METHODS.len() + 1) * arguments.len());
+    for args in [
+        "state",
+        "state dump",
+        "config dump",
+        "port config dump eth1",
+    ] {
+        let words: Vec<&str> = args.split(' ').collect();
+        let over_bus = site.teamrctl(&[&["-D", "team0"], &words[..]].concat());
+        let over_socket = site.teamrctl(&[&["-U", "team0"], &words[..]].concat());
+        assert!(over_bus.status.success(), "{over_bus:?}");
+        assert_eq!(over_bus.stdout, over_socket.stdout, "{args}");
+    }
+    let verbose = site.teamrctl(&["-D", "team0", "state", "-v"]).stdout;
+    let verbose = String::from_utf8_lossy(&verbose).into_owned();
+    assert!(verbose.contains("D-BUS enabled: yes"), "{verbose}");
+}
+
+#[test]
+fn the_name_means_that_the_team_is_ready() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let mut bus = site.bus.connect();
+    assert_eq!(owner(&mut bus, "GetNameOwner", "team0"), None);
+    let process = site.try_start("team0");
+    let pid = wait_for("the team's name", || {
+        owner(&mut bus, "GetConnectionUnixProcessID", "team0")
+    });
+    // NetworkManager's calls, at once.
+    for method in [
+        "ConfigDump",
+        "ConfigDumpActual",
+        "StateDump",
+        "ConfigDumpActual",
+    ] {
+        let answer = ask(&mut bus, to_team("team0", method, &[]));
+        assert_eq!(answer.error, None);
+        let text = answer.text().expect("a text");
+        assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}");
+    }
+    assert_eq!(pid, message::Value::Number(process.pid()));
+    assert!(site.host.link("team0")["ifname"] == "team0");
+}
+
+#[test]
+fn what_makes_no_sense_is_an_error() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let _team = site.start();
+    let mut bus = site.bus.connect();
+    let mut refusal = |call: Message| ask(&mut bus, call).error;
+    let state_dump = || to_team("team0", "StateDump", &[]);
+    let unknown = Some("org.freedesktop.DBus.Error.UnknownMethod".to_owned());
+    assert_eq!(refusal(state_dump()), None);
+    assert_eq!(refusal(to_team("team0", "Nope", &[])), unknown);
+    let elsewhere = Message {
+        path: Some("/".to_owned()),
+        ..state_dump()
+    };
+    assert_eq!(refusal(elsewhere), unknown);
+    let wrong_type = Message {
+        body: vec![message::Value::Number(1)],
+        ..to_team("team0", "PortAdd", &[])
+    };
+    let invalid = Some("org.libteam.teamdInvalidArgs".to_owned());
+    assert_eq!(refusal(wrong_type), invalid);
+    // Who wants no answer gets none.
+    let unanswered = bus.queue(Message {
+        no_reply: true,
+        ..state_dump()
+    });
+    let asked = bus.queue(state_dump());
+    bus.flush().expect("a bus that reads");
+    let first = wait_for("an answer", || {
+        bus.fill().expect("a bus that answers");
+        while let Some((message, _)) = bus.next_message().expect("a message") {
+            if [Some(unanswered), Some(asked)].contains(&message.reply_to) {
+                return message.reply_to;
+            }
+        }
+        None
+    });
+    assert_eq!(first, asked);
+}
+
+#[test]
+fn a_client_that_never_reads_stalls_nobody() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let team = site.start();
+    let mut deaf = site.bus.connect();
+    for _ in 0..UNREAD {
+        deaf.queue(to_team("team0", "StateDump", &[]));
+    }
+    let mut other = site.bus.connect();
+    let mut all_sent = false;
+    wait_until("the bus to take all calls", || {
+        all_sent = all_sent || deaf.flush().expect("a bus that reads");
+        // Meanwhile others are served, over the bus and over the socket.
+        state(&mut other, "team0");
+        team.state_at_socket();
+        all_sent
+    });
+    let cable_pulled_under_it = team.active_port().expect("an active port");
+    site.host
+        .ip(&format!("link delete dev {cable_pulled_under_it}"));
+    team.wait_no_port(&cable_pulled_under_it);
+    state(&mut other, "team0");
+    assert!(team.stop().success());
+}
+
+#[test]
+fn a_bus_that_restarts_is_found_again() {
+    let Some(mut site) = Site::new() else {
+        return;
+    };
+    let team = site.start();
+    for _ in 0..2 {
+        site.bus.kill();
+        wait_until("teamr to notice", || team.log().contains("Lost the bus"));
+        team.state_at_socket();
+        site.bus.start_again();
+        let mut bus = site.bus.connect();
+        wait_until("the team to be back", || {
+            owner(&mut bus, "GetNameOwner", "team0").is_some()
+        });
+        state(&mut bus, "team0");
+    }
+    assert!(team.stop().success());
+    let mut bus = site.bus.connect();
+    wait_until("the name to go", || {
+        owner(&mut bus, "GetNameOwner", "team0").is_none()
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_ends_the_start() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let mut holder = site.bus.connect();
+    let name = message::Value::Text(format!("{INTERFACE}.team0"));
+    let asked = holder.call_bus("RequestName", &[name, message::Value::Number(0)]);
+    holder.wait_reply(asked, PATIENCE).expect("the name");
+    let mut second = site.try_start("team0");
+    assert_eq!(second.wait().code(), Some(1));
+    let log = second.log();
+    let said = "dbus: name org.libteam.teamd.team0 already taken.\n\
+                Failed to expose dbus name.\n\
+                teamd_init() failed.\n\
+                Failed: Device or resource busy\n";
+    assert!(log.ends_with(said), "{log}");
+    assert!(!site.host.has_interface("team0"));
+}
+
+#[test]
+fn without_a_bus_the_start_fails() {
+    let Some(mut site) = Site::new() else {
+        return;
+    };
+    site.bus.kill();
+    let mut daemon = site.try_start("team0");
+    assert_eq!(daemon.wait().code(), Some(1));
+    let log = daemon.log();
+    assert!(
+        log.starts_with("dbus: Could not acquire the system bus: "),
+        "{log}"
+    );
+    assert!(!site.host.has_interface("team0"));
+}
+
+#[test]
+fn a_device_that_no_bus_name_can_have_stays_off_the_bus() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let team = Teamr::start_on(&site.host, &config("team.5"), &site.bus);
+    assert!(
+        team.log()
+            .contains("dbus: \"team.5\" cannot be part of a bus name"),
+        "{}",
+        team.log()
+    );
+    assert_eq!(team.state()["setup"]["dbus_enabled"], false);
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    let refused = site.teamrctl(&["-D", "team.5", "state"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("\"team.5\" cannot be part of a bus name"),
+        "{said}"
+    );
+}
+
+#[test]
+fn only_root_may_ask() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    if !nix::unistd::geteuid().is_root() {
+        // A user namespace has nobody but root.
+        return;
+    }
+    let _team = site.start();
+    let ask = |user: &str| {
+        let mut command = site.host.command("setpriv");
+        command
+            .args([
+                "--reuid",
+                user,
+                "--clear-groups",
+                "dbus-send",
+                "--print-reply",
+            ])
+            .arg(format!("--bus={}", site.bus.address()))
+            .arg(format!("--dest={INTERFACE}.team0"))
+            .args([PATH, &format!("{INTERFACE}.StateDump")]);
+        command.output().expect("start setpriv")
+    };
+    assert!(ask("0").status.success());
+    let refused = String::from_utf8_lossy(&ask("65534").stderr).into_owned();
+    assert!(
+        refused.contains("org.freedesktop.DBus.Error.AccessDenied"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_example_for_activation_starts_a_team() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = lab.host("host");
+    let example = repository().join("dist/dbus-1/examples/org.libteam.teamd.team0.service");
+    let example = fs::read_to_string(example).expect("the example");
+    let teamr = binary("teamr");
+    let file = lab.folder().join("team0.json");
+    let config = team_config("team0", "activebackup", DataPath::Userspace, &[]);
+    fs::write(&file, config.to_string()).expect("write a configuration");
+    let service = example
+        .replace("/usr/bin/teamr", &teamr.to_string_lossy())
+        .replace("/etc/teamr/team0.json", &file.to_string_lossy());
+    assert!(service.contains(&*teamr.to_string_lossy()));
+    let folder = lab.folder().join("services");
+    fs::create_dir(&folder).expect("make a folder");
+    fs::write(folder.join("org.libteam.teamd.team0.service"), service).expect("write a service");
+    let more = format!("<servicedir>{}</servicedir>", folder.display());
+    let Some(bus) = Bus::start_with(&host, &more) else {
+        return;
+    };
+    let mut bus = bus.connect();
+    let state = state(&mut bus, "team0");
+    assert_eq!(state["setup"]["runner_name"], "activebackup");
+    assert!(host.has_interface("team0"));
+    let ended = Command::new("kill")
+        .arg(state["setup"]["pid"].to_string())
+        .status();
+    assert!(ended.is_ok_and(|status| status.success()));
+    wait_until("team0 to be gone", || !host.has_interface("team0"));
+}

@@ -1,0 +1,72 @@
+//! teamrctl(8) names every item of the state.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use integration::{
+    CableKind, DataPath, Lab, RUNNERS, Sharing, Teamr, repository, team_config, wait_until,
+};
+use serde_json::Value;
+
+/// Paths to all items, ports as `P` and a number at the end of a name as `N`.
+fn paths(state: &Value) -> BTreeSet<String> {
+    fn walk(value: &Value, path: &[String], paths: &mut BTreeSet<String>) {
+        let Some(object) = value.as_object() else {
+            paths.insert(path.join("."));
+            return;
+        };
+        for (name, below) in object {
+            let is_port = path == ["ports"];
+            let name = match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
+                _ if is_port => "P".to_owned(),
+                stem if stem.len() < name.len() => format!("{stem}N"),
+                _ => name.clone(),
+            };
+            walk(below, &[path, &[name]].concat(), paths);
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(state, &[], &mut found);
+    found
+}
+
+/// The paths that the page's items stand for: `a.{b,c}` for two.
+fn documented() -> BTreeSet<String> {
+    let page = fs::read_to_string(repository().join("man/teamrctl.8")).expect("teamrctl(8)");
+    let items = page.lines().filter_map(|line| line.strip_prefix(".It "));
+    let words = items.flat_map(|item| item.split(' ').filter(|word| word.contains('.')));
+    words
+        .flat_map(|word| match word.split_once('{') {
+            None => vec![word.to_owned()],
+            Some((stem, ends)) => ends
+                .trim_end_matches('}')
+                .split(',')
+                .map(|end| format!("{stem}{end}"))
+                .collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn every_item_of_the_state_is_in_the_manual() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    lab.cable((&host, "eth1"), (&peer, "eth1"), CableKind::Virtual);
+    let documented = documented();
+    for runner in RUNNERS {
+        let config = team_config("team0", runner, DataPath::Userspace, &["eth1"]);
+        let team = Teamr::start(&host, &config);
+        wait_until("the port to be there", || team.port_up("eth1").is_some());
+        let undocumented: Vec<String> = paths(&team.state())
+            .into_iter()
+            .filter(|path| !documented.contains(path))
+            .collect();
+        assert!(
+            undocumented.is_empty(),
+            "teamrctl(8) lacks {undocumented:?} of {runner}"
+        );
+        assert!(team.stop().success());
+    }
+}

@@ -1,0 +1,244 @@
+//! NetworkManager with its team plugin, teamr standing in as teamd, in a guest with the kernel's
+//! driver: Debian's NetworkManager and a system bus of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use integration::{Lab, Process, Sharing, binary, control, in_guest, repository, wait_until};
+use serde_json::Value;
+
+const PORTS: [&str; 2] = ["port1", "port2"];
+/// Ups and downs of the whole team.
+const CYCLES: usize = 50;
+/// Seconds within which NetworkManager takes the end of a daemon for a failed start.
+const TRIAL: u64 = 5;
+/// Seconds that `nmcli` gives an activation.
+const PATIENCE: &str = "20";
+
+/// What NetworkManager finds as the daemon.
+const TEAMD: &str = "/usr/bin/teamd";
+
+/// Only our ports and the team are NetworkManager's.
+const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\n\
+    [keyfile]\nunmanaged-devices=except:interface-name:port*,except:interface-name:team0\n\
+    [logging]\nlevel=INFO\ndomains=ALL,TEAM:DEBUG\n";
+
+/// Whether everything that NetworkManager needs is on this machine.
+fn is_possible() -> bool {
+    let missing = [
+        "/usr/sbin/NetworkManager",
+        "/usr/bin/nmcli",
+        "/usr/bin/dbus-daemon",
+        TEAMD,
+    ]
+    .into_iter()
+    .find(|program| !Path::new(program).exists());
+    if let Some(program) = missing {
+        integration::skip(&format!("no {program} here"));
+    }
+    missing.is_none()
+}
+
+fn run(line: &str) -> Output {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).stdin(Stdio::null());
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("start {line}: {error}"))
+}
+
+/// What a command that has to work prints.
+fn done(line: &str) -> String {
+    let output = run(line);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {}: {said}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn nmcli(args: &str) -> String {
+    done(&format!("nmcli --wait {PATIENCE} {args}"))
+}
+
+fn has_interface(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).exists()
+}
+
+/// Bus and NetworkManager; they go with this.
+struct Managed {
+    manager: Process,
+    _bus: Process,
+    _lab: Lab,
+}
+
+impl Managed {
+    fn new(folder: &Path) -> Managed {
+        let policy = repository().join("dist/dbus-1/system.d/teamd.conf");
+        for line in [
+            // Without udev, as in a container, which is known by this.
+            "mount -o remount,ro /sys",
+            "mount -t tmpfs tmpfs /etc/NetworkManager/system-connections",
+            "mount -t tmpfs tmpfs /var/lib/NetworkManager",
+            "mount -t tmpfs tmpfs /etc/NetworkManager/dispatcher.d",
+            &format!("mount --bind {} {TEAMD}", binary("teamr").display()),
+            &format!(
+                "mount --bind {} /etc/dbus-1/system.d/teamd.conf",
+                policy.display()
+            ),
+            "mkdir -p /run/dbus /run/NetworkManager",
+        ] {
+            done(line);
+        }
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let peer = lab.host("peer");
+        peer.ip("link add name bridge type bridge");
+        for port in PORTS {
+            let (far, pid) = (format!("far-{port}"), peer.pid());
+            done(&format!(
+                "ip link add {port} type veth peer name {far} netns {pid}"
+            ));
+            peer.ip(&format!("link set dev {far} master bridge"));
+            peer.up(&far);
+        }
+        peer.address("bridge", "10.0.0.2/24");
+        peer.up("bridge");
+        let mut bus = Command::new("dbus-daemon");
+        bus.args(["--system", "--nofork", "--nopidfile"]);
+        let bus = Process::start("bus", folder, bus);
+        wait_until("the bus", || {
+            Path::new("/run/dbus/system_bus_socket").exists()
+        });
+        let config = folder.join("NetworkManager.conf");
+        fs::write(&config, CONFIG).expect("write a configuration");
+        let mut manager = Command::new("/usr/sbin/NetworkManager");
+        manager.arg("--debug").arg("--config").arg(&config);
+        let manager = Process::start("NetworkManager", folder, manager);
+        wait_until("NetworkManager to run", || {
+            run("nmcli --terse --fields RUNNING general").stdout == b"running\n"
+        });
+        Managed {
+            manager,
+            _bus: bus,
+            _lab: lab,
+        }
+    }
+
+    /// Waits until the team carries with all its ports, and sees that it does.
+    fn wait_up(&self, when: &str) {
+        wait_until(&format!("the team with its ports, {when}"), || {
+            let state = control::state("team0").unwrap_or_default();
+            PORTS
+                .iter()
+                .all(|port| state["ports"][port]["link_watches"]["up"] == true)
+        });
+        wait_until(&format!("answers, {when}"), || {
+            run("ping -c 1 -W 1 10.0.0.2").status.success()
+        });
+    }
+
+    /// Takes the team down and waits until nothing is left of it. `nmcli` returns before.
+    fn down(&self) {
+        nmcli("connection down team0");
+        wait_until("the team to be gone", || !has_interface("team0"));
+        let left = fs::read_dir("/run/teamd").expect("a folder").count();
+        assert_eq!(left, 0, "files in /run/teamd");
+    }
+
+    fn active(&self) -> String {
+        nmcli("--terse --fields GENERAL.STATE connection show team0")
+    }
+}
+
+fn setup(key: &str) -> Value {
+    control::state("team0").expect("a daemon that answers")["setup"][key].clone()
+}
+
+/// Seconds since a process began.
+fn age(pid: &Value) -> u64 {
+    let seconds = done(&format!("ps -o etimes= -p {pid}"));
+    seconds.trim().parse().expect("a number of seconds")
+}
+
+#[test]
+fn network_manager_drives_a_team() {
+    if !is_possible() {
+        return;
+    }
+    in_guest(|folder| {
+        let mut managed = Managed::new(folder);
+        nmcli(
+            "connection add type team con-name team0 ifname team0 autoconnect no \
+             connection.autoconnect-slaves 1 ipv4.method manual ipv4.addresses 10.0.0.1/24 \
+             ipv6.method disabled team.config {\"runner\":{\"name\":\"activebackup\"}}",
+        );
+        for port in PORTS {
+            nmcli(&format!(
+                "connection add type ethernet con-name {port} ifname {port} autoconnect no \
+                 master team0 slave-type team"
+            ));
+        }
+        println!("up");
+        nmcli("connection up team0");
+        managed.wait_up("after up");
+        assert_eq!(setup("runner_name"), "activebackup");
+        assert_eq!(setup("dbus_enabled"), true);
+        assert_eq!(setup("kernel_team_mode_name"), "activebackup");
+        let shown = nmcli("--terse --fields TEAM device show team0");
+        println!("{shown}");
+
+        println!("modify the team");
+        nmcli("connection modify team0 team.config {\"runner\":{\"name\":\"roundrobin\"}}");
+        nmcli("connection up team0");
+        managed.wait_up("after a change");
+        assert_eq!(setup("runner_name"), "roundrobin");
+        nmcli("connection modify team0 team.config {\"runner\":{\"name\":\"activebackup\"}}");
+        nmcli("connection up team0");
+        managed.wait_up("after another change");
+
+        println!("a port down and up, with settings");
+        let port = PORTS[0];
+        nmcli(&format!("connection down {port}"));
+        wait_until("the port to leave", || {
+            let state = control::state("team0").unwrap_or_default();
+            state["ports"].get(port).is_none()
+        });
+        nmcli(&format!(
+            "connection modify {port} team-port.config {{\"prio\":9}}"
+        ));
+        nmcli(&format!("connection up {port}"));
+        managed.wait_up("after a port's return");
+        let config = control::call("team0", "PortConfigDump", &[port]).expect("an answer");
+        assert!(config.contains("\"prio\": 9"), "{config}");
+
+        println!("the daemon killed");
+        let pid = setup("pid");
+        wait_until("the daemon's time of trial to pass", || age(&pid) > TRIAL);
+        done(&format!("kill -KILL {pid}"));
+        wait_until("another daemon", || {
+            control::state("team0").is_some_and(|state| state["setup"]["pid"] != pid)
+        });
+        managed.wait_up("with another daemon");
+        assert!(managed.active().contains("activated"));
+
+        for cycle in 1..=CYCLES {
+            managed.down();
+            assert!(managed.manager.ended().is_none(), "cycle {cycle}");
+            nmcli("connection up team0");
+            managed.wait_up("in a cycle");
+        }
+        println!("{CYCLES} cycles");
+        managed.down();
+        for port in PORTS {
+            assert!(has_interface(port));
+        }
+        let log = managed.manager.log();
+        let count = |words: &str| log.matches(words).count();
+        // Three by changes and ups, one for each down.
+        assert_eq!(count("terminated normally with status 0"), CYCLES + 3);
+        assert_eq!(count("Sending SIGKILL"), 0);
+        // The one that we killed, whose ports stayed.
+        assert_eq!(count("died with status 9"), 1);
+        assert_eq!(count("quit unexpectedly"), 0);
+    });
+}

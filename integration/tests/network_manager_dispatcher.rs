@@ -1,0 +1,186 @@
+//! NetworkManager where the kernel has no team driver: it makes a TAP device and gives it its
+//! address, and the dispatcher script runs teamr for it.
+
+use std::fs;
+use std::path::Path;
+
+use integration::{
+    Bus, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, binary, control,
+    repository, skip, team_config, wait_for, wait_until,
+};
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+const CYCLES: usize = 5;
+const PACKETS: u32 = 10;
+
+/// What the script's own comment tells people to write, and what a host without udev, systemd
+/// and polkit needs.
+const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nauth-polkit=false\n\
+    [keyfile]\nunmanaged-devices=interface-name:eth1;interface-name:eth2\n\
+    [logging]\nlevel=INFO\n";
+
+/// Policies of others, and NetworkManager's dispatcher, which the bus starts.
+const SERVICES: &str = "<includedir>/usr/share/dbus-1/system.d</includedir>\
+    <servicedir>/usr/share/dbus-1/system-services</servicedir>";
+
+/// A host with NetworkManager on it. What its dispatcher has started is ended with it.
+struct Site {
+    host: Namespace,
+    peer: Namespace,
+    manager: Process,
+    _bus: Bus,
+    lab: Lab,
+}
+
+impl Site {
+    fn new() -> Option<Site> {
+        for program in ["/usr/sbin/NetworkManager", "/usr/bin/nmcli"] {
+            if !Path::new(program).exists() {
+                skip(&format!(
+                    "no {program} here (Debian package network-manager)"
+                ));
+                return None;
+            }
+        }
+        let lab = Lab::open(Sharing::Shared)?;
+        let (host, peer) = (lab.host("host"), lab.host("peer"));
+        peer.ip("link add name bridge type bridge");
+        for port in PORTS {
+            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+            peer.ip(&format!("link set dev {port} master bridge"));
+            peer.up(port);
+        }
+        peer.address("bridge", "10.0.0.2/24");
+        peer.up("bridge");
+        furnish(&host);
+        let bus = Bus::start_with(&host, SERVICES)?;
+        host.run("mkdir -p /run/dbus /run/NetworkManager");
+        let socket = bus.address().trim_start_matches("unix:path=");
+        host.run(&format!("ln -s {socket} /run/dbus/system_bus_socket"));
+        let config = lab.folder().join("NetworkManager.conf");
+        fs::write(&config, CONFIG).expect("write a configuration");
+        let mut manager = host.command("/usr/sbin/NetworkManager");
+        manager.arg("--debug").arg("--config").arg(config);
+        let manager = Process::start("NetworkManager", lab.folder(), manager);
+        wait_until("NetworkManager to run", || {
+            let said = host.try_run("nmcli --terse --fields RUNNING general");
+            said.stdout == b"running\n"
+        });
+        Some(Site {
+            host,
+            peer,
+            manager,
+            _bus: bus,
+            lab,
+        })
+    }
+
+    /// The team's daemon, if one answers.
+    fn pid(&self) -> Option<u64> {
+        let socket = format!("/proc/{}/root/run/teamd/team0.sock", self.host.pid());
+        control::state_at(socket.as_ref())?["setup"]["pid"].as_u64()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.host.try_run("/usr/local/sbin/teamr -k -t team0");
+    }
+}
+
+/// Gives a host an `/etc` of its own with the script and a team in it, and teamr where programs
+/// are looked for.
+fn furnish(host: &Namespace) {
+    // What only root of the whole machine may read is left out.
+    host.try_run("cp -a /etc /run/etc");
+    let script = repository().join("dist/NetworkManager/dispatcher.d/90-teamr");
+    let folder = "/etc/NetworkManager/dispatcher.d";
+    for line in [
+        "mount --bind /run/etc /etc",
+        "mount -t tmpfs tmpfs /var/lib/NetworkManager",
+        "mount -t tmpfs tmpfs /usr/local/sbin",
+        // Without udev, as in a container, which is known by this.
+        "mount -o remount,ro /sys",
+        "rm -rf /etc/NetworkManager",
+        "mkdir -p /etc/NetworkManager/system-connections /etc/teamr /run/teamd",
+        &format!("mkdir -p {folder}/pre-up.d {folder}/pre-down.d"),
+        &format!("cp {} {folder}/pre-up.d/90-teamr", script.display()),
+        &format!("cp {} {folder}/pre-down.d/90-teamr", script.display()),
+        &format!("ln -s {} /usr/local/sbin/teamr", binary("teamr").display()),
+    ] {
+        host.run(line);
+    }
+    let config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
+    host.write("/etc/teamr/team0.json", &config.to_string());
+}
+
+#[test]
+fn a_tap_device_of_network_managers_is_a_team() {
+    let Some(mut site) = Site::new() else {
+        return;
+    };
+    let host = &site.host;
+    host.run(
+        "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
+         ipv4.method manual ipv4.addresses 10.0.0.1/24 ipv6.method disabled",
+    );
+    for cycle in 1..=CYCLES {
+        host.run("nmcli --wait 20 connection up team0");
+        let pid = wait_for("teamr to answer", || site.pid());
+        wait_until("the address", || {
+            host.run("ip -br address show dev team0")
+                .contains("10.0.0.1/24")
+        });
+        wait_until("an answer", || {
+            Ping::run(host, "10.0.0.2", 1, "").is_exact()
+        });
+        assert!(
+            Ping::run(host, "10.0.0.2", PACKETS, "").is_exact(),
+            "cycle {cycle}"
+        );
+        let state = host.run("nmcli --terse --fields GENERAL.STATE connection show team0");
+        assert!(state.contains("activated"), "{state}");
+
+        host.run("nmcli --wait 20 connection down team0");
+        wait_until("the daemon's end", || {
+            !Path::new(&format!("/proc/{pid}")).exists()
+        });
+        wait_until("the device's end", || !host.has_interface("team0"));
+        for port in PORTS {
+            assert!(host.has_interface(port));
+            assert_eq!(host.run(&format!("tc qdisc show dev {port} clsact")), "");
+        }
+        let left = host.run("find /run/teamd -type f -o -type s");
+        assert_eq!(left, "", "cycle {cycle}");
+    }
+    assert!(site.manager.ended().is_none());
+    assert!(site.lab.folder().exists());
+}
+
+#[test]
+fn a_team_that_runs_before_gets_its_address_by_dhcp() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let (host, folder) = (&site.host, site.lab.folder().display());
+    let server = site.peer.start(&format!(
+        "dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=bridge --bind-interfaces \
+         --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
+         --dhcp-leasefile={folder}/leases"
+    ));
+    wait_until("the server to serve", || {
+        server.log().contains("DHCP, IP range")
+    });
+    let team = Teamr::start_file(host, "team0", "/etc/teamr/team0.json".into());
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    host.run(
+        "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
+         ipv4.method auto ipv6.method disabled",
+    );
+    host.run("nmcli --wait 20 connection up team0");
+    assert!(host.ip("address show dev team0").contains("10.0.0.50/24"));
+    assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
+    assert_eq!(site.pid(), Some(team.pid().into()));
+}

@@ -1,0 +1,213 @@
+//! The packages: built, installed in a clean Debian, booted there with its own systemd, removed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use integration::{Lab, Sharing, programs, repository, skip};
+use nix::unistd::Uid;
+
+/// teamd's names for our programs.
+const OLD_NAMES: [&str; 4] = ["teamd", "teamdctl", "teamnl", "bond2team"];
+
+/// Runs a command that has to succeed; returns what it wrote to standard output.
+fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}\n{stdout}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout
+}
+
+fn lines(text: &str) -> Vec<PathBuf> {
+    text.lines().map(PathBuf::from).collect()
+}
+
+/// The packages, of the programs under test.
+fn build() -> Vec<PathBuf> {
+    let profile = match programs().file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let target = programs().parent().expect("cargo's target folder");
+    let mut command = Command::new(repository().join("dist/packages"));
+    lines(&run(command.arg(profile).env("CARGO_TARGET_DIR", target)))
+}
+
+/// A Debian of its own in a folder, with teamd installed.
+struct Debian {
+    root: PathBuf,
+}
+
+impl Debian {
+    fn new(folder: &Path) -> Debian {
+        let root = folder.join("debian");
+        let mut command = Command::new("mmdebstrap");
+        command
+            .args(["--quiet", "--variant=essential"])
+            .arg("--include=apt,dbus,iproute2,libteam-utils,systemd,systemd-sysv")
+            .args(["bookworm".as_ref(), root.as_os_str()]);
+        run(&mut command);
+        Debian { root }
+    }
+
+    fn container(&self) -> Command {
+        let mut command = Command::new("systemd-nspawn");
+        command
+            // Neither a login manager nor a bus of the outer system is needed for it.
+            .args(["--quiet", "--register=no", "--keep-unit", "--console=pipe"])
+            .args(["--private-network", "--bind=/dev/net/tun"])
+            .args(["--capability=CAP_NET_ADMIN,CAP_NET_RAW", "--directory"])
+            .arg(&self.root);
+        command
+    }
+
+    /// Runs a command line in it, which has to succeed.
+    fn run(&self, line: &str) -> String {
+        run(self.container().args(["/bin/sh", "-c", line]))
+    }
+
+    /// Boots it; `script` runs as a unit, and what it prints is returned.
+    fn boot(&self, script: &str) -> String {
+        let file = |path: &str, text: &str| {
+            fs::write(self.root.join(path), text).expect("write into the new system");
+        };
+        file("script", script);
+        file(
+            "etc/systemd/system/script.service",
+            "[Service]\n\
+             Type=oneshot\n\
+             ExecStart=/bin/sh /script\n\
+             ExecStopPost=/bin/systemctl exit 0 --no-block\n\
+             StandardOutput=append:/script.log\n\
+             StandardError=append:/script.log\n\
+             [Unit]\n\
+             Wants=dbus.service\n\
+             After=basic.target dbus.service\n",
+        );
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=10", "120"]);
+        let container = self.container();
+        command
+            .arg(container.get_program())
+            .args(container.get_args());
+        let outer = run(command.args(["--boot", "systemd.unit=script.service"]));
+        fs::read_to_string(self.root.join("script.log"))
+            .unwrap_or_else(|error| panic!("the script did not begin ({error}): {outer}"))
+    }
+
+    /// Gives it a file.
+    fn take(&self, file: &Path) -> String {
+        let name = file.file_name().expect("a file");
+        fs::copy(file, self.root.join(name)).expect("copy a file");
+        format!("/{}", name.to_string_lossy())
+    }
+
+    /// Requires that all of these files are there, or that none is.
+    fn assert_files(&self, files: &[PathBuf], there: bool) {
+        for file in files {
+            let path = self
+                .root
+                .join(file.strip_prefix("/").expect("an absolute path"));
+            let found = path.symlink_metadata().is_ok_and(|about| !about.is_dir());
+            assert_eq!(found, there, "{}", file.display());
+        }
+    }
+
+    fn assert_old_names_are_ours(&self) {
+        for name in &OLD_NAMES[..3] {
+            let version = self.run(&format!("{name} --version"));
+            assert!(version.contains("1.32 (teamr "), "{name}: {version}");
+        }
+        self.assert_files(
+            &OLD_NAMES.map(|name| Path::new("/usr/bin").join(name)),
+            true,
+        );
+    }
+}
+
+/// What keeps this machine from having such a system.
+fn obstacle() -> Option<String> {
+    if !Uid::effective().is_root() {
+        return Some("only root can install packages".to_owned());
+    }
+    let missing = ["mmdebstrap", "systemd-nspawn", "apt-get", "rpm"];
+    let missing = missing.into_iter().find(|tool| {
+        let asked = Command::new(tool)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .status();
+        asked.is_err()
+    })?;
+    Some(format!("no `{missing}` here"))
+}
+
+#[test]
+fn a_host_moves_from_teamd_to_teamr_and_back() {
+    if let Some(reason) = obstacle() {
+        return skip(&reason);
+    }
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let packages = build();
+    let [deb, rpm] = &packages[..] else {
+        panic!("not two packages: {packages:?}");
+    };
+    let debian = Debian::new(lab.folder());
+    let deb = debian.take(deb);
+
+    // In place of teamd; booted; removed in the end by the script.
+    debian.run(&format!("dpkg --install {deb}"));
+    debian.assert_old_names_are_ours();
+    let listed = lines(&debian.run("dpkg --listfiles teamr"));
+    let files: Vec<PathBuf> = listed
+        .into_iter()
+        .filter(|path| {
+            !debian
+                .root
+                .join(path.strip_prefix("/").unwrap_or(path))
+                .is_dir()
+        })
+        .collect();
+    assert!(files.len() > 20, "{files:?}");
+    debian.assert_files(&files, true);
+    let told = debian.boot(include_str!("booted.sh"));
+    assert!(told.ends_with("all went well\n"), "{told}");
+    let (settings, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(|path| path.starts_with("/etc"));
+    debian.assert_files(&files, false);
+    debian.assert_files(&settings, true);
+    debian.run("dpkg --purge teamr");
+    debian.assert_files(&settings, false);
+
+    // And back.
+    debian.run(&format!("dpkg --install {deb}"));
+    run(Command::new("apt-get")
+        .args(["--quiet", "download", "libteam-utils"])
+        .current_dir(&debian.root));
+    debian.run("apt-get --yes install /libteam-utils_*.deb && dpkg --purge teamr");
+    let version = debian.run("teamd --version");
+    assert!(version.starts_with("teamd 1.31"), "{version}");
+    debian.run("dpkg --purge libteam-utils");
+
+    // The other package has the same files, but for the links, which its script makes.
+    let with_rpm = |args: &[&str]| {
+        let mut command = Command::new("rpm");
+        run(command.arg("--root").arg(&debian.root).args(args));
+    };
+    let rpm = rpm.to_str().expect("a plain path");
+    with_rpm(&["--install", "--nodeps", rpm]);
+    debian.assert_old_names_are_ours();
+    with_rpm(&["--erase", "teamr"]);
+    let names = OLD_NAMES
+        .into_iter()
+        .chain(["teamr", "teamrctl", "teamrnl"]);
+    let programs: Vec<PathBuf> = names.map(|name| Path::new("/usr/bin").join(name)).collect();
+    debian.assert_files(&programs, false);
+}

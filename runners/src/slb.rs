@@ -1,0 +1,242 @@
+//! slb: source load balancing. Several links into a switch that knows nothing of a team, and
+//! guests behind a bridge on top of it.
+//!
+//! Each bucket has a home among the ports; while that is not usable it stays with another, and
+//! goes home when it can. What happens to a frame is in [`source_balance`](crate::source_balance).
+//! Whenever a bucket moves, everybody in it is announced, so that also a guest that only listens
+//! is found on its new link. With `tx_balancer` the [`Balancer`] moves buckets by load; as in Open
+//! vSwitch that is off unless asked for.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use crate::action::Action;
+use crate::balancer::{self, Balancer};
+use crate::event::StationSeen;
+use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
+use crate::ident::{HwAddr, PortId};
+use crate::port::Port;
+use crate::runner::Runner;
+use crate::source_balance::SourceBalance;
+use crate::time::Instant;
+use crate::wire::announce;
+
+/// For so long a switch may still send to the port that a bucket has left; longer than it is told
+/// otherwise.
+const GRACE: Duration = Duration::from_secs(5);
+/// The pauses before stations that moved are announced again: a switch may not forward yet on a
+/// link that has just come up.
+const REPEATS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+/// Announcements that leave at once; the next ones after [`PAUSE`]. 64 frames are 43 microseconds
+/// of a gigabit link.
+const ANNOUNCED_AT_ONCE: usize = 64;
+const PAUSE: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(crate) struct Slb {
+    /// All ports, and of these the usable ones, that the buckets are spread over.
+    known: Vec<PortId>,
+    usable: Vec<PortId>,
+    designated: Option<PortId>,
+    hwaddr: HwAddr,
+    buckets: Box<BucketTable>,
+    former: Box<BucketTable>,
+    former_until: Option<Instant>,
+    balancer: Option<Balancer>,
+    counts_due: bool,
+    /// Buckets, and last the team's own address, that moved since stations were announced.
+    moved: Box<[bool; BUCKETS + 1]>,
+    stations_due: bool,
+    repeats: usize,
+    repeat_due: Option<Instant>,
+    announcements: VecDeque<Vec<u8>>,
+    /// How many of them may leave now.
+    released: usize,
+    release_due: Option<Instant>,
+}
+
+impl Slb {
+    pub(crate) fn new(balancing_interval: Option<Duration>) -> Self {
+        Slb {
+            known: Vec::new(),
+            usable: Vec::new(),
+            designated: None,
+            hwaddr: HwAddr::default(),
+            buckets: Box::new([None; BUCKETS]),
+            former: Box::new([None; BUCKETS]),
+            former_until: None,
+            balancer: balancing_interval.map(Balancer::new),
+            counts_due: false,
+            moved: Box::new([false; BUCKETS + 1]),
+            stations_due: false,
+            repeats: 0,
+            repeat_due: None,
+            announcements: VecDeque::new(),
+            released: 0,
+            release_due: None,
+        }
+    }
+
+    /// Buckets whose port is gone go to another, and to those that came back go theirs.
+    fn spread(&mut self, known: Vec<PortId>, usable: Vec<PortId>) {
+        let came = |port: &PortId| !self.usable.contains(port) || !self.known.contains(port);
+        for (place, bucket) in self.buckets.iter_mut().enumerate() {
+            let home = known.get(place % known.len().max(1)).copied();
+            let home = home.filter(|home| usable.contains(home));
+            let stays = bucket.is_some_and(|port| usable.contains(&port));
+            *bucket = match home {
+                Some(home) if !stays || came(&home) => Some(home),
+                None if !stays => {
+                    let turn = place / known.len().max(1);
+                    usable.get(turn % usable.len().max(1)).copied()
+                }
+                _ => *bucket,
+            };
+        }
+        (self.known, self.usable) = (known, usable);
+    }
+
+    /// Notes what differs from `before`, for the announcements and for frames under way.
+    fn note_moves(&mut self, now: Instant, before: &BucketTable) {
+        for (place, from) in before.iter().enumerate() {
+            if *from != self.buckets[place] {
+                self.former[place] = from.filter(|from| self.usable.contains(from));
+                self.former_until = Some(now + GRACE);
+                self.announce(now, place);
+            }
+        }
+    }
+
+    /// Has the stations of a place in `moved` announced, now and once more later.
+    fn announce(&mut self, now: Instant, place: usize) {
+        self.moved[place] = true;
+        self.repeats = 0;
+        self.repeat(now);
+    }
+
+    fn repeat(&mut self, now: Instant) {
+        self.stations_due = true;
+        self.repeat_due = REPEATS.get(self.repeats).map(|pause| now + *pause);
+        self.repeats += 1;
+    }
+
+    fn release(&mut self, now: Instant) {
+        self.released = ANNOUNCED_AT_ONCE.min(self.announcements.len());
+        let more = self.announcements.len() > self.released;
+        self.release_due = more.then(|| now + PAUSE);
+    }
+}
+
+impl Runner for Slb {
+    fn team_hwaddr(&mut self, hwaddr: HwAddr) {
+        self.hwaddr = hwaddr;
+    }
+
+    fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
+        let known: Vec<PortId> = ports.iter().map(Port::id).collect();
+        let usable: Vec<PortId> = balancer::usable(ports).map(Port::id).collect();
+        if known != self.known || usable != self.usable {
+            let before = self.buckets.clone();
+            self.spread(known, usable);
+            self.note_moves(now, &before);
+        }
+        // Kept while it can be: moving it loses what is under way to the old one.
+        let kept = self.designated.filter(|port| self.usable.contains(port));
+        let first = || {
+            let ports = balancer::usable(ports);
+            ports.reduce(
+                |best, port| match port.settings().prio > best.settings().prio {
+                    true => port,
+                    false => best,
+                },
+            )
+        };
+        let designated = kept.or_else(|| first().map(Port::id));
+        if designated != self.designated {
+            self.designated = designated;
+            self.announce(now, BUCKETS);
+        }
+        if let Some(balancer) = &mut self.balancer {
+            balancer.start(now);
+        }
+        TxPolicy::SourceBalance {
+            ports: SourceBalance {
+                buckets: self.buckets.clone(),
+                former: self.former.clone(),
+                designated: self.designated,
+                hwaddr: self.hwaddr,
+            },
+            balanced: self.balancer.is_some(),
+        }
+    }
+
+    fn enables(&self, port: &Port) -> bool {
+        port.is_usable()
+    }
+
+    fn designated_port(&self) -> Option<PortId> {
+        self.designated
+    }
+
+    fn count_buckets(&mut self, now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
+        if let Some(balancer) = &mut self.balancer {
+            let before = self.buckets.clone();
+            balancer.count(bytes);
+            balancer.balance(&mut self.buckets, &balancer::shares(ports));
+            self.note_moves(now, &before);
+        }
+    }
+
+    fn stations(&mut self, now: Instant, stations: &[StationSeen]) {
+        for station in stations {
+            let place = station.bucket.map_or(BUCKETS, usize::from);
+            if self.moved[place] {
+                let vlan = (station.vlan != 0).then_some(station.vlan);
+                self.announcements
+                    .push_back(announce::reverse_arp(station.hwaddr, vlan));
+            }
+        }
+        // An announcement finds its port when it leaves, so of two of one station, when links
+        // come and go fast, both tell the truth.
+        let surplus = self.announcements.len().saturating_sub(2 * stations.len());
+        self.announcements.drain(..surplus);
+        if self.repeat_due.is_none() {
+            self.moved.fill(false);
+        }
+        self.release(now);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let balancing = self.balancer.as_ref().and_then(Balancer::next_deadline);
+        let own = [self.former_until, self.release_due, self.repeat_due];
+        own.into_iter().flatten().chain(balancing).min()
+    }
+
+    fn expire(&mut self, due: Instant, now: Instant) {
+        if let Some(balancer) = &mut self.balancer {
+            self.counts_due |= balancer.expire(due, now);
+        }
+        if self.former_until.take_if(|until| *until <= due).is_some() {
+            self.former.fill(None);
+        }
+        if self.repeat_due.take_if(|own| *own <= due).is_some() {
+            self.repeat(now);
+        }
+        if self.release_due.take_if(|own| *own <= due).is_some() {
+            self.release(now);
+        }
+    }
+
+    fn poll_action(&mut self) -> Option<Action> {
+        if mem::take(&mut self.counts_due) {
+            return Some(Action::ReadBucketCounters);
+        }
+        if mem::take(&mut self.stations_due) {
+            return Some(Action::ReadStations);
+        }
+        self.released = self.released.checked_sub(1)?;
+        let frame = self.announcements.pop_front()?;
+        Some(Action::TransmitFrame { frame })
+    }
+}

@@ -1,0 +1,188 @@
+//! The stations behind the team device: whose frames it sent, and when.
+//!
+//! Owns a table of fixed size, so that a guest which makes up addresses costs nobody memory: it
+//! pushes out what was heard of longest ago, of those few that share a row with it. What is sent
+//! is always in the table while it may come back.
+
+use std::time::Duration;
+
+use crate::ident::HwAddr;
+use crate::time::Instant;
+
+/// Rows of the table.
+const ROWS: usize = 1024;
+/// Stations in a row.
+const WAYS: usize = 4;
+/// A frame of a station that was sent can come back for this long. Afterwards the station may
+/// have gone elsewhere without a word.
+const ECHO: Duration = Duration::from_secs(10);
+/// After this time of silence nobody needs to learn where a station is: switches forget it
+/// sooner.
+const SILENCE: Duration = Duration::from_secs(300);
+/// Announcements that come back for this long are a station's own (Open vSwitch's figure).
+const LOCK: Duration = Duration::from_secs(5);
+
+/// A hardware address in a VLAN; 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Station {
+    pub(crate) hwaddr: HwAddr,
+    pub(crate) vlan: u16,
+}
+
+impl Station {
+    /// A number that depends on every bit; its upper bits are the best.
+    pub(crate) fn hash(self) -> u64 {
+        let [a, b, c, d, e, f] = self.hwaddr.0;
+        let [g, h] = self.vlan.to_be_bytes();
+        // Two rounds of multiply and fold, so that addresses which differ in one byte are as far
+        // apart as any.
+        let mut hash = u64::from_be_bytes([g, h, a, b, c, d, e, f]);
+        for _ in 0..2 {
+            hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 32;
+        }
+        hash
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    station: Station,
+    heard: Instant,
+    /// Until then its announcements are not believed when they come in.
+    locked: Instant,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub(crate) struct Stations {
+    rows: Vec<[Option<Entry>; WAYS]>,
+}
+
+impl Stations {
+    pub(crate) fn new() -> Self {
+        Stations {
+            rows: vec![[None; WAYS]; ROWS],
+        }
+    }
+
+    /// A frame of the station was sent.
+    pub(crate) fn sent(&mut self, station: Station, now: Instant) {
+        self.entry(station, now).heard = now;
+    }
+
+    /// The station, or somebody for it, announced where it is.
+    pub(crate) fn announced(&mut self, station: Station, now: Instant) {
+        self.entry(station, now).locked = now + LOCK;
+    }
+
+    /// Whether a frame of the station that comes in must be one that was sent.
+    pub(crate) fn echoes(&self, station: Station, now: Instant) -> bool {
+        self.find(station)
+            .is_some_and(|entry| now < entry.heard + ECHO || now < entry.locked)
+    }
+
+    /// Whether an announcement of the station that comes in must be one that was sent.
+    pub(crate) fn is_locked(&self, station: Station, now: Instant) -> bool {
+        self.find(station).is_some_and(|entry| now < entry.locked)
+    }
+
+    /// The station is elsewhere now.
+    pub(crate) fn forget(&mut self, station: Station) {
+        for place in &mut self.rows[row(station)] {
+            place.take_if(|entry| entry.station == station);
+        }
+    }
+
+    /// All that were heard of lately.
+    pub(crate) fn present(&self, now: Instant) -> impl Iterator<Item = Station> {
+        let entries = self.rows.iter().flatten().flatten();
+        entries
+            .filter(move |entry| now < entry.heard + SILENCE)
+            .map(|entry| entry.station)
+    }
+
+    fn find(&self, station: Station) -> Option<&Entry> {
+        let mut entries = self.rows[row(station)].iter().flatten();
+        entries.find(|entry| entry.station == station)
+    }
+
+    fn entry(&mut self, station: Station, now: Instant) -> &mut Entry {
+        let places = &mut self.rows[row(station)];
+        let known = places
+            .iter()
+            .position(|place| place.is_some_and(|entry| entry.station == station));
+        // A free place is older than any.
+        let oldest = || (0..WAYS).min_by_key(|way| places[*way].map(|entry| entry.heard));
+        let place = known.or_else(oldest).unwrap_or(0);
+        if known.is_none() {
+            places[place] = None;
+        }
+        places[place].get_or_insert(Entry {
+            station,
+            heard: now,
+            locked: Instant::ZERO,
+        })
+    }
+}
+
+fn row(station: Station) -> usize {
+    station.hash() as usize % ROWS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn station(number: u64) -> Station {
+        let bytes = number.to_be_bytes();
+        Station {
+            hwaddr: HwAddr([2, 0, bytes[4], bytes[5], bytes[6], bytes[7]]),
+            vlan: 0,
+        }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_station_echoes_for_a_while_and_is_present_for_longer() {
+        let mut stations = Stations::new();
+        stations.sent(station(1), at(100));
+        assert!(stations.echoes(station(1), at(109)));
+        assert!(!stations.echoes(station(1), at(110)));
+        assert!(!stations.echoes(station(2), at(100)));
+        let in_a_vlan = Station {
+            vlan: 7,
+            ..station(1)
+        };
+        assert!(!stations.echoes(in_a_vlan, at(100)));
+        assert_eq!(stations.present(at(399)).collect::<Vec<_>>(), [station(1)]);
+        assert_eq!(stations.present(at(400)).count(), 0);
+    }
+
+    #[test]
+    fn an_announcement_locks_and_does_not_keep_alive() {
+        let mut stations = Stations::new();
+        stations.sent(station(1), at(0));
+        stations.announced(station(1), at(299));
+        assert!(stations.is_locked(station(1), at(303)));
+        assert!(stations.echoes(station(1), at(303)));
+        assert!(!stations.is_locked(station(1), at(304)));
+        assert_eq!(stations.present(at(301)).count(), 0);
+        stations.forget(station(1));
+        assert!(!stations.is_locked(station(1), at(300)));
+    }
+
+    #[test]
+    fn made_up_addresses_are_bounded_and_push_out_the_oldest() {
+        let mut stations = Stations::new();
+        for number in 0..1_000_000 {
+            stations.sent(station(number), at(1 + number / 100_000));
+            assert!(stations.echoes(station(number), at(10)));
+        }
+        let present = stations.present(at(10)).count();
+        assert_eq!(present, ROWS * WAYS);
+    }
+}

@@ -1,0 +1,231 @@
+//! Source balancing frame by frame: what leaves where, and what is taken from where.
+
+mod frame;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use frame::{Frame, Network};
+use runners::wire::announce;
+use runners::{
+    BUCKETS, BucketTable, Distributor, Forwarding, HwAddr, Instant, PortForwarding, PortId,
+    Reception, SourceBalance, TxPolicy,
+};
+
+const A: PortId = PortId(1);
+const B: PortId = PortId(2);
+const TEAM: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xdd]);
+const OUTSIDE: HwAddr = HwAddr([2, 9, 9, 9, 9, 9]);
+
+fn guest(number: u8) -> HwAddr {
+    HwAddr([2, 1, 0, 0, 0, number])
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::ZERO + Duration::from_millis(millis)
+}
+
+/// Buckets on A and B in turn; A is the designated port.
+fn in_turn() -> BucketTable {
+    std::array::from_fn(|place| Some([A, B][place % 2]))
+}
+
+fn forwarding(buckets: BucketTable, former: BucketTable) -> Forwarding {
+    let ports = [A, B].map(|port| PortForwarding {
+        port,
+        collecting: true,
+        distributing: true,
+        linked: true,
+    });
+    Forwarding {
+        policy: TxPolicy::SourceBalance {
+            ports: SourceBalance {
+                buckets: Box::new(buckets),
+                former: Box::new(former),
+                designated: Some(A),
+                hwaddr: TEAM,
+            },
+            balanced: false,
+        },
+        ports: ports.to_vec(),
+    }
+}
+
+fn balanced() -> Distributor {
+    let mut distributor = Distributor::new();
+    distributor.apply(&forwarding(in_turn(), [None; BUCKETS]));
+    distributor
+}
+
+fn unicast(from: HwAddr, to: HwAddr) -> Vec<u8> {
+    let mut frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1, 2]);
+    frame.eth[..6].copy_from_slice(&to.0);
+    frame.eth[6..].copy_from_slice(&from.0);
+    frame.build()
+}
+
+fn broadcast(from: HwAddr) -> Vec<u8> {
+    unicast(from, HwAddr([0xff; 6]))
+}
+
+fn arp_request(from: HwAddr) -> Vec<u8> {
+    let mut eth = [0xff; 12];
+    eth[6..].copy_from_slice(&from.0);
+    let network = Network::Arp {
+        addresses: [10, 0, 0, 1, 10, 0, 0, 2],
+    };
+    Frame {
+        eth,
+        network,
+        ..Frame::tcp4(0, 0, [0, 0])
+    }
+    .build()
+}
+
+fn gratuitous(from: HwAddr) -> Vec<u8> {
+    announce::gratuitous_arp(from, Ipv4Addr::new(10, 0, 0, 1), None)
+}
+
+fn leaves(distributor: &mut Distributor, frame: &[u8]) -> PortId {
+    let selection = distributor.select(frame);
+    assert_eq!(selection.source, None);
+    assert_eq!(selection.ports.len(), 1);
+    selection.ports[0]
+}
+
+#[test]
+fn a_source_keeps_its_port_and_the_first_ones_are_spread() {
+    let mut distributor = balanced();
+    let ports = [1, 2, 3, 4].map(|number| leaves(&mut distributor, &broadcast(guest(number))));
+    assert_eq!(ports, [A, B, A, B]);
+    for number in [4, 3, 2, 1] {
+        let frame = unicast(guest(number), OUTSIDE);
+        assert_eq!(
+            leaves(&mut distributor, &frame),
+            ports[usize::from(number) - 1]
+        );
+    }
+    // In a VLAN the switch learns it anew, so that may be another port, and is the next one.
+    let mut tagged = broadcast(guest(1));
+    tagged.splice(12..12, [0x81, 0, 0, 7]);
+    assert_eq!(leaves(&mut distributor, &tagged), A);
+    // Whatever the team itself sends is on the designated port.
+    assert_eq!(leaves(&mut distributor, &broadcast(TEAM)), A);
+    assert_eq!(distributor.stations().len(), 6);
+    let own = distributor
+        .stations()
+        .into_iter()
+        .find(|station| station.hwaddr == TEAM);
+    assert_eq!(own.map(|station| station.bucket), Some(None));
+}
+
+#[test]
+fn each_flooded_frame_is_taken_once() {
+    let mut distributor = balanced();
+    for number in [1, 2] {
+        leaves(&mut distributor, &broadcast(guest(number)));
+    }
+    let mut taken = |port, frame: &[u8]| distributor.receive(port, frame) == Reception::Taken;
+    for (frame, on_a) in [
+        (broadcast(OUTSIDE), true),
+        (unicast(OUTSIDE, HwAddr([1, 0, 0x5e, 1, 1, 1])), true),
+        (unicast(OUTSIDE, guest(1)), true),
+        (unicast(OUTSIDE, guest(2)), false),
+        (unicast(OUTSIDE, TEAM), true),
+        // Never heard of.
+        (unicast(OUTSIDE, guest(99)), true),
+    ] {
+        assert_eq!((taken(A, &frame), taken(B, &frame)), (on_a, !on_a));
+    }
+    assert!(!taken(PortId(3), &broadcast(OUTSIDE)));
+    assert!(!taken(A, &[0; 13]));
+}
+
+#[test]
+fn what_was_sent_is_not_taken_back() {
+    let mut distributor = balanced();
+    distributor.set_time(at(1000));
+    leaves(&mut distributor, &arp_request(guest(2)));
+    for frame in [
+        arp_request(guest(2)),
+        broadcast(guest(2)),
+        unicast(guest(2), OUTSIDE),
+        broadcast(TEAM),
+        gratuitous(TEAM),
+    ] {
+        for port in [A, B] {
+            assert_eq!(distributor.receive(port, &frame), Reception::Echo);
+        }
+    }
+    // Long after its last frame the guest may be somewhere else.
+    distributor.set_time(at(11_000));
+    assert_eq!(
+        distributor.receive(A, &broadcast(guest(2))),
+        Reception::Taken
+    );
+}
+
+#[test]
+fn a_guest_that_announces_itself_outside_has_moved_there() {
+    for announcement in [gratuitous(guest(2)), announce::reverse_arp(guest(2), None)] {
+        let mut distributor = balanced();
+        distributor.set_time(at(1000));
+        leaves(&mut distributor, &broadcast(guest(2)));
+        // The copy on the other port tells nothing.
+        assert_eq!(distributor.receive(B, &announcement), Reception::Echo);
+        assert_eq!(distributor.receive(A, &announcement), Reception::Taken);
+        assert_eq!(
+            distributor.receive(A, &broadcast(guest(2))),
+            Reception::Taken
+        );
+        assert!(distributor.stations().is_empty());
+    }
+}
+
+#[test]
+fn a_guest_that_announces_itself_here_has_come_here() {
+    for announcement in [gratuitous(guest(2)), announce::reverse_arp(guest(2), None)] {
+        let mut distributor = balanced();
+        distributor.set_time(at(1000));
+        leaves(&mut distributor, &announcement);
+        distributor.set_time(at(5999));
+        assert_eq!(distributor.receive(A, &announcement), Reception::Echo);
+        distributor.set_time(at(6000));
+        assert_eq!(distributor.receive(A, &announcement), Reception::Taken);
+    }
+}
+
+#[test]
+fn memberships_are_reported_by_the_designated_port_in_the_teams_name() {
+    let mut distributor = balanced();
+    leaves(&mut distributor, &broadcast(guest(1)));
+    assert_eq!(leaves(&mut distributor, &broadcast(guest(2))), B);
+    let source = Ipv4Addr::new(10, 0, 0, 2);
+    let igmp = announce::igmp_report(guest(2), source, Ipv4Addr::new(239, 1, 1, 1), Some(7));
+    let group = "ff15::1".parse().expect("an address");
+    let mld = announce::mld_report(guest(2), "fe80::2".parse().expect("too"), group, None);
+    for report in [igmp, mld] {
+        let selection = distributor.select(&report);
+        assert_eq!((selection.ports, selection.source), (&[A][..], Some(TEAM)));
+    }
+    // Other multicast is the guest's own.
+    let stream = unicast(guest(2), HwAddr([1, 0, 0x5e, 1, 1, 1]));
+    assert_eq!(leaves(&mut distributor, &stream), B);
+}
+
+#[test]
+fn what_is_under_way_to_the_former_port_is_still_taken() {
+    let mut distributor = balanced();
+    leaves(&mut distributor, &broadcast(guest(1)));
+    let frame = unicast(OUTSIDE, guest(1));
+    let (mut moved, mut former) = (in_turn(), [None; BUCKETS]);
+    moved[0] = Some(B);
+    former[0] = Some(A);
+    distributor.apply(&forwarding(moved, former));
+    for port in [A, B] {
+        assert_eq!(distributor.receive(port, &frame), Reception::Taken);
+    }
+    distributor.apply(&forwarding(moved, [None; BUCKETS]));
+    assert_eq!(distributor.receive(A, &frame), Reception::NotHere);
+    assert_eq!(distributor.receive(B, &frame), Reception::Taken);
+}

@@ -1,0 +1,182 @@
+//! slb: the designated port, homes of buckets, announcements of those that moved.
+
+use std::time::Duration;
+
+use runners::{BUCKETS, Event, RunnerSettings, StationSeen, TeamSettings};
+
+use crate::play::*;
+
+fn slb(balancing_interval: Option<u64>) -> Play {
+    Play::new(TeamSettings::new(RunnerSettings::Slb {
+        balancing_interval: balancing_interval.map(Duration::from_millis),
+    }))
+}
+
+/// Two ports that are up, all that comes of it handed in.
+fn with_two_ports(balancing_interval: Option<u64>) -> Play {
+    let mut play = slb(balancing_interval);
+    play.skip(0, added(1, UP, prio(0)));
+    play.skip(1, added(2, UP, prio(5)));
+    play.skip(2, seen(&[]));
+    play.wakes_at(1001, &["read stations"]);
+    play.wakes_at(3001, &["read stations"]);
+    play.skip(3001, seen(&[]));
+    play.skip(5001, Event::DeadlineReached);
+    play
+}
+
+/// Stations as (last byte of the address, bucket).
+fn seen(stations: &[(u8, Option<u8>)]) -> Event {
+    let stations = stations.iter().map(|&(last, bucket)| StationSeen {
+        hwaddr: hw(last),
+        vlan: 0,
+        bucket,
+    });
+    Event::Stations {
+        stations: stations.collect(),
+    }
+}
+
+#[test]
+fn the_first_port_is_designated_and_both_have_buckets() {
+    let mut play = slb(None);
+    play.at(
+        0,
+        added(1, UP, prio(0)),
+        &[
+            "eth1: ethtool-link went up.",
+            "team hwaddr 01",
+            "forward stations 256, broadcast 1: 1+^",
+            "Changed designated port to \"eth1\".",
+            "carrier true",
+            "carrier changed to UP",
+            "read stations",
+        ],
+    );
+    // A higher prio does not take the designation from a port that is well.
+    play.at(
+        1,
+        added(2, UP, prio(5)),
+        &[
+            "eth2: ethtool-link went up.",
+            "forward stations 128/128, broadcast 1: 1+^ 2+^",
+            "port 2 hwaddr 01",
+            "read stations",
+        ],
+    );
+}
+
+#[test]
+fn those_whose_bucket_moved_are_announced() {
+    let mut play = with_two_ports(None);
+    play.at(
+        12_000,
+        link_is(2, DOWN),
+        &[
+            "eth2: ethtool-link went down.",
+            "forward stations 256/0, broadcast 1: 1+^ 2-_",
+            "read stations",
+        ],
+    );
+    // Even buckets are at home on the first port.
+    let stations = [(1, None), (11, Some(0)), (12, Some(1)), (13, Some(3))];
+    play.at(12_000, seen(&stations), &["announce 0c", "announce 0d"]);
+    // Twice more, for a switch that was not ready; with who is there then.
+    play.wakes_at(13_000, &["read stations"]);
+    play.at(13_000, seen(&stations[..3]), &["announce 0c"]);
+    play.wakes_at(15_000, &["read stations"]);
+    play.at(15_000, seen(&stations), &["announce 0c", "announce 0d"]);
+    // The end of the grace: the former port is gone anyway.
+    play.wakes_at(17_000, &[]);
+    play.sleeps();
+
+    play.at(
+        18_000,
+        link_is(2, UP),
+        &[
+            "eth2: ethtool-link went up.",
+            "forward stations 128/128, broadcast 1: 1+^ 2+^",
+            "read stations",
+        ],
+    );
+    play.at(18_000, seen(&stations), &["announce 0c", "announce 0d"]);
+    play.skip(19_000, Event::DeadlineReached);
+    play.skip(21_000, Event::DeadlineReached);
+    play.skip(21_000, seen(&[]));
+    // The grace for what is under way to the first port.
+    play.wakes_at(23_000, &["forward stations 128/128, broadcast 1: 1+^ 2+^"]);
+    play.sleeps();
+}
+
+#[test]
+fn the_teams_own_address_goes_with_the_designated_port() {
+    let mut play = with_two_ports(None);
+    play.at(
+        12_000,
+        link_is(1, DOWN),
+        &[
+            "eth1: ethtool-link went down.",
+            "forward stations 0/256, broadcast 2: 1-_ 2+^",
+            "Changed designated port to \"eth2\".",
+            "read stations",
+        ],
+    );
+    let stations = [(1, None), (11, Some(0)), (12, Some(1))];
+    play.at(12_000, seen(&stations), &["announce 01", "announce 0b"]);
+    for millis in [13_000, 15_000, 17_000] {
+        play.skip(millis, Event::DeadlineReached);
+        play.skip(millis, seen(&[]));
+    }
+    // Back again it is one of two; the designation stays.
+    play.at(
+        22_000,
+        link_is(1, UP),
+        &[
+            "eth1: ethtool-link went up.",
+            "forward stations 128/128, broadcast 2: 1+^ 2+^",
+            "read stations",
+        ],
+    );
+    play.at(22_000, seen(&stations), &["announce 0b"]);
+}
+
+#[test]
+fn many_announcements_are_paced() {
+    let mut play = with_two_ports(None);
+    play.skip(12_000, link_is(2, DOWN));
+    let stations: Vec<_> = (0..150).map(|last| (last, Some(1))).collect();
+    let mut told = play.shown(12_000, seen(&stations));
+    assert_eq!(told.len(), 64);
+    for (millis, more) in [(12_001, 64), (12_002, 22)] {
+        assert_eq!(play.team.next_deadline(), Some(at(millis)));
+        let now = play.shown(millis, Event::DeadlineReached);
+        assert_eq!(now.len(), more);
+        told.extend(now);
+    }
+    let expected: Vec<String> = (0..150)
+        .map(|last| format!("announce {last:02x}"))
+        .collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn balancing_moves_buckets_and_announces_them() {
+    let mut play = with_two_ports(Some(5000));
+    let mut bytes = Box::new([0; BUCKETS]);
+    for (now, expected) in [(10_000, 0), (15_000, 1), (25_000, 0)] {
+        play.skip(now, Event::DeadlineReached);
+        let stations = [(11, Some(0)), (12, Some(2)), (13, Some(1))];
+        let counters = Event::BucketCounters {
+            bytes: bytes.clone(),
+        };
+        let reads = play.shown(now, counters);
+        let reads = reads.contains(&"read stations".to_owned());
+        assert_eq!(reads, expected > 0, "at {now}");
+        if reads {
+            play.at(now, seen(&stations), &["announce 0b"]);
+        }
+        // Two stations on the first port, each with as much: one of them has to go.
+        bytes[0] += 10_000_000;
+        bytes[2] += 10_000_000;
+    }
+}

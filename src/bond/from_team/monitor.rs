@@ -1,0 +1,130 @@
+//! Link watches as the one monitor that a bond has.
+
+use std::net::IpAddr;
+
+use json_config::keys::Object;
+use serde_json::Value;
+
+use super::{MIIMON, Members, in_ticks};
+use crate::bond::model::Notes;
+use crate::bond::options::{Opt, Options};
+
+/// A bond watches all ports alike, and by one monitor: by ARP if any watch does.
+pub(super) fn monitor(team: Members<'_>, options: &mut Options, notes: &mut Notes) {
+    let mut watches = team.watches();
+    let ports = team.value("ports").and_then(Value::as_object);
+    for (name, port) in ports.into_iter().flatten() {
+        let own = Members(Object::Port, port.as_object());
+        if watches.is_empty() {
+            watches = own.watches();
+        } else if own.value("link_watch").is_some()
+            && own.value("link_watch") != team.value("link_watch")
+        {
+            notes.lost(
+                format_args!("ports.{name}.link_watch"),
+                "a bond watches all ports alike",
+            );
+        }
+    }
+    let named = |names: &[&str]| -> Vec<Members<'_>> {
+        let found = watches.iter().copied();
+        found
+            .filter(|watch| watch.text("name").is_some_and(|name| names.contains(&name)))
+            .collect()
+    };
+    let (plain, probes) = (named(&["ethtool"]), named(&["arp_ping", "nsna_ping"]));
+    if !named(&["tipc"]).is_empty() {
+        notes.lost("link_watch.name=tipc", "a bond does not know TIPC");
+    }
+    if probes.is_empty() || options.mode() > 3 {
+        for probe in &probes {
+            let name = probe.text("name").unwrap_or_default();
+            notes.lost(
+                format_args!("link_watch.name={name}"),
+                "a bond has no ARP monitor in this mode",
+            );
+        }
+        options.put(Opt::Miimon, MIIMON);
+        for (opt, key) in [(Opt::UpDelay, "delay_up"), (Opt::DownDelay, "delay_down")] {
+            let delay = plain.iter().map(|watch| watch.number(key)).max();
+            if let Some(delay) = delay.filter(|delay| *delay > 0) {
+                options.put(opt, in_ticks(&format!("link_watch.{key}"), delay, notes));
+            }
+        }
+        return;
+    }
+    if !plain.is_empty() {
+        notes.lost("link_watch.name=ethtool", "arp_interval excludes miimon");
+    }
+    probe(&probes, options, notes);
+    if team.text("link_watch_policy") == Some("all") {
+        options.put(Opt::ArpAllTargets, "all");
+    }
+}
+
+fn probe(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
+    let mut lost = |key: &str, value: &Value, why: &str| {
+        notes.lost(format_args!("link_watch.{key}={value}"), why);
+    };
+    let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+    for probe in probes {
+        let target = probe.text("target_host").unwrap_or_default();
+        match target.parse() {
+            Ok(IpAddr::V4(address)) => ipv4.push(address.to_string()),
+            Ok(IpAddr::V6(address)) => ipv6.push(address.to_string()),
+            Err(_) => lost("target_host", &target.into(), "a bond takes no host names"),
+        }
+        for (key, why) in [
+            ("vlanid", "a bond finds the VLAN by its route"),
+            ("init_wait", "a bond asks at once"),
+            ("send_always", "a bond asks on ports that carry"),
+        ] {
+            let value = probe.value(key);
+            if let Some(value) = value.filter(|value| **value != false && **value != 0) {
+                lost(key, value, why);
+            }
+        }
+    }
+    let Some(first) = probes.first() else { return };
+    // Only arp_ping validates.
+    let arp = probes
+        .iter()
+        .find(|probe| probe.text("name") == Some("arp_ping"));
+    for probe in probes {
+        let is_arp = probe.text("name") == Some("arp_ping");
+        for key in ["interval", "missed_max"] {
+            if probe.number(key) != first.number(key) {
+                let value = probe.number(key).into();
+                lost(
+                    key,
+                    &value,
+                    "a bond asks all targets alike; the first watch counts",
+                );
+            }
+        }
+        for key in ["validate_active", "validate_inactive"] {
+            if is_arp && arp.is_some_and(|arp| probe.flag(key) != arp.flag(key)) {
+                let value = probe.flag(key).into();
+                lost(
+                    key,
+                    &value,
+                    "a bond asks all targets alike; the first watch counts",
+                );
+            }
+        }
+    }
+    options.put(Opt::ArpInterval, first.number("interval"));
+    options.put(Opt::ArpIpTarget, ipv4.join(","));
+    options.put(Opt::NsIp6Target, ipv6.join(","));
+    // See `to_team` for the one that lies between the two.
+    let missed = first.number("missed_max").saturating_add(1);
+    options.put(Opt::ArpMissedMax, missed.clamp(1, 255));
+    let validates = |key| arp.is_some_and(|arp| arp.flag(key));
+    let validate = match (validates("validate_active"), validates("validate_inactive")) {
+        (true, true) => "all",
+        (true, false) => "active",
+        (false, true) => "backup",
+        (false, false) => "none",
+    };
+    options.put(Opt::ArpValidate, validate);
+}

@@ -1,0 +1,57 @@
+//! What the kernel knows of a device, as texts of a [`Tree`]: sysfs and procfs below a root, and
+//! its addresses, which are in neither.
+
+use std::io;
+use std::path::Path;
+
+use super::family::Family;
+use super::options::ROWS;
+use super::tree::Tree;
+use crate::netlink::{address, link, socket::RouteSocket};
+
+/// Where the tree has the addresses of the device, one a line; no such file exists.
+pub const ADDRESSES: &str = "addresses";
+/// The routing tables of procfs.
+pub const ROUTES: [&str; 2] = ["proc/net/route", "proc/net/ipv6_route"];
+
+/// Adds what concerns the device `name`. Addresses can be had of this host only.
+///
+/// # Errors
+/// A file may not be read, or the kernel does not answer.
+pub fn load(tree: &mut Tree, root: &Path, name: &str) -> io::Result<()> {
+    let folder = format!("{}/{name}", Family::Sysfs.folder());
+    let own = ["slaves"]
+        .into_iter()
+        .chain(ROWS.iter().map(|row| row.name));
+    for file in own {
+        tree.load_one(root, &format!("{folder}/bonding/{file}"))?;
+    }
+    for file in ["mtu", "address", "addr_assign_type", "ifindex"] {
+        tree.load_one(root, &format!("{folder}/{file}"))?;
+    }
+    tree.load_link(root, &format!("{folder}/master"));
+    let slaves = tree.value(&format!("{folder}/bonding/slaves"));
+    let slaves: Vec<String> = slaves
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .map(|slave| format!("{}/{slave}/bonding_slave/queue_id", Family::Sysfs.folder()))
+        .collect();
+    for queue in slaves {
+        tree.load_one(root, &queue)?;
+    }
+    for routes in ROUTES {
+        tree.load_one(root, routes)?;
+    }
+    let exists = tree.get(&format!("{folder}/ifindex")).is_some();
+    if root == Path::new("/") && exists {
+        let mut route = RouteSocket::open()?;
+        let device = link::find(&mut route, name)?;
+        let addresses: String = address::all(&mut route)?
+            .iter()
+            .filter(|found| found.ifindex == device.ifindex && found.is_lasting)
+            .map(|found| format!("{}/{}\n", found.address, found.prefix_len))
+            .collect();
+        tree.insert(format!("{folder}/{ADDRESSES}"), addresses);
+    }
+    Ok(())
+}

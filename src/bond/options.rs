@@ -1,0 +1,352 @@
+//! The options of a bond, once.
+//!
+//! Every reader and writer takes names, ranges, defaults and the modes in which an option counts
+//! from this table. What an option comes to in a team is told in [`to_team`](super::to_team) and
+//! [`from_team`](super::from_team). Standard: Linux's bonding driver; ifcfg files, NetworkManager
+//! and sysfs use its names, systemd-networkd has names of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// One option of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the driver's own names")]
+pub enum Opt {
+    Mode,
+    Miimon,
+    UpDelay,
+    DownDelay,
+    UseCarrier,
+    ArpInterval,
+    ArpIpTarget,
+    NsIp6Target,
+    ArpValidate,
+    ArpAllTargets,
+    ArpMissedMax,
+    Primary,
+    PrimaryReselect,
+    FailOverMac,
+    NumGratArp,
+    PeerNotifDelay,
+    ResendIgmp,
+    PacketsPerSlave,
+    XmitHashPolicy,
+    LacpRate,
+    LacpActive,
+    AdSelect,
+    MinLinks,
+    AdActorSysPrio,
+    AdActorSystem,
+    AdUserPortKey,
+    LpInterval,
+    TlbDynamicLb,
+    AllSlavesActive,
+    BalanceSlb,
+}
+
+/// The modes, by the driver's number.
+pub const MODES: &[&str] = &[
+    "balance-rr",
+    "active-backup",
+    "balance-xor",
+    "broadcast",
+    "802.3ad",
+    "balance-tlb",
+    "balance-alb",
+];
+
+/// What an option may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One of these; the driver takes the place in the list as well.
+    Word(&'static [&'static str]),
+    /// A whole number.
+    Number(u32, u32),
+    /// A time in milliseconds.
+    Milliseconds,
+    /// A time in seconds, at least 1.
+    Seconds,
+    /// `0` or `1`.
+    Flag,
+    /// IP addresses with `,` between them.
+    Addresses,
+    /// An interface.
+    Interface,
+    /// A hardware address.
+    HwAddr,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Which.
+    pub opt: Opt,
+    /// The driver's name.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// The driver's default; empty for none.
+    pub default: &'static str,
+    /// The numbers of the modes in which it counts.
+    pub modes: &'static [u8],
+    /// systemd-networkd's name, in the section `Bond`.
+    pub networkd: Option<&'static str>,
+}
+
+const ALL: &[u8] = &[0, 1, 2, 3, 4, 5, 6];
+const ARP: &[u8] = &[0, 1, 2, 3];
+const ACTIVE: &[u8] = &[1, 5, 6];
+const LACP: &[u8] = &[4];
+
+const fn row(
+    opt: Opt,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    modes: &'static [u8],
+    networkd: Option<&'static str>,
+) -> Row {
+    Row {
+        opt,
+        name,
+        kind,
+        default,
+        modes,
+        networkd,
+    }
+}
+
+/// The table, in the order in which options are written.
+#[rustfmt::skip]
+pub const ROWS: &[Row] = &[
+    row(Opt::Mode, "mode", Kind::Word(MODES), "balance-rr", ALL, Some("Mode")),
+    row(Opt::Miimon, "miimon", Kind::Milliseconds, "0", ALL, Some("MIIMonitorSec")),
+    row(Opt::UpDelay, "updelay", Kind::Milliseconds, "0", ALL, Some("UpDelaySec")),
+    row(Opt::DownDelay, "downdelay", Kind::Milliseconds, "0", ALL, Some("DownDelaySec")),
+    row(Opt::UseCarrier, "use_carrier", Kind::Flag, "1", ALL, None),
+    row(Opt::ArpInterval, "arp_interval", Kind::Milliseconds, "0", ARP, Some("ARPIntervalSec")),
+    row(Opt::ArpIpTarget, "arp_ip_target", Kind::Addresses, "", ARP, Some("ARPIPTargets")),
+    row(Opt::NsIp6Target, "ns_ip6_target", Kind::Addresses, "", ARP, None),
+    row(Opt::ArpValidate, "arp_validate", Kind::Word(&["none", "active", "backup", "all", "filter", "filter_active", "filter_backup"]), "none", ARP, Some("ARPValidate")),
+    row(Opt::ArpAllTargets, "arp_all_targets", Kind::Word(&["any", "all"]), "any", ARP, Some("ARPAllTargets")),
+    row(Opt::ArpMissedMax, "arp_missed_max", Kind::Number(1, 255), "2", ARP, Some("ARPMissedMax")),
+    row(Opt::Primary, "primary", Kind::Interface, "", ACTIVE, None),
+    row(Opt::PrimaryReselect, "primary_reselect", Kind::Word(&["always", "better", "failure"]), "always", ACTIVE, Some("PrimaryReselectPolicy")),
+    row(Opt::FailOverMac, "fail_over_mac", Kind::Word(&["none", "active", "follow"]), "none", &[1], Some("FailOverMACPolicy")),
+    row(Opt::NumGratArp, "num_grat_arp", Kind::Number(0, 255), "1", ACTIVE, Some("GratuitousARP")),
+    row(Opt::PeerNotifDelay, "peer_notif_delay", Kind::Milliseconds, "0", ACTIVE, None),
+    row(Opt::ResendIgmp, "resend_igmp", Kind::Number(0, 255), "1", &[0, 1, 5, 6], Some("ResendIGMP")),
+    row(Opt::PacketsPerSlave, "packets_per_slave", Kind::Number(0, 65535), "1", &[0], Some("PacketsPerSlave")),
+    row(Opt::XmitHashPolicy, "xmit_hash_policy", Kind::Word(&["layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"]), "layer2", &[2, 4, 5, 6], Some("TransmitHashPolicy")),
+    row(Opt::LacpRate, "lacp_rate", Kind::Word(&["slow", "fast"]), "slow", LACP, Some("LACPTransmitRate")),
+    row(Opt::LacpActive, "lacp_active", Kind::Word(&["off", "on"]), "on", LACP, None),
+    row(Opt::AdSelect, "ad_select", Kind::Word(&["stable", "bandwidth", "count", "prio"]), "stable", LACP, Some("AdSelect")),
+    row(Opt::MinLinks, "min_links", Kind::Number(0, u32::MAX), "0", LACP, Some("MinLinks")),
+    row(Opt::AdActorSysPrio, "ad_actor_sys_prio", Kind::Number(1, 65535), "65535", LACP, Some("AdActorSystemPriority")),
+    row(Opt::AdActorSystem, "ad_actor_system", Kind::HwAddr, "00:00:00:00:00:00", LACP, Some("AdActorSystem")),
+    row(Opt::AdUserPortKey, "ad_user_port_key", Kind::Number(0, 1023), "0", LACP, Some("AdUserPortKey")),
+    row(Opt::LpInterval, "lp_interval", Kind::Seconds, "1", &[5, 6], Some("LearnPacketIntervalSec")),
+    row(Opt::TlbDynamicLb, "tlb_dynamic_lb", Kind::Flag, "1", &[5, 6], Some("DynamicTransmitLoadBalancing")),
+    row(Opt::AllSlavesActive, "all_slaves_active", Kind::Flag, "0", ALL, Some("AllSlavesActive")),
+    // NetworkManager's own: it filters what the driver does not.
+    row(Opt::BalanceSlb, "balance-slb", Kind::Flag, "0", &[2], None),
+];
+
+impl Opt {
+    /// Its row.
+    pub fn row(self) -> &'static Row {
+        ROWS.iter().find(|row| row.opt == self).unwrap_or(&ROWS[0])
+    }
+}
+
+/// Why an option was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// The driver has none of this name.
+    Unknown,
+    /// The value makes no sense; what was expected.
+    Senseless(String),
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OptionError::Unknown => f.write_str("no option of a bond"),
+            OptionError::Senseless(expected) => write!(f, "expected {expected}"),
+        }
+    }
+}
+
+/// The options of one bond, each in its canonical form; those that were not given are absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options(BTreeMap<Opt, String>);
+
+impl Options {
+    /// Takes `name=value` in the driver's words. Of `num_grat_arp` and `num_unsol_na`, which are
+    /// one option in the driver, the last counts.
+    ///
+    /// # Errors
+    /// A name that the driver does not have, a value that it would refuse.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
+        let name = match name {
+            "num_unsol_na" => "num_grat_arp",
+            name => name,
+        };
+        let row = ROWS.iter().find(|row| row.name == name);
+        let row = row.ok_or(OptionError::Unknown)?;
+        self.0.insert(row.opt, canonical(row.kind, value)?);
+        Ok(())
+    }
+
+    /// Sets an option to a value that is known to be one.
+    pub fn put(&mut self, opt: Opt, value: impl fmt::Display) {
+        self.0.insert(opt, value.to_string());
+    }
+
+    /// The value, else the driver's default; empty if there is neither.
+    pub fn get(&self, opt: Opt) -> &str {
+        self.0.get(&opt).map_or(opt.row().default, String::as_str)
+    }
+
+    /// The value of an option that is a number; 0 if it is none.
+    pub fn number(&self, opt: Opt) -> u32 {
+        self.get(opt).parse().unwrap_or(0)
+    }
+
+    /// The addresses of an option that holds some.
+    pub fn addresses(&self, opt: Opt) -> Vec<IpAddr> {
+        let texts = self.get(opt).split(',');
+        texts.filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// The driver's number of the mode.
+    pub fn mode(&self) -> u8 {
+        let mode = MODES.iter().position(|mode| *mode == self.get(Opt::Mode));
+        mode.map_or(0, |mode| mode as u8)
+    }
+
+    /// Whether the option counts in this mode and is not as the driver has it anyway.
+    pub fn is_changed(&self, opt: Opt) -> bool {
+        let row = opt.row();
+        row.modes.contains(&self.mode()) && self.get(opt) != row.default
+    }
+
+    /// The mode, and whatever else is changed, in the order of the table.
+    pub fn changed(&self) -> impl Iterator<Item = (&'static Row, &str)> {
+        ROWS.iter()
+            .filter(|row| row.opt == Opt::Mode || self.is_changed(row.opt))
+            .map(|row| (row, self.get(row.opt)))
+    }
+
+    /// The same as `name=value` with `separator` between them.
+    pub fn to_text(&self, separator: &str) -> String {
+        let options: Vec<String> = self
+            .changed()
+            .map(|(row, value)| format!("{}={value}", row.name))
+            .collect();
+        options.join(separator)
+    }
+}
+
+fn canonical(kind: Kind, value: &str) -> Result<String, OptionError> {
+    let value = value.trim();
+    let number = |min: u32, max: u32| {
+        let number = value.parse::<u32>().ok();
+        let number = number.filter(|number| (min..=max).contains(number));
+        number
+            .map(|number| number.to_string())
+            .ok_or_else(|| format!("a whole number from {min} to {max}, found \"{value}\""))
+    };
+    let found = match kind {
+        Kind::Word(words) => {
+            let place = value.parse::<usize>().ok();
+            let by_place = place.and_then(|place| words.get(place));
+            let word = words.iter().find(|word| **word == value).or(by_place);
+            word.map(|word| (*word).to_owned())
+                .ok_or_else(|| format!("one of {}, found \"{value}\"", words.join(", ")))
+        }
+        Kind::Number(min, max) => number(min, max),
+        Kind::Milliseconds => number(0, i32::MAX as u32),
+        Kind::Seconds => number(1, i32::MAX as u32),
+        Kind::Flag => match value {
+            "0" | "off" | "no" | "false" => Ok("0".to_owned()),
+            "1" | "on" | "yes" | "true" => Ok("1".to_owned()),
+            _ => Err(format!("0 or 1, found \"{value}\"")),
+        },
+        Kind::Addresses => addresses(value)
+            .ok_or_else(|| format!("IP addresses with commas between them, found \"{value}\"")),
+        Kind::Interface if super::is_interface_name(value) => Ok(value.to_owned()),
+        Kind::Interface => Err(format!("an interface name, found \"{value}\"")),
+        Kind::HwAddr if super::is_hwaddr(value) => Ok(value.to_ascii_lowercase()),
+        Kind::HwAddr => Err(format!("a hardware address, found \"{value}\"")),
+    };
+    found.map_err(OptionError::Senseless)
+}
+
+/// sysfs takes `+` before an address that is added.
+fn addresses(value: &str) -> Option<String> {
+    let addresses = value
+        .split([',', ' '])
+        .filter(|text| !text.is_empty())
+        .map(|text| text.trim_start_matches('+').parse::<IpAddr>().ok());
+    let addresses: Option<Vec<String>> = addresses
+        .map(|address| address.map(|address| address.to_string()))
+        .collect();
+    addresses.map(|addresses| addresses.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_option_once_and_its_defaults_are_canonical() {
+        for (place, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.opt as usize, place, "{}", row.name);
+            if !row.default.is_empty() {
+                assert_eq!(canonical(row.kind, row.default).unwrap(), row.default);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_stand_for_words() {
+        let mut options = Options::default();
+        options.set("mode", "4").unwrap();
+        options.set("xmit_hash_policy", "1").unwrap();
+        options.set("lacp_rate", "1").unwrap();
+        assert_eq!(
+            options.to_text(","),
+            "mode=802.3ad,xmit_hash_policy=layer3+4,lacp_rate=fast"
+        );
+    }
+
+    #[test]
+    fn what_the_driver_refuses_is_refused() {
+        let mut options = Options::default();
+        for (name, value) in [
+            ("mode", "7"),
+            ("mode", "lacp"),
+            ("miimon", "-1"),
+            ("num_grat_arp", "256"),
+            ("arp_ip_target", "gateway"),
+            ("lp_interval", "0"),
+            ("primary", "a/b"),
+        ] {
+            assert!(options.set(name, value).is_err(), "{name}={value}");
+        }
+        assert_eq!(options.set("colour", "1"), Err(OptionError::Unknown));
+        assert_eq!(options, Options::default());
+    }
+
+    #[test]
+    fn what_does_not_count_in_the_mode_is_left_out() {
+        let mut options = Options::default();
+        options.set("mode", "active-backup").unwrap();
+        options.set("lacp_rate", "fast").unwrap();
+        options.set("num_unsol_na", "3").unwrap();
+        options.set("miimon", "0").unwrap();
+        assert_eq!(options.to_text(" "), "mode=active-backup num_grat_arp=3");
+    }
+}

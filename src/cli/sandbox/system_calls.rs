@@ -1,0 +1,185 @@
+//! The system calls that a running daemon keeps (seccomp(2)).
+//!
+//! Any other fails with EPERM, as a right that one does not have: a host's network must not go
+//! because a new C library makes a call that nobody expected. In a debug build it ends the daemon
+//! with SIGSYS, so that whatever the tests of the whole program reach is known to be listed here.
+//! No process can be started, traced or signalled but the daemon's own threads, no file mounted,
+//! given away or made executable; sockets can only be of the families that a team needs.
+
+use std::collections::BTreeMap;
+
+use libc::c_long;
+use seccompiler::{
+    BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch,
+};
+
+/// Calls that are allowed whatever their arguments.
+const ALLOWED: &[c_long] = &[
+    // The loop.
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_ppoll,
+    // Sockets, the TAP device, files.
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_bind,
+    libc::SYS_close,
+    libc::SYS_connect,
+    libc::SYS_fcntl,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_ioctl,
+    libc::SYS_listen,
+    libc::SYS_lseek,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    libc::SYS_write,
+    libc::SYS_writev,
+    // Switches under /proc/sys, the record of the ports, the time zone.
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_statx,
+    libc::SYS_unlinkat,
+    // Memory.
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    // Clocks and chance.
+    libc::SYS_clock_gettime,
+    libc::SYS_getrandom,
+    libc::SYS_gettimeofday,
+    // A process's own affairs: threads that close sockets, signals, its end.
+    libc::SYS_clone3,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getuid,
+    libc::SYS_prlimit64,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_sigaltstack,
+    libc::SYS_uname,
+];
+
+/// Older forms of these, which newer architectures do not have.
+#[cfg(target_arch = "x86_64")]
+const OLDER: &[c_long] = &[
+    libc::SYS_epoll_wait,
+    libc::SYS_lstat,
+    libc::SYS_open,
+    libc::SYS_poll,
+    libc::SYS_rename,
+    libc::SYS_stat,
+    libc::SYS_time,
+    libc::SYS_unlink,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLDER: &[c_long] = &[];
+
+/// Families of sockets: clients and the log, ethtool and probes, netlink, ports, TIPC's links.
+const FAMILIES: &[libc::c_int] = &[
+    libc::AF_UNIX,
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+    libc::AF_PACKET,
+    libc::AF_TIPC,
+];
+
+/// Whether system calls are filtered now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filtered {
+    /// They are.
+    Yes,
+    /// This kernel has no filter, or none is known for this machine's architecture.
+    Unavailable,
+}
+
+/// Allows nothing else from now on.
+pub(super) fn filter() -> Result<Filtered, Error> {
+    let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
+        return Ok(Filtered::Unavailable);
+    };
+    let (listed, no_clone3) = (allow_listed(architecture)?, without_clone3(architecture)?);
+    // The first of them no longer allows the second.
+    let applied =
+        seccompiler::apply_filter(&no_clone3).and_then(|()| seccompiler::apply_filter(&listed));
+    match applied {
+        Ok(()) => Ok(Filtered::Yes),
+        Err(Error::Seccomp(error) | Error::Prctl(error))
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
+        {
+            Ok(Filtered::Unavailable)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn otherwise() -> SeccompAction {
+    match cfg!(debug_assertions) {
+        true => SeccompAction::KillProcess,
+        false => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+    }
+}
+
+fn allow_listed(architecture: TargetArch) -> Result<BpfProgram, Error> {
+    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = BTreeMap::new();
+    for call in ALLOWED.iter().chain(OLDER) {
+        rules.insert(*call, Vec::new());
+    }
+    let families = FAMILIES
+        .iter()
+        .map(|family| argument(0, SeccompCmpOp::Eq, family.unsigned_abs()));
+    rules.insert(libc::SYS_socket, families.collect::<Result<_, _>>()?);
+    let thread = libc::CLONE_THREAD.unsigned_abs();
+    let is_thread = argument(0, SeccompCmpOp::MaskedEq(thread.into()), thread)?;
+    rules.insert(libc::SYS_clone, vec![is_thread]);
+    // The process that abort(3) signals.
+    let own = argument(0, SeccompCmpOp::Eq, std::process::id())?;
+    rules.insert(libc::SYS_tgkill, vec![own]);
+    let filter = SeccompFilter::new(rules, otherwise(), SeccompAction::Allow, architecture)?;
+    Ok(filter.try_into()?)
+}
+
+/// A filter sees no flags of clone3. Where the kernel seems not to have it, the C library takes
+/// clone, whose flags can be judged. Of two filters the stricter one decides.
+fn without_clone3(architecture: TargetArch) -> Result<BpfProgram, Error> {
+    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, missing, architecture)?;
+    Ok(filter.try_into()?)
+}
+
+fn argument(place: u8, operator: SeccompCmpOp, value: u32) -> Result<SeccompRule, Error> {
+    let condition = SeccompCondition::new(place, SeccompCmpArgLen::Dword, operator, value.into())?;
+    Ok(SeccompRule::new(vec![condition])?)
+}

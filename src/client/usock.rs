@@ -1,0 +1,81 @@
+//! The way to a daemon over its control socket.
+//!
+//! After a time-out the late reply would be taken for that to the next request.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::connection::{CallError, PATIENCE_MS, Transport};
+use crate::control::protocol::{self, Reply};
+
+/// An open connection.
+pub struct Usock(Socket);
+
+impl Usock {
+    /// Connects to the socket at `path`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::SEQPACKET.cloexec(), None)?;
+        // A daemon that hangs lets its queues fill: neither connecting nor sending may wait on.
+        socket.set_write_timeout(Some(Duration::from_millis(PATIENCE_MS.into())))?;
+        socket.connect(&SockAddr::unix(path)?)?;
+        Ok(Usock(socket))
+    }
+
+    /// Calls a method, see [`super::connection::Connection::call`].
+    pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
+        self.exchange(&protocol::encode_request(method, args))
+            .map_err(CallError::Socket)
+            .and_then(|packet| match protocol::decode_reply(&packet) {
+                Some(Reply::Success(text)) => Ok(text),
+                Some(Reply::Error { code, text }) => Err(CallError::Refused {
+                    over: Transport::Usock,
+                    code,
+                    text,
+                }),
+                None => Err(CallError::Garbled),
+            })
+    }
+
+    fn send(&self, request: &[u8]) -> Result<usize, Errno> {
+        match send(self.0.as_raw_fd(), request, MsgFlags::MSG_NOSIGNAL) {
+            Err(Errno::EAGAIN) => Err(Errno::ETIMEDOUT),
+            sent => sent,
+        }
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, Errno> {
+        let fd = self.0.as_raw_fd();
+        match self.send(request) {
+            Err(Errno::EMSGSIZE) => {
+                let length = request.len();
+                if setsockopt(&self.0, sockopt::SndBufForce, &length).is_err() {
+                    setsockopt(&self.0, sockopt::SndBuf, &length)?;
+                }
+                self.send(request)?;
+            }
+            sent => {
+                sent?;
+            }
+        }
+        let mut waiting = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut waiting, PollTimeout::from(PATIENCE_MS))? == 0 {
+            return Err(Errno::ETIMEDOUT);
+        }
+        // With MSG_TRUNC the kernel gives the packet's own length, whatever the buffer's.
+        let length = recv(fd, &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC)?;
+        if length == 0 {
+            return Err(Errno::ECONNRESET);
+        }
+        let mut packet = vec![0; length];
+        let got = recv(fd, &mut packet, MsgFlags::empty())?;
+        packet.truncate(got);
+        Ok(packet)
+    }
+}

@@ -1,0 +1,366 @@
+//! A connection to the system bus.
+//!
+//! Owns the socket, the greeting and the bytes that wait in either direction. Standard: the D-Bus
+//! Specification, "Authentication Protocol" (mechanism EXTERNAL) and "Server Addresses" (unix
+//! sockets only; a system bus has no other). The greeting is sent in one go with the first calls,
+//! so nothing waits for the bus; [`wait_reply`](Connection::wait_reply) is for who may wait.
+
+use std::collections::VecDeque;
+use std::env;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::message::{self, Kind, Message, Value};
+use crate::errno::strerror;
+
+/// Names another bus.
+pub const ADDRESS_VARIABLE: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+
+/// The bus itself.
+const BUS: (&str, &str, &str) = (
+    "org.freedesktop.DBus",
+    "/org/freedesktop/DBus",
+    "org.freedesktop.DBus",
+);
+const DEFAULT_ADDRESS: &str = "unix:path=/var/run/dbus/system_bus_socket";
+/// We are whom the socket's credentials show: a name of ours could be another one to a bus
+/// outside of our user namespace.
+const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+/// Longest line of the bus.
+const LONGEST_LINE: usize = 1024;
+/// Bytes taken from the socket at once.
+const READ: usize = 64 << 10;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum BusError {
+    /// The address is no address of a unix socket.
+    Address(String),
+    /// The socket at this address could not be connected to.
+    Connect(String, io::Error),
+    /// The bus does not let us in; its words.
+    Rejected(String),
+    /// The connection failed.
+    Broken(io::Error),
+    /// The bus kept silent for the time allowed.
+    Silent,
+}
+
+impl BusError {
+    /// The cause as an error number.
+    pub fn errno(&self) -> Errno {
+        let code = match self {
+            BusError::Connect(_, e) | BusError::Broken(e) => e.raw_os_error(),
+            BusError::Rejected(_) => Some(libc::EACCES),
+            BusError::Silent => Some(libc::ETIMEDOUT),
+            BusError::Address(_) => None,
+        };
+        Errno::from_raw(code.unwrap_or(libc::EINVAL))
+    }
+}
+
+impl fmt::Display for BusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BusError::Address(address) => write!(f, "no address of a unix socket: \"{address}\""),
+            BusError::Connect(path, e) => {
+                write!(f, "Failed to connect to socket {path}: {}", strerror(e))
+            }
+            BusError::Rejected(words) => write!(f, "the bus does not let us in: {words}"),
+            BusError::Broken(e) => f.write_str(&strerror(e)),
+            BusError::Silent => f.write_str("the bus does not answer"),
+        }
+    }
+}
+
+impl std::error::Error for BusError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BusError::Connect(_, e) | BusError::Broken(e) => Some(e),
+            BusError::Address(_) | BusError::Rejected(_) | BusError::Silent => None,
+        }
+    }
+}
+
+/// What one attempt to read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Bytes, maybe not the last.
+    Some,
+    /// Nothing more for now.
+    Nothing,
+}
+
+/// A connection, greeted or about to be.
+pub struct Connection {
+    socket: Socket,
+    incoming: Vec<u8>,
+    /// Came while a reply was waited for.
+    set_aside: VecDeque<(Message, usize)>,
+    outgoing: VecDeque<u8>,
+    /// Whether the bus has let us in; before that it talks in lines.
+    let_in: bool,
+    last_serial: u32,
+    hello: u32,
+}
+
+impl Connection {
+    /// Connects to the system bus and queues the greeting, which [`flush`](Self::flush) sends.
+    pub fn open() -> Result<Self, BusError> {
+        let address = env::var(ADDRESS_VARIABLE).ok();
+        let address = address.filter(|address| !address.is_empty());
+        Connection::open_at(address.as_deref().unwrap_or(DEFAULT_ADDRESS))
+    }
+
+    /// Connects to the first of the addresses, separated by semicolons, that takes us.
+    pub fn open_at(addresses: &str) -> Result<Self, BusError> {
+        let mut failure = BusError::Address(addresses.to_owned());
+        for address in addresses.split(';') {
+            let Some(path) = socket_path(address) else {
+                continue;
+            };
+            match connect(&path) {
+                Ok(socket) => return Ok(Connection::greeting(socket)),
+                Err(e) => {
+                    let path = String::from_utf8_lossy(&path).replace('\0', "@");
+                    failure = BusError::Connect(path, e);
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    fn greeting(socket: Socket) -> Self {
+        let mut connection = Connection {
+            socket,
+            incoming: Vec::new(),
+            set_aside: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            let_in: false,
+            last_serial: 0,
+            hello: 0,
+        };
+        connection.outgoing.extend(GREETING);
+        connection.hello = connection.call_bus("Hello", &[]);
+        connection
+    }
+
+    /// Queues a call to the bus itself; returns its serial.
+    pub fn call_bus(&mut self, member: &str, body: &[Value]) -> u32 {
+        let (name, path, interface) = BUS;
+        self.queue(Message {
+            body: body.to_vec(),
+            ..Message::call(name, path, interface, member)
+        })
+    }
+
+    /// Queues a message and returns the serial that it goes by.
+    pub fn queue(&mut self, mut message: Message) -> u32 {
+        // Never 0, which is no serial.
+        self.last_serial = self.last_serial.checked_add(1).unwrap_or(1);
+        message.serial = self.last_serial;
+        self.outgoing.extend(message.encode());
+        self.last_serial
+    }
+
+    /// Sends what the socket has room for; whether nothing is left.
+    pub fn flush(&mut self) -> Result<bool, BusError> {
+        while !self.outgoing.is_empty() {
+            let (head, _) = self.outgoing.as_slices();
+            // No SIGPIPE: the client has no handler for it.
+            let sent = self.socket.send_with_flags(head, libc::MSG_NOSIGNAL);
+            match sent {
+                Ok(sent) => drop(self.outgoing.drain(..sent)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(BusError::Broken(e)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads once.
+    pub fn fill(&mut self) -> Result<Filled, BusError> {
+        let mut bytes = vec![0; READ];
+        match self.socket.read(&mut bytes) {
+            Ok(0) => Err(BusError::Broken(io::Error::from(Errno::ECONNRESET))),
+            Ok(got) => {
+                self.incoming.extend_from_slice(&bytes[..got]);
+                Ok(Filled::Some)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(Filled::Nothing),
+            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(Filled::Some),
+            Err(e) => Err(BusError::Broken(e)),
+        }
+    }
+
+    /// The next message that has come whole, with its length in bytes.
+    pub fn next_message(&mut self) -> Result<Option<(Message, usize)>, BusError> {
+        match self.set_aside.pop_front() {
+            None => self.parse(),
+            first => Ok(first),
+        }
+    }
+
+    fn parse(&mut self) -> Result<Option<(Message, usize)>, BusError> {
+        if !self.let_in && !self.read_lines()? {
+            return Ok(None);
+        }
+        while let Some(length) = message::length(&self.incoming).map_err(broken)? {
+            if self.incoming.len() < length {
+                break;
+            }
+            let decoded = Message::decode(&self.incoming[..length]);
+            self.incoming.drain(..length);
+            if self.incoming.is_empty() {
+                // One long message shall not keep its room for ever.
+                self.incoming = Vec::new();
+            }
+            match decoded {
+                Ok(answer) if answer.reply_to == Some(self.hello) => {
+                    if answer.kind == Kind::Error {
+                        let words = answer.text().unwrap_or_default();
+                        return Err(BusError::Rejected(words.to_owned()));
+                    }
+                }
+                Ok(message) => return Ok(Some((message, length))),
+                // Its length is known, so it harms nobody but its sender.
+                Err(malformed) => log::debug!("dbus: {malformed}"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the answer to AUTH, a challenge and the verdict; whether we are let in.
+    fn read_lines(&mut self) -> Result<bool, BusError> {
+        while let Some(end) = self.incoming.windows(2).position(|pair| pair == b"\r\n") {
+            let line: Vec<u8> = self.incoming.drain(..end + 2).take(end).collect();
+            if line.starts_with(b"OK ") {
+                self.let_in = true;
+                return Ok(true);
+            }
+            if !line.starts_with(b"DATA") {
+                let words = String::from_utf8_lossy(&line).into_owned();
+                return Err(BusError::Rejected(words));
+            }
+        }
+        match self.incoming.len() < LONGEST_LINE {
+            true => Ok(false),
+            false => Err(broken(message::Malformed)),
+        }
+    }
+
+    /// Waits for the answer to a call; what comes before it is for [`next`](Self::next). A bus
+    /// that started us for somebody's call delivers that before it answers us.
+    ///
+    /// # Errors
+    /// [`BusError::Silent`] when nothing at all comes for so many milliseconds.
+    pub fn wait_reply(&mut self, serial: u32, patience: u16) -> Result<Message, BusError> {
+        loop {
+            let sent = self.flush()?;
+            while let Some((message, length)) = self.parse()? {
+                if message.reply_to == Some(serial) {
+                    return Ok(message);
+                }
+                self.set_aside.push_back((message, length));
+            }
+            let mut wanted = PollFlags::POLLIN;
+            wanted.set(PollFlags::POLLOUT, !sent);
+            let mut waiting = [PollFd::new(self.socket.as_fd(), wanted)];
+            match poll(&mut waiting, PollTimeout::from(patience)) {
+                Ok(0) => return Err(BusError::Silent),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(BusError::Broken(e.into())),
+            }
+            self.fill()?;
+        }
+    }
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+fn broken(malformed: message::Malformed) -> BusError {
+    BusError::Broken(io::Error::other(malformed))
+}
+
+fn connect(path: &[u8]) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.connect(&SockAddr::unix(OsStr::from_bytes(path))?)?;
+    Ok(socket)
+}
+
+/// The socket that an address names, an abstract one with a zero before it.
+fn socket_path(address: &str) -> Option<Vec<u8>> {
+    let pairs = address.strip_prefix("unix:")?;
+    pairs
+        .split(',')
+        .find_map(|pair| match pair.split_once('=')? {
+            ("path", value) => unescape(value),
+            ("abstract", value) => Some([&b"\0"[..], &unescape(value)?].concat()),
+            _ => None,
+        })
+}
+
+/// `%` and two digits stand for a byte.
+fn unescape(value: &str) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    let mut rest = value.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        plain.push(match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                rest = after;
+                let digits = [*high, *low];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            (b'%', _) => return None,
+            _ => *first,
+        });
+    }
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_name_sockets() {
+        for (address, path) in [
+            ("unix:path=/run/bus", Some(&b"/run/bus"[..])),
+            ("unix:guid=00,path=/a%20b", Some(b"/a b")),
+            ("unix:abstract=x,guid=00", Some(b"\0x")),
+            ("unix:path=/a%2", None),
+            ("unix:path=/a%zz", None),
+            ("unix:tmpdir=/tmp", None),
+            ("tcp:host=localhost,port=1", None),
+            ("", None),
+        ] {
+            assert_eq!(socket_path(address).as_deref(), path, "{address:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_failure_is_told() {
+        let tell = |addresses: &str| match Connection::open_at(addresses) {
+            Ok(_) => "connected".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        assert_eq!(
+            tell("tcp:host=x;unix:path=/nonexistent/bus"),
+            "Failed to connect to socket /nonexistent/bus: No such file or directory"
+        );
+        assert_eq!(tell("tcp:x"), "no address of a unix socket: \"tcp:x\"");
+    }
+}

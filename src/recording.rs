@@ -1,0 +1,91 @@
+//! A recording: what a team was told and what it decided, as one JSON document.
+//!
+//! The core is a pure state machine, so its events are all that a replay needs: a recording
+//! from the field is a test. Who keeps one is [`crate::daemon`].
+
+use runners::{Action, Event, HwAddr, Instant, PortId, Team, TeamSettings};
+use serde::{Deserialize, Serialize};
+
+/// Part of the life of one team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Team device.
+    pub device: String,
+    /// Unix time of [`Instant::ZERO`], in nanoseconds.
+    pub origin: u64,
+    /// Nothing is missing before the first entry, so a replay decides exactly the same. If
+    /// not, the first entries tell how the ports stood, and a replay ends in the same way.
+    pub whole: bool,
+    /// What the team was told to do.
+    pub settings: TeamSettings,
+    /// The team device's address at the beginning.
+    pub hwaddr: HwAddr,
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+}
+
+/// Something at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Nanoseconds on the daemon's clock.
+    pub at: Instant,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// An event, or what came of the events before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// The team was told this.
+    Event(Event),
+    /// The team wanted this done; as [`Action`] shows itself.
+    Action(String),
+    /// The team sent a frame.
+    Sent {
+        /// On this port.
+        port: PortId,
+        /// The whole frame, as hexadecimal digits.
+        #[serde(with = "runners::hex_digits")]
+        frame: Vec<u8>,
+    },
+}
+
+impl What {
+    /// What is kept of an action.
+    pub fn of(action: &Action) -> What {
+        match action {
+            Action::SendFrame { port, frame } => What::Sent {
+                port: *port,
+                frame: frame.clone(),
+            },
+            other => What::Action(other.to_string()),
+        }
+    }
+}
+
+impl Recording {
+    /// The same events handed to a new team: what comes of them.
+    pub fn replay(&self) -> Recording {
+        let mut team = Team::new(self.settings.clone(), self.hwaddr);
+        let mut entries = Vec::new();
+        for entry in &self.entries {
+            let What::Event(event) = &entry.what else {
+                continue;
+            };
+            let at = entry.at;
+            team.handle(at, event.clone());
+            entries.push(entry.clone());
+            let actions = std::iter::from_fn(|| team.poll_action());
+            entries.extend(actions.map(|action| Entry {
+                at,
+                what: What::of(&action),
+            }));
+        }
+        Recording {
+            entries,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The programs themselves: `teamrctl import`, `teamrctl export` and `bond2team` on a disk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SCRIPTS: &str = "etc/sysconfig/network-scripts";
+
+/// A root with a bond's ifcfg files, removed in the end.
+struct Root(PathBuf);
+
+impl Root {
+    fn new(name: &str, options: &str) -> Root {
+        let root = std::env::temp_dir().join(format!("teamr-bond-{name}-{}", std::process::id()));
+        let folder = root.join(SCRIPTS);
+        fs::create_dir_all(&folder).unwrap();
+        let bond = format!(
+            "DEVICE=bond0\nBONDING_OPTS=\"{options}\"\nIPADDR=192.0.2.10\nPREFIX=24\nZONE=inside\n"
+        );
+        fs::write(folder.join("ifcfg-bond0"), bond).unwrap();
+        for port in ["eth1", "eth2"] {
+            let text = format!("DEVICE={port}\nMASTER=bond0\nSLAVE=yes\nONBOOT=yes\n");
+            fs::write(folder.join(format!("ifcfg-{port}")), text).unwrap();
+        }
+        Root(root)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Exit status, stdout and stderr.
+    fn run(&self, program: &str, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_teamrctl"))
+            .arg0(program)
+            .args(args)
+            .env("TEAMR_RUN_DIR", &self.0)
+            .env("TMPDIR", &self.0)
+            .output()
+            .unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn import_and_export_on_a_disk() {
+    let root = Root::new("way", "mode=1 miimon=100 primary=eth2");
+    let (out, back) = (root.path("out"), root.path("back"));
+    let (status, shown, told) = root.run(
+        "teamrctl",
+        &[
+            "import",
+            "--root",
+            &root.path(""),
+            "--output",
+            &out,
+            "bond0",
+        ],
+    );
+    assert_eq!((status, shown.as_str(), told.as_str()), (0, "", ""));
+    let team = fs::read_to_string(Path::new(&out).join("bond0.json")).unwrap();
+    assert!(team.contains("\"prio\": 100"), "{team}");
+
+    let config = format!("{out}/bond0.json");
+    // The team's own ifcfg files take the place of the bond's.
+    for file in ["ifcfg-bond0", "ifcfg-eth1", "ifcfg-eth2"] {
+        let text = fs::read(Path::new(&out).join(file)).unwrap();
+        fs::write(root.0.join(SCRIPTS).join(file), text).unwrap();
+    }
+    let (status, _, told) = root.run(
+        "teamrctl",
+        &[
+            "export",
+            "--root",
+            &root.path(""),
+            "--to",
+            "ifcfg",
+            "--output",
+            &back,
+            &config,
+        ],
+    );
+    assert_eq!((status, told.as_str()), (0, ""));
+    let bond = fs::read_to_string(Path::new(&back).join("ifcfg-bond0")).unwrap();
+    assert!(
+        bond.contains("BONDING_OPTS='mode=active-backup miimon=100 primary=eth2'"),
+        "{bond}"
+    );
+    assert!(bond.contains("IPADDR=192.0.2.10\nPREFIX=24\n"), "{bond}");
+    assert!(bond.contains("ZONE=inside\n"), "{bond}");
+}
+
+#[test]
+fn a_loss_is_told_and_gives_its_own_status() {
+    let root = Root::new("loss", "mode=2 all_slaves_active=1");
+    let args = ["import", "--json", "--root", &root.path(""), "bond0"];
+    let (status, shown, told) = root.run("teamrctl", &args);
+    assert_eq!(status, 2);
+    assert!(told.starts_with("lost: all_slaves_active=1: "), "{told}");
+    assert!(
+        shown.starts_with("{\n    \"device\": \"bond0\","),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_fails_says_so_and_writes_nothing() {
+    let root = Root::new("fail", "mode=2");
+    let at = root.path("");
+    for (args, start) in [
+        (
+            vec!["import", "--root", &at, "bond1"],
+            "Failed to find the bond \"bond1\" in ifcfg",
+        ),
+        (
+            vec!["import", "--root", &at, "../x"],
+            "\"../x\" cannot be the name of a device.",
+        ),
+        (
+            vec!["import", "--from", "x", "bond0"],
+            "Unknown source \"x\"",
+        ),
+        (
+            vec!["import", "--root", &at, "--to", "x", "bond0"],
+            "Unknown keeper \"x\"",
+        ),
+        (
+            vec!["import", "bond0", "bond1"],
+            "One word too many: \"bond1\".",
+        ),
+        (vec!["import"], "Usage: teamrctl import"),
+        (
+            vec!["export", "--root", &at, "/nonexistent/x.json"],
+            "/nonexistent/x.json: ",
+        ),
+    ] {
+        let (status, shown, told) = root.run("teamrctl", &args);
+        assert_eq!((status, shown.as_str()), (1, ""), "{args:?}");
+        assert!(told.starts_with(start), "{args:?}: {told}");
+    }
+    let (status, shown, told) = root.run("teamrctl", &["export", "--help"]);
+    assert_eq!((status, told.as_str()), (0, ""));
+    assert!(shown.contains("--rename NAME"), "{shown}");
+}
+
+#[test]
+fn bond2team_takes_its_old_command_line() {
+    let root = Root::new("old", "mode=active-backup miimon=100 primary=eth1");
+    let config = root.path(SCRIPTS);
+    let run = |args: &[&str]| root.run("/usr/bin/bond2team", args);
+
+    let (status, shown, told) = run(&[
+        "--master",
+        "bond0",
+        "--configdir",
+        &config,
+        "--rename",
+        "team0",
+        "--stdout",
+    ]);
+    assert_eq!(status, 0, "{told}");
+    assert!(told.starts_with("") && !told.contains("ERROR"), "{told}");
+    let frame = "---8<--- ifcfg-team0 ---8<---\n";
+    assert_eq!(shown.matches(frame).count(), 2, "{shown}");
+    assert!(shown.contains("DEVICETYPE=Team\nTEAM_CONFIG='{"), "{shown}");
+    assert!(
+        shown.contains("DEVICETYPE=TeamPort\nTEAM_MASTER=team0\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("TEAM_PORT_CONFIG='{\"prio\": 100}'\n"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("SLAVE") && !shown.contains("BONDING_OPTS"),
+        "{shown}"
+    );
+
+    let (status, shown, _) = run(&[
+        "--bonding_opts",
+        "mode=1 miimon=500",
+        "--port",
+        "eth1",
+        "--port",
+        "eth2",
+        "--json",
+        "--stdout",
+    ]);
+    assert_eq!(status, 0);
+    let text: String = shown
+        .lines()
+        .filter(|line| !line.starts_with("---8<--- teamd.conf"))
+        .collect();
+    assert_eq!(json_config::check(text.as_bytes()), []);
+    assert!(text.contains("\"device\": \"team0\""), "{text}");
+
+    let (status, shown, told) = run(&["--bonding_opts", "mode=4 colour=1", "--json", "--stdout"]);
+    assert_eq!((status, shown.as_str()), (1, ""));
+    assert!(told.contains("ERROR:  cannot convert colour=1: "), "{told}");
+
+    let (status, shown, _) = run(&["--version"]);
+    assert_eq!(status, 0);
+    assert!(shown.starts_with("bond2team 0.97"), "{shown}");
+    assert_eq!(run(&["--examples"]).0, 0);
+    assert_eq!(
+        run(&["--rename", "a", "--rename", "b", "--master", "bond0"]).0,
+        1
+    );
+    assert_eq!(run(&["--colour"]).0, 1);
+}
+
+#[test]
+fn bond2team_writes_where_it_is_told() {
+    let root = Root::new("files", "mode=0");
+    let config = root.path(SCRIPTS);
+    let (status, shown, told) =
+        root.run("bond2team", &["--master", "bond0", "--configdir", &config]);
+    assert_eq!(status, 0, "{told}");
+    let paths: Vec<&str> = shown.lines().skip(2).map(str::trim).collect();
+    assert!(shown.starts_with("\nResulted files:\n  "), "{shown}");
+    assert_eq!(paths.len(), 3);
+    for path in &paths {
+        assert!(path.contains("/bond2team."), "{path}");
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o022, 0);
+    }
+    let missing = root.path("missing");
+    let ifcfg = format!("{config}/ifcfg-bond0");
+    let args = ["--master", &ifcfg, "--outputdir", &missing];
+    assert_eq!(root.run("bond2team", &args).0, 1);
+    fs::create_dir(&missing).unwrap();
+    let (status, shown, _) = root.run("bond2team", &args);
+    assert_eq!((status, shown.as_str()), (0, ""));
+    assert!(Path::new(&missing).join("ifcfg-eth2").is_file());
+}

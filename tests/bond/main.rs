@@ -1,0 +1,281 @@
+//! Bonds of all modes and sources, as teams and back: each case has its files.
+//!
+//! `cases/NAME.txt` is what is imported; `NAME.import` what comes of it, `NAME.export` what comes
+//! of the way back, both with the notes and the exit status first. `TEAMR_REWRITE=1 cargo test
+//! --test bond` writes the last two anew.
+#![allow(missing_docs, reason = "the parts of one test program")]
+
+mod command;
+mod nmcli;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use json_config::keys::RUNNERS;
+use serde_json::{Map, Value};
+use teamr::bond::{Export, Family, Import, Outcome, Target, Tree, cli, export, import};
+
+/// One case: `key: value` lines, then files, each after a line `=== PATH`.
+pub struct Case {
+    pub name: String,
+    settings: BTreeMap<String, String>,
+    files: Vec<(String, String)>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bond/cases")
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| Case::read(path)).collect()
+}
+
+impl Case {
+    fn read(path: &Path) -> Case {
+        let text = fs::read_to_string(path).unwrap();
+        let mut parts = text.split("=== ");
+        let settings = parts.next().unwrap_or_default().lines();
+        Case {
+            name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
+            settings: settings
+                .filter_map(|line| line.split_once(": "))
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            files: parts
+                .map(|part| part.split_once('\n').unwrap())
+                .map(|(path, text)| (path.to_owned(), text.to_owned()))
+                .collect(),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(String::as_str)
+    }
+
+    fn family(&self) -> Family {
+        Family::from_name(self.get("from").unwrap()).unwrap()
+    }
+
+    pub fn target(&self) -> Target {
+        match self.family() {
+            Family::Ifcfg => Target::Ifcfg,
+            Family::Networkd => Target::Networkd,
+            Family::NetworkManager | Family::Sysfs => Target::Nmcli,
+        }
+    }
+
+    fn tree(&self) -> Tree {
+        let mut tree = Tree::default();
+        for (path, text) in &self.files {
+            tree.insert(path, text);
+        }
+        tree
+    }
+
+    /// The way there.
+    pub fn imported(&self) -> Outcome {
+        let order = Import {
+            bond: self.get("bond").unwrap().to_owned(),
+            from: Some(self.family()),
+            to: self.get("to").and_then(Family::from_name),
+            rename: self.get("rename").map(str::to_owned),
+        };
+        import(&self.tree(), &order).unwrap()
+    }
+
+    /// The way back of what was imported.
+    pub fn exported(&self, imported: &Outcome) -> Outcome {
+        let mut tree = Tree::default();
+        let from = match self.get("to").and_then(Family::from_name) {
+            Some(to) => to,
+            None => self.family(),
+        };
+        if from == Family::Sysfs {
+            let kernel = self
+                .files
+                .iter()
+                .filter(|(path, _)| !path.contains("/bonding"));
+            kernel.for_each(|(path, text)| tree.insert(path, text));
+        }
+        for file in &imported.files[1..] {
+            tree.insert(format!("{}/{}", from.folder(), file.name), &file.text);
+        }
+        let team = team(imported);
+        let order = Export {
+            device: team["device"].as_str().unwrap().to_owned(),
+            team,
+            from: Some(from),
+            to: self.target(),
+            rename: None,
+        };
+        export(&tree, &order).unwrap()
+    }
+}
+
+pub fn team(imported: &Outcome) -> Map<String, Value> {
+    match serde_json::from_str(&imported.files[0].text).unwrap() {
+        Value::Object(team) => team,
+        _ => panic!("a team is an object"),
+    }
+}
+
+fn shown(outcome: &Outcome) -> String {
+    let notes: String = outcome
+        .notes
+        .iter()
+        .map(|note| format!("{note}\n"))
+        .collect();
+    let status = if outcome.notes.any_lost() {
+        cli::LOST
+    } else {
+        cli::KEPT
+    };
+    format!(
+        "exit status {status}\n{notes}\n{}",
+        cli::framed(&outcome.files)
+    )
+}
+
+fn compare(name: &str, found: &str) {
+    let path = folder().join(name);
+    if std::env::var_os("TEAMR_REWRITE").is_some() {
+        fs::write(&path, found).unwrap();
+        return;
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{name}");
+}
+
+#[test]
+fn every_case_comes_out_as_its_files_say() {
+    let cases = cases();
+    assert!(cases.len() >= 30, "{}", cases.len());
+    for case in cases {
+        let imported = case.imported();
+        compare(&format!("{}.import", case.name), &shown(&imported));
+        let exported = case.exported(&imported);
+        compare(&format!("{}.export", case.name), &shown(&exported));
+    }
+}
+
+/// The strict check finds nothing, but for a runner that this version does not have.
+#[test]
+fn what_is_imported_is_a_good_configuration() {
+    for case in cases() {
+        let imported = case.imported();
+        let team = team(&imported);
+        let runner = team["runner"]["name"].as_str().unwrap();
+        if RUNNERS.contains(&runner) {
+            let problems = json_config::check(imported.files[0].text.as_bytes());
+            assert_eq!(problems, [], "{}", case.name);
+        }
+    }
+}
+
+/// Bond, team, bond, team: the second team is the first, and the second bond the first export.
+#[test]
+fn the_second_round_changes_nothing() {
+    let mut rounds = 0;
+    for case in cases() {
+        let imported = case.imported();
+        let exported = case.exported(&imported);
+        let family = match case.target() {
+            Target::Ifcfg => Family::Ifcfg,
+            Target::Networkd => Family::Networkd,
+            Target::Nmcli => continue,
+        };
+        if case.get("to").is_some() || exported.notes.iter().next().is_some() {
+            continue;
+        }
+        let mut tree = Tree::default();
+        for file in &exported.files {
+            tree.insert(format!("{}/{}", family.folder(), file.name), &file.text);
+        }
+        let bond = team(&imported)["device"].as_str().unwrap().to_owned();
+        let again = import(
+            &tree,
+            &Import {
+                bond,
+                ..Import::default()
+            },
+        )
+        .unwrap();
+        assert_eq!(again.files, imported.files, "{}", case.name);
+        rounds += 1;
+    }
+    assert!(rounds >= 10, "{rounds}");
+}
+
+/// Every mode, hash policy and option that the driver has is in some case, changed.
+#[test]
+fn every_option_has_its_case() {
+    use teamr::bond::options::{Kind, MODES, Opt, ROWS};
+    let texts: String = cases()
+        .iter()
+        .flat_map(|case| {
+            case.files
+                .iter()
+                .map(|(path, text)| format!("{path}\n{text}\n"))
+        })
+        .collect();
+    for row in ROWS {
+        let networkd = row
+            .networkd
+            .is_some_and(|name| texts.contains(&format!("{name}=")));
+        let own = texts.contains(&format!("{}=", row.name))
+            || texts.contains(&format!("bonding/{}\n", row.name));
+        assert!(own || networkd, "no case has {}", row.name);
+    }
+    let Kind::Word(policies) = Opt::XmitHashPolicy.row().kind else {
+        panic!("policies are words");
+    };
+    for word in MODES.iter().chain(policies) {
+        assert!(texts.contains(word), "no case has {word}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let order = Import {
+        bond: "bond7".to_owned(),
+        ..Import::default()
+    };
+    let error = import(&Tree::default(), &order).unwrap_err();
+    assert!(
+        error.starts_with("Failed to find the bond \"bond7\" in ifcfg (etc/"),
+        "{error}"
+    );
+}
+
+/// Texts cut anywhere or with a byte changed give notes or an error.
+#[test]
+fn broken_files_are_harmless() {
+    for case in cases() {
+        for (place, (path, text)) in case.files.iter().enumerate() {
+            for cut in (0..text.len())
+                .filter(|cut| text.is_char_boundary(*cut))
+                .step_by(7)
+            {
+                let mut broken = Case::read(&folder().join(format!("{}.txt", case.name)));
+                let mangled = format!("{}\u{fffd}=\\'\"[{}", &text[..cut], &text[cut..]);
+                for version in [text[..cut].to_owned(), mangled] {
+                    broken.files[place] = (path.clone(), version);
+                    let order = Import {
+                        bond: case.get("bond").unwrap().to_owned(),
+                        ..Import::default()
+                    };
+                    if let Ok(outcome) = import(&broken.tree(), &order) {
+                        team(&outcome);
+                    }
+                }
+            }
+        }
+    }
+}

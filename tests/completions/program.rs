@@ -1,0 +1,133 @@
+//! What there is to complete, from the tables of the programs.
+
+use std::collections::BTreeMap;
+
+use teamr::cli::getopt::Flag;
+use teamr::client::command;
+use teamr::client::options::Style;
+use teamr::{cli, client, teamnl};
+
+/// One of our programs.
+pub struct Program {
+    pub name: &'static str,
+    /// teamd's name for it.
+    pub old_name: &'static str,
+    pub flags: &'static [Flag],
+    pub device: Device,
+    /// By the words before, joined with blanks: what may come next. A placeholder is in capitals.
+    pub words: BTreeMap<String, Vec<String>>,
+}
+
+/// Whether the first operand is a team device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// There are no operands.
+    Never,
+    /// It may be left out.
+    MayBe,
+    /// It is.
+    Always,
+}
+
+/// What a value or an operand is.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    File,
+    Directory,
+    Interface,
+    OneOf(&'static str),
+    /// Nothing that could be guessed.
+    Text,
+}
+
+/// By the name that stands for it in the help.
+pub fn kind(placeholder: &str) -> Kind {
+    match placeholder {
+        "FILE" => Kind::File,
+        "DIR" => Kind::Directory,
+        "BOND" | "DEVICE" | "PORT" | "PORTDEV" => Kind::Interface,
+        "WHERE" => Kind::OneOf("stdout stderr syslog"),
+        "WHICH" => Kind::OneOf("auto kernel userspace"),
+        _ => Kind::Text,
+    }
+}
+
+/// Whether a word stands for others.
+pub fn is_placeholder(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+impl Program {
+    pub fn all() -> [Program; 3] {
+        let commands = command::describe(Style::Teamrctl);
+        let commands = commands
+            .lines()
+            .map(|line| line.split_whitespace().collect());
+        let verbs = teamnl::options::verbs().map(|verb| vec![verb]);
+        [
+            Program {
+                name: "teamr",
+                old_name: "teamd",
+                flags: &cli::options::FLAGS,
+                device: Device::Never,
+                words: BTreeMap::new(),
+            },
+            Program {
+                name: "teamrctl",
+                old_name: "teamdctl",
+                flags: &client::options::FLAGS,
+                device: Device::MayBe,
+                words: tree(commands),
+            },
+            Program {
+                name: "teamrnl",
+                old_name: "teamnl",
+                flags: &teamnl::options::FLAGS,
+                device: Device::Always,
+                words: tree(verbs),
+            },
+        ]
+    }
+
+    /// The first words of its commands.
+    pub fn first_words(&self) -> &[String] {
+        self.words.get("").map_or(&[], Vec::as_slice)
+    }
+
+    /// The options that take a value, as they are typed, of a kind if that is wanted.
+    pub fn valued(&self) -> impl Iterator<Item = (&'static Flag, Kind)> {
+        let valued = |flag: &'static Flag| Some((flag, kind(flag.value?)));
+        self.flags.iter().filter_map(valued)
+    }
+}
+
+/// `-t`, `--team-dev`
+pub fn spellings(flag: &Flag) -> Vec<String> {
+    let short = flag
+        .short
+        .iter()
+        .map(|&letter| format!("-{}", char::from(letter)));
+    short.chain([format!("--{}", flag.long)]).collect()
+}
+
+/// The help of a flag on one line.
+pub fn help(flag: &Flag) -> String {
+    flag.help.join(" ")
+}
+
+fn tree<'a>(commands: impl Iterator<Item = Vec<&'a str>>) -> BTreeMap<String, Vec<String>> {
+    let mut tree: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for command in commands {
+        for (place, word) in command.iter().enumerate() {
+            // A placeholder before this place stands for one word, whichever.
+            let before = command[..place].iter();
+            let before = before.map(|word| if is_placeholder(word) { "*" } else { word });
+            let before: Vec<&str> = before.collect();
+            let next = tree.entry(before.join(" ")).or_default();
+            if !next.iter().any(|known| known == word) {
+                next.push((*word).to_owned());
+            }
+        }
+    }
+    tree
+}
