@@ -279,7 +279,9 @@ fn run(
 /// A kernel that does not let us is no reason to leave the host without its network.
 fn give_up_rights() {
     match sandbox::enter() {
-        Ok(Filtered::Yes) => log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, filtered calls."),
+        Ok(Filtered::Yes) => {
+            log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, filtered calls.")
+        }
         Ok(Filtered::Unavailable) => {
             log::info!("This kernel cannot filter system calls; all stay allowed.");
         }

@@ -14,8 +14,10 @@ pub const RUNNERS: [&str; 5] = [
 /// Which data path a team under test is told to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataPath {
-    /// teamr's own.
+    /// teamr itself.
     Userspace,
+    /// Programs that teamr loads into the kernel.
+    Programs,
     /// The kernel's team driver, which a guest has for certain.
     Kernel,
 }
@@ -24,7 +26,8 @@ impl DataPath {
     /// The word of the configuration.
     pub fn name(self) -> &'static str {
         match self {
-            DataPath::Userspace => "userspace",
+            DataPath::Userspace => "relay",
+            DataPath::Programs => "programs",
             DataPath::Kernel => "kernel",
         }
     }

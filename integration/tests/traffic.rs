@@ -253,3 +253,4 @@ macro_rules! on_data_path {
 }
 
 on_data_path!(userspace, DataPath::Userspace, broadcast roundrobin random activebackup loadbalance);
+on_data_path!(programs, DataPath::Programs, broadcast roundrobin random activebackup loadbalance);

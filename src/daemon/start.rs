@@ -510,7 +510,7 @@ fn give_back_leftovers(
                 found.name
             );
             restore(kernel, found);
-            let released = programs::release(&mut kernel.route, found.ifindex)
+            let released = programs::clear(&mut kernel.route, found.ifindex)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {
                 log::warn!(

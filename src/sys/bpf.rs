@@ -6,17 +6,31 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-const MAP_CREATE: libc::c_long = 0;
-const MAP_LOOKUP: libc::c_long = 1;
-const MAP_UPDATE: libc::c_long = 2;
-const PROG_LOAD: libc::c_long = 5;
-const PROG_ATTACH: libc::c_long = 8;
-const PROG_DETACH: libc::c_long = 9;
-const PROG_TEST_RUN: libc::c_long = 10;
-const PROG_BY_ID: libc::c_long = 13;
-const MAP_BY_ID: libc::c_long = 14;
-const INFO_BY_FD: libc::c_long = 15;
-const PROG_QUERY: libc::c_long = 16;
+const MAP_CREATE: u32 = 0;
+const MAP_LOOKUP: u32 = 1;
+const MAP_UPDATE: u32 = 2;
+const PROG_LOAD: u32 = 5;
+const PROG_ATTACH: u32 = 8;
+const PROG_DETACH: u32 = 9;
+const PROG_TEST_RUN: u32 = 10;
+const PROG_BY_ID: u32 = 13;
+const MAP_BY_ID: u32 = 14;
+const INFO_BY_FD: u32 = 15;
+const PROG_QUERY: u32 = 16;
+
+/// The commands that a running daemon gives.
+pub const COMMANDS: [u32; 10] = [
+    MAP_CREATE,
+    MAP_LOOKUP,
+    MAP_UPDATE,
+    PROG_LOAD,
+    PROG_ATTACH,
+    PROG_DETACH,
+    PROG_BY_ID,
+    MAP_BY_ID,
+    INFO_BY_FD,
+    PROG_QUERY,
+];
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
@@ -227,13 +241,13 @@ const _: () = assert!(mem::size_of::<MapInfo>() == 40);
 
 /// # Safety
 /// `attributes` must be what `command` reads and writes, and so must all that it points to.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_int> {
+unsafe fn bpf<T>(command: u32, attributes: &mut T) -> io::Result<libc::c_int> {
     let size = mem::size_of::<T>();
     // SAFETY: the kernel reads and writes `size` bytes; the caller answers for the rest.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
-            command,
+            libc::c_long::from(command),
             std::ptr::from_mut(attributes),
             size as libc::c_uint,
         )
@@ -243,7 +257,7 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::
 
 /// # Safety
 /// As for [`bpf`], and `command` must be one that returns a descriptor.
-unsafe fn bpf_descriptor<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+unsafe fn bpf_descriptor<T>(command: u32, attributes: &mut T) -> io::Result<OwnedFd> {
     // SAFETY: the caller's promise.
     let fd = unsafe { bpf(command, attributes)? };
     // SAFETY: the kernel has just opened it, for us alone.

@@ -4,8 +4,14 @@ use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// Links, addresses, filters, the team driver's options and `/proc/sys/net` need the first,
-/// packet sockets for ports that come later the second.
-const KEPT: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
+/// packet sockets for ports that come later the second, programs in the kernel the third. With
+/// them, too, a program can only do what the verifier allows to those who may not look into
+/// the kernel (CAP_PERFMON).
+const KEPT: [Capability; 3] = [
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+    Capability::CAP_BPF,
+];
 
 /// Gives up all but [`KEPT`]; who has fewer gains none.
 pub(super) fn reduce() -> Result<(), CapsError> {

@@ -40,8 +40,8 @@ impl Way {
         }
     }
 
-    /// Has frames at `place` meet `program` from now on, in the place of an earlier one of the
-    /// same name; none passes in between.
+    /// Has frames at `place` meet `program` from now on, in the place of `earlier` or else of
+    /// one that a daemon which is gone has left there under this name; none passes in between.
     ///
     /// # Errors
     /// `ENODEV` without such an interface.
@@ -49,23 +49,65 @@ impl Way {
         self,
         route: &mut RouteSocket,
         place: Place,
-        program: &Program,
+        program: Program,
         name: &str,
-    ) -> io::Result<()> {
+        earlier: Option<Attached>,
+    ) -> io::Result<Attached> {
         match self {
             Way::Tcx => {
-                let earlier = on_tcx(place, name)?.into_iter().next();
+                let known = earlier.map(|earlier| earlier.program);
+                let earlier = match known {
+                    Some(program) => Some(program),
+                    None => on_tcx(place, name)?.into_iter().next(),
+                };
                 program.attach(place.ifindex, place.hook, earlier.as_ref())?;
-                tc::remove_program(route, place.ifindex, place.hook)
+                tc::remove_program(route, place.ifindex, place.hook)?;
             }
-            Way::Clsact => tc::set_program(route, place.ifindex, place.hook, program, name),
+            Way::Clsact => tc::set_program(route, place.ifindex, place.hook, &program, name)?,
+        }
+        Ok(Attached {
+            way: self,
+            place,
+            program,
+        })
+    }
+}
+
+/// A program at its place. It stays there when this is dropped.
+#[derive(Debug)]
+pub struct Attached {
+    way: Way,
+    place: Place,
+    program: Program,
+}
+
+impl Attached {
+    /// Takes it away; no error if the interface is gone.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn detach(self, route: &mut RouteSocket) -> io::Result<()> {
+        let Place { ifindex, hook } = self.place;
+        match self.way {
+            Way::Tcx => match self.program.detach(ifindex, hook) {
+                Err(error) if is_gone(&error) => Ok(()),
+                detached => detached,
+            },
+            Way::Clsact => tc::remove_program(route, ifindex, hook),
         }
     }
 }
 
-/// Takes the programs called `name` away from a place. Nothing to take away is no error, nor is
-/// an interface that is gone.
-pub fn detach(route: &mut RouteSocket, place: Place, name: &str) -> io::Result<()> {
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOENT))
+}
+
+/// Takes away what a daemon that is gone has left at a place under this name. Nothing to take
+/// away is no error, nor is an interface that is gone.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn clear(route: &mut RouteSocket, place: Place, name: &str) -> io::Result<()> {
     for program in on_tcx(place, name).unwrap_or_default() {
         program.detach(place.ifindex, place.hook)?;
     }

@@ -27,7 +27,7 @@ use runners::{BUCKETS, Distributor, PortId, RunnerSettings, Settled};
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{Hook, Program};
 
-use hook::{Place, Way};
+use hook::{Attached, Place, Way};
 use maps::{Maps, NO_PORT, SLOTS};
 use team::Transmit;
 
@@ -94,7 +94,8 @@ struct Member {
     ifindex: u32,
     /// Its place in the tables.
     slot: usize,
-    hooked: bool,
+    /// None before the first forwarding.
+    program: Option<Attached>,
 }
 
 /// The programs of one team.
@@ -107,7 +108,7 @@ pub struct Programs {
     /// What the maps and the hook hold.
     choice: Vec<u32>,
     verdicts: Vec<u32>,
-    transmit: Option<Transmit>,
+    transmit: Option<(Transmit, Attached)>,
 }
 
 impl Programs {
@@ -153,7 +154,7 @@ impl Programs {
         let member = Member {
             ifindex,
             slot,
-            hooked: false,
+            program: None,
         };
         self.members.insert(port, member);
         Ok(())
@@ -165,7 +166,7 @@ impl Programs {
     /// Those of taking its program away.
     pub fn detach_port(&mut self, route: &mut RouteSocket, port: PortId) -> io::Result<()> {
         match self.members.remove(&port) {
-            Some(member) => release(route, member.ifindex),
+            Some(member) => member.release(route),
             None => Ok(()),
         }
     }
@@ -176,10 +177,13 @@ impl Programs {
     /// The first of taking one away; the others are tried all the same.
     pub fn end(self, route: &mut RouteSocket) -> io::Result<()> {
         let mut outcome = Ok(());
-        for member in self.members.values() {
-            outcome = outcome.and(release(route, member.ifindex));
+        for member in self.members.into_values() {
+            outcome = outcome.and(member.release(route));
         }
-        outcome.and(hook::detach(route, self.side.place(), TRANSMIT))
+        match self.transmit {
+            Some((_, program)) => outcome.and(program.detach(route)),
+            None => outcome,
+        }
     }
 
     /// Forwards as `distributor` would from now on; `counted` if frames are to be counted by
@@ -195,7 +199,8 @@ impl Programs {
     ) -> io::Result<()> {
         let settled = distributor.settled();
         let (transmit, choice) = self.choice_for(&settled, counted)?;
-        let program = match self.transmit.as_ref() == Some(&transmit) {
+        let standing = self.transmit.as_ref().map(|(standing, _)| standing);
+        let program = match standing == Some(&transmit) {
             true => None,
             false => Some(Program::load(
                 &team::transmit(&transmit, &self.maps),
@@ -211,19 +216,24 @@ impl Programs {
             self.maps.choice.write(0, &maps::bytes(&choice))?;
             self.choice = choice;
         }
-        for member in self.members.values_mut().filter(|member| !member.hooked) {
+        for member in self.members.values_mut() {
+            if member.program.is_some() {
+                continue;
+            }
             let (ifindex, slot) = (member.ifindex, member.slot as u32);
             let program = team::receive(slot, ifindex, self.side.target(), &self.maps);
             let program = Program::load(&program, RECEIVE)?;
             link::set_promiscuous(route, ifindex, true)?;
-            self.way
-                .attach(route, arrival(ifindex), &program, RECEIVE)?;
-            member.hooked = true;
+            let attached = self
+                .way
+                .attach(route, arrival(ifindex), program, RECEIVE, None)?;
+            member.program = Some(attached);
         }
         if let Some(program) = program {
             let place = self.side.place();
-            self.way.attach(route, place, &program, TRANSMIT)?;
-            self.transmit = Some(transmit);
+            let earlier = self.transmit.take().map(|(_, earlier)| earlier);
+            let attached = self.way.attach(route, place, program, TRANSMIT, earlier)?;
+            self.transmit = Some((transmit, attached));
         }
         Ok(())
     }
@@ -310,16 +320,29 @@ pub fn can_do(runner: &RunnerSettings) -> bool {
     }
 }
 
-/// Gives a port's frames back to what else is on its hook, also if the programs were those of a
-/// daemon that is gone.
+impl Member {
+    /// Gives the port's frames back to what else is on its hook.
+    fn release(self, route: &mut RouteSocket) -> io::Result<()> {
+        let Some(program) = self.program else {
+            return Ok(());
+        };
+        program.detach(route)?;
+        undo_promiscuity(route, self.ifindex)
+    }
+}
+
+fn undo_promiscuity(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    match link::set_promiscuous(route, ifindex, false) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        undone => undone,
+    }
+}
+
+/// Gives the frames of a port back that had a program of a daemon which is gone.
 ///
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
-pub fn release(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    let released = hook::detach(route, arrival(ifindex), RECEIVE)
-        .and_then(|()| link::set_promiscuous(route, ifindex, false));
-    match released {
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-        released => released,
-    }
+pub fn clear(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    hook::clear(route, arrival(ifindex), RECEIVE)?;
+    undo_promiscuity(route, ifindex)
 }
