@@ -280,7 +280,7 @@ fn run(
 fn give_up_rights() {
     match sandbox::enter() {
         Ok(Filtered::Yes) => {
-            log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, filtered calls.")
+            log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON, filtered calls.")
         }
         Ok(Filtered::Unavailable) => {
             log::info!("This kernel cannot filter system calls; all stay allowed.");

@@ -4,13 +4,14 @@ use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 
 /// Links, addresses, filters, the team driver's options and `/proc/sys/net` need the first,
-/// packet sockets for ports that come later the second, programs in the kernel the third. With
-/// them, too, a program can only do what the verifier allows to those who may not look into
-/// the kernel (CAP_PERFMON).
-const KEPT: [Capability; 3] = [
+/// packet sockets for ports that come later the second, programs in the kernel the others:
+/// without the last the verifier also follows what a processor might only guess, and gives up
+/// on the flow hash. What else it permits, the filter of system calls does not.
+const KEPT: [Capability; 4] = [
     Capability::CAP_NET_ADMIN,
     Capability::CAP_NET_RAW,
     Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
 ];
 
 /// Gives up all but [`KEPT`]; who has fewer gains none.
