@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let config = team_config(
         "team0",
         "activebackup",
-        DataPath::Userspace,
+        DataPath::from_args(),
         &["eth1", "eth2"],
     );
     let team = Teamr::start(&near, &config);

@@ -23,6 +23,14 @@ pub enum DataPath {
 }
 
 impl DataPath {
+    /// The one that the command line of a benchmark names; the relay if none does.
+    pub fn from_args() -> DataPath {
+        [DataPath::Kernel, DataPath::Programs]
+            .into_iter()
+            .find(|path| std::env::args().any(|arg| arg == path.name()))
+            .unwrap_or(DataPath::Userspace)
+    }
+
     /// The word of the configuration.
     pub fn name(self) -> &'static str {
         match self {

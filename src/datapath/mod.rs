@@ -150,6 +150,11 @@ pub trait DataPath {
     /// Moves up to `budget` frames from the source that `token` names.
     fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained>;
 
+    /// Has the next frame cause an event, for a data path that moves frames unseen.
+    fn ask_for_frames(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// What was counted; read for the state and the tests.
     fn counters(&self) -> Counters;
 

@@ -106,6 +106,8 @@ pub enum Helper {
     LoadBytes = 26,
     /// Lengthens or cuts the frame.
     ChangeTail = 38,
+    /// Puts a note into a queue.
+    RingOutput = 130,
 }
 
 /// A place in a program, to jump to.

@@ -6,7 +6,7 @@ use std::io;
 use runners::BUCKETS;
 use runners::tx_hash::definition;
 
-use crate::sys::bpf::{Map, MapKind};
+use crate::sys::bpf::{Bell, Map, MapKind};
 
 /// The most ports that a team of programs can have.
 pub const SLOTS: usize = 256;
@@ -45,6 +45,10 @@ pub struct Maps {
     pub counts: Map,
     /// One value: the tables of the flow hash.
     pub hash: Map,
+    /// One value: 1 if the daemon wants to hear of the next frame.
+    pub asleep: Map,
+    /// By this.
+    pub bell: Bell,
 }
 
 impl Maps {
@@ -61,6 +65,8 @@ impl Maps {
             turn: array(size_of::<u64>(), "teamr_turn")?,
             buckets: counters(BUCKETS as u32, "teamr_buckets")?,
             counts: counters(1 + SLOTS as u32, "teamr_counts")?,
+            asleep: array(size_of::<u32>(), "teamr_asleep")?,
+            bell: Bell::create("teamr_bell")?,
             hash: array(definition::KEY_LEN * 256 * size_of::<u32>(), "teamr_hash")?,
         };
         let tables = definition::contributions();

@@ -21,6 +21,7 @@ mod team;
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd, RawFd};
 
 use runners::{BUCKETS, Distributor, PortId, RunnerSettings, Settled};
 
@@ -134,6 +135,24 @@ impl Programs {
             verdicts: vec![maps::DROP; SLOTS],
             transmit: None,
         })
+    }
+
+    /// Becomes readable with the next frame after [`ask_for_frames`](Self::ask_for_frames).
+    pub fn bell(&self) -> RawFd {
+        self.maps.bell.as_raw_fd()
+    }
+
+    /// The frame that was asked for has come.
+    pub fn silence_bell(&self) {
+        self.maps.bell.silence();
+    }
+
+    /// Asks to be told of the next frame.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn ask_for_frames(&self) -> io::Result<()> {
+        self.maps.asleep.write(0, &maps::bytes(&[1]))
     }
 
     /// The port that programs of an earlier daemon have chosen, for the policy that has one.

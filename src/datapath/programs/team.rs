@@ -12,7 +12,7 @@ use super::maps::{COLLECT, COLLECT_IF_CHOSEN, Maps, NO_PORT};
 use super::{Target, bucket, context};
 use crate::datapath::MARK;
 
-use Reg::{R0, R1, R2, R3, R6, R7, R10};
+use Reg::{R0, R1, R2, R3, R4, R6, R7, R10};
 
 /// How the program on the team device's transmit side chooses. What is in here is part of the
 /// program; ports in the map are not.
@@ -63,6 +63,7 @@ pub fn receive(slot: u32, ifindex: u32, team: Target, maps: &Maps) -> Vec<u64> {
     asm.jump_if(If::NotEqual, R1, ifindex as i32, idle);
 
     asm.place(collects);
+    ring(&mut asm, maps);
     count(&mut asm, maps, 1 + slot, 0);
     asm.load(Size::Word, R2, R6, context::DATA);
     asm.load(Size::Word, R3, R6, context::DATA_END);
@@ -96,6 +97,7 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
     // The filters on the ports let only frames with our mark leave.
     asm.set(R2, MARK as i32);
     asm.store(Size::Word, R6, context::MARK, R2);
+    ring(&mut asm, maps);
     match transmit {
         Transmit::One => {
             asm.load_value(R1, maps.choice.as_raw_fd(), 0);
@@ -163,6 +165,24 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
     count(&mut asm, maps, NO_PORT, 0);
     asm.exit_with(context::DROP);
     asm.finish()
+}
+
+/// Tells the daemon of the frame if it has asked to be told.
+fn ring(asm: &mut Assembler, maps: &Maps) {
+    const FORCE_WAKEUP: i32 = 2;
+    let awake = asm.label();
+    asm.load_value(R1, maps.asleep.as_raw_fd(), 0);
+    asm.load(Size::Word, R2, R1, 0);
+    asm.jump_if(If::Equal, R2, 0, awake);
+    asm.store(Size::Word, R1, 0, 0);
+    asm.store(Size::Double, R10, -8, 0);
+    asm.load_map(R1, maps.bell.as_raw_fd());
+    asm.set(R2, R10);
+    asm.alu(Alu::Add, R2, -8);
+    asm.set(R3, 8);
+    asm.set(R4, FORCE_WAKEUP);
+    asm.call(Helper::RingOutput);
+    asm.place(awake);
 }
 
 /// Sends the frame to the port whose place is in R7.

@@ -102,7 +102,7 @@ impl Userspace {
         let mut route = RouteSocket::open()?;
         let pair = Pair::open(&mut route, name, take_over)?;
         let mut path = Self::new(registry, tokens, route, journal, Device::Pair(pair));
-        match Programs::new(path.device.side()) {
+        match path.load_programs() {
             Ok(programs) => path.programs = Some(programs),
             Err(error) => {
                 if !take_over {
@@ -159,10 +159,22 @@ impl Userspace {
             .register(&mut SourceFd(&fd), Token(token), Interest::READABLE)
     }
 
+    fn load_programs(&self) -> io::Result<Programs> {
+        let programs = Programs::new(self.device.side())?;
+        self.listen(programs.bell(), self.bell_token())?;
+        programs.ask_for_frames()?;
+        Ok(programs)
+    }
+
+    /// The last of the tokens stands for frames that programs tell of.
+    fn bell_token(&self) -> usize {
+        self.tokens.end - 1
+    }
+
     /// Has programs move the frames. Both are at work for some microseconds, so a frame may
     /// come twice; none is lost.
     fn hand_to_programs(&mut self) -> io::Result<()> {
-        let mut programs = Programs::new(self.device.side())?;
+        let mut programs = self.load_programs()?;
         let begun = self
             .members
             .iter()
@@ -242,7 +254,7 @@ impl Userspace {
         let free = self.ports.iter().position(Option::is_none);
         let place = free.unwrap_or(self.ports.len());
         let token = self.tokens.start + 1 + place;
-        if !self.tokens.contains(&token) {
+        if token >= self.bell_token() {
             return Err(io::Error::other("no token is left for another port"));
         }
         let port = Port::open(id, ifindex)?;
@@ -361,6 +373,12 @@ impl DataPath for Userspace {
         let Some(place) = token.0.checked_sub(self.tokens.start) else {
             return Ok(Drained::Dry);
         };
+        if token.0 == self.bell_token() {
+            if let Some(programs) = &self.programs {
+                programs.silence_bell();
+            }
+            return Ok(Drained::Dry);
+        }
         if place == 0 {
             return self.relay.transmit(&self.device, &mut self.ports, budget);
         }
@@ -368,6 +386,13 @@ impl DataPath for Userspace {
         match self.ports.get(place - 1) {
             Some(Some(port)) => Ok(self.relay.receive(port, &self.device, budget)),
             _ => Ok(Drained::Dry),
+        }
+    }
+
+    fn ask_for_frames(&mut self) -> io::Result<()> {
+        match &self.programs {
+            Some(programs) => programs.ask_for_frames(),
+            None => Ok(()),
         }
     }
 
