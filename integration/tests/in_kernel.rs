@@ -2,9 +2,16 @@
 //! goes on with them, and they and the relay take each other's place.
 
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 
 use integration::traffic::{End, Stream, Trace};
-use integration::{CableKind, DataPath, Lab, Sharing, Teamed, Teamr, team_config, wait_until};
+use integration::{
+    CableKind, DataPath, Lab, Sharing, Teamed, Teamr, in_guest, team_config, wait_until,
+};
+use runners::HashFields;
+use teamr::datapath::programs::assembler::{Assembler, Reg};
+use teamr::datapath::programs::{bucket, maps::Maps};
+use teamr::sys::bpf::Program;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
@@ -86,6 +93,31 @@ fn crash_and_restart(runner: &str) {
                 .contains("clsact")
         );
     }
+}
+
+#[test]
+fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
+    in_guest(|_| {
+        const NAMES: [&str; 8] = [
+            "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp",
+        ];
+        let maps = Maps::create().expect("maps");
+        for set in 0..1 << NAMES.len() {
+            let fields = NAMES
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| set & (1 << bit) != 0)
+                .filter_map(|(_, name)| HashFields::from_name(name))
+                .fold(HashFields::NONE, |all, field| all | field);
+            let mut asm = Assembler::new();
+            asm.set(Reg::R6, Reg::R1);
+            bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
+            asm.set(Reg::R0, Reg::R7);
+            asm.exit();
+            let loaded = Program::load(&asm.finish(), "teamr_select");
+            loaded.unwrap_or_else(|error| panic!("{fields:?}: {error}"));
+        }
+    });
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn every_team_key_is_read() {
     );
     assert_eq!(all.device(), Some("team0"));
     assert_eq!(all.debug_level(), 2);
-    assert_eq!(all.data_path(), DataPathChoice::Userspace);
+    assert_eq!(all.data_path(), DataPathChoice::Relay);
     let expected = TeamSettings {
         runner: RunnerSettings::ActiveBackup {
             hwaddr_policy: HwAddrPolicy::OnlyActive,

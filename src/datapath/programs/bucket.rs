@@ -27,8 +27,18 @@ const KIND: i16 = -64;
 const TABLE: usize = 256 * size_of::<u32>();
 const ETHERNET: i32 = 14;
 const TAG: i32 = 4;
-/// As much as the ports of untagged IPv4 without options need.
-const COMMON: i32 = 38;
+/// As much as the ports of IPv4 without options need …
+const COMMON_IPV4: i32 = 38;
+/// … and of IPv6 without extension headers.
+const COMMON_IPV6: i32 = 58;
+/// Headers that may follow that of IPv6 before the upper layer's.
+const EXTENSIONS: [u8; 5] = [
+    protocol::HOP_BY_HOP,
+    protocol::ROUTING,
+    protocol::DESTINATION_OPTIONS,
+    protocol::AUTHENTICATION,
+    protocol::FRAGMENT,
+];
 
 /// Whether there are instructions for these fields: for all but those inside tunnels.
 pub fn can_do(fields: HashFields) -> bool {
@@ -97,17 +107,17 @@ impl Part<'_> {
         // A word a load, but for a rest before what is then a whole number of words.
         let rest = length % 4;
         if rest != 0 {
-            self.fold_unit(Size::Half, base, offset, 0);
+            self.asm.load(Size::Half, R2, base, offset);
+            self.fold_loaded(2, 0);
         }
         for at in (rest..length).step_by(4) {
-            self.fold_unit(Size::Word, base, offset + at as i16, at);
+            self.asm.load(Size::Word, R2, base, offset + at as i16);
+            self.fold_loaded(4, at);
         }
     }
 
-    /// Adds the bytes of one load, with the tables from the one numbered `first` after R8 on.
-    fn fold_unit(&mut self, size: Size, base: Reg, offset: i16, first: usize) {
-        let bytes: i32 = if size == Size::Word { 4 } else { 2 };
-        self.asm.load(size, R2, base, offset);
+    /// Adds the bytes in R2, with the tables from the one numbered `first` after R8 on.
+    fn fold_loaded(&mut self, bytes: i32, first: usize) {
         for byte in 0..bytes {
             // The byte, times the size of an entry, without a step of its own for that.
             let lowest_bit = if cfg!(target_endian = "little") {
@@ -148,32 +158,66 @@ impl Part<'_> {
         self.asm.jump_if(If::NotEqual, R0, 0, short);
     }
 
-    /// Untagged, unfragmented IPv4 without options, in one piece: most frames are that, and
-    /// are read where they lie.
+    /// Unfragmented IP, with no tag in the frame, without options or extension headers, and in one
+    /// piece: most
+    /// frames are that, and are read where they lie.
     fn common(&mut self, general: Label) {
         let asm = &mut *self.asm;
+        let ipv4 = asm.label();
         asm.load(Size::Word, R0, R6, context::DATA);
         asm.load(Size::Word, R3, R6, context::DATA_END);
         asm.set(R2, R0);
-        asm.alu(Alu::Add, R2, COMMON);
+        asm.alu(Alu::Add, R2, COMMON_IPV4);
         asm.jump_if(If::Greater, R2, R3, general);
-        asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
-        asm.jump_if(If::NotEqual, R2, 0, general);
         asm.load(Size::Half, R2, R0, 12);
-        asm.jump_if(If::NotEqual, R2, half(ethertype::IPV4), general);
+        asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
+        asm.jump_if(If::NotEqual, R2, half(ethertype::IPV6), general);
+        asm.set(R2, R0);
+        asm.alu(Alu::Add, R2, COMMON_IPV6);
+        asm.jump_if(If::Greater, R2, R3, general);
+        asm.load(Size::Byte, R2, R0, 14);
+        asm.alu(Alu::ShiftRight, R2, 4);
+        asm.jump_if(If::NotEqual, R2, 6, general);
+        asm.load(Size::Byte, R2, R0, 20);
+        for extension in EXTENSIONS {
+            asm.jump_if(If::Equal, R2, i32::from(extension), general);
+        }
+        let addresses = self.ipv6.then_some((place::IPV6, 22));
+        self.common_key(addresses, 20, 54);
+
+        let asm = &mut *self.asm;
+        asm.place(ipv4);
         asm.load(Size::Byte, R2, R0, 14);
         asm.jump_if(If::NotEqual, R2, 0x45, general);
         asm.load(Size::Half, R2, R0, 20);
         asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
+        let addresses = self.ipv4.then_some((place::IPV4, 26));
+        self.common_key(addresses, 23, 34);
+    }
+
+    /// The key of a frame that starts at R0, with these addresses, protocol and ports in it.
+    fn common_key(&mut self, addresses: Option<(Range<usize>, i16)>, protocol: i16, ports: i16) {
         self.eth(R0, 0);
-        if self.ipv4 {
-            self.fold(place::IPV4.start, place::IPV4.len(), R0, 26);
+        if self.vlan {
+            let untagged = self.asm.label();
+            self.asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
+            self.asm.jump_if(If::Equal, R2, 0, untagged);
+            self.asm.load(Size::Word, R2, R6, context::VLAN_TCI);
+            self.asm.alu(Alu::And, R2, 0xfff);
+            self.asm.network_order(R2, 16);
+            self.asm
+                .load_value(R8, self.hash, (place::VLAN.start * TABLE) as i32);
+            self.fold_loaded(2, 0);
+            self.asm.place(untagged);
+        }
+        if let Some((place, offset)) = addresses {
+            self.fold(place.start, place.len(), R0, offset);
         }
         if self.ports() {
-            self.asm.load(Size::Byte, R2, R0, 23);
+            self.asm.load(Size::Byte, R2, R0, protocol);
             let named = self.if_named();
             self.asm.place(named);
-            self.fold(place::PORTS.start, place::PORTS.len(), R0, 34);
+            self.fold(place::PORTS.start, place::PORTS.len(), R0, ports);
         }
         self.asm.jump(self.done);
     }
