@@ -6,6 +6,7 @@ pub mod client;
 pub mod control;
 pub mod daemon;
 pub mod datapath;
+pub mod doctor;
 pub mod errno;
 pub mod netlink;
 pub mod recording;

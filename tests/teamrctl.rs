@@ -412,3 +412,40 @@ fn a_closed_pipe_is_no_panic() {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());
 }
+
+#[test]
+fn the_doctor_judges_a_configuration_without_a_daemon() {
+    let house = House::new("doctor");
+    let file = house.dir.join("team.json");
+    let name = file.to_str().unwrap();
+    for (text, status, line) in [
+        (
+            r#"{"runner": {"name": "loadbalance", "min_ports": 3}, "ports": {"a": {}, "b": {}}}"#,
+            2,
+            "problem: \"runner.min_ports\" asks for 3 ports, and there are 2",
+        ),
+        (
+            r#"{"runer": {}, "ports": {"a": {}, "b": {}}}"#,
+            2,
+            "problem: The configuration says 1:2",
+        ),
+        (
+            r#"{"runner": {"name": "activebackup"}, "ports": {"a": {}, "b": {}}}"#,
+            0,
+            "nothing is wrong.",
+        ),
+    ] {
+        fs::write(&file, text).unwrap();
+        let answer = house.run("teamrctl", &["doctor", "--config", name]);
+        assert_eq!((answer.status, answer.err.as_str()), (status, ""), "{text}");
+        assert!(
+            answer.out.starts_with(&format!("{name}: {line}")),
+            "{}",
+            answer.out
+        );
+    }
+    fs::remove_file(&file).unwrap();
+    let answer = house.run("teamrctl", &["doctor", "--config", name]);
+    assert_eq!(answer.status, 1);
+    assert!(answer.err.starts_with("Failed to read"), "{}", answer.err);
+}

@@ -40,6 +40,13 @@ impl Teamr {
         Teamr::start_config(host, config, command)
     }
 
+    /// As [`start`](Teamr::start), with these options.
+    pub fn start_args(host: &Namespace, config: &Value, args: &[&str]) -> Teamr {
+        let mut command = teamr_command(host);
+        command.args(args);
+        Teamr::start_config(host, config, command)
+    }
+
     /// As [`start`](Teamr::start), on this bus, too.
     pub fn start_on(host: &Namespace, config: &Value, bus: &Bus) -> Teamr {
         let mut command = teamr_command(host);
@@ -47,7 +54,8 @@ impl Teamr {
         Teamr::start_config(host, config, command)
     }
 
-    fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
+    /// As [`start`](Teamr::start), by this command, which lacks but the configuration.
+    pub fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
         let device = config["device"]
             .as_str()
             .expect("a device in the configuration");
@@ -161,7 +169,7 @@ impl Teamr {
 
     /// The verdict of a port's link watches; none if the team has no such port.
     pub fn port_up(&self, port: &str) -> Option<bool> {
-        self.state()["ports"].get(port)?["link_watches"]["up"].as_bool()
+        self.state_at_socket()["ports"].get(port)?["link_watches"]["up"].as_bool()
     }
 
     /// Waits until a port's link watches say this.
@@ -183,7 +191,8 @@ impl Teamr {
 
     /// The active port (activebackup).
     pub fn active_port(&self) -> Option<String> {
-        Some(self.state()["runner"]["active_port"].as_str()?.to_owned())
+        let state = self.state_at_socket();
+        Some(state["runner"]["active_port"].as_str()?.to_owned())
     }
 
     /// Waits until this port is the active one (activebackup).

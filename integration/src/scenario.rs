@@ -36,6 +36,8 @@ pub enum Step {
     Pull(&'static str),
     /// A port gets its carrier back.
     PutBack(&'static str),
+    /// All cables lead to one switch now, and a host there gets this address.
+    Join(&'static str),
     /// The daemon starts.
     Start,
     /// Time passes until the team has exactly these ports, with these verdicts of their watches,
@@ -55,9 +57,10 @@ pub enum Step {
     Ask(&'static str),
 }
 
-use Step::{Active, Ask, Do, Enslave, Ports, Pull, PutBack, Release, Start};
+use Step::{Active, Ask, Do, Enslave, Join, Ports, Pull, PutBack, Release, Start};
 
 const BOTH_UP: Step = Ports(&[("eth1", true), ("eth2", true)]);
+const BOTH_DOWN: Step = Ports(&[("eth1", false), ("eth2", false)]);
 
 /// One scenario for each way of configuring and using the runners that need no partner.
 pub const SCENARIOS: &[Scenario] = &[
@@ -238,6 +241,69 @@ pub const SCENARIOS: &[Scenario] = &[
             "tx_balancer": {"name": "basic", "balancing_interval": 20}},
             "ports": {"eth1": {}, "eth2": {}}}"#,
         steps: &[Start, BOTH_UP],
+    },
+    Scenario {
+        name: "arp_ping, answered",
+        config: r#"{"runner": {"name": "activebackup"},
+            "link_watch": {"name": "arp_ping", "target_host": "192.0.2.1", "interval": 300},
+            "ports": {"eth1": {"prio": 10}, "eth2": {}}}"#,
+        steps: &[Join("192.0.2.1/24"), Start, BOTH_UP, Active("eth1")],
+    },
+    Scenario {
+        name: "arp_ping, answered and validated",
+        config: r#"{"runner": {"name": "loadbalance"},
+            "link_watch": {"name": "arp_ping", "target_host": "192.0.2.1", "interval": 300,
+                "source_host": "192.0.2.10", "validate_active": true, "validate_inactive": true,
+                "send_always": true, "missed_max": 7},
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Join("192.0.2.1/24"), Start, BOTH_UP],
+    },
+    Scenario {
+        name: "arp_ping, silent",
+        config: r#"{"runner": {"name": "activebackup"},
+            "link_watch": {"name": "arp_ping", "target_host": "192.0.2.1", "interval": 60000},
+            "ports": {"eth1": {"prio": 10}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_DOWN, Active("")],
+    },
+    Scenario {
+        name: "arp_ping, silent, every key",
+        config: r#"{"runner": {"name": "roundrobin"},
+            "link_watch": {"name": "arp_ping", "target_host": "192.0.2.1",
+                "source_host": "192.0.2.10", "interval": 60000, "init_wait": 1,
+                "missed_max": 5, "vlanid": 7, "validate_active": true},
+            "ports": {"eth1": {}, "eth2": {"link_watch": {"name": "arp_ping",
+                "target_host": "192.0.2.2", "interval": 50000, "validate_inactive": true,
+                "send_always": true}}}}"#,
+        steps: &[Start, BOTH_DOWN],
+    },
+    Scenario {
+        name: "nsna_ping, answered",
+        config: r#"{"runner": {"name": "activebackup"},
+            "link_watch": {"name": "nsna_ping", "target_host": "fd00::1", "interval": 300},
+            "ports": {"eth1": {}}}"#,
+        steps: &[
+            Join("fd00::1/64"),
+            Start,
+            Ports(&[("eth1", true)]),
+            Active("eth1"),
+        ],
+    },
+    Scenario {
+        name: "nsna_ping, silent",
+        config: r#"{"runner": {"name": "broadcast"},
+            "link_watch": {"name": "nsna_ping", "target_host": "fe80::1%eth1",
+                "interval": 60000, "init_wait": 1, "missed_max": 9},
+            "ports": {"eth1": {}, "eth2": {}}}"#,
+        steps: &[Start, BOTH_DOWN],
+    },
+    Scenario {
+        name: "several watches that agree",
+        config: r#"{"runner": {"name": "activebackup"},
+            "link_watch": [{"name": "ethtool"},
+                {"name": "arp_ping", "target_host": "192.0.2.1", "interval": 300}],
+            "ports": {"eth1": {"prio": 10}, "eth2": {"link_watch":
+                {"name": "ethtool", "delay_up": 100}}}}"#,
+        steps: &[Join("192.0.2.1/24"), Start, BOTH_UP, Active("eth1")],
     },
     Scenario {
         name: "ports come and go by command",

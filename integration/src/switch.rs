@@ -43,6 +43,11 @@ impl Switch {
             .ip(&format!("link set dev {port} master {BRIDGE} up"));
     }
 
+    /// Makes a switch port an interface on its own again, which leads nowhere.
+    pub fn unplug(&self, port: &str) {
+        self.namespace.ip(&format!("link set dev {port} nomaster"));
+    }
+
     /// Whether frames to `hwaddr` leave through `port`, as far as the switch has learned.
     pub fn has_learned(&self, hwaddr: &str, port: &str) -> bool {
         let table = self

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use integration::{CableKind, DataPath, LIMIT, Lab, Sharing, Teamr, team_config, wait_until};
+use integration::{
+    CableKind, DataPath, LIMIT, Lab, Sharing, Teamr, in_guest, team_config, wait_until,
+};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -87,8 +89,7 @@ fn pour(path: &Path, poured: &AtomicUsize, stop: &AtomicBool) {
     }
 }
 
-#[test]
-fn the_state_is_told_under_any_abuse() {
+fn abuse(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -97,7 +98,7 @@ fn the_state_is_told_under_any_abuse() {
         lab.cable((&host, port), (&peer, port), CableKind::Virtual);
         peer.up(port);
     }
-    let config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
+    let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start(&host, &config);
     let path = team.control_socket();
     ask_before(&team, "nobody else", || true);
@@ -142,4 +143,14 @@ fn the_state_is_told_under_any_abuse() {
         team.wait_port(port, true);
     }
     assert!(team.stop().success());
+}
+
+#[test]
+fn the_state_is_told_under_any_abuse() {
+    abuse(DataPath::Userspace);
+}
+
+#[test]
+fn with_the_kernels_driver_too() {
+    in_guest(|_| abuse(DataPath::Kernel));
 }

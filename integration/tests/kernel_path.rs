@@ -1,7 +1,13 @@
 //! Traffic through the kernel's team driver, in a guest that has it, and through programs in that
 //! older kernel.
 
-use integration::{CableKind, DataPath, Lab, Ping, RUNNERS, Sharing, Teamed, in_guest};
+use std::path::PathBuf;
+
+use integration::drop_in::teamd_is_here;
+use integration::{
+    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, Teamed, binary, in_guest,
+    team_config, wait_until,
+};
 
 const PACKETS: u32 = 20;
 
@@ -54,4 +60,69 @@ fn pull_and_put_back(data_path: DataPath, kind: &str) {
         }
         ping(&teamed, copies, &format!("with {port} again"));
     }
+}
+
+/// A bond of dummies has a link and cannot tell how fast it is.
+#[test]
+fn an_unknown_speed_is_shown_as_teamd_shows_it() {
+    if !teamd_is_here() {
+        return;
+    }
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let host = lab.host("host");
+        host.run("mkdir -p /run/teamd");
+        host.ip("link add name bond0 type bond");
+        host.ip("link add name dummy0 type dummy");
+        host.ip("link set dev dummy0 master bond0");
+        host.up("dummy0");
+        let config = team_config("team0", "activebackup", DataPath::Kernel, &["bond0"]);
+        let shown = |daemon: PathBuf| {
+            let mut command = host.command(daemon);
+            command.arg("-c").arg(config.to_string());
+            let mut daemon = Process::start("daemon", host.folder(), command);
+            let item = |path: &str| {
+                let line = format!("teamdctl team0 state item get ports.bond0.{path}");
+                String::from_utf8_lossy(&host.try_run(&line).stdout).into_owned()
+            };
+            wait_until("a link", || item("link_watches.up") == "true\n");
+            let shown = ["link.up", "link.speed", "link.duplex"].map(item);
+            let view = host.run("teamdctl -v team0 state view");
+            let link = view.lines().find(|line| line.contains("ethtool link"));
+            let link = link.expect("a line on the link").trim().to_owned();
+            assert!(daemon.stop().success());
+            println!("  {shown:?}, {link}");
+            (shown, link)
+        };
+        let theirs = shown("teamd".into());
+        assert_eq!(shown(binary("teamr")), theirs);
+    });
+}
+
+/// Whoever sets the driver's copy of a port's priority changes the choice at once.
+#[test]
+fn a_priority_set_at_the_driver_counts() {
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let kind = CableKind::Virtual;
+        let Teamed { site, team, .. } = Teamed::new(&lab, "activebackup", DataPath::Kernel, kind);
+        let set = |port: &str, priority: &str| {
+            let mut command = site.left.command(binary("teamrnl"));
+            let args = ["-p", port, "team0", "--", "setoption", "priority", priority];
+            assert!(
+                command
+                    .args(args)
+                    .status()
+                    .is_ok_and(|status| status.success())
+            );
+        };
+        team.wait_active("eth1");
+        set("eth2", "5");
+        team.wait_active("eth2");
+        set("eth2", "-5");
+        team.wait_active("eth1");
+        // The configuration has the last word again when it says something new.
+        team.ask(r#"port config update eth2 {"prio":9}"#);
+        team.wait_active("eth2");
+    });
 }

@@ -6,7 +6,7 @@ use std::fs;
 use integration::{
     CableKind, DataPath, Lab, RUNNERS, Sharing, Teamr, repository, team_config, wait_until,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Paths to all items, ports as `P` and a number at the end of a name as `N`.
 fn paths(state: &Value) -> BTreeSet<String> {
@@ -55,8 +55,13 @@ fn every_item_of_the_state_is_in_the_manual() {
     let (host, peer) = (lab.host("host"), lab.host("peer"));
     lab.cable((&host, "eth1"), (&peer, "eth1"), CableKind::Virtual);
     let documented = documented();
-    for runner in RUNNERS {
-        let config = team_config("team0", runner, DataPath::Userspace, &["eth1"]);
+    for runner in RUNNERS.into_iter().chain(["slb"]) {
+        let mut config = team_config("team0", runner, DataPath::Userspace, &["eth1"]);
+        config["link_watch"] = json!([
+            {"name": "ethtool"},
+            {"name": "arp_ping", "target_host": "192.0.2.1", "vlanid": 5},
+            {"name": "nsna_ping", "target_host": "fe80::1"},
+        ]);
         let team = Teamr::start(&host, &config);
         wait_until("the port to be there", || team.port_up("eth1").is_some());
         let undocumented: Vec<String> = paths(&team.state())

@@ -5,14 +5,17 @@
 //! used. How long a guest is silent when a cable is pulled is judged by the packets lost.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use integration::traffic::{End, Stream, Trace, Transfer, now};
 use integration::{
-    Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Switch, SwitchMoves, Teamr,
-    team_config, teamr_command, wait_until,
+    Cable, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Switch, SwitchMoves, Teamr,
+    binary, team_config, teamr_command, wait_for, wait_until,
 };
+use serde_json::Value;
 
 const PEERS: u8 = 3;
 
@@ -310,4 +313,278 @@ fn slb_on_the_kernels_driver_is_refused() {
     assert!(!output.status.success());
     assert!(told.contains("leave \"data_path\" out"), "{told}");
     assert!(!host.has_interface("team0"));
+}
+
+/// What the doctor names first; none if nothing is wrong.
+fn first_finding(site: &Site) -> Option<String> {
+    let output = site.team.ctl("doctor --json");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let problem = found["team0"][0]["problem"] == true;
+    assert_eq!(output.status.code(), Some(if problem { 2 } else { 0 }));
+    let id = found["team0"][0]["id"].as_str()?;
+    problem.then(|| id.to_owned())
+}
+
+#[test]
+fn the_doctor_tells_a_plain_switch_by_its_probes() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    for (runner, first) in [
+        ("roundrobin", Some("guests-on-plain-switch")),
+        ("broadcast", Some("broadcast-one-network")),
+        ("activebackup", None),
+        ("slb", None),
+    ] {
+        let site = Site::new(&lab, runner);
+        assert_eq!(first_finding(&site).as_deref(), first, "{runner}");
+        if runner != "activebackup" {
+            continue;
+        }
+        // Into a network of its own; the guests are asked nothing, so nobody else would tell.
+        site.switch.unplug(site.cables[1].far_interface());
+        site.team.wait_port("eth2", true);
+        assert_eq!(first_finding(&site).as_deref(), Some("separate-networks"));
+        site.cables[1].pull();
+        site.team.wait_port("eth2", false);
+        assert_eq!(first_finding(&site).as_deref(), Some("port-without-link"));
+        site.host.ip("link set dev team0 down");
+        assert_eq!(first_finding(&site).as_deref(), Some("device-down"));
+    }
+}
+
+#[test]
+fn the_news_and_the_metrics_tell_of_a_failover() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let site = Site::new(&lab, "slb");
+    let (answered, _, sent) = site.ping_all(1);
+    assert_eq!(answered, sent);
+    let mut command = site.host.command(binary("teamrctl"));
+    command.args(["team0", "watch", "--json"]);
+    let mut watch = Process::start("watch", lab.folder(), command);
+    let told = |watch: &Process, kind: &str, text: &str| {
+        let log = watch.log();
+        let news = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut news = news.filter(|news| news["kind"] == kind);
+        news.any(|news| {
+            news["text"]
+                .as_str()
+                .is_some_and(|told| told.contains(text))
+        })
+    };
+    // The first look only tells how things stand: go on until one has come after it.
+    wait_until("the watch to see a port forbidden and allowed", || {
+        for allowed in ["false", "true"] {
+            site.team.ask(&format!(
+                "state item set ports.eth2.teamr.allowed {allowed}"
+            ));
+        }
+        told(&watch, "allowed", "eth2 may carry traffic")
+    });
+    let designated = site.team.ask("state item get runner.designated_port");
+    let designated = designated.trim_end();
+    let cable = if designated == "eth1" { 0 } else { 1 };
+    site.cables[cable].pull();
+    wait_until("the watch to tell of the failover", || {
+        told(
+            &watch,
+            "forwarding",
+            &format!("failover from {designated} decided"),
+        ) && told(&watch, "moved", "stations moved and were announced")
+    });
+    watch.kill();
+
+    let other = if designated == "eth1" { "eth2" } else { "eth1" };
+    let metrics = site.team.ask("metrics");
+    for sample in [
+        "teamr_info{team=\"team0\",runner=\"slb\",data_path=\"userspace\"} 1".to_owned(),
+        format!("teamr_port_up{{team=\"team0\",port=\"{designated}\"}} 0"),
+        format!("teamr_port_active{{team=\"team0\",port=\"{other}\"}} 1"),
+    ] {
+        assert!(
+            metrics.lines().any(|line| line == sample),
+            "{sample}\n{metrics}"
+        );
+    }
+    assert!(metrics.ends_with("\n# EOF\n"));
+    let file = lab.folder().join("teamr.prom");
+    site.team.ask(&format!("metrics file {}", file.display()));
+    let written = std::fs::read_to_string(&file).expect("a file of metrics");
+    assert!(written.ends_with("\n# EOF\n"));
+
+    let socket = lab.folder().join("metrics.sock");
+    let mut command = site.host.command(binary("teamrctl"));
+    command.args(["team0", "metrics", "serve"]).arg(&socket);
+    let mut server = Process::start("metrics", lab.folder(), command);
+    let mut stream = wait_for("the metrics to be served", || {
+        UnixStream::connect(&socket).ok()
+    });
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        .expect("send a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\n# EOF\n"), "{answer}");
+    server.kill();
+}
+
+/// The host itself speaks: the bridge has the address of the team device, as bridges take the
+/// lowest of their ports'.
+fn speak_by_host(site: &Site) {
+    let hwaddr = site.host.hwaddr("team0");
+    site.host.ip(&format!("link set dev br0 address {hwaddr}"));
+    site.host.address("br0", "10.0.0.200/24");
+    site.host.address("br0", "fd00::200/64");
+}
+
+/// Bytes that crossed each cable, sent and received apart.
+fn ways(site: &Site) -> [[u64; 2]; 2] {
+    ["tx", "rx"].map(|way| {
+        ["eth1", "eth2"].map(|port| {
+            let statistics = site
+                .host
+                .run_json(&format!("ip -json -statistics link show dev {port}"));
+            statistics[0]["stats64"][way]["bytes"]
+                .as_u64()
+                .expect("bytes")
+        })
+    })
+}
+
+/// The host talks with four peers, its guests with theirs, a link goes and comes: all of it as
+/// with slb, and what is spread is on both links.
+fn spreads(runner: &str, receives: bool) {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let site = Site::new(&lab, runner);
+    speak_by_host(&site);
+    let fourth = "10.0.0.104";
+    site.peers[0].address("eth0", &format!("{fourth}/24"));
+    let moves = SwitchMoves::watch(&site.switch);
+    let (answered, twice, sent) = site.ping_all(3);
+    assert_eq!((answered, twice), (sent, 0), "guests");
+    let host = |port| End {
+        interface: "br0".into(),
+        ..end(&site.host, 200, port)
+    };
+    // The fourth peer is the first one by another address.
+    let of = |number: u8| &site.peers[usize::from((number - 1) % PEERS)];
+    let peer = |number: u8, port| end(of(number), 100 + number, port);
+    for number in 1..=4_u8 {
+        let target = format!("10.0.0.{}", 100 + number);
+        assert!(Ping::run(&site.host, &target, 3, "").is_exact(), "{target}");
+        let back = Ping::run(of(number), "10.0.0.200", 3, "");
+        assert!(back.is_exact(), "from {target}");
+    }
+    for (number, peer) in (101..).zip(&site.peers) {
+        assert!(Ping::run(peer, "fd00::200", 3, "").is_exact());
+        assert!(Ping::run(&site.host, &format!("fd00::{number}"), 3, "").is_exact());
+    }
+    // Everybody has been taught his port by now, or is within two seconds.
+    let taught = |address: &str| {
+        site.peers.iter().any(|peer| {
+            let known = peer.run(&format!("ip neighbour show {address}"));
+            known.contains("lladdr") && !known.contains(&site.host.hwaddr("team0"))
+        })
+    };
+    if receives {
+        for address in ["10.0.0.200", "fd00::200"] {
+            let what = format!("a peer to be taught another way to {address}");
+            wait_until(&what, || taught(address));
+        }
+    }
+    let before = ways(&site);
+    let mut streams = Vec::new();
+    for number in 1..=4_u8 {
+        let port = 7100 + 10 * u16::from(number);
+        streams.push(Stream::start(&host(port), &peer(number, port), None, 900));
+        streams.push(Stream::start(
+            &peer(number, port + 1),
+            &host(port + 1),
+            None,
+            900,
+        ));
+    }
+    let load = Load::start(&site);
+    let until = now() + u64::try_from(quiet().as_nanos()).expect("a short time");
+    wait_until("some seconds of traffic", || now() >= until);
+    for stream in streams {
+        let what = stream.what().to_owned();
+        let trace = stream.finish();
+        assert!(trace.is_exact(), "{what}: lost {:?}", trace.lost());
+    }
+    for (what, trace) in load.finish() {
+        assert!(trace.is_exact(), "{what}: lost {:?}", trace.lost());
+    }
+    let after = ways(&site);
+    let balanced = if receives { 2 } else { 1 };
+    for (way, (before, after)) in before.iter().zip(&after).enumerate().take(balanced) {
+        let crossed = [after[0] - before[0], after[1] - before[1]];
+        println!("{runner}: {} {crossed:?}", ["sent", "received"][way]);
+        let total: u64 = crossed.iter().sum();
+        assert!(crossed.iter().all(|bytes| bytes * 4 > total), "{crossed:?}");
+    }
+    assert_eq!(
+        moves.finish(),
+        BTreeMap::new(),
+        "addresses moved in the switch"
+    );
+
+    for cable in 0..2 {
+        let mut streams = Vec::new();
+        for number in 1..=4_u8 {
+            let port = 7200 + 10 * u16::from(number);
+            streams.push(Stream::start(&host(port), &peer(number, port), None, 64));
+            streams.push(Stream::start(
+                &peer(number, port + 1),
+                &host(port + 1),
+                None,
+                64,
+            ));
+        }
+        let port = ["eth1", "eth2"][cable];
+        let pulled = now();
+        site.cables[cable].pull();
+        site.team.wait_port(port, false);
+        let hwaddr = site.host.hwaddr("team0");
+        let other = site.cables[1 - cable].far_interface();
+        wait_until("the switch to find the host on the other link", || {
+            site.switch.has_learned(&hwaddr, other)
+        });
+        let found = now();
+        site.cables[cable].put_back();
+        site.team.wait_port(port, true);
+        let (answered, _, sent) = site.ping_all(2);
+        assert_eq!(answered, sent, "guests with {port} again");
+        for stream in streams {
+            let what = stream.what().to_owned();
+            let trace = stream.finish();
+            let lost = trace.lost_outside(pulled - 100_000_000, found);
+            assert!(
+                lost.is_empty(),
+                "{what}: lost {lost:?} of {}",
+                trace.sent.len()
+            );
+            let (packets, silence) = trace.longest_outage();
+            println!("{port} pulled, {what}: {packets} lost in a row, {silence:?}");
+            assert!(packets <= 100, "{what}: {packets} lost in a row");
+            assert_eq!(trace.duplicated(), 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn tlb_spreads_what_the_host_sends() {
+    spreads("tlb", false);
+}
+
+#[test]
+fn alb_spreads_what_the_host_sends_and_receives() {
+    spreads("alb", true);
 }

@@ -96,6 +96,55 @@ fn the_kernel_path_needs_two_capabilities() {
     });
 }
 
+/// As `teamr@.service` starts it: a user without any rights but two capabilities, in a run directory
+/// of that user's group.
+#[test]
+fn nobody_special_can_run_a_team() {
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        for path in [DataPath::Kernel, DataPath::Userspace] {
+            println!("{}", path.name());
+            let host = host(&lab);
+            host.run("install -d -m 0775 -g 65534 /run/teamd");
+            // udev's doing elsewhere.
+            host.run("chmod 0666 /dev/net/tun");
+            let config = team_config("team0", "activebackup", path, &PORTS).to_string();
+            let mut command = host.command("setpriv");
+            command
+                .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+                .args(["--inh-caps", "-all,+net_admin,+net_raw"])
+                .args(["--ambient-caps", "-all,+net_admin,+net_raw"])
+                .args([
+                    "--bounding-set",
+                    "-all,+net_admin,+net_raw",
+                    "--no-new-privs",
+                ])
+                .arg(binary("teamr"))
+                .args(["-t", "team0", "-c", &config]);
+            let mut daemon = Process::start("teamr", lab.folder(), command);
+            wait_until("the daemon to have started", || {
+                daemon.log().contains("successfully started")
+            });
+            assert!(status(daemon.pid(), "Uid").starts_with("65534"));
+            assert_little_is_left(daemon.pid());
+            let ctl = binary("teamrctl");
+            let ctl = ctl.display();
+            wait_until("both ports to be up", || {
+                PORTS.iter().all(|port| {
+                    let path = format!("ports.{port}.link_watches.up");
+                    let up = host.try_run(&format!("{ctl} team0 state item get {path}"));
+                    up.stdout == b"true\n"
+                })
+            });
+            host.run(&format!("{ctl} team0 port remove eth1"));
+            host.run(&format!("{ctl} team0 port add eth1"));
+            assert!(daemon.stop().success());
+            assert_eq!(host.run("find /run/teamd -mindepth 1"), "");
+            assert!(!host.has_interface("team0"));
+        }
+    });
+}
+
 #[test]
 fn a_switch_keeps_all_rights() {
     let Some(lab) = Lab::open(Sharing::Shared) else {

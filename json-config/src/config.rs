@@ -4,9 +4,13 @@
 //! the updates of clients. Unknown keys are kept, keys stand in the order of the file. What the
 //! team does with its settings is the core's business.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
+use runners::{
+    ArpPingSettings, Host, LinkWatchSettings, NsnaPingSettings, PortSettings, RunnerSettings,
+    TeamSettings,
+};
 use serde_json::{Map, Value, json};
 
 use crate::finding::Weight;
@@ -122,7 +126,11 @@ impl Config {
                 tx_hash: hashing.tx_hash,
                 balancing_interval: hashing.balancing_interval,
             },
-            Runner::Slb { balancing_interval } => RunnerSettings::Slb {
+            Runner::Slb {
+                host,
+                balancing_interval,
+            } => RunnerSettings::Slb {
+                host: *host,
                 balancing_interval: *balancing_interval,
             },
             Runner::Lacp(_) => return Err(unavailable("runner.name", "runner", "lacp")),
@@ -202,8 +210,19 @@ impl Config {
                     delay_up: *delay_up,
                     delay_down: *delay_down,
                 }),
-                Watch::ArpPing(_) => Err("arp_ping"),
-                Watch::NsnaPing(_) => Err("nsna_ping"),
+                Watch::ArpPing(ping) => Ok(LinkWatchSettings::ArpPing(ArpPingSettings {
+                    probing: ping.probing,
+                    target_host: host(&ping.target_host),
+                    source_host: ping.source_host.as_deref().map(host),
+                    vlanid: ping.vlanid,
+                    validate_active: ping.validate_active,
+                    validate_inactive: ping.validate_inactive,
+                    send_always: ping.send_always,
+                })),
+                Watch::NsnaPing(ping) => Ok(LinkWatchSettings::NsnaPing(NsnaPingSettings {
+                    probing: ping.probing,
+                    target_host: host(&ping.target_host),
+                })),
                 Watch::Tipc { .. } => Err("tipc"),
             })
             .collect::<Result<Vec<_>, &str>>()
@@ -289,6 +308,16 @@ fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<S
     match value {
         Value::Object(object) => object,
         _ => unreachable!("made an object above"),
+    }
+}
+
+/// A host by its address, or by a name. What stands behind `%` in an address names an interface,
+/// and a watch has only one to ask on.
+fn host<A: FromStr>(text: &str) -> Host<A> {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    Host {
+        name: text.to_owned(),
+        address: address.parse().ok(),
     }
 }
 

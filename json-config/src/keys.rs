@@ -176,4 +176,6 @@ pub const RUNNERS: &[&str] = &[
     "loadbalance",
     "lacp",
     "slb",
+    "tlb",
+    "alb",
 ];

@@ -7,7 +7,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy};
+use runners::{
+    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LinkWatchPolicy, Probing,
+};
 
 /// What a configuration says of the team as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +71,10 @@ pub enum Runner {
     LoadBalance(Hashing),
     /// `lacp`
     Lacp(Lacp),
-    /// `slb`
+    /// `slb`, `tlb` and `alb`
     Slb {
+        /// Which of them.
+        host: HostTraffic,
         /// `runner.tx_balancer`, as in [`Hashing`].
         balancing_interval: Option<Duration>,
     },
@@ -155,21 +159,10 @@ pub enum Watch {
     },
 }
 
-/// The rhythm of watches that ask and wait for answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probing {
-    /// `interval`: 1 to 2^31 - 1 milliseconds.
-    pub interval: Duration,
-    /// `init_wait`: before the first probe, at most 2^31 - 1 milliseconds.
-    pub init_wait: Duration,
-    /// `missed_max`: probes in a row that may stay without answer, at most 2^31 - 1.
-    pub missed_max: u32,
-}
-
 /// Keys of the watch `arp_ping`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArpPing {
-    /// `interval`, `init_wait`, `missed_max`.
+    /// `interval`, at least 1 ms; `init_wait`; `missed_max`. All at most 2^31 - 1.
     pub probing: Probing,
     /// `target_host`: IPv4 address or host name, not empty.
     pub target_host: String,
@@ -188,7 +181,7 @@ pub struct ArpPing {
 /// Keys of the watch `nsna_ping`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NsnaPing {
-    /// `interval`, `init_wait`, `missed_max`.
+    /// As with `arp_ping`.
     pub probing: Probing,
     /// `target_host`: IPv6 address, also with `%` and an interface, or host name; not empty.
     pub target_host: String,

@@ -6,15 +6,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Burst, Failback, FailbackPolicy, HashFields, HwAddrPolicy, LinkWatchPolicy};
+use runners::{
+    Burst, Failback, FailbackPolicy, HashFields, HostTraffic, HwAddrPolicy, LinkWatchPolicy,
+    Probing,
+};
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
 use crate::inspect::{integer, known_word, watch_name};
 use crate::keys::{Form, Key, Kind, Object, Preset};
 use crate::model::{
-    AggSelectPolicy, ArpPing, DataPathChoice, Hashing, Lacp, NsnaPing, Port, Probing, Runner, Team,
-    Watch,
+    AggSelectPolicy, ArpPing, DataPathChoice, Hashing, Lacp, NsnaPing, Port, Runner, Team, Watch,
 };
 
 /// The members of one object, looked up by the table of keys; none reads as an empty object.
@@ -171,7 +173,12 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             },
             hashing: read_hashing(runner),
         }),
-        "slb" => Runner::Slb {
+        name @ ("slb" | "tlb" | "alb") => Runner::Slb {
+            host: match name {
+                "tlb" => HostTraffic::Sent,
+                "alb" => HostTraffic::Both,
+                _ => HostTraffic::OnePort,
+            },
             balancing_interval: read_balancing_interval(runner),
         },
         _ => Runner::RoundRobin {

@@ -1,15 +1,14 @@
 //! From text to settings: defaults, what a run falls back on, and what it refuses.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use json_config::model::{
-    AggSelectPolicy, ArpPing, Hashing, Lacp, NsnaPing, Probing, Runner, Watch,
-};
+use json_config::model::{AggSelectPolicy, ArpPing, Hashing, Lacp, NsnaPing, Runner, Watch};
 use json_config::{Config, DataPathChoice};
 use runners::{
     Burst, Failback, FailbackPolicy, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy,
-    LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings,
+    LinkWatchSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -174,7 +173,7 @@ fn every_port_key_is_read() {
 }
 
 #[test]
-fn probing_watches_are_read_in_full_but_not_available() {
+fn watches_that_ask_are_read_in_full() {
     let mut config = config(
         r#"{"link_watch": [
             {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "192.0.2.10",
@@ -209,8 +208,32 @@ fn probing_watches_are_read_in_full_but_not_available() {
     assert_eq!(config.port("p").unwrap().link_watches, watches);
     assert_eq!(
         config.port_settings("p").unwrap_err().to_string(),
-        "ports.p.link_watch: the link watch \"arp_ping\" is not available in this version"
+        "ports.p.link_watch: the link watch \"tipc\" is not available in this version"
     );
+    assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
+}
+
+#[test]
+fn hosts_are_addresses_or_names() {
+    let mut config = config(
+        r#"{"link_watch": [
+            {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "me.example"},
+            {"name": "arp_ping", "target_host": "2001:db8::1"},
+            {"name": "nsna_ping", "target_host": "fe80::1%p"},
+            {"name": "nsna_ping", "target_host": "gw.example"}]}"#,
+    );
+    let watches = config.port_settings("p").unwrap().link_watches;
+    let hosts = watches.iter().map(|watch| match watch {
+        LinkWatchSettings::ArpPing(ping) => {
+            let source = ping.source_host.as_ref().and_then(|host| host.address);
+            assert_eq!(source, None);
+            ping.target_host.address.map(IpAddr::V4)
+        }
+        LinkWatchSettings::NsnaPing(ping) => ping.target_host.address.map(IpAddr::V6),
+        LinkWatchSettings::Ethtool { .. } => panic!("{watch:?}"),
+    });
+    let expected = ["192.0.2.1", "", "fe80::1", ""].map(|text| text.parse().ok());
+    assert_eq!(hosts.collect::<Vec<_>>(), expected);
     assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
 }
 
@@ -228,7 +251,7 @@ fn wrong_types_fall_back_with_a_warning() {
         ),
         (
             r#"{"data_path": "fast"}"#,
-            "data_path: expected one of \"auto\", \"kernel\", \"userspace\", found \"fast\"; \
+            "data_path: expected one of \"auto\", \"kernel\", \"programs\", \"relay\", \"userspace\", found \"fast\"; \
              using the default, \"auto\"",
         ),
         (

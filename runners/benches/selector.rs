@@ -116,6 +116,7 @@ fn load_balance(fields: HashFields) -> Distributor {
                 collecting: true,
                 distributing: true,
                 linked: true,
+                judged: false,
             })
             .to_vec(),
     });

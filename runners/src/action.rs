@@ -5,7 +5,7 @@ use std::fmt;
 use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
 use crate::hex::Hex;
-use crate::ident::{HwAddr, PortId};
+use crate::ident::{HwAddr, IpFamily, PortId};
 
 /// A wish of the team. All are idempotent; the caller carries them out in order and reports
 /// what came of it through the ordinary events (a changed address comes back as one).
@@ -38,6 +38,14 @@ pub enum Action {
         /// Whole Ethernet frame, VLAN tags inside.
         frame: Vec<u8>,
     },
+    /// Resolve a name, without haste, and hand the outcome in as
+    /// [`Event::HostResolved`](crate::Event::HostResolved), also if there is no address.
+    ResolveHost {
+        /// The name.
+        host: String,
+        /// The kind of address that is needed.
+        family: IpFamily,
+    },
     /// Read the data path's bucket counters and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
@@ -67,6 +75,7 @@ impl fmt::Display for Action {
             Action::SendFrame { port, frame } => {
                 write!(f, "port {port} sends {}", Hex(frame))
             }
+            Action::ResolveHost { host, family } => write!(f, "resolve {host} {family:?}"),
             Action::ReadBucketCounters => f.write_str("read counters"),
             Action::ReadStations => f.write_str("read stations"),
             Action::TransmitFrame { frame } => {

@@ -12,6 +12,8 @@ pub struct ControlFrames {
     pub arp: bool,
     /// Neighbour solicitations and advertisements (RFC 4861).
     pub neighbour_discovery: bool,
+    /// Probes of our own. They never reach the team device.
+    pub probes: bool,
 }
 
 impl ControlFrames {
@@ -29,6 +31,7 @@ impl BitOr for ControlFrames {
             slow_protocols: self.slow_protocols | other.slow_protocols,
             arp: self.arp | other.arp,
             neighbour_discovery: self.neighbour_discovery | other.neighbour_discovery,
+            probes: self.probes | other.probes,
         }
     }
 }
@@ -40,6 +43,7 @@ impl fmt::Display for ControlFrames {
             (self.slow_protocols, "slow protocols"),
             (self.arp, "arp"),
             (self.neighbour_discovery, "neighbour discovery"),
+            (self.probes, "probes"),
         ];
         for (_, kind) in kinds.iter().filter(|(wanted, _)| *wanted) {
             write!(f, " {kind}")?;

@@ -7,7 +7,7 @@
 use std::mem;
 use std::num::NonZeroU32;
 
-use crate::event::StationSeen;
+use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::source_balance::{Reception, SourceBalance, SourceRules};
@@ -32,6 +32,10 @@ pub struct Selection<'a> {
     pub bucket: Option<u8>,
     /// The source address that the frame has to leave with, if not its own.
     pub source: Option<HwAddr>,
+    /// Where the source address stands once more in the frame.
+    pub sender_at: Option<usize>,
+    /// Where the Internet checksum over that place stands.
+    pub checksum_at: Option<usize>,
 }
 
 /// A policy with the ports that it may use, for a data path that has the choice made elsewhere.
@@ -160,6 +164,7 @@ impl Distributor {
                     former: usable(&ports.former),
                     designated: ports.designated.filter(distributes),
                     hwaddr: ports.hwaddr,
+                    host: ports.host.clone(),
                 };
                 let collecting = forwarding.ports.iter().filter(|port| port.collecting);
                 let collecting = collecting.map(|port| port.port).collect();
@@ -203,6 +208,8 @@ impl Distributor {
                     ports: buckets[usize::from(bucket)].as_slice(),
                     bucket: Some(bucket),
                     source: None,
+                    sender_at: None,
+                    checksum_at: None,
                 };
             }
             Choice::BySource { rules, port } => {
@@ -212,6 +219,8 @@ impl Distributor {
                     ports: port.as_slice(),
                     bucket: leaving.bucket,
                     source: leaving.source,
+                    sender_at: leaving.sender_at,
+                    checksum_at: leaving.checksum_at,
                 };
             }
             Choice::One(port) => port.as_slice(),
@@ -238,6 +247,8 @@ impl Distributor {
             ports,
             bucket: None,
             source: None,
+            sender_at: None,
+            checksum_at: None,
         }
     }
 
@@ -257,6 +268,14 @@ impl Distributor {
         match self.collects(port) {
             true => Reception::Taken,
             false => Reception::NotHere,
+        }
+    }
+
+    /// Peers that know the team itself, under the policy that needs to know.
+    pub fn peers(&self) -> Vec<PeerSeen> {
+        match &self.choice {
+            Choice::BySource { rules, .. } => rules.peers(),
+            _ => Vec::new(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a [`Team`](crate::Team) is told.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::forwarding::BUCKETS;
-use crate::ident::{HwAddr, Link, PortId};
+use crate::ident::{HwAddr, IpFamily, Link, PortId};
 use crate::settings::PortSettings;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
@@ -56,6 +58,28 @@ pub enum Event {
         /// The address now.
         hwaddr: HwAddr,
     },
+    /// The link-local IPv6 address of a port was read; may repeat what is known.
+    PortLinkLocalChanged {
+        /// Which.
+        port: PortId,
+        /// One that may be used now; none if there is none.
+        address: Option<Ipv6Addr>,
+    },
+    /// The team device's link-local IPv6 address was read; may repeat what is known.
+    TeamLinkLocalChanged {
+        /// One that may be used now; none if there is none.
+        address: Option<Ipv6Addr>,
+    },
+    /// A name was resolved, or could not be; answers
+    /// [`Action::ResolveHost`](crate::Action::ResolveHost).
+    HostResolved {
+        /// The name as it was given.
+        host: String,
+        /// Of which kind the address had to be.
+        family: IpFamily,
+        /// None if none was found.
+        address: Option<IpAddr>,
+    },
     /// A port's configuration was replaced: `prio` and `sticky` take effect at once,
     /// link watches when the port joins again.
     PortSettingsChanged {
@@ -85,6 +109,8 @@ pub enum Event {
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
         frame: Vec<u8>,
     },
+    /// Somebody asks what lies between the ports: a probe on each that has a link.
+    ProbesWanted,
     /// Bytes sent in each bucket since the team began; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {
@@ -97,6 +123,8 @@ pub enum Event {
     Stations {
         /// Each address once in each VLAN.
         stations: Vec<StationSeen>,
+        /// Peers that were told where the team itself is, under the runner that balances them.
+        peers: Vec<PeerSeen>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
@@ -112,4 +140,22 @@ pub struct StationSeen {
     pub vlan: u16,
     /// Its bucket; none for the team's own address.
     pub bucket: Option<u8>,
+}
+
+/// A peer that was told by ARP or neighbour discovery where the team is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PeerSeen {
+    /// The VLAN; 0 is none.
+    pub vlan: u16,
+    /// The address of ours that it knows.
+    pub own: IpAddr,
+    /// Its own address, of the same family.
+    pub ip: IpAddr,
+    /// Its hardware address.
+    pub hwaddr: HwAddr,
+    /// We told our neighbours that we route IPv6.
+    pub router: bool,
+    /// Its bucket.
+    pub bucket: u8,
 }

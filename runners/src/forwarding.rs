@@ -36,6 +36,9 @@ pub struct PortForwarding {
     pub distributing: bool,
     /// The port has a link; the policies that skip dead ports look at it.
     pub linked: bool,
+    /// `linked` is the word of watches that ask a neighbour: a data path that looks at the
+    /// carrier by itself has to be told.
+    pub judged: bool,
 }
 
 /// The choice of a port for a frame that leaves, and with it the receive rule.

@@ -27,6 +27,27 @@ impl fmt::Display for HwAddr {
     }
 }
 
+impl HwAddr {
+    /// The same with its other reading of who assigned it (IEEE 802, the U/L bit): a station
+    /// that needs a second address may take this one.
+    pub fn sibling(self) -> HwAddr {
+        let [first, rest @ ..] = self.0;
+        let [b, c, d, e, f] = rest;
+        HwAddr([first ^ 2, b, c, d, e, f])
+    }
+}
+
+/// A kind of IP addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum IpFamily {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 /// Duplex of a link; ordered, full is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -19,7 +19,9 @@ mod hex;
 mod ident;
 mod link_watch;
 mod loadbalance;
+mod peers;
 mod port;
+mod probe;
 mod random;
 #[cfg(feature = "serde")]
 mod recorded;
@@ -37,18 +39,20 @@ pub mod wire;
 pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection, Settled};
-pub use event::{Event, StationSeen};
+pub use event::{Event, PeerSeen, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
-pub use ident::{Duplex, HwAddr, Link, PortId};
-pub use link_watch::LinkWatch;
+pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
+pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
+pub use probe::is_probe;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{
-    Burst, Failback, FailbackPolicy, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings,
-    PortSettings, RunnerSettings, TeamSettings,
+    ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HostTraffic, HwAddrPolicy,
+    LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings,
+    TeamSettings,
 };
-pub use source_balance::{Reception, SourceBalance};
+pub use source_balance::{HostBalance, Reception, SourceBalance};
 pub use team::Team;
 pub use time::Instant;
 pub use tx_hash::{HashFields, Selector};

@@ -1,8 +1,11 @@
 //! A port: what is known of it, and which address was asked for.
 
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::control_frames::ControlFrames;
 use crate::forwarding::PortForwarding;
-use crate::ident::{HwAddr, Link, PortId};
-use crate::link_watch::{Change, LinkWatch, LinkWatches};
+use crate::ident::{HwAddr, IpFamily, Link, PortId};
+use crate::link_watch::{LinkWatch, LinkWatches, Surroundings, Wishes};
 use crate::settings::{LinkWatchPolicy, PortSettings};
 use crate::time::Instant;
 
@@ -16,6 +19,7 @@ pub struct Port {
     pub(crate) allowed: bool,
     pub(crate) enabled: bool,
     watches: LinkWatches,
+    link_local: Option<Ipv6Addr>,
     original: HwAddr,
     /// What it carries when it need not carry the team's.
     own: HwAddr,
@@ -25,6 +29,16 @@ pub struct Port {
     requested: Option<HwAddr>,
 }
 
+/// What the watches of a port have to know of the rest of the team.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub(crate) someone_enabled: bool,
+    /// The team device's.
+    pub(crate) hwaddr: HwAddr,
+    /// The team device's.
+    pub(crate) link_local: Option<Ipv6Addr>,
+}
+
 impl Port {
     pub(crate) fn new(
         id: PortId,
@@ -32,12 +46,14 @@ impl Port {
         hwaddr: HwAddr,
         settings: PortSettings,
         policy: LinkWatchPolicy,
+        now: Instant,
     ) -> Self {
         Port {
             id,
             name,
             link: Link::default(),
-            watches: LinkWatches::new(policy, &settings.link_watches),
+            watches: LinkWatches::new(policy, &settings.link_watches, now),
+            link_local: None,
             settings,
             allowed: true,
             enabled: false,
@@ -94,14 +110,19 @@ impl Port {
     }
 
     /// It has a link in the kernel driver's sense: with the ethtool watch alone the carrier
-    /// itself, without the watch's delays.
+    /// itself, without the watch's delays; where watches ask a neighbour, their verdict too.
     pub fn is_linked(&self) -> bool {
-        self.link.up
+        self.link.up && (!self.watches.ask_neighbours() || self.verdict())
     }
 
     /// Its hardware address as last read.
     pub fn hwaddr(&self) -> HwAddr {
         self.hwaddr
+    }
+
+    /// A link-local IPv6 address of its own, as last read.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.link_local
     }
 
     /// The address that it had before it joined.
@@ -115,6 +136,7 @@ impl Port {
             collecting: self.enabled,
             distributing: self.enabled,
             linked: self.is_linked(),
+            judged: self.watches.ask_neighbours(),
         }
     }
 
@@ -122,19 +144,75 @@ impl Port {
         self.watches.next_deadline()
     }
 
-    pub(crate) fn link_changed(&mut self, now: Instant, link: Link) -> Vec<Change> {
+    pub(crate) fn control_frames(&self) -> ControlFrames {
+        self.watches.control_frames()
+    }
+
+    pub(crate) fn link_changed(&mut self, now: Instant, link: Link, rest: Rest) -> Wishes {
+        let came = link.up && !self.link.up;
         self.link = link;
-        self.watches.link_changed(now, link)
+        let around = self.around(rest);
+        self.watches.link_changed(now, link, came, &around)
     }
 
     /// The link as it was found, for watches that have seen nothing yet.
-    pub(crate) fn link_found(&mut self, link: Link) -> Vec<Change> {
+    pub(crate) fn link_found(&mut self, link: Link) -> Wishes {
         self.link = link;
         self.watches.link_found(link)
     }
 
-    pub(crate) fn expire(&mut self, due: Instant) -> Vec<Change> {
-        self.watches.expire(due)
+    pub(crate) fn link_local_changed(&mut self, address: Option<Ipv6Addr>) {
+        self.link_local = address;
+    }
+
+    pub(crate) fn expire(&mut self, due: Instant, now: Instant, rest: Rest) -> Wishes {
+        let around = self.around(rest);
+        self.watches.expire(due, now, &around)
+    }
+
+    /// A control frame came in, one of the team's own if `ours`.
+    pub(crate) fn frame_received(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        ours: bool,
+        rest: Rest,
+    ) -> Wishes {
+        let around = self.around(rest);
+        self.watches.frame_received(now, frame, ours, &around)
+    }
+
+    pub(crate) fn host_resolved(
+        &mut self,
+        now: Instant,
+        host: &str,
+        family: IpFamily,
+        address: Option<IpAddr>,
+        rest: Rest,
+    ) -> Wishes {
+        let around = self.around(rest);
+        self.watches
+            .host_resolved(now, host, family, address, &around)
+    }
+
+    fn around(&self, rest: Rest) -> Surroundings {
+        let spare_hwaddr = match self.own == rest.hwaddr {
+            true => self.own.sibling(),
+            false => self.own,
+        };
+        Surroundings {
+            linked: self.link.up,
+            enabled: self.enabled,
+            someone_enabled: rest.someone_enabled,
+            hwaddr: self.hwaddr,
+            spare_hwaddr,
+            link_local: self.link_local.or(rest.link_local),
+        }
+    }
+
+    /// Frames from this address may be its own.
+    pub(crate) fn sends_from(&self, hwaddr: HwAddr) -> bool {
+        [self.hwaddr, self.own, self.own.sibling()].contains(&hwaddr)
     }
 
     /// The address that it carries while it need not carry the team's.

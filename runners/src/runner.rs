@@ -10,7 +10,7 @@ use crate::action::Action;
 use crate::activebackup::ActiveBackup;
 use crate::broadcast::Broadcast;
 use crate::control_frames::ControlFrames;
-use crate::event::StationSeen;
+use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::loadbalance::LoadBalance;
@@ -60,8 +60,8 @@ pub(crate) trait Runner: fmt::Debug {
     /// Bytes sent in each bucket so far.
     fn count_buckets(&mut self, _now: Instant, _ports: &[Port], _bytes: &[u64; BUCKETS]) {}
 
-    /// Whose frames were sent lately.
-    fn stations(&mut self, _now: Instant, _stations: &[StationSeen]) {}
+    /// Whose frames were sent lately, and who was told by ARP where the team is.
+    fn stations(&mut self, _now: Instant, _stations: &[StationSeen], _peers: &[PeerSeen]) {}
 
     /// When `expire` has to be called.
     fn next_deadline(&self) -> Option<Instant> {
@@ -101,6 +101,9 @@ pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
             tx_hash,
             balancing_interval,
         } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
-        RunnerSettings::Slb { balancing_interval } => Box::new(Slb::new(*balancing_interval)),
+        RunnerSettings::Slb {
+            host,
+            balancing_interval,
+        } => Box::new(Slb::new(*host, *balancing_interval)),
     }
 }

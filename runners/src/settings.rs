@@ -2,6 +2,7 @@
 //!
 //! Ranges are checked where the configuration is read; here every value makes sense.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -75,9 +76,25 @@ pub enum RunnerSettings {
     },
     /// A source address keeps to one port, on a switch without an aggregate.
     Slb {
+        /// What happens to the traffic of the team itself: the runners tlb and alb.
+        host: HostTraffic,
         /// `runner.tx_balancer`, as with loadbalance.
         balancing_interval: Option<Duration>,
     },
+}
+
+/// What slb and its kin do with the traffic of the team itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum HostTraffic {
+    /// slb: all of it is on the designated port.
+    #[default]
+    OnePort,
+    /// tlb: what is sent is spread by peer; what is received comes to the designated port.
+    Sent,
+    /// alb: both are spread by peer.
+    Both,
 }
 
 /// `runner.hwaddr_policy` of activebackup.
@@ -168,4 +185,60 @@ pub enum LinkWatchSettings {
         /// The carrier must have been gone this long before the watch says down.
         delay_down: Duration,
     },
+    /// Asks an IPv4 neighbour by ARP.
+    ArpPing(ArpPingSettings),
+    /// Asks an IPv6 neighbour by neighbour discovery.
+    NsnaPing(NsnaPingSettings),
+}
+
+/// The rhythm of a watch that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Probing {
+    /// `interval` between two questions, more than 0.
+    pub interval: Duration,
+    /// `init_wait` before the first.
+    pub init_wait: Duration,
+    /// `missed_max`: as many intervals in a row may stay without an answer.
+    pub missed_max: u32,
+}
+
+/// A host as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Host<A> {
+    /// As it is written there.
+    pub name: String,
+    /// The address that it is; none for a name that has to be resolved.
+    pub address: Option<A>,
+}
+
+/// `arp_ping`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ArpPingSettings {
+    /// When to ask.
+    pub probing: Probing,
+    /// `target_host`: who is asked.
+    pub target_host: Host<Ipv4Addr>,
+    /// `source_host`: in whose name; none is 0.0.0.0.
+    pub source_host: Option<Host<Ipv4Addr>>,
+    /// `vlanid` of the tag around the questions, and of what is heard; none is untagged.
+    pub vlanid: Option<u16>,
+    /// `validate_active`: on an enabled port only the target's answer counts.
+    pub validate_active: bool,
+    /// `validate_inactive`: so on the others.
+    pub validate_inactive: bool,
+    /// `send_always`: the others ask as an enabled port does.
+    pub send_always: bool,
+}
+
+/// `nsna_ping`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NsnaPingSettings {
+    /// When to ask.
+    pub probing: Probing,
+    /// `target_host`: who is asked.
+    pub target_host: Host<Ipv6Addr>,
 }

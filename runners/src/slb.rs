@@ -1,4 +1,4 @@
-//! slb: source load balancing. Several links into a switch that knows nothing of a team, and
+//! slb, tlb and alb: source load balancing. Several links into a switch that knows nothing of a team, and
 //! guests behind a bridge on top of it.
 //!
 //! Each bucket has a home among the ports; while that is not usable it stays with another, and
@@ -6,19 +6,26 @@
 //! Whenever a bucket moves, everybody in it is announced, so that also a guest that only listens
 //! is found on its new link. With `tx_balancer` the [`Balancer`] moves buckets by load; as in Open
 //! vSwitch that is off unless asked for.
+//!
+//! tlb and alb also spread the traffic of the team itself, by peer. Each port has an address then:
+//! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP and
+//! neighbour discovery, so that they answer there.
 
 use std::collections::VecDeque;
 use std::mem;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::action::Action;
 use crate::balancer::{self, Balancer};
-use crate::event::StationSeen;
+use crate::control_frames::ControlFrames;
+use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
-use crate::source_balance::SourceBalance;
+use crate::settings::HostTraffic;
+use crate::source_balance::{HostBalance, SourceBalance};
 use crate::time::Instant;
 use crate::wire::announce;
 
@@ -28,6 +35,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The pauses before stations that moved are announced again: a switch may not forward yet on a
 /// link that has just come up.
 const REPEATS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+/// After an answer to the team, the pause before peers are taught their ports again.
+const TEACHING_DELAY: Duration = Duration::from_secs(1);
 /// Announcements that leave at once; the next ones after [`PAUSE`]. 64 frames are 43 microseconds
 /// of a gigabit link.
 const ANNOUNCED_AT_ONCE: usize = 64;
@@ -35,6 +44,12 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Slb {
+    host: HostTraffic,
+    /// The address of each port, where the team's own traffic is spread.
+    addresses: Vec<(PortId, HwAddr)>,
+    /// Every peer is to be told where its port is, not only those whose bucket moved.
+    teach_all: bool,
+    teach_due: Option<Instant>,
     /// All ports, and of these the usable ones, that the buckets are spread over.
     known: Vec<PortId>,
     usable: Vec<PortId>,
@@ -50,15 +65,19 @@ pub(crate) struct Slb {
     stations_due: bool,
     repeats: usize,
     repeat_due: Option<Instant>,
-    announcements: VecDeque<Vec<u8>>,
+    announcements: VecDeque<Action>,
     /// How many of them may leave now.
     released: usize,
     release_due: Option<Instant>,
 }
 
 impl Slb {
-    pub(crate) fn new(balancing_interval: Option<Duration>) -> Self {
+    pub(crate) fn new(host: HostTraffic, balancing_interval: Option<Duration>) -> Self {
         Slb {
+            host,
+            addresses: Vec::new(),
+            teach_all: false,
+            teach_due: None,
             known: Vec::new(),
             usable: Vec::new(),
             designated: None,
@@ -121,6 +140,37 @@ impl Slb {
         self.repeats += 1;
     }
 
+    /// Each port has an address of its own, which never goes to another: frames to it may be
+    /// under way for long. The port whose address the team has taken gets one made of it.
+    fn spread_addresses(&mut self, ports: &[Port]) {
+        /// Local, and unlike the address that it is made of.
+        const LOCAL: u8 = 0x02;
+        const UNLIKE: u8 = 0x04;
+        let address = |port: &Port| {
+            let own = port.own_hwaddr();
+            let [first, rest @ ..] = own.0;
+            let [b, c, d, e, f] = rest;
+            match own == self.hwaddr {
+                true => HwAddr([(first ^ UNLIKE) | LOCAL, b, c, d, e, f]),
+                false => own,
+            }
+        };
+        self.addresses = ports
+            .iter()
+            .map(|port| (port.id(), address(port)))
+            .collect();
+    }
+
+    /// The address that the team has on a port.
+    fn address_on(&self, port: PortId) -> Option<HwAddr> {
+        if self.designated == Some(port) {
+            return Some(self.hwaddr);
+        }
+        let mut addresses = self.addresses.iter();
+        let (_, hwaddr) = addresses.find(|(of, _)| *of == port)?;
+        Some(*hwaddr)
+    }
+
     fn release(&mut self, now: Instant) {
         self.released = ANNOUNCED_AT_ONCE.min(self.announcements.len());
         let more = self.announcements.len() > self.released;
@@ -157,6 +207,9 @@ impl Runner for Slb {
             self.designated = designated;
             self.announce(now, BUCKETS);
         }
+        if self.host != HostTraffic::OnePort {
+            self.spread_addresses(ports);
+        }
         if let Some(balancer) = &mut self.balancer {
             balancer.start(now);
         }
@@ -166,6 +219,10 @@ impl Runner for Slb {
                 former: self.former.clone(),
                 designated: self.designated,
                 hwaddr: self.hwaddr,
+                host: (self.host != HostTraffic::OnePort).then(|| HostBalance {
+                    addresses: self.addresses.clone(),
+                    receive: self.host == HostTraffic::Both,
+                }),
             },
             balanced: self.balancer.is_some(),
         }
@@ -188,28 +245,72 @@ impl Runner for Slb {
         }
     }
 
-    fn stations(&mut self, now: Instant, stations: &[StationSeen]) {
+    fn control_frames(&self) -> ControlFrames {
+        ControlFrames {
+            arp: self.host == HostTraffic::Both,
+            neighbour_discovery: self.host == HostTraffic::Both,
+            ..ControlFrames::default()
+        }
+    }
+
+    /// Who answers the team was asked by a broadcast, which taught everybody the team's own
+    /// address.
+    fn frame_received(&mut self, now: Instant, _port: &Port, frame: &[u8]) {
+        if frame.starts_with(&self.hwaddr.0) && self.host == HostTraffic::Both {
+            self.teach_due.get_or_insert(now + TEACHING_DELAY);
+        }
+    }
+
+    fn stations(&mut self, now: Instant, stations: &[StationSeen], peers: &[PeerSeen]) {
+        let tagged = |vlan: u16| (vlan != 0).then_some(vlan);
         for station in stations {
             let place = station.bucket.map_or(BUCKETS, usize::from);
             if self.moved[place] {
-                let vlan = (station.vlan != 0).then_some(station.vlan);
+                let frame = announce::reverse_arp(station.hwaddr, tagged(station.vlan));
                 self.announcements
-                    .push_back(announce::reverse_arp(station.hwaddr, vlan));
+                    .push_back(Action::TransmitFrame { frame });
+            }
+        }
+        for peer in peers {
+            let bucket = usize::from(peer.bucket);
+            let port = self.buckets[bucket].filter(|_| self.teach_all || self.moved[bucket]);
+            if let Some((port, hwaddr)) = port.and_then(|port| Some((port, self.address_on(port)?)))
+            {
+                let vlan = tagged(peer.vlan);
+                let frame = match (peer.own, peer.ip) {
+                    (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                        announce::arp_reply(hwaddr, own, peer.hwaddr, ip, vlan)
+                    }
+                    (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                        let neighbour = (peer.hwaddr, ip);
+                        announce::neighbour_advertisement(hwaddr, own, peer.router, neighbour, vlan)
+                    }
+                    _ => continue,
+                };
+                self.announcements
+                    .push_back(Action::SendFrame { port, frame });
             }
         }
         // An announcement finds its port when it leaves, so of two of one station, when links
         // come and go fast, both tell the truth.
-        let surplus = self.announcements.len().saturating_sub(2 * stations.len());
+        let most = 2 * (stations.len() + peers.len());
+        let surplus = self.announcements.len().saturating_sub(most);
         self.announcements.drain(..surplus);
         if self.repeat_due.is_none() {
             self.moved.fill(false);
+            self.teach_all = false;
         }
         self.release(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let balancing = self.balancer.as_ref().and_then(Balancer::next_deadline);
-        let own = [self.former_until, self.release_due, self.repeat_due];
+        let own = [
+            self.former_until,
+            self.release_due,
+            self.repeat_due,
+            self.teach_due,
+        ];
         own.into_iter().flatten().chain(balancing).min()
     }
 
@@ -219,6 +320,10 @@ impl Runner for Slb {
         }
         if self.former_until.take_if(|until| *until <= due).is_some() {
             self.former.fill(None);
+        }
+        if self.teach_due.take_if(|own| *own <= due).is_some() {
+            self.teach_all = true;
+            self.stations_due = true;
         }
         if self.repeat_due.take_if(|own| *own <= due).is_some() {
             self.repeat(now);
@@ -236,7 +341,6 @@ impl Runner for Slb {
             return Some(Action::ReadStations);
         }
         self.released = self.released.checked_sub(1)?;
-        let frame = self.announcements.pop_front()?;
-        Some(Action::TransmitFrame { frame })
+        self.announcements.pop_front()
     }
 }

@@ -9,9 +9,10 @@
 //!
 //! It decides nothing about ports: that is the runner [`slb`](crate::slb).
 
-use crate::event::StationSeen;
+use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::{HwAddr, PortId};
+use crate::peers::{self, Parties, Peers, Telling};
 use crate::stations::{Station, Stations};
 use crate::time::Instant;
 use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, ethertype, protocol};
@@ -28,6 +29,18 @@ pub struct SourceBalance {
     pub designated: Option<PortId>,
     /// The team's own address.
     pub hwaddr: HwAddr,
+    /// How the team's own traffic is spread, if it is.
+    pub host: Option<HostBalance>,
+}
+
+/// The team's own traffic on all ports: the runners tlb and alb.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostBalance {
+    /// An address for each port, usable or not, no two of them alike. On the designated port the
+    /// team goes by its own, and is known by this one too.
+    pub addresses: Vec<(PortId, HwAddr)>,
+    /// Peers are told the address of their port, by ARP and neighbour discovery, so that they answer there.
+    pub receive: bool,
 }
 
 /// Where a frame leaves.
@@ -37,6 +50,10 @@ pub(crate) struct Leaving {
     pub(crate) bucket: Option<u8>,
     /// The source address that it leaves with, if not its own.
     pub(crate) source: Option<HwAddr>,
+    /// Where the source address stands once more in the frame.
+    pub(crate) sender_at: Option<usize>,
+    /// Where the Internet checksum over that place stands.
+    pub(crate) checksum_at: Option<usize>,
 }
 
 /// What becomes of a frame that came in.
@@ -44,6 +61,8 @@ pub(crate) struct Leaving {
 pub enum Reception {
     /// It goes up to the team device.
     Taken,
+    /// It goes up to the team device with this destination address in place of its own.
+    TakenAs(HwAddr),
     /// It is for another port to take, or for nobody.
     NotHere,
     /// It is one of our own that came back.
@@ -57,6 +76,7 @@ pub(crate) struct SourceRules {
     /// Ports that may receive.
     collecting: Vec<PortId>,
     stations: Stations,
+    peers: Peers,
     /// Bucket by hash. Buckets are dealt out in the order in which they are first needed: the
     /// few stations of a host are spread evenly that way, where chance would often put all of
     /// them on one port.
@@ -71,6 +91,7 @@ impl SourceRules {
             policy,
             collecting,
             stations: Stations::new(),
+            peers: Peers::default(),
             dealt: Box::new([None; BUCKETS]),
             next: 0,
             now: Instant::ZERO,
@@ -93,6 +114,8 @@ impl SourceRules {
             port: self.policy.designated,
             bucket: None,
             source: None,
+            sender_at: None,
+            checksum_at: None,
         };
         let Some(head) = Head::parse(frame) else {
             return designated;
@@ -105,7 +128,10 @@ impl SourceRules {
             }
         }
         if source.hwaddr == self.policy.hwaddr {
-            return designated;
+            return match self.policy.host {
+                Some(_) => self.leave_to_peer(frame, &head, designated),
+                None => designated,
+            };
         }
         if head.is_membership() {
             // A switch that snoops sends the group to the port of the report, so it must be the
@@ -120,7 +146,66 @@ impl SourceRules {
             port: self.policy.buckets[usize::from(bucket)],
             bucket: Some(bucket),
             source: None,
+            sender_at: None,
+            checksum_at: None,
         }
+    }
+
+    /// The port for a frame of the team's own, where those are spread.
+    fn leave_to_peer(&mut self, frame: &[u8], head: &Head<'_>, designated: Leaving) -> Leaving {
+        let Some(host) = self.policy.host.as_ref() else {
+            return designated;
+        };
+        // What goes to all teaches all, and must teach the address that is always right.
+        if is_group(head.destination.hwaddr) {
+            return designated;
+        }
+        let telling = Telling::parse(head.ethertype, head.payload).filter(|_| host.receive);
+        let bucket = match telling {
+            Some(telling) => {
+                let parties = telling.parties;
+                if !parties.sender.is_unspecified() {
+                    let (vlan, peer) = (head.source.vlan, head.destination.hwaddr);
+                    self.peers.told(vlan, parties, peer);
+                }
+                if let Some(router) = telling.router {
+                    self.peers.routes(router);
+                }
+                Some(peers::bucket_of(parties.target))
+            }
+            None => peers::destination_bucket(head.ethertype, head.payload),
+        };
+        let Some(bucket) = bucket else {
+            return designated;
+        };
+        let port = self.policy.buckets[usize::from(bucket)];
+        let address = host.addresses.iter().find(|(of, _)| Some(*of) == port);
+        Leaving {
+            port,
+            bucket: Some(bucket),
+            source: address
+                .filter(|_| port != self.policy.designated)
+                .map(|(_, hwaddr)| *hwaddr),
+            sender_at: telling
+                .and_then(|telling| telling.hwaddr_before_end)
+                .map(|before| frame.len() - before),
+            checksum_at: telling
+                .and_then(|telling| telling.checksum_before_end)
+                .map(|before| frame.len() - before),
+        }
+    }
+
+    /// Peers that were told where we are, for those who have to tell them anew.
+    pub(crate) fn peers(&self) -> Vec<PeerSeen> {
+        self.peers.all().collect()
+    }
+
+    /// The port that has this address.
+    fn port_of(&self, hwaddr: HwAddr) -> Option<PortId> {
+        let host = self.policy.host.as_ref()?;
+        let mut addresses = host.addresses.iter();
+        let (port, _) = addresses.find(|(_, known)| *known == hwaddr)?;
+        Some(*port)
     }
 
     /// What becomes of a frame that came in on `port`.
@@ -132,8 +217,20 @@ impl SourceRules {
             return Reception::NotHere;
         };
         let source = head.source;
-        if source.hwaddr == self.policy.hwaddr {
+        if source.hwaddr == self.policy.hwaddr || self.port_of(source.hwaddr).is_some() {
             return Reception::Echo;
+        }
+        self.learn_peer(&head);
+        if let Some(own) = self.port_of(head.destination.hwaddr) {
+            // Peers may not have heard yet that the port is gone.
+            let expected = match self.collecting.contains(&own) {
+                true => Some(own),
+                false => self.policy.designated,
+            };
+            return match expected == Some(port) {
+                true => Reception::TakenAs(self.policy.hwaddr),
+                false => Reception::NotHere,
+            };
         }
         let here = self.is_expected(head.destination, port);
         if self.stations.echoes(source, self.now) {
@@ -159,6 +256,24 @@ impl SourceRules {
                 bucket: self.bucket(station),
             })
             .collect()
+    }
+
+    /// An answer to the team tells who knows it now; the same address in the hands of somebody
+    /// else, that it is ours no more.
+    fn learn_peer(&mut self, head: &Head<'_>) {
+        let receives = self.policy.host.as_ref().is_some_and(|host| host.receive);
+        let telling = Telling::parse(head.ethertype, head.payload).filter(|_| receives);
+        if let Some(Telling { parties, .. }) = telling {
+            let vlan = head.source.vlan;
+            self.peers.lost(vlan, parties.sender);
+            if head.destination.hwaddr == self.policy.hwaddr && !parties.target.is_unspecified() {
+                let of_us = Parties {
+                    sender: parties.target,
+                    target: parties.sender,
+                };
+                self.peers.told(vlan, of_us, head.source.hwaddr);
+            }
+        }
     }
 
     /// Whether what is sent to `destination` is taken from `port`.
@@ -235,11 +350,8 @@ impl<'a> Head<'a> {
         }
         match self.ethertype {
             ethertype::RARP => true,
-            ethertype::ARP => Arp::parse(self.payload).is_some_and(|arp| {
-                const REPLY: [u8; 2] = [0, 2];
-                let (sender, target) = arp.addresses.split_at(4);
-                sender == target || self.payload.get(6..8) == Some(&REPLY)
-            }),
+            ethertype::ARP => Arp::parse(self.payload)
+                .is_some_and(|arp| arp.sender() == arp.target() || arp.operation == Arp::REPLY),
             _ => false,
         }
     }

@@ -5,6 +5,7 @@
 //! runner's business, how to do it the data path's.
 
 use std::collections::VecDeque;
+use std::net::Ipv6Addr;
 
 use crate::action::{Action, Report};
 use crate::announce::Announcement;
@@ -12,8 +13,9 @@ use crate::control_frames::ControlFrames;
 use crate::event::Event;
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
-use crate::link_watch::Change;
-use crate::port::Port;
+use crate::link_watch::{Wish, Wishes, is_sent_by};
+use crate::port::{Port, Rest};
+use crate::probe::Prober;
 use crate::runner::{self, Runner};
 use crate::settings::TeamSettings;
 use crate::time::Instant;
@@ -33,6 +35,8 @@ pub struct Team {
     requested_hwaddr: Option<HwAddr>,
     /// The port that last lent the team its address, with that address.
     lent: Option<(PortId, HwAddr)>,
+    /// The team device's link-local IPv6 address, as last read.
+    link_local: Option<Ipv6Addr>,
     active: Option<PortId>,
     designated: Option<PortId>,
     forwarding: Option<Forwarding>,
@@ -41,6 +45,9 @@ pub struct Team {
     control_frames: ControlFrames,
     notify_peers: Announcement,
     mcast_rejoin: Announcement,
+    prober: Prober,
+    /// Probes that leave once they are listened for.
+    probes: Vec<(PortId, Vec<u8>)>,
     actions: VecDeque<Action>,
 }
 
@@ -54,6 +61,7 @@ impl Team {
             read_hwaddr: hwaddr,
             requested_hwaddr: Some(hwaddr),
             lent: None,
+            link_local: None,
             active: None,
             designated: None,
             forwarding: None,
@@ -61,6 +69,8 @@ impl Team {
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
+            prober: Prober::default(),
+            probes: Vec::new(),
             actions: VecDeque::new(),
             settings,
         };
@@ -126,6 +136,21 @@ impl Team {
         self.runner.designated_port()
     }
 
+    /// How often probes were sent.
+    pub fn probe_rounds(&self) -> u32 {
+        self.prober.rounds()
+    }
+
+    /// Whether a probe left on a port in the last round.
+    pub fn probed(&self, port: PortId) -> bool {
+        self.prober.sent_on(port)
+    }
+
+    /// Where the last probe that left on a port came in.
+    pub fn probe_heard_at(&self, port: PortId) -> impl Iterator<Item = PortId> {
+        self.prober.heard_at(port)
+    }
+
     /// The carrier that the team device has to show.
     pub fn carrier(&self) -> bool {
         self.carrier.unwrap_or(false)
@@ -136,15 +161,21 @@ impl Team {
         self.hwaddr
     }
 
+    /// The link-local IPv6 address that the team device has, as last read.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.link_local
+    }
+
     /// What the team was told to do.
     pub fn settings(&self) -> &TeamSettings {
         &self.settings
     }
 
     fn expire(&mut self, due: Instant, now: Instant) {
+        let rest = self.rest();
         for port in &mut self.ports {
-            let changes = port.expire(due);
-            report_watches(&mut self.actions, port, changes);
+            let wishes = port.expire(due, now, rest);
+            carry_on(&mut self.actions, port, wishes);
         }
         if self.notify_peers.expire(due, now) {
             self.actions.push_back(Action::NotifyPeers);
@@ -156,6 +187,7 @@ impl Team {
     }
 
     fn apply(&mut self, now: Instant, event: Event) {
+        let rest = self.rest();
         match event {
             Event::PortAdded {
                 port,
@@ -166,7 +198,7 @@ impl Team {
                 standing,
             } => {
                 let policy = self.settings.link_watch_policy;
-                let port = Port::new(port, name, hwaddr, settings, policy);
+                let port = Port::new(port, name, hwaddr, settings, policy, now);
                 self.add_port(now, port, link, standing);
             }
             Event::PortRemoved { port } => {
@@ -181,8 +213,8 @@ impl Team {
             }
             Event::LinkChanged { port, link } => {
                 if let Some(at) = self.position(port) {
-                    let changes = self.ports[at].link_changed(now, link);
-                    report_watches(&mut self.actions, &self.ports[at], changes);
+                    let wishes = self.ports[at].link_changed(now, link, rest);
+                    carry_on(&mut self.actions, &self.ports[at], wishes);
                 }
             }
             Event::PortHwAddrChanged { port, hwaddr } => {
@@ -197,6 +229,22 @@ impl Team {
                     self.read_hwaddr = hwaddr;
                     self.hwaddr = hwaddr;
                     self.requested_hwaddr = self.requested_hwaddr.filter(|own| *own == hwaddr);
+                }
+            }
+            Event::PortLinkLocalChanged { port, address } => {
+                if let Some(at) = self.position(port) {
+                    self.ports[at].link_local_changed(address);
+                }
+            }
+            Event::TeamLinkLocalChanged { address } => self.link_local = address,
+            Event::HostResolved {
+                host,
+                family,
+                address,
+            } => {
+                for port in &mut self.ports {
+                    let wishes = port.host_resolved(now, &host, family, address, rest);
+                    carry_on(&mut self.actions, port, wishes);
                 }
             }
             Event::PortSettingsChanged { port, settings } => {
@@ -214,15 +262,23 @@ impl Team {
                     self.runner.choose_active(&self.ports[at]);
                 }
             }
+            Event::ProbesWanted => {
+                let linked = self.ports.iter().filter(|port| port.is_linked());
+                self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
+            }
             Event::FrameReceived { port, frame } => {
+                self.prober.hear(self.hwaddr, port, &frame);
                 if let Some(at) = self.position(port) {
                     self.runner.frame_received(now, &self.ports[at], &frame);
+                    let ours = is_sent_by(&frame, |hwaddr| self.sends_from(hwaddr));
+                    let wishes = self.ports[at].frame_received(now, &frame, ours, rest);
+                    carry_on(&mut self.actions, &self.ports[at], wishes);
                 }
             }
             Event::BucketCounters { bytes } => {
                 self.runner.count_buckets(now, &self.ports, &bytes);
             }
-            Event::Stations { stations } => self.runner.stations(now, &stations),
+            Event::Stations { stations, peers } => self.runner.stations(now, &stations, &peers),
             Event::DeadlineReached => {}
         }
     }
@@ -233,11 +289,11 @@ impl Team {
             return;
         }
         let hwaddr = port.hwaddr();
-        let changes = match standing {
+        let wishes = match standing {
             true => port.link_found(link),
-            false => port.link_changed(now, link),
+            false => port.link_changed(now, link, self.rest()),
         };
-        report_watches(&mut self.actions, &port, changes);
+        carry_on(&mut self.actions, &port, wishes);
         self.ports.push(port);
         if self.ports.len() == 1 && self.settings.hwaddr.is_none() && !standing {
             self.set_hwaddr(hwaddr);
@@ -250,6 +306,9 @@ impl Team {
         self.settle_addresses();
         self.settle_carrier();
         self.settle_listening();
+        let probes = self.probes.drain(..);
+        self.actions
+            .extend(probes.map(|(port, frame)| Action::SendFrame { port, frame }));
         self.actions
             .extend(std::iter::from_fn(|| self.runner.poll_action()));
         if enabled_one && self.notify_peers.begin(now) {
@@ -351,7 +410,14 @@ impl Team {
     }
 
     fn settle_listening(&mut self) {
-        let control_frames = self.runner.control_frames();
+        let probes = ControlFrames {
+            probes: self.prober.rounds() > 0,
+            ..ControlFrames::default()
+        };
+        let watched = self.ports.iter().map(Port::control_frames);
+        let control_frames = watched.fold(self.runner.control_frames() | probes, |all, more| {
+            all | more
+        });
         if self.control_frames != control_frames {
             self.control_frames = control_frames;
             self.actions.push_back(Action::Listen(control_frames));
@@ -367,6 +433,19 @@ impl Team {
         }
     }
 
+    fn rest(&self) -> Rest {
+        Rest {
+            someone_enabled: self.ports.iter().any(|port| port.enabled),
+            hwaddr: self.hwaddr,
+            link_local: self.link_local,
+        }
+    }
+
+    /// Frames from this address may be the team's own.
+    fn sends_from(&self, hwaddr: HwAddr) -> bool {
+        self.hwaddr == hwaddr || self.ports.iter().any(|port| port.sends_from(hwaddr))
+    }
+
     fn position(&self, port: PortId) -> Option<usize> {
         let at = self.ports.iter().position(|known| known.id() == port);
         if at.is_none() {
@@ -376,10 +455,17 @@ impl Team {
     }
 }
 
-fn report_watches(actions: &mut VecDeque<Action>, port: &Port, changes: Vec<Change>) {
-    for Change { watch, up } in changes {
-        let port = port.name().to_owned();
-        let report = Report::WatchChanged { port, watch, up };
-        actions.push_back(Action::Report(report));
-    }
+/// Turns what a port's watches want into actions.
+fn carry_on(actions: &mut VecDeque<Action>, port: &Port, wishes: Wishes) {
+    actions.extend(wishes.into_iter().map(|wish| match wish {
+        Wish::Tell { watch, up } => {
+            let port = port.name().to_owned();
+            Action::Report(Report::WatchChanged { port, watch, up })
+        }
+        Wish::Send(frame) => {
+            let port = port.id();
+            Action::SendFrame { port, frame }
+        }
+        Wish::Resolve { host, family } => Action::ResolveHost { host, family },
+    }));
 }

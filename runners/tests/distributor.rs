@@ -24,6 +24,7 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
                 collecting: enabled,
                 distributing: enabled,
                 linked,
+                judged: false,
             })
             .collect(),
     }
@@ -272,6 +273,7 @@ fn loadbalance_hears_the_partner_that_knows_of_the_link_first() {
         collecting: enabled,
         distributing: enabled,
         linked,
+        judged: false,
     };
     for (state, heard) in [
         (port(true, true), true),

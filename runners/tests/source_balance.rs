@@ -2,14 +2,14 @@
 
 mod frame;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use frame::{Frame, Network};
 use runners::wire::announce;
 use runners::{
-    BUCKETS, BucketTable, Distributor, Forwarding, HwAddr, Instant, PortForwarding, PortId,
-    Reception, SourceBalance, TxPolicy,
+    BUCKETS, BucketTable, Distributor, Forwarding, HostBalance, HwAddr, Instant, PortForwarding,
+    PortId, Reception, SourceBalance, TxPolicy,
 };
 
 const A: PortId = PortId(1);
@@ -31,11 +31,20 @@ fn in_turn() -> BucketTable {
 }
 
 fn forwarding(buckets: BucketTable, former: BucketTable) -> Forwarding {
+    forwarding_of(buckets, former, None)
+}
+
+fn forwarding_of(
+    buckets: BucketTable,
+    former: BucketTable,
+    host: Option<HostBalance>,
+) -> Forwarding {
     let ports = [A, B].map(|port| PortForwarding {
         port,
         collecting: true,
         distributing: true,
         linked: true,
+        judged: false,
     });
     Forwarding {
         policy: TxPolicy::SourceBalance {
@@ -44,6 +53,7 @@ fn forwarding(buckets: BucketTable, former: BucketTable) -> Forwarding {
                 former: Box::new(former),
                 designated: Some(A),
                 hwaddr: TEAM,
+                host,
             },
             balanced: false,
         },
@@ -228,4 +238,154 @@ fn what_is_under_way_to_the_former_port_is_still_taken() {
     distributor.apply(&forwarding(moved, [None; BUCKETS]));
     assert_eq!(distributor.receive(A, &frame), Reception::NotHere);
     assert_eq!(distributor.receive(B, &frame), Reception::Taken);
+}
+
+/// The addresses of the ports; on A, the designated one, the team goes by its own.
+const TEAM_ON_A: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xaa]);
+const TEAM_ON_B: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xbb]);
+const PEER: HwAddr = HwAddr([2, 9, 9, 9, 9, 1]);
+
+/// The team's own traffic is spread as well.
+fn spread(receive: bool) -> Distributor {
+    let mut distributor = Distributor::new();
+    let addresses = vec![(A, TEAM_ON_A), (B, TEAM_ON_B)];
+    let host = HostBalance { addresses, receive };
+    distributor.apply(&forwarding_of(in_turn(), [None; BUCKETS], Some(host)));
+    distributor
+}
+
+/// An IPv4 packet of the team to 10.0.0.`last`; its bucket is 10 exclusive-or `last`.
+fn to_peer(last: u8) -> Vec<u8> {
+    let mut frame = Frame::tcp4(0x0a00_0001, 0x0a00_0000 + u32::from(last), [1, 2]);
+    frame.eth[..6].copy_from_slice(&PEER.0);
+    frame.eth[6..].copy_from_slice(&TEAM.0);
+    frame.build()
+}
+
+#[test]
+fn the_teams_own_packets_are_spread_by_peer_under_the_ports_addresses() {
+    for receive in [false, true] {
+        let mut distributor = spread(receive);
+        for (last, port, source) in [(2, A, None), (3, B, Some(TEAM_ON_B)), (4, A, None)] {
+            let frame = to_peer(last);
+            let selection = distributor.select(&frame);
+            assert_eq!((selection.ports, selection.source), (&[port][..], source));
+            assert_eq!(selection.sender_at, None);
+        }
+        // What goes to all, and neighbour discovery, has the address that is always right.
+        let group = "ff15::1".parse().expect("an address");
+        let source = "fe80::1".parse().expect("an address");
+        for frame in [
+            arp_request(TEAM),
+            broadcast(TEAM),
+            announce::mld_report(TEAM, source, group, None),
+        ] {
+            assert_eq!(leaves(&mut distributor, &frame), A);
+        }
+        // Guests go by their own rule.
+        assert_eq!(leaves(&mut distributor, &broadcast(guest(1))), A);
+        assert_eq!(leaves(&mut distributor, &broadcast(guest(2))), B);
+    }
+}
+
+#[test]
+fn peers_are_told_by_arp_where_to_answer() {
+    let ip = |last| Ipv4Addr::new(10, 0, 0, last);
+    for vlan in [None, Some(7)] {
+        let mut distributor = spread(true);
+        let reply = announce::arp_reply(TEAM, ip(1), PEER, ip(3), vlan);
+        let selection = distributor.select(&reply);
+        let sender_at = 12 + vlan.map_or(0, |_| 4) + 2 + 8;
+        assert_eq!(selection.ports, [B]);
+        assert_eq!(selection.source, Some(TEAM_ON_B));
+        assert_eq!(selection.sender_at, Some(sender_at));
+        assert_eq!(reply[sender_at..sender_at + 6], TEAM.0);
+        let peers = distributor.peers();
+        assert_eq!(peers.len(), 1);
+        assert_eq!(
+            (peers[0].own, peers[0].ip, peers[0].hwaddr),
+            (ip(1).into(), ip(3).into(), PEER)
+        );
+        assert_eq!(
+            (peers[0].vlan, peers[0].bucket),
+            (vlan.unwrap_or(0), 10 ^ 3)
+        );
+    }
+
+    // tlb tells everybody the team's own address.
+    let mut distributor = spread(false);
+    let reply = announce::arp_reply(TEAM, ip(1), PEER, ip(3), None);
+    assert_eq!(leaves(&mut distributor, &reply), A);
+    assert!(distributor.peers().is_empty());
+
+    // Somebody who answered us is known as well, until he claims our address himself.
+    let mut distributor = spread(true);
+    let answer = announce::arp_reply(PEER, ip(3), TEAM, ip(1), None);
+    assert_eq!(distributor.receive(A, &answer), Reception::Taken);
+    assert_eq!(distributor.peers().len(), 1);
+    let claim = announce::gratuitous_arp(PEER, ip(1), None);
+    assert_eq!(distributor.receive(A, &claim), Reception::Taken);
+    assert!(distributor.peers().is_empty());
+}
+
+#[test]
+fn what_comes_to_an_address_of_a_port_is_the_teams() {
+    let mut distributor = spread(true);
+    let frame = unicast(OUTSIDE, TEAM_ON_B);
+    assert_eq!(distributor.receive(B, &frame), Reception::TakenAs(TEAM));
+    assert_eq!(distributor.receive(A, &frame), Reception::NotHere);
+    // Told when A was not the designated port.
+    let frame_for_a = unicast(OUTSIDE, TEAM_ON_A);
+    assert_eq!(
+        distributor.receive(A, &frame_for_a),
+        Reception::TakenAs(TEAM)
+    );
+    for port in [A, B] {
+        let echo = unicast(TEAM_ON_B, OUTSIDE);
+        assert_eq!(distributor.receive(port, &echo), Reception::Echo);
+    }
+    // B is gone, and a peer does not know yet.
+    let addresses = vec![(A, TEAM_ON_A), (B, TEAM_ON_B)];
+    let receive = true;
+    let host = HostBalance { addresses, receive };
+    let mut without = forwarding_of([Some(A); BUCKETS], [None; BUCKETS], Some(host));
+    without.ports[1].collecting = false;
+    distributor.apply(&without);
+    assert_eq!(distributor.receive(A, &frame), Reception::TakenAs(TEAM));
+}
+
+#[test]
+fn neighbours_are_told_by_advertisements_where_to_answer() {
+    let own: Ipv6Addr = "fd00::1".parse().expect("an address");
+    let [even, odd]: [Ipv6Addr; 2] =
+        ["fd00::8", "fd00::9"].map(|text| text.parse().expect("an address"));
+    let mut distributor = spread(true);
+    let advertise = |ip| announce::neighbour_advertisement(TEAM, own, true, (PEER, ip), None);
+    let selection = distributor.select(&advertise(odd)).ports.to_vec();
+    let other = distributor.select(&advertise(even)).ports.to_vec();
+    assert_ne!(selection, other);
+    for (ip, port) in [(odd, selection[0]), (even, other[0])] {
+        let frame = advertise(ip);
+        let selection = distributor.select(&frame);
+        assert_eq!(selection.source, (port == B).then_some(TEAM_ON_B));
+        assert_eq!(selection.sender_at, Some(14 + 40 + 24 + 2));
+        assert_eq!(selection.checksum_at, Some(14 + 40 + 2));
+    }
+    let peers = distributor.peers();
+    assert_eq!(peers.len(), 2);
+    for peer in &peers {
+        assert_eq!(
+            (peer.own, peer.hwaddr, peer.router),
+            (own.into(), PEER, true)
+        );
+    }
+    // To all nodes, the address that is always right.
+    let to_all = announce::unsolicited_na(TEAM, own, true, None);
+    assert_eq!(leaves(&mut distributor, &to_all), A);
+
+    // Until the team itself has said whether it routes, nobody is told.
+    let mut distributor = spread(true);
+    let answer = announce::neighbour_advertisement(PEER, odd, false, (TEAM, own), None);
+    assert_eq!(distributor.receive(A, &answer), Reception::Taken);
+    assert!(distributor.peers().is_empty());
 }

@@ -139,8 +139,13 @@ fn mode(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
         );
     }
     let balancer = runner.object("tx_balancer", Object::TxBalancer);
-    if matches!(name, "loadbalance" | "lacp") && balancer.text("name") == Some("basic") {
-        notes.lost("runner.tx_balancer", "a bond does not move flows by load");
+    let balanced = balancer.text("name") == Some("basic");
+    match name {
+        "tlb" | "alb" => options.put(Opt::TlbDynamicLb, u8::from(balanced)),
+        "loadbalance" | "lacp" | "slb" if balanced => {
+            notes.lost("runner.tx_balancer", "a bond does not move flows by load");
+        }
+        _ => {}
     }
 }
 

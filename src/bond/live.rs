@@ -14,6 +14,11 @@ pub const ADDRESSES: &str = "addresses";
 /// The routing tables of procfs.
 pub const ROUTES: [&str; 2] = ["proc/net/route", "proc/net/ipv6_route"];
 
+/// Where it stands whether the device `name` takes its IPv6 addresses from routers.
+pub fn accept_ra(name: &str) -> String {
+    format!("proc/sys/net/ipv6/conf/{name}/accept_ra")
+}
+
 /// Adds what concerns the device `name`. Addresses can be had of this host only.
 ///
 /// # Errors
@@ -39,6 +44,7 @@ pub fn load(tree: &mut Tree, root: &Path, name: &str) -> io::Result<()> {
     for queue in slaves {
         tree.load_one(root, &queue)?;
     }
+    tree.load_one(root, &accept_ra(name))?;
     for routes in ROUTES {
         tree.load_one(root, routes)?;
     }

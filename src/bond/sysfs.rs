@@ -53,10 +53,14 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
     let network = &mut bond.network;
     let mtu = value("mtu").and_then(|mtu| mtu.parse().ok());
     network.mtu = mtu.filter(|mtu| *mtu != USUAL_MTU);
-    let set = value("addr_assign_type") == Some(SET);
+    // The daemon sets a team's; whether the user did, the configuration says.
+    let set = device == Device::Bond && value("addr_assign_type") == Some(SET);
     let system = bond.options.is_changed(Opt::AdActorSystem);
     let hwaddr = value("address").filter(|hwaddr| set && !system && super::is_hwaddr(hwaddr));
     network.hwaddr = hwaddr.map(str::to_owned);
+    network.ipv6.automatic = tree
+        .value(&live::accept_ra(name))
+        .is_some_and(|accept| accept != "0");
     network.bridge = value("master").map(str::to_owned);
     match value(live::ADDRESSES) {
         Some(addresses) => {

@@ -14,6 +14,9 @@ use super::options::Opt;
 /// Added to the prio of the primary, so that it is above the others whatever they have.
 const PRIMARY_PRIO: i32 = 100;
 
+/// How often the driver deals the flows of balance-tlb and balance-alb anew, in tenths of a second.
+const REBALANCING: u32 = 100;
+
 /// The pause between two membership reports of the bonding driver, in milliseconds.
 const IGMP_PAUSE: u32 = 200;
 
@@ -160,10 +163,8 @@ fn runner(bond: &Bond, notes: &mut Notes) -> Map<String, Value> {
             };
             put("agg_select_policy", policy.into());
         }
-        5 => drop(put("name", "tlb".into())),
-        _ => match &bond.network.bridge {
-            None => drop(put("name", "alb".into())),
-            Some(bridge) => {
+        mode => match &bond.network.bridge {
+            Some(bridge) if mode == 6 => {
                 put("name", "slb".into());
                 notes.approximated(
                     "mode=balance-alb",
@@ -172,6 +173,19 @@ fn runner(bond: &Bond, notes: &mut Notes) -> Map<String, Value> {
                          each sender on one port"
                     ),
                 );
+            }
+            _ => {
+                put("name", if mode == 5 { "tlb" } else { "alb" }.into());
+                if options.get(Opt::TlbDynamicLb) == "1" {
+                    let every = json!({"name": "basic", "balancing_interval": REBALANCING});
+                    put("tx_balancer", every);
+                }
+                if bond.primary().is_some() && options.get(Opt::PrimaryReselect) != "failure" {
+                    notes.approximated(
+                        show(bond, Opt::PrimaryReselect),
+                        "the designated port stays until it fails",
+                    );
+                }
             }
         },
     }
@@ -260,8 +274,6 @@ fn gone(bond: &Bond, notes: &mut Notes) {
             Opt::XmitHashPolicy,
             "the runner spreads by its own rule, not by a hash that can be chosen",
         );
-        lost(Opt::TlbDynamicLb, "the runner balances by its own rule");
-        lost(Opt::PrimaryReselect, "only activebackup has \"failback\"");
     }
     if mode != 1 && mode != 4 {
         lost(

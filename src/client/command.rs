@@ -40,6 +40,16 @@ pub enum Command {
     RecordDump,
     /// `record pcap FILE`
     RecordPcap(String),
+    /// `doctor`
+    Doctor,
+    /// `watch`
+    Watch,
+    /// `metrics`
+    Metrics,
+    /// `metrics file FILE`
+    MetricsFile(String),
+    /// `metrics serve ADDRESS`
+    MetricsServe(String),
 }
 
 impl Command {
@@ -75,6 +85,11 @@ impl fmt::Display for Command {
             Command::PortConfigDump(port) => write!(f, "port config dump {port}"),
             Command::RecordDump => f.write_str("record dump"),
             Command::RecordPcap(file) => write!(f, "record pcap {file}"),
+            Command::Doctor => f.write_str("doctor"),
+            Command::Watch => f.write_str("watch"),
+            Command::Metrics => f.write_str("metrics"),
+            Command::MetricsFile(file) => write!(f, "metrics file {file}"),
+            Command::MetricsServe(address) => write!(f, "metrics serve {address}"),
         }
     }
 }
@@ -203,15 +218,31 @@ static GRAMMAR: [Node; 3] = [
 ];
 
 /// Commands that only teamrctl has.
-static OWN_GRAMMAR: [Node; 1] = [group(
-    "record",
-    &[
-        leaf("dump", &[], |_| Command::RecordDump),
-        leaf("pcap", &["FILE"], |words| {
-            Command::RecordPcap(words[0].clone())
-        }),
-    ],
-)];
+static OWN_GRAMMAR: [Node; 4] = [
+    group(
+        "record",
+        &[
+            leaf("dump", &[], |_| Command::RecordDump),
+            leaf("pcap", &["FILE"], |words| {
+                Command::RecordPcap(words[0].clone())
+            }),
+        ],
+    ),
+    leaf("doctor", &[], |_| Command::Doctor),
+    leaf("watch", &[], |_| Command::Watch),
+    both(
+        "metrics",
+        |_| Command::Metrics,
+        &[
+            leaf("file", &["FILE"], |words| {
+                Command::MetricsFile(words[0].clone())
+            }),
+            leaf("serve", &["ADDRESS"], |words| {
+                Command::MetricsServe(words[0].clone())
+            }),
+        ],
+    ),
+];
 
 /// Commands that ask no team and have options of their own: [`Way`](crate::bond::cli::Way).
 const OF_NO_TEAM: &str = "  import BOND\n  export FILE\n";
@@ -350,7 +381,7 @@ mod tests {
     fn the_help_names_each_command() {
         assert_eq!(describe(Style::Teamdctl).lines().count(), 13);
         let text = describe(Style::Teamrctl);
-        assert_eq!(text.lines().count(), 17);
+        assert_eq!(text.lines().count(), 22);
         assert!(text.contains("  port config update PORTDEV PORTCONFIG\n"));
     }
 }

@@ -46,6 +46,10 @@ pub enum Error {
     NotJson,
     /// A file could not be written.
     Write(String, io::Error),
+    /// A file could not be read.
+    Read(String, io::Error),
+    /// Nothing could be served there.
+    Listen(String, io::Error),
     /// The state lacks something.
     View(Broken),
 }
@@ -111,6 +115,10 @@ impl Error {
             Error::Call(_, _, e) => library_lines(e) + &failed("command call", e),
             Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
             Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
+            Error::Read(file, e) => format!("Failed to read \"{file}\": {}.", strerror(e)),
+            Error::Listen(address, e) => {
+                format!("Failed to listen at \"{address}\": {}.", strerror(e))
+            }
             Error::Write(file, e) => format!("Failed to write \"{file}\": {}.", strerror(e)),
             Error::View(broken) => format!("{broken}\n{FAILED}"),
         }
@@ -178,6 +186,8 @@ impl Error {
             | Error::Lookup(..)
             | Error::NotJson
             | Error::Write(..)
+            | Error::Read(..)
+            | Error::Listen(..)
             | Error::View(_) => self.as_teamdctl(None),
         }
     }
@@ -217,6 +227,7 @@ fn library_lines(e: &CallError) -> String {
     let (from, code) = match over {
         Transport::Usock => ("cli_usock_process_msg: usock", code.clone()),
         Transport::Dbus => ("cli_dbus_check_error_msg: dbus", dbus::error_name(code)),
+        Transport::Zmq => ("cli_zmq_process_msg: zmq", code.clone()),
     };
     format!(
         "libteamdctl: {from}: Error message received: \"{code}\"\n\

@@ -8,12 +8,19 @@ pub mod command;
 pub mod connection;
 pub mod dbus;
 pub mod error;
+pub mod gather;
+pub mod metrics;
+pub mod observe;
 pub mod options;
 pub mod pcapng;
+pub mod serve;
 pub mod teams;
 pub mod usock;
 pub mod view;
+pub mod watch;
+pub mod zmq;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
@@ -25,9 +32,10 @@ use crate::bond::{self, bond2team};
 use crate::cli::getopt::Getopt;
 use crate::cli::{program_name, version_line};
 use crate::control::ItemPath;
+use crate::doctor;
 use command::Command;
 use error::Error;
-use options::{Only, Options, Style, Unavailable};
+use options::{Only, Options, Unavailable};
 use teams::Team;
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
@@ -66,7 +74,7 @@ pub fn run(
             );
             1
         }
-        Ok(None) => obey(&options, &mut shown, &mut told),
+        Ok(None) => obey(&options, &mut shown, &mut told, out),
     };
     // A closed pipe is the reader's affair.
     let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
@@ -76,13 +84,15 @@ pub fn run(
 
 /// The configuration of a running team, for `export`.
 fn running_config(device: &str) -> Result<Value, String> {
-    let team = teams::connect(device, Style::Teamrctl, None);
+    let options = Options::new("teamrctl");
+    let team = teams::connect(device, &options);
     team.map(|team| team.config)
-        .map_err(|e| e.tell(Style::Teamrctl, "teamrctl", None))
+        .map_err(|e| e.tell(options.style, &options.program, options.forced))
 }
 
-/// Results go to `shown`, errors to `told`; returns the exit status.
-fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
+/// Results go to `shown`, errors to `told`, what has no end straight to `out`; returns the exit
+/// status.
+fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn Write) -> u8 {
     let mut tell = |e: &Error| {
         *told += &e.tell(options.style, &options.program, options.forced);
         told.push('\n');
@@ -108,19 +118,72 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             return tell(&e);
         }
     };
+    if let (Command::Doctor, Some(file)) = (&command, &options.config) {
+        return match fs::read(file) {
+            Ok(text) => {
+                let findings = doctor::judge_plan(&gather::of_plan(&text));
+                observe::tell_findings(&[(file.clone(), findings)], options, shown)
+            }
+            Err(e) => tell(&Error::Read(file.clone(), e)),
+        };
+    }
     let named = match device {
         Some(device) => vec![device.to_owned()],
         None => teams::running(),
     };
-    match &named[..] {
+    let done = match &command {
+        _ if named.is_empty() => Err(Error::NoTeam),
+        Command::Doctor => observe::examine(&named, options, shown),
+        Command::Watch => observe::watch_all(&named, options, out),
+        Command::Metrics => observe::expose(&named, options).map(|text| {
+            *shown = text;
+            0
+        }),
+        Command::MetricsFile(file) => observe::expose(&named, options).and_then(|text| {
+            serve::write_file(file.as_ref(), &text)
+                .map_err(|e| Error::Write(file.clone(), e))
+                .map(|()| 0)
+        }),
+        Command::MetricsServe(address) => {
+            let anew = || {
+                let named = match device {
+                    Some(_) => named.clone(),
+                    None => teams::running(),
+                };
+                observe::expose(&named, options)
+                    .unwrap_or_else(|_| metrics::write(&BTreeMap::new()))
+            };
+            serve::serve(address, anew)
+                .map_err(|e| Error::Listen(address.clone(), e))
+                .map(|()| 0)
+        }
+        _ => return obey_plainly(&named, &command, options, shown, told),
+    };
+    done.unwrap_or_else(|e| tell(&e))
+}
+
+/// One round of questions to each team, one after the other.
+fn obey_plainly(
+    named: &[String],
+    command: &Command,
+    options: &Options,
+    shown: &mut String,
+    told: &mut String,
+) -> u8 {
+    let mut tell = |e: &Error| {
+        *told += &e.tell(options.style, &options.program, options.forced);
+        told.push('\n');
+        1
+    };
+    match named {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style, options.forced)
-                .and_then(|team| ask(&team, &command, options, shown, 0));
+            let asked = teams::connect(device, options)
+                .and_then(|team| ask(&team, command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
                     show_json(&answer, options, shown);
-                    status(&command, &answer)
+                    status(command, &answer)
                 }
                 Ok(None) => 0,
                 Err(e) => tell(&e),
@@ -131,8 +194,8 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style, options.forced)
-                    .and_then(|team| ask(&team, &command, options, &mut part, 1));
+                let asked = teams::connect(device, options)
+                    .and_then(|team| ask(&team, command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {
                         answers.insert(device.clone(), answer);
@@ -149,7 +212,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             }
             status
         }
-        several => tell(&Error::SeveralTeams(command, several.to_vec())),
+        several => tell(&Error::SeveralTeams(command.clone(), several.to_vec())),
     }
 }
 
@@ -216,6 +279,12 @@ fn ask(
             call("PortConfigUpdate", &[port, config]).map(|_| None)
         }
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        // Told before they get here: they are no single question.
+        Command::Doctor
+        | Command::Watch
+        | Command::Metrics
+        | Command::MetricsFile(_)
+        | Command::MetricsServe(_) => Ok(None),
         Command::RecordDump => json("RecordingDump", &[]).map(Some),
         Command::RecordPcap(file) => {
             let text = call("RecordingDump", &[])?;

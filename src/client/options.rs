@@ -6,9 +6,10 @@ use super::command;
 use super::connection::Transport;
 use crate::cli::getopt::{self, Flag, Getopt, Item, UsageError};
 use crate::cli::program_name;
+use crate::control::zmq::Endpoint;
 
 /// Every option of the client.
-pub static FLAGS: [Flag; 8] = [
+pub static FLAGS: [Flag; 9] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"v", "verbose", None, &["show more of the state"]),
     Flag::new(b"o", "oneline", None, &["JSON on one line"]),
@@ -17,7 +18,7 @@ pub static FLAGS: [Flag; 8] = [
         b"Z",
         "force-zmq",
         Some("ADDRESS"),
-        &["talk over ZeroMQ at ADDRESS (not built in)"],
+        &["talk over ZeroMQ at ADDRESS, where that is built in"],
     ),
     Flag::new(
         b"U",
@@ -28,6 +29,15 @@ pub static FLAGS: [Flag; 8] = [
     Flag {
         added: true,
         ..Flag::new(b"", "json", None, &["answer as JSON"])
+    },
+    Flag {
+        added: true,
+        ..Flag::new(
+            b"",
+            "config",
+            Some("FILE"),
+            &["doctor: judge this configuration"],
+        )
     },
     Flag {
         added: true,
@@ -68,8 +78,12 @@ pub struct Options {
     pub oneline: bool,
     /// `--json`
     pub json: bool,
-    /// `-U`, `-D`; else the control socket is tried, then the bus.
+    /// `--config`
+    pub config: Option<String>,
+    /// `-U`, `-D`, `-Z`; else the control socket is tried, then the bus.
     pub forced: Option<Transport>,
+    /// Where `-Z` says that the daemon is.
+    pub zmq: Option<Endpoint>,
     /// The rest.
     pub words: Vec<String>,
 }
@@ -85,19 +99,21 @@ impl Options {
             verbose: false,
             oneline: false,
             json: false,
+            config: None,
             forced: None,
+            zmq: None,
             words: Vec::new(),
         }
     }
 
     /// Reads a command line without the program; the error is followed by the help.
     pub fn read(&mut self, items: Getopt) -> Result<Option<Unavailable>, UsageError> {
-        let (mut usock, mut dbus, mut zmq) = (false, false, false);
+        let (mut usock, mut dbus, mut zmq_missing) = (false, false, false);
         for item in items {
             let item = item.map_err(|e| UsageError(format!("{e}\nunknown option.")))?;
             match item {
                 Item::Operand(word) => self.words.push(text(word)?),
-                Item::Flag(flag, _) => match flag.long {
+                Item::Flag(flag, value) => match flag.long {
                     "help" => {
                         self.only = Some(Only::Help);
                         return Ok(None);
@@ -109,18 +125,24 @@ impl Options {
                     "verbose" => self.verbose = true,
                     "oneline" => self.oneline = true,
                     "json" => self.json = true,
+                    "config" => self.config = Some(text(value)?),
                     "force-dbus" => dbus = true,
-                    "force-zmq" => zmq = true,
+                    "force-zmq" if !cfg!(feature = "zmq") => zmq_missing = true,
+                    "force-zmq" => {
+                        let endpoint = Endpoint::parse(&text(value)?);
+                        self.zmq = Some(endpoint.map_err(|e| UsageError(format!("-Z: {e}")))?);
+                    }
                     "force-usock" => usock = true,
                     long => unreachable!("a flag of the table without a meaning: {long}"),
                 },
             }
         }
-        self.forced = match (usock, dbus, zmq) {
+        self.forced = match (usock, dbus, self.zmq.is_some() || zmq_missing) {
             (false, false, false) => None,
             (true, false, false) => Some(Transport::Usock),
             (false, true, false) => Some(Transport::Dbus),
-            (false, false, true) => return Ok(Some(Unavailable("ZeroMQ"))),
+            (false, false, true) if zmq_missing => return Ok(Some(Unavailable("ZeroMQ"))),
+            (false, false, true) => Some(Transport::Zmq),
             _ => {
                 return Err(UsageError(
                     "Only one interface could be forced at a time \
@@ -163,7 +185,7 @@ pub fn help(program: &str) -> String {
          even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
          import and export come first and in full, and have a --help of their own.\n\n\
-         Exit status: 0 done, 1 anything else.\n",
+         Exit status: 0 done, 1 anything else, 2 the doctor found a problem.\n",
         command::describe(style(program)),
         getopt::describe(&FLAGS)
     )

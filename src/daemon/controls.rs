@@ -86,7 +86,7 @@ impl Controlled for Controls<'_> {
     }
 
     fn state(&self) -> Value {
-        state::document(self.team)
+        state::document(self.team, self.now)
     }
 
     fn recording(&self) -> Value {
@@ -108,6 +108,7 @@ impl Controlled for Controls<'_> {
                 let port = port.ok_or(Failure::ItemValueSetFail)?;
                 self.tell(Event::ActivePortChosen { port })
             }
+            ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
             ["ports", port, "teamr", "allowed"] => {
                 let allowed = value.parse().map_err(|_| Failure::ItemValueSetFail)?;
                 let port = self.team.core.find_port(port);

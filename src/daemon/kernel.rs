@@ -10,7 +10,7 @@ use runners::{Duplex, Link};
 
 use crate::netlink::RouteSocket;
 use crate::netlink::link::LinkInfo;
-use crate::sys::ethtool;
+use crate::sys::ethtool::{self, LinkSettings};
 
 /// The request sockets, shared by all teams of the process.
 #[derive(Debug)]
@@ -38,33 +38,44 @@ impl Kernel {
         ethtool::carrier(&self.control, name)
     }
 
-    /// Whether the host may speak IPv6 on an interface; not where the kernel has none.
+    /// Whether the host may speak IPv6 on an interface, or might but for [`set_ipv6`]; not where
+    /// the kernel has none.
+    ///
+    /// [`set_ipv6`]: Kernel::set_ipv6
     pub fn ipv6(&self, name: &str) -> bool {
-        fs::read_to_string(ipv6_switch(name)).is_ok_and(|disabled| disabled.trim() == "0")
+        let off = fs::read_to_string(ipv6_switch(name));
+        off.is_ok_and(|off| ["0", IPV6_OFF_BY_US].contains(&off.trim()))
     }
 
     /// Lets the host speak IPv6 on an interface, or forbids it.
     pub fn set_ipv6(&self, name: &str, on: bool) -> io::Result<()> {
-        fs::write(ipv6_switch(name), if on { "0" } else { "1" })
+        fs::write(ipv6_switch(name), if on { "0" } else { IPV6_OFF_BY_US })
     }
 
-    /// The link of an interface, with its speed; 0 and half where the driver knows none.
-    pub fn link(&self, interface: &LinkInfo) -> Link {
-        if !interface.carrier {
-            return Link::default();
-        }
-        let settings = ethtool::link_settings(&self.control, &interface.name).unwrap_or_default();
-        Link {
-            up: true,
-            speed: settings.speed,
-            duplex: if settings.full_duplex {
-                Duplex::Full
-            } else {
-                Duplex::Half
-            },
-        }
+    /// Speed and duplex of an interface while it has a carrier.
+    pub fn link_settings(&self, interface: &LinkInfo) -> LinkSettings {
+        let settings = interface
+            .carrier
+            .then(|| ethtool::link_settings(&self.control, &interface.name).ok());
+        settings.flatten().unwrap_or(LinkSettings::NONE)
     }
 }
+
+/// The link of an interface as the core has it; 0 and half where the driver knows none.
+pub fn link(interface: &LinkInfo, settings: LinkSettings) -> Link {
+    Link {
+        up: interface.carrier,
+        speed: settings.speed.unwrap_or(0),
+        duplex: match settings.full_duplex {
+            Some(true) => Duplex::Full,
+            Some(false) | None => Duplex::Half,
+        },
+    }
+}
+
+/// Any number but 0 switches IPv6 off. By this one the next run knows that a run which ended
+/// without notice did so, and that IPv6 is to come back in the end.
+const IPV6_OFF_BY_US: &str = "32419";
 
 fn ipv6_switch(name: &str) -> String {
     format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6")

@@ -10,6 +10,7 @@ mod carrier_watch;
 mod controls;
 mod kernel;
 mod recorder;
+mod resolver;
 mod service_manager;
 mod setup;
 mod start;
@@ -22,10 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use runners::Instant;
 
 pub use start::{StartError, StartOptions};
@@ -33,14 +35,14 @@ pub use start::{StartError, StartOptions};
 use self::controls::Controls;
 use self::kernel::Kernel;
 use self::service_manager::ServiceManager;
-use self::team::{DeviceState, ManagedTeam};
+use self::team::{DeviceState, ManagedTeam, return_ipv6};
 use self::transports::Transports;
 use self::warm_note::Left;
 use crate::cli::signals::{Asked, Signals};
 use crate::datapath::{Drained, Mover, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
-use crate::netlink::{EventSocket, Received};
+use crate::netlink::{EventSocket, Received, address};
 
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 64;
@@ -49,6 +51,7 @@ const FRAME_BUDGET: usize = 64;
 
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
+const RESOLVED: Token = Token(2);
 /// Each team owns a block of tokens: its transports' first, then those of its ports'
 /// control frames, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
@@ -73,6 +76,8 @@ pub struct Daemon {
     kernel: Kernel,
     link_events: EventSocket,
     signals: Signals,
+    /// Told when a name has been resolved.
+    resolved: Arc<Waker>,
     manager: ServiceManager,
     started: std::time::Instant,
     /// The same moment in Unix time, in nanoseconds.
@@ -93,11 +98,13 @@ impl Daemon {
         let fd = link_events.as_raw_fd();
         poll.registry()
             .register(&mut SourceFd(&fd), LINKS, Interest::READABLE)?;
+        let resolved = Arc::new(Waker::new(poll.registry(), RESOLVED)?);
         Ok(Daemon {
             poll,
             kernel: Kernel::open()?,
             link_events,
             signals,
+            resolved,
             manager: ServiceManager::from_environment(),
             started: std::time::Instant::now(),
             started_unix: SystemTime::now()
@@ -152,6 +159,9 @@ impl Daemon {
             if self.ready.remove(&LINKS) {
                 self.serve_links()?;
             }
+            if self.ready.remove(&RESOLVED) {
+                self.serve_resolved();
+            }
             self.serve_sources();
         }
         Ok(Asked::End)
@@ -194,15 +204,21 @@ impl Daemon {
 
     fn serve_links(&mut self) -> io::Result<()> {
         let mut changed = Vec::new();
-        let received = self
-            .link_events
-            .drain(&mut |message| changed.extend(LinkEvent::parse(&message)))?;
+        let mut readdressed = BTreeSet::new();
+        let received = self.link_events.drain(&mut |message| {
+            changed.extend(LinkEvent::parse(&message));
+            readdressed.extend(address::changed(&message));
+        })?;
         let now = self.now();
         let kernel = &mut self.kernel;
         let mut orphaned = Vec::new();
         for (block, served) in &mut self.teams {
             let device = match received {
-                Received::All => served.team.links_changed(kernel, now, &changed),
+                Received::All => {
+                    let device = served.team.links_changed(kernel, now, &changed);
+                    served.team.addresses_changed(kernel, now, &readdressed);
+                    device
+                }
                 Received::Overflow => served.team.resync(kernel, now),
             };
             if device == DeviceState::Deleted {
@@ -217,6 +233,13 @@ impl Daemon {
             served.end(kernel);
         }
         Ok(())
+    }
+
+    fn serve_resolved(&mut self) {
+        let now = self.now();
+        for served in self.teams.values_mut() {
+            served.team.take_resolved(&mut self.kernel, now);
+        }
     }
 
     /// One helping for each source that is ready, control frames of every team first.
@@ -264,7 +287,7 @@ impl Served {
         }
         if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
             return team
-                .drain(token, FRAME_BUDGET, now)
+                .drain(kernel, token, FRAME_BUDGET, now)
                 .unwrap_or_else(|error| {
                     log::warn!("Failed to move frames ({}).", strerror(&error));
                     Drained::Dry
@@ -306,6 +329,7 @@ impl Served {
         drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.taken_over;
+        let silenced = self.team.ports_with_ipv6();
         drop(self.team);
         if !persistent {
             // A device of the relay's went with its descriptor.
@@ -314,6 +338,10 @@ impl Served {
                     log::warn!("Failed to delete the team device ({}).", strerror(&error));
                 }
                 _ => (),
+            }
+            // Only now are they no ports any more.
+            for name in silenced {
+                return_ipv6(kernel, &name, true);
             }
         }
     }

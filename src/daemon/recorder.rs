@@ -57,7 +57,9 @@ impl RecordedTeam {
             self.bytes += match &event {
                 Event::FrameReceived { frame, .. } => frame.len(),
                 Event::BucketCounters { bytes } => size_of_val(&**bytes),
-                Event::Stations { stations } => size_of_val(&stations[..]),
+                Event::Stations { stations, peers } => {
+                    size_of_val(&stations[..]) + size_of_val(&peers[..])
+                }
                 _ => 0,
             };
             self.note(What::Event(event.clone()));
@@ -113,10 +115,13 @@ impl RecordedTeam {
 
     /// Begins a new half.
     fn turn(&mut self) {
+        let address = self.core.link_local();
+        let link_local = address.map(|_| Event::TeamLinkLocalChanged { address });
         let opening: Vec<Entry> = self
             .core
             .ports()
             .flat_map(standing)
+            .chain(link_local)
             .map(|event| Entry {
                 at: self.now,
                 what: What::Event(event),
@@ -155,7 +160,12 @@ fn standing(port: &Port) -> impl Iterator<Item = Event> + use<> {
         port: id,
         allowed: false,
     });
-    [added, hwaddr].into_iter().chain(forbidden)
+    let address = port.link_local();
+    let link_local = address.map(|_| Event::PortLinkLocalChanged { port: id, address });
+    [added, hwaddr]
+        .into_iter()
+        .chain(link_local)
+        .chain(forbidden)
 }
 
 impl Deref for RecordedTeam {

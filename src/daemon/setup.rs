@@ -15,4 +15,6 @@ pub struct Setup {
     pub refused: Vec<(Mover, String)>,
     /// The team is on the system bus (`-D`).
     pub dbus: bool,
+    /// It is served over ZeroMQ (`-Z`).
+    pub zmq: bool,
 }

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use json_config::{Config, DataPathChoice};
 use mio::{Registry, Token};
@@ -15,10 +16,12 @@ use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
+use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore};
+use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
+use crate::control::zmq::Endpoint;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::programs;
 use crate::datapath::userspace::{self, Journal, TapOptions, Userspace};
@@ -56,6 +59,8 @@ pub struct StartOptions {
     pub usock: bool,
     /// `-D`: whether to be on the system bus.
     pub dbus: bool,
+    /// `-Z`: where to serve ZeroMQ.
+    pub zmq: Option<Endpoint>,
 }
 
 /// Why a team could not be started: what was attempted, innermost first, and the cause.
@@ -130,6 +135,7 @@ impl Daemon {
             daemonized: options.daemonized,
             refused: opened.refused,
             dbus: transports.has_dbus(),
+            zmq: options.zmq.is_some(),
         };
         let registry = self
             .poll
@@ -144,6 +150,7 @@ impl Daemon {
             opened.device,
             setup,
             ControlSockets::new(registry, control_tokens),
+            Resolver::new(Arc::clone(&self.resolved)),
         );
         let mut served = Served {
             team,
@@ -510,6 +517,7 @@ fn give_back_leftovers(
                 found.name
             );
             restore(kernel, found);
+            return_ipv6(kernel, &found.name, found.ipv6);
             let released = programs::clear(&mut kernel.route, found.ifindex)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {

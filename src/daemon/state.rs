@@ -2,14 +2,19 @@
 //!
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
-use runners::{Duplex, HwAddr, LinkWatch, LinkWatchSettings, Port, PortId, RunnerSettings};
+use std::net::{IpAddr, Ipv4Addr};
+
+use runners::{
+    Host, HwAddr, Inquiry, Instant, LinkWatch, LinkWatchSettings, Port, PortId, Probing,
+    RunnerSettings,
+};
 use serde_json::{Map, Value, json};
 
 use super::team::ManagedTeam;
 use crate::cli::logging;
 
-/// The document as it is at this moment.
-pub fn document(team: &ManagedTeam) -> Value {
+/// The document as it is at this moment, which is `now`.
+pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     let counters = team.data_path.counters();
     let mut document = Map::new();
     let ports: Map<String, Value> = team
@@ -20,10 +25,12 @@ pub fn document(team: &ManagedTeam) -> Value {
                 let count = counts.iter().find(|(id, _)| *id == port.id());
                 count.map_or(0, |(_, count)| *count)
             };
-            let mut item = port_item(team, port);
+            let mut item = port_item(team, port, now);
             item["teamr"] = json!({
                 "allowed": port.is_allowed(),
                 "enabled": port.is_enabled(),
+                "probe_heard_at": probe_heard_at(team, port),
+                "probed": team.core.probed(port.id()),
                 "rx_missed": of_port(&counters.rx_missed),
                 "tx_dropped": of_port(&counters.tx_dropped),
             });
@@ -58,7 +65,7 @@ pub fn document(team: &ManagedTeam) -> Value {
         "pid": std::process::id(),
         "pid_file": team.setup.pid_file.to_string_lossy(),
         "runner_name": runner_name,
-        "zmq_enabled": false,
+        "zmq_enabled": team.setup.zmq,
     });
     document.insert("setup".to_owned(), setup);
     let device = &team.device;
@@ -71,6 +78,7 @@ pub fn document(team: &ManagedTeam) -> Value {
     let own = json!({
         "data_path": team.data_path.mover().name(),
         "data_path_refused": refused,
+        "probe_rounds": team.core.probe_rounds(),
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
         "rx_echoes": counters.rx_echoes,
@@ -79,6 +87,13 @@ pub fn document(team: &ManagedTeam) -> Value {
     });
     document.insert("teamr".to_owned(), own);
     document.into()
+}
+
+/// The names of the ports at which a port's probe came in, with blanks between them.
+fn probe_heard_at(team: &ManagedTeam, port: &Port) -> String {
+    let heard = team.core.probe_heard_at(port.id());
+    let heard = heard.filter_map(|at| team.core.port(at));
+    heard.map(Port::name).collect::<Vec<_>>().join(" ")
 }
 
 fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
@@ -90,23 +105,22 @@ fn ifinfo(ifindex: u32, name: &str, hwaddr: HwAddr) -> Value {
     })
 }
 
-fn port_item(team: &ManagedTeam, port: &Port) -> Value {
+fn port_item(team: &ManagedTeam, port: &Port, now: Instant) -> Value {
     let link = port.link();
+    let settings = team.link_settings(port.id());
     let ifindex = team.ifindex(port.id()).unwrap_or_default();
     let watches: Map<String, Value> = port
         .watches()
         .iter()
         .enumerate()
-        .map(|(id, watch)| (format!("link_watch_{id}"), watch_item(watch)))
+        .map(|(id, watch)| (format!("link_watch_{id}"), watch_item(watch, now)))
         .collect();
     json!({
         "ifinfo": ifinfo(ifindex, port.name(), port.hwaddr()),
         "link": {
-            "duplex": match link.duplex {
-                Duplex::Full => "full",
-                Duplex::Half => "half",
-            },
-            "speed": link.speed,
+            // Unknown is the greatest number to the kernel, and reads as below to teamd.
+            "duplex": if settings.full_duplex.unwrap_or(true) { "full" } else { "half" },
+            "speed": settings.speed.map_or(-1, i64::from),
             "up": link.up,
         },
         "link_watches": {
@@ -116,17 +130,78 @@ fn port_item(team: &ManagedTeam, port: &Port) -> Value {
     })
 }
 
-fn watch_item(watch: &LinkWatch) -> Value {
+fn watch_item(watch: &LinkWatch, now: Instant) -> Value {
+    let mut item = json!({
+        "down_count": watch.down_count(),
+        "name": watch.name(),
+        "up": watch.is_up(),
+    });
     match watch.settings() {
         LinkWatchSettings::Ethtool {
             delay_up,
             delay_down,
-        } => json!({
-            "delay_down": delay_down.as_millis() as u64,
-            "delay_up": delay_up.as_millis() as u64,
-            "down_count": watch.down_count(),
-            "name": watch.name(),
-            "up": watch.is_up(),
-        }),
+        } => {
+            item["delay_down"] = json!(delay_down.as_millis() as u64);
+            item["delay_up"] = json!(delay_up.as_millis() as u64);
+        }
+        LinkWatchSettings::ArpPing(settings) => {
+            let inquiry = add_inquiry(&mut item, watch, settings.probing, now);
+            let found = inquiry.and_then(|inquiry| inquiry.target);
+            item["target_host"] = host(&settings.target_host, found).into();
+            let found = inquiry.and_then(|inquiry| inquiry.source);
+            item["source_host"] = match &settings.source_host {
+                Some(source) => host(source, found).into(),
+                None => Ipv4Addr::UNSPECIFIED.to_string().into(),
+            };
+            item["send_always"] = settings.send_always.into();
+            item["validate_active"] = settings.validate_active.into();
+            item["validate_inactive"] = settings.validate_inactive.into();
+            if let Some(vlanid) = settings.vlanid {
+                item["teamr"]["vlanid"] = vlanid.into();
+            }
+        }
+        LinkWatchSettings::NsnaPing(settings) => {
+            let inquiry = add_inquiry(&mut item, watch, settings.probing, now);
+            let found = inquiry.and_then(|inquiry| inquiry.target);
+            item["target_host"] = host(&settings.target_host, found).into();
+        }
+    }
+    item
+}
+
+/// What is common to watches that ask.
+fn add_inquiry<'a>(
+    item: &mut Value,
+    watch: &'a LinkWatch,
+    probing: Probing,
+    now: Instant,
+) -> Option<Inquiry<'a>> {
+    let inquiry = watch.inquiry()?;
+    item["init_wait"] = json!(probing.init_wait.as_millis() as u64);
+    item["interval"] = json!(probing.interval.as_millis() as u64);
+    item["missed"] = inquiry.missed.into();
+    item["missed_max"] = probing.missed_max.into();
+    let ago = |then: Instant| now.saturating_since(then).as_millis() as u64;
+    let mut own = Map::new();
+    if let Some(then) = inquiry.last_answer {
+        own.insert("last_answer_ms_ago".to_owned(), ago(then).into());
+    }
+    if let Some(then) = inquiry.last_probe {
+        own.insert("last_probe_ms_ago".to_owned(), ago(then).into());
+    }
+    if let Some(obstacle) = inquiry.obstacle {
+        own.insert("obstacle".to_owned(), obstacle.to_string().into());
+    }
+    item["teamr"] = own.into();
+    Some(inquiry)
+}
+
+/// A host as teamd shows it, by its address; by its name as long as that is all that is known.
+fn host<A>(host: &Host<A>, found: Option<IpAddr>) -> String {
+    let scope = host.address.as_ref().and(host.name.split_once('%'));
+    match (found, scope) {
+        (Some(address), Some((_, scope))) => format!("{address}%{scope}"),
+        (Some(address), None) => address.to_string(),
+        (None, _) => host.name.clone(),
     }
 }

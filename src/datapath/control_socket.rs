@@ -8,8 +8,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::ControlFrames;
 use runners::wire::ethertype;
+use runners::{ControlFrames, HwAddr};
 
 use super::MARK;
 use crate::netlink::bpf::{
@@ -29,18 +29,21 @@ const TAG: usize = 4;
 pub struct ControlSocket {
     socket: PacketSocket,
     ifindex: u32,
+    /// The port's own address, whatever it carries now.
+    hwaddr: HwAddr,
     hears: ControlFrames,
 }
 
 impl ControlSocket {
-    /// One that can send on `ifindex`, and hears nothing yet.
+    /// One that can send on `ifindex`, whose own address is `hwaddr`, and hears nothing yet.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
-    pub fn open(ifindex: u32) -> io::Result<Self> {
+    pub fn open(ifindex: u32, hwaddr: HwAddr) -> io::Result<Self> {
         Ok(ControlSocket {
             socket: PacketSocket::sender(ifindex, MARK)?,
             ifindex,
+            hwaddr,
             hears: ControlFrames::default(),
         })
     }
@@ -51,12 +54,16 @@ impl ControlSocket {
     /// `ENODEV` once the interface is gone.
     pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
         if wanted != self.hears {
-            let groups: &[_] = match wanted.slow_protocols {
-                true => &[SLOW_PROTOCOLS_GROUP],
-                false => &[],
-            };
+            let mut addresses = Vec::new();
+            if wanted.slow_protocols {
+                addresses.push(SLOW_PROTOCOLS_GROUP);
+            }
+            if wanted.arp || wanted.neighbour_discovery {
+                // A port that waits asks from one of these, while it carries the team's.
+                addresses.extend([self.hwaddr.0, self.hwaddr.sibling().0]);
+            }
             self.socket
-                .listen(self.ifindex, &accepting(wanted), groups)?;
+                .listen(self.ifindex, &accepting(wanted), &addresses)?;
             self.hears = wanted;
         }
         Ok(())
@@ -142,6 +149,9 @@ fn accepting(wanted: ControlFrames) -> Vec<Instruction> {
     ];
     if wanted.slow_protocols {
         program.extend(accept_if(ethertype::SLOW_PROTOCOLS.into()));
+    }
+    if wanted.probes {
+        program.extend(accept_if(ethertype::LOCAL_EXPERIMENTAL.into()));
     }
     if wanted.arp {
         program.extend(accept_if(ethertype::ARP.into()));

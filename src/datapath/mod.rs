@@ -14,7 +14,7 @@ pub mod userspace;
 use std::io;
 
 use mio::Token;
-use runners::{BUCKETS, Forwarding, HwAddr, Instant, PortId, PortSettings, StationSeen};
+use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, PortSettings, StationSeen};
 
 /// Mark of the frames that we send on a port; the filters of [`crate::netlink::tc`] let only
 /// frames with this mark leave.
@@ -141,6 +141,11 @@ pub trait DataPath {
         Ok(())
     }
 
+    /// The priority that a port has in the data path, where others may change it there.
+    fn priority(&self, _port: PortId) -> Option<i32> {
+        None
+    }
+
     /// Forwards like this from now on.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;
 
@@ -160,6 +165,11 @@ pub trait DataPath {
 
     /// Whose frames the team device has sent lately, where the policy needs to know.
     fn stations(&self) -> Vec<StationSeen> {
+        Vec::new()
+    }
+
+    /// Peers that were told by ARP where the team is, where the policy needs to know.
+    fn peers(&self) -> Vec<PeerSeen> {
         Vec::new()
     }
 

@@ -1,5 +1,7 @@
-//! IP addresses of interfaces, which the peers are told of after a change of port.
+//! IP addresses of interfaces, which the peers are told of after a change of port, and which
+//! link watches ask from.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,6 +10,10 @@ use super::socket::RouteSocket;
 
 /// Bytes of `struct ifaddrmsg`: family, prefix length, flags, scope, u32 index.
 const BODY: usize = 8;
+/// Place of the flags in it.
+const FLAGS: usize = 2;
+/// Duplicate address detection goes on, or has found one.
+const UNUSABLE: u32 = libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
 
 /// An address and the interface that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +22,8 @@ pub struct InterfaceAddress {
     pub ifindex: u32,
     /// The address.
     pub address: IpAddr,
+    /// Nothing may be sent from it: it is not known yet to be the only one, or known not to be.
+    pub tentative: bool,
     /// Length of its prefix in bits.
     pub prefix_len: u8,
     /// Neither link-local nor given for a time only (`IFA_F_PERMANENT`).
@@ -38,6 +46,7 @@ impl InterfaceAddress {
         Some(InterfaceAddress {
             ifindex: read_u32(message.payload, 4)?,
             address: address?,
+            tentative: u32::from(*message.payload.get(FLAGS)?) & UNUSABLE != 0,
             prefix_len: *message.payload.get(1)?,
             is_lasting: {
                 let (flags, scope) = (*message.payload.get(2)?, *message.payload.get(3)?);
@@ -54,6 +63,25 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(value)
         .ok()
         .map(|octets| Ipv6Addr::from(octets).into())
+}
+
+/// The interface whose addresses have changed, if `message` is news of that.
+pub fn changed(message: &Message<'_>) -> Option<u32> {
+    let is_news = [libc::RTM_NEWADDR, libc::RTM_DELADDR].contains(&message.kind);
+    read_u32(message.payload, 4).filter(|_| is_news)
+}
+
+/// A link-local IPv6 address of each interface that has one to send from, by index.
+pub fn link_locals(route: &mut RouteSocket) -> io::Result<BTreeMap<u32, Ipv6Addr>> {
+    let mut found = BTreeMap::new();
+    for held in all(route)? {
+        if let IpAddr::V6(address) = held.address {
+            if address.is_unicast_link_local() && !held.tentative {
+                found.entry(held.ifindex).or_insert(address);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// All addresses of all interfaces.
@@ -83,5 +111,21 @@ mod tests {
         let found = InterfaceAddress::parse(&message).unwrap();
         assert_eq!(found.ifindex, 5);
         assert_eq!(found.address, IpAddr::from([192, 0, 2, 1]));
+        assert!(!found.tentative);
+        assert_eq!(changed(&message), Some(5));
+    }
+
+    #[test]
+    fn an_address_under_detection_is_tentative() {
+        for (flags, tentative) in [(0x80, false), (0xc0, true), (0x88, true)] {
+            let mut request = vec![0; BODY];
+            request[FLAGS] = flags;
+            let bytes = Request::new(libc::RTM_NEWADDR, 0, &request)
+                .attribute(libc::IFA_ADDRESS, &Ipv6Addr::LOCALHOST.octets())
+                .finish(0, false);
+            let message = super::super::message::Messages(&bytes).next().unwrap();
+            let found = InterfaceAddress::parse(&message).unwrap();
+            assert_eq!(found.tentative, tentative, "{flags:#x}");
+        }
     }
 }

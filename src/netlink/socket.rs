@@ -169,9 +169,11 @@ pub struct EventSocket {
 }
 
 impl EventSocket {
-    /// Opens a socket that hears of links.
+    /// Opens a socket that hears of links, and of their IPv6 addresses.
     pub fn links() -> io::Result<Self> {
-        EventSocket::join::<Route>(libc::RTNLGRP_LINK)
+        let socket = EventSocket::join::<Route>(libc::RTNLGRP_LINK)?;
+        join_group(&socket, libc::RTNLGRP_IPV6_IFADDR)?;
+        Ok(socket)
     }
 
     /// Opens a socket in a group of a generic family; the group's number is resolved first.

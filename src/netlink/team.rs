@@ -70,6 +70,10 @@ pub mod name {
         MCAST_REJOIN_INTERVAL = "mcast_rejoin_interval";
         /// Per port: takes part in receive and transmit.
         ENABLED = "enabled";
+        /// Per port: takes part in receive; drivers of 2026 and later.
+        RX_ENABLED = "rx_enabled";
+        /// Per port: takes part in transmit. [`ENABLED`] sets both, and reads true if both are.
+        TX_ENABLED = "tx_enabled";
         /// Per port: the link as the daemon says, used if …
         USER_LINKUP = "user_linkup";
         /// … this is on.

@@ -12,14 +12,23 @@ const ETHTOOL_GLINK: u32 = 0x0a;
 const ETHTOOL_GLINKSETTINGS: u32 = 0x4c;
 const SPEED_UNKNOWN: u32 = u32::MAX;
 const DUPLEX_FULL: u8 = 1;
+const DUPLEX_UNKNOWN: u8 = u8::MAX;
 
-/// Speed and duplex of a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Speed and duplex of a link, as far as its driver knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkSettings {
-    /// Mbit/s; 0 if unknown.
-    pub speed: u32,
-    /// Full duplex; half and unknown are not.
-    pub full_duplex: bool,
+    /// Mbit/s.
+    pub speed: Option<u32>,
+    /// Full duplex.
+    pub full_duplex: Option<bool>,
+}
+
+impl LinkSettings {
+    /// Those of no link, or of one whose driver cannot be asked.
+    pub const NONE: LinkSettings = LinkSettings {
+        speed: Some(0),
+        full_duplex: Some(false),
+    };
 }
 
 /// `struct ethtool_value`.
@@ -90,10 +99,10 @@ pub fn link_settings(socket: &impl AsFd, name: &str) -> io::Result<LinkSettings>
     // SAFETY: after the fixed part three masks of `mask_words` are written, of which `masks`
     // holds the most there can be.
     unsafe { ask(socket, name, &mut settings)? };
-    let known = settings.speed != SPEED_UNKNOWN;
+    let Settings { speed, duplex, .. } = settings;
     Ok(LinkSettings {
-        speed: if known { settings.speed } else { 0 },
-        full_duplex: settings.duplex == DUPLEX_FULL,
+        speed: (speed != SPEED_UNKNOWN).then_some(speed),
+        full_duplex: (duplex != DUPLEX_UNKNOWN).then_some(duplex == DUPLEX_FULL),
     })
 }
 

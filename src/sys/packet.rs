@@ -112,7 +112,7 @@ impl PacketSocket {
     }
 
     /// Hears from now on those frames of `ifindex` that the classic BPF program accepts, and
-    /// has the interface take in the multicast addresses of `groups`.
+    /// has the interface take in what is sent to `addresses`, groups or stations.
     ///
     /// # Errors
     /// `EINVAL` for a program that the kernel does not accept.
@@ -120,7 +120,7 @@ impl PacketSocket {
         &self,
         ifindex: u32,
         program: &[(u16, u8, u8, u32)],
-        groups: &[[u8; 6]],
+        addresses: &[[u8; 6]],
     ) -> io::Result<()> {
         let mut program: Vec<libc::sock_filter> = program
             .iter()
@@ -141,13 +141,17 @@ impl PacketSocket {
                 mem::size_of_val(&program) as libc::socklen_t,
             )
         })?;
-        for group in groups {
+        for station in addresses {
             let mut address = [0; 8];
-            address[..group.len()].copy_from_slice(group);
+            address[..station.len()].copy_from_slice(station);
+            let kind = match station[0] & 1 {
+                1 => libc::PACKET_MR_MULTICAST,
+                _ => libc::PACKET_MR_UNICAST,
+            };
             let membership = libc::packet_mreq {
                 mr_ifindex: ifindex as libc::c_int,
-                mr_type: libc::PACKET_MR_MULTICAST as libc::c_ushort,
-                mr_alen: group.len() as libc::c_ushort,
+                mr_type: kind as libc::c_ushort,
+                mr_alen: station.len() as libc::c_ushort,
                 mr_address: address,
             };
             self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;

@@ -8,13 +8,11 @@ use teamr::bond::{Family, Import, Target, Tree, import};
 use crate::{cases, team};
 
 /// Options and properties that an nmcli may be too old for.
-const RECENT: [&str; 6] = [
+const RECENT: [&str; 4] = [
     "lacp_active",
     "ns_ip6_target",
     "arp_missed_max",
     "bond-port.prio",
-    "balance-slb",
-    "broadcast_neighbor",
 ];
 
 #[test]

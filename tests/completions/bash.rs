@@ -39,7 +39,7 @@ pub fn generate(program: &Program) -> String {
     if program.device != Device::Never {
         text += &operands(program);
     }
-    let _ = writeln!(text, "}}\ncomplete -F _{name} {name} {}", program.old_name);
+    let _ = writeln!(text, "}}\ncomplete -F _{name} {}", program.names());
     text.replace(OFFER, &format!("_{name}_offer"))
 }
 

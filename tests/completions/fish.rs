@@ -10,7 +10,9 @@ pub fn generate(program: &Program) -> String {
     if program.device != Device::Never {
         text += &place(program);
     }
-    let _ = writeln!(text, "complete -c {} -w {name}", program.old_name);
+    if let Some(old_name) = program.old_name {
+        let _ = writeln!(text, "complete -c {old_name} -w {name}");
+    }
     let _ = writeln!(text, "complete -c {name} -f");
     for flag in program.flags {
         let mut line = format!("complete -c {name}");

@@ -70,7 +70,7 @@ fn offered(shell: &str, script: &str, line: &str) -> Option<Vec<String>> {
 }
 
 /// Lines with words that must be offered after them, and words that must not.
-const CASES: [(&str, &[&str], &[&str]); 13] = [
+const CASES: [(&str, &[&str], &[&str]); 14] = [
     ("teamr --da", &["--data-path", "--daemonize"], &["--help"]),
     ("teamr -l s", &["stdout", "stderr", "syslog"], &["lo"]),
     ("teamr --data-path ", &["auto", "kernel", "userspace"], &[]),
@@ -87,6 +87,7 @@ const CASES: [(&str, &[&str], &[&str]); 13] = [
     ("teamdctl -Z x lo state item ", &["get", "set"], &["dump"]),
     ("teamrnl ", &["lo"], &["ports"]),
     ("teamrnl lo ", &["ports", "options", "monitor"], &["lo"]),
+    ("bond2team --master ", &["lo"], &["--master"]),
     ("teamnl -p lo lo set", &["setoption"], &["ports"]),
 ];
 

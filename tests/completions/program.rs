@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use teamr::bond::bond2team;
 use teamr::cli::getopt::Flag;
 use teamr::client::command;
 use teamr::client::options::Style;
@@ -10,8 +11,8 @@ use teamr::{cli, client, teamnl};
 /// One of our programs.
 pub struct Program {
     pub name: &'static str,
-    /// teamd's name for it.
-    pub old_name: &'static str,
+    /// teamd's name for it, if that is another.
+    pub old_name: Option<&'static str>,
     pub flags: &'static [Flag],
     pub device: Device,
     /// By the words before, joined with blanks: what may come next. A placeholder is in capitals.
@@ -45,7 +46,7 @@ pub fn kind(placeholder: &str) -> Kind {
     match placeholder {
         "FILE" => Kind::File,
         "DIR" => Kind::Directory,
-        "BOND" | "DEVICE" | "PORT" | "PORTDEV" => Kind::Interface,
+        "BOND" | "DEVICE" | "IFACE" | "PORT" | "PORTDEV" => Kind::Interface,
         "WHERE" => Kind::OneOf("stdout stderr syslog"),
         "WHICH" => Kind::OneOf("auto kernel userspace"),
         _ => Kind::Text,
@@ -58,7 +59,7 @@ pub fn is_placeholder(word: &str) -> bool {
 }
 
 impl Program {
-    pub fn all() -> [Program; 3] {
+    pub fn all() -> [Program; 4] {
         let commands = command::describe(Style::Teamrctl);
         let commands = commands
             .lines()
@@ -67,26 +68,39 @@ impl Program {
         [
             Program {
                 name: "teamr",
-                old_name: "teamd",
+                old_name: Some("teamd"),
                 flags: &cli::options::FLAGS,
                 device: Device::Never,
                 words: BTreeMap::new(),
             },
             Program {
                 name: "teamrctl",
-                old_name: "teamdctl",
+                old_name: Some("teamdctl"),
                 flags: &client::options::FLAGS,
                 device: Device::MayBe,
                 words: tree(commands),
             },
             Program {
                 name: "teamrnl",
-                old_name: "teamnl",
+                old_name: Some("teamnl"),
                 flags: &teamnl::options::FLAGS,
                 device: Device::Always,
                 words: tree(verbs),
             },
+            Program {
+                name: "bond2team",
+                old_name: None,
+                flags: &bond2team::FLAGS,
+                device: Device::Never,
+                words: BTreeMap::new(),
+            },
         ]
+    }
+
+    /// Its name, and the old one.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = [self.name].into_iter().chain(self.old_name).collect();
+        names.join(" ")
     }
 
     /// The first words of its commands.

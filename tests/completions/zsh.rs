@@ -7,8 +7,8 @@ use crate::program::{Device, Kind, Program, help, is_placeholder, kind, spelling
 pub fn generate(program: &Program) -> String {
     let name = program.name;
     let mut text = format!(
-        "#compdef {name} {}\n# Completion of {name} for zsh; made by tests/completions.\n\n",
-        program.old_name
+        "#compdef {}\n# Completion of {name} for zsh; made by tests/completions.\n\n",
+        program.names()
     );
     if program.device != Device::Never {
         text += &operands(program);

@@ -146,6 +146,7 @@ pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
         collecting: true,
         distributing: true,
         linked: true,
+        judged: false,
     });
     Forwarding {
         policy,

@@ -5,7 +5,7 @@ function __teamrctl_operands
     for word in (commandline -opc)[2..]
         if test $value = 1
             set value 0
-        else if contains -- $word -Z --force-zmq
+        else if contains -- $word -Z --force-zmq --config
             set value 1
         else if not string match -q -- '-*' $word
             echo $word
@@ -20,7 +20,7 @@ end
 function __teamrctl_at
     set -l at (__teamrctl_operands)
     if set -q at[1]
-        contains -- "$at[1]" config state port record import export; or set -e at[1]
+        contains -- "$at[1]" config state port record doctor watch metrics import export; or set -e at[1]
     end
     string match -q -- "$argv" "$at"
 end
@@ -31,20 +31,26 @@ complete -c teamrctl -s h -l help -d 'show this help'
 complete -c teamrctl -s v -l verbose -d 'show more of the state'
 complete -c teamrctl -s o -l oneline -d 'JSON on one line'
 complete -c teamrctl -s D -l force-dbus -d 'talk over D-Bus only'
-complete -c teamrctl -s Z -l force-zmq -x -d 'talk over ZeroMQ at ADDRESS (not built in)'
+complete -c teamrctl -s Z -l force-zmq -x -d 'talk over ZeroMQ at ADDRESS, where that is built in'
 complete -c teamrctl -s U -l force-usock -d 'talk over the control socket only'
 complete -c teamrctl -l json -d 'answer as JSON'
+complete -c teamrctl -l config -r -F -d 'doctor: judge this configuration'
 complete -c teamrctl -s V -l version -d 'show the version'
 complete -c teamrctl -n '__teamrctl_at ' -a 'config'
 complete -c teamrctl -n '__teamrctl_at ' -a 'state'
 complete -c teamrctl -n '__teamrctl_at ' -a 'port'
 complete -c teamrctl -n '__teamrctl_at ' -a 'record'
+complete -c teamrctl -n '__teamrctl_at ' -a 'doctor'
+complete -c teamrctl -n '__teamrctl_at ' -a 'watch'
+complete -c teamrctl -n '__teamrctl_at ' -a 'metrics'
 complete -c teamrctl -n '__teamrctl_at ' -a 'import'
 complete -c teamrctl -n '__teamrctl_at ' -a 'export'
 complete -c teamrctl -n '__teamrctl_at config' -a 'dump'
 complete -c teamrctl -n '__teamrctl_at config dump' -a 'noports'
 complete -c teamrctl -n '__teamrctl_at config dump' -a 'actual'
 complete -c teamrctl -n '__teamrctl_at import' -a '(__fish_print_interfaces)'
+complete -c teamrctl -n '__teamrctl_at metrics' -a 'file'
+complete -c teamrctl -n '__teamrctl_at metrics' -a 'serve'
 complete -c teamrctl -n '__teamrctl_at port' -a 'add'
 complete -c teamrctl -n '__teamrctl_at port' -a 'remove'
 complete -c teamrctl -n '__teamrctl_at port' -a 'present'

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::{env, io};
 
-use integration::run_vlan;
 use integration::traffic::{run_capture, run_client, run_receiver, run_sender, run_server};
+use integration::{run_shake, run_vlan};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -16,10 +16,11 @@ fn main() -> ExitCode {
             "serve" => run_server(args),
             "capture" => run_capture(args),
             "vlan" => run_vlan(args),
+            "shake" => run_shake(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve, capture or vlan?",
+            "send, receive, connect, serve, capture, vlan or shake?",
         )),
     };
     match done {

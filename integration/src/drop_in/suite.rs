@@ -160,6 +160,9 @@ impl Suite {
     }
 }
 
+/// What the far ends are ports of in scenarios in which they are joined.
+const SWITCH: &str = "far-switch";
+
 /// A scenario being played.
 struct Play<'a> {
     suite: &'a Suite,
@@ -177,6 +180,7 @@ impl Play<'_> {
             Step::PutBack(port) => ip(&format!("link set dev {} up", far(port))),
             Step::Enslave(port) => ip(&format!("link set dev {port} master {TEAM}")),
             Step::Release(port) => ip(&format!("link set dev {port} nomaster")),
+            Step::Join(address) => join(address),
             Step::Start => self.start(),
             Step::Ports(ports) => self.wait(&format!("the ports {ports:?}"), |state| {
                 let known = state["ports"].as_object();
@@ -270,8 +274,16 @@ impl Play<'_> {
 /// with indices and addresses that are always the same.
 fn lay_cables() {
     // Nothing but what a scenario does is to be seen in counters.
-    fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("silence IPv6");
+    for scope in PORTS.iter().chain(&["default"]) {
+        let switch = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");
+        if Path::new(&switch).exists() {
+            fs::write(switch, "1").expect("silence IPv6");
+        }
+    }
     let mut commands = String::new();
+    if Path::new("/sys/class/net").join(SWITCH).exists() {
+        commands += &format!("link delete dev {SWITCH}\n");
+    }
     for (number, port) in (1..).zip(PORTS) {
         let far = far(port);
         if !Path::new("/sys/class/net").join(port).exists() {
@@ -292,6 +304,26 @@ fn lay_cables() {
     let down = |port: &str| format!("link set dev {port} down\n");
     ip_batch(&PORTS.map(down).concat());
     wait_operstate("down");
+}
+
+/// Makes a switch of all far ends, with an address of its own.
+fn join(address: &str) {
+    let ports = PORTS.map(|port| format!("link set dev {} master {SWITCH}\n", far(port)));
+    ip_batch(&format!(
+        "link add name {SWITCH} type bridge\n{}",
+        ports.concat()
+    ));
+    if address.contains(':') {
+        // Also on a port, for teamd asks from its link-local address there.
+        for interface in [SWITCH, PORTS[0]] {
+            let switch = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+            fs::write(switch, "0").expect("allow IPv6");
+        }
+    }
+    let nodad = if address.contains(':') { "nodad" } else { "" };
+    ip_batch(&format!(
+        "link set dev {SWITCH} up\naddress add {address} dev {SWITCH} {nodad}\n"
+    ));
 }
 
 /// Waits until the kernel has noticed the state of every port.

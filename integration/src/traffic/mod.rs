@@ -36,6 +36,27 @@ pub struct End {
     pub address: SocketAddr,
 }
 
+/// How much traffic flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A packet a millisecond, by tools that have precedence; a transfer as fast as a debug
+    /// build of teamr keeps up with.
+    Full,
+    /// A fiftieth of it: what the one slow processor of a guest carries ten of at a time. There
+    /// precedence would keep the kernel's own threads from moving the frames.
+    Gentle,
+}
+
+impl Pace {
+    /// What the pauses between two packets, or two pieces of a transfer, are multiplied by.
+    pub(crate) fn factor(self) -> u32 {
+        match self {
+            Pace::Full => 1,
+            Pace::Gentle => 50,
+        }
+    }
+}
+
 /// Nanoseconds of the monotonic clock, which all processes of a machine share.
 pub fn now() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("read the monotonic clock");

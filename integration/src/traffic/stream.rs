@@ -14,9 +14,9 @@ use socket2::{InterfaceIndexOrAddress, SockRef};
 
 use super::tool::{Tool, announce_ready};
 use super::trace::{Arrival, Trace};
-use super::{End, now, usage};
+use super::{End, Pace, now, usage};
 
-/// The distance between two packets, in nanoseconds.
+/// The distance between two packets at full pace, in nanoseconds.
 const INTERVAL: u64 = 1_000_000;
 /// How long the wire must be quiet before nothing more is expected.
 const QUIET: u64 = 200_000_000;
@@ -32,15 +32,30 @@ impl Stream {
     /// Starts a stream of packets with `size` bytes of payload. It goes to the address of `to`
     /// or, if that is given, to a multicast group that `to` joins.
     pub fn start(from: &End, to: &End, group: Option<IpAddr>, size: usize) -> Stream {
+        Stream::start_at(Pace::Full, from, to, group, size)
+    }
+
+    /// As [`start`](Stream::start), at a pace of its own.
+    pub fn start_at(
+        pace: Pace,
+        from: &End,
+        to: &End,
+        group: Option<IpAddr>,
+        size: usize,
+    ) -> Stream {
         let mut target = to.address;
         if let Some(group) = group {
             target.set_ip(group);
         }
-        let receiver = Tool::start_real_time(
+        let start = match pace {
+            Pace::Full => Tool::start_real_time,
+            Pace::Gentle => Tool::start,
+        };
+        let receiver = start(
             &to.host,
             &["receive".into(), target.to_string(), to.interface.clone()],
         );
-        let sender = Tool::start_real_time(
+        let sender = start(
             &from.host,
             &[
                 "send".into(),
@@ -48,6 +63,7 @@ impl Stream {
                 target.to_string(),
                 from.interface.clone(),
                 size.to_string(),
+                pace.factor().to_string(),
             ],
         );
         let what = format!("{} to {} at {target}", from.host.name(), to.host.name());
@@ -84,15 +100,16 @@ fn numbers(report: &Value) -> Vec<u64> {
         .collect()
 }
 
-/// `send FROM TO INTERFACE SIZE`: sends until standard input ends, then writes when each packet
-/// was sent.
+/// `send FROM TO INTERFACE SIZE FACTOR`: sends until standard input ends, then writes when each
+/// packet was sent.
 pub fn run_sender(args: &[String]) -> io::Result<()> {
-    let [from, to, interface, size] = args else {
-        return Err(usage("send FROM TO INTERFACE SIZE"));
+    let [from, to, interface, size, factor] = args else {
+        return Err(usage("send FROM TO INTERFACE SIZE FACTOR"));
     };
     let from: SocketAddr = from.parse().map_err(io::Error::other)?;
     let to: SocketAddr = to.parse().map_err(io::Error::other)?;
     let size: usize = size.parse().map_err(io::Error::other)?;
+    let interval = INTERVAL * factor.parse::<u64>().map_err(io::Error::other)?;
     let socket = UdpSocket::bind(SocketAddr::new(from.ip(), 0))?;
     match (from.ip(), to.ip().is_multicast()) {
         (IpAddr::V4(address), true) => SockRef::from(&socket).set_multicast_if_v4(&address)?,
@@ -111,7 +128,7 @@ pub fn run_sender(args: &[String]) -> io::Result<()> {
     let start = now();
     while !stop.load(Ordering::Relaxed) {
         let number = u64::try_from(sent.len()).map_err(io::Error::other)?;
-        let due = start + number * INTERVAL;
+        let due = start + number * interval;
         thread::sleep(Duration::from_nanos(due.saturating_sub(now())));
         packet[..8].copy_from_slice(&number.to_be_bytes());
         sent.push(now());

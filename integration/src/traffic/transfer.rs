@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::stream::end_of_input;
 use super::tool::{Tool, announce_ready};
-use super::{End, usage};
+use super::{End, Pace, usage};
 
 /// How much each side writes at a time: enough to make full segments of 64 KB.
 const CHUNK: usize = 128 * 1024;
-/// The pause between two writes, so that a slow build of teamr on a busy machine keeps up and
+/// The pause between two writes at full pace, so that a slow build of teamr on a busy machine keeps up and
 /// its queues do not drop packets of a stream beside this.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -51,13 +51,23 @@ impl Transferred {
 impl Transfer {
     /// Connects `from` to `to`; both write until [`finish`](Transfer::finish).
     pub fn start(from: &End, to: &End) -> Transfer {
-        let server = Tool::start(&to.host, &["serve".into(), to.address.to_string()]);
+        Transfer::start_at(Pace::Full, from, to)
+    }
+
+    /// As [`start`](Transfer::start), at a pace of its own.
+    pub fn start_at(pace: Pace, from: &End, to: &End) -> Transfer {
+        let factor = pace.factor().to_string();
+        let server = Tool::start(
+            &to.host,
+            &["serve".into(), to.address.to_string(), factor.clone()],
+        );
         let client = Tool::start(
             &from.host,
             &[
                 "connect".into(),
                 from.address.to_string(),
                 to.address.to_string(),
+                factor,
             ],
         );
         Transfer { client, server }
@@ -77,10 +87,10 @@ impl Transfer {
     }
 }
 
-/// `connect FROM TO`: writes and checks until standard input ends, then closes.
+/// `connect FROM TO FACTOR`: writes and checks until standard input ends, then closes.
 pub fn run_client(args: &[String]) -> io::Result<()> {
-    let [from, to] = args else {
-        return Err(usage("connect FROM TO"));
+    let [from, to, factor] = args else {
+        return Err(usage("connect FROM TO FACTOR"));
     };
     let from: SocketAddr = from.parse().map_err(io::Error::other)?;
     let to: SocketAddr = to.parse().map_err(io::Error::other)?;
@@ -92,23 +102,27 @@ pub fn run_client(args: &[String]) -> io::Result<()> {
     socket.bind(&SocketAddr::new(from.ip(), 0).into())?;
     socket.connect(&to.into())?;
     announce_ready();
-    exchange(socket.into(), &end_of_input())
+    exchange(socket.into(), pause(factor)?, &end_of_input())
 }
 
-/// `serve AT`: takes one connection, writes and checks until the client closes its side.
+/// `serve AT FACTOR`: takes one connection, writes and checks until the client closes its side.
 pub fn run_server(args: &[String]) -> io::Result<()> {
-    let [at] = args else {
-        return Err(usage("serve AT"));
+    let [at, factor] = args else {
+        return Err(usage("serve AT FACTOR"));
     };
     let at: SocketAddr = at.parse().map_err(io::Error::other)?;
     let listener = TcpListener::bind(at)?;
     announce_ready();
     let (socket, _) = listener.accept()?;
-    exchange(socket, &Arc::new(AtomicBool::new(false)))
+    exchange(socket, pause(factor)?, &Arc::new(AtomicBool::new(false)))
+}
+
+fn pause(factor: &str) -> io::Result<Duration> {
+    Ok(PAUSE * factor.parse::<u32>().map_err(io::Error::other)?)
 }
 
 /// Writes the pattern until `stop` or the other side's end, reads and checks it meanwhile.
-fn exchange(socket: TcpStream, stop: &Arc<AtomicBool>) -> io::Result<()> {
+fn exchange(socket: TcpStream, pause: Duration, stop: &Arc<AtomicBool>) -> io::Result<()> {
     let reader = {
         let socket = socket.try_clone()?;
         let stop = Arc::clone(stop);
@@ -124,7 +138,7 @@ fn exchange(socket: TcpStream, stop: &Arc<AtomicBool>) -> io::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         socket.write_all(&pattern[phase(sent)..][..CHUNK])?;
         sent += u64::try_from(CHUNK).map_err(io::Error::other)?;
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
     }
     socket.shutdown(Shutdown::Write)?;
     let received = reader

@@ -5,7 +5,7 @@ use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
 const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
 const ACTIVEBACKUP: &[&str] = &["activebackup"];
-const BALANCING: &[&str] = &["loadbalance", "lacp", "slb"];
+const BALANCING: &[&str] = &["loadbalance", "lacp", "slb", "tlb", "alb"];
 const LACP: &[&str] = &["lacp"];
 const ETHTOOL: &[&str] = &["ethtool"];
 const ARP: &[&str] = &["arp_ping"];

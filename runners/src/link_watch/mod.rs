@@ -1,14 +1,30 @@
-//! Link watches: what they say of a port, and how several become one verdict.
+//! Link watches: what they say of a port. How several become one verdict is in `group`.
 //!
 //! A watch starts down and keeps its own verdict and count of failures. Each kind has its own
 //! module that says when the verdict changes.
 
+mod arp_ping;
 mod ethtool;
+mod group;
+mod nsna_ping;
+mod resolved;
+mod rhythm;
 
-use crate::ident::Link;
-use crate::settings::{LinkWatchPolicy, LinkWatchSettings};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::control_frames::ControlFrames;
+use crate::ident::{HwAddr, IpFamily, Link};
+use crate::settings::LinkWatchSettings;
 use crate::time::Instant;
+use arp_ping::ArpPing;
 use ethtool::Ethtool;
+use nsna_ping::NsnaPing;
+use resolved::Resolved;
+use rhythm::Rhythm;
+
+pub(crate) use arp_ping::is_sent_by;
+pub(crate) use group::LinkWatches;
 
 /// One link watch on one port.
 #[derive(Debug)]
@@ -22,15 +38,102 @@ pub struct LinkWatch {
 #[derive(Debug)]
 enum Kind {
     Ethtool(Ethtool),
+    ArpPing(ArpPing),
+    NsnaPing(NsnaPing),
+}
+
+/// What a watch that asks a neighbour has come to so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inquiry<'a> {
+    /// Intervals in a row without an answer; counts on while the link is down.
+    pub missed: u32,
+    /// When it last asked.
+    pub last_probe: Option<Instant>,
+    /// When it last heard what counts as an answer.
+    pub last_answer: Option<Instant>,
+    /// Whom it asks, once known.
+    pub target: Option<IpAddr>,
+    /// In whose name, if that is configured and known.
+    pub source: Option<IpAddr>,
+    /// Why it cannot ask as it was told to.
+    pub obstacle: Option<Obstacle<'a>>,
+}
+
+/// What keeps a watch from asking as it was told to; displays as a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle<'a> {
+    /// The name of a host has no address yet; nothing is asked until then.
+    Unresolved(&'a str),
+    /// Neither the port nor the team device has a link-local address; one is made of the
+    /// hardware address until then.
+    NoLinkLocal,
+}
+
+impl fmt::Display for Obstacle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::Unresolved(host) => write!(f, "waits for the address of \"{host}\""),
+            Obstacle::NoLinkLocal => f.write_str(
+                "no link-local address, asks from one made of the port's hardware address",
+            ),
+        }
+    }
+}
+
+/// What a watch has to know of its port and the rest of the team.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    /// The port has a carrier.
+    pub(crate) linked: bool,
+    /// The port takes part in receive and transmit.
+    pub(crate) enabled: bool,
+    /// Some port does.
+    pub(crate) someone_enabled: bool,
+    /// The port's hardware address now.
+    pub(crate) hwaddr: HwAddr,
+    /// One that belongs to the port alone, whatever the team's is.
+    pub(crate) spare_hwaddr: HwAddr,
+    /// Of the port, else of the team device.
+    pub(crate) link_local: Option<Ipv6Addr>,
+}
+
+impl Surroundings {
+    /// Others carry the traffic: what the port sends must not draw it here.
+    fn is_waiting(&self) -> bool {
+        !self.enabled && self.someone_enabled
+    }
+}
+
+/// What a watch wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// The verdict changed; worth a line in the log.
+    Tell {
+        /// Its name.
+        watch: &'static str,
+        /// The verdict.
+        up: bool,
+    },
+    /// A question, to be sent on the port.
+    Send(Vec<u8>),
+    /// A name is to be resolved.
+    Resolve {
+        /// The name.
+        host: String,
+        /// To an address of this kind.
+        family: IpFamily,
+    },
 }
 
 impl LinkWatch {
-    fn new(settings: LinkWatchSettings) -> Self {
+    fn new(settings: LinkWatchSettings, now: Instant) -> Self {
         let kind = match &settings {
             LinkWatchSettings::Ethtool {
                 delay_up,
                 delay_down,
             } => Kind::Ethtool(Ethtool::new(*delay_up, *delay_down)),
+            LinkWatchSettings::ArpPing(settings) => Kind::ArpPing(ArpPing::new(settings, now)),
+            LinkWatchSettings::NsnaPing(settings) => Kind::NsnaPing(NsnaPing::new(settings, now)),
         };
         LinkWatch {
             settings,
@@ -44,6 +147,8 @@ impl LinkWatch {
     pub fn name(&self) -> &'static str {
         match self.kind {
             Kind::Ethtool(_) => "ethtool",
+            Kind::ArpPing(_) => "arp_ping",
+            Kind::NsnaPing(_) => "nsna_ping",
         }
     }
 
@@ -62,103 +167,195 @@ impl LinkWatch {
         self.down_count
     }
 
+    /// What came of its questions; none for a watch that asks nobody.
+    pub fn inquiry(&self) -> Option<Inquiry<'_>> {
+        let unresolved = |name, known: bool| (!known).then_some(Obstacle::Unresolved(name));
+        let (rhythm, target, source, obstacle) = match &self.kind {
+            Kind::Ethtool(_) => return None,
+            Kind::ArpPing(ping) => {
+                let target = ping.target.address().map(IpAddr::V4);
+                let source = ping.source.as_ref();
+                let address = source.and_then(Resolved::address).map(IpAddr::V4);
+                let obstacle = unresolved(ping.target.name(), target.is_some())
+                    .or_else(|| unresolved(source?.name(), address.is_some()));
+                (&ping.rhythm, target, address, obstacle)
+            }
+            Kind::NsnaPing(ping) => {
+                let target = ping.target.address().map(IpAddr::V6);
+                let lack = ping.lacks_link_local.then_some(Obstacle::NoLinkLocal);
+                let obstacle = unresolved(ping.target.name(), target.is_some()).or(lack);
+                (&ping.rhythm, target, None, obstacle)
+            }
+        };
+        Some(Inquiry {
+            missed: rhythm.missed(),
+            last_probe: rhythm.last_probe(),
+            last_answer: rhythm.last_answer(),
+            target,
+            source,
+            obstacle,
+        })
+    }
+
+    fn rhythm(&mut self) -> Option<&mut Rhythm> {
+        match &mut self.kind {
+            Kind::Ethtool(_) => None,
+            Kind::ArpPing(ping) => Some(&mut ping.rhythm),
+            Kind::NsnaPing(ping) => Some(&mut ping.rhythm),
+        }
+    }
+
+    fn control_frames(&self) -> ControlFrames {
+        ControlFrames {
+            arp: matches!(self.kind, Kind::ArpPing(_)),
+            neighbour_discovery: matches!(self.kind, Kind::NsnaPing(_)),
+            ..ControlFrames::default()
+        }
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         match &self.kind {
             Kind::Ethtool(ethtool) => ethtool.next_deadline(),
+            Kind::ArpPing(ping) => Some(ping.rhythm.next_deadline()),
+            Kind::NsnaPing(ping) => Some(ping.rhythm.next_deadline()),
         }
     }
 
-    fn link_changed(&mut self, now: Instant, link: Link) -> Option<Change> {
-        let up = match &mut self.kind {
-            Kind::Ethtool(ethtool) => ethtool.carrier_changed(now, link.up, self.up),
-        };
-        self.set(up)
-    }
-
-    fn link_found(&mut self, link: Link) -> Option<Change> {
-        match &self.kind {
-            Kind::Ethtool(_) => self.set(link.up),
+    fn link_changed(
+        &mut self,
+        now: Instant,
+        link: Link,
+        came: bool,
+        around: &Surroundings,
+    ) -> Wishes {
+        if let Kind::Ethtool(ethtool) = &mut self.kind {
+            let up = ethtool.carrier_changed(now, link.up, self.up);
+            return self.set(up);
+        }
+        let has_begun = self.rhythm().is_some_and(|rhythm| rhythm.has_begun());
+        // What was asked before went nowhere.
+        match came && has_begun && !self.up {
+            true => self.ask(now, around),
+            false => Wishes::new(),
         }
     }
 
-    fn expire(&mut self, due: Instant) -> Option<Change> {
-        let up = match &mut self.kind {
-            Kind::Ethtool(ethtool) => ethtool.expire(due, self.up),
-        };
-        self.set(up)
+    /// The watch goes on from what it would have said: that a neighbour answered as long as
+    /// there was a link.
+    fn link_found(&mut self, link: Link) -> Wishes {
+        self.set(link.up)
     }
 
-    fn set(&mut self, up: bool) -> Option<Change> {
+    fn expire(&mut self, due: Instant, now: Instant, around: &Surroundings) -> Wishes {
+        let up = self.up;
+        if let Kind::Ethtool(ethtool) = &mut self.kind {
+            let up = ethtool.expire(due, up);
+            return self.set(up);
+        }
+        let Some(beat) = self.rhythm().map(|rhythm| rhythm.expire(due, now, up)) else {
+            return Wishes::new();
+        };
+        let mut wishes = self.set(beat.up);
+        if beat.asks {
+            wishes.extend(self.questions(now));
+            wishes.extend(self.ask(now, around));
+        }
+        wishes
+    }
+
+    fn ask(&mut self, now: Instant, around: &Surroundings) -> Wishes {
+        let question = match &mut self.kind {
+            Kind::Ethtool(_) => None,
+            Kind::ArpPing(ping) => ping.ask(now, around),
+            Kind::NsnaPing(ping) => ping.ask(now, around),
+        };
+        question.into_iter().map(Wish::Send).collect()
+    }
+
+    /// The names that have to be resolved.
+    fn questions(&mut self, now: Instant) -> Wishes {
+        let up = self.up;
+        let mut wishes = Wishes::new();
+        let mut resolve = |name: Option<&str>, family| {
+            wishes.extend(name.map(|name| Wish::Resolve {
+                host: name.to_owned(),
+                family,
+            }));
+        };
+        match &mut self.kind {
+            Kind::Ethtool(_) => {}
+            Kind::ArpPing(ping) => {
+                resolve(ping.target.question(now, up), IpFamily::V4);
+                if let Some(source) = &mut ping.source {
+                    resolve(source.question(now, up), IpFamily::V4);
+                }
+            }
+            Kind::NsnaPing(ping) => resolve(ping.target.question(now, up), IpFamily::V6),
+        }
+        wishes
+    }
+
+    fn host_resolved(
+        &mut self,
+        now: Instant,
+        host: &str,
+        family: IpFamily,
+        address: Option<IpAddr>,
+        around: &Surroundings,
+    ) -> Wishes {
+        let is_new = match (&mut self.kind, family) {
+            (Kind::ArpPing(ping), IpFamily::V4) => {
+                let address = match address {
+                    Some(IpAddr::V4(address)) => Some(address),
+                    _ => None,
+                };
+                let target = ping.target.answer(now, host, address);
+                let source = ping.source.as_mut();
+                target | source.is_some_and(|source| source.answer(now, host, address))
+            }
+            (Kind::NsnaPing(ping), IpFamily::V6) => {
+                let address = match address {
+                    Some(IpAddr::V6(address)) => Some(address),
+                    _ => None,
+                };
+                ping.target.answer(now, host, address)
+            }
+            _ => false,
+        };
+        match is_new {
+            true => self.ask(now, around),
+            false => Wishes::new(),
+        }
+    }
+
+    fn frame_received(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        ours: bool,
+        around: &Surroundings,
+    ) -> Wishes {
+        let up = self.up;
+        let lives = match &mut self.kind {
+            Kind::Ethtool(_) => false,
+            Kind::ArpPing(ping) => ping.hear(now, frame, ours, around, up),
+            Kind::NsnaPing(ping) => ping.hear(now, frame, ours),
+        };
+        self.set(up | lives)
+    }
+
+    fn set(&mut self, up: bool) -> Wishes {
         if up == self.up {
-            return None;
+            return Wishes::new();
         }
         self.up = up;
         if !up {
             self.down_count = self.down_count.saturating_add(1);
         }
-        Some(Change {
-            watch: self.name(),
-            up,
-        })
+        let watch = self.name();
+        vec![Wish::Tell { watch, up }]
     }
 }
 
-/// A watch changed its verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) watch: &'static str,
-    pub(crate) up: bool,
-}
-
-/// All watches of one port.
-#[derive(Debug)]
-pub(crate) struct LinkWatches {
-    policy: LinkWatchPolicy,
-    list: Vec<LinkWatch>,
-}
-
-impl LinkWatches {
-    pub(crate) fn new(policy: LinkWatchPolicy, settings: &[LinkWatchSettings]) -> Self {
-        LinkWatches {
-            policy,
-            list: settings.iter().cloned().map(LinkWatch::new).collect(),
-        }
-    }
-
-    pub(crate) fn list(&self) -> &[LinkWatch] {
-        &self.list
-    }
-
-    /// The port's verdict; without any watch it is up.
-    pub(crate) fn verdict(&self) -> bool {
-        let mut verdicts = self.list.iter().map(LinkWatch::is_up);
-        match self.policy {
-            LinkWatchPolicy::Any => self.list.is_empty() || verdicts.any(|up| up),
-            LinkWatchPolicy::All => verdicts.all(|up| up),
-        }
-    }
-
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.list.iter().filter_map(LinkWatch::next_deadline).min()
-    }
-
-    /// The link was read; may repeat what is known.
-    pub(crate) fn link_changed(&mut self, now: Instant, link: Link) -> Vec<Change> {
-        let watches = self.list.iter_mut();
-        watches
-            .filter_map(|watch| watch.link_changed(now, link))
-            .collect()
-    }
-
-    /// The link stood like this before the watches began: no delay applies.
-    pub(crate) fn link_found(&mut self, link: Link) -> Vec<Change> {
-        let watches = self.list.iter_mut();
-        watches.filter_map(|watch| watch.link_found(link)).collect()
-    }
-
-    /// The deadline `due` has come.
-    pub(crate) fn expire(&mut self, due: Instant) -> Vec<Change> {
-        let watches = self.list.iter_mut();
-        watches.filter_map(|watch| watch.expire(due)).collect()
-    }
-}
+/// What the watches of a port want done, in this order.
+pub(crate) type Wishes = Vec<Wish>;

@@ -7,14 +7,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::ident::HwAddr;
-use crate::wire::{Arp, ethertype, protocol};
+use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6, put_checksum};
+use crate::wire::{Arp, NeighbourAdvertisement, ethertype, icmpv6_type, protocol};
 
-const BROADCAST: HwAddr = HwAddr([0xff; 6]);
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// All routers that speak MLDv2 (RFC 3810 section 5.2.14).
 const ALL_MLDV2_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
-const ICMPV6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ICMPV6_MLDV2_REPORT: u8 = 143;
 const IGMPV2_REPORT: u8 = 0x16;
 
@@ -25,14 +24,31 @@ const INTERNETWORK_CONTROL: u8 = 0xc0;
 /// both ours. Of the two gratuitous forms the request is the one that RFC 5227 section 3
 /// finds understood more widely; the kernel sends it too.
 pub fn gratuitous_arp(hwaddr: HwAddr, ip: Ipv4Addr, vlan: Option<u16>) -> Vec<u8> {
-    const REQUEST: u16 = 1;
     let mut frame = ethernet(BROADCAST, hwaddr, vlan, ethertype::ARP);
     frame.extend(Arp::ETHERNET_IPV4);
-    frame.extend(REQUEST.to_be_bytes());
+    frame.extend(Arp::REQUEST.to_be_bytes());
     frame.extend(hwaddr.0);
     frame.extend(ip.octets());
     frame.extend([0; 6]);
     frame.extend(ip.octets());
+    frame
+}
+
+/// An ARP reply that nobody asked for: `client` learns that `ip` is at `hwaddr`.
+pub fn arp_reply(
+    hwaddr: HwAddr,
+    ip: Ipv4Addr,
+    client: HwAddr,
+    client_ip: Ipv4Addr,
+    vlan: Option<u16>,
+) -> Vec<u8> {
+    let mut frame = ethernet(client, hwaddr, vlan, ethertype::ARP);
+    frame.extend(Arp::ETHERNET_IPV4);
+    frame.extend(Arp::REPLY.to_be_bytes());
+    frame.extend(hwaddr.0);
+    frame.extend(ip.octets());
+    frame.extend(client.0);
+    frame.extend(client_ip.octets());
     frame
 }
 
@@ -54,16 +70,41 @@ pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
 /// overrides what they know. `router` must say whether the host forwards IPv6: neighbours
 /// forget a default router that advertises itself as a host (section 7.2.5).
 pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u16>) -> Vec<u8> {
+    neighbour_advertisement(
+        hwaddr,
+        ip,
+        router,
+        (group_hwaddr(ALL_NODES), ALL_NODES),
+        vlan,
+    )
+}
+
+/// The same to one neighbour alone, by its hardware address and its address.
+pub fn neighbour_advertisement(
+    hwaddr: HwAddr,
+    ip: Ipv6Addr,
+    router: bool,
+    neighbour: (HwAddr, Ipv6Addr),
+    vlan: Option<u16>,
+) -> Vec<u8> {
     const ROUTER: u8 = 0x80;
     const OVERRIDE: u8 = 0x20;
-    const TARGET_LINK_LAYER_ADDRESS: [u8; 2] = [2, 1];
     let flags = if router { ROUTER | OVERRIDE } else { OVERRIDE };
-    let mut message = vec![ICMPV6_NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
+    let mut message = vec![
+        icmpv6_type::NEIGHBOUR_ADVERTISEMENT,
+        0,
+        0,
+        0,
+        flags,
+        0,
+        0,
+        0,
+    ];
     message.extend(ip.octets());
-    message.extend(TARGET_LINK_LAYER_ADDRESS);
+    message.extend(NeighbourAdvertisement::TARGET_LINK_LAYER_ADDRESS);
     message.extend(hwaddr.0);
     // The hop limit proves that no router has passed it on (section 7.1.2).
-    icmpv6(hwaddr, ip, ALL_NODES, vlan, 255, &[], message)
+    icmpv6(hwaddr, ip, neighbour, vlan, 255, &[], message)
 }
 
 /// An IGMPv2 membership report (RFC 2236) for `group`, sent from `source`, an address of the
@@ -121,76 +162,10 @@ pub fn mld_report(hwaddr: HwAddr, source: Ipv6Addr, group: Ipv6Addr, vlan: Optio
     icmpv6(
         hwaddr,
         source,
-        ALL_MLDV2_ROUTERS,
+        (group_hwaddr(ALL_MLDV2_ROUTERS), ALL_MLDV2_ROUTERS),
         vlan,
         1,
         &ROUTER_ALERT,
         message,
     )
-}
-
-/// The Ethernet header.
-fn ethernet(destination: HwAddr, source: HwAddr, vlan: Option<u16>, kind: u16) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(128);
-    frame.extend(destination.0);
-    frame.extend(source.0);
-    if let Some(id) = vlan {
-        frame.extend(ethertype::VLAN.to_be_bytes());
-        frame.extend((id & 0x0fff).to_be_bytes());
-    }
-    frame.extend(kind.to_be_bytes());
-    frame
-}
-
-/// A multicast ICMPv6 frame around `message`, whose checksum is filled in. `options` are
-/// whole hop-by-hop options that name ICMPv6 as what follows, or nothing.
-fn icmpv6(
-    hwaddr: HwAddr,
-    source: Ipv6Addr,
-    destination: Ipv6Addr,
-    vlan: Option<u16>,
-    hop_limit: u8,
-    options: &[u8],
-    mut message: Vec<u8>,
-) -> Vec<u8> {
-    // RFC 8200 section 8.1: addresses, length and protocol count as well.
-    let pseudo = sum(&source.octets())
-        + sum(&destination.octets())
-        + message.len() as u32
-        + u32::from(protocol::ICMPV6);
-    put_checksum(&mut message, 2, pseudo);
-
-    // RFC 2464 section 7: the low 32 bits of the group.
-    let [.., a, b, c, d] = destination.octets();
-    let destination_hwaddr = HwAddr([0x33, 0x33, a, b, c, d]);
-    let next = match options {
-        [] => protocol::ICMPV6,
-        _ => protocol::HOP_BY_HOP,
-    };
-    let mut frame = ethernet(destination_hwaddr, hwaddr, vlan, ethertype::IPV6);
-    frame.extend([0x60, 0, 0, 0]);
-    frame.extend(((options.len() + message.len()) as u16).to_be_bytes());
-    frame.extend([next, hop_limit]);
-    frame.extend(source.octets());
-    frame.extend(destination.octets());
-    frame.extend(options);
-    frame.extend(message);
-    frame
-}
-
-/// The 16-bit words of `bytes`, of even length, added up.
-fn sum(bytes: &[u8]) -> u32 {
-    bytes
-        .chunks_exact(2)
-        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
-        .sum()
-}
-
-/// Fills in the Internet checksum (RFC 1071) at `place`, over `bytes` and `more`.
-fn put_checksum(bytes: &mut [u8], place: usize, more: u32) {
-    let mut total = sum(bytes) + more;
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    bytes[place..place + 2].copy_from_slice(&(!(total as u16)).to_be_bytes());
 }

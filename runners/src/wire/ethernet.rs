@@ -12,6 +12,8 @@ pub mod ethertype {
     pub const VLAN: u16 = 0x8100;
     /// A service VLAN tag (802.1ad).
     pub const SERVICE_VLAN: u16 = 0x88a8;
+    /// Local experimental EtherType 1 (IEEE 802, clause 9.2.3).
+    pub const LOCAL_EXPERIMENTAL: u16 = 0x88b5;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
     /// Slow protocols: LACP and markers (IEEE 802.3, annex 57A).

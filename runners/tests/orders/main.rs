@@ -13,7 +13,7 @@ mod world;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use runners::{Event, Failback, HashFields, HwAddrPolicy, RunnerSettings};
+use runners::{Event, Failback, HashFields, HostTraffic, HwAddrPolicy, RunnerSettings};
 
 use world::World;
 
@@ -56,6 +56,15 @@ fn activebackup(first_seed: u64, hwaddr_policy: HwAddrPolicy) {
 fn loadbalance(first_seed: u64, balancing_interval: Option<Duration>) {
     let runner = RunnerSettings::LoadBalance {
         tx_hash: HashFields::ETH,
+        balancing_interval,
+    };
+    orders(first_seed, &runner);
+}
+
+fn source_balance(first_seed: u64, host: HostTraffic) {
+    let balancing_interval = None;
+    let runner = RunnerSettings::Slb {
+        host,
         balancing_interval,
     };
     orders(first_seed, &runner);
@@ -104,6 +113,10 @@ fn loadbalance_by_load() {
 
 #[test]
 fn slb() {
-    let balancing_interval = None;
-    orders(900_000, &RunnerSettings::Slb { balancing_interval });
+    source_balance(900_000, HostTraffic::OnePort);
+}
+
+#[test]
+fn alb() {
+    source_balance(1_000_000, HostTraffic::Both);
 }

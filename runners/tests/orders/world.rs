@@ -270,8 +270,8 @@ impl World {
                 Action::NotifyPeers => self.rounds[0] += 1,
                 Action::RejoinMulticast => self.rounds[1] += 1,
                 Action::ReadBucketCounters | Action::Report(_) => {}
-                Action::ReadStations | Action::TransmitFrame { .. } => {}
-                Action::Listen(_) | Action::SendFrame { .. } => {
+                Action::ReadStations | Action::TransmitFrame { .. } | Action::Listen(_) => {}
+                Action::SendFrame { .. } | Action::ResolveHost { .. } => {
                     unreachable!("these runners have nothing to say to a partner")
                 }
             }

@@ -3,9 +3,14 @@
 mod activebackup;
 mod addresses;
 mod announcements;
+mod arp_answers;
+mod arp_ping;
+mod asking;
 mod carrier;
 mod link_watch;
 mod loadbalance;
+mod nsna_ping;
 mod plain_runners;
 mod play;
+mod site;
 mod slb;

@@ -1,13 +1,19 @@
 //! slb: the designated port, homes of buckets, announcements of those that moved.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use runners::{BUCKETS, Event, RunnerSettings, StationSeen, TeamSettings};
+use runners::wire::announce;
+use runners::{
+    Action, BUCKETS, Event, HostTraffic, HwAddr, PeerSeen, PortId, RunnerSettings, StationSeen,
+    TeamSettings,
+};
 
 use crate::play::*;
 
 fn slb(balancing_interval: Option<u64>) -> Play {
     Play::new(TeamSettings::new(RunnerSettings::Slb {
+        host: HostTraffic::OnePort,
         balancing_interval: balancing_interval.map(Duration::from_millis),
     }))
 }
@@ -34,6 +40,7 @@ fn seen(stations: &[(u8, Option<u8>)]) -> Event {
     });
     Event::Stations {
         stations: stations.collect(),
+        peers: Vec::new(),
     }
 }
 
@@ -179,4 +186,76 @@ fn balancing_moves_buckets_and_announces_them() {
         bytes[0] += 10_000_000;
         bytes[2] += 10_000_000;
     }
+}
+
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+#[test]
+fn peers_are_taught_their_ports_anew() {
+    let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
+        host: HostTraffic::Both,
+        balancing_interval: None,
+    }));
+    play.skip(0, added(1, UP, prio(0)));
+    play.skip(1, added(2, UP, prio(0)));
+    let peer = |last: u8| PeerSeen {
+        vlan: 0,
+        own: OWN.into(),
+        ip: Ipv4Addr::new(10, 0, 0, last).into(),
+        hwaddr: hw(last),
+        router: false,
+        bucket: last,
+    };
+    let seen = |peers: &[u8]| Event::Stations {
+        stations: Vec::new(),
+        peers: peers.iter().map(|last| peer(*last)).collect(),
+    };
+    // In the order of the peers: on which port, and which address of ours each is told.
+    let mut told = |millis, event| -> Vec<(u32, u8, HwAddr)> {
+        play.team.handle(at(millis), event);
+        std::iter::from_fn(|| play.team.poll_action())
+            .filter_map(|action| match action {
+                Action::SendFrame { port, frame } => {
+                    let told = frame[22..].first_chunk().expect("an address");
+                    Some((port.0, frame[5], HwAddr(*told)))
+                }
+                _ => None,
+            })
+            .collect()
+    };
+    for millis in [2, 1001, 3001, 5001] {
+        told(millis, Event::DeadlineReached);
+        told(millis, seen(&[]));
+    }
+    // The team has the first port's address, so that is the designated one's here.
+    let answer = Event::FrameReceived {
+        port: PortId(1),
+        frame: announce::arp_reply(hw(0x66), Ipv4Addr::new(10, 0, 0, 0x66), hw(1), OWN, None),
+    };
+    assert_eq!(told(10_000, answer), []);
+    assert_eq!(told(11_000, Event::DeadlineReached), []);
+    assert_eq!(told(11_000, seen(&[4, 5])), [(1, 4, hw(1)), (2, 5, hw(2))]);
+    // Whose port goes is told of the other one, and of his own when that is back.
+    told(20_000, link_is(2, DOWN));
+    assert_eq!(told(20_000, seen(&[4, 5])), [(1, 5, hw(1))]);
+    for millis in [21_000, 23_000, 25_000] {
+        told(millis, Event::DeadlineReached);
+        told(millis, seen(&[]));
+    }
+    told(30_000, link_is(2, UP));
+    assert_eq!(told(30_000, seen(&[4, 5])), [(2, 5, hw(2))]);
+    for millis in [31_000, 33_000, 35_000] {
+        told(millis, Event::DeadlineReached);
+        told(millis, seen(&[]));
+    }
+    // The second port takes the team's address over; the first one comes back under another.
+    told(40_000, link_is(1, DOWN));
+    assert_eq!(told(40_000, seen(&[4, 5])), [(2, 4, hw(1))]);
+    for millis in [41_000, 43_000, 45_000] {
+        told(millis, Event::DeadlineReached);
+        told(millis, seen(&[]));
+    }
+    told(50_000, link_is(1, UP));
+    let made_of_the_teams = HwAddr([6, 0, 0, 0, 0, 1]);
+    assert_eq!(told(50_000, seen(&[4, 5])), [(1, 4, made_of_the_teams)]);
 }

@@ -97,10 +97,14 @@ fn primary(bond: &mut Bond, notes: &mut Notes) {
 }
 
 fn failback(runner: Members<'_>, sticky: &[bool], bond: &mut Bond, notes: &mut Notes) {
+    let ranked = bond.primary().is_some() || bond.ports.iter().any(|port| port.prio != 0);
     if bond.options.mode() != 1 {
+        // The designated port of tlb and alb stays until it fails.
+        if ranked {
+            bond.options.put(Opt::PrimaryReselect, "failure");
+        }
         return;
     }
-    let ranked = bond.primary().is_some() || bond.ports.iter().any(|port| port.prio != 0);
     let policy = runner.text("failback").unwrap_or_default();
     let policy = match (sticky.iter().all(|sticky| *sticky), sticky.contains(&true)) {
         (true, true) => "failure",

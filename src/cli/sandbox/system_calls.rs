@@ -50,12 +50,18 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_write,
     libc::SYS_writev,
-    // Switches under /proc/sys, the record of the ports, the time zone.
+    // Switches under /proc/sys, the record of the ports, the time zone; what the resolver and the
+    // libraries of nsswitch read.
+    libc::SYS_faccessat,
     libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    libc::SYS_getdents64,
     libc::SYS_newfstatat,
     libc::SYS_openat,
+    libc::SYS_readlinkat,
     libc::SYS_renameat,
     libc::SYS_renameat2,
+    libc::SYS_statfs,
     libc::SYS_statx,
     libc::SYS_unlinkat,
     // Memory.
@@ -69,7 +75,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_clock_gettime,
     libc::SYS_getrandom,
     libc::SYS_gettimeofday,
-    // A process's own affairs: threads that close sockets, signals, its end.
+    // A process's own affairs: threads that close sockets or resolve names, signals, its end.
     libc::SYS_clone3,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -78,6 +84,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_geteuid,
     libc::SYS_getgid,
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_gettid,
     libc::SYS_getuid,
     libc::SYS_prlimit64,
@@ -96,10 +103,12 @@ const ALLOWED: &[c_long] = &[
 /// Older forms of these, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
+    libc::SYS_access,
     libc::SYS_epoll_wait,
     libc::SYS_lstat,
     libc::SYS_open,
     libc::SYS_poll,
+    libc::SYS_readlink,
     libc::SYS_rename,
     libc::SYS_stat,
     libc::SYS_time,
@@ -170,6 +179,13 @@ fn allow_listed(architecture: TargetArch) -> Result<BpfProgram, Error> {
     let thread = libc::CLONE_THREAD.unsigned_abs();
     let is_thread = argument(0, SeccompCmpOp::MaskedEq(thread.into()), thread)?;
     rules.insert(libc::SYS_clone, vec![is_thread]);
+    // A thread's name; and what libraries that resolve names ask when they are loaded.
+    let prctls = [libc::PR_SET_NAME, libc::PR_CAPBSET_READ].map(libc::c_int::unsigned_abs);
+    let prctls = prctls.map(|request| argument(0, SeccompCmpOp::Eq, request));
+    rules.insert(
+        libc::SYS_prctl,
+        prctls.into_iter().collect::<Result<_, _>>()?,
+    );
     // The process that abort(3) signals.
     let own = argument(0, SeccompCmpOp::Eq, std::process::id())?;
     rules.insert(libc::SYS_tgkill, vec![own]);

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{ControlFrames, PortId};
+use runners::{ControlFrames, HwAddr, PortId};
 
 use crate::datapath::Drained;
 use crate::datapath::control_socket::ControlSocket;
@@ -33,16 +33,16 @@ impl ControlSockets {
         }
     }
 
-    /// Opens the socket of a port.
+    /// Opens the socket of a port whose own address is `hwaddr`.
     ///
     /// # Errors
     /// Those of [`ControlSocket::open`].
-    pub fn open(&mut self, port: PortId, ifindex: u32) -> io::Result<()> {
+    pub fn open(&mut self, port: PortId, ifindex: u32, hwaddr: HwAddr) -> io::Result<()> {
         let mut free = self.tokens.clone();
         let token = free
             .find(|token| !self.sockets.contains_key(token))
             .ok_or_else(|| io::Error::other("no token is left for another port"))?;
-        let mut socket = ControlSocket::open(ifindex)?;
+        let mut socket = ControlSocket::open(ifindex, hwaddr)?;
         socket.listen(self.hears)?;
         self.registry.register(
             &mut SourceFd(&socket.as_raw_fd()),

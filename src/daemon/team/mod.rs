@@ -6,6 +6,7 @@
 //! change.
 
 mod control_sockets;
+mod link_local;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,22 +14,24 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings};
 
 pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, Standing, as_found, restore};
+pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
 
 use ports::HeldPort;
 
 use super::announce;
 use super::carrier_watch::CarrierWatch;
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use super::recorder::RecordedTeam;
+use super::resolver::Resolver;
 use super::setup::Setup;
 use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A running team.
 pub struct ManagedTeam {
@@ -36,6 +39,7 @@ pub struct ManagedTeam {
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
+    resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
     /// Link events lost to a full buffer, each answered by reading everything anew.
@@ -74,12 +78,14 @@ impl ManagedTeam {
         device: LinkInfo,
         setup: Setup,
         control: ControlSockets,
+        resolver: Resolver,
     ) -> Self {
         ManagedTeam {
             core,
             config,
             data_path,
             control,
+            resolver,
             device,
             setup,
             resyncs: 0,
@@ -113,14 +119,14 @@ impl ManagedTeam {
         let mut joined = Vec::new();
         for Standing { interface, found } in standing {
             let settings = self.port_settings(&interface.name)?;
-            let port = self.attach(found, &settings)?;
+            let port = self.attach(kernel, interface, found, &settings)?;
             joined.push(port);
             let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
             let added = Event::PortAdded {
                 port,
                 name,
                 hwaddr,
-                link: kernel.link(interface),
+                link: kernel::link(interface, kernel.link_settings(interface)),
                 settings,
                 standing: true,
             };
@@ -141,6 +147,7 @@ impl ManagedTeam {
         for action in actions.iter().rev() {
             self.attempt(kernel, now, action);
         }
+        self.refresh_link_locals(kernel, now);
         Ok(())
     }
 
@@ -172,11 +179,34 @@ impl ManagedTeam {
         self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
     }
 
-    /// Moves frames from a ready source of the data path.
-    pub fn drain(&mut self, token: Token, budget: usize, now: Instant) -> io::Result<Drained> {
+    /// Moves frames from a ready source of the data path, and takes in what somebody else told
+    /// the data path of its ports.
+    pub fn drain(
+        &mut self,
+        kernel: &mut Kernel,
+        token: Token,
+        budget: usize,
+        now: Instant,
+    ) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
         self.data_path.set_time(now);
-        self.data_path.drain_ready(token, budget)
+        let drained = self.data_path.drain_ready(token, budget);
+        let changed: Vec<(PortId, PortSettings)> = self
+            .core
+            .ports()
+            .filter_map(|port| {
+                let prio = self.data_path.priority(port.id())?;
+                let settings = port.settings();
+                (prio != settings.prio).then(|| {
+                    let settings = settings.clone();
+                    (port.id(), PortSettings { prio, ..settings })
+                })
+            })
+            .collect();
+        for (port, settings) in changed {
+            self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        }
+        drained
     }
 
     /// Hands the core the control frames of a ready port.
@@ -193,6 +223,13 @@ impl ManagedTeam {
             self.tell(kernel, now, Event::FrameReceived { port, frame });
         }
         drained
+    }
+
+    /// Hands the core the names that have been resolved.
+    pub fn take_resolved(&mut self, kernel: &mut Kernel, now: Instant) {
+        for event in self.resolver.answers() {
+            self.tell(kernel, now, event);
+        }
     }
 
     /// Reads anew what the events speak of. Interfaces that are no business of the team's only
@@ -246,6 +283,7 @@ impl ManagedTeam {
         if self.data_path.port_care() == PortCare::DataPath {
             self.adopt_all(kernel, now);
         }
+        self.refresh_link_locals(kernel, now);
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }
@@ -365,6 +403,7 @@ impl ManagedTeam {
             }
             Action::Listen(frames) => self.control.listen(*frames),
             Action::SendFrame { port, frame } => self.control.send(*port, frame),
+            Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
                 self.core.handle(now, Event::BucketCounters { bytes });
@@ -372,7 +411,9 @@ impl ManagedTeam {
             }
             Action::ReadStations => {
                 let stations = self.data_path.stations();
-                self.core.handle(now, Event::Stations { stations });
+                let peers = self.data_path.peers();
+                let seen = Event::Stations { stations, peers };
+                self.core.handle(now, seen);
                 Ok(())
             }
             Action::TransmitFrame { frame } => self.transmit(frame),
@@ -387,7 +428,10 @@ impl ManagedTeam {
     fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
         let socket = match &mut self.own_socket {
             Some(socket) => socket,
-            none => none.insert(ControlSocket::open(self.device.ifindex)?),
+            none => none.insert(ControlSocket::open(
+                self.device.ifindex,
+                self.device.hwaddr,
+            )?),
         };
         match socket.send(frame) {
             // A device that is down has nobody behind it.
@@ -438,6 +482,12 @@ impl ManagedTeam {
     pub(super) fn ifindex(&self, port: PortId) -> Option<u32> {
         self.ports.get(&port).map(|held| held.found.ifindex)
     }
+
+    /// Speed and duplex of a port as its driver told them last.
+    pub(super) fn link_settings(&self, port: PortId) -> LinkSettings {
+        let held = self.ports.get(&port);
+        held.map_or(LinkSettings::NONE, |held| held.link_settings)
+    }
 }
 
 /// What an action was for, to follow "Failed to".
@@ -451,6 +501,7 @@ fn purpose(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
+        Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
         Action::ReadStations => "read who is behind the team".to_owned(),
         Action::TransmitFrame { .. } => "announce a station".to_owned(),

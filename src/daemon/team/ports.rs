@@ -8,11 +8,12 @@ use std::io;
 
 use runners::{Event, Instant, PortId, PortSettings};
 
-use super::super::kernel::Kernel;
+use super::super::kernel::{self, Kernel};
 use super::ManagedTeam;
 use crate::datapath::{PortCare, PortInterface};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
+use crate::sys::ethtool::LinkSettings;
 
 /// A port as the daemon holds it.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct HeldPort {
     pub(super) found: PortInterface,
     /// Its name now.
     pub(super) name: String,
+    /// As its driver told them last; the core takes what is unknown for the least.
+    pub(super) link_settings: LinkSettings,
 }
 
 /// A port that is in the team before the daemon begins.
@@ -179,7 +182,7 @@ impl ManagedTeam {
             hwaddr,
             ..as_found(kernel, interface)
         };
-        let port = self.attach(&found, &settings)?;
+        let port = self.attach(kernel, interface, &found, &settings)?;
         let joined = Event::PortAdded {
             port,
             name: interface.name.clone(),
@@ -191,7 +194,10 @@ impl ManagedTeam {
         self.tell(kernel, now, joined);
         let opened = self.open_port(kernel, interface);
         match opened {
-            Ok(()) => self.refresh_port(kernel, now, port),
+            Ok(()) => {
+                self.refresh_port(kernel, now, port);
+                self.refresh_link_locals(kernel, now);
+            }
             Err(_) => self.release(kernel, now, port),
         }
         opened
@@ -211,19 +217,29 @@ impl ManagedTeam {
     /// Has the data path take an interface, under a new identity.
     pub(super) fn attach(
         &mut self,
+        kernel: &Kernel,
+        interface: &LinkInfo,
         found: &PortInterface,
         settings: &PortSettings,
     ) -> io::Result<PortId> {
         let port = PortId(self.next_port);
-        self.data_path.attach_port(port, found)?;
-        if let Err(error) = self.control.open(port, found.ifindex) {
-            self.data_path.detach_port(port)?;
+        // Before the driver opens the port.
+        silence_ipv6(kernel, found);
+        let attached = self.data_path.attach_port(port, found).and_then(|()| {
+            let opened = self.control.open(port, found.ifindex, found.hwaddr);
+            opened.or_else(|error| self.data_path.detach_port(port).and(Err(error)))
+        });
+        if let Err(error) = attached {
+            return_ipv6(kernel, &found.name, found.ipv6);
             return Err(error);
         }
         self.next_port += 1;
-        let name = found.name.clone();
-        let found = found.clone();
-        self.ports.insert(port, HeldPort { found, name });
+        let held = HeldPort {
+            found: found.clone(),
+            name: found.name.clone(),
+            link_settings: kernel.link_settings(interface),
+        };
+        self.ports.insert(port, held);
         self.configure(port, settings);
         Ok(port)
     }
@@ -270,19 +286,10 @@ impl ManagedTeam {
         Ok(())
     }
 
-    /// The last steps of taking: no IPv6 of the host's own, the team's MTU, and up.
-    ///
-    /// With IPv6 the host would give the port a link-local address and routes, and send
-    /// multicast by them that is meant for the team.
+    /// The last steps of taking: the team's MTU, and up.
     fn open_port(&mut self, kernel: &mut Kernel, interface: &LinkInfo) -> io::Result<()> {
         if self.data_path.port_care() == PortCare::DataPath {
             return Ok(());
-        }
-        if kernel.ipv6(&interface.name) {
-            if let Err(error) = kernel.set_ipv6(&interface.name, false) {
-                let name = &interface.name;
-                log::warn!("{name}: Failed to disable IPv6 ({}).", strerror(&error));
-            }
         }
         if interface.mtu != self.device.mtu {
             link::set_mtu(&mut kernel.route, interface.ifindex, self.device.mtu)?;
@@ -347,6 +354,13 @@ impl ManagedTeam {
             restore(kernel, &found);
         }
         self.detach(port, &held);
+        return_ipv6(kernel, &held.name, held.found.ipv6);
+    }
+
+    /// Names of the ports on which the host spoke IPv6 before they were ports.
+    pub fn ports_with_ipv6(&self) -> Vec<String> {
+        let silenced = self.ports.values().filter(|held| held.found.ipv6);
+        silenced.map(|held| held.name.clone()).collect()
     }
 
     /// Lets go of a port that is not ours to change any more.
@@ -354,6 +368,7 @@ impl ManagedTeam {
         if let Some(held) = self.ports.remove(&port) {
             self.tell(kernel, now, Event::PortRemoved { port });
             self.detach(port, &held);
+            return_ipv6(kernel, &held.name, held.found.ipv6);
         }
     }
 
@@ -399,28 +414,52 @@ impl ManagedTeam {
         };
         let renamed = (held.name != interface.name).then(|| interface.name.clone());
         held.name.clone_from(&interface.name);
+        let link_settings = kernel.link_settings(&interface);
+        held.link_settings = link_settings;
         if let Some(name) = renamed {
             self.tell(kernel, now, Event::PortRenamed { port, name });
         }
         let hwaddr = interface.hwaddr;
         self.tell(kernel, now, Event::PortHwAddrChanged { port, hwaddr });
-        let link = kernel.link(&interface);
+        let link = kernel::link(&interface, link_settings);
         self.tell(kernel, now, Event::LinkChanged { port, link });
     }
 }
 
-/// Sets an interface down, as it was found, and gives it its own address, MTU and IPv6 again.
+/// Keeps the host from speaking IPv6 on an interface that becomes a port.
+///
+/// It would give the port a link-local address and routes, and send by them what is meant for
+/// the team; and what a port says with the team's address makes a switch send it the team's
+/// frames, although it may not be the one that receives. The team driver sees to that itself
+/// since Linux 6.3.
+fn silence_ipv6(kernel: &Kernel, found: &PortInterface) {
+    if found.ipv6 {
+        if let Err(error) = kernel.set_ipv6(&found.name, false) {
+            let name = &found.name;
+            log::warn!("{name}: Failed to disable IPv6 ({}).", strerror(&error));
+        }
+    }
+}
+
+/// Lets the host speak IPv6 again on an interface that is no port any more, if it did before.
+pub fn return_ipv6(kernel: &Kernel, name: &str, spoken: bool) {
+    if spoken {
+        match kernel.set_ipv6(name, true) {
+            // The interface has vanished.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => log::warn!("{name}: Failed to enable IPv6 ({}).", strerror(&error)),
+            Ok(()) => (),
+        }
+    }
+}
+
+/// Sets an interface down, as it was found, and gives it its own address and MTU again.
 pub fn restore(kernel: &mut Kernel, found: &PortInterface) {
-    let ipv6 = match found.ipv6 {
-        true => kernel.set_ipv6(&found.name, true),
-        false => Ok(()),
-    };
     let route = &mut kernel.route;
     let steps = [
         link::set_admin_up(route, found.ifindex, false),
         link::set_hwaddr(route, found.ifindex, found.hwaddr),
         link::set_mtu(route, found.ifindex, found.mtu),
-        ipv6,
     ];
     for error in steps.into_iter().filter_map(Result::err) {
         log::warn!(

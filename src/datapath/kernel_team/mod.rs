@@ -21,7 +21,7 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{BUCKETS, Forwarding, PortId, PortSettings, TeamSettings, TxPolicy};
+use runners::{BUCKETS, Forwarding, PortForwarding, PortId, PortSettings, TeamSettings, TxPolicy};
 
 use super::{Counters, DataPath, Drained, Mover, PortCare, PortInterface};
 use crate::netlink::Received;
@@ -31,7 +31,7 @@ pub use hash_program::hash_program;
 pub use wishes::mode;
 
 use driver::{Driver, KernelDriver};
-use wishes::{Indices, Wish};
+use wishes::{Indices, Parts, Wish, is_part};
 
 /// Kind of the link that the driver makes.
 pub const LINK_KIND: &str = "team";
@@ -113,8 +113,12 @@ impl<D: Driver> KernelTeam<D> {
     fn hear(&mut self) -> io::Result<bool> {
         let options = &mut self.options;
         let mut heard = false;
+        let mut told_of_both = Vec::new();
         let received = self.driver.news(&mut |option: TeamOption| {
             heard = true;
+            if let (name::ENABLED, Some(port)) = (&*option.id.name, option.id.port) {
+                told_of_both.push(port);
+            }
             match option.removed {
                 true => options.remove(&option.id),
                 false => options.insert(option.id, option.value),
@@ -125,8 +129,27 @@ impl<D: Driver> KernelTeam<D> {
             log::warn!("news of options were lost, reading all of them anew");
             self.read_options()?;
             heard = true;
+        } else if told_of_both.into_iter().any(|port| self.contradicts(port)) {
+            self.read_options()?;
         }
         Ok(heard)
+    }
+
+    /// Whether `enabled` of a port does not follow from its parts, as known: somebody set both
+    /// by it.
+    fn contradicts(&self, port: u32) -> bool {
+        let [both, rx, tx] = [name::ENABLED, name::RX_ENABLED, name::TX_ENABLED]
+            .map(|name| self.options.get(&OptionId::port(name, port)));
+        let is_on = |value| value == Some(&Value::Bool(true));
+        rx.is_some() && is_on(both) != (is_on(rx) && is_on(tx))
+    }
+
+    /// Told by the options that the driver has; a version says nothing about it.
+    fn parts(&self) -> Parts {
+        match self.options.keys().any(|id| id.name == name::TX_ENABLED) {
+            true => Parts::Apart,
+            false => Parts::Joined,
+        }
     }
 
     /// Writes those wishes that are not so already, in their order.
@@ -191,7 +214,7 @@ impl<D: Driver> KernelTeam<D> {
     fn reassert(&mut self) -> io::Result<()> {
         match self.forwarding.clone() {
             Some(forwarding) if is_runners_business(&forwarding.policy) => {
-                self.fulfil(wishes::forwarding(&forwarding, &self.ports))
+                self.fulfil(wishes::forwarding(&forwarding, &self.ports, self.parts()))
             }
             _ => Ok(()),
         }
@@ -238,21 +261,28 @@ impl<D: Driver> DataPath for KernelTeam<D> {
         }
     }
 
+    fn priority(&self, port: PortId) -> Option<i32> {
+        let ifindex = *self.ports.get(&port)?;
+        match self.options.get(&OptionId::port(name::PRIORITY, ifindex)) {
+            Some(Value::S32(priority)) => Some(*priority),
+            _ => None,
+        }
+    }
+
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
         self.hear()?;
-        let mut wishes = wishes::forwarding(forwarding, &self.ports);
+        let mut wishes = wishes::forwarding(forwarding, &self.ports, self.parts());
         if !is_runners_business(&forwarding.policy) {
             let before = self.forwarding.iter().flat_map(|before| &before.ports);
-            let told: Vec<OptionId> = before
+            let told: Vec<u32> = before
                 .filter(|before| {
-                    let same = |port: &&runners::PortForwarding| port.port == before.port;
-                    let now = forwarding.ports.iter().find(same);
-                    now.is_some_and(|now| now.distributing == before.distributing)
+                    let part = |port: &PortForwarding| (port.collecting, port.distributing);
+                    let now = forwarding.ports.iter().find(|now| now.port == before.port);
+                    now.is_some_and(|now| part(now) == part(before))
                 })
-                .filter_map(|port| self.ports.get(&port.port))
-                .map(|ifindex| OptionId::port(name::ENABLED, *ifindex))
+                .filter_map(|port| self.ports.get(&port.port).copied())
                 .collect();
-            wishes.retain(|(id, _)| !told.contains(id));
+            wishes.retain(|(id, _)| !(is_part(id) && id.port.is_some_and(|p| told.contains(&p))));
         }
         self.forwarding = Some(forwarding.clone());
         self.fulfil(wishes)

@@ -9,6 +9,8 @@ use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, PortForwarding,
 
 use super::*;
 
+const ON: Value = Value::Bool(true);
+
 fn roundrobin() -> RunnerSettings {
     RunnerSettings::RoundRobin {
         packets_per_port: NonZeroU32::MIN,
@@ -26,6 +28,8 @@ struct FakeDriver {
     /// Answers to come instead of success: carry out so many items, then fail so.
     failures: VecDeque<(usize, i32)>,
     overflow: bool,
+    /// It tells receive and transmit apart.
+    apart: bool,
 }
 
 impl FakeDriver {
@@ -38,6 +42,15 @@ impl FakeDriver {
             removed: false,
         });
         self.options.insert(id, value);
+    }
+
+    /// `enabled` reads as both parts together.
+    fn join_parts(&mut self, id: &OptionId) {
+        if let (name::RX_ENABLED | name::TX_ENABLED, Some(port)) = (&*id.name, id.port) {
+            let on = |name| self.options.get(&OptionId::port(name, port)) == Some(&ON);
+            let both = on(name::RX_ENABLED) && on(name::TX_ENABLED);
+            self.change(OptionId::port(name::ENABLED, port), Value::Bool(both));
+        }
     }
 
     fn leave(&mut self, ifindex: u32) {
@@ -83,6 +96,7 @@ impl Driver for FakeDriver {
             };
             self.log.push(format!("{}{port}={shown}", id.name));
             self.change(id.clone(), value.clone());
+            self.join_parts(id);
         }
         Ok(())
     }
@@ -118,6 +132,11 @@ impl Driver for FakeDriver {
             for (name, value) in fresh {
                 self.change(OptionId::port(name, ifindex), value);
             }
+            if self.apart {
+                for name in [name::RX_ENABLED, name::TX_ENABLED] {
+                    self.change(OptionId::port(name, ifindex), ON);
+                }
+            }
         }
         Ok(())
     }
@@ -129,8 +148,20 @@ impl Driver for FakeDriver {
 }
 
 fn opened(runner: RunnerSettings) -> KernelTeam<FakeDriver> {
-    let mut team =
-        KernelTeam::with(FakeDriver::default(), &TeamSettings::new(runner)).expect("opened");
+    opened_on(FakeDriver::default(), runner)
+}
+
+/// A driver that tells receive and transmit apart.
+fn opened_apart(runner: RunnerSettings) -> KernelTeam<FakeDriver> {
+    let driver = FakeDriver {
+        apart: true,
+        ..FakeDriver::default()
+    };
+    opened_on(driver, runner)
+}
+
+fn opened_on(driver: FakeDriver, runner: RunnerSettings) -> KernelTeam<FakeDriver> {
+    let mut team = KernelTeam::with(driver, &TeamSettings::new(runner)).expect("opened");
     for number in [1, 2] {
         let interface = PortInterface {
             ifindex: 10 + number,
@@ -160,6 +191,7 @@ fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
         collecting: enabled.contains(&number),
         distributing: enabled.contains(&number),
         linked: linked.contains(&number),
+        judged: false,
     };
     vec![port(1), port(2)]
 }
@@ -228,6 +260,38 @@ fn a_failover_is_one_message_that_enables_before_it_disables() {
             "activeport=12",
             "enabled[11]=false",
             "user_linkup[11]=false",
+        ]
+    );
+}
+
+#[test]
+fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
+    let mut team = opened(roundrobin());
+    let judged = |judged: bool, linked: &[u32]| Forwarding {
+        policy: TxPolicy::Broadcast,
+        ports: ports(&[1, 2], linked)
+            .into_iter()
+            .map(|port| PortForwarding { judged, ..port })
+            .collect(),
+    };
+    team.apply_forwarding(&judged(true, &[1])).expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "user_linkup[11]=true",
+            "user_linkup_enabled[11]=true",
+            "user_linkup_enabled[12]=true",
+        ]
+    );
+    team.apply_forwarding(&judged(false, &[2]))
+        .expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "user_linkup_enabled[11]=false",
+            "user_linkup[11]=false",
+            "user_linkup_enabled[12]=false",
+            "user_linkup[12]=true",
         ]
     );
 }
@@ -354,6 +418,104 @@ fn lost_news_lead_to_a_fresh_reading_that_is_counted() {
     team.drain_ready(Token(0), 1).expect("drained");
     assert_eq!(team.driver.take_log(), ["activeport=11"]);
     assert_eq!(team.counters().resyncs, 1);
+}
+
+#[test]
+fn parts_are_told_apart_where_the_driver_does() {
+    let mut team = opened_apart(activebackup());
+    team.apply_forwarding(&active(1, &[1, 2])).expect("applied");
+    assert_eq!(
+        team.driver.take_log()[..3],
+        [
+            "activeport=11",
+            "tx_enabled[12]=false",
+            "rx_enabled[12]=false"
+        ]
+    );
+    team.apply_forwarding(&active(2, &[1, 2])).expect("applied");
+    assert_eq!(
+        team.driver.take_log(),
+        [
+            "rx_enabled[12]=true",
+            "tx_enabled[12]=true",
+            "activeport=12",
+            "tx_enabled[11]=false",
+            "rx_enabled[11]=false",
+        ]
+    );
+    assert!(team.drain_ready(Token(0), 1).is_ok());
+    assert!(
+        team.driver.take_log().is_empty(),
+        "its own news is no surprise"
+    );
+}
+
+#[test]
+fn a_port_may_collect_alone() {
+    let forwarding = |distributing| Forwarding {
+        policy: TxPolicy::Broadcast,
+        ports: vec![PortForwarding {
+            port: PortId(1),
+            collecting: true,
+            distributing,
+            linked: true,
+            judged: false,
+        }],
+    };
+    let mut team = opened_apart(RunnerSettings::Broadcast);
+    team.apply_forwarding(&forwarding(false)).expect("applied");
+    assert_eq!(team.driver.take_log()[0], "tx_enabled[11]=false");
+    team.apply_forwarding(&forwarding(true)).expect("applied");
+    assert_eq!(team.driver.take_log(), ["tx_enabled[11]=true"]);
+
+    let mut team = opened(RunnerSettings::Broadcast);
+    team.apply_forwarding(&forwarding(false)).expect("applied");
+    assert_eq!(team.driver.take_log()[0], "enabled[11]=false");
+}
+
+#[test]
+fn loadbalance_hears_a_partner_that_knows_first_that_a_link_is_back() {
+    let runner = || RunnerSettings::LoadBalance {
+        tx_hash: HashFields::ETH,
+        balancing_interval: None,
+    };
+    let mut forwarding = balanced(1, 1);
+    forwarding.ports = ports(&[1], &[1]);
+    let mut team = opened_apart(runner());
+    team.apply_forwarding(&forwarding).expect("applied");
+    let log = team.driver.take_log();
+    assert!(log.contains(&"tx_enabled[12]=false".to_owned()), "{log:?}");
+    assert!(!log.contains(&"rx_enabled[12]=false".to_owned()), "{log:?}");
+}
+
+#[test]
+fn who_sets_both_parts_by_one_option_is_noticed() {
+    let mut team = opened_apart(activebackup());
+    team.apply_forwarding(&active(1, &[1])).expect("applied");
+    team.driver.take_log();
+    // The driver tells of the one option only.
+    for name in [name::RX_ENABLED, name::TX_ENABLED] {
+        let id = OptionId::port(name, 11);
+        team.driver.options.insert(id, Value::Bool(false));
+    }
+    team.driver
+        .change(OptionId::port(name::ENABLED, 11), Value::Bool(false));
+    team.drain_ready(Token(0), 1).expect("drained");
+    assert_eq!(
+        team.driver.take_log(),
+        ["rx_enabled[11]=true", "tx_enabled[11]=true"]
+    );
+}
+
+#[test]
+fn the_priority_is_the_drivers() {
+    let mut team = opened(activebackup());
+    assert_eq!(team.priority(PortId(1)), Some(0));
+    let id = OptionId::port(name::PRIORITY, 11);
+    team.driver.change(id, Value::S32(-5));
+    team.drain_ready(Token(0), 1).expect("drained");
+    assert_eq!(team.priority(PortId(1)), Some(-5));
+    assert_eq!(team.priority(PortId(9)), None);
 }
 
 #[test]

@@ -97,8 +97,44 @@ pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
     wishes
 }
 
+/// How the driver lets a port take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// By one option: a port that may only collect, or only distribute, does neither or both.
+    Joined,
+    /// By one for each direction.
+    Apart,
+}
+
+impl Parts {
+    /// What a port has to be told so that it takes part, or does no longer, as `on` says. It
+    /// collects before it distributes, and ends in the other order.
+    fn wishes(self, policy: &TxPolicy, ifindex: u32, port: &PortForwarding, on: bool) -> Vec<Wish> {
+        // A frame on a port whose link we take for down shows that the partner has found it up
+        // before us. Where a port must be disabled so that it is not chosen, that one is lost.
+        let heeds_partner = matches!(policy, TxPolicy::LoadBalance { .. }) && !port.linked;
+        let rx = (name::RX_ENABLED, port.collecting || heeds_partner);
+        let tx = (name::TX_ENABLED, port.distributing);
+        let parts = match (self, on) {
+            // What distributes collects as well (802.1AX), so this is both.
+            (Parts::Joined, _) => vec![(name::ENABLED, port.distributing)],
+            (Parts::Apart, true) => vec![rx, tx],
+            (Parts::Apart, false) => vec![tx, rx],
+        };
+        let concerned = parts.into_iter().filter(|(_, wanted)| *wanted == on);
+        concerned
+            .map(|(name, wanted)| (OptionId::port(name, ifindex), Value::Bool(wanted)))
+            .collect()
+    }
+}
+
+/// Whether an option says what part a port takes.
+pub fn is_part(id: &OptionId) -> bool {
+    [name::ENABLED, name::RX_ENABLED, name::TX_ENABLED].contains(&&*id.name)
+}
+
 /// Options for a forwarding. Ports that `indices` does not know are left out.
-pub fn forwarding(wanted: &Forwarding, indices: &Indices) -> Vec<Wish> {
+pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<Wish> {
     let mut wishes = Vec::new();
     let index = |port: &PortId| indices.get(port).copied();
     let ports: Vec<(u32, &PortForwarding)> = wanted
@@ -120,11 +156,8 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices) -> Vec<Wish> {
         wishes.push((OptionId::team(name::LB_TX_METHOD), method));
     }
     let enabled = |on: bool| {
-        let concerned = ports
-            .iter()
-            .filter(move |(_, port)| port.distributing == on);
-        concerned
-            .map(move |(ifindex, _)| (OptionId::port(name::ENABLED, *ifindex), Value::Bool(on)))
+        let each = ports.iter();
+        each.flat_map(move |(ifindex, port)| parts.wishes(&wanted.policy, *ifindex, port, on))
     };
     wishes.extend(enabled(true));
     if let TxPolicy::ActiveBackup { active } = &wanted.policy {
@@ -143,11 +176,16 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices) -> Vec<Wish> {
         wishes.extend(mapping(buckets, indices));
     }
     for (ifindex, port) in &ports {
-        // An earlier daemon may have left the driver with its own idea of the link.
-        let own_idea = OptionId::port(name::USER_LINKUP_ENABLED, *ifindex);
-        wishes.push((own_idea, Value::Bool(false)));
         let linkup = OptionId::port(name::USER_LINKUP, *ifindex);
-        wishes.push((linkup, Value::Bool(port.linked)));
+        let linkup = (linkup, Value::Bool(port.linked));
+        let told = OptionId::port(name::USER_LINKUP_ENABLED, *ifindex);
+        let told = (told, Value::Bool(port.judged));
+        // What is told is right before the driver begins to heed it, and changes after it has
+        // ended to: an earlier daemon may have left it heeding.
+        match port.judged {
+            true => wishes.extend([linkup, told]),
+            false => wishes.extend([told, linkup]),
+        }
     }
     wishes
 }

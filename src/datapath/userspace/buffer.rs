@@ -40,62 +40,115 @@ struct Space([u8; SIZE]);
 
 /// Space for one message: header and frame.
 #[derive(Debug)]
-pub struct FrameBuffer {
-    space: Box<Space>,
-    /// Where the message starts.
-    start: usize,
-}
+pub struct FrameBuffer(Box<Space>);
 
 /// A header and the frame that it describes.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a>(&'a [u8]);
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    start: usize,
+}
+
+/// Where a message is in the buffer, which outlives the borrow of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    start: usize,
+    end: usize,
+}
 
 impl<'a> Message<'a> {
     /// None if there is less than a header and an Ethernet header.
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        (bytes.len() >= HEADER + ETHERNET).then_some(Message(bytes))
+    fn new(bytes: &'a [u8], start: usize) -> Option<Self> {
+        (bytes.len() >= HEADER + ETHERNET).then_some(Message { bytes, start })
     }
 
     /// Header and frame.
     pub fn bytes(&self) -> &'a [u8] {
-        self.0
+        self.bytes
     }
 
     /// The frame alone.
     pub fn frame(&self) -> &'a [u8] {
-        &self.0[HEADER..]
+        &self.bytes[HEADER..]
+    }
+
+    /// The frame's source address.
+    pub fn source(&self) -> HwAddr {
+        const SOURCE: usize = 6;
+        let source = self.frame().get(SOURCE..).and_then(<[u8]>::first_chunk);
+        HwAddr(source.copied().unwrap_or_default())
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place {
+            start: self.start,
+            end: self.start + self.bytes.len(),
+        }
     }
 }
 
 impl FrameBuffer {
     /// An empty one, of the size that the longest frame needs.
     pub fn new() -> Self {
-        FrameBuffer {
-            space: Box::new(Space([0; SIZE])),
-            start: UNTAGGED,
-        }
+        FrameBuffer(Box::new(Space([0; SIZE])))
     }
 
     /// Where a message without a gap is read into.
     pub fn whole(&mut self) -> &mut [u8] {
-        self.start = UNTAGGED;
-        &mut self.space.0[UNTAGGED..]
+        &mut self.0.0[UNTAGGED..]
     }
 
-    /// The message of `length` bytes that was read last.
+    /// The message of `length` bytes that was read into [`whole`](Self::whole).
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
-        Message::new(self.space.0[self.start..].get(..length)?)
+        Message::new(self.0.0[UNTAGGED..].get(..length)?, UNTAGGED)
     }
 
-    /// Gives the message that was read last another source address.
-    pub fn set_source(&mut self, source: HwAddr) {
-        const SOURCE: usize = HEADER + 6;
-        self.space.0[self.start + SOURCE..][..source.0.len()].copy_from_slice(&source.0);
+    /// Writes a hardware address into the frame of `message`, `at` bytes from its beginning; what
+    /// runs past the end is left out.
+    pub fn readdress(&mut self, message: Place, at: usize, hwaddr: HwAddr) -> Option<Message<'_>> {
+        let bytes = self.0.0.get_mut(message.start..message.end)?;
+        if let Some(field) = bytes.get_mut(HEADER + at..HEADER + at + hwaddr.0.len()) {
+            field.copy_from_slice(&hwaddr.0);
+        }
+        Message::new(bytes, message.start)
+    }
+
+    /// Makes good for it in the finished Internet checksum at `checksum_at` that a hardware address
+    /// changes, at an even distance from the beginning of what the sum is over (RFC 1624).
+    pub fn correct_checksum(
+        &mut self,
+        message: Place,
+        checksum_at: usize,
+        from: HwAddr,
+        to: HwAddr,
+    ) {
+        let frame = message.start + HEADER;
+        let Some(bytes) = self.0.0.get_mut(frame..message.end) else {
+            return;
+        };
+        let Some(field) = bytes
+            .get_mut(checksum_at..)
+            .and_then(|rest| rest.first_chunk_mut::<2>())
+        else {
+            return;
+        };
+        let words = |hwaddr: HwAddr| {
+            let [a, b, c, d, e, f] = hwaddr.0;
+            [[a, b], [c, d], [e, f]].map(u16::from_be_bytes)
+        };
+        let mut sum = u32::from(!u16::from_be_bytes(*field));
+        sum += words(from).iter().map(|word| u32::from(!word)).sum::<u32>();
+        sum += words(to).iter().map(|word| u32::from(*word)).sum::<u32>();
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        *field = (!(sum as u16)).to_be_bytes();
     }
 
     /// Where a message is received into: what comes before the gap, and what after it.
     pub fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (head, tail) = self.space.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
+        let (head, tail) = self.0.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
         (head, &mut tail[TAG..])
     }
 
@@ -106,18 +159,16 @@ impl FrameBuffer {
             return None;
         }
         let Some(tag) = received.tag else {
-            self.space.0.copy_within(TAGGED..GAP, UNTAGGED);
-            self.start = UNTAGGED;
+            self.0.0.copy_within(TAGGED..GAP, UNTAGGED);
             return self.message(received.length);
         };
         self.insert(tag);
-        self.start = TAGGED;
-        self.message(received.length + TAG)
+        Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?, TAGGED)
     }
 
     /// Fills the gap, and moves what the header says of places in the frame past the tag.
     fn insert(&mut self, tag: VlanTag) {
-        let space = &mut self.space.0;
+        let space = &mut self.0.0;
         space[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
         space[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
         let header = &mut space[TAGGED..TAGGED + HEADER];
@@ -222,5 +273,32 @@ mod tests {
         let space = buffer.whole().len();
         assert!(buffer.message(space).is_some());
         assert!(buffer.message(space + 1).is_none());
+    }
+
+    #[test]
+    fn a_checksum_follows_an_address() {
+        use std::net::Ipv6Addr;
+
+        use runners::wire::announce::unsolicited_na;
+
+        let ip = Ipv6Addr::LOCALHOST;
+        let (from, to) = (
+            HwAddr([2, 0, 0, 0, 0, 1]),
+            HwAddr([0xfe, 0xff, 0xff, 9, 0x80, 7]),
+        );
+        let mut buffer = FrameBuffer::new();
+        let frame = unsolicited_na(from, ip, false, None);
+        buffer.whole()[HEADER..HEADER + frame.len()].copy_from_slice(&frame);
+        let place = buffer
+            .message(HEADER + frame.len())
+            .expect("a frame")
+            .place();
+        const CHECKSUM: usize = 14 + 40 + 2;
+        const OPTION: usize = 14 + 40 + 26;
+        buffer.readdress(place, 6, to);
+        buffer.readdress(place, OPTION, to);
+        buffer.correct_checksum(place, CHECKSUM, from, to);
+        let message = buffer.readdress(place, 6, to).expect("a frame");
+        assert_eq!(message.frame(), unsolicited_na(to, ip, false, None));
     }
 }

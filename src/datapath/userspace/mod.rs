@@ -23,7 +23,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{BUCKETS, Forwarding, HwAddr, Instant, PortId, StationSeen, TxPolicy};
+use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, StationSeen, TxPolicy};
 
 use super::programs::Programs;
 use super::{Counters, DataPath, Drained, MARK, Mover, PortCare, PortInterface};
@@ -412,6 +412,10 @@ impl DataPath for Userspace {
 
     fn stations(&self) -> Vec<StationSeen> {
         self.relay.distributor.stations()
+    }
+
+    fn peers(&self) -> Vec<PeerSeen> {
+        self.relay.distributor.peers()
     }
 
     fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {

@@ -5,12 +5,16 @@
 use std::io;
 
 use runners::wire::ethertype;
-use runners::{BUCKETS, Distributor, Reception};
+use runners::{BUCKETS, Distributor, Reception, is_probe};
 
 use super::buffer::FrameBuffer;
 use super::device::Device;
 use super::port::Port;
 use crate::datapath::Drained;
+
+/// Places of the addresses in a frame.
+const DESTINATION: usize = 0;
+const SOURCE: usize = 6;
 
 /// What the frames of both directions share.
 #[derive(Debug)]
@@ -26,9 +30,9 @@ pub struct Relay {
     pub(super) rx_dropped: u64,
 }
 
-/// LACP and markers belong to the port, and the daemon hears them by itself.
-fn is_slow_protocol(frame: &[u8]) -> bool {
-    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes())
+/// LACP, markers and our own probes belong to the port, and the daemon hears them by itself.
+fn is_the_ports_own(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes()) || is_probe(frame)
 }
 
 impl Relay {
@@ -75,9 +79,14 @@ impl Relay {
                 self.tx_no_port += 1;
             }
             if let Some(source) = selection.source {
-                let length = message.bytes().len();
-                self.buffer.set_source(source);
-                let Some(rewritten) = self.buffer.message(length) else {
+                let (place, own) = (message.place(), message.source());
+                if let Some(at) = selection.sender_at {
+                    self.buffer.readdress(place, at, source);
+                }
+                if let Some(at) = selection.checksum_at {
+                    self.buffer.correct_checksum(place, at, own, source);
+                }
+                let Some(rewritten) = self.buffer.readdress(place, SOURCE, source) else {
                     continue;
                 };
                 message = rewritten;
@@ -94,7 +103,7 @@ impl Relay {
     /// Hands up to `budget` frames of a port to the team device.
     pub fn receive(&mut self, port: &Port, device: &Device, budget: usize) -> Drained {
         for _ in 0..budget {
-            let message = match port.receive(&mut self.buffer) {
+            let mut message = match port.receive(&mut self.buffer) {
                 Ok(Some(message)) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Dry,
                 // Told once after the interface went down; no frame was lost.
@@ -106,17 +115,29 @@ impl Relay {
                     continue;
                 }
             };
-            if is_slow_protocol(message.frame()) {
+            if is_the_ports_own(message.frame()) {
                 continue;
             }
             match self.distributor.receive(port.id, message.frame()) {
-                Reception::NotHere => self.rx_inactive += 1,
-                Reception::Echo => self.rx_echoes += 1,
-                Reception::Taken => {
-                    if device.write(message).is_err() {
-                        self.rx_dropped += 1;
-                    }
+                Reception::Taken => {}
+                Reception::TakenAs(hwaddr) => {
+                    let place = message.place();
+                    let Some(rewritten) = self.buffer.readdress(place, DESTINATION, hwaddr) else {
+                        continue;
+                    };
+                    message = rewritten;
                 }
+                Reception::NotHere => {
+                    self.rx_inactive += 1;
+                    continue;
+                }
+                Reception::Echo => {
+                    self.rx_echoes += 1;
+                    continue;
+                }
+            }
+            if device.write(message).is_err() {
+                self.rx_dropped += 1;
             }
         }
         Drained::More

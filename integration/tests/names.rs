@@ -1,0 +1,171 @@
+//! Interface names with dots and brackets, which teamd takes for syntax: wherever a name can
+//! stand, exactly that interface is meant.
+
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, binary, in_guest, team_config,
+};
+use serde_json::{Value, json};
+
+const TEAM: &str = "team.0[x]";
+/// Each is what another one's name begins with, or what teamd would look for instead.
+const PORTS: [&str; 4] = ["p", "p[0]", "p[0].5", "p.5"];
+
+/// What `teamrnl TEAM ARGS` prints.
+fn teamrnl(host: &Namespace, args: &[&str]) -> String {
+    let mut command = host.command(binary("teamrnl"));
+    let output = command.args(args).output().expect("start teamrnl");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "teamrnl {args:?}: {said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim_end().to_owned()
+}
+
+fn exercise(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    for port in PORTS {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+    }
+    let mut config = team_config(TEAM, "activebackup", data_path, &PORTS[..3]);
+    config["ports"]["p[0]"] = json!({"prio": 7, "sticky": true});
+    let team = Teamr::start(&host, &config);
+    for port in &PORTS[..3] {
+        team.wait_port(port, true);
+    }
+    team.wait_active("p[0]");
+    let item = |path: &str| {
+        team.ask(&format!("state item get {path}"))
+            .trim_end()
+            .to_owned()
+    };
+
+    println!("  in paths of the state");
+    assert_eq!(item("runner.active_port"), "p[0]");
+    for (number, port) in PORTS[..3].iter().enumerate() {
+        let index = host.link(port)["ifindex"].to_string();
+        assert_eq!(
+            item(&format!(r#"ports."{port}".ifinfo.ifindex"#)),
+            index,
+            "port {number}"
+        );
+        assert_eq!(item(&format!(r#"ports."{port}".ifinfo.ifname"#)), *port);
+    }
+    assert_eq!(item("ports.p.ifinfo.ifname"), "p");
+    assert!(
+        !team
+            .ctl(r#"state item get ports."p.5".link.up"#)
+            .status
+            .success()
+    );
+    let allowed = r#"ports."p[0].5".teamr.allowed"#;
+    team.ask(&format!("state item set {allowed} false"));
+    assert_eq!(item(allowed), "false");
+    assert_eq!(item(r#"ports."p[0]".teamr.allowed"#), "true");
+    team.ask(&format!("state item set {allowed} true"));
+
+    println!("  in commands");
+    for port in &PORTS[..3] {
+        team.ask(&format!("port present {port}"));
+    }
+    assert!(!team.ctl("port present p.5").status.success());
+    assert!(!team.ctl("port present p[").status.success());
+    let own = |port| -> Value {
+        serde_json::from_str(&team.ask(&format!("port config dump {port}"))).expect("JSON")
+    };
+    assert_eq!(own("p[0]"), json!({"prio": 7, "sticky": true}));
+    assert_eq!(own("p[0].5"), json!({}));
+    team.ask(r#"port config update p.5 {"prio":9}"#);
+    team.ask("port add p.5");
+    team.wait_port("p.5", true);
+    assert_eq!(own("p.5"), json!({"prio": 9}));
+    let actual: Value = serde_json::from_str(&team.ask("config dump actual")).expect("JSON");
+    let ports = actual["ports"].as_object().expect("ports");
+    assert!(
+        PORTS.iter().all(|port| ports.contains_key(*port)),
+        "{actual}"
+    );
+    team.ask("state item set runner.active_port p[0].5");
+    team.wait_active("p[0].5");
+
+    if data_path == DataPath::Kernel {
+        println!("  in teamrnl");
+        let index = host.link("p[0].5")["ifindex"].to_string();
+        assert_eq!(teamrnl(&host, &[TEAM, "getoption", "activeport"]), index);
+        let enabled = |port| teamrnl(&host, &["-p", port, TEAM, "getoption", "enabled"]);
+        assert_eq!(enabled("p[0].5"), "true");
+        assert_eq!(enabled("p"), "false");
+        assert_eq!(
+            teamrnl(&host, &["-p", "p.5", TEAM, "getoption", "priority"]),
+            "9"
+        );
+        let listed = teamrnl(&host, &[TEAM, "ports"]);
+        for port in PORTS {
+            assert!(listed.contains(&format!(": {port}: up")), "{listed}");
+        }
+    }
+
+    println!("  and frames follow");
+    host.up(TEAM);
+    host.address(TEAM, "10.0.0.1/24");
+    peer.address("p[0].5", "10.0.0.2/24");
+    assert!(Ping::run(&host, "10.0.0.2", 5, "").is_exact());
+
+    team.ask("port remove p[0]");
+    team.wait_no_port("p[0]");
+    for port in ["p", "p[0].5", "p.5"] {
+        assert_eq!(team.port_up(port), Some(true), "{port} went with another");
+    }
+    // A port of such a name is found again when it comes back.
+    host.ip("link delete dev p[0].5");
+    team.wait_no_port("p[0].5");
+    lab.cable((&host, "p[0].5"), (&peer, "p[0].5"), CableKind::Virtual);
+    peer.up("p[0].5");
+    team.wait_port("p[0].5", true);
+    assert!(team.stop().success());
+    let left = host.run("find /run -type f -o -type s");
+    let left: Vec<&str> = left.lines().filter(|file| file.contains(TEAM)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn any_name_is_a_name() {
+    exercise(DataPath::Userspace);
+}
+
+#[test]
+fn with_the_kernels_driver_too() {
+    in_guest(|_| exercise(DataPath::Kernel));
+}
+
+/// A real VLAN interface as a port, which gave these names to the world.
+#[test]
+fn a_vlan_is_a_port_of_the_kernels_driver() {
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let (host, peer) = (lab.host("host"), lab.host("peer"));
+        lab.cable((&host, "eth1"), (&peer, "eth1"), CableKind::Virtual);
+        for host in [&host, &peer] {
+            host.up("eth1");
+            host.ip("link add link eth1 name eth1.5 type vlan id 5");
+        }
+        peer.up("eth1.5");
+        peer.address("eth1.5", "10.0.0.2/24");
+        let config = team_config("team0", "activebackup", DataPath::Kernel, &["eth1.5"]);
+        let team = Teamr::start(&host, &config);
+        team.wait_active("eth1.5");
+        host.up("team0");
+        host.address("team0", "10.0.0.1/24");
+        assert!(Ping::run(&host, "10.0.0.2", 5, "").is_exact());
+        peer.ip("link set dev eth1 down");
+        team.wait_port("eth1.5", false);
+        peer.up("eth1");
+        team.wait_port("eth1.5", true);
+        // Deleted with the interface below it.
+        host.ip("link delete dev eth1");
+        team.wait_no_port("eth1.5");
+        assert!(team.stop().success());
+    });
+}

@@ -1,0 +1,274 @@
+//! Link watches that ask a neighbour, on both data paths: a path that goes silent behind a switch
+//! is left although its carrier stays, and taken again when it returns.
+
+use integration::traffic::Capture;
+use integration::{
+    CableKind, DataPath, Lab, Ping, Sharing, Site, Teamr, Vlan, in_guest, team_config, wait_until,
+};
+use serde_json::{Value, json};
+
+const TARGET: &str = "10.0.0.2";
+const IN_VLAN: &str = "10.5.0.2";
+const TARGET6: &str = "fd00::2";
+
+/// What a case plays with: a site whose switch ports can be taken out of the switch.
+struct Watched {
+    site: Site,
+    team: Teamr,
+}
+
+impl Watched {
+    /// A team of two ports, the first preferred, each watched like this.
+    fn new(lab: &Lab, runner: &str, data_path: DataPath, watch: &Value) -> Watched {
+        let site = Site::new(lab, CableKind::Virtual);
+        site.plug_plainly();
+        for (address, prefix) in [(TARGET, 24), (TARGET6, 64)] {
+            site.right.address("eth1", &format!("{address}/{prefix}"));
+        }
+        let mut config = team_config("team0", runner, data_path, &["eth1", "eth2"]);
+        config["link_watch"] = watch.clone();
+        config["ports"]["eth1"]["prio"] = 10.into();
+        let team = Teamr::start(&site.left, &config);
+        site.left.up("team0");
+        site.left.address("team0", "10.0.0.1/24");
+        Watched { site, team }
+    }
+
+    /// The far end of a port's cable leaves the switch. Its carrier stays.
+    fn silence(&self, port: &str) {
+        let far = self.site.cable(port).far_interface();
+        let switch = self.site.switch.namespace();
+        switch.ip(&format!("link set dev {far} nomaster"));
+    }
+
+    fn restore(&self, port: &str) {
+        let cable = self.site.cable(port);
+        self.site.switch.plug(cable.far_interface());
+        self.site.switch.wait_forwarding(cable);
+    }
+
+    fn watch(&self, port: &str) -> Value {
+        self.team.state()["ports"][port]["link_watches"]["list"]["link_watch_0"].clone()
+    }
+
+    fn link_is_up(&self, port: &str) -> bool {
+        self.team.state()["ports"][port]["link"]["up"] == true
+    }
+
+    fn reaches_the_target(&self, when: &str) {
+        let ping = Ping::run(&self.site.left, TARGET, 20, "");
+        assert_eq!(ping.answered, ping.sent, "{when}");
+    }
+}
+
+fn asking(watch: &str, target: &str) -> Value {
+    json!({"name": watch, "target_host": target, "interval": 100})
+}
+
+/// The preferred path goes silent and returns.
+fn a_silent_path_is_left_and_taken_again(lab: &Lab, data_path: DataPath, watch: &Value) {
+    let watched = Watched::new(lab, "activebackup", data_path, watch);
+    let team = &watched.team;
+    team.wait_active("eth1");
+    team.wait_port("eth2", true);
+    assert_eq!(watched.watch("eth1")["missed"], 0);
+    let age = &watched.watch("eth1")["teamr"]["last_answer_ms_ago"];
+    assert!(age.is_u64(), "no age of the last answer: {age}");
+    watched.reaches_the_target("both paths good");
+
+    watched.silence("eth1");
+    team.wait_active("eth2");
+    assert!(watched.link_is_up("eth1"), "the carrier was to stay");
+    assert_eq!(watched.watch("eth1")["down_count"], 1);
+    // Asks go on at the silent port meanwhile, and must not draw the traffic there.
+    watched.reaches_the_target("one path silent");
+
+    watched.restore("eth1");
+    team.wait_active("eth1");
+    watched.reaches_the_target("both paths good again");
+    team.wait_port("eth2", true);
+}
+
+/// The first question on the wire, byte for byte; the team has its first port's address.
+fn questions_are_teamds(lab: &Lab, data_path: DataPath) {
+    let mut watch = asking("arp_ping", TARGET);
+    watch["source_host"] = "10.0.0.1".into();
+    let watched = Watched::new(lab, "activebackup", data_path, &watch);
+    watched.team.wait_active("eth1");
+    let right = &watched.site.right;
+    let capture = Capture::start(right, "eth1");
+    let age = || watched.watch("eth1")["teamr"]["last_probe_ms_ago"].as_u64();
+    let mut before = age();
+    wait_until("another question", || {
+        let now = age();
+        std::mem::replace(&mut before, now) > now
+    });
+    let frames = capture.finish();
+    let hwaddr = watched.site.left.hwaddr("team0");
+    let octets: Vec<u8> = hwaddr
+        .split(':')
+        .map(|octet| u8::from_str_radix(octet, 16).expect("an octet"))
+        .collect();
+    let expected = [
+        &[0xff; 6][..],
+        &octets,
+        &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1],
+        &octets,
+        &[10, 0, 0, 1],
+        &[0xff; 6],
+        &[10, 0, 0, 2],
+    ]
+    .concat();
+    let questions = frames.iter().filter(|frame| !frame.outgoing);
+    let questions: Vec<_> = questions
+        .filter(|frame| frame.ether_type() == Some(0x0806))
+        .collect();
+    let teams = questions.iter().filter(|frame| frame.source() == hwaddr);
+    assert!(teams.clone().count() > 0, "nothing was asked");
+    for question in teams {
+        assert_eq!(question.bytes[..], expected, "{question:x?}");
+    }
+    // The other port may not have heard the first question: it must not say who the team is.
+    for question in questions.iter().filter(|frame| frame.source() != hwaddr) {
+        assert_eq!(question.bytes[28..32], [0; 4], "{question:x?}");
+    }
+}
+
+fn a_neighbour_in_a_vlan_is_asked_there(lab: &Lab, data_path: DataPath) {
+    let mut watch = asking("arp_ping", IN_VLAN);
+    watch["vlanid"] = 5.into();
+    watch["validate_active"] = true.into();
+    let watched = Watched::new(lab, "activebackup", data_path, &watch);
+    wait_until("a few questions in vain", || {
+        watched.watch("eth1")["missed"].as_u64() > Some(3)
+    });
+    assert_eq!(watched.team.port_up("eth1"), Some(false));
+    assert_eq!(watched.watch("eth1")["teamr"]["vlanid"], 5);
+    let _vlan = Vlan::new(&watched.site.right, "eth1", "vlan5", 5);
+    watched
+        .site
+        .right
+        .address("vlan5", &format!("{IN_VLAN}/24"));
+    watched.team.wait_active("eth1");
+}
+
+/// The host's own words are no answer, and nobody else speaks.
+fn own_questions_keep_nothing_up(lab: &Lab, data_path: DataPath) {
+    let watch = json!([asking("arp_ping", TARGET), asking("arp_ping", "10.0.0.3")]);
+    let watched = Watched::new(lab, "activebackup", data_path, &watch);
+    watched.team.wait_active("eth1");
+    let talking = watched.site.left.start("ping -i 0.2 -W 0.1 10.0.0.77");
+    watched.site.right.ip("link set dev eth1 down");
+    for port in ["eth1", "eth2"] {
+        watched.team.wait_port(port, false);
+    }
+    watched.team.wait_active("");
+    drop(talking);
+}
+
+/// The team's carrier follows the neighbour where the runner itself looks at no watch.
+fn a_plain_team_skips_silent_ports(lab: &Lab, data_path: DataPath) {
+    let watch = asking("arp_ping", TARGET);
+    let watched = Watched::new(lab, "roundrobin", data_path, &watch);
+    let carrier = |up: &str| {
+        wait_until(&format!("the team's carrier to be {up}"), || {
+            let state = watched.site.left.run("cat /sys/class/net/team0/carrier");
+            state.trim() == up
+        });
+    };
+    for port in ["eth1", "eth2"] {
+        watched.team.wait_port(port, true);
+    }
+    carrier("1");
+    watched.silence("eth1");
+    watched.team.wait_port("eth1", false);
+    watched.reaches_the_target("one path silent");
+    watched.silence("eth2");
+    watched.team.wait_port("eth2", false);
+    carrier("0");
+    watched.restore("eth2");
+    watched.team.wait_port("eth2", true);
+    carrier("1");
+}
+
+fn a_name_is_waited_for_by_the_watch_alone(lab: &Lab, data_path: DataPath) {
+    let mut watch = asking("arp_ping", "no-such-host.invalid");
+    let watched = Watched::new(lab, "activebackup", data_path, &watch);
+    let item = watched.watch("eth1");
+    assert_eq!(item["target_host"], "no-such-host.invalid");
+    let expected = "waits for the address of \"no-such-host.invalid\"";
+    assert_eq!(item["teamr"]["obstacle"], expected);
+    drop(watched);
+    // Not an address to those who do not know such forms.
+    watch["target_host"] = "10.3".into();
+    let watched = Watched::new(lab, "activebackup", data_path, &watch);
+    watched.team.wait_active("");
+    watched.site.right.address("eth1", "10.0.0.3/24");
+    watched.team.wait_active("eth1");
+    let item = watched.watch("eth1");
+    assert_eq!(item["target_host"], "10.0.0.3");
+    assert_eq!(item["teamr"]["obstacle"], Value::Null);
+}
+
+type Case = (&'static str, fn(&Lab, DataPath));
+
+const CASES: &[Case] = &[
+    ("arp_ping, silent path", |lab, data_path| {
+        let watch = asking("arp_ping", TARGET);
+        a_silent_path_is_left_and_taken_again(lab, data_path, &watch);
+    }),
+    ("arp_ping, silent path, validated", |lab, data_path| {
+        let mut watch = asking("arp_ping", TARGET);
+        watch["source_host"] = "10.0.0.1".into();
+        watch["validate_active"] = true.into();
+        watch["validate_inactive"] = true.into();
+        a_silent_path_is_left_and_taken_again(lab, data_path, &watch);
+    }),
+    ("nsna_ping, silent path", |lab, data_path| {
+        let watch = asking("nsna_ping", TARGET6);
+        a_silent_path_is_left_and_taken_again(lab, data_path, &watch);
+    }),
+    ("arp_ping, bytes", questions_are_teamds),
+    ("arp_ping, vlanid", a_neighbour_in_a_vlan_is_asked_there),
+    ("arp_ping, own questions", own_questions_keep_nothing_up),
+    ("arp_ping, roundrobin", a_plain_team_skips_silent_ports),
+    ("arp_ping, name", a_name_is_waited_for_by_the_watch_alone),
+];
+
+fn play(cases: &[Case], data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    for (name, case) in cases {
+        println!("{name}");
+        case(&lab, data_path);
+    }
+}
+
+macro_rules! in_user_space {
+    ($($test:ident: $place:literal)*) => {
+        mod userspace {
+            use super::{CASES, DataPath, play};
+            $(#[test]
+            fn $test() {
+                play(&CASES[$place..=$place], DataPath::Userspace);
+            })*
+        }
+    };
+}
+
+in_user_space! {
+    arp_ping_leaves_a_silent_path: 0
+    arp_ping_with_validation_leaves_a_silent_path: 1
+    nsna_ping_leaves_a_silent_path: 2
+    arp_ping_sends_teamds_bytes: 3
+    arp_ping_asks_in_a_vlan: 4
+    arp_ping_is_not_answered_by_the_host: 5
+    arp_ping_decides_for_plain_runners: 6
+    arp_ping_waits_for_a_name: 7
+}
+
+#[test]
+fn in_the_kernel() {
+    in_guest(|_| play(CASES, DataPath::Kernel));
+}

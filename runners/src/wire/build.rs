@@ -1,0 +1,96 @@
+//! What all builders of frames share: the Ethernet header, ICMPv6, checksums.
+
+use std::net::Ipv6Addr;
+
+use crate::ident::HwAddr;
+use crate::wire::{ethertype, protocol};
+
+/// To every station.
+pub(super) const BROADCAST: HwAddr = HwAddr([0xff; 6]);
+
+/// The Ethernet header.
+pub(super) fn ethernet(
+    destination: HwAddr,
+    source: HwAddr,
+    vlan: Option<u16>,
+    kind: u16,
+) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(128);
+    frame.extend(destination.0);
+    frame.extend(source.0);
+    if let Some(id) = vlan {
+        frame.extend(ethertype::VLAN.to_be_bytes());
+        frame.extend((id & 0x0fff).to_be_bytes());
+    }
+    frame.extend(kind.to_be_bytes());
+    frame
+}
+
+/// Where a group is sent to (RFC 2464 section 7): the low 32 bits of it.
+pub(super) fn group_hwaddr(group: Ipv6Addr) -> HwAddr {
+    let [.., a, b, c, d] = group.octets();
+    HwAddr([0x33, 0x33, a, b, c, d])
+}
+
+/// An ICMPv6 frame around `message`, whose checksum is filled in. `options` are
+/// whole hop-by-hop options that name ICMPv6 as what follows, or nothing.
+pub(super) fn icmpv6(
+    hwaddr: HwAddr,
+    source: Ipv6Addr,
+    (destination_hwaddr, destination): (HwAddr, Ipv6Addr),
+    vlan: Option<u16>,
+    hop_limit: u8,
+    options: &[u8],
+    mut message: Vec<u8>,
+) -> Vec<u8> {
+    let pseudo = pseudo_header(source, destination, message.len());
+    put_checksum(&mut message, 2, pseudo);
+
+    let next = match options {
+        [] => protocol::ICMPV6,
+        _ => protocol::HOP_BY_HOP,
+    };
+    let mut frame = ethernet(destination_hwaddr, hwaddr, vlan, ethertype::IPV6);
+    frame.extend([0x60, 0, 0, 0]);
+    frame.extend(((options.len() + message.len()) as u16).to_be_bytes());
+    frame.extend([next, hop_limit]);
+    frame.extend(source.octets());
+    frame.extend(destination.octets());
+    frame.extend(options);
+    frame.extend(message);
+    frame
+}
+
+/// What counts besides the message itself (RFC 8200 section 8.1): addresses, length, protocol.
+fn pseudo_header(source: Ipv6Addr, destination: Ipv6Addr, length: usize) -> u32 {
+    sum(&source.octets()) + sum(&destination.octets()) + length as u32 + u32::from(protocol::ICMPV6)
+}
+
+/// Whether the checksum of an ICMPv6 `message` is right.
+pub(super) fn is_icmpv6_sound(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
+    let last = message.chunks_exact(2).remainder();
+    let last = last.first().map_or(0, |byte| u32::from(*byte) << 8);
+    let pseudo = pseudo_header(source, destination, message.len());
+    fold(sum(message) + last + pseudo) == 0xffff
+}
+
+/// The 16-bit words of `bytes` added up, an odd byte at the end left out.
+fn sum(bytes: &[u8]) -> u32 {
+    bytes
+        .chunks_exact(2)
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
+        .sum()
+}
+
+fn fold(mut total: u32) -> u32 {
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    total
+}
+
+/// Fills in the Internet checksum (RFC 1071) at `place`, over `bytes` and `more`.
+pub(super) fn put_checksum(bytes: &mut [u8], place: usize, more: u32) {
+    let checksum = !(fold(sum(bytes) + more) as u16);
+    bytes[place..place + 2].copy_from_slice(&checksum.to_be_bytes());
+}

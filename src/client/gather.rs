@@ -1,0 +1,135 @@
+//! The facts that the doctor judges, from the daemon and from the system. Reads only, but for one
+//! round of probes that the daemon is asked for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::teams::Team;
+use crate::doctor::{CardFacts, DeviceFacts, Facts};
+use crate::netlink::{RouteSocket, address};
+
+/// How long a probe may be under way. A switch forwards in microseconds; a daemon in a busy
+/// machine takes longer to hear.
+const UNDER_WAY: Duration = Duration::from_millis(300);
+
+/// Where the kernel tells of interfaces.
+const INTERFACES: &str = "/sys/class/net";
+
+/// What a configuration alone tells; with the cards of its ports where they are in this machine.
+pub fn of_plan(text: &[u8]) -> Facts {
+    let problems = json_config::check(text);
+    let config: Value = serde_json::from_slice(text).unwrap_or_default();
+    let ports = config.get("ports").and_then(Value::as_object);
+    let names = ports.into_iter().flat_map(|ports| ports.keys());
+    Facts {
+        complaints: problems.iter().map(ToString::to_string).collect(),
+        cards: cards(names),
+        config,
+        ..Facts::default()
+    }
+}
+
+/// What there is to know of a running team. A daemon that knows nothing of probes is judged
+/// without.
+pub fn of_team(team: &Team) -> Option<Facts> {
+    let asked = ["teamr.probe_rounds", "more"];
+    if team.daemon.call("StateItemValueSet", &asked).is_ok() {
+        thread::sleep(UNDER_WAY);
+    }
+    let state = team.daemon.call("StateDump", &[]).ok()?;
+    let state: Value = serde_json::from_str(&state).ok()?;
+    let ports = state.get("ports").and_then(Value::as_object);
+    let names = ports.into_iter().flat_map(|ports| ports.keys());
+    Some(Facts {
+        config: team.config.clone(),
+        complaints: Vec::new(),
+        cards: cards(names),
+        device: device(&team.device, &state),
+        state,
+    })
+}
+
+fn cards<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, CardFacts> {
+    let known = names.filter_map(|name| Some((name.clone(), card(name)?)));
+    known.collect()
+}
+
+fn card(name: &str) -> Option<CardFacts> {
+    let folder = Path::new(INTERFACES).join(name);
+    let mtu = number(&folder.join("mtu"))?;
+    // `../../../0000:01:00.1`: the functions of one card differ in the last number.
+    let card = fs::read_link(folder.join("device")).ok().and_then(|path| {
+        let place = path.file_name()?.to_str()?.to_owned();
+        Some(match place.rsplit_once('.') {
+            Some((card, _function)) => card.to_owned(),
+            None => place,
+        })
+    });
+    Some(CardFacts {
+        mtu: u64::try_from(mtu).ok(),
+        numa_node: number(&folder.join("device/numa_node")),
+        lower: entries(&folder)
+            .into_iter()
+            .find_map(|entry| Some(entry.strip_prefix("lower_")?.to_owned())),
+        card,
+    })
+}
+
+fn device(name: &str, state: &Value) -> Option<DeviceFacts> {
+    const IFF_UP: i64 = 1;
+    let folder = Path::new(INTERFACES).join(name);
+    let flags = fs::read_to_string(folder.join("flags")).ok()?;
+    let flags = i64::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok()?;
+    let master = fs::read_link(folder.join("master")).ok();
+    let master = master.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let ifindex = state.pointer("/team_device/ifinfo/ifindex");
+    let ifindex = ifindex.and_then(Value::as_u64).unwrap_or(0);
+    let stands_on = |entry: &String| entry.starts_with("upper_");
+    let used = master.is_some() || entries(&folder).iter().any(stands_on) || has_address(ifindex);
+    Some(DeviceFacts {
+        up: flags & IFF_UP != 0,
+        bridged: folder.join("brport").exists(),
+        mtu: number(&folder.join("mtu")).and_then(|mtu| u64::try_from(mtu).ok()),
+        numa_nodes: numa_nodes(),
+        master,
+        used,
+    })
+}
+
+/// An address that somebody gave it: not the link-local one that every interface has.
+fn has_address(ifindex: u64) -> bool {
+    let held = RouteSocket::open().and_then(|mut route| address::all(&mut route));
+    held.unwrap_or_default().iter().any(|held| {
+        let given = match held.address {
+            IpAddr::V4(_) => true,
+            IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+        };
+        u64::from(held.ifindex) == ifindex && given
+    })
+}
+
+fn numa_nodes() -> usize {
+    let nodes = entries(Path::new("/sys/devices/system/node"));
+    let number = |entry: &String| {
+        let number = entry.strip_prefix("node");
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    nodes.iter().filter(|entry| number(entry)).count()
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+fn number(file: &Path) -> Option<i64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,168 @@
+//! What a configuration alone shows.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Facts, Findings, and};
+
+pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
+    for complaint in &facts.complaints {
+        findings.problem(
+            "config-mistake",
+            format!("The configuration says {complaint}."),
+            "Correct it; teamr --check-config -f FILE names every mistake with its line.",
+        );
+    }
+    let mut ports = facts.configured_ports();
+    if ports.is_empty() {
+        ports = facts.named(|_| true);
+    }
+    if ports.is_empty() {
+        findings.problem(
+            "no-ports",
+            "The team has no port, so nothing can pass.",
+            "Name interfaces under \"ports\", or add one: teamrctl port add INTERFACE.",
+        );
+    }
+    if let [only] = ports[..] {
+        findings.notice(
+            "one-port",
+            format!("{only} is the only port: nothing takes over when its link goes."),
+            "Add a second port.",
+        );
+    }
+    let min_ports = facts.config.pointer("/runner/min_ports");
+    if let Some(min_ports) = min_ports.and_then(Value::as_u64) {
+        if min_ports > ports.len() as u64 && !ports.is_empty() {
+            findings.problem(
+                "min-ports-too-many",
+                format!(
+                    "\"runner.min_ports\" asks for {min_ports} ports, and there are {}: the team \
+                     never gets a carrier.",
+                    ports.len()
+                ),
+                "Lower \"runner.min_ports\", or add ports.",
+            );
+        }
+    }
+    hashing(facts, findings);
+    watches(facts, findings);
+    cards(facts, &ports, findings);
+}
+
+fn hashing(facts: &Facts, findings: &mut Findings) {
+    if !["loadbalance", "lacp"].contains(&facts.runner()) {
+        return;
+    }
+    let fields = facts.config.pointer("/runner/tx_hash");
+    let Some(fields) = fields.and_then(Value::as_array) else {
+        return;
+    };
+    if fields.is_empty() {
+        findings.problem(
+            "hash-of-nothing",
+            "\"runner.tx_hash\" is empty: every frame is of one flow and leaves on one port.",
+            "Leave \"runner.tx_hash\" out, or name fields: [\"eth\", \"l3\", \"l4\"].",
+        );
+    } else if fields.iter().all(|field| field == "eth") {
+        findings.notice(
+            "hash-by-address",
+            "\"runner.tx_hash\" is \"eth\" alone: all that goes through one router leaves on one \
+             port.",
+            "Add \"l3\" and \"l4\" to \"runner.tx_hash\".",
+        );
+    }
+}
+
+fn watches(facts: &Facts, findings: &mut Findings) {
+    if facts.runner() != "slb" {
+        return;
+    }
+    let delayed = |watch: &Value| watch["delay_up"].as_u64().is_some_and(|delay| delay > 0);
+    let watch = &facts.config["link_watch"];
+    let ports = facts.config["ports"].as_object();
+    let ports = ports.into_iter().flat_map(|ports| ports.values());
+    let mut all = ports.map(|port| &port["link_watch"]).chain([watch]);
+    if !all.any(delayed) {
+        findings.notice(
+            "no-delay-up",
+            "Stations move to a link as soon as it comes up, when a switch may not forward yet.",
+            "Set \"link_watch.delay_up\" to longer than the switch takes, such as 1000.",
+        );
+    }
+}
+
+/// What ports share, they lose together.
+fn cards(facts: &Facts, ports: &[&str], findings: &mut Findings) {
+    let known: Vec<_> = ports
+        .iter()
+        .filter_map(|port| facts.cards.get(*port))
+        .collect();
+    if known.len() < 2 || known.len() < ports.len() {
+        return;
+    }
+    let lowers: Vec<_> = known
+        .iter()
+        .filter_map(|card| card.lower.as_ref())
+        .collect();
+    let distinct: BTreeSet<_> = lowers.iter().collect();
+    if let Some(lower) = lowers.first().filter(|_| distinct.len() < lowers.len()) {
+        findings.problem(
+            "one-lower",
+            format!("Ports stand on one interface, {lower}: they fail together."),
+            "Use ports on cables of their own.",
+        );
+        return;
+    }
+    let same = |cards: Vec<Option<&String>>| match cards[..] {
+        [Some(first), ..] if cards.iter().all(|card| *card == Some(first)) => Some(first.clone()),
+        _ => None,
+    };
+    if let Some(card) = same(known.iter().map(|card| card.card.as_ref()).collect()) {
+        findings.notice(
+            "one-card",
+            format!("All ports are on one network card, {card}: it takes all with it."),
+            "Use ports of two cards.",
+        );
+        return;
+    }
+    let nodes = facts.device.as_ref().map_or(1, |device| device.numa_nodes);
+    let mut on_nodes = known.iter().map(|card| card.numa_node);
+    if let Some(Some(node)) = on_nodes
+        .next()
+        .filter(|node| node.is_some_and(|node| node >= 0))
+    {
+        if nodes > 1 && on_nodes.all(|other| other == Some(node)) {
+            findings.notice(
+                "one-numa-node",
+                format!("All ports are on NUMA node {node}; the others reach them through it."),
+                "Use cards on different nodes where the load is on all of them.",
+            );
+        }
+    }
+    if ports.len() > 1
+        && known
+            .iter()
+            .any(|card| card.card.is_none() && card.lower.is_some())
+    {
+        let virtual_ports: Vec<&str> = ports
+            .iter()
+            .filter(|port| {
+                facts
+                    .cards
+                    .get(**port)
+                    .is_some_and(|card| card.lower.is_some())
+            })
+            .copied()
+            .collect();
+        findings.notice(
+            "virtual-port",
+            format!(
+                "{} may not tell when a cable is pulled.",
+                and(&virtual_ports)
+            ),
+            "Watch it with arp_ping or nsna_ping, or use the interface below it.",
+        );
+    }
+}
