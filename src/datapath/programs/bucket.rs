@@ -23,6 +23,8 @@ const TAGS: i16 = -48;
 const SHIFT: i16 = -56;
 const KIND: i16 = -64;
 
+/// Where a frame starts after a multiple of four, so that its IP header is at one.
+const FRAME_ALIGNMENT: i32 = 2;
 /// Bytes of the tables of one place of the key.
 const TABLE: usize = 256 * size_of::<u32>();
 const ETHERNET: i32 = 14;
@@ -104,15 +106,18 @@ impl Part<'_> {
     /// tables from `place` on. R2, R3 and R8 are destroyed.
     fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
         self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
-        // A word a load, but for a rest before what is then a whole number of words.
-        let rest = length % 4;
-        if rest != 0 {
-            self.asm.load(Size::Half, R2, base, offset);
-            self.fold_loaded(2, 0);
-        }
-        for at in (rest..length).step_by(4) {
-            self.asm.load(Size::Word, R2, base, offset + at as i16);
-            self.fold_loaded(4, at);
+        // A word a load where it is aligned, which some machines insist on.
+        let start = i32::from(offset) + if base == R10 { 0 } else { FRAME_ALIGNMENT };
+        let mut at = 0;
+        while at < length {
+            let aligned = (start + at as i32) % 4 == 0;
+            let (size, bytes) = match aligned && length - at >= 4 {
+                true => (Size::Word, 4),
+                false => (Size::Half, 2),
+            };
+            self.asm.load(size, R2, base, offset + at as i16);
+            self.fold_loaded(bytes, at);
+            at += bytes as usize;
         }
     }
 
