@@ -262,7 +262,7 @@ fn run(
         }
     };
     if sandboxed {
-        give_up_rights();
+        give_up_rights(daemon.loads_programs());
     }
     if let Some(readiness) = readiness {
         readiness.succeed();
@@ -278,9 +278,9 @@ fn run(
 }
 
 /// A kernel that does not let us is no reason to leave the host without its network.
-fn give_up_rights() {
-    match sandbox::enter() {
-        Ok(Filtered::Yes) => log::debug!("Kept: CAP_NET_ADMIN, CAP_NET_RAW, filtered calls."),
+fn give_up_rights(loads_programs: bool) {
+    match sandbox::enter(loads_programs) {
+        Ok(Filtered::Yes) => log::debug!("Gave up all rights that are not needed any more."),
         Ok(Filtered::Unavailable) => {
             log::info!("This kernel cannot filter system calls; all stay allowed.");
         }

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let teamed = Teamed::new(&lab, "activebackup", DataPath::Userspace, CableKind::Nic);
+    let teamed = Teamed::new(&lab, "activebackup", DataPath::from_args(), CableKind::Nic);
     let spare = lab.host("spare");
     let flapping = lab.cable(
         (&teamed.site.left, "spare0"),

@@ -6,7 +6,8 @@
 //! permitted, daemon included, so that the scheduler's choices are not what is measured. CPU
 //! seconds are all that the machine was busy, per 10^9 bytes.
 //!
-//! `cargo bench --package integration --bench throughput -- [PAIRS]`
+//! `cargo bench --package integration --bench throughput -- [PAIRS] [programs] [tap]`; `tap` has
+//! the programs take the relay's place on its device.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -54,10 +55,13 @@ fn main() -> ExitCode {
     let config = team_config(
         "team0",
         "activebackup",
-        DataPath::Userspace,
+        DataPath::from_args(),
         &["eth1", "eth2"],
     );
     let team = Teamr::start(&near, &config);
+    if std::env::args().any(|arg| arg == "tap") {
+        team.ask("state item set teamr.data_path programs");
+    }
     let ends = [(&near, "direct0", "10.1.0.1"), (&far, "direct0", DIRECT.0)];
     for (host, interface, address) in ends
         .into_iter()
@@ -102,7 +106,31 @@ fn main() -> ExitCode {
             median_of(&|(direct, team)| team.cpu_per_gb / direct.cpu_per_gb),
         );
     }
+    println!("flood of pings: answers a second, without a team and through it");
+    let ratios = (0..pairs).map(|pair| {
+        let flood = |address| {
+            let line = format!("ping -f -q -c 20000 {address}");
+            20000.0 / (elapsed_ms(&near.run(&line)) / 1e3)
+        };
+        let (direct, team) = if pair % 2 == 0 {
+            let direct = flood(DIRECT.0);
+            (direct, flood(TEAM.0))
+        } else {
+            let team = flood(TEAM.0);
+            (flood(DIRECT.0), team)
+        };
+        println!("  {direct:7.0} {team:7.0}   ratio {:.2}", team / direct);
+        team / direct
+    });
+    println!("  median ratio {:.2}", median(ratios.collect()));
     ExitCode::SUCCESS
+}
+
+/// From `20000 packets transmitted, 20000 received, 0% packet loss, time 199ms`.
+fn elapsed_ms(summary: &str) -> f64 {
+    let (_, rest) = summary.split_once("loss, time ").unwrap_or_default();
+    let digits = rest.split("ms").next().unwrap_or_default();
+    digits.parse().unwrap_or(f64::NAN)
 }
 
 /// Starts a server and waits until it can be reached.

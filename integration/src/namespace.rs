@@ -241,6 +241,21 @@ impl Namespace {
         self.run_json(&format!("ip -details -json link show dev {interface}"))[0].clone()
     }
 
+    /// What an interface has counted: `rx` and `tx`, with `bytes`, `packets` and so on.
+    pub fn statistics(&self, interface: &str) -> Value {
+        let link = self.run_json(&format!("ip -statistics -json link show dev {interface}"));
+        link[0]["stats64"].clone()
+    }
+
+    /// The names of all interfaces, in the order in which they were made.
+    pub fn interfaces(&self) -> Vec<String> {
+        let links = self.run_json("ip -json link show");
+        let names = links.as_array().expect("a list").iter();
+        names
+            .filter_map(|link| Some(link["ifname"].as_str()?.to_owned()))
+            .collect()
+    }
+
     /// An interface's hardware address, as `ip` writes it.
     pub fn hwaddr(&self, interface: &str) -> String {
         self.link(interface)["address"]

@@ -18,7 +18,10 @@ impl Ping {
     pub fn run(host: &Namespace, target: &str, count: u32, options: &str) -> Ping {
         // ping ends with the last first answer. After the last request it waits for one only
         // as long as twice the longest round trip or its interval, so the interval is long.
-        let line = format!("ping -n -q -i 0.5 -l {count} -W 1 -c {count} {options} {target}");
+        // It makes room for as many answers as it may send requests before the first answer; a
+        // request may have four.
+        let burst = 4 * count;
+        let line = format!("ping -n -q -i 0.5 -l {burst} -W 1 -c {count} {options} {target}");
         let output = host.try_run(&line);
         let text = String::from_utf8_lossy(&output.stdout);
         Ping::parse(&text).unwrap_or_else(|| {

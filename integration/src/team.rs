@@ -14,17 +14,28 @@ pub const RUNNERS: [&str; 5] = [
 /// Which data path a team under test is told to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataPath {
-    /// teamr's own.
+    /// teamr itself.
     Userspace,
+    /// Programs that teamr loads into the kernel.
+    Programs,
     /// The kernel's team driver, which a guest has for certain.
     Kernel,
 }
 
 impl DataPath {
+    /// The one that the command line of a benchmark names; the relay if none does.
+    pub fn from_args() -> DataPath {
+        [DataPath::Kernel, DataPath::Programs]
+            .into_iter()
+            .find(|path| std::env::args().any(|arg| arg == path.name()))
+            .unwrap_or(DataPath::Userspace)
+    }
+
     /// The word of the configuration.
     pub fn name(self) -> &'static str {
         match self {
-            DataPath::Userspace => "userspace",
+            DataPath::Userspace => "relay",
+            DataPath::Programs => "programs",
             DataPath::Kernel => "kernel",
         }
     }

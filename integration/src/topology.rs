@@ -112,6 +112,14 @@ impl Teamed {
         teamed
     }
 
+    /// Has `replace` end the daemon on the left host in its way, and start the next one.
+    pub fn replace_team(self, replace: impl FnOnce(Teamr) -> Teamr) -> Teamed {
+        Teamed {
+            team: replace(self.team),
+            ..self
+        }
+    }
+
     /// Gives all daemons precedence; see [`Teamr::take_precedence`].
     pub fn take_precedence(&self) {
         self.team.take_precedence();

@@ -1,4 +1,5 @@
-//! Traffic through the kernel's team driver, in a guest that has it.
+//! Traffic through the kernel's team driver, in a guest that has it, and through programs in that
+//! older kernel.
 
 use std::path::PathBuf;
 
@@ -23,33 +24,42 @@ fn ping(teamed: &Teamed, copies: u32, when: &str) {
 
 #[test]
 fn every_runner_carries_traffic_while_a_link_goes_and_returns() {
-    in_guest(|_| {
-        for runner in RUNNERS {
-            println!("{runner}");
-            let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-            let teamed = Teamed::new(&lab, runner, DataPath::Kernel, CableKind::Virtual);
-            let (left, right) = (&teamed.site.left, &teamed.site.right);
-            assert_eq!(left.link("team0")["linkinfo"]["info_kind"], "team");
-            left.address("team0", "10.0.0.1/24");
-            right.address("eth1", "10.0.0.2/24");
-            // The first packet asks for an address and floods the switch.
-            Ping::run(left, "10.0.0.2", 1, "");
-            let copies = if runner == "broadcast" { 2 } else { 1 };
-            ping(&teamed, copies, "both links up");
+    in_guest(|_| pull_and_put_back(DataPath::Kernel, "team"));
+}
 
-            let port = teamed.used_port();
-            let cable = teamed.site.cable(&port);
-            cable.pull();
-            teamed.wait_port(&port, false);
-            ping(&teamed, 1, &format!("without {port}"));
-            cable.put_back();
-            teamed.wait_port(&port, true);
-            if runner == "activebackup" {
-                teamed.site.switch.wait_forwarding(cable);
-            }
-            ping(&teamed, copies, &format!("with {port} again"));
+#[test]
+fn programs_do_so_in_an_older_kernel() {
+    in_guest(|_| pull_and_put_back(DataPath::Programs, "veth"));
+}
+
+fn pull_and_put_back(data_path: DataPath, kind: &str) {
+    for runner in RUNNERS {
+        println!("{runner}");
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
+        let (left, right) = (&teamed.site.left, &teamed.site.right);
+        assert_eq!(left.link("team0")["linkinfo"]["info_kind"], kind);
+        let mover = teamed.team.state()["teamr"]["data_path"].clone();
+        assert_eq!(mover, data_path.name());
+        left.address("team0", "10.0.0.1/24");
+        right.address("eth1", "10.0.0.2/24");
+        // The first packet asks for an address and floods the switch.
+        Ping::run(left, "10.0.0.2", 1, "");
+        let copies = if runner == "broadcast" { 2 } else { 1 };
+        ping(&teamed, copies, "both links up");
+
+        let port = teamed.used_port();
+        let cable = teamed.site.cable(&port);
+        cable.pull();
+        teamed.wait_port(&port, false);
+        ping(&teamed, 1, &format!("without {port}"));
+        cable.put_back();
+        teamed.wait_port(&port, true);
+        if runner == "activebackup" {
+            teamed.site.switch.wait_forwarding(cable);
         }
-    });
+        ping(&teamed, copies, &format!("with {port} again"));
+    }
 }
 
 /// A bond of dummies has a link and cannot tell how fast it is.

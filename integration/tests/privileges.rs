@@ -36,14 +36,20 @@ fn status(pid: u32, field: &str) -> String {
 }
 
 const NET_ADMIN_AND_NET_RAW: u64 = 1 << 12 | 1 << 13;
+const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
 
-fn assert_little_is_left(pid: u32) {
+/// Where the kernel has the team driver no program of ours is loaded.
+fn assert_little_is_left(pid: u32, path: DataPath) {
+    let kept = match path {
+        DataPath::Kernel => NET_ADMIN_AND_NET_RAW,
+        _ => NET_ADMIN_AND_NET_RAW | BPF_AND_PERFMON,
+    };
     for set in ["CapInh", "CapAmb"] {
         assert_eq!(status(pid, set), "0000000000000000", "{set}");
     }
     for set in ["CapPrm", "CapEff", "CapBnd"] {
         let left = u64::from_str_radix(&status(pid, set), 16).expect("a set");
-        assert_eq!(left, NET_ADMIN_AND_NET_RAW, "{set}");
+        assert_eq!(left, kept, "{set}");
     }
     assert_eq!(status(pid, "NoNewPrivs"), "1");
     // SECCOMP_MODE_FILTER
@@ -67,7 +73,7 @@ fn assert_it_suffices(host: &Namespace, team: Teamr) {
 }
 
 #[test]
-fn the_userspace_path_needs_two_capabilities() {
+fn a_path_of_our_own_needs_four_capabilities() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -77,7 +83,7 @@ fn the_userspace_path_needs_two_capabilities() {
     wait_until("the daemon to give up its rights", || {
         status(team.pid(), "Seccomp") == "2"
     });
-    assert_little_is_left(team.pid());
+    assert_little_is_left(team.pid(), DataPath::Userspace);
     assert_it_suffices(&host, team);
 }
 
@@ -91,13 +97,13 @@ fn the_kernel_path_needs_two_capabilities() {
         wait_until("the daemon to give up its rights", || {
             status(team.pid(), "NoNewPrivs") == "1"
         });
-        assert_little_is_left(team.pid());
+        assert_little_is_left(team.pid(), DataPath::Kernel);
         assert_it_suffices(&host, team);
     });
 }
 
-/// As `teamr@.service` starts it: a user without any rights but two capabilities, in a run directory
-/// of that user's group.
+/// As `teamr@.service` starts it: a user without any rights but the capabilities that stay, in a
+/// run directory of that user's group.
 #[test]
 fn nobody_special_can_run_a_team() {
     in_guest(|_| {
@@ -109,16 +115,15 @@ fn nobody_special_can_run_a_team() {
             // udev's doing elsewhere.
             host.run("chmod 0666 /dev/net/tun");
             let config = team_config("team0", "activebackup", path, &PORTS).to_string();
+            let rights = match path {
+                DataPath::Kernel => "-all,+net_admin,+net_raw",
+                _ => "-all,+net_admin,+net_raw,+bpf,+perfmon",
+            };
             let mut command = host.command("setpriv");
             command
                 .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
-                .args(["--inh-caps", "-all,+net_admin,+net_raw"])
-                .args(["--ambient-caps", "-all,+net_admin,+net_raw"])
-                .args([
-                    "--bounding-set",
-                    "-all,+net_admin,+net_raw",
-                    "--no-new-privs",
-                ])
+                .args(["--inh-caps", rights, "--ambient-caps", rights])
+                .args(["--bounding-set", rights, "--no-new-privs"])
                 .arg(binary("teamr"))
                 .args(["-t", "team0", "-c", &config]);
             let mut daemon = Process::start("teamr", lab.folder(), command);
@@ -126,7 +131,7 @@ fn nobody_special_can_run_a_team() {
                 daemon.log().contains("successfully started")
             });
             assert!(status(daemon.pid(), "Uid").starts_with("65534"));
-            assert_little_is_left(daemon.pid());
+            assert_little_is_left(daemon.pid(), path);
             let ctl = binary("teamrctl");
             let ctl = ctl.display();
             wait_until("both ports to be up", || {
@@ -174,7 +179,7 @@ fn in_the_background_as_little_is_left() {
     host.run(&format!("{teamr} -d -t team0"));
     // Everything had been given up when the command returned.
     let pid = host.run("cat /run/teamd/team0.pid");
-    assert_little_is_left(pid.trim().parse().expect("a pid"));
+    assert_little_is_left(pid.trim().parse().expect("a pid"), DataPath::Userspace);
     host.run(&format!("{teamr} -k -t team0"));
 }
 

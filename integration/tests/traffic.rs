@@ -113,7 +113,7 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
     let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
     let pace = match data_path {
         DataPath::Userspace => Pace::Full,
-        DataPath::Kernel => Pace::Gentle,
+        DataPath::Kernel | DataPath::Programs => Pace::Gentle,
     };
     if pace == Pace::Full {
         teamed.take_precedence();
@@ -260,35 +260,43 @@ fn ping_both(near: &Side, far: &Side, layout: Layout, pace: Pace, copies: usize)
     }
 }
 
-/// Tests for each runner on both data paths: one for each layout in user space; on the kernel's
-/// driver one for all layouts, which share a guest.
-macro_rules! for_each_runner {
-    ($($runner:ident)*) => {
-        mod userspace {
+/// Tests for each runner in namespaces, one for each layout.
+macro_rules! on_data_path {
+    ($module:ident, $data_path:expr, $($runner:ident)*) => {
+        mod $module {
             $(mod $runner {
                 use super::super::{DataPath, Layout, exercise};
 
                 #[test]
                 fn plain() {
-                    exercise(stringify!($runner), DataPath::Userspace, Layout::Plain);
+                    exercise(stringify!($runner), $data_path, Layout::Plain);
                 }
 
                 #[test]
                 fn jumbo() {
-                    exercise(stringify!($runner), DataPath::Userspace, Layout::Jumbo);
+                    exercise(stringify!($runner), $data_path, Layout::Jumbo);
                 }
 
                 #[test]
                 fn vlan() {
-                    exercise(stringify!($runner), DataPath::Userspace, Layout::Vlan);
+                    exercise(stringify!($runner), $data_path, Layout::Vlan);
                 }
 
                 #[test]
                 fn bridged() {
-                    exercise(stringify!($runner), DataPath::Userspace, Layout::Bridged);
+                    exercise(stringify!($runner), $data_path, Layout::Bridged);
                 }
             })*
         }
+    };
+}
+
+/// Tests for each runner on every data path: one for each layout in namespaces; on the kernel's
+/// driver one for all layouts, which share a guest.
+macro_rules! for_each_runner {
+    ($($runner:ident)*) => {
+        on_data_path!(userspace, DataPath::Userspace, $($runner)*);
+        on_data_path!(programs, DataPath::Programs, $($runner)*);
 
         mod kernel {
             use super::{DataPath, Layout, exercise, in_guest};

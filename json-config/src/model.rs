@@ -38,13 +38,15 @@ pub struct Team {
 /// `data_path`: what moves the frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataPathChoice {
-    /// The kernel's team driver where it exists, else teamr.
+    /// The first of the others that works here, in this order.
     #[default]
     Auto,
     /// The kernel's team driver.
     Kernel,
+    /// Programs that teamr loads into the kernel.
+    Programs,
     /// teamr itself.
-    Userspace,
+    Relay,
 }
 
 /// `runner`: which one, with its own keys.

@@ -109,7 +109,8 @@ pub(crate) fn read_team(team: &Map<String, Value>) -> Team {
         debug_level: team.integer("debug_level"),
         data_path: match team.word("data_path") {
             "kernel" => DataPathChoice::Kernel,
-            "userspace" => DataPathChoice::Userspace,
+            "programs" => DataPathChoice::Programs,
+            "relay" | "userspace" => DataPathChoice::Relay,
             _ => DataPathChoice::Auto,
         },
         hwaddr: team

@@ -71,7 +71,7 @@ fn every_team_key_is_read() {
     );
     assert_eq!(all.device(), Some("team0"));
     assert_eq!(all.debug_level(), 2);
-    assert_eq!(all.data_path(), DataPathChoice::Userspace);
+    assert_eq!(all.data_path(), DataPathChoice::Relay);
     let expected = TeamSettings {
         runner: RunnerSettings::ActiveBackup {
             hwaddr_policy: HwAddrPolicy::OnlyActive,
@@ -255,7 +255,7 @@ fn wrong_types_fall_back_with_a_warning() {
         ),
         (
             r#"{"data_path": "fast"}"#,
-            "data_path: expected one of \"auto\", \"kernel\", \"userspace\", found \"fast\"; \
+            "data_path: expected one of \"auto\", \"kernel\", \"programs\", \"relay\", \"userspace\", found \"fast\"; \
              using the default, \"auto\"",
         ),
         (

@@ -12,7 +12,7 @@ use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::source_balance::{Reception, SourceBalance, SourceRules};
 use crate::time::Instant;
-use crate::tx_hash::Selector;
+use crate::tx_hash::{HashFields, Selector};
 
 /// Chooses the ports of each frame. Everything that configuration can settle is settled in
 /// [`apply`](Distributor::apply); a choice allocates nothing.
@@ -36,6 +36,34 @@ pub struct Selection<'a> {
     pub sender_at: Option<usize>,
     /// Where the Internet checksum over that place stands.
     pub checksum_at: Option<usize>,
+}
+
+/// A policy with the ports that it may use, for a data path that has the choice made elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled<'a> {
+    /// A copy on each.
+    All(&'a [PortId]),
+    /// One after the other.
+    InTurn {
+        /// These.
+        ports: &'a [PortId],
+        /// So many frames in a row on each.
+        packets_per_port: NonZeroU32,
+    },
+    /// Any.
+    ByChance(&'a [PortId]),
+    /// Always this one.
+    One(Option<PortId>),
+    /// The one of the frame's bucket.
+    ByBucket {
+        /// What makes up a flow.
+        fields: HashFields,
+        /// Port by bucket.
+        buckets: &'a BucketTable,
+    },
+    /// By what is remembered of stations, which only [`select`](Distributor::select) and
+    /// [`receive`](Distributor::receive) can.
+    BySource,
 }
 
 /// A policy with the ports that it may use.
@@ -248,6 +276,28 @@ impl Distributor {
         match &self.choice {
             Choice::BySource { rules, .. } => rules.stations(),
             _ => Vec::new(),
+        }
+    }
+
+    /// What is to be carried out.
+    pub fn settled(&self) -> Settled<'_> {
+        match &self.choice {
+            Choice::All(ports) => Settled::All(ports),
+            Choice::InTurn {
+                ports,
+                packets_per_port,
+                ..
+            } => Settled::InTurn {
+                ports,
+                packets_per_port: *packets_per_port,
+            },
+            Choice::ByChance { ports, .. } => Settled::ByChance(ports),
+            Choice::One(port) => Settled::One(*port),
+            Choice::ByBucket { selector, buckets } => Settled::ByBucket {
+                fields: selector.fields(),
+                buckets,
+            },
+            Choice::BySource { .. } => Settled::BySource,
         }
     }
 

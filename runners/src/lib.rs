@@ -40,7 +40,7 @@ pub mod wire;
 
 pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
-pub use distributor::{Distributor, Selection};
+pub use distributor::{Distributor, Selection, Settled};
 pub use event::{Event, PeerSeen, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};

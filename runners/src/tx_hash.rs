@@ -1,5 +1,6 @@
 //! `tx_hash`: the header fields that make up a flow, and the bucket of a flow.
 
+pub mod definition;
 mod flow;
 mod selector;
 

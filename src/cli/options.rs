@@ -129,8 +129,8 @@ pub static FLAGS: [Flag; 24] = [
         "data-path",
         Some("WHICH"),
         &[
-            "who moves the frames: kernel, userspace, or auto:",
-            "the kernel if it has a team driver",
+            "who moves the frames: kernel, programs, relay, or",
+            "auto: the first of them that works here",
         ],
     ),
     added(
@@ -333,9 +333,10 @@ fn data_path(word: &str) -> Result<DataPathChoice, UsageError> {
     match word {
         "auto" => Ok(DataPathChoice::Auto),
         "kernel" => Ok(DataPathChoice::Kernel),
-        "userspace" => Ok(DataPathChoice::Userspace),
+        "programs" => Ok(DataPathChoice::Programs),
+        "relay" | "userspace" => Ok(DataPathChoice::Relay),
         _ => Err(UsageError(format!(
-            "option '--data-path': expected auto, kernel or userspace, found \"{word}\""
+            "option '--data-path': expected auto, kernel, programs or relay, found \"{word}\""
         ))),
     }
 }
@@ -435,7 +436,7 @@ mod tests {
             ),
             (
                 &["--data-path=moon"],
-                "option '--data-path': expected auto, kernel or userspace, found \"moon\"",
+                "option '--data-path': expected auto, kernel, programs or relay, found \"moon\"",
             ),
         ] {
             assert_eq!(parse(args), Err(text.to_owned()), "{args:?}");

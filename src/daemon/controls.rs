@@ -12,6 +12,8 @@ use super::state;
 use super::team::{IfUp, ManagedTeam};
 use crate::cli::logging;
 use crate::control::{Controlled, Failure, ItemPath};
+use crate::datapath::Mover;
+use crate::errno::strerror;
 
 /// One team for the length of one call.
 pub struct Controls<'a> {
@@ -125,6 +127,16 @@ impl Controlled for Controls<'_> {
                 let port = self.team.core.find_port(port);
                 let port = port.ok_or(Failure::PathDoesNotExist)?;
                 self.tell(Event::PortAllowed { port, allowed })
+            }
+            ["teamr", "data_path"] => {
+                let mover = Mover::from_name(value).ok_or(Failure::ItemValueSetFail)?;
+                self.team.data_path.hand_to(mover).map_err(|error| {
+                    log::error!(
+                        "Failed to change the data path to {value} ({}).",
+                        strerror(&error)
+                    );
+                    Failure::ItemValueSetFail
+                })
             }
             _ => Err(Failure::OpNotSupp),
         }

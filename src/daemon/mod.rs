@@ -40,7 +40,7 @@ use self::team::{DeviceState, ManagedTeam, return_ipv6};
 use self::transports::Transports;
 use self::warm_note::Left;
 use crate::cli::signals::{Asked, Signals};
-use crate::datapath::{Drained, PortCare};
+use crate::datapath::{Drained, Mover, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::LinkEvent;
 use crate::netlink::{EventSocket, Received, address};
@@ -118,6 +118,12 @@ impl Daemon {
 
     fn now(&self) -> Instant {
         Instant::ZERO + self.started.elapsed()
+    }
+
+    /// Whether a data path may yet load programs into the kernel.
+    pub fn loads_programs(&self) -> bool {
+        let mut teams = self.teams.values();
+        teams.any(|served| served.team.data_path.port_care() == PortCare::Daemon)
     }
 
     /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
@@ -300,8 +306,8 @@ impl Served {
 
     /// Decides what stays, and notes it for a warm restart.
     fn prepare_end(&mut self, asked: Asked) {
-        // Frames of the daemon's own data path stop with it, so nothing is won by leaving that.
-        let drives_kernel = self.team.data_path.port_care() == PortCare::DataPath;
+        // What the daemon itself relays stops with it, so nothing is won by leaving that.
+        let drives_kernel = self.team.data_path.mover() != Mover::Relay;
         let left = match asked {
             Asked::Leave | Asked::LeaveNoted if drives_kernel => Left::InPlace,
             _ => Left::Apart,
@@ -336,7 +342,7 @@ impl Served {
         let silenced = self.team.ports_with_ipv6();
         drop(self.team);
         if !persistent {
-            // A device of the userspace data path went with its descriptor.
+            // A device of the relay's went with its descriptor.
             match crate::netlink::link::delete(&mut kernel.route, device) {
                 Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
                     log::warn!("Failed to delete the team device ({}).", strerror(&error));

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::datapath::Mover;
+
 /// The `setup` part of the state document.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -11,8 +13,8 @@ pub struct Setup {
     pub pid_file: PathBuf,
     /// Started with `-d`.
     pub daemonized: bool,
-    /// What moves the frames: `kernel` or `userspace`.
-    pub data_path: &'static str,
+    /// What would have been preferred to move the frames, and why it does not.
+    pub refused: Vec<(Mover, String)>,
     /// The team is on the system bus (`-D`).
     pub dbus: bool,
     /// It is served over ZeroMQ (`-Z`).

@@ -6,24 +6,26 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use json_config::{Config, DataPathChoice};
-use mio::Token;
+use mio::{Registry, Token};
 use runners::{Burst, Team, TeamSettings};
 
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, restore, return_ipv6};
+use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::zmq::Endpoint;
 use crate::datapath::kernel_team::{self, KernelTeam};
-use crate::datapath::userspace::{Journal, TapOptions, Userspace};
-use crate::datapath::{DataPath, PortCare};
+use crate::datapath::programs;
+use crate::datapath::userspace::{self, Journal, TapOptions, Userspace};
+use crate::datapath::{DataPath, Mover, PortCare, PortInterface};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkInfo};
 use crate::netlink::tc;
@@ -118,7 +120,8 @@ impl Daemon {
         })?;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        let taken_over = existing.is_some() && !options.warm_start;
+        // What a daemon that is gone left is ours again; what `-o` takes over is not.
+        let taken_over = existing.is_some() && options.take_over && !options.warm_start;
         let opened = self.open_data_path(options, &settings, existing, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
@@ -131,7 +134,7 @@ impl Daemon {
             run_dir: options.run_dir.clone(),
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
-            data_path: opened.name,
+            refused: opened.refused,
             dbus: transports.has_dbus(),
             zmq: options.zmq.is_some(),
         };
@@ -160,6 +163,10 @@ impl Daemon {
         let now = self.now();
         let kernel = &mut self.kernel;
         let mut taken = served.team.begin(kernel, now, &opened.standing);
+        if options.data_path == DataPathChoice::Relay {
+            // A device that an earlier daemon left comes with its programs.
+            taken = taken.and_then(|()| served.team.data_path.hand_to(Mover::Relay));
+        }
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
@@ -191,12 +198,19 @@ impl Daemon {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
+        let is_team_device = [TAP_KIND, kernel_team::LINK_KIND].contains(&existing.kind.as_str());
+        let left = userspace::is_ours(&mut self.kernel.route, &existing)
+            .map_err(|error| StartError::new(CREATE, error))?;
+        if left && !options.recreate {
+            log::info!("Going on with the device that an earlier daemon left.");
+            return Ok(Some(existing));
+        }
         let take_over = options.take_over || options.warm_start;
         if !take_over && !options.recreate {
             let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
             return refuse(libc::EEXIST, advice);
         }
-        if ![TAP_KIND, kernel_team::LINK_KIND].contains(&existing.kind.as_str()) {
+        if !is_team_device && !left {
             let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
             return refuse(libc::EINVAL, advice);
         }
@@ -208,8 +222,8 @@ impl Daemon {
         Ok(None)
     }
 
-    /// Opens what moves the frames: what the existing device needs, else what was asked for,
-    /// else the kernel's driver if there is one.
+    /// Opens what moves the frames: what the existing device needs, else the first of what was
+    /// asked for that works.
     fn open_data_path(
         &mut self,
         options: &StartOptions,
@@ -217,51 +231,79 @@ impl Daemon {
         existing: Option<LinkInfo>,
         tokens: usize,
     ) -> Result<Opened, StartError> {
+        let Some(device) = existing else {
+            return self.create_data_path(options, settings, tokens);
+        };
         let name = &options.device;
-        let other_kind = |kind: &str| {
+        let choice = options.data_path;
+        let other_kind = |movers: &str| {
             let invalid = io::Error::from_raw_os_error(libc::EINVAL);
-            let advice = format!("\"{name}\" belongs to the {kind} data path; -r makes it anew.");
+            let advice = format!("\"{name}\" belongs to the data path {movers}; -r makes it anew.");
             Err(StartError::new(advice, invalid))
         };
-        let is_driver = |link: &LinkInfo| link.kind == kernel_team::LINK_KIND;
-        let choice = match (options.data_path, kernel_team::mode(&settings.runner)) {
-            (DataPathChoice::Kernel, None) => {
-                let invalid = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
-                let advice = "The kernel's team driver cannot do what the runner does; \
-                              leave \"data_path\" out or set it to \"userspace\".";
-                return Err(StartError::new(advice, invalid));
+        if device.kind == kernel_team::LINK_KIND {
+            if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
+                || kernel_team::mode(&settings.runner).is_none()
+            {
+                return other_kind("kernel");
             }
-            (_, None) => DataPathChoice::Userspace,
-            (choice, Some(_)) => choice,
-        };
-        match (existing, choice) {
-            (Some(device), DataPathChoice::Userspace) if is_driver(&device) => other_kind("kernel"),
-            (Some(device), _) if is_driver(&device) => self
+            return self
                 .open_kernel_team(device, settings, tokens)
                 .map_err(|error| StartError {
-                    attempts: vec![mode_advice(settings, &error), "Failed to init runner.".into()],
-                    cause: error,
-                }),
-            (Some(_), DataPathChoice::Kernel) => other_kind("userspace"),
-            (Some(_), _) => self.open_userspace(options, true, tokens),
-            (None, DataPathChoice::Userspace) => self.open_userspace(options, false, tokens),
-            (None, choice) => match self.create_kernel_team(name, settings, tokens) {
-                Ok(opened) => Ok(opened),
-                Err(error) if choice == DataPathChoice::Kernel => Err(StartError {
                     attempts: vec![
-                        "The kernel's team driver cannot be used; data path \"userspace\" needs none."
-                            .to_owned(),
-                        CREATE.to_owned(),
+                        mode_advice(settings, &error),
+                        "Failed to init runner.".into(),
                     ],
                     cause: error,
-                }),
-                Err(error) => {
-                    let why = strerror(&error);
-                    log::debug!("The kernel's team driver cannot be used ({why}): frames are moved in user space.");
-                    self.open_userspace(options, false, tokens)
-                }
-            },
+                });
         }
+        if choice == DataPathChoice::Kernel {
+            return other_kind("programs or relay");
+        }
+        match device.kind.as_str() {
+            TAP_KIND => self.open_relay(options, true, tokens),
+            _ => self.open_programs(options, true, tokens),
+        }
+    }
+
+    /// Creates a team device for the first of what was asked for that works.
+    fn create_data_path(
+        &mut self,
+        options: &StartOptions,
+        settings: &TeamSettings,
+        tokens: usize,
+    ) -> Result<Opened, StartError> {
+        let candidates: &[Mover] = match options.data_path {
+            DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
+            DataPathChoice::Kernel => &[Mover::Kernel],
+            DataPathChoice::Programs => &[Mover::Programs],
+            DataPathChoice::Relay => &[Mover::Relay],
+        };
+        let mut refused = Vec::new();
+        let mut last = None;
+        for mover in candidates {
+            let opened = match mover {
+                _ if !can_do(*mover, settings) => Err(StartError::new(
+                    format!("Data path {} cannot do what the runner does.", mover.name()),
+                    io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+                )),
+                Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
+                Mover::Programs => self.open_programs(options, false, tokens),
+                Mover::Relay => self.open_relay(options, false, tokens),
+            };
+            match opened {
+                Ok(opened) => return Ok(Opened { refused, ..opened }),
+                Err(error) => {
+                    let why = strerror(error.cause());
+                    log::debug!("Data path {} cannot be used here ({why}).", mover.name());
+                    refused.push((*mover, why));
+                    last = Some(error);
+                }
+            }
+        }
+        // There is always a candidate.
+        let unknown = || StartError::new(CREATE, io::ErrorKind::Unsupported.into());
+        Err(last.unwrap_or_else(unknown))
     }
 
     /// Makes a team device of the kernel's driver; leaves none behind if that fails.
@@ -270,15 +312,25 @@ impl Daemon {
         name: &str,
         settings: &TeamSettings,
         tokens: usize,
-    ) -> io::Result<Opened> {
-        link::create(&mut self.kernel.route, name, kernel_team::LINK_KIND)?;
-        let device = link::find(&mut self.kernel.route, name)?;
-        let ifindex = device.ifindex;
-        let opened = self.open_kernel_team(device, settings, tokens);
-        if opened.is_err() {
-            link::delete(&mut self.kernel.route, ifindex)?;
-        }
-        opened
+    ) -> Result<Opened, StartError> {
+        let mut create = || {
+            link::create(&mut self.kernel.route, name, kernel_team::LINK_KIND)?;
+            let device = link::find(&mut self.kernel.route, name)?;
+            let ifindex = device.ifindex;
+            let opened = self.open_kernel_team(device, settings, tokens);
+            if opened.is_err() {
+                link::delete(&mut self.kernel.route, ifindex)?;
+            }
+            opened
+        };
+        create().map_err(|cause| StartError {
+            attempts: vec![
+                "The kernel's team driver cannot be used; data path \"auto\" needs none."
+                    .to_owned(),
+                CREATE.to_owned(),
+            ],
+            cause,
+        })
     }
 
     fn open_kernel_team(
@@ -294,62 +346,149 @@ impl Daemon {
         // The first to be known keeps a tie, so the port that carries comes first.
         let active = team.active_ifindex();
         standing.sort_by_key(|link| Some(link.ifindex) != active);
+        let standing = standing.into_iter().map(|interface| Standing {
+            found: as_found(&self.kernel, &interface),
+            interface,
+        });
         Ok(Opened {
             data_path: Box::new(team),
-            name: "kernel",
+            refused: Vec::new(),
             device,
-            standing,
+            standing: standing.collect(),
         })
     }
 
-    fn open_userspace(
+    /// A TAP with the relay behind it.
+    fn open_relay(
         &mut self,
         options: &StartOptions,
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let path = options.run_dir.join(format!("{}.ports", options.device));
-        let mut journal = Journal::open(path);
-        give_back_leftovers(&mut self.kernel, &mut journal)
+        let mut journal = journal(options);
+        let left = journal.ports().to_vec();
+        give_back_leftovers(&mut self.kernel, &mut journal, &left)
             .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
         let tap = TapOptions {
             name: options.device.clone(),
             persist: options.keep_device,
             take_over,
         };
-        let first = tokens + DATA_PATH_TOKENS;
-        let data_path = self
-            .poll
-            .registry()
-            .try_clone()
-            .and_then(|registry| {
-                Userspace::create(registry, first..tokens + TEAM_TOKENS, &tap, journal)
-            })
+        self.open_userspace(options, tokens, Vec::new(), |registry, tokens| {
+            Userspace::create(registry, tokens, &tap, journal)
+        })
+    }
+
+    /// A pair of interfaces with programs behind it. With one that was there, its ports stand.
+    fn open_programs(
+        &mut self,
+        options: &StartOptions,
+        take_over: bool,
+        tokens: usize,
+    ) -> Result<Opened, StartError> {
+        let mut journal = journal(options);
+        let mut standing = Vec::new();
+        let mut left = journal.ports().to_vec();
+        if take_over {
+            left.retain(|found| match standing_port(&mut self.kernel, found) {
+                Some(port) => {
+                    standing.push(port);
+                    false
+                }
+                None => true,
+            });
+        }
+        give_back_leftovers(&mut self.kernel, &mut journal, &left)
+            .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
+        let name = &options.device;
+        let mut active = None;
+        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
+            let mut path =
+                Userspace::create_with_programs(registry, tokens, name, take_over, journal)?;
+            active = path.left_active();
+            Ok(path)
+        })?;
+        // The first to be known keeps a tie, so the port that carries comes first.
+        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
+        opened.standing.sort_by_key(of_active);
+        let other_end = opened.device.lower.unwrap_or_default();
+        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
+            match self.kernel.ipv6(&other_end.name) {
+                true => self.kernel.set_ipv6(&other_end.name, false),
+                false => Ok(()),
+            }
+        });
+        if let Err(error) = silenced {
+            let why = strerror(&error);
+            log::warn!("Failed to disable IPv6 behind the team device ({why}).");
+        }
+        Ok(opened)
+    }
+
+    fn open_userspace(
+        &mut self,
+        options: &StartOptions,
+        tokens: usize,
+        standing: Vec<Standing>,
+        open: impl FnOnce(Registry, Range<usize>) -> io::Result<Userspace>,
+    ) -> Result<Opened, StartError> {
+        let tokens = tokens + DATA_PATH_TOKENS..tokens + TEAM_TOKENS;
+        let registry = self.poll.registry().try_clone();
+        let data_path = registry
+            .and_then(|registry| open(registry, tokens))
             .map_err(|error| StartError::new(CREATE, error))?;
         let device = link::find(&mut self.kernel.route, &options.device)
             .map_err(|error| StartError::new("Failed to read the team device.", error))?;
         Ok(Opened {
             data_path: Box::new(data_path),
-            name: "userspace",
+            refused: Vec::new(),
             device,
-            standing: Vec::new(),
+            standing,
         })
     }
 }
 
+/// The note on the ports of the team.
+fn journal(options: &StartOptions) -> Journal {
+    let file = format!("{}.ports", options.device);
+    Journal::open(options.run_dir.join(file))
+}
+
+/// A port that a daemon which is gone left in the team, as it is now.
+fn standing_port(kernel: &mut Kernel, found: &PortInterface) -> Option<Standing> {
+    let interface = link::fetch(&mut kernel.route, found.ifindex).ok()?;
+    let stands = interface.name == found.name
+        && interface.admin_up
+        && interface.master.is_none()
+        && tc::is_blocked(&mut kernel.route, found.ifindex).ok()?;
+    stands.then(|| Standing {
+        interface,
+        found: found.clone(),
+    })
+}
+
 /// teamd's words for a device that could not be had.
 const CREATE: &str = "Failed to create team device.";
-/// Kind of the team device of the userspace data path.
+/// Kind of the team device of the relay.
 const TAP_KIND: &str = "tun";
 
 /// A data path with its device.
 struct Opened {
     data_path: Box<dyn DataPath>,
     /// For the state.
-    name: &'static str,
+    refused: Vec<(Mover, String)>,
     device: LinkInfo,
     /// Ports that are in the team already.
-    standing: Vec<LinkInfo>,
+    standing: Vec<Standing>,
+}
+
+/// Whether what a runner wants can be had from a data path at all.
+fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
+    match mover {
+        Mover::Kernel => kernel_team::mode(&settings.runner).is_some(),
+        Mover::Programs => programs::can_do(&settings.runner),
+        Mover::Relay => true,
+    }
 }
 
 fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
@@ -363,9 +502,13 @@ fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
     }
 }
 
-/// Gives back what a daemon that ended without notice had taken.
-fn give_back_leftovers(kernel: &mut Kernel, journal: &mut Journal) -> io::Result<()> {
-    for found in journal.ports().to_vec() {
+/// Gives back those of the ports `left` that a daemon that ended without notice had taken.
+fn give_back_leftovers(
+    kernel: &mut Kernel,
+    journal: &mut Journal,
+    left: &[PortInterface],
+) -> io::Result<()> {
+    for found in left {
         // The index may stand for another interface by now.
         let same = link::fetch(&mut kernel.route, found.ifindex)
             .is_ok_and(|interface| interface.name == found.name);
@@ -374,9 +517,11 @@ fn give_back_leftovers(kernel: &mut Kernel, journal: &mut Journal) -> io::Result
                 "{}: giving back the port of a daemon that is gone.",
                 found.name
             );
-            restore(kernel, &found);
+            restore(kernel, found);
             return_ipv6(kernel, &found.name, found.ipv6);
-            if let Err(error) = tc::unblock_host(&mut kernel.route, found.ifindex) {
+            let released = programs::clear(&mut kernel.route, found.ifindex)
+                .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
+            if let Err(error) = released {
                 log::warn!(
                     "{}: Failed to remove filters ({}).",
                     found.name,

@@ -84,8 +84,13 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     let device = &team.device;
     let ifinfo = ifinfo(device.ifindex, &device.name, device.hwaddr);
     document.insert("team_device".to_owned(), json!({ "ifinfo": ifinfo }));
+    let refused = team.setup.refused.iter();
+    let refused: Map<String, Value> = refused
+        .map(|(mover, why)| (mover.name().to_owned(), why.as_str().into()))
+        .collect();
     let own = json!({
-        "data_path": team.setup.data_path,
+        "data_path": team.data_path.mover().name(),
+        "data_path_refused": refused,
         "probe_rounds": team.core.probe_rounds(),
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,

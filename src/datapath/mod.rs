@@ -8,6 +8,7 @@
 
 pub mod control_socket;
 pub mod kernel_team;
+pub mod programs;
 pub mod userspace;
 
 use std::io;
@@ -75,6 +76,35 @@ pub struct Counters {
     pub resyncs: u64,
 }
 
+/// What moves the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mover {
+    /// The kernel's team driver.
+    Kernel,
+    /// Programs of ours inside the kernel.
+    Programs,
+    /// The daemon itself.
+    Relay,
+}
+
+impl Mover {
+    /// The word of the configuration and of the state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mover::Kernel => "kernel",
+            Mover::Programs => "programs",
+            Mover::Relay => "relay",
+        }
+    }
+
+    /// The mover that a word names.
+    pub fn from_name(name: &str) -> Option<Mover> {
+        [Mover::Kernel, Mover::Programs, Mover::Relay]
+            .into_iter()
+            .find(|mover| mover.name() == name)
+    }
+}
+
 /// One way of moving frames between a team device and its ports.
 ///
 /// Calls are idempotent and never wait. An error leaves things as they were before the call,
@@ -82,6 +112,21 @@ pub struct Counters {
 pub trait DataPath {
     /// Who takes care of the ports; never changes.
     fn port_care(&self) -> PortCare;
+
+    /// What moves the frames now.
+    fn mover(&self) -> Mover;
+
+    /// Has something else move the frames from now on; the team device stays as it is.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if this team device cannot have it; otherwise why it does not work here.
+    /// Everything then goes on as before.
+    fn hand_to(&mut self, mover: Mover) -> io::Result<()> {
+        match mover == self.mover() {
+            true => Ok(()),
+            false => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+        }
+    }
 
     /// Takes an interface as a port; it stays silent until a forwarding enables it, where the
     /// data path can have it so.
@@ -109,6 +154,11 @@ pub trait DataPath {
 
     /// Moves up to `budget` frames from the source that `token` names.
     fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained>;
+
+    /// Has the next frame cause an event, for a data path that moves frames unseen.
+    fn ask_for_frames(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// What was counted; read for the state and the tests.
     fn counters(&self) -> Counters;

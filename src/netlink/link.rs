@@ -20,6 +20,11 @@ const CARRIES: i32 = libc::IFF_UP | libc::IFF_LOWER_UP | libc::IFF_RUNNING;
 /// First attribute in the data of a VLAN interface.
 const IFLA_VLAN_ID: u16 = 1;
 
+/// Kind of an interface of which there are two, each receiving what the other sends.
+pub const PAIR_KIND: &str = "veth";
+/// The other end, in the data of such an interface.
+const VETH_INFO_PEER: u16 = 1;
+
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
@@ -41,7 +46,8 @@ pub struct LinkInfo {
     pub mtu: u32,
     /// The interface that this one is a port of.
     pub master: Option<u32>,
-    /// The interface of this namespace that this one stands on (a VLAN's parent).
+    /// The interface of this namespace that this one stands on (a VLAN's parent), or the other
+    /// end of a pair.
     pub lower: Option<u32>,
     /// VLAN id of a VLAN interface.
     pub vlan: Option<u16>,
@@ -216,6 +222,17 @@ pub fn set_admin_up(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resu
     ))
 }
 
+/// Has an interface take in frames for any address, or no longer.
+pub fn set_promiscuous(route: &mut RouteSocket, ifindex: u32, on: bool) -> io::Result<()> {
+    let flag = libc::IFF_PROMISC as u32;
+    let flags = if on { flag } else { 0 };
+    route.execute(Request::new(
+        libc::RTM_SETLINK,
+        0,
+        &body(ifindex, flags, flag),
+    ))
+}
+
 /// Sets the hardware address.
 ///
 /// # Errors
@@ -238,6 +255,17 @@ pub fn set_mtu(route: &mut RouteSocket, ifindex: u32, mtu: u32) -> io::Result<()
 /// `EOPNOTSUPP` where the driver has no settable carrier.
 pub fn set_carrier(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Result<()> {
     route.execute(change(ifindex).attribute(libc::IFLA_CARRIER, &[u8::from(up)]))
+}
+
+/// Sets the carrier of a team device, which a pair of interfaces takes from its other end.
+///
+/// # Errors
+/// Those of [`set_carrier`] and [`set_admin_up`].
+pub fn set_device_carrier(route: &mut RouteSocket, device: &LinkInfo, up: bool) -> io::Result<()> {
+    match device.lower {
+        Some(other_end) if device.kind == PAIR_KIND => set_admin_up(route, other_end, up),
+        _ => set_carrier(route, device.ifindex, up),
+    }
 }
 
 /// Makes an interface a port of another.
@@ -267,6 +295,25 @@ pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()>
                 info.attribute_str(libc::IFLA_INFO_KIND, kind)
             }),
     )
+}
+
+/// Creates a pair of interfaces, each end receiving what the other sends; the kernel names the
+/// other end.
+///
+/// # Errors
+/// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such pairs.
+pub fn create_pair(route: &mut RouteSocket, name: &str) -> io::Result<()> {
+    let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+    let request = Request::new(libc::RTM_NEWLINK, flags, &body(0, 0, 0));
+    route.execute(request.attribute_str(libc::IFLA_IFNAME, name).nest(
+        libc::IFLA_LINKINFO,
+        |info| {
+            info.attribute_str(libc::IFLA_INFO_KIND, PAIR_KIND)
+                .nest(libc::IFLA_INFO_DATA, |data| {
+                    data.attribute(VETH_INFO_PEER, &body(0, 0, 0))
+                })
+        },
+    ))
 }
 
 /// Deletes a virtual interface.

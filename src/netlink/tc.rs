@@ -1,20 +1,27 @@
-//! The filters that keep the host's own stack off a port.
+//! Traffic control's hooks: the filters that keep the host's own stack off a port, and programs
+//! of ours that run before them.
 //!
 //! A port of the userspace data path is an ordinary interface to the kernel: without help the
 //! host would answer ARP on it and see every frame a second time. Packet sockets look at a
 //! frame before traffic control does, so a drop on the `clsact` hook silences the stack and
-//! leaves the frames to us. Classic BPF suffices and needs no bpf(2).
+//! leaves the frames to us. Classic BPF suffices for that and needs no bpf(2).
 //!
 //! Link-local control frames (01:80:C2:00:00:0X, IEEE 802.1Q table 8-1) pass both ways: LLDP
 //! and 802.1X belong to the port itself, as under the kernel's team driver.
 
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
 
 use super::bpf::{AND, Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, MARK, RETURN, encode};
 use super::message::{Attributes, Request, read_u32};
 use super::socket::RouteSocket;
+use crate::sys::bpf::{Hook, Program};
 
+/// Places for our programs, which are to run before the filters.
+const PROGRAM_PREFERENCES: RangeInclusive<u32> = 1..=6;
+/// Handle of our programs.
+const HANDLE_PROGRAM: u32 = 0x7ea0_0003;
 /// Places for our filters among others on the same hook, the first that is free; a low number
 /// runs early. A filter of another kind may hold a place already.
 const PREFERENCES: RangeInclusive<u32> = 7..=39;
@@ -34,7 +41,10 @@ const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
 const TCA_BPF_OPS_LEN: u16 = 4;
 const TCA_BPF_OPS: u16 = 5;
+const TCA_BPF_FD: u16 = 6;
+const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_ID: u16 = 11;
 /// The program's result is the verdict.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 
@@ -81,23 +91,59 @@ fn egress_program(mark: u32) -> Vec<Instruction> {
 }
 
 /// Keeps the host's stack from receiving on an interface, and from sending on it anything but
-/// frames that carry the socket mark `mark`. May be repeated.
+/// frames that carry the socket mark `mark`. May be repeated; what is there already stays in
+/// force meanwhile.
 ///
 /// # Errors
 /// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`.
 pub fn block_host(route: &mut RouteSocket, ifindex: u32, mark: u32) -> io::Result<()> {
-    unblock_host(route, ifindex)?;
+    let filters = [
+        (INGRESS, LINK_LOCAL_ONLY.to_vec()),
+        (EGRESS, egress_program(mark)),
+    ];
+    block(route, ifindex, &filters)
+}
+
+/// Keeps the host's stack from receiving on an interface; otherwise as [`block_host`].
+pub fn block_receiving(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    block(route, ifindex, &[(INGRESS, LINK_LOCAL_ONLY.to_vec())])
+}
+
+/// Whether filters of ours keep the host's stack from receiving on an interface.
+pub fn is_blocked(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
+    let filters = filters_on(route, ifindex, INGRESS)?;
+    Ok(filters.iter().any(Filter::blocks))
+}
+
+fn block(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    filters: &[(u32, Vec<Instruction>)],
+) -> io::Result<()> {
     let handle = match add_clsact(route, ifindex) {
         Ok(()) => HANDLE_MADE,
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => HANDLE_FOUND,
         Err(error) => return Err(error),
     };
-    let filters = [
-        (INGRESS, LINK_LOCAL_ONLY.to_vec()),
-        (EGRESS, egress_program(mark)),
-    ];
     for (hook, program) in filters {
-        if let Err(error) = add_filter(route, ifindex, handle, hook, &program) {
+        let standing = filters_on(route, ifindex, *hook)?;
+        let standing = standing.into_iter().find(Filter::blocks);
+        let length = program.len() as u16;
+        let set = set_filter(
+            route,
+            ifindex,
+            *hook,
+            handle,
+            PREFERENCES,
+            standing,
+            &|options| {
+                options
+                    .attribute(TCA_BPF_OPS_LEN, &length.to_ne_bytes())
+                    .attribute(TCA_BPF_OPS, &encode(program))
+                    .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
+            },
+        );
+        if let Err(error) = set {
             unblock_host(route, ifindex)?;
             return Err(error);
         }
@@ -105,18 +151,75 @@ pub fn block_host(route: &mut RouteSocket, ifindex: u32, mark: u32) -> io::Resul
     Ok(())
 }
 
-/// Takes our filters away, and the `clsact` if we made it and nobody else uses it by now.
-/// Nothing to take away is no error, nor is an interface that is gone.
+/// Has frames on a hook meet `program` first, in the place of an earlier one of ours.
+///
+/// # Errors
+/// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`.
+pub fn set_program(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    hook: Hook,
+    program: &Program,
+    name: &str,
+) -> io::Result<()> {
+    match add_clsact(route, ifindex) {
+        Err(error) if error.raw_os_error() != Some(libc::EEXIST) => return Err(error),
+        _ => (),
+    }
+    let standing = filters_on(route, ifindex, parent(hook))?;
+    let standing = standing.into_iter().find(Filter::is_program);
+    let (handle, places) = (HANDLE_PROGRAM, PROGRAM_PREFERENCES);
+    set_filter(
+        route,
+        ifindex,
+        parent(hook),
+        handle,
+        places,
+        standing,
+        &|options| {
+            options
+                .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
+                .attribute_str(TCA_BPF_NAME, name)
+                .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
+        },
+    )
+}
+
+/// The number of our program on a hook.
+pub fn program_on(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<Option<u32>> {
+    let filters = filters_on(route, ifindex, parent(hook))?;
+    let ours = filters.iter().find(|filter| filter.is_program());
+    Ok(ours.and_then(|filter| filter.program))
+}
+
+/// Takes our program off a hook. Nothing to take away is no error, nor is an interface that is
+/// gone.
+pub fn remove_program(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<()> {
+    for filter in filters_on(route, ifindex, parent(hook))? {
+        if filter.is_program() {
+            remove(route, ifindex, parent(hook), &filter)?;
+        }
+    }
+    Ok(())
+}
+
+fn parent(hook: Hook) -> u32 {
+    match hook {
+        Hook::Ingress => INGRESS,
+        Hook::Egress => EGRESS,
+    }
+}
+
+/// Takes our filters and programs away, and the `clsact` if we made it and nobody else uses it
+/// by now. Nothing to take away is no error, nor is an interface that is gone.
 pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     let mut made = false;
     let mut others = false;
     for hook in [INGRESS, EGRESS] {
-        for (handle, info) in filters_on(route, ifindex, hook)? {
-            if handle == HANDLE_MADE || handle == HANDLE_FOUND {
-                made |= handle == HANDLE_MADE;
-                let request =
-                    Request::new(libc::RTM_DELTFILTER, 0, &body(ifindex, handle, hook, info));
-                route.execute(request.attribute_str(TCA_KIND, "bpf"))?;
+        for filter in filters_on(route, ifindex, hook)? {
+            if filter.blocks() || filter.is_program() {
+                made |= filter.handle == HANDLE_MADE;
+                remove(route, ifindex, hook, &filter)?;
             } else {
                 others = true;
             }
@@ -133,6 +236,12 @@ pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     Ok(())
 }
 
+fn remove(route: &mut RouteSocket, ifindex: u32, hook: u32, filter: &Filter) -> io::Result<()> {
+    let body = body(ifindex, filter.handle, hook, filter.info);
+    let request = Request::new(libc::RTM_DELTFILTER, 0, &body);
+    route.execute(request.attribute_str(TCA_KIND, "bpf"))
+}
+
 fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(
@@ -143,27 +252,29 @@ fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     route.execute(request.attribute_str(TCA_KIND, "clsact"))
 }
 
-fn add_filter(
+/// Adds a filter with the options that `fill` appends, or has it replace `standing`.
+fn set_filter(
     route: &mut RouteSocket,
     ifindex: u32,
-    handle: u32,
     hook: u32,
-    program: &[Instruction],
+    handle: u32,
+    places: RangeInclusive<u32>,
+    standing: Option<Filter>,
+    fill: &dyn Fn(Request) -> Request,
 ) -> io::Result<()> {
-    let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-    let length = program.len() as u16;
+    let mut put = |flags: libc::c_int, handle, info| {
+        let body = body(ifindex, handle, hook, info);
+        let request = Request::new(libc::RTM_NEWTFILTER, flags as u16, &body);
+        let request = request.attribute_str(TCA_KIND, "bpf");
+        route.execute(request.nest(TCA_OPTIONS, fill))
+    };
+    if let Some(standing) = standing {
+        return put(libc::NLM_F_CREATE, standing.handle, standing.info);
+    }
     let mut added = Ok(());
-    for preference in PREFERENCES {
-        let body = body(ifindex, handle, hook, info(preference));
-        let request = Request::new(libc::RTM_NEWTFILTER, flags, &body)
-            .attribute_str(TCA_KIND, "bpf")
-            .nest(TCA_OPTIONS, |options| {
-                options
-                    .attribute(TCA_BPF_OPS_LEN, &length.to_ne_bytes())
-                    .attribute(TCA_BPF_OPS, &encode(program))
-                    .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
-            });
-        added = route.execute(request);
+    for preference in places {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        added = put(flags, handle, info(preference));
         // The place belongs to a filter of another kind.
         if added.as_ref().err().and_then(io::Error::raw_os_error) != Some(libc::EINVAL) {
             break;
@@ -172,9 +283,27 @@ fn add_filter(
     added
 }
 
-/// Handle and `tcm_info` of the filters on a hook, ours and others'. A filter chain announces
-/// itself with handle 0; that is no filter.
-fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Vec<(u32, u32)>> {
+/// A filter on a hook, ours or another's.
+struct Filter {
+    handle: u32,
+    /// `tcm_info`.
+    info: u32,
+    /// Number of its program, if it is extended BPF.
+    program: Option<u32>,
+}
+
+impl Filter {
+    fn blocks(&self) -> bool {
+        self.handle == HANDLE_MADE || self.handle == HANDLE_FOUND
+    }
+
+    fn is_program(&self) -> bool {
+        self.handle == HANDLE_PROGRAM
+    }
+}
+
+/// The filters on a hook. A filter chain announces itself with handle 0; that is no filter.
+fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Vec<Filter>> {
     let mut filters = Vec::new();
     let request = Request::new(
         libc::RTM_GETTFILTER,
@@ -184,13 +313,20 @@ fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Ve
     let answer = route.query(request, &mut |message| {
         let is_filter = message.kind == libc::RTM_NEWTFILTER;
         let handle = read_u32(message.payload, 8).filter(|handle| *handle != 0);
-        let has_kind = message
-            .payload
-            .get(BODY..)
-            .is_some_and(|tail| Attributes(tail).any(|(kind, _)| kind == TCA_KIND));
+        let attributes = || Attributes(message.payload.get(BODY..).unwrap_or_default());
+        let has_kind = attributes().any(|(kind, _)| kind == TCA_KIND);
+        let options = attributes().find(|(kind, _)| *kind == TCA_OPTIONS);
+        let program = options.and_then(|(_, options)| {
+            let (_, id) = Attributes(options).find(|(kind, _)| *kind == TCA_BPF_ID)?;
+            read_u32(id, 0)
+        });
         let info = read_u32(message.payload, 16);
         if let (true, true, Some(handle), Some(info)) = (is_filter, has_kind, handle, info) {
-            filters.push((handle, info));
+            filters.push(Filter {
+                handle,
+                info,
+                program,
+            });
         }
     });
     match answer {

@@ -1,10 +1,11 @@
 //! The system calls that no library wraps safely: TAP and ethtool ioctls, packet and netlink
-//! sockets.
+//! sockets, bpf(2).
 //!
 //! The only place with `unsafe`; everything public here is safe to call with any argument.
 //! Knows descriptors, names and bytes, nothing of teams.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod ethtool;
 mod ifreq;
 pub mod local_time;

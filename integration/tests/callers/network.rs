@@ -175,7 +175,7 @@ pub fn sos(host: &Host) {
             assert!(ports.contains("eth1: up"), "{ports}");
         }
         // It notes what went wrong, and goes on.
-        DataPath::Userspace => {
+        DataPath::Userspace | DataPath::Programs => {
             host.fails("teamnl team0 option");
             host.fails("teamnl team0 ports");
         }

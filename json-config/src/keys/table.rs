@@ -72,10 +72,11 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data_path",
-        kind: Kind::Word(&["auto", "kernel", "userspace"]),
+        kind: Kind::Word(&["auto", "kernel", "programs", "relay", "userspace"]),
         default: Preset::Word("auto"),
-        about: "What moves the frames: the kernel's team driver, teamr itself, or the driver \
-                where it exists.",
+        about: "What moves the frames: the kernel's team driver, programs that teamr loads into \
+                the kernel, teamr itself (relay or, an older word, userspace), or the first of \
+                these that works.",
         ..PLAIN
     },
     Key {

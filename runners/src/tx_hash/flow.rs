@@ -16,7 +16,8 @@ use crate::wire::{Arp, Ethernet, Inner, Ipv4, Ipv6, Upper, ethertype, inner, pro
 ///
 /// With `encap`, the bytes from 20 on are of the innermost packet that can be read; the hardware
 /// addresses and VLAN ids stay those of the frame.
-pub(super) mod place {
+pub mod place {
+    #![expect(missing_docs, reason = "the table says it")]
     use std::ops::Range;
 
     pub const ETH: Range<usize> = 0..12;
@@ -28,7 +29,7 @@ pub(super) mod place {
 }
 
 /// Length of the key in bytes.
-pub(super) const KEY_LEN: usize = place::PORTS.end;
+pub const KEY_LEN: usize = place::PORTS.end;
 
 /// How many tunnels inside one another are entered.
 const MAX_TUNNELS: usize = 4;

@@ -24,10 +24,10 @@ use crate::wire::ethertype;
 /// so that every pattern comes out about as even as chance. The top bits are taken since they
 /// depend on all bits of the CRC. `tests/evenness.rs` holds regular patterns to the limit;
 /// the busiest port was there at most 1.03 times its fair share.
-const MULTIPLIER: u32 = 0x9e37_79b9;
+pub const MULTIPLIER: u32 = 0x9e37_79b9;
 
 /// What one byte of the key adds to the CRC, by its value.
-type Table = [u32; 256];
+pub type Table = [u32; 256];
 
 /// From a CRC to a bucket.
 #[inline]
@@ -144,7 +144,7 @@ fn eth_tables(fields: HashFields) -> [Table; 12] {
 }
 
 /// The tables of the `N` bytes of the key from `start` on.
-fn tables<const N: usize>(start: usize, named: bool) -> [Table; N] {
+pub(super) fn tables<const N: usize>(start: usize, named: bool) -> [Table; N] {
     let zero_key = crc32fast::hash(&[0; KEY_LEN]);
     let mut tables = [[0; 256]; N];
     for (place, table) in tables.iter_mut().enumerate().filter(|_| named) {

@@ -22,7 +22,7 @@ impl Arp {
     pub const REPLY: u16 = 2;
 
     /// Hardware Ethernet, protocol IPv4, addresses of 6 and 4 bytes.
-    pub(crate) const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
+    pub const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
 
     /// Reads the payload of a frame; none if it is short or not about IPv4 over Ethernet.
     #[inline]

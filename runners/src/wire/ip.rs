@@ -34,7 +34,7 @@ pub mod protocol {
 }
 
 /// How many IPv6 extension headers are walked; with more, there is no upper layer.
-const MAX_EXTENSIONS: usize = 8;
+pub const MAX_EXTENSIONS: usize = 8;
 
 /// What an unfragmented datagram carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::ident::HwAddr;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
-pub use ip::{Ipv4, Ipv6, Upper, protocol};
+pub use ip::{Ipv4, Ipv6, MAX_EXTENSIONS, Upper, protocol};
 pub use ndisc::{NeighbourAdvertisement, icmpv6_type};
 pub use tunnel::{Inner, inner};
 

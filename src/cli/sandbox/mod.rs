@@ -1,4 +1,4 @@
-//! What a running daemon may still do: two capabilities and the system calls of its loop.
+//! What a running daemon may still do: a few capabilities and the system calls of its loop.
 //!
 //! Entered when the team is up and before anybody is told so. Owns what is kept; the parts that
 //! need it say why. What needs more than that happens before: the configuration is read, run
@@ -39,12 +39,12 @@ impl std::error::Error for SandboxError {
     }
 }
 
-/// Gives up, for good, all that the loop does not need. To be called while the process has one
-/// thread.
+/// Gives up, for good, all that the loop does not need; `loads_programs` is whether it may yet
+/// load programs into the kernel. To be called while the process has one thread.
 ///
 /// # Errors
 /// What could not be given up; what was given up until then stays so.
-pub fn enter() -> Result<Filtered, SandboxError> {
-    capabilities::reduce().map_err(SandboxError::Capabilities)?;
+pub fn enter(loads_programs: bool) -> Result<Filtered, SandboxError> {
+    capabilities::reduce(loads_programs).map_err(SandboxError::Capabilities)?;
     system_calls::filter().map_err(SandboxError::Filter)
 }

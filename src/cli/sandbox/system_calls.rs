@@ -4,7 +4,8 @@
 //! because a new C library makes a call that nobody expected. In a debug build it ends the daemon
 //! with SIGSYS, so that whatever the tests of the whole program reach is known to be listed here.
 //! No process can be started, traced or signalled but the daemon's own threads, no file mounted,
-//! given away or made executable; sockets can only be of the families that a team needs.
+//! given away or made executable; sockets can only be of the families that a team needs, and
+//! bpf(2) only serves the data path.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch,
 };
+
+use crate::sys::bpf;
 
 /// Calls that are allowed whatever their arguments.
 const ALLOWED: &[c_long] = &[
@@ -169,6 +172,10 @@ fn allow_listed(architecture: TargetArch) -> Result<BpfProgram, Error> {
         .iter()
         .map(|family| argument(0, SeccompCmpOp::Eq, family.unsigned_abs()));
     rules.insert(libc::SYS_socket, families.collect::<Result<_, _>>()?);
+    let commands = bpf::COMMANDS
+        .iter()
+        .map(|command| argument(0, SeccompCmpOp::Eq, *command));
+    rules.insert(libc::SYS_bpf, commands.collect::<Result<_, _>>()?);
     let thread = libc::CLONE_THREAD.unsigned_abs();
     let is_thread = argument(0, SeccompCmpOp::MaskedEq(thread.into()), thread)?;
     rules.insert(libc::SYS_clone, vec![is_thread]);

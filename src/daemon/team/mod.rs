@@ -18,7 +18,7 @@ use mio::Token;
 use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, RunnerSettings};
 
 pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, restore, return_ipv6};
+pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
 
 use memory::Memory;
 use ports::HeldPort;
@@ -113,7 +113,7 @@ impl ManagedTeam {
         &mut self,
         kernel: &mut Kernel,
         now: Instant,
-        standing: &[LinkInfo],
+        standing: &[Standing],
     ) -> io::Result<()> {
         if self.data_path.port_care() == PortCare::DataPath {
             let links = link::all(&mut kernel.route)?.into_iter();
@@ -123,11 +123,11 @@ impl ManagedTeam {
         let up = self.device.admin_up;
         self.core.handle(now, Event::TeamAdminChanged { up });
         let mut joined = Vec::new();
-        for interface in standing {
+        for Standing { interface, found } in standing {
             let settings = self.port_settings(interface)?;
-            let port = self.attach(kernel, interface, interface.hwaddr, &settings)?;
+            let port = self.attach(kernel, interface, found, &settings)?;
             joined.push(port);
-            let (name, hwaddr) = (interface.name.clone(), interface.hwaddr);
+            let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
             let added = Event::PortAdded {
                 port,
                 name,
@@ -356,6 +356,9 @@ impl ManagedTeam {
 
     /// Asks the drivers for their carriers, ahead of the kernel's link events.
     fn ask_carriers(&mut self, kernel: &mut Kernel, now: Instant) {
+        if let Err(error) = self.data_path.ask_for_frames() {
+            log::warn!("Failed to ask for frames ({}).", strerror(&error));
+        }
         let differs = |port: &&runners::Port| {
             kernel
                 .carrier(port.name())
@@ -412,7 +415,7 @@ impl ManagedTeam {
                 Ok(())
             }
             Action::SetCarrier(_) if !sets_carrier => Ok(()),
-            Action::SetCarrier(up) => link::set_carrier(route, self.device.ifindex, *up),
+            Action::SetCarrier(up) => link::set_device_carrier(route, &self.device, *up),
             Action::NotifyPeers => {
                 let frames = announce::peer_notifications(route, self.device.ifindex)?;
                 self.send_announcement(&frames)

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use runners::{Event, HwAddr, Instant, PortId, PortSettings};
+use runners::{Event, Instant, PortId, PortSettings};
 
 use super::super::kernel::{self, Kernel};
 use super::ManagedTeam;
@@ -24,6 +24,26 @@ pub(super) struct HeldPort {
     pub(super) name: String,
     /// As its driver told them last; the core takes what is unknown for the least.
     pub(super) link_settings: LinkSettings,
+}
+
+/// A port that is in the team before the daemon begins.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// As it is.
+    pub interface: LinkInfo,
+    /// As it was before it became a port, as far as is known.
+    pub found: PortInterface,
+}
+
+/// An interface that is no port, as it is to be given back one day.
+pub fn as_found(kernel: &Kernel, interface: &LinkInfo) -> PortInterface {
+    PortInterface {
+        ifindex: interface.ifindex,
+        name: interface.name.clone(),
+        hwaddr: interface.hwaddr,
+        mtu: interface.mtu,
+        ipv6: kernel.ipv6(&interface.name),
+    }
 }
 
 /// Whether an interface may be taken although it is administratively up.
@@ -158,7 +178,11 @@ impl ManagedTeam {
             None => None,
         };
         let hwaddr = hwaddr.unwrap_or(interface.hwaddr);
-        let port = self.attach(kernel, interface, hwaddr, &settings)?;
+        let found = PortInterface {
+            hwaddr,
+            ..as_found(kernel, interface)
+        };
+        let port = self.attach(kernel, interface, &found, &settings)?;
         let joined = Event::PortAdded {
             port,
             name: interface.name.clone(),
@@ -193,26 +217,19 @@ impl ManagedTeam {
         Ok(settings)
     }
 
-    /// Has the data path take an interface whose own address is `hwaddr`, under a new identity.
+    /// Has the data path take an interface, under a new identity.
     pub(super) fn attach(
         &mut self,
         kernel: &Kernel,
         interface: &LinkInfo,
-        hwaddr: HwAddr,
+        found: &PortInterface,
         settings: &PortSettings,
     ) -> io::Result<PortId> {
         let port = PortId(self.next_port);
-        let found = PortInterface {
-            ifindex: interface.ifindex,
-            name: interface.name.clone(),
-            hwaddr,
-            mtu: interface.mtu,
-            ipv6: kernel.ipv6(&interface.name),
-        };
         // Before the driver opens the port.
-        silence_ipv6(kernel, &found);
-        let attached = self.data_path.attach_port(port, &found).and_then(|()| {
-            let opened = self.control.open(port, found.ifindex, hwaddr);
+        silence_ipv6(kernel, found);
+        let attached = self.data_path.attach_port(port, found).and_then(|()| {
+            let opened = self.control.open(port, found.ifindex, found.hwaddr);
             opened.or_else(|error| self.data_path.detach_port(port).and(Err(error)))
         });
         if let Err(error) = attached {
@@ -220,10 +237,9 @@ impl ManagedTeam {
             return Err(error);
         }
         self.next_port += 1;
-        let name = interface.name.clone();
         let held = HeldPort {
-            found,
-            name,
+            found: found.clone(),
+            name: found.name.clone(),
             link_settings: kernel.link_settings(interface),
         };
         self.ports.insert(port, held);

@@ -23,7 +23,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, PortForwarding, PortId, PortSettings, TeamSettings, TxPolicy};
 
-use super::{Counters, DataPath, Drained, PortCare, PortInterface};
+use super::{Counters, DataPath, Drained, Mover, PortCare, PortInterface};
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
 
@@ -231,6 +231,10 @@ fn is_runners_business(policy: &TxPolicy) -> bool {
 }
 
 impl<D: Driver> DataPath for KernelTeam<D> {
+    fn mover(&self) -> Mover {
+        Mover::Kernel
+    }
+
     fn port_care(&self) -> PortCare {
         PortCare::DataPath
     }

@@ -7,13 +7,12 @@
 
 use std::thread;
 
-use super::port::Port;
-
 /// Enough for one system call.
 const STACK: usize = 64 * 1024;
 
-/// Closes a port's socket at once or soon; it hears and sends nothing more through us.
-pub fn close(port: Port) {
+/// Closes a port's socket, or what holds one, at once or soon; it hears and sends nothing more
+/// through us.
+pub fn close<T: Send + 'static>(port: T) {
     let closing = thread::Builder::new().stack_size(STACK);
     // Without a thread the closure is dropped right here, and the socket with it.
     if let Err(error) = closing.spawn(move || drop(port)) {

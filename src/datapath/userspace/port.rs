@@ -9,7 +9,8 @@ use super::buffer::{FrameBuffer, Message};
 use crate::datapath::MARK;
 use crate::sys::packet::{Options, PacketSocket};
 
-const OPTIONS: Options = Options {
+/// How the sockets are that frames are relayed by.
+pub const OPTIONS: Options = Options {
     mark: MARK,
     // A frame of 64 KiB counts for more than its length: this is room for about 100.
     receive_buffer: 8 << 20,
@@ -21,7 +22,6 @@ const OPTIONS: Options = Options {
 #[derive(Debug)]
 pub struct Port {
     pub(super) id: PortId,
-    pub(super) ifindex: u32,
     pub(super) socket: PacketSocket,
     pub(super) tx_dropped: u64,
     /// The kernel forgets its count when it is read, so it is kept here.
@@ -33,7 +33,6 @@ impl Port {
     pub fn open(id: PortId, ifindex: u32) -> io::Result<Self> {
         Ok(Port {
             id,
-            ifindex,
             socket: PacketSocket::open(ifindex, OPTIONS)?,
             tx_dropped: 0,
             rx_missed: Cell::new(0),

@@ -8,8 +8,8 @@ use runners::wire::ethertype;
 use runners::{BUCKETS, Distributor, Reception, is_probe};
 
 use super::buffer::FrameBuffer;
+use super::device::Device;
 use super::port::Port;
-use super::tap::Tap;
 use crate::datapath::Drained;
 
 /// Places of the addresses in a frame.
@@ -56,12 +56,12 @@ impl Relay {
     /// Only when the device is gone.
     pub fn transmit(
         &mut self,
-        tap: &Tap,
+        device: &Device,
         ports: &mut [Option<Port>],
         budget: usize,
     ) -> io::Result<Drained> {
         for _ in 0..budget {
-            let mut message = match tap.read(&mut self.buffer) {
+            let mut message = match device.read(&mut self.buffer) {
                 Ok(Some(message)) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Dry),
                 Err(error) if is_lasting(&error) => return Err(error),
@@ -101,7 +101,7 @@ impl Relay {
     }
 
     /// Hands up to `budget` frames of a port to the team device.
-    pub fn receive(&mut self, port: &Port, tap: &Tap, budget: usize) -> Drained {
+    pub fn receive(&mut self, port: &Port, device: &Device, budget: usize) -> Drained {
         for _ in 0..budget {
             let mut message = match port.receive(&mut self.buffer) {
                 Ok(Some(message)) => message,
@@ -136,11 +136,23 @@ impl Relay {
                     continue;
                 }
             }
-            if tap.write(message).is_err() {
+            if device.write(message).is_err() {
                 self.rx_dropped += 1;
             }
         }
         Drained::More
+    }
+}
+
+impl Relay {
+    /// Takes away what waits, unseen.
+    pub fn discard(&mut self, mut next: impl FnMut(&mut FrameBuffer) -> io::Result<()>) {
+        // A source that goes on giving faster than this is not waited for.
+        for _ in 0..super::WAITING_FRAMES {
+            if next(&mut self.buffer).is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -1,0 +1,193 @@
+//! What is peculiar to programs in the kernel: they go on without the daemon, the next daemon
+//! goes on with them, and they and the relay take each other's place.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use integration::traffic::{End, Stream, Trace};
+use integration::{
+    CableKind, DataPath, Lab, Sharing, Teamed, Teamr, in_guest, team_config, wait_until,
+};
+use runners::HashFields;
+use teamr::datapath::programs::assembler::{Assembler, Reg};
+use teamr::datapath::programs::{bucket, maps::Maps};
+use teamr::sys::bpf::Program;
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+
+/// Streams of a packet a millisecond, one each way.
+fn streams(teamed: &Teamed) -> [Stream; 2] {
+    let (left, right) = (&teamed.site.left, &teamed.site.right);
+    left.address("team0", "10.0.0.1/24");
+    right.address("eth1", "10.0.0.2/24");
+    let end = |host: &integration::Namespace, interface: &str, address: &str| End {
+        host: host.clone(),
+        interface: interface.to_owned(),
+        address: address.parse::<SocketAddr>().expect("an address"),
+    };
+    let near = |port| end(left, "team0", &format!("10.0.0.1:{port}"));
+    let far = |port| end(right, "eth1", &format!("10.0.0.2:{port}"));
+    [
+        Stream::start(&near(7000), &far(7000), None, 64),
+        Stream::start(&far(7001), &near(7001), None, 64),
+    ]
+}
+
+fn judge(streams: [Stream; 2]) -> [Trace; 2] {
+    streams.map(|stream| {
+        let what = stream.what().to_owned();
+        let trace = stream.finish();
+        assert!(trace.sent.len() > 100, "{what}: sent {}", trace.sent.len());
+        assert_eq!(trace.lost(), Vec::<u64>::new(), "{what}: lost");
+        trace
+    })
+}
+
+/// Waits until a stream has had time to notice.
+fn let_pass(teamed: &Teamed, packets: u64) {
+    let received = || {
+        let link = teamed.site.left.statistics("team0");
+        link["rx"]["packets"].as_u64().expect("a number")
+    };
+    let until = received() + packets;
+    wait_until("packets to pass", || received() >= until);
+}
+
+fn crash_and_restart(runner: &str) {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let teamed = Teamed::new(&lab, runner, DataPath::Programs, CableKind::Virtual);
+    let active = teamed.team.active_port();
+    let hwaddr = teamed.site.left.link("team0")["address"].clone();
+    let streams = streams(&teamed);
+    let_pass(&teamed, 100);
+    let config = team_config("team0", runner, DataPath::Programs, &PORTS);
+    let left = teamed.site.left.clone();
+    let teamed = teamed.replace_team(|team| {
+        team.crash();
+        let before = left.statistics("team0")["rx"]["packets"].as_u64();
+        wait_until("packets to pass without a daemon", || {
+            left.statistics("team0")["rx"]["packets"].as_u64() > before.map(|count| count + 500)
+        });
+        Teamr::start(&left, &config)
+    });
+    for port in PORTS {
+        teamed.wait_port(port, true);
+    }
+    let_pass(&teamed, 500);
+    for trace in judge(streams) {
+        assert_eq!(trace.duplicated(), 0);
+    }
+    assert_eq!(teamed.team.state()["teamr"]["data_path"], "programs");
+    assert_eq!(teamed.team.active_port(), active);
+    assert_eq!(teamed.site.left.link("team0")["address"], hwaddr);
+    // The end of the second daemon takes away what the first one made.
+    teamed.team.stop();
+    assert_eq!(left.interfaces(), ["lo", "eth1", "eth2"]);
+    for port in PORTS {
+        assert_eq!(left.link(port)["operstate"], "DOWN");
+        assert!(
+            !left
+                .run(&format!("tc qdisc show dev {port}"))
+                .contains("clsact")
+        );
+    }
+}
+
+#[test]
+fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
+    in_guest(|_| {
+        const NAMES: [&str; 8] = [
+            "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp",
+        ];
+        let maps = Maps::create().expect("maps");
+        for set in 0..1 << NAMES.len() {
+            let fields = NAMES
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| set & (1 << bit) != 0)
+                .filter_map(|(_, name)| HashFields::from_name(name))
+                .fold(HashFields::NONE, |all, field| all | field);
+            let mut asm = Assembler::new();
+            asm.set(Reg::R6, Reg::R1);
+            bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
+            asm.set(Reg::R0, Reg::R7);
+            asm.exit();
+            let loaded = Program::load(&asm.finish(), "teamr_select");
+            loaded.unwrap_or_else(|error| panic!("{fields:?}: {error}"));
+        }
+    });
+}
+
+#[test]
+fn activebackup_goes_on_after_a_crash_and_through_a_restart() {
+    crash_and_restart("activebackup");
+}
+
+#[test]
+fn loadbalance_goes_on_after_a_crash_and_through_a_restart() {
+    crash_and_restart("loadbalance");
+}
+
+#[test]
+fn roundrobin_goes_on_after_a_crash_and_through_a_restart() {
+    crash_and_restart("roundrobin");
+}
+
+#[test]
+fn programs_and_relay_take_each_others_place() {
+    for (runner, begin) in [
+        ("activebackup", DataPath::Programs),
+        ("activebackup", DataPath::Userspace),
+        ("loadbalance", DataPath::Programs),
+    ] {
+        let Some(lab) = Lab::open(Sharing::Alone) else {
+            return;
+        };
+        let teamed = Teamed::new(&lab, runner, begin, CableKind::Virtual);
+        teamed.take_precedence();
+        let index = teamed.site.left.link("team0")["ifindex"].clone();
+        let streams = streams(&teamed);
+        for mover in ["relay", "programs", "relay", "programs"] {
+            let set = format!("state item set teamr.data_path {mover}");
+            teamed.team.ask(&set);
+            assert_eq!(teamed.team.state()["teamr"]["data_path"], mover);
+            let sent = teamed.site.right.statistics("eth1")["tx"]["packets"].as_u64();
+            wait_until("packets to pass", || {
+                let now = teamed.site.right.statistics("eth1")["tx"]["packets"].as_u64();
+                now > sent.map(|count| count + 300)
+            });
+        }
+        judge(streams);
+        assert_eq!(teamed.site.left.link("team0")["ifindex"], index);
+    }
+}
+
+#[test]
+fn the_device_counts_and_can_be_captured_on() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let teamed = Teamed::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
+    let capture = integration::traffic::Capture::start(&teamed.site.left, "team0");
+    let before = teamed.site.left.statistics("team0");
+    let traces = {
+        let streams = streams(&teamed);
+        let_pass(&teamed, 300);
+        judge(streams)
+    };
+    let after = teamed.site.left.statistics("team0");
+    let grown = |way: &str| {
+        let count = |document: &serde_json::Value| document[way]["packets"].as_u64();
+        count(&after).unwrap_or_default() - count(&before).unwrap_or_default()
+    };
+    let [out, back] = traces.map(|trace| trace.sent.len() as u64);
+    // Besides the streams there is ARP and the like.
+    assert!((out..out + 50).contains(&grown("tx")), "{out}: {after}");
+    assert!((back..back + 50).contains(&grown("rx")), "{back}: {after}");
+    let frames = capture.finish();
+    let outgoing = frames.iter().filter(|frame| frame.outgoing).count() as u64;
+    assert!(outgoing >= out, "{outgoing} of {out} captured");
+    assert!(frames.len() as u64 - outgoing >= back);
+}

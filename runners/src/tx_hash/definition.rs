@@ -1,0 +1,27 @@
+//! What another implementation of the [`Selector`](super::Selector) is made from, so that it
+//! cannot drift away from the one here.
+
+pub use super::flow::{KEY_LEN, place};
+pub use super::selector::MULTIPLIER;
+pub use crate::wire::{MAX_EXTENSIONS, MAX_TAGS};
+
+use super::flow::ports_field;
+use super::selector::{Table, tables};
+use crate::tx_hash::HashFields;
+
+/// CRC of the key that is all zeros.
+pub fn zero_key() -> u32 {
+    crc32fast::hash(&[0; KEY_LEN])
+}
+
+/// What each byte of the key adds to it by exclusive-or: by place, then by value.
+pub fn contributions() -> [Table; KEY_LEN] {
+    tables(0, true)
+}
+
+/// The protocols whose ports `fields` names.
+pub fn protocols_with_ports(fields: HashFields) -> impl Iterator<Item = u8> {
+    let named =
+        move |protocol: &u8| ports_field(*protocol).is_some_and(|field| fields.contains(field));
+    (0..=u8::MAX).filter(named)
+}

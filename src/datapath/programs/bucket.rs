@@ -1,0 +1,438 @@
+//! The part of a program that finds a frame's bucket: the flow hash of
+//! [`Selector`](runners::Selector), made from its tables and its layout of the key.
+//!
+//! A frame is read here as [`runners::wire`] reads it, with one difference: the outermost VLAN
+//! tag stands beside the frame if the kernel has taken it off.
+
+use std::ops::Range;
+use std::os::fd::RawFd;
+
+use runners::HashFields;
+use runners::tx_hash::definition::{self, MAX_EXTENSIONS, MAX_TAGS, MULTIPLIER, place};
+use runners::wire::{Arp, ethertype, protocol};
+
+use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
+use super::context;
+
+use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
+
+/// The stack, from its end: what was copied from the frame (an IPv6 header at most) …
+const COPY: i16 = -40;
+/// … the VLAN ids, how far the next one is shifted, and the ethertype in network order.
+const TAGS: i16 = -48;
+const SHIFT: i16 = -56;
+const KIND: i16 = -64;
+
+/// Where a frame starts after a multiple of four, so that its IP header is at one.
+const FRAME_ALIGNMENT: i32 = 2;
+/// Bytes of the tables of one place of the key.
+const TABLE: usize = 256 * size_of::<u32>();
+const ETHERNET: i32 = 14;
+const TAG: i32 = 4;
+/// As much as the ports of IPv4 without options need …
+const COMMON_IPV4: i32 = 38;
+/// … and of IPv6 without extension headers.
+const COMMON_IPV6: i32 = 58;
+/// Headers that may follow that of IPv6 before the upper layer's.
+const EXTENSIONS: [u8; 5] = [
+    protocol::HOP_BY_HOP,
+    protocol::ROUTING,
+    protocol::DESTINATION_OPTIONS,
+    protocol::AUTHENTICATION,
+    protocol::FRAGMENT,
+];
+
+/// Whether there are instructions for these fields: for all but those inside tunnels.
+pub fn can_do(fields: HashFields) -> bool {
+    !fields.intersects(HashFields::ENCAP)
+}
+
+/// Emits the instructions that leave the bucket in R7.
+///
+/// R6 holds the context, before and after. The tables are the only value of the map `hash`.
+pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
+    let mut part = Part {
+        vlan: fields.contains(HashFields::VLAN),
+        ipv4: fields.contains(HashFields::IPV4),
+        ipv6: fields.contains(HashFields::IPV6),
+        eth: match (
+            fields.contains(HashFields::ETH),
+            fields.contains(HashFields::SRC_MAC),
+        ) {
+            (true, _) => Some(place::ETH),
+            (false, true) => Some(place::SRC_MAC),
+            (false, false) => None,
+        },
+        protocols: definition::protocols_with_ports(fields).collect(),
+        done: asm.label(),
+        asm,
+        hash,
+    };
+    part.asm.alu32(Alu::Move, R7, definition::zero_key() as i32);
+    let general = part.asm.label();
+    part.common(general);
+    part.asm.place(general);
+    part.general();
+    let done = part.done;
+    asm.place(done);
+    asm.alu32(Alu::Mul, R7, MULTIPLIER as i32);
+    asm.alu32(Alu::ShiftRight, R7, 24);
+}
+
+struct Part<'a> {
+    asm: &'a mut Assembler,
+    hash: RawFd,
+    /// Which of the hardware addresses, by their place in the key and in the frame.
+    eth: Option<Range<usize>>,
+    vlan: bool,
+    ipv4: bool,
+    ipv6: bool,
+    /// Whose ports are named.
+    protocols: Vec<u8>,
+    done: Label,
+}
+
+/// A number of two bytes as a load finds it that does not care for the network's order.
+fn half(value: u16) -> i32 {
+    i32::from(value.to_be())
+}
+
+impl Part<'_> {
+    fn ports(&self) -> bool {
+        !self.protocols.is_empty()
+    }
+
+    /// Adds `length` bytes at `base` and `offset`, an even number of them, to the CRC, with the
+    /// tables from `place` on. R2, R3 and R8 are destroyed.
+    fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
+        self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
+        // A word a load where it is aligned, which some machines insist on.
+        let start = i32::from(offset) + if base == R10 { 0 } else { FRAME_ALIGNMENT };
+        let mut at = 0;
+        while at < length {
+            let aligned = (start + at as i32) % 4 == 0;
+            let (size, bytes) = match aligned && length - at >= 4 {
+                true => (Size::Word, 4),
+                false => (Size::Half, 2),
+            };
+            self.asm.load(size, R2, base, offset + at as i16);
+            self.fold_loaded(bytes, at);
+            at += bytes as usize;
+        }
+    }
+
+    /// Adds the bytes in R2, with the tables from the one numbered `first` after R8 on.
+    fn fold_loaded(&mut self, bytes: i32, first: usize) {
+        for byte in 0..bytes {
+            // The byte, times the size of an entry, without a step of its own for that.
+            let lowest_bit = if cfg!(target_endian = "little") {
+                byte * 8
+            } else {
+                (bytes - 1 - byte) * 8
+            };
+            self.asm.alu32(Alu::Move, R3, R2);
+            if lowest_bit == 0 {
+                self.asm.alu32(Alu::ShiftLeft, R3, 2);
+            } else {
+                self.asm.alu32(Alu::ShiftRight, R3, lowest_bit - 2);
+            }
+            self.asm.alu32(Alu::And, R3, 0xff << 2);
+            self.asm.alu(Alu::Add, R3, R8);
+            let table = ((first + byte as usize) * TABLE) as i16;
+            self.asm.load(Size::Word, R3, R3, table);
+            self.asm.alu32(Alu::Xor, R7, R3);
+        }
+    }
+
+    /// Adds the hardware addresses of a frame that starts at `base` and `offset`.
+    fn eth(&mut self, base: Reg, offset: i16) {
+        if let Some(eth) = self.eth.clone() {
+            self.fold(eth.start, eth.len(), base, offset + eth.start as i16);
+        }
+    }
+
+    /// Copies `length` bytes of the frame from R9 on to the stack, or goes on at `short` if
+    /// there are fewer.
+    fn copy(&mut self, length: i32, short: Label) {
+        self.asm.set(R1, R6);
+        self.asm.set(R2, R9);
+        self.asm.set(R3, R10);
+        self.asm.alu(Alu::Add, R3, i32::from(COPY));
+        self.asm.set(R4, length);
+        self.asm.call(Helper::LoadBytes);
+        self.asm.jump_if(If::NotEqual, R0, 0, short);
+    }
+
+    /// Unfragmented IP, with no tag in the frame, without options or extension headers, and in one
+    /// piece: most
+    /// frames are that, and are read where they lie.
+    fn common(&mut self, general: Label) {
+        let asm = &mut *self.asm;
+        let ipv4 = asm.label();
+        asm.load(Size::Word, R0, R6, context::DATA);
+        asm.load(Size::Word, R3, R6, context::DATA_END);
+        asm.set(R2, R0);
+        asm.alu(Alu::Add, R2, COMMON_IPV4);
+        asm.jump_if(If::Greater, R2, R3, general);
+        asm.load(Size::Half, R2, R0, 12);
+        asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
+        asm.jump_if(If::NotEqual, R2, half(ethertype::IPV6), general);
+        asm.set(R2, R0);
+        asm.alu(Alu::Add, R2, COMMON_IPV6);
+        asm.jump_if(If::Greater, R2, R3, general);
+        asm.load(Size::Byte, R2, R0, 14);
+        asm.alu(Alu::ShiftRight, R2, 4);
+        asm.jump_if(If::NotEqual, R2, 6, general);
+        asm.load(Size::Byte, R2, R0, 20);
+        for extension in EXTENSIONS {
+            asm.jump_if(If::Equal, R2, i32::from(extension), general);
+        }
+        let addresses = self.ipv6.then_some((place::IPV6, 22));
+        self.common_key(addresses, 20, 54);
+
+        let asm = &mut *self.asm;
+        asm.place(ipv4);
+        asm.load(Size::Byte, R2, R0, 14);
+        asm.jump_if(If::NotEqual, R2, 0x45, general);
+        asm.load(Size::Half, R2, R0, 20);
+        asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
+        let addresses = self.ipv4.then_some((place::IPV4, 26));
+        self.common_key(addresses, 23, 34);
+    }
+
+    /// The key of a frame that starts at R0, with these addresses, protocol and ports in it.
+    fn common_key(&mut self, addresses: Option<(Range<usize>, i16)>, protocol: i16, ports: i16) {
+        self.eth(R0, 0);
+        if self.vlan {
+            let untagged = self.asm.label();
+            self.asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
+            self.asm.jump_if(If::Equal, R2, 0, untagged);
+            self.asm.load(Size::Word, R2, R6, context::VLAN_TCI);
+            self.asm.alu(Alu::And, R2, 0xfff);
+            self.asm.network_order(R2, 16);
+            self.asm
+                .load_value(R8, self.hash, (place::VLAN.start * TABLE) as i32);
+            self.fold_loaded(2, 0);
+            self.asm.place(untagged);
+        }
+        if let Some((place, offset)) = addresses {
+            self.fold(place.start, place.len(), R0, offset);
+        }
+        if self.ports() {
+            self.asm.load(Size::Byte, R2, R0, protocol);
+            let named = self.if_named();
+            self.asm.place(named);
+            self.fold(place::PORTS.start, place::PORTS.len(), R0, ports);
+        }
+        self.asm.jump(self.done);
+    }
+
+    /// Goes on at the label returned if the protocol in R2 is one whose ports count, else ends.
+    fn if_named(&mut self) -> Label {
+        let named = self.asm.label();
+        for protocol in &self.protocols {
+            self.asm.jump_if(If::Equal, R2, i32::from(*protocol), named);
+        }
+        self.asm.jump(self.done);
+        named
+    }
+
+    fn general(&mut self) {
+        let done = self.done;
+        self.asm.set(R9, 0);
+        self.copy(ETHERNET, done);
+        self.eth(R10, COPY);
+        if self.vlan || self.ipv4 || self.ipv6 || self.ports() {
+            self.tags();
+            self.network();
+        }
+    }
+
+    /// Walks the tags; R9 is then where the payload starts.
+    fn tags(&mut self) {
+        let asm = &mut *self.asm;
+        let ended = asm.label();
+        let all_inside = asm.label();
+        asm.load(Size::Half, R2, R10, COPY + 12);
+        asm.store(Size::Double, R10, KIND, R2);
+        asm.set(R9, ETHERNET);
+        asm.store(Size::Double, R10, TAGS, 0);
+        asm.store(Size::Double, R10, SHIFT, 48);
+        asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
+        asm.jump_if(If::Equal, R2, 0, all_inside);
+        asm.load(Size::Word, R2, R6, context::VLAN_TCI);
+        asm.alu(Alu::And, R2, 0xfff);
+        asm.alu(Alu::ShiftLeft, R2, 48);
+        asm.store(Size::Double, R10, TAGS, R2);
+        asm.store(Size::Double, R10, SHIFT, 32);
+        asm.place(all_inside);
+        for _ in 0..MAX_TAGS {
+            let asm = &mut *self.asm;
+            let tag = asm.label();
+            asm.load(Size::Double, R2, R10, KIND);
+            asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
+            asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), ended);
+            asm.place(tag);
+            asm.load(Size::Double, R2, R10, SHIFT);
+            asm.jump_if(If::SignedLess, R2, 0, ended);
+            self.copy(TAG, ended);
+            let asm = &mut *self.asm;
+            asm.load(Size::Half, R2, R10, COPY);
+            asm.network_order(R2, 16);
+            asm.alu(Alu::And, R2, 0xfff);
+            asm.load(Size::Double, R3, R10, SHIFT);
+            asm.alu(Alu::ShiftLeft, R2, R3);
+            asm.load(Size::Double, R4, R10, TAGS);
+            asm.alu(Alu::Or, R4, R2);
+            asm.store(Size::Double, R10, TAGS, R4);
+            asm.alu(Alu::Add, R3, -16);
+            asm.store(Size::Double, R10, SHIFT, R3);
+            asm.load(Size::Half, R2, R10, COPY + 2);
+            asm.store(Size::Double, R10, KIND, R2);
+            asm.alu(Alu::Add, R9, TAG);
+        }
+        self.asm.place(ended);
+        if self.vlan {
+            let none = self.asm.label();
+            self.asm.load(Size::Double, R2, R10, TAGS);
+            self.asm.jump_if(If::Equal, R2, 0, none);
+            self.asm.network_order(R2, 64);
+            self.asm.store(Size::Double, R10, TAGS, R2);
+            self.fold(place::VLAN.start, place::VLAN.len(), R10, TAGS);
+            self.asm.place(none);
+        }
+    }
+
+    fn network(&mut self) {
+        let (ipv4, ipv6, arp) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.asm.load(Size::Double, R2, R10, KIND);
+        for (wanted, kind, label) in [
+            (self.ipv4 || self.ports(), ethertype::IPV4, ipv4),
+            (self.ipv6 || self.ports(), ethertype::IPV6, ipv6),
+            (self.ipv4, ethertype::ARP, arp),
+        ] {
+            if wanted {
+                self.asm.jump_if(If::Equal, R2, half(kind), label);
+            }
+        }
+        self.asm.jump(self.done);
+        let ports = self.asm.label();
+        if self.ipv4 || self.ports() {
+            self.asm.place(ipv4);
+            self.ipv4(ports);
+        }
+        if self.ipv6 || self.ports() {
+            self.asm.place(ipv6);
+            self.ipv6(ports);
+        }
+        if self.ipv4 {
+            self.asm.place(arp);
+            self.arp();
+        }
+        if self.ports() {
+            self.asm.place(ports);
+            let named = self.if_named();
+            self.asm.place(named);
+            self.copy(place::PORTS.len() as i32, self.done);
+            self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
+        }
+    }
+
+    /// Ends unless the copied header is of this version.
+    fn version(&mut self, version: i32) {
+        self.asm.load(Size::Byte, R2, R10, COPY);
+        self.asm.alu(Alu::ShiftRight, R2, 4);
+        self.asm.jump_if(If::NotEqual, R2, version, self.done);
+    }
+
+    /// The addresses; then, at `ports`, R2 holds the protocol and R9 where its header starts.
+    fn ipv4(&mut self, ports: Label) {
+        let done = self.done;
+        self.copy(20, done);
+        self.version(4);
+        self.asm.load(Size::Byte, R2, R10, COPY);
+        self.asm.alu(Alu::And, R2, 0x0f);
+        self.asm.jump_if(If::Less, R2, 5, done);
+        if self.ipv4 {
+            self.fold(place::IPV4.start, place::IPV4.len(), R10, COPY + 12);
+        }
+        if self.ports() {
+            let asm = &mut *self.asm;
+            asm.load(Size::Half, R2, R10, COPY + 6);
+            asm.jump_if(If::AnyBit, R2, half(0x3fff), done);
+            asm.load(Size::Byte, R2, R10, COPY);
+            asm.alu(Alu::And, R2, 0x0f);
+            asm.alu(Alu::ShiftLeft, R2, 2);
+            asm.alu(Alu::Add, R9, R2);
+            asm.load(Size::Byte, R2, R10, COPY + 9);
+            asm.jump(ports);
+        } else {
+            self.asm.jump(done);
+        }
+    }
+
+    /// As [`ipv4`](Self::ipv4), extension headers walked.
+    fn ipv6(&mut self, ports: Label) {
+        let done = self.done;
+        self.copy(40, done);
+        self.version(6);
+        if self.ipv6 {
+            self.fold(place::IPV6.start, place::IPV6.len(), R10, COPY + 8);
+        }
+        if !self.ports() {
+            self.asm.jump(done);
+            return;
+        }
+        self.asm.load(Size::Byte, R2, R10, COPY + 6);
+        self.asm.alu(Alu::Add, R9, 40);
+        for _ in 0..=MAX_EXTENSIONS {
+            let asm = &mut *self.asm;
+            let (options, authentication) = (asm.label(), asm.label());
+            let (fragment, next) = (asm.label(), asm.label());
+            for (kind, label) in [
+                (protocol::HOP_BY_HOP, options),
+                (protocol::ROUTING, options),
+                (protocol::DESTINATION_OPTIONS, options),
+                (protocol::AUTHENTICATION, authentication),
+                (protocol::FRAGMENT, fragment),
+            ] {
+                asm.jump_if(If::Equal, R2, i32::from(kind), label);
+            }
+            asm.jump(ports);
+            for (label, first, shift) in [(options, 1, 3), (authentication, 2, 2)] {
+                self.asm.place(label);
+                self.copy(2, done);
+                self.asm.load(Size::Byte, R3, R10, COPY + 1);
+                self.asm.alu(Alu::Add, R3, first);
+                self.asm.alu(Alu::ShiftLeft, R3, shift);
+                self.asm.jump(next);
+            }
+            self.asm.place(fragment);
+            self.copy(4, done);
+            self.asm.load(Size::Half, R2, R10, COPY + 2);
+            self.asm.jump_if(If::AnyBit, R2, half(0xfff9), done);
+            self.asm.set(R3, 8);
+            self.asm.place(next);
+            self.asm.load(Size::Byte, R2, R10, COPY);
+            self.asm.alu(Alu::Add, R9, R3);
+        }
+        self.asm.jump(done);
+    }
+
+    fn arp(&mut self) {
+        let done = self.done;
+        self.copy(28, done);
+        for (place, pair) in Arp::ETHERNET_IPV4.chunks_exact(2).enumerate() {
+            let expected = i32::from(u16::from_ne_bytes([pair[0], pair[1]]));
+            self.asm.load(Size::Half, R2, R10, COPY + 2 * place as i16);
+            self.asm.jump_if(If::NotEqual, R2, expected, done);
+        }
+        // The verifier wants whole words where words are: each address is copied by itself.
+        for (place, step) in [(place::IPV4.start, 14), (place::IPV4.start + 4, 10)] {
+            self.asm.alu(Alu::Add, R9, step);
+            self.copy(4, done);
+            self.fold(place, 4, R10, COPY);
+        }
+        self.asm.jump(done);
+    }
+}

@@ -1,0 +1,115 @@
+//! What the programs of one team share with the daemon: two tables that it writes, counters
+//! that it reads, and the turn.
+
+use std::io;
+
+use runners::BUCKETS;
+use runners::tx_hash::definition;
+
+use crate::sys::bpf::{Bell, Map, MapKind};
+
+/// The most ports that a team of programs can have.
+pub const SLOTS: usize = 256;
+
+/// Name of the map of chosen ports, by which a later daemon finds it.
+const CHOICE_NAME: &str = "teamr_choice";
+
+/// A port's verdict: its frames are for nobody.
+pub const DROP: u32 = 0;
+/// They go up to the team device.
+pub const COLLECT: u32 = 1;
+/// They go up while the port is the chosen one of bucket 0.
+pub const COLLECT_IF_CHOSEN: u32 = 2;
+
+/// Two counters, as a program lays them out: frames and bytes, or what else belongs together.
+pub type Pair = [u64; 2];
+const PAIR: usize = size_of::<Pair>();
+
+/// Key in [`Maps::counts`] of the frames from the team device for which there was no port. The
+/// slots of the ports follow: frames collected, and frames that came while they were not.
+pub const NO_PORT: u32 = 0;
+
+/// The maps of one team.
+#[derive(Debug)]
+pub struct Maps {
+    /// One value: for each bucket, the interface index of its port, 0 for none. Without buckets
+    /// the first entry is the only port.
+    pub choice: Map,
+    /// One value: for each slot, what becomes of the frames of its port.
+    pub verdicts: Map,
+    /// One value: how many turns were taken.
+    pub turn: Map,
+    /// Frames and bytes sent, by bucket.
+    pub buckets: Map,
+    /// Pairs of counters.
+    pub counts: Map,
+    /// One value: the tables of the flow hash.
+    pub hash: Map,
+    /// One value: 1 if the daemon wants to hear of the next frame.
+    pub asleep: Map,
+    /// By this.
+    pub bell: Bell,
+}
+
+impl Maps {
+    /// New ones: no port is chosen, none collects.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_BPF, `ENOSYS` where the kernel has no bpf(2).
+    pub fn create() -> io::Result<Maps> {
+        let array = |size, name| Map::create(MapKind::Array, size, 1, name);
+        let counters = |entries, name| Map::create(MapKind::PerCpuArray, PAIR, entries, name);
+        let maps = Maps {
+            choice: array(BUCKETS * size_of::<u32>(), CHOICE_NAME)?,
+            verdicts: array(SLOTS * size_of::<u32>(), "teamr_verdicts")?,
+            turn: array(size_of::<u64>(), "teamr_turn")?,
+            buckets: counters(BUCKETS as u32, "teamr_buckets")?,
+            counts: counters(1 + SLOTS as u32, "teamr_counts")?,
+            asleep: array(size_of::<u32>(), "teamr_asleep")?,
+            bell: Bell::create("teamr_bell")?,
+            hash: array(definition::KEY_LEN * 256 * size_of::<u32>(), "teamr_hash")?,
+        };
+        let tables = definition::contributions();
+        let words: Vec<u32> = tables.into_iter().flatten().collect();
+        maps.hash.write(0, &bytes(&words))?;
+        Ok(maps)
+    }
+
+    /// The port that the programs with these maps have chosen last for bucket 0.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_SYS_ADMIN.
+    pub fn chosen(maps: &[u32]) -> io::Result<Option<u32>> {
+        for id in maps {
+            match Map::by_id(*id, CHOICE_NAME) {
+                Ok(choice) => {
+                    let value = choice.read(0)?;
+                    let first = value.first_chunk().map(|first| u32::from_ne_bytes(*first));
+                    return Ok(first.filter(|ifindex| *ifindex != 0));
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A table as the kernel takes it.
+pub fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// The sums over all processors of a pair of counters.
+pub fn read_pair(map: &Map, key: u32) -> io::Result<Pair> {
+    let mut sum = [0; 2];
+    for pair in map.read(key)?.chunks_exact(PAIR) {
+        for (sum, counter) in sum.iter_mut().zip(pair.chunks_exact(8)) {
+            let counter = counter
+                .first_chunk()
+                .map_or(0, |it| u64::from_ne_bytes(*it));
+            *sum = u64::wrapping_add(*sum, counter);
+        }
+    }
+    Ok(sum)
+}

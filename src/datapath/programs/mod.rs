@@ -1,0 +1,368 @@
+//! The data path inside the kernel for kernels without the team driver: a program on each
+//! port's receiving side hands frames to the team device, another on the team device's
+//! transmitting side chooses the port. The daemon decides and writes tables; no frame passes
+//! through it.
+//!
+//! Owns programs, maps and their attachment. The device, the filters that keep the host's
+//! stack off the ports, and the note on how ports were found are those of the relay
+//! ([`userspace`](super::userspace)), so that one can take the other's place.
+//!
+//! A choice among ports that the configuration settles is part of the program (broadcast,
+//! roundrobin, random) and a change of it replaces the program. What a failover changes
+//! (activebackup, loadbalance) is in one map, so a failover is one write.
+
+pub mod assembler;
+pub mod bucket;
+mod context;
+mod hook;
+pub mod maps;
+mod team;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd, RawFd};
+
+use runners::{BUCKETS, Distributor, LacpSettings, PortId, RunnerSettings, Settled};
+
+use crate::netlink::{RouteSocket, link};
+use crate::sys::bpf::{Hook, Program};
+
+use hook::{Attached, Place, Way};
+use maps::{Maps, NO_PORT, SLOTS};
+use team::Transmit;
+
+const RECEIVE: &str = "teamr_receive";
+const TRANSMIT: &str = "teamr_transmit";
+
+/// Where frames received on a port go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Interface.
+    pub ifindex: u32,
+    /// They are received there, not sent.
+    pub ingress: bool,
+}
+
+/// The team device as programs see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeamSide {
+    /// The device itself: frames are caught before its driver sees them, and received on it.
+    Device(u32),
+    /// The other end of a pair of interfaces: what the device sends arrives there, and what is
+    /// sent there the device receives, both counted and to be captured like on any other.
+    OtherEnd(u32),
+}
+
+impl TeamSide {
+    fn target(self) -> Target {
+        match self {
+            TeamSide::Device(ifindex) => Target {
+                ifindex,
+                ingress: true,
+            },
+            TeamSide::OtherEnd(ifindex) => Target {
+                ifindex,
+                ingress: false,
+            },
+        }
+    }
+
+    fn place(self) -> Place {
+        match self {
+            TeamSide::Device(ifindex) => Place {
+                ifindex,
+                hook: Hook::Egress,
+            },
+            TeamSide::OtherEnd(ifindex) => Place {
+                ifindex,
+                hook: Hook::Ingress,
+            },
+        }
+    }
+}
+
+fn arrival(ifindex: u32) -> Place {
+    Place {
+        ifindex,
+        hook: Hook::Ingress,
+    }
+}
+
+/// A port and its program.
+#[derive(Debug)]
+struct Member {
+    ifindex: u32,
+    /// Its place in the tables.
+    slot: usize,
+    /// None before the first forwarding.
+    program: Option<Attached>,
+}
+
+/// The programs of one team.
+#[derive(Debug)]
+pub struct Programs {
+    side: TeamSide,
+    way: Way,
+    maps: Maps,
+    members: BTreeMap<PortId, Member>,
+    /// What the maps and the hook hold.
+    choice: Vec<u32>,
+    verdicts: Vec<u32>,
+    transmit: Option<(Transmit, Attached)>,
+}
+
+impl Programs {
+    /// Programs for a team device, not attached yet.
+    ///
+    /// # Errors
+    /// Those of bpf(2): `EPERM` without CAP_BPF, `ENOSYS`, or the verifier's.
+    pub fn new(side: TeamSide) -> io::Result<Self> {
+        let maps = Maps::create()?;
+        let trial = Program::load(&team::transmit(&Transmit::One, &maps), TRANSMIT)?;
+        // The one that asks most of the kernel.
+        let in_turn = Transmit::InTurn {
+            ports: vec![1],
+            packets_per_port: NonZeroU32::MIN,
+        };
+        Program::load(&team::transmit(&in_turn, &maps), TRANSMIT)?;
+        Ok(Programs {
+            side,
+            way: Way::find(&trial, side.place()),
+            maps,
+            members: BTreeMap::new(),
+            choice: vec![0; BUCKETS],
+            verdicts: vec![maps::DROP; SLOTS],
+            transmit: None,
+        })
+    }
+
+    /// Becomes readable with the next frame after [`ask_for_frames`](Self::ask_for_frames).
+    pub fn bell(&self) -> RawFd {
+        self.maps.bell.as_raw_fd()
+    }
+
+    /// The frame that was asked for has come.
+    pub fn silence_bell(&self) {
+        self.maps.bell.silence();
+    }
+
+    /// Asks to be told of the next frame.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn ask_for_frames(&self) -> io::Result<()> {
+        self.maps.asleep.write(0, &maps::bytes(&[1]))
+    }
+
+    /// The port that programs of an earlier daemon have chosen, for the policy that has one.
+    pub fn left_active(route: &mut RouteSocket, side: TeamSide) -> Option<u32> {
+        let program = hook::attached(route, side.place(), TRANSMIT)?;
+        Maps::chosen(&program.maps).ok()?
+    }
+
+    /// Takes an interface as a port. Its frames meet a program from the next
+    /// [`apply`](Self::apply) on; until then what was there before stays.
+    ///
+    /// # Errors
+    /// `ENOSPC` beyond 256 ports.
+    pub fn attach_port(&mut self, port: PortId, ifindex: u32) -> io::Result<()> {
+        let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
+        let slot = (0..SLOTS).find(|slot| !taken(slot));
+        let slot = slot.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
+        let member = Member {
+            ifindex,
+            slot,
+            program: None,
+        };
+        self.members.insert(port, member);
+        Ok(())
+    }
+
+    /// Lets go of a port; no error if it is gone.
+    ///
+    /// # Errors
+    /// Those of taking its program away.
+    pub fn detach_port(&mut self, route: &mut RouteSocket, port: PortId) -> io::Result<()> {
+        match self.members.remove(&port) {
+            Some(member) => member.release(route),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes all programs away, the team device's last.
+    ///
+    /// # Errors
+    /// The first of taking one away; the others are tried all the same.
+    pub fn end(self, route: &mut RouteSocket) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for member in self.members.into_values() {
+            outcome = outcome.and(member.release(route));
+        }
+        match self.transmit {
+            Some((_, program)) => outcome.and(program.detach(route)),
+            None => outcome,
+        }
+    }
+
+    /// Forwards as `distributor` would from now on; `counted` if frames are to be counted by
+    /// bucket.
+    ///
+    /// # Errors
+    /// Those of bpf(2) and of attaching.
+    pub fn apply(
+        &mut self,
+        route: &mut RouteSocket,
+        distributor: &Distributor,
+        counted: bool,
+    ) -> io::Result<()> {
+        let settled = distributor.settled();
+        let (transmit, choice) = self.choice_for(&settled, counted)?;
+        let standing = self.transmit.as_ref().map(|(standing, _)| standing);
+        let program = match standing == Some(&transmit) {
+            true => None,
+            false => Some(Program::load(
+                &team::transmit(&transmit, &self.maps),
+                TRANSMIT,
+            )?),
+        };
+        let verdicts = self.verdicts_for(distributor, &settled);
+        if verdicts != self.verdicts {
+            self.maps.verdicts.write(0, &maps::bytes(&verdicts))?;
+            self.verdicts = verdicts;
+        }
+        if choice != self.choice {
+            self.maps.choice.write(0, &maps::bytes(&choice))?;
+            self.choice = choice;
+        }
+        for member in self.members.values_mut() {
+            if member.program.is_some() {
+                continue;
+            }
+            let (ifindex, slot) = (member.ifindex, member.slot as u32);
+            let program = team::receive(slot, ifindex, self.side.target(), &self.maps);
+            let program = Program::load(&program, RECEIVE)?;
+            link::set_promiscuous(route, ifindex, true)?;
+            let attached = self
+                .way
+                .attach(route, arrival(ifindex), program, RECEIVE, None)?;
+            member.program = Some(attached);
+        }
+        if let Some(program) = program {
+            let place = self.side.place();
+            let earlier = self.transmit.take().map(|(_, earlier)| earlier);
+            let attached = self.way.attach(route, place, program, TRANSMIT, earlier)?;
+            self.transmit = Some((transmit, attached));
+        }
+        Ok(())
+    }
+
+    fn verdicts_for(&self, distributor: &Distributor, settled: &Settled<'_>) -> Vec<u32> {
+        let mut verdicts = vec![maps::DROP; SLOTS];
+        for (port, member) in &self.members {
+            verdicts[member.slot] = match settled {
+                Settled::One(_) => maps::COLLECT_IF_CHOSEN,
+                _ if distributor.collects(*port) => maps::COLLECT,
+                _ => maps::DROP,
+            };
+        }
+        verdicts
+    }
+
+    fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> io::Result<(Transmit, Vec<u32>)> {
+        let ifindex = |port: &PortId| self.members.get(port).map(|member| member.ifindex);
+        let all = |ports: &[PortId]| ports.iter().filter_map(ifindex).collect();
+        let mut choice = vec![0; BUCKETS];
+        let transmit = match *settled {
+            Settled::All(ports) => Transmit::All(all(ports)),
+            Settled::InTurn {
+                ports,
+                packets_per_port,
+            } => Transmit::InTurn {
+                ports: all(ports),
+                packets_per_port,
+            },
+            Settled::ByChance(ports) => Transmit::ByChance(all(ports)),
+            Settled::One(port) => {
+                choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
+                Transmit::One
+            }
+            Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
+                for (chosen, port) in choice.iter_mut().zip(buckets) {
+                    *chosen = port.as_ref().and_then(ifindex).unwrap_or(0);
+                }
+                Transmit::ByBucket { fields, counted }
+            }
+            Settled::ByBucket { .. } | Settled::BySource => {
+                return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+            }
+        };
+        Ok((transmit, choice))
+    }
+
+    /// Frames from the team device for which there was no port.
+    pub fn tx_no_port(&self) -> u64 {
+        self.count(NO_PORT)[0]
+    }
+
+    /// Frames that came on ports while they did not collect.
+    pub fn rx_inactive(&self) -> u64 {
+        let slots = self.members.values().map(|member| member.slot as u32);
+        slots.map(|slot| self.count(1 + slot)[1]).sum()
+    }
+
+    /// Bytes sent in each bucket while they were counted.
+    pub fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
+        let mut bytes = Box::new([0; BUCKETS]);
+        for (bucket, bytes) in bytes.iter_mut().enumerate() {
+            *bytes = maps::read_pair(&self.maps.buckets, bucket as u32).map_or(0, |pair| pair[1]);
+        }
+        bytes
+    }
+
+    fn count(&self, key: u32) -> maps::Pair {
+        // A key of ours is always there.
+        maps::read_pair(&self.maps.counts, key).unwrap_or_default()
+    }
+}
+
+/// Whether programs can do what a runner wants: what must be remembered of stations, and what
+/// is inside tunnels, only the relay knows.
+pub fn can_do(runner: &RunnerSettings) -> bool {
+    match runner {
+        RunnerSettings::LoadBalance { tx_hash, .. }
+        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. }) => bucket::can_do(*tx_hash),
+        RunnerSettings::Slb { .. } => false,
+        RunnerSettings::Broadcast
+        | RunnerSettings::RoundRobin { .. }
+        | RunnerSettings::Random { .. }
+        | RunnerSettings::ActiveBackup { .. } => true,
+    }
+}
+
+impl Member {
+    /// Gives the port's frames back to what else is on its hook.
+    fn release(self, route: &mut RouteSocket) -> io::Result<()> {
+        let Some(program) = self.program else {
+            return Ok(());
+        };
+        program.detach(route)?;
+        undo_promiscuity(route, self.ifindex)
+    }
+}
+
+fn undo_promiscuity(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    match link::set_promiscuous(route, ifindex, false) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        undone => undone,
+    }
+}
+
+/// Gives the frames of a port back that had a program of a daemon which is gone.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    hook::clear(route, arrival(ifindex), RECEIVE)?;
+    undo_promiscuity(route, ifindex)
+}

@@ -1,0 +1,75 @@
+//! The team device, whichever kind it is.
+
+use std::io;
+
+use runners::HwAddr;
+
+use super::buffer::{FrameBuffer, Message};
+use super::pair::Pair;
+use super::tap::Tap;
+use crate::datapath::programs::TeamSide;
+
+/// One of the two kinds.
+#[derive(Debug)]
+pub enum Device {
+    /// Its frames are read and written by its descriptor.
+    Tap(Tap),
+    /// They are at the other end of a pair.
+    Pair(Pair),
+}
+
+impl Device {
+    /// Its name when it was opened.
+    pub fn name(&self) -> &str {
+        match self {
+            Device::Tap(tap) => &tap.name,
+            Device::Pair(pair) => &pair.name,
+        }
+    }
+
+    /// Its interface index.
+    pub fn ifindex(&self) -> u32 {
+        match self {
+            Device::Tap(tap) => tap.ifindex,
+            Device::Pair(pair) => pair.ifindex,
+        }
+    }
+
+    /// Its address when it was opened.
+    pub fn hwaddr(&self) -> HwAddr {
+        match self {
+            Device::Tap(tap) => tap.hwaddr,
+            Device::Pair(pair) => pair.hwaddr,
+        }
+    }
+
+    /// How programs get at it.
+    pub fn side(&self) -> TeamSide {
+        match self {
+            Device::Tap(tap) => TeamSide::Device(tap.ifindex),
+            Device::Pair(pair) => TeamSide::OtherEnd(pair.other_end),
+        }
+    }
+
+    /// Reads one frame that the host sends; none if no header could describe it.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is none; `EBADFD` or `EIO` when the device is gone.
+    pub fn read<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
+        match self {
+            Device::Tap(tap) => tap.read(buffer),
+            Device::Pair(pair) => pair.read(buffer),
+        }
+    }
+
+    /// Gives the host one frame.
+    ///
+    /// # Errors
+    /// Of a device that is down, or for a header that contradicts the frame.
+    pub fn write(&self, message: Message<'_>) -> io::Result<()> {
+        match self {
+            Device::Tap(tap) => tap.write(message),
+            Device::Pair(pair) => pair.write(message),
+        }
+    }
+}
