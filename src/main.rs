@@ -239,6 +239,7 @@ fn start(
         no_ports: options.no_ports,
         usock: options.usock,
         dbus: options.dbus,
+        zmq: options.zmq.clone(),
         device,
     };
     run(config, &start, options.sandbox, readiness)

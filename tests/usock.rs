@@ -12,7 +12,8 @@ use mio::{Events, Poll, Token};
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
-use teamr::control::usock::{MAX_CLIENTS, MAX_REQUEST};
+use teamr::control::clients::MAX_CLIENTS;
+use teamr::control::usock::MAX_REQUEST;
 use teamr::control::{Controlled, Failure, ItemPath, UsockServer};
 
 /// Gives replies of a chosen size and counts the calls.

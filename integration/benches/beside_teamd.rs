@@ -1,5 +1,6 @@
 //! teamd and teamr on the kernel's driver in one guest, measured in turns: start and stop,
-//! memory, rest, and what a failover costs. Medians, in brackets the least and the most.
+//! memory, rest, and what a failover costs; that also beside kernel bonding, which has no
+//! daemon to start or to rest. Medians, in brackets the least and the most.
 //!
 //! A guest has one processor and is slower than its host: the columns compare, the figures by
 //! themselves say little.
@@ -70,17 +71,21 @@ impl Daemon {
 
 fn main() {
     in_guest(|folder| {
-        println!("{:>34} {:>24} {:>24}", "", "teamd", "teamr");
+        println!(
+            "{:>34} {:>24} {:>24} {:>24}",
+            "", "teamd", "teamr", "bonding"
+        );
         lay_cables();
         one_team(folder);
         many_teams(folder);
         RUNNERS.iter().for_each(|runner| rest(folder, runner));
         failover();
+        silence();
     });
 }
 
-/// Prints a line of the table from one series of figures for each daemon.
-fn row(what: &str, series: [Vec<f64>; 2]) {
+/// Prints a line of the table from one series of figures for each column that has it.
+fn row<const N: usize>(what: &str, series: [Vec<f64>; N]) {
     let cell = |mut figures: Vec<f64>| {
         figures.sort_by(f64::total_cmp);
         match figures[..] {
@@ -93,8 +98,8 @@ fn row(what: &str, series: [Vec<f64>; 2]) {
             ),
         }
     };
-    let [teamd, teamr] = series.map(cell);
-    println!("{what:>34} {teamd:>24} {teamr:>24}");
+    let cells = series.map(cell).map(|cell| format!(" {cell:>24}"));
+    println!("{what:>34}{}", cells.concat());
 }
 
 fn millis(time: Duration) -> f64 {
@@ -250,16 +255,15 @@ fn read(pid: u32, file: &str) -> String {
 /// Packets of a 1 ms stream lost while the preferred port goes and while it returns.
 fn failover() {
     let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-    let mut lost = [
-        [vec![], vec![]],
-        [vec![], vec![]],
-        [vec![], vec![]],
-        [vec![], vec![]],
-    ];
-    for (place, daemon) in DAEMONS.into_iter().enumerate() {
+    let mut lost: [[Vec<f64>; 3]; 4] = Default::default();
+    for place in 0..lost[0].len() {
         let site = Site::new(&lab, CableKind::Virtual);
         site.plug_plainly();
-        let team = Team::start(&site, daemon);
+        site.right.address("eth1", "10.0.0.2/24");
+        let team = match DAEMONS.get(place) {
+            Some(daemon) => Team::start(&site, *daemon, json!({"name": "ethtool"})),
+            None => Team::bond(&site),
+        };
         for _ in 0..REPETITIONS {
             for (cell, figure) in lost.iter_mut().zip(team.measure(&site)) {
                 cell[place].push(figure as f64);
@@ -277,38 +281,87 @@ fn failover() {
     }
 }
 
+/// How long a path that went silent behind the switch, its carrier still there, stays in use.
+fn silence() {
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let mut times = [vec![], vec![]];
+    for (place, daemon) in DAEMONS.into_iter().enumerate() {
+        let site = Site::new(&lab, CableKind::Virtual);
+        site.plug_plainly();
+        site.right.address("eth1", "10.0.0.2/24");
+        let watch = json!({
+            "name": "arp_ping", "target_host": "10.0.0.2", "interval": 100, "missed_max": 3,
+        });
+        let team = Team::start(&site, daemon, watch);
+        let far = site.cable("eth1").far_interface();
+        for repetition in 0..REPETITIONS {
+            // At another moment of the interval each time.
+            sleep(WINDOW * 2 + Duration::from_millis(7 * repetition as u64));
+            let switch = site.switch.namespace();
+            switch.ip(&format!("link set dev {far} nomaster"));
+            times[place].push(timed(|| team.wait_active("eth2")));
+            site.switch.plug(far);
+            team.wait_active("eth1");
+        }
+    }
+    row("arp_ping, 4 of 100 ms, silence, ms", times);
+}
+
 /// A team on the left host of a site that prefers its first port.
-struct Team {
-    socket: PathBuf,
-    _daemon: Process,
+enum Team {
+    Daemon { socket: PathBuf, _process: Process },
+    Bond(Namespace),
 }
 
 impl Team {
-    fn start(site: &Site, daemon: Daemon) -> Team {
+    fn start(site: &Site, daemon: Daemon, watch: Value) -> Team {
         let left = &site.left;
         let mut config = team_config("team0", "activebackup", DataPath::Kernel, &["eth1", "eth2"]);
         config["ports"]["eth1"] = json!({"prio": 10});
+        config["link_watch"] = watch;
         let mut command = left.command(daemon.program());
         command.arg("-c").arg(config.to_string());
         left.run("mkdir -p /run/teamd");
-        let daemon = Process::start("beside", left.folder(), command);
-        let socket = format!("/proc/{}/root/run/teamd/team0.sock", daemon.pid());
-        let team = Team {
+        let process = Process::start("beside", left.folder(), command);
+        let socket = format!("/proc/{}/root/run/teamd/team0.sock", process.pid());
+        let team = Team::Daemon {
             socket: socket.into(),
-            _daemon: daemon,
+            _process: process,
         };
-        team.wait_active("eth1");
+        team.begin(site)
+    }
+
+    fn bond(site: &Site) -> Team {
+        let left = &site.left;
+        left.ip("link add name team0 type bond mode active-backup miimon 1");
+        for port in ["eth1", "eth2"] {
+            left.ip(&format!("link set dev {port} master team0"));
+        }
+        left.ip("link set dev team0 type bond primary eth1");
         left.up("team0");
-        left.address("team0", "10.0.0.1/24");
-        site.right.address("eth1", "10.0.0.2/24");
-        team
+        Team::Bond(left.clone()).begin(site)
+    }
+
+    fn begin(self, site: &Site) -> Team {
+        self.wait_active("eth1");
+        site.left.up("team0");
+        site.left.address("team0", "10.0.0.1/24");
+        self
+    }
+
+    fn is_active(&self, port: &str) -> bool {
+        match self {
+            Team::Daemon { socket, .. } => control::state_at(socket)
+                .is_some_and(|state| state["runner"]["active_port"] == port),
+            Team::Bond(host) => {
+                let active = host.run("cat /sys/class/net/team0/bonding/active_slave");
+                active.trim() == port
+            }
+        }
     }
 
     fn wait_active(&self, port: &str) {
-        wait_until(&format!("{port} to be active"), || {
-            control::state_at(&self.socket)
-                .is_some_and(|state| state["runner"]["active_port"] == port)
-        });
+        wait_until(&format!("{port} to be active"), || self.is_active(port));
     }
 
     /// Packets lost: of those sent when the port goes, when it returns; of those received.

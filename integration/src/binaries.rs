@@ -73,6 +73,11 @@ fn build() -> PathBuf {
             "integration",
             "--bins",
         ])
+        .args(if cfg!(feature = "zmq") {
+            &["--features", "integration/zmq"][..]
+        } else {
+            &[]
+        })
         .args(["--profile", profile, "--target-dir"])
         .arg(target())
         .status()

@@ -54,7 +54,8 @@ impl Teamr {
         Teamr::start_config(host, config, command)
     }
 
-    fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
+    /// As [`start`](Teamr::start), by this command, which lacks but the configuration.
+    pub fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
         let device = config["device"]
             .as_str()
             .expect("a device in the configuration");

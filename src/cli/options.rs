@@ -13,6 +13,7 @@ use json_config::DataPathChoice;
 use super::getopt::{self, Flag, Getopt, Item, UsageError};
 use super::logging::LogOutput;
 use super::program_name;
+use crate::control::zmq::Endpoint;
 use crate::errno::strerror;
 
 /// Every option of the daemon.
@@ -110,7 +111,7 @@ pub static FLAGS: [Flag; 24] = [
         b"Z",
         "zmq-enable",
         Some("ADDRESS"),
-        &["serve ZeroMQ at ADDRESS (not built in)"],
+        &["serve ZeroMQ at ADDRESS, where that is built in"],
     ),
     Flag::new(
         b"U",
@@ -217,6 +218,8 @@ pub struct Options {
     pub usock: bool,
     /// `-D`
     pub dbus: bool,
+    /// `-Z`
+    pub zmq: Option<Endpoint>,
     /// `--data-path`; the configuration decides if absent.
     pub data_path: Option<DataPathChoice>,
     /// Whether rights are given up after the start; `--no-sandbox`.
@@ -266,6 +269,7 @@ impl Options {
             no_ports: false,
             usock: true,
             dbus: false,
+            zmq: None,
             data_path: None,
             sandbox: true,
             warm_start: false,
@@ -300,8 +304,12 @@ impl Options {
             "team-dev" => self.team_dev = Some(text(long, value)?),
             "no-ports" => self.no_ports = true,
             "dbus-enable" => self.dbus = true,
-            "zmq-enable" => {
+            "zmq-enable" if !cfg!(feature = "zmq") => {
                 return Err(UsageError("ZeroMQ support is not compiled-in".to_owned()));
+            }
+            "zmq-enable" => {
+                let endpoint = Endpoint::parse(&text(long, value)?);
+                self.zmq = Some(endpoint.map_err(|e| UsageError(format!("-Z: {e}")))?);
             }
             "usock-enable" => self.usock = true,
             "usock-disable" => self.usock = false,

@@ -8,6 +8,8 @@ use nix::errno::Errno;
 
 use super::dbus::Dbus;
 use super::usock::Usock;
+use super::zmq::Zmq;
+use crate::control::protocol::{self, Reply};
 
 /// Milliseconds for a reply.
 pub const PATIENCE_MS: u16 = 5000;
@@ -19,6 +21,8 @@ pub enum Transport {
     Usock,
     /// The system bus.
     Dbus,
+    /// A ZeroMQ socket.
+    Zmq,
 }
 
 /// Why a call gave nothing.
@@ -60,6 +64,8 @@ pub enum Connection {
     Usock(Usock),
     /// Over the system bus.
     Dbus(Dbus),
+    /// Over ZeroMQ.
+    Zmq(Zmq),
 }
 
 impl Connection {
@@ -69,6 +75,16 @@ impl Connection {
         match self {
             Connection::Usock(usock) => usock.call(method, args),
             Connection::Dbus(dbus) => dbus.call(method, args),
+            Connection::Zmq(zmq) => zmq.call(method, args),
         }
+    }
+}
+
+/// What a reply in the daemon's text form says.
+pub(super) fn outcome(over: Transport, reply: &[u8]) -> Result<String, CallError> {
+    match protocol::decode_reply(reply) {
+        Some(Reply::Success(text)) => Ok(text),
+        Some(Reply::Error { code, text }) => Err(CallError::Refused { over, code, text }),
+        None => Err(CallError::Garbled),
     }
 }

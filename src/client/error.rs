@@ -217,6 +217,7 @@ fn library_lines(e: &CallError) -> String {
     let (from, code) = match over {
         Transport::Usock => ("cli_usock_process_msg: usock", code.clone()),
         Transport::Dbus => ("cli_dbus_check_error_msg: dbus", dbus::error_name(code)),
+        Transport::Zmq => ("cli_zmq_process_msg: zmq", code.clone()),
     };
     format!(
         "libteamdctl: {from}: Error message received: \"{code}\"\n\

@@ -13,6 +13,7 @@ pub mod pcapng;
 pub mod teams;
 pub mod usock;
 pub mod view;
+pub mod zmq;
 
 use std::ffi::OsString;
 use std::fs;
@@ -27,7 +28,7 @@ use crate::cli::{program_name, version_line};
 use crate::control::ItemPath;
 use command::Command;
 use error::Error;
-use options::{Only, Options, Style, Unavailable};
+use options::{Only, Options, Unavailable};
 use teams::Team;
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
@@ -76,9 +77,10 @@ pub fn run(
 
 /// The configuration of a running team, for `export`.
 fn running_config(device: &str) -> Result<Value, String> {
-    let team = teams::connect(device, Style::Teamrctl, None);
+    let options = Options::new("teamrctl");
+    let team = teams::connect(device, &options);
     team.map(|team| team.config)
-        .map_err(|e| e.tell(Style::Teamrctl, "teamrctl", None))
+        .map_err(|e| e.tell(options.style, &options.program, options.forced))
 }
 
 /// Results go to `shown`, errors to `told`; returns the exit status.
@@ -115,7 +117,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
     match &named[..] {
         [] => tell(&Error::NoTeam),
         [device] => {
-            let asked = teams::connect(device, options.style, options.forced)
+            let asked = teams::connect(device, options)
                 .and_then(|team| ask(&team, &command, options, shown, 0));
             match asked {
                 Ok(Some(answer)) => {
@@ -131,7 +133,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String) -> u8 {
             let mut answers = Map::new();
             for device in several {
                 let mut part = String::new();
-                let asked = teams::connect(device, options.style, options.forced)
+                let asked = teams::connect(device, options)
                     .and_then(|team| ask(&team, &command, options, &mut part, 1));
                 match asked {
                     Ok(Some(answer)) => {

@@ -6,6 +6,7 @@ use super::command;
 use super::connection::Transport;
 use crate::cli::getopt::{self, Flag, Getopt, Item, UsageError};
 use crate::cli::program_name;
+use crate::control::zmq::Endpoint;
 
 /// Every option of the client.
 pub static FLAGS: [Flag; 8] = [
@@ -17,7 +18,7 @@ pub static FLAGS: [Flag; 8] = [
         b"Z",
         "force-zmq",
         Some("ADDRESS"),
-        &["talk over ZeroMQ at ADDRESS (not built in)"],
+        &["talk over ZeroMQ at ADDRESS, where that is built in"],
     ),
     Flag::new(
         b"U",
@@ -68,8 +69,10 @@ pub struct Options {
     pub oneline: bool,
     /// `--json`
     pub json: bool,
-    /// `-U`, `-D`; else the control socket is tried, then the bus.
+    /// `-U`, `-D`, `-Z`; else the control socket is tried, then the bus.
     pub forced: Option<Transport>,
+    /// Where `-Z` says that the daemon is.
+    pub zmq: Option<Endpoint>,
     /// The rest.
     pub words: Vec<String>,
 }
@@ -86,18 +89,19 @@ impl Options {
             oneline: false,
             json: false,
             forced: None,
+            zmq: None,
             words: Vec::new(),
         }
     }
 
     /// Reads a command line without the program; the error is followed by the help.
     pub fn read(&mut self, items: Getopt) -> Result<Option<Unavailable>, UsageError> {
-        let (mut usock, mut dbus, mut zmq) = (false, false, false);
+        let (mut usock, mut dbus, mut zmq_missing) = (false, false, false);
         for item in items {
             let item = item.map_err(|e| UsageError(format!("{e}\nunknown option.")))?;
             match item {
                 Item::Operand(word) => self.words.push(text(word)?),
-                Item::Flag(flag, _) => match flag.long {
+                Item::Flag(flag, value) => match flag.long {
                     "help" => {
                         self.only = Some(Only::Help);
                         return Ok(None);
@@ -110,17 +114,22 @@ impl Options {
                     "oneline" => self.oneline = true,
                     "json" => self.json = true,
                     "force-dbus" => dbus = true,
-                    "force-zmq" => zmq = true,
+                    "force-zmq" if !cfg!(feature = "zmq") => zmq_missing = true,
+                    "force-zmq" => {
+                        let endpoint = Endpoint::parse(&text(value)?);
+                        self.zmq = Some(endpoint.map_err(|e| UsageError(format!("-Z: {e}")))?);
+                    }
                     "force-usock" => usock = true,
                     long => unreachable!("a flag of the table without a meaning: {long}"),
                 },
             }
         }
-        self.forced = match (usock, dbus, zmq) {
+        self.forced = match (usock, dbus, self.zmq.is_some() || zmq_missing) {
             (false, false, false) => None,
             (true, false, false) => Some(Transport::Usock),
             (false, true, false) => Some(Transport::Dbus),
-            (false, false, true) => return Ok(Some(Unavailable("ZeroMQ"))),
+            (false, false, true) if zmq_missing => return Ok(Some(Unavailable("ZeroMQ"))),
+            (false, false, true) => Some(Transport::Zmq),
             _ => {
                 return Err(UsageError(
                     "Only one interface could be forced at a time \

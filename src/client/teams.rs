@@ -11,11 +11,12 @@ use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use super::command::{self, Command};
-use super::connection::{Connection, Transport};
+use super::connection::{CallError, Connection, Transport};
 use super::dbus::Dbus;
 use super::error::Error;
-use super::options::Style;
+use super::options::{Options, Style};
 use super::usock::Usock;
+use super::zmq::Zmq;
 use crate::cli::run_dir;
 
 /// An open connection to the daemon that controls `device`.
@@ -51,18 +52,19 @@ pub fn split(words: &[String], style: Style) -> Result<(Option<&str>, Command), 
 
 /// Connects to the team of this name.
 ///
-/// teamdctl wants the interface to exist. We do not if there is a socket, or the bus is asked: a
-/// team keeps its control name when its interface is renamed.
-pub fn connect(device: &str, style: Style, forced: Option<Transport>) -> Result<Team, Error> {
-    let known = has_socket(device) || forced == Some(Transport::Dbus);
-    if style == Style::Teamdctl || !known {
+/// teamdctl wants the interface to exist. We do not if there is a socket, or somebody else is
+/// asked: a team keeps its control name when its interface is renamed.
+pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
+    let elsewhere = matches!(options.forced, Some(Transport::Dbus | Transport::Zmq));
+    let known = has_socket(device) || elsewhere;
+    if options.style == Style::Teamdctl || !known {
         match if_nametoindex(device) {
             Ok(_) => {}
             Err(Errno::ENODEV) => return Err(Error::NoSuchDevice(device.to_owned())),
             Err(errno) => return Err(Error::Lookup(device.to_owned(), errno)),
         }
     }
-    let daemon = reach(device, forced)?;
+    let daemon = reach(device, options)?;
     let text = daemon
         .call("ConfigDump", &[])
         .map_err(|e| Error::Greeting(device.to_owned(), e))?;
@@ -79,7 +81,14 @@ pub fn connect(device: &str, style: Style, forced: Option<Transport>) -> Result<
 }
 
 /// Reaches a daemon by the transport that was asked for, else by the first that it can be.
-fn reach(device: &str, forced: Option<Transport>) -> Result<Connection, Error> {
+fn reach(device: &str, options: &Options) -> Result<Connection, Error> {
+    let forced = options.forced;
+    if let Some(endpoint) = &options.zmq {
+        return Zmq::open(endpoint).map(Connection::Zmq).map_err(|e| {
+            let errno = Errno::from_raw(e.raw_os_error().unwrap_or(libc::EINVAL));
+            Error::Greeting(device.to_owned(), CallError::Socket(errno))
+        });
+    }
     let over_bus = || Dbus::open(device).map(Connection::Dbus);
     if forced == Some(Transport::Dbus) {
         return over_bus().map_err(|e| Error::Bus(device.to_owned(), e));

@@ -12,8 +12,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::connection::{CallError, PATIENCE_MS, Transport};
-use crate::control::protocol::{self, Reply};
+use super::connection::{CallError, PATIENCE_MS, Transport, outcome};
+use crate::control::protocol;
 
 /// An open connection.
 pub struct Usock(Socket);
@@ -32,15 +32,7 @@ impl Usock {
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         self.exchange(&protocol::encode_request(method, args))
             .map_err(CallError::Socket)
-            .and_then(|packet| match protocol::decode_reply(&packet) {
-                Some(Reply::Success(text)) => Ok(text),
-                Some(Reply::Error { code, text }) => Err(CallError::Refused {
-                    over: Transport::Usock,
-                    code,
-                    text,
-                }),
-                None => Err(CallError::Garbled),
-            })
+            .and_then(|packet| outcome(Transport::Usock, &packet))
     }
 
     fn send(&self, request: &[u8]) -> Result<usize, Errno> {

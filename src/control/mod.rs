@@ -4,11 +4,13 @@
 //! the unix socket uses; [`usock`] is that socket, [`dbus`] the system bus. Nothing here knows what a team is: the daemon
 //! stands behind [`Controlled`].
 
+pub mod clients;
 pub mod dbus;
 pub mod item_path;
 pub mod methods;
 pub mod protocol;
 pub mod usock;
+pub mod zmq;
 
 pub use item_path::ItemPath;
 pub use methods::{Controlled, Failure};

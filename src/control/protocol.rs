@@ -5,7 +5,7 @@
 //! unknown method is answered with an error. Packets that are no request stay unanswered, as in
 //! teamd, so that a reply always belongs to a request.
 
-use super::methods::{self, Controlled, Failure, Outcome};
+use super::methods::{self, Controlled, Failure, METHODS, Outcome};
 
 const REQUEST: &str = "REQUEST";
 const SUCCESS: &str = "REPLY_SUCCESS";
@@ -45,11 +45,52 @@ pub fn decode_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     })
 }
 
+/// Decodes a request as ZeroMQ carries it, without escapes: a method's last argument goes to the
+/// end of the text, line breaks and all. `None` if it is no request at all.
+pub fn decode_plain_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
+    let text = packet.split(|&byte| byte == 0).next()?;
+    let Ok(text) = std::str::from_utf8(text) else {
+        return Some(Err(Failure::InvalidArgs));
+    };
+    let (first, rest) = first_line(text);
+    if first != REQUEST {
+        return None;
+    }
+    let (method, mut rest) = first_line(rest);
+    let known = METHODS.iter().find(|known| known.name == method);
+    let mut args = Vec::new();
+    for left in (0..known.map_or(0, |known| known.args.len())).rev() {
+        let arg = match left {
+            0 => rest.strip_suffix('\n').unwrap_or(rest),
+            _ => {
+                let (line, after) = first_line(rest);
+                rest = after;
+                line
+            }
+        };
+        args.push(arg.to_owned());
+    }
+    Some(Ok(Request {
+        method: method.to_owned(),
+        args,
+    }))
+}
+
+/// The first line that is not empty, and what follows it.
+fn first_line(text: &str) -> (&str, &str) {
+    let text = text.trim_start_matches('\n');
+    text.split_once('\n').unwrap_or((text, ""))
+}
+
 /// Decodes a packet, does what it asks and encodes the reply; `None` if it is no request.
 pub fn answer(packet: &[u8], team: &mut dyn Controlled) -> Option<Vec<u8>> {
-    let outcome =
-        decode_request(packet)?.and_then(|asked| methods::call(team, &asked.method, &asked.args));
-    Some(encode_reply(&outcome))
+    Some(answer_request(decode_request(packet)?, team))
+}
+
+/// Does what a decoded request asks and encodes the reply.
+pub fn answer_request(asked: Result<Request, Failure>, team: &mut dyn Controlled) -> Vec<u8> {
+    let outcome = asked.and_then(|asked| methods::call(team, &asked.method, &asked.args));
+    encode_reply(&outcome)
 }
 
 /// Encodes a reply.
@@ -66,6 +107,16 @@ pub fn encode_request(method: &str, args: &[&str]) -> Vec<u8> {
     let mut packet = format!("{REQUEST}\n{method}\n");
     for arg in args {
         packet.push_str(&arg.replace('\\', "\\\\").replace('\n', "\\n"));
+        packet.push('\n');
+    }
+    packet.into_bytes()
+}
+
+/// Encodes a request for ZeroMQ, without escapes.
+pub fn encode_plain_request(method: &str, args: &[&str]) -> Vec<u8> {
+    let mut packet = format!("{REQUEST}\n{method}\n");
+    for arg in args {
+        packet.push_str(arg);
         packet.push('\n');
     }
     packet.into_bytes()
@@ -249,6 +300,20 @@ mod tests {
         let request = encode_request("PortConfigUpdate", &["p0", config]);
         answer(&request, &mut fake);
         assert_eq!(fake.updates, [("p0".to_owned(), config.to_owned())]);
+    }
+
+    #[test]
+    fn plain_arguments_are_not_escaped() {
+        let config = "{\n\n  \"a\\b\": \"\\\\\\n\"\n}\\";
+        let request = encode_plain_request("PortConfigUpdate", &["p0", config]);
+        let decoded = decode_plain_request(&request).unwrap().unwrap();
+        assert_eq!(decoded.method, "PortConfigUpdate");
+        assert_eq!(decoded.args, ["p0", config]);
+        let missing = decode_plain_request(b"REQUEST\nPortAdd\n")
+            .unwrap()
+            .unwrap();
+        assert_eq!(missing.args, [""]);
+        assert_eq!(decode_plain_request(b"ConfigDump\n"), None);
     }
 
     #[test]

@@ -1,32 +1,24 @@
 //! teamd's control socket: `<run directory>/<device>.sock`, SOCK_SEQPACKET, one packet a message.
 //!
-//! Owns the listener, its clients and the file. Never waits: each call takes one step for one
-//! client and asks the loop to be called again if there is more, so no client holds up the loop
-//! for longer than one request takes. A client costs a descriptor, at most one reply that it has
-//! not made room for, and what its own socket buffers hold; while a reply waits nothing more is
-//! read from it.
-//!
-//! When descriptors run out or [`MAX_CLIENTS`] are connected, the one idle longest makes room:
-//! the daemon needs descriptors for its ports, and an operator must get in.
+//! Owns the file and what passes between a client and the daemon; who is connected is
+//! [`clients`](super::clients)' business. A client costs a descriptor, at most one reply that it
+//! has not made room for, and what its own socket buffers hold; while a reply waits nothing more
+//! is read from it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use nix::sys::stat::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::clients::{Client, Clients, Step};
 use super::methods::{Controlled, Failure};
 use super::protocol;
-
-/// Clients served at a time.
-pub const MAX_CLIENTS: usize = 128;
 
 /// Longest request in bytes; longer ones are answered with an error. The settings of a port
 /// are a few hundred, and a dump of nested junk is many times as long as what went in.
@@ -41,16 +33,12 @@ const BACKLOG: i32 = 10;
 /// The control socket of one team. The file goes when this is dropped.
 pub struct UsockServer {
     path: PathBuf,
-    listener: Socket,
-    registry: Registry,
-    first: Token,
-    clients: BTreeMap<usize, Client>,
-    steps: u64,
+    clients: Clients<Peer>,
 }
 
 impl UsockServer {
     /// How many tokens a server needs, from its first on.
-    pub const TOKENS: usize = 1 + MAX_CLIENTS;
+    pub const TOKENS: usize = Clients::<Peer>::TOKENS;
 
     /// Listens at `path`, which is replaced if it exists, mode 0700. Events of `first` and the
     /// following [`TOKENS`](Self::TOKENS) belong to [`ready`](Self::ready).
@@ -71,122 +59,20 @@ impl UsockServer {
             .and_then(|()| fs::hard_link(&nascent, path));
         fs::remove_file(&nascent)?;
         linked?;
-        let server = UsockServer {
-            path: path.to_owned(),
-            listener: socket,
-            registry: registry.try_clone()?,
-            first,
-            clients: BTreeMap::new(),
-            steps: 0,
-        };
-        let listener = server.listener.as_raw_fd();
-        registry.register(&mut SourceFd(&listener), first, Interest::READABLE)?;
-        Ok(server)
+        let path = path.to_owned();
+        let clients = Clients::of(socket, "usock", registry, first)?;
+        Ok(UsockServer { path, clients })
     }
 
     /// Takes one step for whoever `token` names: accepts a client, or writes a waiting reply, or
     /// serves one request. What remains causes another event.
     pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
-        match token.0.checked_sub(self.first.0) {
-            Some(0) => self.accept(),
-            Some(slot) => self.serve(slot, team),
-            None => {}
-        }
-    }
-
-    fn accept(&mut self) {
-        match self.listener.accept_raw() {
-            Ok((socket, _)) => self.admit(socket),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-            Err(e) => {
-                log::warn!("usock: Failed to accept connection: {e}");
-                let exhausted = matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-                // With no client to close, the connection waits for the next one to come.
-                if exhausted && !self.close_idlest() {
-                    return;
-                }
-            }
-        }
-        let listener = self.listener.as_raw_fd();
-        let again =
-            self.registry
-                .reregister(&mut SourceFd(&listener), self.first, Interest::READABLE);
-        if let Err(e) = again {
-            log::error!("usock: Failed to watch the socket {:?}: {e}", self.path);
-        }
-    }
-
-    fn admit(&mut self, socket: Socket) {
-        if self.clients.len() >= MAX_CLIENTS {
-            self.close_idlest();
-        }
-        let Some(slot) = (1..=MAX_CLIENTS).find(|slot| !self.clients.contains_key(slot)) else {
-            return;
-        };
-        let watched = socket.set_nonblocking(true).and_then(|()| {
-            let fd = socket.as_raw_fd();
-            let token = Token(self.first.0 + slot);
-            self.registry
-                .register(&mut SourceFd(&fd), token, Interest::READABLE)
-        });
-        if let Err(e) = watched {
-            log::warn!("usock: Failed to watch a client: {e}");
-            return;
-        }
-        self.steps += 1;
-        let client = Client {
-            socket,
-            waiting: None,
-            last_step: self.steps,
-        };
-        self.clients.insert(slot, client);
-    }
-
-    fn close_idlest(&mut self) -> bool {
-        let idlest = self
-            .clients
-            .iter()
-            .min_by_key(|(_, client)| client.last_step);
-        match idlest.map(|(slot, _)| *slot) {
-            Some(slot) => {
-                log::warn!("usock: Too many connections, closing the one idle longest.");
-                self.clients.remove(&slot);
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn serve(&mut self, slot: usize, team: &mut dyn Controlled) {
-        let Some(client) = self.clients.get_mut(&slot) else {
-            return;
-        };
-        self.steps += 1;
-        client.last_step = self.steps;
-        let interest = match client.step(team) {
-            Ok(Step::NothingToRead) => return,
-            Ok(Step::ReadOn) => Ok(Interest::READABLE),
-            Ok(Step::WaitForRoom) => Ok(Interest::WRITABLE),
-            Err(e) => Err(io::Error::from(e)),
-        };
-        let watched = interest.and_then(|interest| {
-            let fd = client.socket.as_raw_fd();
-            let token = Token(self.first.0 + slot);
-            self.registry
-                .reregister(&mut SourceFd(&fd), token, interest)
-        });
-        if let Err(e) = watched {
-            log::debug!("usock: Connection closed: {e}");
-            self.clients.remove(&slot);
-        }
+        self.clients.ready(token, team);
     }
 }
 
 impl Drop for UsockServer {
     fn drop(&mut self) {
-        self.clients.clear();
-        let listener = self.listener.as_raw_fd();
-        let _ = self.registry.deregister(&mut SourceFd(&listener));
         if let Err(e) = remove_if_present(&self.path) {
             log::warn!("usock: Failed to remove socket file: {e}");
         }
@@ -200,22 +86,25 @@ fn remove_if_present(path: &Path) -> io::Result<()> {
     }
 }
 
-struct Client {
+/// A client of the socket.
+struct Peer {
     socket: Socket,
     /// A reply that the socket had no room for.
     waiting: Option<Vec<u8>>,
-    /// When it last did something, counted in steps.
-    last_step: u64,
 }
 
-enum Step {
-    NothingToRead,
-    ReadOn,
-    WaitForRoom,
-}
+impl Client for Peer {
+    fn new(socket: Socket) -> Self {
+        Peer {
+            socket,
+            waiting: None,
+        }
+    }
 
-impl Client {
-    /// One step; an error ends the connection.
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno> {
         if let Some(reply) = self.waiting.take() {
             return self.reply(reply);
@@ -231,7 +120,9 @@ impl Client {
             Err(e) => Err(e),
         }
     }
+}
 
+impl Peer {
     /// The next packet, `None` in place of one that is too long. An empty one ends the
     /// connection, as in teamd; it cannot be told from a closed one.
     fn receive(&self) -> Result<Option<Vec<u8>>, Errno> {

@@ -54,12 +54,11 @@ impl Resolver {
             let _ = waker.wake();
         };
         let (no_answer, asked) = (answer.clone(), question.clone());
-        let spawned = thread::Builder::new()
-            .name("resolver".to_owned())
-            .spawn(move || {
-                let address = look_up(&question.0, question.1);
-                answer(question, address);
-            });
+        // Without a name: giving it one takes a system call that the daemon has given up.
+        let spawned = thread::Builder::new().spawn(move || {
+            let address = look_up(&question.0, question.1);
+            answer(question, address);
+        });
         if let Err(error) = spawned {
             no_answer(asked, None);
             return Err(error);

@@ -13,4 +13,6 @@ pub struct Setup {
     pub data_path: &'static str,
     /// The team is on the system bus (`-D`).
     pub dbus: bool,
+    /// It is served over ZeroMQ (`-Z`).
+    pub zmq: bool,
 }

@@ -20,6 +20,7 @@ use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
+use crate::control::zmq::Endpoint;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::userspace::{Journal, TapOptions, Userspace};
 use crate::datapath::{DataPath, PortCare};
@@ -56,6 +57,8 @@ pub struct StartOptions {
     pub usock: bool,
     /// `-D`: whether to be on the system bus.
     pub dbus: bool,
+    /// `-Z`: where to serve ZeroMQ.
+    pub zmq: Option<Endpoint>,
 }
 
 /// Why a team could not be started: what was attempted, innermost first, and the cause.
@@ -129,6 +132,7 @@ impl Daemon {
             daemonized: options.daemonized,
             data_path: opened.name,
             dbus: transports.has_dbus(),
+            zmq: options.zmq.is_some(),
         };
         let registry = self
             .poll

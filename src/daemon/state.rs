@@ -63,7 +63,7 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
         "pid": std::process::id(),
         "pid_file": team.setup.pid_file.to_string_lossy(),
         "runner_name": runner_name,
-        "zmq_enabled": false,
+        "zmq_enabled": team.setup.zmq,
     });
     document.insert("setup".to_owned(), setup);
     let device = &team.device;

@@ -1,4 +1,4 @@
-//! What carries the control methods to one team: its socket, the system bus.
+//! What carries the control methods to one team: its socket, the system bus, ZeroMQ.
 //!
 //! Owns which of them there are, their tokens, and when a lost bus is looked for.
 
@@ -9,16 +9,20 @@ use runners::Instant;
 
 use super::start::{StartError, StartOptions};
 use crate::control::dbus::{self, DbusService};
+use crate::control::zmq::ZmqServer;
 use crate::control::{Controlled, UsockServer};
 use crate::datapath::Drained;
 
 /// Between two attempts to find a bus that is gone.
 const BUS_RETRY: Duration = Duration::from_secs(1);
 
-/// The transports of one team. The bus name goes first, then the socket.
+/// The transports of one team. The bus name goes first, then the sockets.
+///
+/// Of their tokens the control socket's come first, then ZeroMQ's, then the bus's.
 pub struct Transports {
     dbus: Option<DbusService>,
     usock: Option<UsockServer>,
+    zmq: Option<ZmqServer>,
     bus_token: Token,
     bus_retry: Option<Instant>,
 }
@@ -37,7 +41,16 @@ impl Transports {
             .then(|| UsockServer::bind(&path, registry, first))
             .transpose()
             .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
-        let bus_token = Token(first.0 + UsockServer::TOKENS);
+        let zmq_token = Token(first.0 + UsockServer::TOKENS);
+        let zmq = options
+            .zmq
+            .clone()
+            .map(|endpoint| ZmqServer::bind(endpoint, registry, zmq_token))
+            .transpose()
+            .map_err(|error| {
+                StartError::new("zmq: Failed to bind socket.", error).then("Failed to init zmq.")
+            })?;
+        let bus_token = Token(zmq_token.0 + ZmqServer::TOKENS);
         let name = match options.dbus {
             true => valid_bus_name(&options.device),
             false => None,
@@ -52,6 +65,7 @@ impl Transports {
         Ok(Transports {
             dbus,
             usock,
+            zmq,
             bus_token,
             bus_retry: None,
         })
@@ -78,10 +92,13 @@ impl Transports {
     /// One step for whoever this token stands for.
     pub fn serve(&mut self, token: Token, now: Instant, team: &mut dyn Controlled) -> Drained {
         if token != self.bus_token {
+            // Each knows its own tokens. What remains of requests causes another event.
             if let Some(usock) = &mut self.usock {
                 usock.ready(token, team);
             }
-            // What remains of a client's requests causes another event.
+            if let Some(zmq) = &mut self.zmq {
+                zmq.ready(token, team);
+            }
             return Drained::Dry;
         }
         match self.dbus.as_mut().map(|dbus| dbus.step(team)) {

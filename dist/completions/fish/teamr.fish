@@ -19,7 +19,7 @@ complete -c teamr -s N -l no-quit-destroy -d 'leave the team device and its port
 complete -c teamr -s t -l team-dev -x -a '(__fish_print_interfaces)' -d 'name of the team device'
 complete -c teamr -s n -l no-ports -d 'start without the ports of the configuration'
 complete -c teamr -s D -l dbus-enable -d 'be on the system bus, as org.libteam.teamd.DEVICE'
-complete -c teamr -s Z -l zmq-enable -x -d 'serve ZeroMQ at ADDRESS (not built in)'
+complete -c teamr -s Z -l zmq-enable -x -d 'serve ZeroMQ at ADDRESS, where that is built in'
 complete -c teamr -s U -l usock-enable -d 'serve the control socket; the default'
 complete -c teamr -s u -l usock-disable -d 'do without the control socket'
 complete -c teamr -l data-path -x -a 'auto kernel userspace' -d 'who moves the frames: kernel, userspace, or auto: the kernel if it has a team driver'

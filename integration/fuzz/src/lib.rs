@@ -2,8 +2,15 @@
 //!
 //! The fuzz targets call these functions, and an ordinary test replays the corpus through them.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
 use json_config::Config;
-use runners::{HashFields, Selector};
+use runners::wire::{Ethernet, ethertype};
+use runners::{
+    ArpPingSettings, Event, HashFields, Host, HwAddr, Instant, Link, LinkWatch, LinkWatchSettings,
+    NsnaPingSettings, PortId, PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
+};
 use serde_json::{Value, json};
 use teamr::control::{Controlled, Failure, ItemPath, protocol};
 use teamr::netlink::address::InterfaceAddress;
@@ -36,8 +43,9 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// A frame: the fast selector and its definition agree.
+/// A frame: the fast selector and its definition agree, and watches hear what they may.
 pub fn frame(bytes: &[u8]) {
+    watched(bytes);
     for fields in [
         HashFields::NONE,
         HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
@@ -46,6 +54,71 @@ pub fn frame(bytes: &[u8]) {
     ] {
         let bucket = Selector::new(fields).bucket(bytes);
         assert_eq!(bucket, Selector::defined_bucket(fields, bytes));
+    }
+}
+
+/// Each watch of a port that hears a frame comes up by a message of its own kind and VLAN alone.
+fn watched(bytes: &[u8]) {
+    let probing = Probing {
+        interval: Duration::from_secs(1),
+        init_wait: Duration::ZERO,
+        missed_max: 3,
+    };
+    let arp = |vlanid| {
+        LinkWatchSettings::ArpPing(ArpPingSettings {
+            probing,
+            target_host: host(Ipv4Addr::new(192, 0, 2, 1)),
+            source_host: None,
+            vlanid,
+            validate_active: false,
+            validate_inactive: false,
+            send_always: false,
+        })
+    };
+    let nsna = LinkWatchSettings::NsnaPing(NsnaPingSettings {
+        probing,
+        target_host: host(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+    });
+    let mut team = Team::new(
+        TeamSettings::new(RunnerSettings::Broadcast),
+        HwAddr::default(),
+    );
+    let port = PortId(1);
+    let added = Event::PortAdded {
+        port,
+        name: "eth1".to_owned(),
+        hwaddr: HwAddr([2, 0, 0, 0, 0, 1]),
+        link: Link {
+            up: true,
+            ..Link::default()
+        },
+        settings: PortSettings {
+            link_watches: vec![arp(None), arp(Some(5)), nsna],
+            ..PortSettings::default()
+        },
+        standing: false,
+    };
+    team.handle(Instant::ZERO, added);
+    let frame = bytes.to_vec();
+    team.handle(Instant::ZERO, Event::FrameReceived { port, frame });
+    let watches = team.port(port).map_or(&[][..], |port| port.watches());
+    let up: Vec<bool> = watches.iter().map(LinkWatch::is_up).collect();
+    let ethernet = Ethernet::parse(bytes);
+    let kind = ethernet.map(|ethernet| (ethernet.ethertype, ethernet.vlan_ids));
+    match kind {
+        Some((ethertype::ARP, 0)) => assert_eq!(up[1..], [false, false]),
+        Some((ethertype::ARP, vlan)) if vlan == 5 << 48 => {
+            assert_eq!((up[0], up[2]), (false, false));
+        }
+        Some((ethertype::IPV6, 0)) => assert_eq!(up[..2], [false, false]),
+        _ => assert_eq!(up, [false; 3]),
+    }
+}
+
+fn host<A: ToString>(address: A) -> Host<A> {
+    Host {
+        name: address.to_string(),
+        address: Some(address),
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use super::package::Package;
 
 /// Seconds that a guest may live. It ends a hang; no case comes near.
-const LIMIT: u32 = 600;
+const LIMIT: u32 = 1200;
 /// Seconds from the request to stop to the kill.
 const GRACE: u32 = 10;
 const MEMORY: &str = "mem=1G";

@@ -3,7 +3,9 @@
 mod activebackup;
 mod addresses;
 mod announcements;
+mod arp_answers;
 mod arp_ping;
+mod asking;
 mod carrier;
 mod link_watch;
 mod loadbalance;

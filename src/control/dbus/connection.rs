@@ -257,7 +257,7 @@ impl Connection {
         }
     }
 
-    /// Waits for the answer to a call; what comes before it is kept for later. A bus
+    /// Waits for the answer to a call; what comes before it is for [`next_message`](Self::next_message). A bus
     /// that started us for somebody's call delivers that before it answers us.
     ///
     /// # Errors

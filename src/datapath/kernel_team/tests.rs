@@ -474,6 +474,21 @@ fn a_port_may_collect_alone() {
 }
 
 #[test]
+fn loadbalance_hears_a_partner_that_knows_first_that_a_link_is_back() {
+    let runner = || RunnerSettings::LoadBalance {
+        tx_hash: HashFields::ETH,
+        balancing_interval: None,
+    };
+    let mut forwarding = balanced(1, 1);
+    forwarding.ports = ports(&[1], &[1]);
+    let mut team = opened_apart(runner());
+    team.apply_forwarding(&forwarding).expect("applied");
+    let log = team.driver.take_log();
+    assert!(log.contains(&"tx_enabled[12]=false".to_owned()), "{log:?}");
+    assert!(!log.contains(&"rx_enabled[12]=false".to_owned()), "{log:?}");
+}
+
+#[test]
 fn who_sets_both_parts_by_one_option_is_noticed() {
     let mut team = opened_apart(activebackup());
     team.apply_forwarding(&active(1, &[1])).expect("applied");

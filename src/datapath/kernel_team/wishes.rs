@@ -109,8 +109,11 @@ pub enum Parts {
 impl Parts {
     /// What a port has to be told so that it takes part, or does no longer, as `on` says. It
     /// collects before it distributes, and ends in the other order.
-    fn wishes(self, ifindex: u32, port: &PortForwarding, on: bool) -> Vec<Wish> {
-        let rx = (name::RX_ENABLED, port.collecting);
+    fn wishes(self, policy: &TxPolicy, ifindex: u32, port: &PortForwarding, on: bool) -> Vec<Wish> {
+        // A frame on a port whose link we take for down shows that the partner has found it up
+        // before us. Where a port must be disabled so that it is not chosen, that one is lost.
+        let heeds_partner = matches!(policy, TxPolicy::LoadBalance { .. }) && !port.linked;
+        let rx = (name::RX_ENABLED, port.collecting || heeds_partner);
         let tx = (name::TX_ENABLED, port.distributing);
         let parts = match (self, on) {
             // What distributes collects as well (802.1AX), so this is both.
@@ -154,7 +157,7 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
     }
     let enabled = |on: bool| {
         let each = ports.iter();
-        each.flat_map(move |(ifindex, port)| parts.wishes(*ifindex, port, on))
+        each.flat_map(move |(ifindex, port)| parts.wishes(&wanted.policy, *ifindex, port, on))
     };
     wishes.extend(enabled(true));
     if let TxPolicy::ActiveBackup { active } = &wanted.policy {
