@@ -500,6 +500,8 @@ fn loadbalance_hears_a_partner_that_knows_first_that_a_link_is_back() {
     };
     let mut forwarding = balanced(1, 1);
     forwarding.ports = ports(&[1], &[1]);
+    // The runner's word: it collects on a port without a link.
+    forwarding.ports[1].collecting = true;
     let mut team = opened_apart(runner());
     team.apply_forwarding(&forwarding).expect("applied");
     let log = team.driver.take_log();
