@@ -316,6 +316,13 @@ fn teamdctl_says_what_its_scripts_know() {
          teamdctl_connect failed (No such file or directory)\n",
         house.dir.join("lo.sock").display()
     ));
+    house.teamdctl(&["-D", "lo", "state"]).fails(
+        "libteamdctl: cli_dbus_init: dbus: Could not acquire the system bus: \
+         org.freedesktop.DBus.Error.FileNotFound - \
+         Failed to connect to socket /nonexistent: No such file or directory\n\
+         libteamdctl: teamdctl_connect: Failed to connect using CLI \"dbus\".\n\
+         teamdctl_connect failed (Invalid argument)\n",
+    );
     let _asked = house.team("lo", ACTIVEBACKUP);
     house.teamdctl(&["lo", "port", "add", "p0"]).fails(
         "libteamdctl: cli_usock_process_msg: usock: Error message received: \"NoSuchDev\"\n\

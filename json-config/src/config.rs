@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use runners::{
-    ArpPingSettings, Host, LinkWatchSettings, NsnaPingSettings, PortSettings, RunnerSettings,
-    TeamSettings,
+    ArpPingSettings, Host, LacpPortSettings, LinkWatchSettings, NsnaPingSettings, PortSettings,
+    RunnerSettings, TeamSettings,
 };
 use serde_json::{Map, Value, json};
 
@@ -106,7 +106,7 @@ impl Config {
     /// read.
     ///
     /// # Errors
-    /// As [`Config::team`], with teamd's words; and a runner that the core does not have.
+    /// As [`Config::team`], with teamd's words.
     pub fn team_settings(&mut self, seed: u64) -> Result<TeamSettings, Problem> {
         let team = self.team()?;
         let runner = match &team.runner {
@@ -133,7 +133,7 @@ impl Config {
                 host: *host,
                 balancing_interval: *balancing_interval,
             },
-            Runner::Lacp(_) => return Err(unavailable("runner.name", "runner", "lacp")),
+            Runner::Lacp(settings) => RunnerSettings::Lacp(settings.clone()),
         };
         self.write_team_defaults(&team.runner);
         Ok(TeamSettings {
@@ -235,6 +235,11 @@ impl Config {
             prio: port.prio,
             sticky: port.sticky,
             queue_id: port.queue_id,
+            lacp: LacpPortSettings {
+                prio: port.lacp_prio,
+                key: port.lacp_key,
+                ..LacpPortSettings::default()
+            },
             link_watches,
         })
     }

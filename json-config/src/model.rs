@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LinkWatchPolicy, Probing,
+    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LacpSettings, LinkWatchPolicy,
+    Probing,
 };
 
 /// What a configuration says of the team as a whole.
@@ -70,7 +71,7 @@ pub enum Runner {
     /// `loadbalance`
     LoadBalance(Hashing),
     /// `lacp`
-    Lacp(Lacp),
+    Lacp(LacpSettings),
     /// `slb`, `tlb` and `alb`
     Slb {
         /// Which of them.
@@ -88,37 +89,6 @@ pub struct Hashing {
     /// `runner.tx_balancer.balancing_interval`, given there in tenths of a second; none if no
     /// balancer is on or the interval is 0.
     pub balancing_interval: Option<Duration>,
-}
-
-/// Keys of the runner `lacp`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lacp {
-    /// `runner.active`: sends LACPDUs unasked.
-    pub active: bool,
-    /// `runner.fast_rate`: asks the partner for one LACPDU a second instead of one in 30.
-    pub fast_rate: bool,
-    /// `runner.sys_prio`: the lower one decides.
-    pub sys_prio: u16,
-    /// `runner.agg_select_policy`.
-    pub agg_select_policy: AggSelectPolicy,
-    /// `runner.tx_hash` and `runner.tx_balancer`.
-    pub hashing: Hashing,
-}
-
-/// `runner.agg_select_policy`: which aggregator carries the traffic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AggSelectPolicy {
-    /// The one of the best LACP priority.
-    #[default]
-    LacpPrio,
-    /// The same, but the present one stays as long as it has a port.
-    LacpPrioStable,
-    /// The fastest.
-    Bandwidth,
-    /// The one with the most ports.
-    Count,
-    /// By `prio` and `sticky` of the ports.
-    PortConfig,
 }
 
 /// What a configuration says of one port.

@@ -7,17 +7,15 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runners::{
-    Burst, Failback, FailbackPolicy, HashFields, HostTraffic, HwAddrPolicy, LinkWatchPolicy,
-    Probing,
+    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HostTraffic,
+    HwAddrPolicy, LacpSettings, LinkWatchPolicy, Probing,
 };
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
 use crate::inspect::{integer, known_word, watch_name};
 use crate::keys::{Form, Key, Kind, Object, Preset};
-use crate::model::{
-    AggSelectPolicy, ArpPing, DataPathChoice, Hashing, Lacp, NsnaPing, Port, Runner, Team, Watch,
-};
+use crate::model::{ArpPing, DataPathChoice, Hashing, NsnaPing, Port, Runner, Team, Watch};
 
 /// The members of one object, looked up by the table of keys; none reads as an empty object.
 struct Members<'a> {
@@ -160,19 +158,7 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             },
         },
         "loadbalance" => Runner::LoadBalance(read_hashing(runner)),
-        "lacp" => Runner::Lacp(Lacp {
-            active: runner.boolean("active"),
-            fast_rate: runner.boolean("fast_rate"),
-            sys_prio: runner.integer("sys_prio"),
-            agg_select_policy: match runner.word("agg_select_policy") {
-                "lacp_prio_stable" => AggSelectPolicy::LacpPrioStable,
-                "bandwidth" => AggSelectPolicy::Bandwidth,
-                "count" => AggSelectPolicy::Count,
-                "port_config" => AggSelectPolicy::PortConfig,
-                _ => AggSelectPolicy::LacpPrio,
-            },
-            hashing: read_hashing(runner),
-        }),
+        "lacp" => Runner::Lacp(read_lacp(runner)),
         name @ ("slb" | "tlb" | "alb") => Runner::Slb {
             host: match name {
                 "tlb" => HostTraffic::Sent,
@@ -185,6 +171,28 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))
                 .unwrap_or(NonZeroU32::MIN),
         },
+    }
+}
+
+fn read_lacp(runner: &Members<'_>) -> LacpSettings {
+    let hashing = read_hashing(runner);
+    LacpSettings {
+        active: runner.boolean("active"),
+        fast_rate: runner.boolean("fast_rate"),
+        fast_period: runner.milliseconds("fast_period"),
+        sys_prio: runner.integer("sys_prio"),
+        agg_select_policy: AggSelectPolicy::from_name(runner.word("agg_select_policy"))
+            .unwrap_or_default(),
+        fallback: runner.boolean("fallback"),
+        fallback_method: match runner.word("fallback_method") {
+            "all" => FallbackMethod::All,
+            _ => FallbackMethod::Single,
+        },
+        fallback_delay: runner.milliseconds("fallback_delay"),
+        enable_retry_count: runner.boolean("enable_retry_count"),
+        retry_count: runner.integer("retry_count"),
+        tx_hash: hashing.tx_hash,
+        balancing_interval: hashing.balancing_interval,
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use json_config::model::{AggSelectPolicy, ArpPing, Hashing, Lacp, NsnaPing, Runner, Watch};
+use json_config::model::{ArpPing, NsnaPing, Watch};
 use json_config::{Config, DataPathChoice};
 use runners::{
-    Burst, Failback, FailbackPolicy, HashFields, HwAddr, HwAddrPolicy, LinkWatchPolicy,
-    LinkWatchSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
+    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddr,
+    HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings, PortSettings,
+    Probing, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -104,35 +105,33 @@ fn keys_of_the_plain_runners_are_read() {
 }
 
 #[test]
-fn lacp_is_read_in_full_but_not_available() {
+fn lacp_is_read_in_full() {
     let text = |runner: &str| config(&format!("{{\"runner\": {{\"name\": \"lacp\"{runner}}}}}"));
-    let defaults = Lacp {
-        active: true,
-        fast_rate: false,
-        sys_prio: 65535,
-        agg_select_policy: AggSelectPolicy::LacpPrio,
-        hashing: Hashing {
-            tx_hash: HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
-            balancing_interval: None,
-        },
-    };
-    assert_eq!(text("").team().unwrap().runner, Runner::Lacp(defaults));
-    let given = text(
-        r#", "active": false, "fast_rate": true, "sys_prio": 4096, "agg_select_policy": "count",
-           "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#,
-    );
-    let expected = Lacp {
+    let read = |runner: &str| text(runner).team_settings(0).unwrap().runner;
+    assert_eq!(read(""), RunnerSettings::Lacp(LacpSettings::default()));
+    let expected = LacpSettings {
         active: false,
         fast_rate: true,
+        fast_period: milliseconds(100),
         sys_prio: 4096,
         agg_select_policy: AggSelectPolicy::Count,
-        hashing: Hashing {
-            tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
-            balancing_interval: Some(milliseconds(5000)),
-        },
+        fallback: true,
+        fallback_method: FallbackMethod::All,
+        fallback_delay: milliseconds(250),
+        enable_retry_count: false,
+        retry_count: 5,
+        tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
+        balancing_interval: Some(milliseconds(5000)),
     };
-    assert_eq!(given.team().unwrap().runner, Runner::Lacp(expected));
-    assert!(text("").team_settings(0).is_err());
+    let given = r#", "active": false, "fast_rate": true, "sys_prio": 4096, "fast_period": 100,
+           "agg_select_policy": "count", "fallback": true, "fallback_method": "all",
+           "fallback_delay": 250, "enable_retry_count": false, "retry_count": 5,
+           "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#;
+    assert_eq!(read(given), RunnerSettings::Lacp(expected));
+    let port = |text: &str| config(text).port_settings("p").unwrap().lacp;
+    let given = port(r#"{"ports": {"p": {"lacp_prio": 7, "lacp_key": 8}}}"#);
+    assert_eq!((given.prio, given.key), (7, 8));
+    assert_eq!(port("{}"), LacpPortSettings::default());
 }
 
 #[test]
@@ -153,6 +152,11 @@ fn every_port_key_is_read() {
         prio: -10,
         sticky: true,
         queue_id: Some(3),
+        lacp: LacpPortSettings {
+            prio: 1,
+            key: 2,
+            ..LacpPortSettings::default()
+        },
         link_watches: vec![own, team.clone()],
     };
     assert_eq!(config.port_settings("p").unwrap(), expected);

@@ -38,6 +38,14 @@ pub enum Action {
         /// Whole Ethernet frame, VLAN tags inside.
         frame: Vec<u8>,
     },
+    /// Keep this LACPDU for a daemon that takes the team over, who hands it in as
+    /// [`Event::FrameReceived`](crate::Event::FrameReceived); none forgets the port's.
+    RememberPdu {
+        /// The port that it came in on.
+        port: PortId,
+        /// Whole Ethernet frame.
+        frame: Option<Vec<u8>>,
+    },
     /// Resolve a name, without haste, and hand the outcome in as
     /// [`Event::HostResolved`](crate::Event::HostResolved), also if there is no address.
     ResolveHost {
@@ -75,6 +83,14 @@ impl fmt::Display for Action {
             Action::SendFrame { port, frame } => {
                 write!(f, "port {port} sends {}", Hex(frame))
             }
+            Action::RememberPdu { port, frame } => {
+                let verb = if frame.is_some() {
+                    "remembers"
+                } else {
+                    "forgets"
+                };
+                write!(f, "port {} {verb} an LACPDU", port.0)
+            }
             Action::ResolveHost { host, family } => write!(f, "resolve {host} {family:?}"),
             Action::ReadBucketCounters => f.write_str("read counters"),
             Action::ReadStations => f.write_str("read stations"),
@@ -108,6 +124,15 @@ pub enum Report {
         /// Interface name.
         port: String,
     },
+    /// lacp: a port has another state, by teamd's words.
+    LacpStateChanged {
+        /// Interface name.
+        port: String,
+        /// The state before.
+        from: &'static str,
+        /// The state now.
+        to: &'static str,
+    },
     /// slb chose the port that broadcasts are taken from.
     DesignatedPortChanged {
         /// Interface name.
@@ -128,6 +153,9 @@ impl fmt::Display for Report {
                 write!(f, "{port}: {watch}-link went {direction}.")
             }
             Report::ActivePortChanged { port } => write!(f, "Changed active port to \"{port}\"."),
+            Report::LacpStateChanged { port, from, to } => {
+                write!(f, "{port}: Changed port state: \"{from}\" -> \"{to}\"")
+            }
             Report::DesignatedPortChanged { port } => {
                 write!(f, "Changed designated port to \"{port}\".")
             }

@@ -33,15 +33,15 @@ pub(crate) struct Share {
 }
 
 /// The ports that their watches and the user let carry traffic.
-pub(crate) fn usable(ports: &[Port]) -> impl Iterator<Item = &Port> {
+pub(crate) fn usable(ports: &[Port]) -> impl Iterator<Item = &Port> + Clone {
     ports.iter().filter(|port| port.is_usable())
 }
 
-/// The usable ports, each weighed by its speed. A port of unknown speed counts as the slowest known one.
-pub(crate) fn shares(ports: &[Port]) -> Vec<Share> {
+/// Ports, each weighed by its speed. A port of unknown speed counts as the slowest known one.
+pub(crate) fn shares<'a>(ports: impl Iterator<Item = &'a Port> + Clone) -> Vec<Share> {
     let known = |port: &Port| Some(port.link().speed).filter(|speed| *speed > 0);
-    let slowest = usable(ports).filter_map(known).min().unwrap_or(1);
-    usable(ports)
+    let slowest = ports.clone().filter_map(known).min().unwrap_or(1);
+    ports
         .map(|port| Share {
             port: port.id(),
             weight: known(port).unwrap_or(slowest),

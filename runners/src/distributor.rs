@@ -181,14 +181,6 @@ impl Distributor {
 
         self.collecting = match &self.choice {
             Choice::One(active) => active.iter().copied().collect(),
-            // A frame on a port whose link we take for down shows that the partner has found it
-            // up before us. loadbalance disables such a port, and would lose the frame.
-            Choice::ByBucket { .. } => forwarding
-                .ports
-                .iter()
-                .filter(|port| port.collecting || !port.linked)
-                .map(|port| port.port)
-                .collect(),
             _ => forwarding
                 .ports
                 .iter()

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::forwarding::BUCKETS;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
+use crate::lacp::LacpSettings;
 use crate::settings::PortSettings;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
@@ -95,7 +96,23 @@ pub enum Event {
         /// False keeps the port out of forwarding whatever its link says.
         allowed: bool,
     },
-    /// The user chose the active port (activebackup; elsewhere without effect).
+    /// The team device was set up or down; up until told.
+    TeamAdminChanged {
+        /// Whether it is up now.
+        up: bool,
+    },
+    /// lacp has these settings from now on; `tx_hash` and the balancer stay.
+    LacpSettingsChanged {
+        /// All of them.
+        settings: LacpSettings,
+    },
+    /// That many ports that carry are needed for the carrier from now on.
+    MinPortsChanged {
+        /// At least 1.
+        min_ports: u32,
+    },
+    /// The user chose the active port (activebackup), or the port whose aggregator carries
+    /// (lacp); elsewhere without effect.
     ActivePortChosen {
         /// Which.
         port: PortId,

@@ -67,7 +67,8 @@ pub enum TxPolicy {
         fields: HashFields,
         /// Port by bucket.
         buckets: Box<BucketTable>,
-        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        /// The table binds, also a data path that could choose by itself, and bytes are counted
+        /// by bucket.
         balanced: bool,
     },
     /// The port of the source's bucket; every station is received from its own port, broadcast

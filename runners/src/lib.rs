@@ -14,9 +14,11 @@ mod buckets;
 mod control_frames;
 mod distributor;
 mod event;
+mod flow_table;
 mod forwarding;
 mod hex;
 mod ident;
+mod lacp;
 mod link_watch;
 mod loadbalance;
 mod peers;
@@ -42,6 +44,10 @@ pub use distributor::{Distributor, Selection, Settled};
 pub use event::{Event, PeerSeen, StationSeen};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
+pub use lacp::{
+    AggSelectPolicy, FallbackMethod, LacpPortSettings, LacpPortStatus, LacpSettings, LacpStatus,
+    MachineStates, PduCounters, Selected,
+};
 pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
 pub use probe::is_probe;

@@ -119,7 +119,6 @@ impl Telling {
         const CHECKSUM: usize = 2;
         const FLAGS: usize = 4;
         const ROUTER: u8 = 0x80;
-        const TARGET: usize = 8;
         const OPTION: usize = 24;
         let ip = Ipv6::parse(payload)?;
         let upper = ip
@@ -128,8 +127,8 @@ impl Telling {
         let message = upper.payload.first_chunk::<OPTION>()?;
         let (source, destination) = ip.addresses.split_first_chunk::<16>()?;
         let destination: [u8; 16] = *destination.first_chunk()?;
+        // The target of the message, which comes last before the options.
         let own = *message.last_chunk::<16>()?;
-        debug_assert_eq!(message[TARGET..], own);
         let (sender, option, router) = match message[0] {
             icmpv6_type::NEIGHBOUR_SOLICITATION => (*source, 1, None),
             icmpv6_type::NEIGHBOUR_ADVERTISEMENT => (own, 2, Some(message[FLAGS] & ROUTER != 0)),

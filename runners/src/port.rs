@@ -18,6 +18,7 @@ pub struct Port {
     pub(crate) settings: PortSettings,
     pub(crate) allowed: bool,
     pub(crate) enabled: bool,
+    pub(crate) collecting: bool,
     watches: LinkWatches,
     link_local: Option<Ipv6Addr>,
     original: HwAddr,
@@ -57,6 +58,7 @@ impl Port {
             settings,
             allowed: true,
             enabled: false,
+            collecting: false,
             original: hwaddr,
             own: hwaddr,
             hwaddr,
@@ -99,7 +101,7 @@ impl Port {
         self.allowed
     }
 
-    /// It takes part in receive and transmit.
+    /// Frames may leave on it.
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
@@ -133,7 +135,7 @@ impl Port {
     pub(crate) fn forwarding(&self) -> PortForwarding {
         PortForwarding {
             port: self.id,
-            collecting: self.enabled,
+            collecting: self.collecting,
             distributing: self.enabled,
             linked: self.is_linked(),
             judged: self.watches.ask_neighbours(),

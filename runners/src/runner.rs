@@ -13,6 +13,7 @@ use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::ident::{HwAddr, PortId};
+use crate::lacp::{Lacp, LacpSettings};
 use crate::loadbalance::LoadBalance;
 use crate::port::Port;
 use crate::random::Random;
@@ -23,15 +24,25 @@ use crate::time::Instant;
 
 /// One runner. `decide` comes after every event; the answers after it describe that decision.
 pub(crate) trait Runner: fmt::Debug {
-    /// The team's address, before each decision.
-    fn team_hwaddr(&mut self, _hwaddr: HwAddr) {}
+    /// The team device has this address, and is administratively up or not.
+    fn team_changed(&mut self, _hwaddr: HwAddr, _up: bool) {}
 
     /// Decides afresh; `ports` are all ports in the order in which they joined.
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy;
 
-    /// The port takes part in receive and transmit.
+    /// Frames may leave on the port.
     fn enables(&self, port: &Port) -> bool {
         port.is_allowed()
+    }
+
+    /// Frames received on the port go up to the team device.
+    fn collects(&self, port: &Port) -> bool {
+        self.enables(port)
+    }
+
+    /// The port counts for the team's carrier. Kernel driver's rule: it has a link.
+    fn carries(&self, port: &Port) -> bool {
+        port.is_allowed() && port.is_linked()
     }
 
     /// The port carries the team's address; if not, its own.
@@ -54,7 +65,7 @@ pub(crate) trait Runner: fmt::Debug {
         None
     }
 
-    /// The user wants this port to be the active one.
+    /// The user wants this port to be the active one, or its aggregator.
     fn choose_active(&mut self, _port: &Port) {}
 
     /// Bytes sent in each bucket so far.
@@ -79,6 +90,14 @@ pub(crate) trait Runner: fmt::Debug {
     /// A control frame came in on `port`.
     fn frame_received(&mut self, _now: Instant, _port: &Port, _frame: &[u8]) {}
 
+    /// lacp has other settings from now on.
+    fn lacp_settings_changed(&mut self, _now: Instant, _settings: &LacpSettings) {}
+
+    /// lacp itself, to tell of its state.
+    fn lacp(&self) -> Option<&Lacp> {
+        None
+    }
+
     /// The next thing to be done besides forwarding, after the last decision.
     fn poll_action(&mut self) -> Option<Action> {
         None
@@ -101,6 +120,7 @@ pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
             tx_hash,
             balancing_interval,
         } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
+        RunnerSettings::Lacp(settings) => Box::new(Lacp::new(settings)),
         RunnerSettings::Slb {
             host,
             balancing_interval,

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::ident::HwAddr;
+use crate::lacp::{LacpPortSettings, LacpSettings};
 use crate::tx_hash::HashFields;
 
 /// Settings of a whole team.
@@ -74,6 +75,8 @@ pub enum RunnerSettings {
         /// `runner.tx_balancer`: how often buckets may move to even out the load; none is off.
         balancing_interval: Option<Duration>,
     },
+    /// Ports that agree with one partner carry together.
+    Lacp(LacpSettings),
     /// A source address keeps to one port, on a switch without an aggregate.
     Slb {
         /// What happens to the traffic of the team itself: the runners tlb and alb.
@@ -169,6 +172,8 @@ pub struct PortSettings {
     pub sticky: bool,
     /// `queue_id`: transmit queue that is steered to this port, where the data path can.
     pub queue_id: Option<u32>,
+    /// Keys that lacp reads.
+    pub lacp: LacpPortSettings,
     /// The port's own watches, then the team's. Read once, when the port is taken.
     pub link_watches: Vec<LinkWatchSettings>,
 }

@@ -179,7 +179,7 @@ impl Slb {
 }
 
 impl Runner for Slb {
-    fn team_hwaddr(&mut self, hwaddr: HwAddr) {
+    fn team_changed(&mut self, hwaddr: HwAddr, _up: bool) {
         self.hwaddr = hwaddr;
     }
 
@@ -240,7 +240,10 @@ impl Runner for Slb {
         if let Some(balancer) = &mut self.balancer {
             let before = self.buckets.clone();
             balancer.count(bytes);
-            balancer.balance(&mut self.buckets, &balancer::shares(ports));
+            balancer.balance(
+                &mut self.buckets,
+                &balancer::shares(balancer::usable(ports)),
+            );
             self.note_moves(now, &before);
         }
     }

@@ -13,11 +13,12 @@ use crate::control_frames::ControlFrames;
 use crate::event::Event;
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
+use crate::lacp::LacpStatus;
 use crate::link_watch::{Wish, Wishes, is_sent_by};
 use crate::port::{Port, Rest};
 use crate::probe::Prober;
 use crate::runner::{self, Runner};
-use crate::settings::TeamSettings;
+use crate::settings::{RunnerSettings, TeamSettings};
 use crate::time::Instant;
 
 /// One team device with its ports.
@@ -35,6 +36,8 @@ pub struct Team {
     requested_hwaddr: Option<HwAddr>,
     /// The port that last lent the team its address, with that address.
     lent: Option<(PortId, HwAddr)>,
+    /// The team device is administratively up.
+    admin_up: bool,
     /// The team device's link-local IPv6 address, as last read.
     link_local: Option<Ipv6Addr>,
     active: Option<PortId>,
@@ -61,6 +64,7 @@ impl Team {
             read_hwaddr: hwaddr,
             requested_hwaddr: Some(hwaddr),
             lent: None,
+            admin_up: true,
             link_local: None,
             active: None,
             designated: None,
@@ -129,6 +133,11 @@ impl Team {
     /// activebackup's active port; none with other runners.
     pub fn active_port(&self) -> Option<PortId> {
         self.runner.active_port()
+    }
+
+    /// What lacp tells of itself at `now`; none with other runners.
+    pub fn lacp_status(&self, now: Instant) -> Option<LacpStatus> {
+        Some(self.runner.lacp()?.status(now))
     }
 
     /// slb's designated port; none with other runners.
@@ -257,6 +266,14 @@ impl Team {
                     self.ports[at].allowed = allowed;
                 }
             }
+            Event::TeamAdminChanged { up } => self.admin_up = up,
+            Event::LacpSettingsChanged { settings } => {
+                if let RunnerSettings::Lacp(known) = &mut self.settings.runner {
+                    self.runner.lacp_settings_changed(now, &settings);
+                    *known = settings;
+                }
+            }
+            Event::MinPortsChanged { min_ports } => self.settings.min_ports = min_ports,
             Event::ActivePortChosen { port } => {
                 if let Some(at) = self.position(port) {
                     self.runner.choose_active(&self.ports[at]);
@@ -321,13 +338,14 @@ impl Team {
 
     /// Whether a port was enabled that was not before.
     fn settle_forwarding(&mut self, now: Instant) -> bool {
-        self.runner.team_hwaddr(self.hwaddr);
+        self.runner.team_changed(self.hwaddr, self.admin_up);
         let policy = self.runner.decide(now, &self.ports);
         let mut enabled_one = false;
         for port in &mut self.ports {
             let enabled = self.runner.enables(port);
             enabled_one |= enabled && !port.enabled;
             port.enabled = enabled;
+            port.collecting = self.runner.collects(port);
         }
         let forwarding = Forwarding {
             policy,
@@ -392,12 +410,11 @@ impl Team {
     }
 
     /// The kernel driver's rule, with `min_ports` (lacp's key in teamd) for every runner: the
-    /// carrier is on while that many ports have a link and may carry traffic. A delay of a
-    /// watch does not hold it back.
+    /// carrier is on while that many ports have a link and may carry traffic, with lacp while
+    /// they do carry. A delay of a watch does not hold it back.
     fn settle_carrier(&mut self) {
-        let linked = self.ports.iter().filter(|port| port.allowed);
-        let linked = linked.filter(|port| port.is_linked()).count();
-        let up = linked >= self.settings.min_ports as usize;
+        let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
+        let up = carrying.count() >= self.settings.min_ports as usize;
         if self.carrier == Some(up) {
             return;
         }

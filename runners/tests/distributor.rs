@@ -264,31 +264,3 @@ fn new_fields_take_effect() {
     assert!(buckets_with(HashFields::IPV4) > 50);
     assert_eq!(buckets_with(HashFields::ETH), 1);
 }
-
-/// Both ends of a link learn at their own time that it is back.
-#[test]
-fn loadbalance_hears_the_partner_that_knows_of_the_link_first() {
-    let port = |enabled, linked| PortForwarding {
-        port: PortId(1),
-        collecting: enabled,
-        distributing: enabled,
-        linked,
-        judged: false,
-    };
-    for (state, heard) in [
-        (port(true, true), true),
-        (port(false, false), true),
-        (port(false, true), false),
-    ] {
-        let mut distributor = Distributor::new();
-        distributor.apply(&Forwarding {
-            policy: TxPolicy::LoadBalance {
-                fields: HashFields::ETH,
-                buckets: Box::new([None; BUCKETS]),
-                balanced: false,
-            },
-            ports: vec![state],
-        });
-        assert_eq!(distributor.collects(PortId(1)), heard, "{state:?}");
-    }
-}

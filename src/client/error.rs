@@ -99,7 +99,10 @@ impl Error {
                         "{INIT} Could not validate bus name: \
                          Bus name was not valid: '{INTERFACE}.{device}'\n"
                     ),
-                    DbusError::Bus(e) => format!("{INIT} Could not acquire the system bus: {e}\n"),
+                    DbusError::Bus(e) => {
+                        let name = e.name();
+                        format!("{INIT} Could not acquire the system bus: {name} - {e}\n")
+                    }
                     DbusError::Call(e) => library_lines(e),
                 };
                 format!(

@@ -1,7 +1,10 @@
 //! A team as the control methods see it.
 
+use std::str::FromStr;
+
 use nix::net::if_::if_nametoindex;
-use runners::{Event, Instant, RunnerSettings};
+use runners::wire::lacpdu::STANDARD_RETRIES;
+use runners::{AggSelectPolicy, Event, Instant, LacpSettings, PortId, RunnerSettings};
 use serde_json::Value;
 
 use super::kernel::Kernel;
@@ -108,6 +111,16 @@ impl Controlled for Controls<'_> {
                 let port = port.ok_or(Failure::ItemValueSetFail)?;
                 self.tell(Event::ActivePortChosen { port })
             }
+            ["runner", item] if self.lacp().is_some() => self.set_lacp_item(item, value),
+            ["ports", port, "runner", "aggregator", "selected"] if self.lacp().is_some() => {
+                let port = self.team.core.find_port(port);
+                let port = port.ok_or(Failure::PathDoesNotExist)?;
+                match value.parse() {
+                    Ok(true) => self.choose_aggregator(port),
+                    Ok(false) => Err(Failure::OpNotSupp),
+                    Err(_) => Err(Failure::ItemValueSetFail),
+                }
+            }
             ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
             ["ports", port, "teamr", "allowed"] => {
                 let allowed = value.parse().map_err(|_| Failure::ItemValueSetFail)?;
@@ -134,6 +147,56 @@ impl Controls<'_> {
     fn is_activebackup(&self) -> bool {
         let runner = &self.team.core.settings().runner;
         matches!(runner, RunnerSettings::ActiveBackup { .. })
+    }
+
+    fn lacp(&self) -> Option<&LacpSettings> {
+        match &self.team.core.settings().runner {
+            RunnerSettings::Lacp(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// An item of `runner` that lacp can change while it runs.
+    fn set_lacp_item(&mut self, item: &str, value: &str) -> Result<(), Failure> {
+        fn read<T: FromStr>(value: &str) -> Result<T, Failure> {
+            value.parse().map_err(|_| Failure::ItemValueSetFail)
+        }
+        let mut settings = self.lacp().ok_or(Failure::OpNotSupp)?.clone();
+        match item {
+            "min_ports" => {
+                let min_ports = read(value)?;
+                if !(1..=1024).contains(&min_ports) {
+                    return Err(Failure::ItemValueSetFail);
+                }
+                return self.tell(Event::MinPortsChanged { min_ports });
+            }
+            "fast_rate" => settings.fast_rate = read(value)?,
+            "fallback" => settings.fallback = read(value)?,
+            "sys_prio" => settings.sys_prio = read(value)?,
+            "select_policy" => {
+                let policy = AggSelectPolicy::from_name(value);
+                settings.agg_select_policy = policy.ok_or(Failure::ItemValueSetFail)?;
+            }
+            "enable_retry_count_feature" => settings.enable_retry_count = read(value)?,
+            "retry_count" => {
+                settings.retry_count = read(value)?;
+                if settings.retry_count < STANDARD_RETRIES || !settings.enable_retry_count {
+                    return Err(Failure::ItemValueSetFail);
+                }
+            }
+            _ => return Err(Failure::OpNotSupp),
+        }
+        self.tell(Event::LacpSettingsChanged { settings })
+    }
+
+    fn choose_aggregator(&mut self, port: PortId) -> Result<(), Failure> {
+        let status = self.team.core.lacp_status(self.now);
+        let ports = status.iter().flat_map(|status| &status.ports);
+        let known = ports.into_iter().find(|known| known.port == port);
+        if known.is_none_or(|known| known.aggregator.is_none()) {
+            return Err(Failure::ItemValueSetFail);
+        }
+        self.tell(Event::ActivePortChosen { port })
     }
 
     fn tell(&mut self, event: Event) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ mod announce;
 mod carrier_watch;
 mod controls;
 mod kernel;
+mod lacp_state;
 mod recorder;
 mod resolver;
 mod service_manager;
@@ -317,6 +318,9 @@ impl Served {
     }
 
     fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
+        if !self.keep_device {
+            self.team.say_farewell(kernel, now);
+        }
         // A data path that takes care of its ports gives them back with the device.
         let cares = self.team.data_path.port_care() == PortCare::DataPath;
         if !self.keep_device && (self.taken_over || !cares) {

@@ -7,6 +7,8 @@ use crate::datapath::Mover;
 /// The `setup` part of the state document.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// Where its own files are.
+    pub run_dir: PathBuf,
     /// Pid file, as named to the daemon.
     pub pid_file: PathBuf,
     /// Started with `-d`.

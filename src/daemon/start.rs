@@ -131,6 +131,7 @@ impl Daemon {
         let core = Team::new(settings, opened.device.hwaddr);
         let core = RecordedTeam::new(core, options.device.clone(), self.started_unix);
         let setup = Setup {
+            run_dir: options.run_dir.clone(),
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
             refused: opened.refused,

@@ -10,12 +10,15 @@ use runners::{
 };
 use serde_json::{Map, Value, json};
 
+use super::lacp_state;
 use super::team::ManagedTeam;
 use crate::cli::logging;
+use crate::datapath::kernel_team;
 
 /// The document as it is at this moment, which is `now`.
 pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     let counters = team.data_path.counters();
+    let lacp = team.core.lacp_status(now);
     let mut document = Map::new();
     let ports: Map<String, Value> = team
         .core
@@ -34,6 +37,11 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
                 "rx_missed": of_port(&counters.rx_missed),
                 "tx_dropped": of_port(&counters.tx_dropped),
             });
+            let ports = lacp.iter().flat_map(|lacp| &lacp.ports);
+            if let Some(status) = ports.into_iter().find(|status| status.port == port.id()) {
+                item["runner"] = lacp_state::port_runner(status, |port| team.ifindex(port));
+                item["teamr"]["lacp"] = lacp_state::port_details(status);
+            }
             (port.name().to_owned(), item)
         })
         .collect();
@@ -49,6 +57,10 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
         let active = active.map_or("", Port::name);
         document.insert("runner".to_owned(), json!({ "active_port": active }));
     }
+    if let Some(lacp) = &lacp {
+        let min_ports = team.core.settings().min_ports;
+        document.insert("runner".to_owned(), lacp_state::runner(lacp, min_ports));
+    }
     if let Some(port) = team.core.designated_port() {
         let designated = team.core.port(port).map_or("", Port::name);
         document.insert(
@@ -57,11 +69,12 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
         );
     }
     let runner_name = team.config.runner_name();
+    let mode = kernel_team::mode(runner);
     let setup = json!({
         "daemonized": team.setup.daemonized,
         "dbus_enabled": team.setup.dbus,
         "debug_level": logging::debug_level(),
-        "kernel_team_mode_name": runner_name,
+        "kernel_team_mode_name": mode.unwrap_or(runner_name),
         "pid": std::process::id(),
         "pid_file": team.setup.pid_file.to_string_lossy(),
         "runner_name": runner_name,

@@ -59,7 +59,8 @@ impl Transports {
             .map(|name| DbusService::connect(name, registry, bus_token))
             .transpose()
             .map_err(|error| {
-                let attempt = format!("dbus: Could not acquire the system bus: {error}");
+                let name = error.name();
+                let attempt = format!("dbus: Could not acquire the system bus: {name} - {error}");
                 StartError::new(attempt, error.errno().into()).then("Failed to init dbus.")
             })?;
         Ok(Transports {

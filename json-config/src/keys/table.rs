@@ -255,6 +255,68 @@ pub const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        object: Object::Runner,
+        name: "fast_period",
+        kind: Kind::Integer {
+            min: 100,
+            max: 1000,
+            unit: Unit::Milliseconds,
+        },
+        default: Preset::Integer(1000),
+        read_by: LACP,
+        refusal: Some("\"fast_period\" value is out of its limits."),
+        about: "The pause between two LACPDUs at the fast rate; must be the same at both ends.",
+        ..PLAIN
+    },
+    Key {
+        read_by: LACP,
+        ..flag(
+            Object::Runner,
+            "fallback",
+            false,
+            "Ports carry although no partner speaks, until the first LACPDU.",
+        )
+    },
+    Key {
+        object: Object::Runner,
+        name: "fallback_method",
+        kind: Kind::Word(&["single", "all"]),
+        default: Preset::Word("single"),
+        read_by: LACP,
+        refusal: Some("Unknown \"fallback_method\" named \"{}\" passed."),
+        about: "Whether the best port alone carries in fallback, or all of them.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "fallback_delay",
+        kind: milliseconds(0),
+        default: Preset::Integer(0),
+        read_by: LACP,
+        refusal: Some("\"fallback_delay\" must not be negative number."),
+        about: "How long no partner must have been there before a port falls back.",
+        ..PLAIN
+    },
+    Key {
+        read_by: LACP,
+        ..flag(
+            Object::Runner,
+            "enable_retry_count",
+            true,
+            "LACPDUs may tell how many of them may be missed (as SONiC does).",
+        )
+    },
+    Key {
+        object: Object::Runner,
+        name: "retry_count",
+        kind: counted(3, 255),
+        default: Preset::Integer(3),
+        read_by: LACP,
+        refusal: Some("\"retry_count\" value is out of its limits."),
+        about: "How many LACPDUs in a row the partner shall let us miss.",
+        ..PLAIN
+    },
+    Key {
         object: Object::TxBalancer,
         name: "name",
         kind: Kind::Word(&["basic"]),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runners::{Burst, Duplex, Link, LinkWatchSettings, PortSettings};
+use runners::{Burst, Duplex, LacpPortSettings, Link, LinkWatchSettings, PortSettings};
 
 /// xorshift64*: enough for a test, and the seed says all.
 pub struct Dice(u64);
@@ -47,6 +47,7 @@ impl Dice {
             prio: self.pick(&[-1, 0, 0, 0, 100]),
             sticky: self.one_in(4),
             queue_id: None,
+            lacp: LacpPortSettings::default(),
             link_watches: (0..watches)
                 .map(|_| LinkWatchSettings::Ethtool {
                     delay_up: Duration::from_millis(self.pick(&[0, 0, 5, 20])),

@@ -271,7 +271,9 @@ impl World {
                 Action::RejoinMulticast => self.rounds[1] += 1,
                 Action::ReadBucketCounters | Action::Report(_) => {}
                 Action::ReadStations | Action::TransmitFrame { .. } | Action::Listen(_) => {}
-                Action::SendFrame { .. } | Action::ResolveHost { .. } => {
+                Action::SendFrame { .. }
+                | Action::ResolveHost { .. }
+                | Action::RememberPdu { .. } => {
                     unreachable!("these runners have nothing to say to a partner")
                 }
             }

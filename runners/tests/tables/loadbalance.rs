@@ -32,7 +32,7 @@ fn enabled_follows_the_verdict_and_the_user() {
     play.at(
         1,
         added(2, DOWN, prio(0)),
-        &["forward shares 256/0: 1+^ 2-_", "port 2 hwaddr 01"],
+        &["forward shares 256/0: 1+^ 2<_", "port 2 hwaddr 01"],
     );
     play.at(
         2,
@@ -48,7 +48,7 @@ fn enabled_follows_the_verdict_and_the_user() {
         link_is(2, DOWN),
         &[
             "eth2: ethtool-link went down.",
-            "forward shares 0/0: 1-^ 2-_",
+            "forward shares 0/0: 1-^ 2<_",
             "carrier false",
             "carrier changed to DOWN",
         ],
@@ -242,4 +242,21 @@ fn interval_of_zero_never_reads() {
     play.sleeps();
     assert_eq!(play.team.active_port(), None);
     assert!(play.team.port(PortId(1)).is_some());
+}
+
+/// Both ends of a link learn at their own time that it is back: what the partner sends before
+/// we know is heard, though nothing leaves there.
+#[test]
+fn a_port_without_a_link_collects() {
+    let mut play = loadbalance(None);
+    play.skip(0, added(1, UP, prio(0)));
+    play.skip(1, added(2, UP, prio(0)));
+    play.at(
+        2,
+        link_is(2, DOWN),
+        &[
+            "eth2: ethtool-link went down.",
+            "forward shares 256/0: 1+^ 2<_",
+        ],
+    );
 }

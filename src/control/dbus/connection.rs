@@ -54,6 +54,17 @@ pub enum BusError {
 }
 
 impl BusError {
+    /// The name that libdbus gives such an error.
+    pub fn name(&self) -> &'static str {
+        match self.errno() {
+            Errno::ENOENT => "org.freedesktop.DBus.Error.FileNotFound",
+            Errno::ECONNREFUSED => "org.freedesktop.DBus.Error.NoServer",
+            Errno::EACCES => "org.freedesktop.DBus.Error.AccessDenied",
+            Errno::ETIMEDOUT => "org.freedesktop.DBus.Error.NoReply",
+            _ => "org.freedesktop.DBus.Error.Failed",
+        }
+    }
+
     /// The cause as an error number.
     pub fn errno(&self) -> Errno {
         let code = match self {

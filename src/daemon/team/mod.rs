@@ -7,6 +7,7 @@
 
 mod control_sockets;
 mod link_local;
+mod memory;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +15,12 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings};
+use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, RunnerSettings};
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
 
+use memory::Memory;
 use ports::HeldPort;
 
 use super::announce;
@@ -39,6 +41,7 @@ pub struct ManagedTeam {
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
+    memory: Memory,
     resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
@@ -85,6 +88,7 @@ impl ManagedTeam {
             config,
             data_path,
             control,
+            memory: Memory::open(setup.run_dir.join(format!("{}.lacp", device.name))),
             resolver,
             device,
             setup,
@@ -116,9 +120,11 @@ impl ManagedTeam {
             let free = links.filter(|link| link.master.is_none());
             self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
         }
+        let up = self.device.admin_up;
+        self.core.handle(now, Event::TeamAdminChanged { up });
         let mut joined = Vec::new();
         for Standing { interface, found } in standing {
-            let settings = self.port_settings(&interface.name)?;
+            let settings = self.port_settings(interface)?;
             let port = self.attach(kernel, interface, found, &settings)?;
             joined.push(port);
             let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
@@ -131,17 +137,22 @@ impl ManagedTeam {
                 standing: true,
             };
             self.core.handle(now, added);
+            // The partner goes on where the last daemon left it.
+            if let Some(frame) = self.memory.pdu(&interface.name) {
+                self.core.handle(now, Event::FrameReceived { port, frame });
+            }
         }
         let hwaddr = self.device.hwaddr;
         self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
         // Nothing in between is carried out: with only some of the ports known it would
         // interrupt what goes on.
         let mut actions: Vec<Action> = std::iter::from_fn(|| self.core.poll_action()).collect();
-        let mut kept = BTreeSet::new();
+        let (mut kept, mut spoke) = (BTreeSet::new(), BTreeSet::new());
         actions.reverse();
         actions.retain(|action| match action {
             Action::ApplyForwarding(_) => kept.insert("forwarding"),
             Action::SetCarrier(_) => kept.insert("carrier"),
+            Action::SendFrame { port, .. } => spoke.insert(*port),
             _ => true,
         });
         for action in actions.iter().rev() {
@@ -149,6 +160,14 @@ impl ManagedTeam {
         }
         self.refresh_link_locals(kernel, now);
         Ok(())
+    }
+
+    /// Tells partners that the ports are about to leave, and forgets what they said.
+    pub fn say_farewell(&mut self, kernel: &mut Kernel, now: Instant) {
+        self.tell(kernel, now, Event::TeamAdminChanged { up: false });
+        if let Err(error) = self.memory.remove() {
+            log::warn!("Failed to forget the partners ({}).", strerror(&error));
+        }
     }
 
     /// When to be woken although nothing happens.
@@ -299,6 +318,8 @@ impl ManagedTeam {
                 if spreads && self.device.mtu != mtu_before {
                     self.spread_mtu(kernel, mtu_before);
                 }
+                let up = self.device.admin_up;
+                self.tell(kernel, now, Event::TeamAdminChanged { up });
                 self.tell(kernel, now, Event::TeamHwAddrChanged { hwaddr });
                 DeviceState::Present
             }
@@ -369,9 +390,11 @@ impl ManagedTeam {
     }
 
     /// Whether the carrier is ours to set. The driver's own rule, which setting it would end,
-    /// is the core's as long as one port suffices and every port may carry.
+    /// is the core's as long as one port suffices and every port may carry; but not with lacp,
+    /// where a link is not enough.
     fn sets_carrier(&mut self) -> bool {
         self.carrier_by_hand |= self.data_path.port_care() == PortCare::Daemon
+            || matches!(self.core.settings().runner, RunnerSettings::Lacp(_))
             || self.core.settings().min_ports != 1
             || self.core.ports().any(|port| !port.is_allowed());
         self.carrier_by_hand
@@ -403,6 +426,10 @@ impl ManagedTeam {
             }
             Action::Listen(frames) => self.control.listen(*frames),
             Action::SendFrame { port, frame } => self.control.send(*port, frame),
+            Action::RememberPdu { port, frame } => match self.ports.get(port) {
+                Some(held) => self.memory.keep(&held.name, frame.as_deref()),
+                None => Ok(()),
+            },
             Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
             Action::ReadBucketCounters => {
                 let bytes = self.data_path.bucket_bytes();
@@ -501,6 +528,7 @@ fn purpose(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
+        Action::RememberPdu { .. } => "remember the partner".to_owned(),
         Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
         Action::ReadStations => "read who is behind the team".to_owned(),

@@ -172,7 +172,7 @@ impl ManagedTeam {
 
     /// Makes an interface that is fit for it a port.
     fn join(&mut self, kernel: &mut Kernel, now: Instant, interface: &LinkInfo) -> io::Result<()> {
-        let settings = self.port_settings(&interface.name)?;
+        let settings = self.port_settings(interface)?;
         let hwaddr = match interface.master {
             Some(_) => self.own_hwaddrs.get(&interface.ifindex).copied(),
             None => None,
@@ -203,14 +203,17 @@ impl ManagedTeam {
         opened
     }
 
-    pub(super) fn port_settings(&mut self, name: &str) -> io::Result<PortSettings> {
-        let settings = self.config.port_settings(name).map_err(|problem| {
+    /// The settings of an interface that is, or becomes, a port.
+    pub(super) fn port_settings(&mut self, interface: &LinkInfo) -> io::Result<PortSettings> {
+        let name = &interface.name;
+        let mut settings = self.config.port_settings(name).map_err(|problem| {
             log::error!("{problem}");
             io::Error::from_raw_os_error(libc::EINVAL)
         })?;
         if settings.queue_id.is_some() && self.data_path.port_care() == PortCare::Daemon {
             log::warn!("{name}: \"queue_id\" has no effect on the userspace data path.");
         }
+        settings.lacp.number = port_number(interface.ifindex);
         Ok(settings)
     }
 
@@ -257,8 +260,9 @@ impl ManagedTeam {
         kernel: &mut Kernel,
         now: Instant,
         port: PortId,
-        settings: PortSettings,
+        mut settings: PortSettings,
     ) {
+        settings.lacp.number = port_number(self.ifindex(port).unwrap_or_default());
         self.configure(port, &settings);
         self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
     }
@@ -423,6 +427,14 @@ impl ManagedTeam {
         self.tell(kernel, now, Event::PortHwAddrChanged { port, hwaddr });
         let link = kernel::link(&interface, link_settings);
         self.tell(kernel, now, Event::LinkChanged { port, link });
+    }
+}
+
+/// The number of a port in LACPDUs, as with teamd; but 0 is none (802.1AX-2014, 6.3.4).
+fn port_number(ifindex: u32) -> u16 {
+    match ifindex as u16 {
+        0 => u16::MAX,
+        number => number,
     }
 }
 

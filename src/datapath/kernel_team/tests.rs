@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::num::NonZeroU32;
 
-use runners::{Burst, Failback, HashFields, HwAddr, HwAddrPolicy, PortForwarding, RunnerSettings};
+use runners::{
+    Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LacpSettings, PortForwarding, RunnerSettings,
+};
 
 use super::*;
 
@@ -471,6 +473,23 @@ fn a_port_may_collect_alone() {
     let mut team = opened(RunnerSettings::Broadcast);
     team.apply_forwarding(&forwarding(false)).expect("applied");
     assert_eq!(team.driver.take_log()[0], "enabled[11]=false");
+
+    // Enabled, as it came: without a bucket nothing is sent on it.
+    let lacp = RunnerSettings::Lacp(LacpSettings::default());
+    let mut team = opened(lacp);
+    let policy = TxPolicy::LoadBalance {
+        fields: HashFields::ETH,
+        buckets: Box::new([None; BUCKETS]),
+        balanced: true,
+    };
+    let collects = Forwarding {
+        policy,
+        ..forwarding(false)
+    };
+    team.apply_forwarding(&collects).expect("applied");
+    let log = team.driver.take_log();
+    let expected = ["lb_tx_method=hash_to_port_mapping", "user_linkup[11]=true"];
+    assert_eq!(log[1..], expected);
 }
 
 #[test]

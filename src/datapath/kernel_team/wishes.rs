@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runners::{
-    BucketTable, Burst, Forwarding, HashFields, PortForwarding, PortId, PortSettings,
+    BucketTable, Burst, Forwarding, HashFields, LacpSettings, PortForwarding, PortId, PortSettings,
     RunnerSettings, TeamSettings, TxPolicy,
 };
 
@@ -28,7 +28,7 @@ pub fn mode(runner: &RunnerSettings) -> Option<&'static str> {
         RunnerSettings::RoundRobin { .. } => Some("roundrobin"),
         RunnerSettings::Random { .. } => Some("random"),
         RunnerSettings::ActiveBackup { .. } => Some("activebackup"),
-        RunnerSettings::LoadBalance { .. } => Some("loadbalance"),
+        RunnerSettings::LoadBalance { .. } | RunnerSettings::Lacp(_) => Some("loadbalance"),
         RunnerSettings::Slb { .. } => None,
     }
 }
@@ -57,7 +57,10 @@ pub fn team(settings: &TeamSettings) -> Vec<Wish> {
     }
     if let RunnerSettings::LoadBalance {
         balancing_interval, ..
-    } = settings.runner
+    }
+    | RunnerSettings::Lacp(LacpSettings {
+        balancing_interval, ..
+    }) = settings.runner
     {
         let interval = balancing_interval.unwrap_or(Duration::ZERO);
         // The driver counts in tenths of a second; 0 counts nothing.
@@ -78,10 +81,15 @@ pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
             "runner.packets_per_port: the kernel's driver changes the port with each frame; \
              \"data_path\": \"userspace\" can do more in a row",
         ],
-        RunnerSettings::LoadBalance { tx_hash, .. } if tx_hash.contains(HashFields::ENCAP) => vec![
-            "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
+        RunnerSettings::LoadBalance { tx_hash, .. }
+        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. })
+            if tx_hash.contains(HashFields::ENCAP) =>
+        {
+            vec![
+                "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
              outermost packet is hashed; \"data_path\": \"userspace\" looks inside",
-        ],
+            ]
+        }
         _ => Vec::new(),
     }
 }
@@ -100,7 +108,7 @@ pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
 /// How the driver lets a port take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// By one option: a port that may only collect, or only distribute, does neither or both.
+    /// By one option: a port that may only collect does neither or both.
     Joined,
     /// By one for each direction.
     Apart,
@@ -108,16 +116,16 @@ pub enum Parts {
 
 impl Parts {
     /// What a port has to be told so that it takes part, or does no longer, as `on` says. It
-    /// collects before it distributes, and ends in the other order.
-    fn wishes(self, policy: &TxPolicy, ifindex: u32, port: &PortForwarding, on: bool) -> Vec<Wish> {
-        // A frame on a port whose link we take for down shows that the partner has found it up
-        // before us. Where a port must be disabled so that it is not chosen, that one is lost.
-        let heeds_partner = matches!(policy, TxPolicy::LoadBalance { .. }) && !port.linked;
-        let rx = (name::RX_ENABLED, port.collecting || heeds_partner);
+    /// collects before it distributes, and ends in the other order. Where the table of buckets
+    /// `binds`, it keeps frames off a port that only collects, so that may be enabled at once.
+    fn wishes(self, ifindex: u32, port: &PortForwarding, on: bool, binds: bool) -> Vec<Wish> {
+        let rx = (name::RX_ENABLED, port.collecting);
         let tx = (name::TX_ENABLED, port.distributing);
         let parts = match (self, on) {
-            // What distributes collects as well (802.1AX), so this is both.
-            (Parts::Joined, _) => vec![(name::ENABLED, port.distributing)],
+            (Parts::Joined, _) => {
+                let collects = binds && port.collecting && port.linked;
+                vec![(name::ENABLED, port.distributing || collects)]
+            }
             (Parts::Apart, true) => vec![rx, tx],
             (Parts::Apart, false) => vec![tx, rx],
         };
@@ -155,9 +163,10 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         let method = Value::Text(method.to_owned());
         wishes.push((OptionId::team(name::LB_TX_METHOD), method));
     }
+    let binds = matches!(wanted.policy, TxPolicy::LoadBalance { balanced: true, .. });
     let enabled = |on: bool| {
         let each = ports.iter();
-        each.flat_map(move |(ifindex, port)| parts.wishes(&wanted.policy, *ifindex, port, on))
+        each.flat_map(move |(ifindex, port)| parts.wishes(*ifindex, port, on, binds))
     };
     wishes.extend(enabled(true));
     if let TxPolicy::ActiveBackup { active } = &wanted.policy {

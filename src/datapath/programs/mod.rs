@@ -331,6 +331,7 @@ impl Programs {
 pub fn can_do(runner: &RunnerSettings) -> bool {
     match runner {
         RunnerSettings::LoadBalance { tx_hash, .. } => bucket::can_do(*tx_hash),
+        RunnerSettings::Lacp(lacp) => bucket::can_do(lacp.tx_hash),
         RunnerSettings::Slb { .. } => false,
         RunnerSettings::Broadcast
         | RunnerSettings::RoundRobin { .. }

@@ -1,0 +1,200 @@
+//! lacp with partners: the kernel's bonding in a guest that has it, and teamr itself.
+
+use std::time::{Duration, Instant};
+
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, in_guest, wait_until,
+};
+use serde_json::{Value, json};
+
+const PACKETS: u32 = 20;
+const LINKS: [&str; 2] = ["eth1", "eth2"];
+
+fn config(data_path: DataPath, fast: bool, active: bool) -> Value {
+    json!({
+        "device": "team0",
+        "data_path": data_path.name(),
+        "runner": {
+            "name": "lacp", "fast_rate": fast, "active": active,
+            "tx_hash": ["eth", "ipv4", "udp"],
+        },
+        "ports": {"eth1": {}, "eth2": {}},
+    })
+}
+
+/// Two hosts with two cables between them; the right one has a bond.
+struct Bonded {
+    left: Namespace,
+    right: Namespace,
+}
+
+impl Bonded {
+    fn new(lab: &Lab, options: &str) -> Bonded {
+        let (left, right) = (lab.host("left"), lab.host("right"));
+        for host in [&left, &right] {
+            host.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        }
+        right.ip(&format!(
+            "link add name bond0 type bond mode 802.3ad miimon 10 {options}"
+        ));
+        for link in LINKS {
+            lab.cable((&left, link), (&right, link), CableKind::Virtual);
+            // A virtual cable has come up at its far end.
+            right.ip(&format!("link set dev {link} down"));
+            right.ip(&format!("link set dev {link} master bond0"));
+        }
+        right.up("bond0");
+        right.address("bond0", "10.0.0.2/24");
+        Bonded { left, right }
+    }
+
+    /// Starts the daemon and sets the team up.
+    fn team(&self, config: &Value, args: &[&str]) -> Teamr {
+        let teamr = Teamr::start_args(&self.left, config, args);
+        self.left.up("team0");
+        teamr
+    }
+
+    /// How many ports the bond's aggregator has that send and receive, by its own word.
+    fn carrying(&self) -> usize {
+        let text = self.right.run("cat /proc/net/bonding/bond0");
+        let (mut of_actor, mut carrying) = (false, 0);
+        for line in text.lines().map(str::trim) {
+            match line {
+                "details actor lacp pdu:" => of_actor = true,
+                "details partner lacp pdu:" => of_actor = false,
+                _ => {
+                    let state = line.strip_prefix("port state: ").filter(|_| of_actor);
+                    let state = state.and_then(|state| state.parse::<u8>().ok());
+                    carrying += usize::from(state.is_some_and(|state| state & 0x38 == 0x38));
+                }
+            }
+        }
+        carrying
+    }
+
+    fn wait_carrying(&self, teamr: &Teamr, count: usize) {
+        wait_until(&format!("{count} ports to carry at both ends"), || {
+            carrying(teamr).len() == count && self.carrying() == count
+        });
+    }
+}
+
+/// The ports that carry, by teamr's word.
+fn carrying(teamr: &Teamr) -> Vec<String> {
+    let state = teamr.state_at_socket();
+    let ports = state["ports"].as_object().into_iter().flatten();
+    let enabled = ports.filter(|(_, port)| port["teamr"]["enabled"] == true);
+    enabled.map(|(name, _)| name.clone()).collect()
+}
+
+fn why(teamr: &Teamr, port: &str) -> String {
+    let state = teamr.state_at_socket();
+    let why = &state["ports"][port]["teamr"]["lacp"]["why"];
+    why.as_str().unwrap_or_default().to_owned()
+}
+
+fn ping(from: &Namespace, to: &str, when: &str) {
+    // The first packet asks for an address.
+    Ping::run(from, to, 1, "");
+    let ping = Ping::run(from, to, PACKETS, "");
+    assert!(ping.is_exact(), "{when}: {ping:?}");
+}
+
+#[test]
+fn a_bond_is_a_partner_whoever_asks_for_what() {
+    in_guest(|_| {
+        for data_path in [DataPath::Kernel, DataPath::Userspace] {
+            for (fast, active, bond) in [
+                (true, true, "lacp_rate fast"),
+                (false, true, "lacp_rate slow"),
+                (true, false, "lacp_rate slow"),
+                (true, true, "lacp_rate fast lacp_active off"),
+            ] {
+                let what = format!("{}, fast {fast}, active {active}, {bond}", data_path.name());
+                let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+                let bonded = Bonded::new(&lab, bond);
+                let teamr = bonded.team(&config(data_path, fast, active), &[]);
+                let begin = Instant::now();
+                bonded.wait_carrying(&teamr, 2);
+                println!("  {what}: both ports after {:.1?}", begin.elapsed());
+                bonded.left.address("team0", "10.0.0.1/24");
+                ping(&bonded.left, "10.0.0.2", &what);
+                ping(&bonded.right, "10.0.0.1", &what);
+                let state = teamr.state();
+                assert_eq!(state["setup"]["kernel_team_mode_name"], "loadbalance");
+                for link in LINKS {
+                    let port = &state["ports"][link];
+                    assert_eq!(port["runner"]["state"], "current");
+                    assert_eq!(port["teamr"]["lacp"]["why"], "");
+                }
+                assert!(teamr.stop().success());
+                // The last PDU: the bond does not wait for a timeout.
+                wait_until("the bond to be alone", || bonded.carrying() == 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
+    in_guest(|_| {
+        for data_path in [DataPath::Kernel, DataPath::Userspace] {
+            let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+            let bonded = Bonded::new(&lab, "lacp_rate fast");
+            let teamr = bonded.team(&config(data_path, true, true), &[]);
+            bonded.wait_carrying(&teamr, 2);
+            bonded.left.address("team0", "10.0.0.1/24");
+            let filter = "protocol 0x8809 matchall action drop";
+            bonded.right.run("tc qdisc add dev eth2 clsact");
+            bonded
+                .right
+                .run(&format!("tc filter add dev eth2 egress {filter}"));
+            let begin = Instant::now();
+            wait_until("the deaf port to leave", || carrying(&teamr) == ["eth1"]);
+            println!("  {}: left after {:.1?}", data_path.name(), begin.elapsed());
+            ping(&bonded.left, "10.0.0.2", "on one port");
+            wait_until("the cause", || {
+                why(&teamr, "eth2").starts_with("no LACPDU heard for")
+            });
+            bonded.right.run("tc filter del dev eth2 egress");
+            bonded.wait_carrying(&teamr, 2);
+            ping(&bonded.left, "10.0.0.2", "on both again");
+        }
+    });
+}
+
+#[test]
+fn a_successor_takes_over_without_the_partner_noticing() {
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let bonded = Bonded::new(&lab, "lacp_rate fast");
+        let config = config(DataPath::Kernel, true, true);
+        let mut teamr = bonded.team(&config, &["-N"]);
+        bonded.wait_carrying(&teamr, 2);
+        bonded.left.address("team0", "10.0.0.1/24");
+        ping(&bonded.left, "10.0.0.2", "before");
+        for (what, crashes) in [("restart with -N and -o", false), ("kill -9 and -o", true)] {
+            let mut pings = bonded
+                .right
+                .start("ping -n -q -i 0.02 -W 1 -c 150 10.0.0.1");
+            std::thread::sleep(Duration::from_millis(500));
+            match crashes {
+                true => teamr.crash(),
+                false => assert!(teamr.stop().success()),
+            }
+            let mut least = bonded.carrying();
+            teamr = Teamr::start_args(&bonded.left, &config, &["-N", "-o"]);
+            let end = Instant::now() + Duration::from_secs(3);
+            while Instant::now() < end {
+                least = least.min(bonded.carrying());
+            }
+            assert_eq!(least, 2, "{what}: the bond has noticed");
+            assert_eq!(carrying(&teamr), LINKS);
+            pings.wait();
+            let log = pings.log();
+            println!("  {what}: {}", log.lines().rev().nth(1).unwrap_or_default());
+            assert!(log.contains(" 0% packet loss"), "{what}: {log}");
+        }
+    });
+}

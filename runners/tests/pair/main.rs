@@ -1,0 +1,8 @@
+//! Two teams with lacp in one process, under virtual time, over wires that lose, double,
+//! reorder and delay.
+
+mod explore;
+mod invariants;
+mod lossy;
+mod steps;
+mod wires;
