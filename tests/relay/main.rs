@@ -638,7 +638,7 @@ fn a_port_that_cannot_be_taken_leaves_no_trace() {
     host.link_to("c1", &peer, "d1");
     let poll = Poll::new().expect("a poll");
     let registry = poll.registry().try_clone().expect("a registry");
-    let mut path = Userspace::create(registry, 5..7, &tap("team%d"), Journal::open(&journal.0))
+    let mut path = Userspace::create(registry, 5..8, &tap("team%d"), Journal::open(&journal.0))
         .expect("a team device");
     assert_eq!(path.name(), "team0");
     assert_eq!(path.ifindex(), host.interface("team0").ifindex);

@@ -45,7 +45,8 @@ const WAITING_FRAMES: usize = 1024;
 
 /// A team device and its ports.
 ///
-/// The first of its tokens stands for the team device, the others for ports. Hand every event
+/// The first of its tokens stands for the team device, the last for frames that programs tell
+/// of, the others for ports. Hand every event
 /// of these tokens to [`drain_ready`](DataPath::drain_ready), errors and hang-ups too.
 #[derive(Debug)]
 pub struct Userspace {
