@@ -50,6 +50,10 @@ const EVENTS: usize = 64;
 /// Frames moved for one source before everybody else has had a turn.
 const FRAME_BUDGET: usize = 64;
 
+/// Between two readings of everything after losses. Each may take longer than the next loss takes
+/// to come, and nobody else would have a turn; single events are heeded meanwhile.
+const RESYNC_PAUSE: Duration = Duration::from_millis(50);
+
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
 const RESOLVED: Token = Token(2);
@@ -76,6 +80,10 @@ pub struct Daemon {
     poll: Poll,
     kernel: Kernel,
     link_events: EventSocket,
+    /// When everything was last read anew.
+    resynced: Option<Instant>,
+    /// Events were lost since, so everything is to be read again then.
+    resync_due: Option<Instant>,
     signals: Signals,
     /// Told when a name has been resolved.
     resolved: Arc<Waker>,
@@ -104,6 +112,8 @@ impl Daemon {
             poll,
             kernel: Kernel::open()?,
             link_events,
+            resynced: None,
+            resync_due: None,
             signals,
             resolved,
             manager: ServiceManager::from_environment(),
@@ -166,6 +176,7 @@ impl Daemon {
             if self.ready.remove(&LINKS) {
                 self.serve_links()?;
             }
+            self.resync_if_due();
             if self.ready.remove(&RESOLVED) {
                 self.serve_resolved();
             }
@@ -183,7 +194,8 @@ impl Daemon {
             .teams
             .values()
             .flat_map(|served| [served.team.deadline(), served.transports.deadline()]);
-        let deadline = deadlines.flatten().chain(self.manager.deadline()).min()?;
+        let deadlines = deadlines.flatten().chain(self.manager.deadline());
+        let deadline = deadlines.chain(self.resync_due).min()?;
         Some(deadline.saturating_since(self.now()))
     }
 
@@ -217,18 +229,34 @@ impl Daemon {
             readdressed.extend(address::changed(&message));
         })?;
         let now = self.now();
+        if received == Received::Overflow {
+            let pause = self.resynced.map_or(now, |last| last + RESYNC_PAUSE);
+            self.resync_due = Some(pause.max(now));
+        }
+        self.refresh(|team, kernel| {
+            let device = team.links_changed(kernel, now, &changed);
+            team.addresses_changed(kernel, now, &readdressed);
+            device
+        });
+        Ok(())
+    }
+
+    fn resync_if_due(&mut self) {
+        let now = self.now();
+        if self.resync_due.is_some_and(|due| due <= now) {
+            self.resync_due = None;
+            self.refresh(|team, kernel| team.resync(kernel, now));
+            self.resynced = Some(self.now());
+        }
+    }
+
+    /// Has every team read the kernel's state; one whose device is gone ends.
+    fn refresh(&mut self, read: impl Fn(&mut ManagedTeam, &mut Kernel) -> DeviceState) {
+        let now = self.now();
         let kernel = &mut self.kernel;
         let mut orphaned = Vec::new();
         for (block, served) in &mut self.teams {
-            let device = match received {
-                Received::All => {
-                    let device = served.team.links_changed(kernel, now, &changed);
-                    served.team.addresses_changed(kernel, now, &readdressed);
-                    device
-                }
-                Received::Overflow => served.team.resync(kernel, now),
-            };
-            if device == DeviceState::Deleted {
+            if read(&mut served.team, kernel) == DeviceState::Deleted {
                 orphaned.push(*block);
             }
         }
@@ -239,7 +267,6 @@ impl Daemon {
             served.release_ports(kernel, now);
             served.end(kernel);
         }
-        Ok(())
     }
 
     fn serve_resolved(&mut self) {
