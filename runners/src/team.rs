@@ -137,7 +137,18 @@ impl Team {
 
     /// What lacp tells of itself at `now`; none with other runners.
     pub fn lacp_status(&self, now: Instant) -> Option<LacpStatus> {
-        Some(self.runner.lacp()?.status(now))
+        let mut status = self.runner.lacp()?.status(now);
+        if !self.carrier() {
+            let (carry, needed) = (self.carrying(), self.settings.min_ports);
+            let ready = status.ports.iter_mut().filter(|port| port.why.is_none());
+            ready.for_each(|port| {
+                port.why = Some(format!(
+                    "ready, but the team has no carrier: {carry} of the {needed} ports carry that \
+                     \"min_ports\" asks for; mend the others or set runner.min_ports to {carry}"
+                ));
+            });
+        }
+        Some(status)
     }
 
     /// slb's designated port; none with other runners.
@@ -413,8 +424,7 @@ impl Team {
     /// carrier is on while that many ports have a link and may carry traffic, with lacp while
     /// they do carry. A delay of a watch does not hold it back.
     fn settle_carrier(&mut self) {
-        let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
-        let up = carrying.count() >= self.settings.min_ports as usize;
+        let up = self.carrying() >= self.settings.min_ports as usize;
         if self.carrier == Some(up) {
             return;
         }
@@ -424,6 +434,11 @@ impl Team {
             self.actions.push_back(Action::Report(report));
         }
         self.carrier = Some(up);
+    }
+
+    fn carrying(&self) -> usize {
+        let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
+        carrying.count()
     }
 
     fn settle_listening(&mut self) {
