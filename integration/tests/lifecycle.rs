@@ -1,7 +1,8 @@
 //! Ports that come, go and change their names; ends that leave nothing behind.
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, RUNNERS, Sharing, Teamr, team_config, wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, RUNNERS, Sharing, Teamr, binary, team_config,
+    wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -179,5 +180,27 @@ fn a_stale_run_is_taken_over() {
     let team = pair.start();
     for port in PORTS {
         team.wait_port(port, true);
+    }
+}
+
+/// A cable with both ends on the host: the far one is not what a daemon left of itself.
+#[test]
+fn the_far_end_of_a_port_is_no_team_device() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = lab.host("host");
+    lab.cable((&host, "eth1"), (&host, "far1"), CableKind::Virtual);
+    host.up("far1");
+    for path in [DataPath::Userspace, DataPath::Programs] {
+        host.ip("link set dev eth1 down");
+        let config = team_config("team0", "activebackup", path, &["eth1"]);
+        let team = Teamr::start(&host, &config);
+        team.wait_port("eth1", true);
+        let teamr = binary("teamr");
+        let other = host.try_run(&format!("{} -t far1", teamr.display()));
+        assert_eq!(other.status.code(), Some(1), "{}", path.name());
+        assert_eq!(team.port_up("eth1"), Some(true), "{}", path.name());
+        assert!(team.stop().success());
     }
 }

@@ -186,6 +186,7 @@ mod tests {
             name: name.to_owned(),
             hardware_type: 1,
             admin_up: true,
+            promiscuous: false,
             carrier: true,
             loopback: false,
             hwaddr: HwAddr([2, 0, 0, 0, 0, ifindex as u8]),

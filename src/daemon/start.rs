@@ -460,7 +460,7 @@ fn standing_port(kernel: &mut Kernel, found: &PortInterface) -> Option<Standing>
     let stands = interface.name == found.name
         && interface.admin_up
         && interface.master.is_none()
-        && tc::is_blocked(&mut kernel.route, found.ifindex).ok()?;
+        && tc::is_host_blocked(&mut kernel.route, found.ifindex).ok()?;
     stands.then(|| Standing {
         interface,
         found: found.clone(),
@@ -519,7 +519,7 @@ fn give_back_leftovers(
             );
             restore(kernel, found);
             return_ipv6(kernel, &found.name, found.ipv6);
-            let released = programs::clear(&mut kernel.route, found.ifindex)
+            let released = programs::clear(&mut kernel.route, found)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {
                 log::warn!(

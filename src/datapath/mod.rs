@@ -33,6 +33,8 @@ pub struct PortInterface {
     pub mtu: u32,
     /// The host may speak IPv6 on it.
     pub ipv6: bool,
+    /// Somebody has it take in frames for any address.
+    pub promiscuous: bool,
 }
 
 /// Who brings ports into the state that a team needs, and back: up, with the team's MTU, and in

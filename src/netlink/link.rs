@@ -36,6 +36,8 @@ pub struct LinkInfo {
     pub hardware_type: u16,
     /// Administratively up.
     pub admin_up: bool,
+    /// Somebody has it take in frames for any address.
+    pub promiscuous: bool,
     /// Frames can be sent and received.
     pub carrier: bool,
     /// Loopback.
@@ -116,6 +118,7 @@ impl LinkInfo {
             name: String::new(),
             hardware_type: read_u16(payload, 2)?,
             admin_up: flags & libc::IFF_UP != 0,
+            promiscuous: flags & libc::IFF_PROMISC != 0,
             carrier: flags & CARRIES == CARRIES,
             loopback: flags & libc::IFF_LOOPBACK != 0,
             hwaddr: HwAddr::default(),

@@ -109,9 +109,18 @@ pub fn block_receiving(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> 
     block(route, ifindex, &[(INGRESS, LINK_LOCAL_ONLY.to_vec())])
 }
 
-/// Whether filters of ours keep the host's stack from receiving on an interface.
-pub fn is_blocked(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
-    let filters = filters_on(route, ifindex, INGRESS)?;
+/// Whether [`block_receiving`] was called for an interface, and not [`block_host`].
+pub fn is_receiving_blocked(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
+    Ok(blocks(route, ifindex, INGRESS)? && !blocks(route, ifindex, EGRESS)?)
+}
+
+/// Whether [`block_host`] was called for an interface.
+pub fn is_host_blocked(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
+    Ok(blocks(route, ifindex, INGRESS)? && blocks(route, ifindex, EGRESS)?)
+}
+
+fn blocks(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<bool> {
+    let filters = filters_on(route, ifindex, hook)?;
     Ok(filters.iter().any(Filter::blocks))
 }
 

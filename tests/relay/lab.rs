@@ -100,6 +100,7 @@ impl Namespace {
                 hwaddr: link.hwaddr,
                 mtu: link.mtu,
                 ipv6: true,
+                promiscuous: link.promiscuous,
             }
         })
     }

@@ -68,8 +68,28 @@ impl Chance {
         let text = mask_number(&text, "\"pid\": ", self.pid, "<pid>");
         let text = mask_number(&text, "PID: ", self.pid, "<pid>");
         let text = mask_number(&text, "on PID ", self.pid, "<pid>");
-        mask_number(&text, "\"ifindex\": ", self.team, "<team>")
+        let text = mask_number(&text, "\"ifindex\": ", self.team, "<team>");
+        let text = mask_any_number(&text, "_ms_ago\": ", "<time>");
+        // One question of a watch may be under way.
+        ["\"missed\": ", "missed packets: "]
+            .into_iter()
+            .fold(text, |text, before| {
+                let text = mask_number(&text, before, 0, "<below 2>");
+                mask_number(&text, before, 1, "<below 2>")
+            })
     }
+}
+
+/// Replaces every number that stands after `before`.
+fn mask_any_number(text: &str, before: &str, mask: &str) -> String {
+    let mut parts = text.split(before);
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        masked += before;
+        masked += mask;
+        masked += part.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    masked
 }
 
 /// Replaces `number` where it stands after `before` and is not the begin of a longer one.
@@ -126,9 +146,12 @@ mod tests {
     fn only_chance_is_masked() {
         let chance = Chance { pid: 70, team: 5 };
         let text = "\"pid\": 70, PID: 70\n\"pid\": 701, \"ifindex\": 5,\n\"ifindex\": 101 \
-                    f2:00:00:00:01:0a 02:00:00:00:01:01 02:e0:00:00:01:01 12:34";
+                    f2:00:00:00:01:0a 02:00:00:00:01:01 02:e0:00:00:01:01 12:34 \
+                    \"last_ms_ago\": 31, \"missed\": 1, \"missed\": 2, \"missed\": 10";
         let masked = "\"pid\": <pid>, PID: <pid>\n\"pid\": 701, \"ifindex\": <team>,\n\
-                      \"ifindex\": 101 <address> 02:00:00:00:01:01 <address> 12:34";
+                      \"ifindex\": 101 <address> 02:00:00:00:01:01 <address> 12:34 \
+                      \"last_ms_ago\": <time>, \"missed\": <below 2>, \"missed\": 2, \
+                      \"missed\": 10";
         assert_eq!(chance.mask(text), masked);
     }
 }

@@ -43,6 +43,7 @@ pub fn as_found(kernel: &Kernel, interface: &LinkInfo) -> PortInterface {
         hwaddr: interface.hwaddr,
         mtu: interface.mtu,
         ipv6: kernel.ipv6(&interface.name),
+        promiscuous: interface.promiscuous,
     }
 }
 

@@ -171,6 +171,7 @@ fn opened_on(driver: FakeDriver, runner: RunnerSettings) -> KernelTeam<FakeDrive
             hwaddr: HwAddr::default(),
             mtu: 1500,
             ipv6: true,
+            promiscuous: false,
         };
         team.attach_port(PortId(number), &interface)
             .expect("attached");

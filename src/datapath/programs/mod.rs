@@ -25,6 +25,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use runners::{BUCKETS, Distributor, LacpSettings, PortId, RunnerSettings, Settled};
 
+use super::PortInterface;
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{Hook, Program};
 
@@ -93,6 +94,8 @@ fn arrival(ifindex: u32) -> Place {
 #[derive(Debug)]
 struct Member {
     ifindex: u32,
+    /// Before it became a port.
+    promiscuous: bool,
     /// Its place in the tables.
     slot: usize,
     /// None before the first forwarding.
@@ -162,16 +165,18 @@ impl Programs {
     }
 
     /// Takes an interface as a port. Its frames meet a program from the next
-    /// [`apply`](Self::apply) on; until then what was there before stays.
+    /// [`apply`](Self::apply) on; until then what was there before stays. `promiscuous` is
+    /// whether somebody else has it take in frames for any address.
     ///
     /// # Errors
     /// `ENOSPC` beyond 256 ports.
-    pub fn attach_port(&mut self, port: PortId, ifindex: u32) -> io::Result<()> {
+    pub fn attach_port(&mut self, port: PortId, ifindex: u32, promiscuous: bool) -> io::Result<()> {
         let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
         let slot = (0..SLOTS).find(|slot| !taken(slot));
         let slot = slot.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
         let member = Member {
             ifindex,
+            promiscuous,
             slot,
             program: None,
         };
@@ -347,12 +352,12 @@ impl Member {
             return Ok(());
         };
         program.detach(route)?;
-        undo_promiscuity(route, self.ifindex)
+        return_promiscuity(route, self.ifindex, self.promiscuous)
     }
 }
 
-fn undo_promiscuity(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    match link::set_promiscuous(route, ifindex, false) {
+fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io::Result<()> {
+    match link::set_promiscuous(route, ifindex, before) {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         undone => undone,
     }
@@ -362,7 +367,7 @@ fn undo_promiscuity(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
-pub fn clear(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    hook::clear(route, arrival(ifindex), RECEIVE)?;
-    undo_promiscuity(route, ifindex)
+pub fn clear(route: &mut RouteSocket, found: &PortInterface) -> io::Result<()> {
+    hook::clear(route, arrival(found.ifindex), RECEIVE)?;
+    return_promiscuity(route, found.ifindex, found.promiscuous)
 }

@@ -126,6 +126,7 @@ fn write(path: &Path, ports: &[PortInterface]) -> io::Result<()> {
                 "hwaddr": port.hwaddr.to_string(),
                 "mtu": port.mtu,
                 "ipv6": port.ipv6,
+                "promiscuous": port.promiscuous,
             })
         })
         .collect();
@@ -166,6 +167,7 @@ fn port(entry: &Value) -> Option<PortInterface> {
         hwaddr: hwaddr(entry.get("hwaddr")?.as_str()?)?,
         mtu: number("mtu")?,
         ipv6: entry.get("ipv6")?.as_bool()?,
+        promiscuous: entry.get("promiscuous")?.as_bool()?,
     })
 }
 
@@ -191,6 +193,7 @@ mod tests {
             hwaddr: HwAddr([2, 0x10, 0x20, 0, 0xff, ifindex as u8]),
             mtu: 1500,
             ipv6: true,
+            promiscuous: false,
         }
     }
 

@@ -167,6 +167,11 @@ impl Userspace {
         Ok(programs)
     }
 
+    fn was_promiscuous(&self, ifindex: u32) -> bool {
+        let mut found = self.journal.ports().iter();
+        found.any(|port| port.ifindex == ifindex && port.promiscuous)
+    }
+
     /// The last of the tokens stands for frames that programs tell of.
     fn bell_token(&self) -> usize {
         self.tokens.end - 1
@@ -179,7 +184,9 @@ impl Userspace {
         let begun = self
             .members
             .iter()
-            .try_for_each(|(port, ifindex)| programs.attach_port(*port, *ifindex))
+            .try_for_each(|(port, ifindex)| {
+                programs.attach_port(*port, *ifindex, self.was_promiscuous(*ifindex))
+            })
             .and_then(|()| {
                 let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
                 programs.apply(&mut self.route, distributor, counted)
@@ -303,7 +310,7 @@ impl DataPath for Userspace {
         let attached =
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
-                    Some(programs) => programs.attach_port(port, ifindex),
+                    Some(programs) => programs.attach_port(port, ifindex, interface.promiscuous),
                     None => self.open_port(port, ifindex),
                 }
             });

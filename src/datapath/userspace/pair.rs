@@ -113,10 +113,11 @@ fn other_end(device: &LinkInfo) -> io::Result<u32> {
     other_end.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// The other end of a pair that a daemon has made, dead or alive.
+/// Whether a daemon has made this pair, dead or alive. A cable whose far end is a port of a team
+/// is no such pair: the host neither receives nor sends on a port.
 pub fn is_ours(route: &mut RouteSocket, device: &LinkInfo) -> io::Result<bool> {
     match other_end(device) {
-        Ok(other_end) => tc::is_blocked(route, other_end),
+        Ok(other_end) => tc::is_receiving_blocked(route, other_end),
         Err(_) => Ok(false),
     }
 }
