@@ -401,7 +401,7 @@ fn the_news_and_the_metrics_tell_of_a_failover() {
     let other = if designated == "eth1" { "eth2" } else { "eth1" };
     let metrics = site.team.ask("metrics");
     for sample in [
-        "teamr_info{team=\"team0\",runner=\"slb\",data_path=\"userspace\"} 1".to_owned(),
+        "teamr_info{team=\"team0\",runner=\"slb\",data_path=\"relay\"} 1".to_owned(),
         format!("teamr_port_up{{team=\"team0\",port=\"{designated}\"}} 0"),
         format!("teamr_port_active{{team=\"team0\",port=\"{other}\"}} 1"),
     ] {

@@ -284,7 +284,11 @@ impl Daemon {
         for mover in candidates {
             let opened = match mover {
                 _ if !can_do(*mover, settings) => Err(StartError::new(
-                    format!("Data path {} cannot do what the runner does.", mover.name()),
+                    format!(
+                        "Data path {} cannot do what the runner does; \
+                         leave \"data_path\" out, or make it \"relay\".",
+                        mover.name()
+                    ),
                     io::Error::from_raw_os_error(libc::EOPNOTSUPP),
                 )),
                 Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
