@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::host::Host;
 
 /// What SONiC runs is lacp.
-const RUNNER: &str = "loadbalance";
+const RUNNER: &str = "lacp";
 
 const DIRECTORY: &str = "/run/warmboot/teamd/";
 
@@ -103,9 +103,12 @@ type HasType = fn(&Value) -> bool;
 
 /// What tlm_teamd reads of every LAG, with the type that it wants, `P` being a port. One that is
 /// missing spoils the update of all.
-const STATE: [(&str, HasType); 9] = [
+const STATE: [(&str, HasType); 22] = [
     ("/setup/kernel_team_mode_name", Value::is_string),
     ("/setup/pid", Value::is_i64),
+    ("/runner/active", Value::is_boolean),
+    ("/runner/fallback", Value::is_boolean),
+    ("/runner/fast_rate", Value::is_boolean),
     ("/team_device/ifinfo/dev_addr", Value::is_string),
     ("/team_device/ifinfo/ifindex", Value::is_i64),
     ("/ports/eth1/ifinfo/dev_addr", Value::is_string),
@@ -116,6 +119,25 @@ const STATE: [(&str, HasType); 9] = [
         Value::is_boolean,
     ),
     ("/ports/eth1/link_watches/up", Value::is_boolean),
+    ("/ports/eth1/runner/actor_lacpdu_info/port", Value::is_i64),
+    ("/ports/eth1/runner/actor_lacpdu_info/state", Value::is_i64),
+    (
+        "/ports/eth1/runner/actor_lacpdu_info/system",
+        Value::is_string,
+    ),
+    ("/ports/eth1/runner/partner_lacpdu_info/port", Value::is_i64),
+    (
+        "/ports/eth1/runner/partner_lacpdu_info/state",
+        Value::is_i64,
+    ),
+    (
+        "/ports/eth1/runner/partner_lacpdu_info/system",
+        Value::is_string,
+    ),
+    ("/ports/eth1/runner/aggregator/id", Value::is_i64),
+    ("/ports/eth1/runner/aggregator/selected", Value::is_boolean),
+    ("/ports/eth1/runner/selected", Value::is_boolean),
+    ("/ports/eth1/runner/state", Value::is_string),
 ];
 
 /// It asks every LAG for its state, every second.
