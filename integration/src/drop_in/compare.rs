@@ -254,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn contents_differ_only_under_their_key() {
+        let mut teamd = answer("x", r#"{"a": [{"b": 1}], "c": 1}"#);
+        let same = teamd.clone();
+        assert!(!What::Contents("b").remove(&mut teamd, &mut same.clone()));
+        let mut teamr = answer("x", r#"{"a": [{"b": 2}], "c": 1}"#);
+        assert!(What::Contents("b").remove(&mut teamd, &mut teamr));
+        assert_eq!(teamd, teamr);
+        let mut other = answer("x", r#"{"a": [{}], "c": 2}"#);
+        assert!(!What::Contents("b").remove(&mut teamd, &mut other));
+        assert_ne!(teamd, other);
+    }
+
+    #[test]
     fn a_difference_is_known_only_where_it_is_listed() {
         let (left, right) = (" user_linkup (port:a) true \nx\n", "x\n");
         let here = outcome("teamnl team0 options", left, right);
