@@ -4,6 +4,10 @@
 //! can be played by several and the outcomes compared. Its host has the ports [`PORTS`], down,
 //! with a cable plugged in at each; its team device is [`TEAM`].
 
+mod lacp;
+
+pub use lacp::LACP_SCENARIOS;
+
 /// The team device of every scenario.
 pub const TEAM: &str = "team0";
 
@@ -38,13 +42,21 @@ pub enum Step {
     PutBack(&'static str),
     /// All cables lead to one switch now, and a host there gets this address.
     Join(&'static str),
+    /// All cables lead to the kernel's bond of mode 802.3ad now, which got these options.
+    Bond(&'static str),
     /// The daemon starts.
     Start,
+    /// Somebody sets the team device up.
+    Up,
     /// Time passes until the team has exactly these ports, with these verdicts of their watches,
     /// each watch for itself and all together.
     Ports(&'static [(&'static str, bool)]),
     /// Time passes until this port, or none if empty, is the active one.
     Active(&'static str),
+    /// Time passes until lacp has heard nobody at these ports for so long that it gives up.
+    Alone(&'static [&'static str]),
+    /// Time passes until lacp collects and distributes at these ports, and so does the partner.
+    Together(&'static [&'static str]),
     /// Somebody else makes this a port of the kernel's team device.
     Enslave(&'static str),
     /// Somebody else takes this port out of the kernel's team device.

@@ -74,18 +74,10 @@ impl What {
     /// Makes two answers equal as far as this goes; tells whether it found a difference.
     fn remove(self, teamd: &mut Answer, teamr: &mut Answer) -> bool {
         match self {
-            What::Key(key) => {
-                let (Some(mut left), Some(mut right)) = (json(teamd), json(teamr)) else {
-                    return false;
-                };
-                let found = remove_key(&mut left, key) != remove_key(&mut right, key);
-                if found {
-                    // The order of keys is kept.
-                    teamd.stdout = format!("{left:#}\n");
-                    teamr.stdout = format!("{right:#}\n");
-                }
-                found
-            }
+            What::Key(key) => remove_keys(teamd, teamr, key, |left, right| {
+                left.is_empty() != right.is_empty()
+            }),
+            What::Contents(key) => remove_keys(teamd, teamr, key, |left, right| left != right),
             What::Help => {
                 let theirs = teamd.stdout.lines().next().unwrap_or_default();
                 let found = theirs.contains("[options]") && teamr.stdout.starts_with("Usage: ");
@@ -153,20 +145,38 @@ fn unmasked(text: &str) -> String {
         .replace(": <team>", ": \"<team>\"")
 }
 
-/// Removes a key everywhere; tells whether it was there.
-fn remove_key(value: &mut Value, key: &str) -> bool {
+/// Removes a key from two answers if what stood under it in each differs so; tells whether it did.
+fn remove_keys(
+    teamd: &mut Answer,
+    teamr: &mut Answer,
+    key: &str,
+    differ: fn(&[Value], &[Value]) -> bool,
+) -> bool {
+    let (Some(mut left), Some(mut right)) = (json(teamd), json(teamr)) else {
+        return false;
+    };
+    let found = differ(&take_key(&mut left, key), &take_key(&mut right, key));
+    if found {
+        // The order of keys is kept.
+        teamd.stdout = format!("{left:#}\n");
+        teamr.stdout = format!("{right:#}\n");
+    }
+    found
+}
+
+/// Removes a key everywhere; returns what stood under it.
+fn take_key(value: &mut Value, key: &str) -> Vec<Value> {
     match value {
         Value::Object(map) => {
-            let mut found = map.shift_remove(key).is_some();
-            for (_, inner) in map.iter_mut() {
-                found |= remove_key(inner, key);
-            }
-            found
+            let mut taken: Vec<Value> = map.shift_remove(key).into_iter().collect();
+            taken.extend(map.values_mut().flat_map(|inner| take_key(inner, key)));
+            taken
         }
         Value::Array(values) => values
             .iter_mut()
-            .fold(false, |found, inner| remove_key(inner, key) | found),
-        _ => false,
+            .flat_map(|inner| take_key(inner, key))
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -241,6 +251,19 @@ mod tests {
             let outcome = outcome(question, other, with_key);
             assert_eq!(outcome.unexpected.len(), 1, "{other}");
         }
+    }
+
+    #[test]
+    fn contents_differ_only_under_their_key() {
+        let mut teamd = answer("x", r#"{"a": [{"b": 1}], "c": 1}"#);
+        let same = teamd.clone();
+        assert!(!What::Contents("b").remove(&mut teamd, &mut same.clone()));
+        let mut teamr = answer("x", r#"{"a": [{"b": 2}], "c": 1}"#);
+        assert!(What::Contents("b").remove(&mut teamd, &mut teamr));
+        assert_eq!(teamd, teamr);
+        let mut other = answer("x", r#"{"a": [{}], "c": 2}"#);
+        assert!(!What::Contents("b").remove(&mut teamd, &mut other));
+        assert_ne!(teamd, other);
     }
 
     #[test]

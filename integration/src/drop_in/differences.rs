@@ -20,6 +20,8 @@ pub struct Difference {
 pub enum What {
     /// One of the JSON documents has this key, wherever it stands, and the other has not.
     Key(&'static str),
+    /// The JSON documents have other contents under this key, wherever it stands.
+    Contents(&'static str),
     /// The text of a help.
     Help,
     /// Lines that begin with this, blanks aside, are there or not, and have other contents.
@@ -43,6 +45,7 @@ impl fmt::Display for Difference {
         }
         match self.what {
             What::Key(key) => write!(f, "the key {key}")?,
+            What::Contents(key) => write!(f, "what stands under {key}")?,
             What::Help => f.write_str("the help")?,
             What::Lines(begin) => write!(f, "the lines \"{begin}...\"")?,
             What::Complaint => f.write_str("the complaint")?,
@@ -141,12 +144,80 @@ pub const DIFFERENCES: &[Difference] = &[
         what: What::Lines("\"far-eth1\" exists"),
         reason: "an error names its cure",
     },
+    Difference {
+        scenario: "lacp",
+        question: "",
+        what: What::Key("min_ports"),
+        reason: "it can be read and set while lacp runs, as in SONiC",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "",
+        what: What::Key("fallback"),
+        reason: "SONiC's addition to lacp, which its tlm_teamd asks for",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "",
+        what: What::Key("enable_retry_count_feature"),
+        reason: "SONiC's addition to lacp",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "",
+        what: What::Key("retry_count"),
+        reason: "SONiC's addition to lacp",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "",
+        what: What::Key("partner_retry_count"),
+        reason: "SONiC's addition to lacp",
+    },
+    Difference {
+        scenario: "lacp, never set up",
+        question: "",
+        what: What::Contents("state"),
+        reason: "machines begin when the device is set up, as with teamd 1.32; Debian's 1.31 begins at once",
+    },
+    Difference {
+        scenario: "lacp, never set up",
+        question: "teamdctl",
+        what: What::Lines("state:"),
+        reason: "machines begin when the device is set up, as with teamd 1.32; Debian's 1.31 begins at once",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "teamnl team0 options",
+        what: What::Lines("lb_tx_method"),
+        reason: "the driver's own choice would also use ports that only collect",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "teamnl team0 options",
+        what: What::Lines("lb_tx_hash_to_port_mapping"),
+        reason: "the driver's own choice would also use ports that only collect",
+    },
 ];
 
 /// Those of the clients, asked about the same daemon.
-pub const CLIENT_DIFFERENCES: &[Difference] = &[Difference {
-    scenario: "command lines that fail",
-    question: "teamdctl",
-    what: What::Help,
-    reason: "help is for people; it tells of options that teamdctl does not have",
-}];
+pub const CLIENT_DIFFERENCES: &[Difference] = &[
+    Difference {
+        scenario: "command lines that fail",
+        question: "teamdctl",
+        what: What::Help,
+        reason: "help is for people; it tells of options that teamdctl does not have",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "teamdctl",
+        what: What::Contents("timers"),
+        reason: "time goes on from one question to the next",
+    },
+    Difference {
+        scenario: "lacp",
+        question: "teamdctl",
+        what: What::Contents("pdus"),
+        reason: "time goes on from one question to the next",
+    },
+];

@@ -163,6 +163,12 @@ impl Suite {
 /// What the far ends are ports of in scenarios in which they are joined.
 const SWITCH: &str = "far-switch";
 
+/// What they are ports of where there is a partner.
+const BOND: &str = "far-bond";
+
+/// In sync, collecting and distributing (IEEE 802.1AX-2014, 6.4.2.3, the state bits).
+const CARRIES: u64 = 0x38;
+
 /// A scenario being played.
 struct Play<'a> {
     suite: &'a Suite,
@@ -181,7 +187,9 @@ impl Play<'_> {
             Step::Enslave(port) => ip(&format!("link set dev {port} master {TEAM}")),
             Step::Release(port) => ip(&format!("link set dev {port} nomaster")),
             Step::Join(address) => join(address),
+            Step::Bond(options) => bond(options),
             Step::Start => self.start(),
+            Step::Up => ip(&format!("link set dev {TEAM} up")),
             Step::Ports(ports) => self.wait(&format!("the ports {ports:?}"), |state| {
                 let known = state["ports"].as_object();
                 known.map_or(0, serde_json::Map::len) == ports.len()
@@ -194,6 +202,19 @@ impl Play<'_> {
             }),
             Step::Active(port) => self.wait(&format!("the active port {port:?}"), |state| {
                 state["runner"]["active_port"] == port
+            }),
+            Step::Alone(ports) => self.wait(&format!("nobody at {ports:?}"), |state| {
+                let word = |port: &&str| &state["ports"][*port]["runner"]["state"];
+                ports.iter().all(|port| word(port) == "defaulted")
+            }),
+            Step::Together(ports) => self.wait(&format!("a partner at {ports:?}"), |state| {
+                let carries = |port: &&str, end: &str| {
+                    let bits = &state["ports"][*port]["runner"][end]["state"];
+                    bits.as_u64().is_some_and(|bits| bits & CARRIES == CARRIES)
+                };
+                ports.iter().all(|port| {
+                    carries(port, "actor_lacpdu_info") && carries(port, "partner_lacpdu_info")
+                })
             }),
             Step::Ask(line) if line.starts_with("teamd ") => {
                 self.keep(self.suite.daemon.ask(line));
@@ -281,8 +302,10 @@ fn lay_cables() {
         }
     }
     let mut commands = String::new();
-    if Path::new("/sys/class/net").join(SWITCH).exists() {
-        commands += &format!("link delete dev {SWITCH}\n");
+    for upper in [SWITCH, BOND] {
+        if Path::new("/sys/class/net").join(upper).exists() {
+            commands += &format!("link delete dev {upper}\n");
+        }
     }
     for (number, port) in (1..).zip(PORTS) {
         let far = far(port);
@@ -323,6 +346,19 @@ fn join(address: &str) {
     let nodad = if address.contains(':') { "nodad" } else { "" };
     ip_batch(&format!(
         "link set dev {SWITCH} up\naddress add {address} dev {SWITCH} {nodad}\n"
+    ));
+}
+
+/// Makes a bond of all far ends.
+fn bond(options: &str) {
+    let port = |port| {
+        let far = far(port);
+        format!("link set dev {far} down\nlink set dev {far} master {BOND}\n")
+    };
+    ip_batch(&format!(
+        "link add name {BOND} type bond mode 802.3ad miimon 10 {options}\n\
+         {}link set dev {BOND} up\n",
+        PORTS.map(port).concat()
     ));
 }
 

@@ -17,6 +17,8 @@ const NAMES: [(&str, &str); 3] = [
 /// A host with the ports `eth1` and `eth2`, both down, their cables plugged in.
 pub struct Host {
     pub namespace: Namespace,
+    /// What the cables lead to.
+    peer: Namespace,
     pub path: DataPath,
     pub folder: PathBuf,
     _bus: Bus,
@@ -37,6 +39,7 @@ impl Host {
         let bus = Bus::start(&namespace).expect("a bus");
         let host = Host {
             namespace,
+            peer,
             path,
             folder: lab.folder().to_owned(),
             _bus: bus,
@@ -49,6 +52,17 @@ impl Host {
             socket.display()
         ));
         host
+    }
+
+    /// Makes a bond of the far ends, which is a partner for lacp.
+    pub fn bond_far_ends(&self) {
+        let peer = &self.peer;
+        peer.ip("link add name bond0 type bond mode 802.3ad miimon 10 lacp_rate fast");
+        for port in ["eth1", "eth2"] {
+            peer.ip(&format!("link set dev {port} down"));
+            peer.ip(&format!("link set dev {port} master bond0"));
+        }
+        peer.up("bond0");
     }
 
     /// A file for the case; its path.

@@ -7,9 +7,6 @@ use serde_json::{Value, json};
 
 use crate::host::Host;
 
-/// What SONiC runs is lacp.
-const RUNNER: &str = "loadbalance";
-
 const DIRECTORY: &str = "/run/warmboot/teamd/";
 
 /// teammgrd's line; `how` is `-r`, or `-w -o` after a warm restart.
@@ -17,7 +14,7 @@ fn start(lag: &str, how: &str) -> String {
     let config = json!({
         "device": lag,
         "hwaddr": "02:00:00:00:00:01",
-        "runner": {"active": true, "name": RUNNER, "min_ports": 1},
+        "runner": {"active": true, "name": "lacp", "min_ports": 1},
     });
     format!(
         "mkdir -p {DIRECTORY}; /usr/bin/teamd {how} -t {lag} -c '{config}' -L {DIRECTORY} -g -d"
@@ -103,9 +100,12 @@ type HasType = fn(&Value) -> bool;
 
 /// What tlm_teamd reads of every LAG, with the type that it wants, `P` being a port. One that is
 /// missing spoils the update of all.
-const STATE: [(&str, HasType); 9] = [
+const STATE: [(&str, HasType); 22] = [
     ("/setup/kernel_team_mode_name", Value::is_string),
     ("/setup/pid", Value::is_i64),
+    ("/runner/active", Value::is_boolean),
+    ("/runner/fallback", Value::is_boolean),
+    ("/runner/fast_rate", Value::is_boolean),
     ("/team_device/ifinfo/dev_addr", Value::is_string),
     ("/team_device/ifinfo/ifindex", Value::is_i64),
     ("/ports/eth1/ifinfo/dev_addr", Value::is_string),
@@ -116,6 +116,25 @@ const STATE: [(&str, HasType); 9] = [
         Value::is_boolean,
     ),
     ("/ports/eth1/link_watches/up", Value::is_boolean),
+    ("/ports/eth1/runner/actor_lacpdu_info/port", Value::is_i64),
+    ("/ports/eth1/runner/actor_lacpdu_info/state", Value::is_i64),
+    (
+        "/ports/eth1/runner/actor_lacpdu_info/system",
+        Value::is_string,
+    ),
+    ("/ports/eth1/runner/partner_lacpdu_info/port", Value::is_i64),
+    (
+        "/ports/eth1/runner/partner_lacpdu_info/state",
+        Value::is_i64,
+    ),
+    (
+        "/ports/eth1/runner/partner_lacpdu_info/system",
+        Value::is_string,
+    ),
+    ("/ports/eth1/runner/aggregator/id", Value::is_i64),
+    ("/ports/eth1/runner/aggregator/selected", Value::is_boolean),
+    ("/ports/eth1/runner/selected", Value::is_boolean),
+    ("/ports/eth1/runner/state", Value::is_string),
 ];
 
 /// It asks every LAG for its state, every second.
@@ -152,22 +171,32 @@ fn leave(host: &Host, lag: &str, signal: &str) {
     wait_gone(host, &pid);
 }
 
+/// Whether the driver lets a port carry.
+fn enabled(host: &Host, lag: &str, port: &str) -> String {
+    host.sh(&format!("teamnl {lag} getoption enabled --port {port}"))
+}
+
+fn wait_carrying(host: &Host, lag: &str, ports: &[&str]) {
+    wait_until(&format!("{ports:?} to carry"), || {
+        ports.iter().all(|port| enabled(host, lag, port) == "true")
+    });
+}
+
 /// The device goes on forwarding from one daemon to the next.
 fn restart(host: &Host, lag: &str, signal: &str) {
     assert_eq!(host.path, DataPath::Kernel);
+    host.bond_far_ends();
     host.sh(&start(lag, "-r"));
     for port in ["eth1", "eth2"] {
         host.sh(&add(lag, port));
     }
-    let enabled = |port: &str| host.sh(&format!("teamnl {lag} getoption enabled --port {port}"));
-    wait_until("both ports to carry", || {
-        ["eth1", "eth2"].iter().all(|port| enabled(port) == "true")
-    });
+    host.namespace.up(lag);
+    wait_carrying(host, lag, &["eth1", "eth2"]);
     let before = host.namespace.link(lag);
     leave(host, lag, signal);
     for port in ["eth1", "eth2"] {
         assert_eq!(host.namespace.link(port)["master"], lag);
-        assert_eq!(enabled(port), "true");
+        assert_eq!(enabled(host, lag, port), "true");
     }
     host.sh(&start(lag, "-w -o"));
     for port in ["eth1", "eth2"] {
@@ -188,7 +217,8 @@ pub fn warm_restart(host: &Host) {
     // What is there now is of the ordinary end; so once more for the note alone.
     host.sh(&start("PortChannel2", "-r"));
     host.sh(&add("PortChannel2", "eth1"));
-    host.wait_port_up("PortChannel2", "eth1");
+    host.namespace.up("PortChannel2");
+    wait_carrying(host, "PortChannel2", &["eth1"]);
     leave(host, "PortChannel2", "USR1");
     let note = host.sh(&format!("cat {DIRECTORY}PortChannel2"));
     assert_eq!(note, "1\n1\neth1\n1");
