@@ -27,7 +27,15 @@ impl Answer {
         }
     }
 
+    /// Without what the time changes.
+    pub(super) fn timeless(mut self) -> Answer {
+        self.stdout = mask_progress(&self.stdout);
+        self
+    }
+
+    /// Without that, and without what differs from one daemon's life to the next.
     pub(super) fn masked(mut self, chance: &Chance) -> Answer {
+        self = self.timeless();
         self.stdout = chance.mask(&self.stdout);
         self.stderr = chance.mask(&self.stderr);
         self
@@ -68,16 +76,20 @@ impl Chance {
         let text = mask_number(&text, "\"pid\": ", self.pid, "<pid>");
         let text = mask_number(&text, "PID: ", self.pid, "<pid>");
         let text = mask_number(&text, "on PID ", self.pid, "<pid>");
-        let text = mask_number(&text, "\"ifindex\": ", self.team, "<team>");
-        let text = mask_any_number(&text, "_ms_ago\": ", "<time>");
-        // One question of a watch may be under way.
-        ["\"missed\": ", "missed packets: "]
-            .into_iter()
-            .fold(text, |text, before| {
-                let text = mask_number(&text, before, 0, "<below 2>");
-                mask_number(&text, before, 1, "<below 2>")
-            })
+        mask_number(&text, "\"ifindex\": ", self.team, "<team>")
     }
+}
+
+/// Replaces what goes on from one question to the next.
+fn mask_progress(text: &str) -> String {
+    let text = mask_any_number(text, "_ms_ago\": ", "<time>");
+    // One question of a watch may be under way.
+    ["\"missed\": ", "missed packets: "]
+        .into_iter()
+        .fold(text, |text, before| {
+            let text = mask_number(&text, before, 0, "<below 2>");
+            mask_number(&text, before, 1, "<below 2>")
+        })
 }
 
 /// Replaces every number that stands after `before`.
@@ -146,12 +158,18 @@ mod tests {
     fn only_chance_is_masked() {
         let chance = Chance { pid: 70, team: 5 };
         let text = "\"pid\": 70, PID: 70\n\"pid\": 701, \"ifindex\": 5,\n\"ifindex\": 101 \
-                    f2:00:00:00:01:0a 02:00:00:00:01:01 02:e0:00:00:01:01 12:34 \
-                    \"last_ms_ago\": 31, \"missed\": 1, \"missed\": 2, \"missed\": 10";
+                    f2:00:00:00:01:0a 02:00:00:00:01:01 02:e0:00:00:01:01 12:34";
         let masked = "\"pid\": <pid>, PID: <pid>\n\"pid\": 701, \"ifindex\": <team>,\n\
-                      \"ifindex\": 101 <address> 02:00:00:00:01:01 <address> 12:34 \
-                      \"last_ms_ago\": <time>, \"missed\": <below 2>, \"missed\": 2, \
-                      \"missed\": 10";
+                      \"ifindex\": 101 <address> 02:00:00:00:01:01 <address> 12:34";
         assert_eq!(chance.mask(text), masked);
+    }
+
+    #[test]
+    fn time_is_masked() {
+        let text = "\"last_ms_ago\": 31, \"missed\": 1, \"missed\": 2, \"missed\": 10\n\
+                    missed packets: 0/3";
+        let masked = "\"last_ms_ago\": <time>, \"missed\": <below 2>, \"missed\": 2, \
+                      \"missed\": 10\nmissed packets: <below 2>/3";
+        assert_eq!(mask_progress(text), masked);
     }
 }

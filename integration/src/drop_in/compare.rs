@@ -141,8 +141,11 @@ fn json(answer: &Answer) -> Option<Value> {
 
 /// Makes JSON of masked JSON again: a mask may stand in the place of a number.
 fn unmasked(text: &str) -> String {
-    text.replace(": <pid>", ": \"<pid>\"")
-        .replace(": <team>", ": \"<team>\"")
+    ["<pid>", "<team>", "<time>", "<below 2>"]
+        .into_iter()
+        .fold(text.to_owned(), |text, mask| {
+            text.replace(&format!(": {mask}"), &format!(": \"{mask}\""))
+        })
 }
 
 /// Removes a key from two answers if what stood under it in each differs so; tells whether it did.

@@ -224,7 +224,7 @@ impl Play<'_> {
             Step::Ask(line) => {
                 let answer = self.suite.clients.ask(line);
                 if let Some(seconds) = &self.suite.seconds {
-                    let pair = (answer.clone(), seconds.ask(line));
+                    let pair = (answer.clone().timeless(), seconds.ask(line).timeless());
                     self.played.twice.push(pair);
                 }
                 self.keep(answer);
