@@ -148,7 +148,7 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "lacp",
         question: "",
         what: What::Key("min_ports"),
-        reason: "it can be read and set while lacp runs, as in SONiC",
+        reason: "it can be read, and set while lacp runs",
     },
     Difference {
         scenario: "lacp",
