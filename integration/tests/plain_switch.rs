@@ -33,7 +33,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(lab: &Lab, runner: &str) -> Site {
+    fn new(lab: &Lab, runner: &str, path: DataPath) -> Site {
         let (host, switch) = (lab.host("host"), lab.switch("switch"));
         let cables = [("eth1", "left1"), ("eth2", "left2")].map(|(near, far)| {
             let ends = ((&host, near), (switch.namespace(), far));
@@ -42,11 +42,10 @@ impl Site {
         for cable in &cables {
             switch.plug(cable.far_interface());
         }
-        let mut config = team_config("team0", runner, DataPath::Userspace, &["eth1", "eth2"]);
-        // A switch may have a carrier before it forwards.
-        config["link_watch"]["delay_up"] = 200.into();
+        let config = config(runner, path);
         let team = Teamr::start(&host, &config);
         team.take_precedence();
+        assert_eq!(mover(&team), path.name());
         host.ip("link add name br0 type bridge stp_state 0");
         host.ip("link set dev team0 master br0 up");
         host.up("br0");
@@ -129,6 +128,19 @@ impl Site {
     }
 }
 
+fn config(runner: &str, path: DataPath) -> Value {
+    let mut config = team_config("team0", runner, path, &["eth1", "eth2"]);
+    // A switch may have a carrier before it forwards.
+    config["link_watch"]["delay_up"] = 200.into();
+    config
+}
+
+/// What moves the frames.
+fn mover(team: &Teamr) -> String {
+    let mover = &team.state()["teamr"]["data_path"];
+    mover.as_str().expect("a data path").to_owned()
+}
+
 fn settle_in(host: &Namespace, number: u8) {
     host.up("eth0");
     host.address("eth0", &format!("10.0.0.{number}/24"));
@@ -196,7 +208,7 @@ fn runners_for_an_aggregate_fail_on_a_plain_switch() {
         return;
     };
     for runner in ["roundrobin", "random", "loadbalance", "activebackup"] {
-        let site = Site::new(&lab, runner);
+        let site = Site::new(&lab, runner, DataPath::Userspace);
         let moves = SwitchMoves::watch(&site.switch);
         let (answered, twice, sent) = site.ping_all(5);
         let moved: u32 = moves.finish().values().sum();
@@ -211,12 +223,11 @@ fn runners_for_an_aggregate_fail_on_a_plain_switch() {
     }
 }
 
-#[test]
-fn slb_carries_guests_on_both_links() {
+fn carries_guests_on_both_links(path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let site = Site::new(&lab, "slb");
+    let site = Site::new(&lab, "slb", path);
     let moves = SwitchMoves::watch(&site.switch);
     let (answered, twice, sent) = site.ping_all(5);
     assert_eq!((answered, twice), (sent, 0));
@@ -251,12 +262,11 @@ fn slb_carries_guests_on_both_links() {
     );
 }
 
-#[test]
-fn slb_moves_guests_when_a_link_goes_and_comes() {
+fn moves_guests_when_a_link_goes_and_comes(path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let site = Site::new(&lab, "slb");
+    let site = Site::new(&lab, "slb", path);
     let (answered, twice, sent) = site.ping_all(2);
     assert_eq!((answered, twice), (sent, 0));
     for cable in 0..2 {
@@ -298,6 +308,66 @@ fn slb_moves_guests_when_a_link_goes_and_comes() {
     assert!(cables.contains(&0) && cables.contains(&1), "{cables:?}");
 }
 
+/// Neither a crash, nor another daemon, nor another data path makes a guest change its link.
+#[test]
+fn slb_goes_on_after_a_crash_and_from_programs_to_the_relay_and_back() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let mut site = Site::new(&lab, "slb", DataPath::Programs);
+    let (answered, twice, sent) = site.ping_all(2);
+    assert_eq!((answered, twice), (sent, 0));
+    let moves = SwitchMoves::watch(&site.switch);
+    let load = Load::start(&site);
+    let let_pass = |site: &Site| {
+        let until = site.bytes()[0] + 3_000_000;
+        wait_until("traffic to pass", || site.bytes()[0] > until);
+    };
+    let_pass(&site);
+    site.team.crash();
+    site.team = Teamr::start(&site.host, &config("slb", DataPath::Programs));
+    site.team.take_precedence();
+    for port in ["eth1", "eth2"] {
+        site.team.wait_port(port, true);
+    }
+    let_pass(&site);
+    for path in ["relay", "programs"] {
+        site.team
+            .ask(&format!("state item set teamr.data_path {path}"));
+        assert_eq!(mover(&site.team), path);
+        let_pass(&site);
+    }
+    for (what, trace) in load.finish() {
+        assert_eq!(trace.lost(), Vec::<u64>::new(), "{what}");
+    }
+    assert_eq!(
+        moves.finish(),
+        BTreeMap::new(),
+        "addresses moved in the switch"
+    );
+}
+
+macro_rules! on_data_path {
+    ($module:ident, $path:expr) => {
+        mod $module {
+            use super::*;
+
+            #[test]
+            fn slb_carries_guests_on_both_links() {
+                carries_guests_on_both_links($path);
+            }
+
+            #[test]
+            fn slb_moves_guests_when_a_link_goes_and_comes() {
+                moves_guests_when_a_link_goes_and_comes($path);
+            }
+        }
+    };
+}
+
+on_data_path!(relay, DataPath::Userspace);
+on_data_path!(programs, DataPath::Programs);
+
 #[test]
 fn slb_on_the_kernels_driver_is_refused() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
@@ -330,13 +400,22 @@ fn the_doctor_tells_a_plain_switch_by_its_probes() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    for (runner, first) in [
-        ("roundrobin", Some("guests-on-plain-switch")),
-        ("broadcast", Some("broadcast-one-network")),
-        ("activebackup", None),
-        ("slb", None),
+    for (runner, path, first) in [
+        (
+            "roundrobin",
+            DataPath::Userspace,
+            Some("guests-on-plain-switch"),
+        ),
+        (
+            "broadcast",
+            DataPath::Userspace,
+            Some("broadcast-one-network"),
+        ),
+        ("activebackup", DataPath::Userspace, None),
+        ("slb", DataPath::Userspace, None),
+        ("slb", DataPath::Programs, None),
     ] {
-        let site = Site::new(&lab, runner);
+        let site = Site::new(&lab, runner, path);
         assert_eq!(first_finding(&site).as_deref(), first, "{runner}");
         if runner != "activebackup" {
             continue;
@@ -358,7 +437,7 @@ fn the_news_and_the_metrics_tell_of_a_failover() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let site = Site::new(&lab, "slb");
+    let site = Site::new(&lab, "slb", DataPath::Userspace);
     let (answered, _, sent) = site.ping_all(1);
     assert_eq!(answered, sent);
     let mut command = site.host.command(binary("teamrctl"));
@@ -462,7 +541,7 @@ fn spreads(runner: &str, receives: bool) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let site = Site::new(&lab, runner);
+    let site = Site::new(&lab, runner, DataPath::Userspace);
     speak_by_host(&site);
     let fourth = "10.0.0.104";
     site.peers[0].address("eth0", &format!("{fourth}/24"));

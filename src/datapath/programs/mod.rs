@@ -9,28 +9,35 @@
 //!
 //! A choice among ports that the configuration settles is part of the program (broadcast,
 //! roundrobin, random) and a change of it replaces the program. What a failover changes
-//! (activebackup, loadbalance) is in one map, so a failover is one write.
+//! (activebackup, loadbalance, slb) is in one map, so a failover is one write.
 
 pub mod assembler;
 pub mod bucket;
 mod context;
 mod hook;
 pub mod maps;
+pub mod source;
 mod team;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::{BUCKETS, Distributor, LacpSettings, PortId, RunnerSettings, Settled};
+use runners::source_memory::SourceMemory;
+use runners::{
+    BUCKETS, BucketTable, Distributor, HostTraffic, LacpSettings, PortId, RunnerSettings, Settled,
+    StationSeen,
+};
 
 use super::PortInterface;
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{Hook, Program};
 
 use hook::{Attached, Place, Way};
-use maps::{Maps, NO_PORT, SLOTS};
+use maps::{ECHOES, Maps, NO_PORT, SLOTS, TEAM};
+use source::{Policy, SourceMaps};
 use team::Transmit;
 
 const RECEIVE: &str = "teamr_receive";
@@ -111,6 +118,7 @@ pub struct Programs {
     members: BTreeMap<PortId, Member>,
     /// What the maps and the hook hold.
     choice: Vec<u32>,
+    policy: Policy,
     verdicts: Vec<u32>,
     transmit: Option<(Transmit, Attached)>,
 }
@@ -135,6 +143,7 @@ impl Programs {
             maps,
             members: BTreeMap::new(),
             choice: vec![0; BUCKETS],
+            policy: Policy::default(),
             verdicts: vec![maps::DROP; SLOTS],
             transmit: None,
         })
@@ -223,6 +232,20 @@ impl Programs {
     ) -> io::Result<()> {
         let settled = distributor.settled();
         let (transmit, choice) = self.choice_for(&settled, counted)?;
+        if let Settled::BySource(policy) = settled {
+            self.remember_sources(route)?;
+            let former = self.ports_of(&policy.former);
+            let designated = policy.designated.and_then(|port| self.ifindex(port));
+            let policy = Policy {
+                hwaddr: policy.hwaddr,
+                designated: designated.unwrap_or(0),
+                former,
+            };
+            if let Some(source) = self.maps.source.as_ref().filter(|_| policy != self.policy) {
+                source.write(&policy)?;
+                self.policy = policy;
+            }
+        }
         let standing = self.transmit.as_ref().map(|(standing, _)| standing);
         let program = match standing == Some(&transmit) {
             true => None,
@@ -274,8 +297,63 @@ impl Programs {
         verdicts
     }
 
+    fn ifindex(&self, port: PortId) -> Option<u32> {
+        self.members.get(&port).map(|member| member.ifindex)
+    }
+
+    /// The interface of each bucket, 0 for none.
+    fn ports_of(&self, table: &BucketTable) -> Vec<u32> {
+        let ports = table.iter();
+        ports
+            .map(|port| port.and_then(|port| self.ifindex(port)).unwrap_or(0))
+            .collect()
+    }
+
+    /// Begins to remember stations, or goes on with what programs of an earlier daemon remember.
+    fn remember_sources(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        if self.maps.source.is_some() {
+            return Ok(());
+        }
+        let left = hook::attached(route, self.side.place(), TRANSMIT);
+        let left = left.map_or(Vec::new(), |program| program.maps);
+        self.maps.source = Some(SourceMaps::create(&left)?);
+        Ok(())
+    }
+
+    /// Has the programs go on from what somebody else remembers of stations.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn remember(&mut self, route: &mut RouteSocket, memory: &SourceMemory) -> io::Result<()> {
+        self.remember_sources(route)?;
+        match &self.maps.source {
+            Some(source) => source.remember(memory),
+            None => Ok(()),
+        }
+    }
+
+    /// What the programs remember of stations, under the policy that remembers.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn memory(&self) -> io::Result<Option<SourceMemory>> {
+        let source = self.maps.source.as_ref();
+        source.map(SourceMaps::memory).transpose()
+    }
+
+    /// Whose frames were sent lately, under the policy that needs to know.
+    pub fn stations(&self) -> Vec<StationSeen> {
+        match self.memory() {
+            Ok(memory) => memory.map_or(Vec::new(), |memory| memory.present(self.policy.hwaddr)),
+            Err(error) => {
+                log::error!("cannot read who is behind the team: {error}");
+                Vec::new()
+            }
+        }
+    }
+
     fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> io::Result<(Transmit, Vec<u32>)> {
-        let ifindex = |port: &PortId| self.members.get(port).map(|member| member.ifindex);
+        let ifindex = |port: &PortId| self.ifindex(*port);
         let all = |ports: &[PortId]| ports.iter().filter_map(ifindex).collect();
         let mut choice = vec![0; BUCKETS];
         let transmit = match *settled {
@@ -293,12 +371,14 @@ impl Programs {
                 Transmit::One
             }
             Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
-                for (chosen, port) in choice.iter_mut().zip(buckets) {
-                    *chosen = port.as_ref().and_then(ifindex).unwrap_or(0);
-                }
+                choice = self.ports_of(buckets);
                 Transmit::ByBucket { fields, counted }
             }
-            Settled::ByBucket { .. } | Settled::BySource => {
+            Settled::BySource(policy) if policy.host.is_none() => {
+                choice = self.ports_of(&policy.buckets);
+                Transmit::BySource { counted }
+            }
+            Settled::ByBucket { .. } | Settled::BySource(_) => {
                 return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
             }
         };
@@ -307,7 +387,12 @@ impl Programs {
 
     /// Frames from the team device for which there was no port.
     pub fn tx_no_port(&self) -> u64 {
-        self.count(NO_PORT)[0]
+        self.count(TEAM)[NO_PORT as usize]
+    }
+
+    /// Frames of ours that came back, under a policy that can tell.
+    pub fn rx_echoes(&self) -> u64 {
+        self.count(TEAM)[ECHOES as usize]
     }
 
     /// Frames that came on ports while they did not collect.
@@ -331,13 +416,13 @@ impl Programs {
     }
 }
 
-/// Whether programs can do what a runner wants: what must be remembered of stations, and what
-/// is inside tunnels, only the relay knows.
+/// Whether programs can do what a runner wants: who was told what by ARP, and what is inside
+/// tunnels, only the relay knows.
 pub fn can_do(runner: &RunnerSettings) -> bool {
     match runner {
         RunnerSettings::LoadBalance { tx_hash, .. }
         | RunnerSettings::Lacp(LacpSettings { tx_hash, .. }) => bucket::can_do(*tx_hash),
-        RunnerSettings::Slb { .. } => false,
+        RunnerSettings::Slb { host, .. } => *host == HostTraffic::OnePort,
         RunnerSettings::Broadcast
         | RunnerSettings::RoundRobin { .. }
         | RunnerSettings::Random { .. }
