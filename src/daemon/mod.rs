@@ -92,7 +92,7 @@ pub struct Daemon {
     /// The same moment in Unix time, in nanoseconds.
     started_unix: u64,
     /// By the number of their block of tokens, from 1.
-    teams: BTreeMap<usize, Served>,
+    teams: BTreeMap<usize, Box<Served>>,
     /// Sources that may have more to give; readiness is told only once.
     ready: BTreeSet<Token>,
 }
