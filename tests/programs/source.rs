@@ -10,7 +10,7 @@ use runners::{
 };
 use teamr::datapath::programs::assembler::Reg;
 use teamr::datapath::programs::maps::{Maps, bytes};
-use teamr::datapath::programs::source::{self, Arriving, Leaving, Policy, SourceMaps};
+use teamr::datapath::programs::source::{self, Arriving, Deal, Leaving, Policy, SourceMaps};
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
@@ -60,7 +60,7 @@ impl Programs {
             by_bucket,
             designated,
         };
-        source::leave(&mut asm, &maps, leaving);
+        source::leave(&mut asm, &maps, Deal::All, leaving);
         asm.place(by_bucket);
         asm.set(Reg::R0, Reg::R7);
         asm.exit();

@@ -143,6 +143,10 @@ impl Driver for FakeDriver {
         Ok(())
     }
 
+    fn clear_port(&mut self, _ifindex: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     fn release(&mut self, ifindex: u32) -> io::Result<()> {
         self.leave(ifindex);
         Ok(())

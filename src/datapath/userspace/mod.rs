@@ -185,7 +185,7 @@ impl Userspace {
             .members
             .iter()
             .try_for_each(|(port, ifindex)| {
-                programs.attach_port(*port, *ifindex, self.was_promiscuous(*ifindex))
+                programs.attach_port(*port, *ifindex, Some(self.was_promiscuous(*ifindex)))
             })
             .and_then(|()| {
                 let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
@@ -318,7 +318,9 @@ impl DataPath for Userspace {
         let attached =
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
-                    Some(programs) => programs.attach_port(port, ifindex, interface.promiscuous),
+                    Some(programs) => {
+                        programs.attach_port(port, ifindex, Some(interface.promiscuous))
+                    }
                     None => self.open_port(port, ifindex),
                 }
             });
