@@ -15,6 +15,7 @@ pub mod assembler;
 pub mod bucket;
 mod context;
 mod hook;
+mod innermost;
 pub mod maps;
 pub mod source;
 mod team;
@@ -27,8 +28,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use runners::source_memory::SourceMemory;
 use runners::{
-    BUCKETS, BucketTable, Distributor, HostTraffic, LacpSettings, PortId, RunnerSettings, Settled,
-    StationSeen,
+    BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
 };
 
 use super::PortInterface;
@@ -388,7 +388,7 @@ impl Programs {
                 choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
                 Transmit::One
             }
-            Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
+            Settled::ByBucket { fields, buckets } => {
                 choice = self.ports_of(buckets);
                 Transmit::ByBucket { fields, counted }
             }
@@ -396,7 +396,7 @@ impl Programs {
                 choice = self.ports_of(&policy.buckets);
                 Transmit::BySource { counted }
             }
-            Settled::ByBucket { .. } | Settled::BySource(_) => {
+            Settled::BySource(_) => {
                 return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
             }
         };
@@ -434,14 +434,13 @@ impl Programs {
     }
 }
 
-/// Whether programs can do what a runner wants: who was told what by ARP, and what is inside
-/// tunnels, only the relay knows.
+/// Whether programs can do what a runner wants: who was told what by ARP only the relay knows.
 pub fn can_do(runner: &RunnerSettings) -> bool {
     match runner {
-        RunnerSettings::LoadBalance { tx_hash, .. }
-        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. }) => bucket::can_do(*tx_hash),
         RunnerSettings::Slb { host, .. } => *host == HostTraffic::OnePort,
-        RunnerSettings::Broadcast
+        RunnerSettings::LoadBalance { .. }
+        | RunnerSettings::Lacp(_)
+        | RunnerSettings::Broadcast
         | RunnerSettings::RoundRobin { .. }
         | RunnerSettings::Random { .. }
         | RunnerSettings::ActiveBackup { .. } => true,
