@@ -280,17 +280,24 @@ fn program_and_selector_agree_on_every_frame() {
     assert!(tunnels > FRAMES / 20, "{tunnels} with something inside");
 }
 
+/// What a program costs for a frame, in nanoseconds: the best of some means.
+fn cost(program: &Program, frame: &[u8]) -> u32 {
+    let runs = (0..9).map(|_| program.test(frame, &[], 200_000).expect("run"));
+    runs.map(|run| run.nanoseconds).min().unwrap_or_default()
+}
+
+/// A program that does nothing.
+fn nothing() -> Option<Program> {
+    let mut asm = Assembler::new();
+    asm.exit_with(0);
+    permitted(Program::load(&asm.finish(), "nothing"))
+}
+
 /// Prints what the selection costs beyond a program that does nothing; the figure depends on the
 /// machine and is not judged.
 #[test]
 fn the_cost_of_a_selection_is_told() {
-    let best = |program: &Program, frame: &[u8]| {
-        let runs = (0..9).map(|_| program.test(frame, &[], 200_000).expect("run"));
-        runs.map(|run| run.nanoseconds).min().unwrap_or_default()
-    };
-    let mut nothing = Assembler::new();
-    nothing.exit_with(0);
-    let Some(nothing) = permitted(Program::load(&nothing.finish(), "nothing")) else {
+    let Some(nothing) = nothing() else {
         return;
     };
     let tcp4 = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]);
@@ -306,7 +313,7 @@ fn the_cost_of_a_selection_is_told() {
     };
     for (what, frame) in [("IPv4", tcp4), ("IPv6", tcp6), ("tagged IPv4", tagged)] {
         let frame = frame.build();
-        let floor = best(&nothing, &frame);
+        let floor = cost(&nothing, &frame);
         for set in [
             &["eth"][..],
             &["l3"],
@@ -320,7 +327,7 @@ fn the_cost_of_a_selection_is_told() {
             let Some(program) = permitted(select(fields)) else {
                 return;
             };
-            let net = best(&program, &frame).saturating_sub(floor);
+            let net = cost(&program, &frame).saturating_sub(floor);
             println!("TCP over {what}, {set:?}: {net} ns");
         }
     }

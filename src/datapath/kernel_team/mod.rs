@@ -27,6 +27,7 @@ use runners::{
     TeamSettings, TxPolicy,
 };
 
+use super::programs::source::DESIGNATED_BUCKET;
 use super::{Counters, DataPath, Drained, Mover, PortCare, PortInterface};
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
@@ -363,6 +364,10 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             if let Some(Value::Binary(count)) = count {
                 *bytes = count.as_slice().try_into().map_or(0, u64::from_ne_bytes);
             }
+        }
+        if self.rules.is_some() {
+            // What leaves by the designated port is in no bucket of the runner's.
+            bytes[usize::from(DESIGNATED_BUCKET)] = 0;
         }
         bytes
     }
