@@ -391,6 +391,11 @@ macro_rules! on_data_path {
                     moves_guests_when_a_link_goes_and_comes(&site, Pace::Full);
                 });
             }
+
+            #[test]
+            fn the_news_and_the_metrics_tell_of_a_failover() {
+                news_and_metrics_tell_of_a_failover($path);
+            }
         }
     };
 }
@@ -416,6 +421,19 @@ fn tlb_and_alb_are_for_the_relay() {
             assert!(told.contains("leave \"data_path\" out"), "{told}");
             assert!(!host.has_interface("team0"));
         }
+    }
+    for (runner, best) in [("slb", ["kernel", "programs"]), ("alb", ["relay", "relay"])] {
+        let mut config = team_config("team0", runner, DataPath::Userspace, &[]);
+        config["data_path"] = "auto".into();
+        let team = Teamr::start(&host, &config);
+        assert!(best.contains(&&*mover(&team)), "{runner}");
+        let refused = team.state()["teamr"]["data_path_refused"].clone();
+        assert_eq!(
+            runner == "alb",
+            refused["programs"] == "Operation not supported",
+            "{refused}"
+        );
+        team.stop();
     }
 }
 
@@ -466,12 +484,11 @@ fn the_doctor_tells_a_plain_switch_by_its_probes() {
     }
 }
 
-#[test]
-fn the_news_and_the_metrics_tell_of_a_failover() {
+fn news_and_metrics_tell_of_a_failover(path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let site = Site::new(&lab, "slb", DataPath::Userspace);
+    let site = Site::new(&lab, "slb", path);
     let (answered, _, sent) = site.ping_all(1);
     assert_eq!(answered, sent);
     let mut command = site.host.command(binary("teamrctl"));
@@ -514,7 +531,10 @@ fn the_news_and_the_metrics_tell_of_a_failover() {
     let other = if designated == "eth1" { "eth2" } else { "eth1" };
     let metrics = site.team.ask("metrics");
     for sample in [
-        "teamr_info{team=\"team0\",runner=\"slb\",data_path=\"relay\"} 1".to_owned(),
+        format!(
+            "teamr_info{{team=\"team0\",runner=\"slb\",data_path=\"{}\"}} 1",
+            path.name()
+        ),
         format!("teamr_port_up{{team=\"team0\",port=\"{designated}\"}} 0"),
         format!("teamr_port_active{{team=\"team0\",port=\"{other}\"}} 1"),
     ] {
