@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 use std::{env, io};
 
-use integration::traffic::{run_capture, run_client, run_receiver, run_sender, run_server};
+use integration::traffic::{
+    run_capture, run_client, run_flood, run_receiver, run_sender, run_server,
+};
 use integration::{run_shake, run_vlan};
 
 fn main() -> ExitCode {
@@ -15,12 +17,13 @@ fn main() -> ExitCode {
             "connect" => run_client(args),
             "serve" => run_server(args),
             "capture" => run_capture(args),
+            "flood" => run_flood(args),
             "vlan" => run_vlan(args),
             "shake" => run_shake(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve, capture, vlan or shake?",
+            "send, receive, connect, serve, capture, flood, vlan or shake?",
         )),
     };
     match done {

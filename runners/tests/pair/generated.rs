@@ -140,6 +140,30 @@ fn seen(pair: &Pair) -> String {
     )
 }
 
+/// A partner that changes its mind with each PDU has the team decide as often as one that keeps
+/// to the standard's limits could.
+#[test]
+fn of_a_flood_ten_pdus_a_period_are_heeded() {
+    let mut pair = carrying();
+    let (before, flaps) = (status(&pair, 0), pair.flaps);
+    for n in 0..1000 {
+        let mut actor = before.partner;
+        let collects = n % 2 == 0;
+        actor.state = actor.state.with(StateBits::COLLECTING, collects);
+        let frame = Lacpdu::new(actor, before.actor, None).frame(HwAddr::default());
+        hear(&mut pair, 0, frame);
+        pair.run(millis(1));
+    }
+    let after = status(&pair, 0);
+    let heeded = after.counters.received - before.counters.received;
+    assert!((10..=20).contains(&heeded), "{heeded}");
+    let ignored = after.counters.ignored - before.counters.ignored;
+    assert!(heeded + ignored >= 1000, "{heeded} and {ignored}");
+    assert!(pair.flaps - flaps <= heeded, "{}", pair.flaps - flaps);
+    pair.run(seconds(2));
+    assert_eq!(pair.distributing(0), [0, 1]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -197,7 +221,8 @@ proptest! {
             hear(&mut pair, 0, frame);
             let after = status(&pair, 0).counters;
             let counted = |counters: runners::PduCounters| {
-                counters.received + counters.malformed + counters.markers
+                let of_lacp = counters.received + counters.ignored;
+                of_lacp + counters.malformed + counters.markers
             };
             prop_assert_eq!(counted(after) - counted(before), u64::from(subtype != 0));
             pair.run(millis(10));
