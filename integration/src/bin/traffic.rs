@@ -6,7 +6,7 @@ use std::{env, io};
 use integration::traffic::{
     run_capture, run_client, run_flood, run_receiver, run_sender, run_server,
 };
-use integration::{run_shake, run_vlan};
+use integration::{run_card, run_shake, run_vlan};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -18,12 +18,13 @@ fn main() -> ExitCode {
             "serve" => run_server(args),
             "capture" => run_capture(args),
             "flood" => run_flood(args),
+            "card" => run_card(args),
             "vlan" => run_vlan(args),
             "shake" => run_shake(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve, capture, flood, vlan or shake?",
+            "send, receive, connect, serve, capture, flood, card, vlan or shake?",
         )),
     };
     match done {
