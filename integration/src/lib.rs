@@ -15,6 +15,7 @@
 mod binaries;
 mod bus;
 mod cable;
+mod card;
 pub mod control;
 mod daemon;
 pub mod drop_in;
@@ -36,6 +37,7 @@ mod wait;
 pub use binaries::{binary, programs, repository};
 pub use bus::Bus;
 pub use cable::{Cable, CableKind};
+pub use card::{Card, run_card};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
 pub use lab::{Lab, Sharing, skip};

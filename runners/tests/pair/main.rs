@@ -2,6 +2,7 @@
 //! reorder and delay.
 
 mod explore;
+mod generated;
 mod invariants;
 mod lossy;
 mod steps;

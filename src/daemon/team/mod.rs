@@ -183,7 +183,8 @@ impl ManagedTeam {
             .carrier_watch
             .deadline()
             .filter(|_| self.asks_carriers());
-        self.core.next_deadline().into_iter().chain(carrier).min()
+        let deadlines = self.core.next_deadline().into_iter().chain(carrier);
+        deadlines.chain(self.control.deadline()).min()
     }
 
     /// Does what is due at `now`.
@@ -197,6 +198,12 @@ impl ManagedTeam {
         }
         if self.asks_carriers() && self.carrier_watch.is_due(now) {
             self.ask_carriers(kernel, now);
+        }
+        if let Err(error) = self.control.wake(now) {
+            log::warn!(
+                "Failed to hear control frames again ({}).",
+                strerror(&error)
+            );
         }
     }
 
@@ -244,7 +251,7 @@ impl ManagedTeam {
         now: Instant,
     ) -> io::Result<Drained> {
         let mut heard = Vec::new();
-        let drained = self.control.receive(token, budget, &mut heard);
+        let drained = self.control.receive(token, budget, now, &mut heard);
         for (port, frame) in heard {
             self.tell(kernel, now, Event::FrameReceived { port, frame });
         }
