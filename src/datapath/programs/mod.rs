@@ -363,6 +363,14 @@ fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io
     }
 }
 
+/// Gives the frames of a team device back that had a program of a daemon which is gone.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
+    hook::clear(route, side.place(), TRANSMIT)
+}
+
 /// Gives the frames of a port back that had a program of a daemon which is gone.
 ///
 /// # Errors
