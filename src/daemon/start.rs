@@ -245,7 +245,7 @@ impl Daemon {
         };
         if device.kind == kernel_team::LINK_KIND {
             if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
-                || kernel_team::mode(&settings.runner).is_none()
+                || !kernel_team::can_do(&settings.runner)
             {
                 return other_kind("kernel");
             }
@@ -500,7 +500,7 @@ struct Opened {
 /// Whether what a runner wants can be had from a data path at all.
 fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
     match mover {
-        Mover::Kernel => kernel_team::mode(&settings.runner).is_some(),
+        Mover::Kernel => kernel_team::can_do(&settings.runner),
         Mover::Programs => programs::can_do(&settings.runner),
         Mover::Relay => true,
     }

@@ -40,6 +40,10 @@ pub struct PduCounters {
     pub markers: u64,
     /// Markers answered.
     pub marker_responses: u64,
+    /// Our own markers.
+    pub own_markers: u64,
+    /// Answers to those that came in time.
+    pub own_marker_responses: u64,
 }
 
 /// What makes a port fit for LACP.
@@ -357,10 +361,28 @@ impl LacpPort {
             self.counters.ignored += 1;
             return None;
         }
-        self.counters.markers += 1;
+        self.counters.markers += u64::from(!marker.response);
         let answer = self.markers.answer(now, marker)?;
         self.counters.marker_responses += 1;
         Some(answer.frame(self.source))
+    }
+
+    /// Whether the limit has room for a marker of our own, which then counts as sent.
+    pub(super) fn may_ask(&mut self, now: Instant) -> bool {
+        let may = self.markers.may_send(now);
+        self.counters.own_markers += u64::from(may);
+        may
+    }
+
+    /// A marker of our own.
+    pub(super) fn marker(&self, transaction: u32) -> Vec<u8> {
+        let PortInfo { port, system, .. } = self.identity;
+        Marker::question(port, system, transaction).frame(self.source)
+    }
+
+    /// The transaction of ours that a marker PDU answers.
+    pub(super) fn answered(&self, marker: Marker) -> Option<u32> {
+        marker.answers(self.identity.port, self.identity.system)
     }
 
     /// Drives the Mux machine; the aggregator is `ready`.
