@@ -106,10 +106,10 @@ fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
             let begin = Instant::now();
             wait_until("the deaf port to leave", || carrying(&teamr) == ["eth1"]);
             println!("  {}: left after {:.1?}", data_path.name(), begin.elapsed());
-            // The bond hears that it is no longer in sync only once the port has given up waiting
-            // for it (IEEE 802.1AX-2014, 6.4.12: DEFAULTED), and sends there until then.
+            // The bond is told at once that the port is out of sync, not only when it is given up.
             wait_carrying(&bonded, &teamr, 1);
             println!("    the bond, too, after {:.1?}", begin.elapsed());
+            assert_eq!(teamr.state()["ports"]["eth2"]["runner"]["state"], "expired");
             ping(&bonded.left, "10.0.0.2", "on one port");
             wait_until("the cause", || {
                 why(&teamr, "eth2").starts_with("no LACPDU heard for")

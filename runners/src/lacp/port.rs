@@ -234,8 +234,11 @@ impl LacpPort {
                 self.defaulted_at = Some(now);
                 self.transmit.need(true);
             }
-            // What the PDU says was recorded by whoever brought it.
-            Receive::Current => {}
+            // What the PDU says was recorded by whoever brought it. A port that is still
+            // attached is in sync again.
+            Receive::Current => self
+                .transmit
+                .need(before == Receive::Expired && self.mux.state() >= Mux::Attached),
         }
     }
 
@@ -502,12 +505,18 @@ impl LacpPort {
     }
 
     /// Actor_Oper (6.4.7).
+    ///
+    /// A port that waits for a silent partner stays attached, so figure 6-21 would go on to say
+    /// that it is in sync. It does not collect, though, and a partner with coupled control heeds
+    /// this bit alone: it would send to us for another Short_Timeout_Time. 6.4.7 has the bit
+    /// mean that the link's identity is known to be right, which it no longer is.
     pub(super) fn actor(&self) -> PortInfo {
         let (mux, receive) = (self.mux.state(), self.receive.state());
+        let in_sync = mux >= Mux::Attached && receive != Receive::Expired;
         let state = self
             .identity
             .state
-            .with(StateBits::SYNCHRONIZATION, mux >= Mux::Attached)
+            .with(StateBits::SYNCHRONIZATION, in_sync)
             .with(StateBits::COLLECTING, mux >= Mux::Collecting)
             .with(StateBits::DISTRIBUTING, mux >= Mux::Distributing)
             .with(StateBits::DEFAULTED, receive == Receive::Defaulted)
