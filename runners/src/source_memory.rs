@@ -1,6 +1,6 @@
 //! What source balancing remembers of stations, for a data path that has frames moved elsewhere:
 //! what the rules are made of, so that another implementation cannot drift away from those in
-//! [`source_balance`](crate::source_balance), and what was learned so far, so that one can take
+//! [`Distributor`](crate::Distributor), and what was learned so far, so that one can take
 //! the other's place.
 
 use std::time::Duration;

@@ -10,11 +10,11 @@ use runners::{
 };
 use teamr::datapath::programs::assembler::Reg;
 use teamr::datapath::programs::maps::{Maps, bytes};
-use teamr::datapath::programs::source::{self, Arriving, Leaving, Policy, SourceMaps};
+use teamr::datapath::programs::source::{self, Arriving, Deal, Leaving, Policy, SourceMaps};
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
-use crate::{Dice, permitted, prepare, run};
+use crate::{Dice, cost, nothing, permitted, prepare, run};
 
 const FRAMES: usize = 50_000;
 /// What the program of the transmitting side returns beside a bucket, and the other one.
@@ -60,7 +60,7 @@ impl Programs {
             by_bucket,
             designated,
         };
-        source::leave(&mut asm, &maps, leaving);
+        source::leave(&mut asm, &maps, Deal::All, leaving);
         asm.place(by_bucket);
         asm.set(Reg::R0, Reg::R7);
         asm.exit();
@@ -274,6 +274,26 @@ fn programs_and_relay_treat_every_frame_alike() {
     }
     assert!(seen.iter().all(|times| *times > 300), "{seen:?}");
     assert_alike(&programs, &relay);
+}
+
+/// Prints what source balancing costs; the figure depends on the machine and is not judged.
+#[test]
+fn the_cost_of_source_balancing_is_told() {
+    let (Some(nothing), Ok(programs)) = (nothing(), Programs::load(&policy())) else {
+        return;
+    };
+    let mut frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]);
+    let out = frame.build();
+    // Back from the peer to the guest.
+    frame.eth.rotate_left(6);
+    let back = frame.build();
+    let floor = cost(&nothing, &out);
+    for (what, program, frame) in [
+        ("sent", &programs.leave, &out),
+        ("received", &programs.arrive[0], &back),
+    ] {
+        println!("{what}: {} ns", cost(program, frame).saturating_sub(floor));
+    }
 }
 
 #[test]

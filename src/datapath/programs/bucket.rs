@@ -29,17 +29,13 @@ const EXTENSIONS: [u8; 5] = [
     protocol::FRAGMENT,
 ];
 
-/// Whether there are instructions for these fields: for all but those inside tunnels.
-pub fn can_do(fields: HashFields) -> bool {
-    !fields.intersects(HashFields::ENCAP)
-}
-
 /// Emits the instructions that leave the bucket in R7.
 ///
 /// R6 holds the context, before and after. The tables are the only value of the map `hash`.
 pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     let mut part = Part {
         vlan: fields.contains(HashFields::VLAN),
+        encap: fields.contains(HashFields::ENCAP),
         ipv4: fields.contains(HashFields::IPV4),
         ipv6: fields.contains(HashFields::IPV6),
         eth: match (
@@ -65,21 +61,24 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     asm.alu32(Alu::ShiftRight, R7, 24);
 }
 
-struct Part<'a> {
-    asm: &'a mut Assembler,
+/// The program under construction, and what it is to look at.
+pub struct Part<'a> {
+    pub(super) asm: &'a mut Assembler,
     hash: RawFd,
     /// Which of the hardware addresses, by their place in the key and in the frame.
     eth: Option<Range<usize>>,
     vlan: bool,
-    ipv4: bool,
-    ipv6: bool,
+    /// Inside tunnels.
+    encap: bool,
+    pub(super) ipv4: bool,
+    pub(super) ipv6: bool,
     /// Whose ports are named.
     protocols: Vec<u8>,
     done: Label,
 }
 
 impl Part<'_> {
-    fn ports(&self) -> bool {
+    pub(super) fn ports(&self) -> bool {
         !self.protocols.is_empty()
     }
 
@@ -91,7 +90,7 @@ impl Part<'_> {
     /// R4 and R8 are destroyed.
     ///
     /// Each byte is loaded by itself: that is one instruction less than to cut it out of a word.
-    fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
+    pub(super) fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
         self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
         for at in 0..length {
             self.asm.load(Size::Byte, R3, base, offset + at as i16);
@@ -116,8 +115,7 @@ impl Part<'_> {
     }
 
     fn nothing_yet(&mut self) {
-        self.asm
-            .alu32(Alu::Move, R7, definition::zero_key() as i32);
+        self.asm.alu32(Alu::Move, R7, definition::zero_key() as i32);
     }
 
     /// Unfragmented IP with at most one tag, without options or extension headers, and in one
@@ -152,6 +150,7 @@ impl Part<'_> {
         for extension in EXTENSIONS {
             asm.jump_if(If::Equal, R2, i32::from(extension), general);
         }
+        self.unless_tunnel(20, general);
         let addresses = self.ipv6.then_some((place::IPV6, 22));
         self.common_network(addresses, 20, 54);
 
@@ -161,8 +160,18 @@ impl Part<'_> {
         asm.jump_if(If::NotEqual, R2, 0x45, general);
         asm.load(Size::Half, R2, R0, 20);
         asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
+        self.unless_tunnel(23, general);
         let addresses = self.ipv4.then_some((place::IPV4, 26));
         self.common_network(addresses, 23, 34);
+    }
+
+    /// Goes on at `general` if tunnels count and the protocol at R0 and an offset may be one's.
+    fn unless_tunnel(&mut self, protocol: i16, general: Label) {
+        if self.encap {
+            self.asm.load(Size::Byte, R2, R0, protocol);
+            let tcp = i32::from(protocol::TCP);
+            self.asm.jump_if(If::NotEqual, R2, tcp, general);
+        }
     }
 
     /// The tag of a frame that starts at R0, beside the frame or in it; in it, R0 is moved by the
@@ -236,7 +245,10 @@ impl Part<'_> {
         self.eth(R10, COPY);
         if self.beyond_eth() {
             self.tags();
-            self.network();
+            match self.encap {
+                true => self.innermost(),
+                false => self.network(),
+            }
         }
     }
 
@@ -282,11 +294,16 @@ impl Part<'_> {
         }
         if self.ports() {
             self.asm.place(ports);
-            let named = self.if_named();
-            self.asm.place(named);
-            walk::copy(self.asm, place::PORTS.len() as i32, self.done);
-            self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
+            self.named_ports();
         }
+    }
+
+    /// The ports at R9, if those of the protocol in R2 count.
+    pub(super) fn named_ports(&mut self) {
+        let named = self.if_named();
+        self.asm.place(named);
+        walk::copy(self.asm, place::PORTS.len() as i32, self.done);
+        self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
     }
 
     /// The addresses; then, at `ports`, R2 holds the protocol and R9 where its header starts.
@@ -322,12 +339,17 @@ impl Part<'_> {
     fn arp(&mut self) {
         let done = self.done;
         walk::arp(self.asm, done);
+        self.arp_addresses(done);
+        self.asm.jump(done);
+    }
+
+    /// The addresses of the ARP message at R9, which is whole.
+    pub(super) fn arp_addresses(&mut self, short: Label) {
         // The verifier wants whole words where words are: each address is copied by itself.
         for (place, step) in [(place::IPV4.start, 14), (place::IPV4.start + 4, 10)] {
             self.asm.alu(Alu::Add, R9, step);
-            walk::copy(self.asm, 4, done);
+            walk::copy(self.asm, 4, short);
             self.fold(place, 4, R10, COPY);
         }
-        self.asm.jump(done);
     }
 }

@@ -15,6 +15,7 @@ pub mod assembler;
 pub mod bucket;
 mod context;
 mod hook;
+mod innermost;
 pub mod maps;
 pub mod source;
 mod team;
@@ -27,8 +28,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use runners::source_memory::SourceMemory;
 use runners::{
-    BUCKETS, BucketTable, Distributor, HostTraffic, LacpSettings, PortId, RunnerSettings, Settled,
-    StationSeen,
+    BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
 };
 
 use super::PortInterface;
@@ -60,25 +60,30 @@ pub enum TeamSide {
     /// The other end of a pair of interfaces: what the device sends arrives there, and what is
     /// sent there the device receives, both counted and to be captured like on any other.
     OtherEnd(u32),
+    /// The device of the kernel's driver, which moves the frames: programs tell it the bucket of
+    /// each and drop those that are not to be taken.
+    Driver(u32),
 }
 
 impl TeamSide {
-    fn target(self) -> Target {
+    /// Where received frames go, if the driver does not take them there.
+    fn target(self) -> Option<Target> {
         match self {
-            TeamSide::Device(ifindex) => Target {
+            TeamSide::Device(ifindex) => Some(Target {
                 ifindex,
                 ingress: true,
-            },
-            TeamSide::OtherEnd(ifindex) => Target {
+            }),
+            TeamSide::OtherEnd(ifindex) => Some(Target {
                 ifindex,
                 ingress: false,
-            },
+            }),
+            TeamSide::Driver(_) => None,
         }
     }
 
     fn place(self) -> Place {
         match self {
-            TeamSide::Device(ifindex) => Place {
+            TeamSide::Device(ifindex) | TeamSide::Driver(ifindex) => Place {
                 ifindex,
                 hook: Hook::Egress,
             },
@@ -101,8 +106,8 @@ fn arrival(ifindex: u32) -> Place {
 #[derive(Debug)]
 struct Member {
     ifindex: u32,
-    /// Before it became a port.
-    promiscuous: bool,
+    /// Before it became a port, where that is for us to change.
+    promiscuous: Option<bool>,
     /// Its place in the tables.
     slot: usize,
     /// None before the first forwarding.
@@ -175,11 +180,17 @@ impl Programs {
 
     /// Takes an interface as a port. Its frames meet a program from the next
     /// [`apply`](Self::apply) on; until then what was there before stays. `promiscuous` is
-    /// whether somebody else has it take in frames for any address.
+    /// whether somebody else has it take in frames for any address; if none is given, whoever
+    /// owns the port sees to that.
     ///
     /// # Errors
     /// `ENOSPC` beyond 256 ports.
-    pub fn attach_port(&mut self, port: PortId, ifindex: u32, promiscuous: bool) -> io::Result<()> {
+    pub fn attach_port(
+        &mut self,
+        port: PortId,
+        ifindex: u32,
+        promiscuous: Option<bool>,
+    ) -> io::Result<()> {
         let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
         let slot = (0..SLOTS).find(|slot| !taken(slot));
         let slot = slot.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
@@ -249,10 +260,15 @@ impl Programs {
         let standing = self.transmit.as_ref().map(|(standing, _)| standing);
         let program = match standing == Some(&transmit) {
             true => None,
-            false => Some(Program::load(
-                &team::transmit(&transmit, &self.maps),
-                TRANSMIT,
-            )?),
+            false => {
+                let program = match self.side {
+                    TeamSide::Driver(_) => team::tell_bucket(&self.maps),
+                    TeamSide::Device(_) | TeamSide::OtherEnd(_) => {
+                        team::transmit(&transmit, &self.maps)
+                    }
+                };
+                Some(Program::load(&program, TRANSMIT)?)
+            }
         };
         let verdicts = self.verdicts_for(distributor, &settled);
         if verdicts != self.verdicts {
@@ -270,7 +286,9 @@ impl Programs {
             let (ifindex, slot) = (member.ifindex, member.slot as u32);
             let program = team::receive(slot, ifindex, self.side.target(), &self.maps);
             let program = Program::load(&program, RECEIVE)?;
-            link::set_promiscuous(route, ifindex, true)?;
+            if member.promiscuous.is_some() {
+                link::set_promiscuous(route, ifindex, true)?;
+            }
             let attached = self
                 .way
                 .attach(route, arrival(ifindex), program, RECEIVE, None)?;
@@ -370,7 +388,7 @@ impl Programs {
                 choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
                 Transmit::One
             }
-            Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
+            Settled::ByBucket { fields, buckets } => {
                 choice = self.ports_of(buckets);
                 Transmit::ByBucket { fields, counted }
             }
@@ -378,7 +396,7 @@ impl Programs {
                 choice = self.ports_of(&policy.buckets);
                 Transmit::BySource { counted }
             }
-            Settled::ByBucket { .. } | Settled::BySource(_) => {
+            Settled::BySource(_) => {
                 return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
             }
         };
@@ -416,14 +434,13 @@ impl Programs {
     }
 }
 
-/// Whether programs can do what a runner wants: who was told what by ARP, and what is inside
-/// tunnels, only the relay knows.
+/// Whether programs can do what a runner wants: who was told what by ARP only the relay knows.
 pub fn can_do(runner: &RunnerSettings) -> bool {
     match runner {
-        RunnerSettings::LoadBalance { tx_hash, .. }
-        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. }) => bucket::can_do(*tx_hash),
         RunnerSettings::Slb { host, .. } => *host == HostTraffic::OnePort,
-        RunnerSettings::Broadcast
+        RunnerSettings::LoadBalance { .. }
+        | RunnerSettings::Lacp(_)
+        | RunnerSettings::Broadcast
         | RunnerSettings::RoundRobin { .. }
         | RunnerSettings::Random { .. }
         | RunnerSettings::ActiveBackup { .. } => true,
@@ -437,7 +454,10 @@ impl Member {
             return Ok(());
         };
         program.detach(route)?;
-        return_promiscuity(route, self.ifindex, self.promiscuous)
+        match self.promiscuous {
+            Some(before) => return_promiscuity(route, self.ifindex, before),
+            None => Ok(()),
+        }
     }
 }
 
@@ -448,11 +468,27 @@ fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io
     }
 }
 
+/// Takes away what a daemon that is gone left on a port of the kernel's driver.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    hook::clear(route, arrival(ifindex), RECEIVE)
+}
+
+/// Takes away what a daemon that is gone left on a team device.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
+    hook::clear(route, side.place(), TRANSMIT)
+}
+
 /// Gives the frames of a port back that had a program of a daemon which is gone.
 ///
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
 pub fn clear(route: &mut RouteSocket, found: &PortInterface) -> io::Result<()> {
-    hook::clear(route, arrival(found.ifindex), RECEIVE)?;
+    clear_port(route, found.ifindex)?;
     return_promiscuity(route, found.ifindex, found.promiscuous)
 }

@@ -174,6 +174,19 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The bucket of everything that leaves by the designated port, where a bucket is all that can be
+/// told of it: no station is dealt that one there.
+pub const DESIGNATED_BUCKET: u8 = u8::MAX;
+
+/// The buckets that stations are dealt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deal {
+    /// All.
+    All,
+    /// All but [`DESIGNATED_BUCKET`].
+    AllButDesignated,
+}
+
 /// How a frame leaves: what [`leave`] ends with.
 #[derive(Clone, Copy, Debug)]
 pub struct Leaving {
@@ -185,7 +198,7 @@ pub struct Leaving {
 
 /// Emits the instructions that find how a frame of the team device leaves, in R6, and go on at
 /// one of the labels.
-pub fn leave(asm: &mut Assembler, maps: &SourceMaps, leaving: Leaving) {
+pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: Deal, leaving: Leaving) {
     let Leaving {
         by_bucket,
         designated,
@@ -218,7 +231,10 @@ pub fn leave(asm: &mut Assembler, maps: &SourceMaps, leaving: Leaving) {
     asm.load_value(R2, maps.dealt.as_raw_fd(), COUNT as i32);
     asm.set(R7, 1);
     asm.fetch_add(R2, R7);
-    asm.alu(Alu::And, R7, i32::from(u8::MAX));
+    match deal {
+        Deal::All => asm.alu(Alu::And, R7, i32::from(u8::MAX)),
+        Deal::AllButDesignated => asm.alu(Alu::Mod, R7, i32::from(DESIGNATED_BUCKET)),
+    }
     asm.alu(Alu::Add, R7, 1);
     // Another processor may have dealt it one meanwhile.
     asm.set(R0, 0);

@@ -6,6 +6,7 @@
 //! stack, at [`COPY`]; its words lie there as in the frame. R0 to R5 are destroyed.
 
 use runners::tx_hash::definition::{MAX_EXTENSIONS, MAX_TAGS};
+use runners::wire::tunnel::{GRE_ETHERNET, GRE_OPTIONS, GRE_OTHER, VXLAN_HAS_ID, VXLAN_PORT};
 use runners::wire::{Arp, ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
@@ -22,7 +23,7 @@ const SHIFT: i16 = -56;
 /// See [`TAGS`].
 pub const KIND: i16 = -64;
 /// What lies beyond is not used here.
-pub const END: i16 = -64;
+pub const END: i16 = KIND;
 
 /// Length of a frame's addresses and ethertype.
 pub const ETHERNET: i32 = 14;
@@ -47,13 +48,8 @@ pub fn copy(asm: &mut Assembler, length: i32, short: Label) {
 
 /// Walks the tags behind the addresses, which are copied; R9 is then where the payload starts.
 pub fn tags(asm: &mut Assembler) {
-    let ended = asm.label();
+    begin_tags(asm);
     let all_inside = asm.label();
-    asm.load(Size::Half, R2, R10, COPY + 12);
-    asm.store(Size::Double, R10, KIND, R2);
-    asm.set(R9, ETHERNET);
-    asm.store(Size::Double, R10, TAGS, 0);
-    asm.store(Size::Double, R10, SHIFT, 48);
     asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
     asm.jump_if(If::Equal, R2, 0, all_inside);
     asm.load(Size::Word, R2, R6, context::VLAN_TCI);
@@ -62,6 +58,19 @@ pub fn tags(asm: &mut Assembler) {
     asm.store(Size::Double, R10, TAGS, R2);
     asm.store(Size::Double, R10, SHIFT, 32);
     asm.place(all_inside);
+    tags_inside(asm);
+}
+
+fn begin_tags(asm: &mut Assembler) {
+    asm.load(Size::Half, R2, R10, COPY + 12);
+    asm.store(Size::Double, R10, KIND, R2);
+    asm.alu(Alu::Add, R9, ETHERNET);
+    asm.store(Size::Double, R10, TAGS, 0);
+    asm.store(Size::Double, R10, SHIFT, 48);
+}
+
+fn tags_inside(asm: &mut Assembler) {
+    let ended = asm.label();
     for _ in 0..MAX_TAGS {
         let tag = asm.label();
         asm.load(Size::Double, R2, R10, KIND);
@@ -168,4 +177,59 @@ pub fn arp(asm: &mut Assembler, none: Label) {
         asm.load(Size::Half, R2, R10, COPY + 2 * place as i16);
         asm.jump_if(If::NotEqual, R2, expected, none);
     }
+}
+
+/// From the protocol in R2 and its header at R9 on, as they were after [`ipv4_upper`]: goes to the
+/// packet inside the tunnel, whose ethertype is noted and which starts at R9, or on at `none` if it
+/// is no tunnel.
+pub fn inner(asm: &mut Assembler, none: Label) {
+    let (ipv4, ipv6) = (asm.label(), asm.label());
+    let (gre, frame, found) = (asm.label(), asm.label(), asm.label());
+    for (protocol, label) in [
+        (protocol::IPV4, ipv4),
+        (protocol::IPV6, ipv6),
+        (protocol::GRE, gre),
+    ] {
+        asm.jump_if(If::Equal, R2, i32::from(protocol), label);
+    }
+    asm.jump_if(If::NotEqual, R2, i32::from(protocol::UDP), none);
+    copy(asm, 16, none);
+    asm.load(Size::Half, R2, R10, COPY + 2);
+    asm.jump_if(If::NotEqual, R2, half(VXLAN_PORT), none);
+    asm.load(Size::Byte, R2, R10, COPY + 8);
+    asm.jump_if(If::NotEqual, R2, i32::from(VXLAN_HAS_ID), none);
+    asm.alu(Alu::Add, R9, 16);
+    asm.jump(frame);
+
+    asm.place(gre);
+    copy(asm, 4, none);
+    asm.load(Size::Half, R2, R10, COPY);
+    asm.jump_if(If::AnyBit, R2, half(GRE_OTHER), none);
+    asm.alu(Alu::Add, R9, 4);
+    for bit in (0..u16::BITS).map(|bit| GRE_OPTIONS & 1 << bit) {
+        if bit != 0 {
+            let absent = asm.label();
+            asm.set(R3, R2);
+            asm.alu(Alu::And, R3, half(bit));
+            asm.jump_if(If::Equal, R3, 0, absent);
+            asm.alu(Alu::Add, R9, 4);
+            asm.place(absent);
+        }
+    }
+    asm.load(Size::Half, R2, R10, COPY + 2);
+    asm.store(Size::Double, R10, KIND, R2);
+    asm.jump_if(If::NotEqual, R2, half(GRE_ETHERNET), found);
+
+    asm.place(frame);
+    copy(asm, ETHERNET, none);
+    begin_tags(asm);
+    tags_inside(asm);
+    asm.jump(found);
+
+    asm.place(ipv4);
+    asm.store(Size::Double, R10, KIND, half(ethertype::IPV4));
+    asm.jump(found);
+    asm.place(ipv6);
+    asm.store(Size::Double, R10, KIND, half(ethertype::IPV6));
+    asm.place(found);
 }

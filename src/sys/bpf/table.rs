@@ -7,8 +7,14 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::{
     LRU_HASH, MAP_CREATE, MAP_LOOKUP_BATCH, MAP_UPDATE, MapCreate, MapElement, address,
-    address_mut, bpf, bpf_descriptor, map_by_id, name_field, raw,
+    address_mut, bpf, bpf_descriptor, map_by_id, name_field, processors, raw,
 };
+
+/// Free places that each processor may keep to itself (`LOCAL_FREE_TARGET`), while another one has
+/// to make something be forgotten.
+const KEPT_FREE: usize = 128;
+/// For more processors no room is made.
+const MANY: usize = 256;
 
 #[repr(C)]
 #[derive(Default)]
@@ -35,7 +41,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty one for `entries` keys; sizes in bytes.
+    /// An empty one for `entries` keys at least; sizes in bytes.
     ///
     /// # Errors
     /// `EPERM` without CAP_BPF, `EINVAL` for a size of 0, `ENOMEM`.
@@ -45,6 +51,7 @@ impl Table {
         entries: u32,
         name: &str,
     ) -> io::Result<Table> {
+        let entries = entries + (KEPT_FREE * processors().min(MANY)) as u32;
         let mut attributes = MapCreate {
             kind: LRU_HASH,
             key_size: key_size as u32,
