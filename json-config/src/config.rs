@@ -65,6 +65,11 @@ impl Config {
         read_team(&self.team).data_path
     }
 
+    /// `probe`; none if it is absent or makes no sense.
+    pub fn probe(&self) -> Option<bool> {
+        read_team(&self.team).probe
+    }
+
     /// `runner.name`, known or not; `roundrobin` if it is absent or not a string.
     pub fn runner_name(&self) -> &str {
         runner_name(&self.team)
@@ -129,9 +134,11 @@ impl Config {
             Runner::Slb {
                 host,
                 balancing_interval,
+                learning_interval,
             } => RunnerSettings::Slb {
                 host: *host,
                 balancing_interval: *balancing_interval,
+                learning_interval: *learning_interval,
             },
             Runner::Lacp(settings) => RunnerSettings::Lacp(settings.clone()),
         };
@@ -143,6 +150,7 @@ impl Config {
             notify_peers: team.notify_peers,
             mcast_rejoin: team.mcast_rejoin,
             min_ports: team.min_ports,
+            probe: team.probe.unwrap_or(true),
         })
     }
 

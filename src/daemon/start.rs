@@ -43,6 +43,8 @@ pub struct StartOptions {
     pub daemonized: bool,
     /// What shall move the frames.
     pub data_path: DataPathChoice,
+    /// The team probes by itself where that is of use.
+    pub probe: bool,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
     /// `-w`: use the device that a daemon of this team left; it is ours again.
@@ -118,6 +120,7 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
+        settings.probe = options.probe;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
         // What a daemon that is gone left is ours again; what `-o` takes over is not.

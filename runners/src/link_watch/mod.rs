@@ -89,6 +89,8 @@ pub(crate) struct Surroundings {
     pub(crate) enabled: bool,
     /// Some port does.
     pub(crate) someone_enabled: bool,
+    /// The team's own address belongs on another port, also while this one carries.
+    pub(crate) team_elsewhere: bool,
     /// The port's hardware address now.
     pub(crate) hwaddr: HwAddr,
     /// One that belongs to the port alone, whatever the team's is.
@@ -98,9 +100,14 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Others carry the traffic: what the port sends must not draw it here.
+    /// Others carry the traffic.
     fn is_waiting(&self) -> bool {
         !self.enabled && self.someone_enabled
+    }
+
+    /// What the port sends must not draw the team's traffic here.
+    fn is_quiet(&self) -> bool {
+        self.team_elsewhere || self.is_waiting()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::site::{Site, TARGET6, advertisement};
 const TEAMS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xdd);
 const PORTS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xee);
 
-fn port(prio: i32) -> PortSettings {
+pub fn port(prio: i32) -> PortSettings {
     PortSettings {
         prio,
         link_watches: vec![LinkWatchSettings::NsnaPing(NsnaPingSettings {
