@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, NetworkManager, Ping, Sharing, Teamr, binary, control,
-    repository, team_config, wait_for, wait_until,
+    CableKind, DataPath, Lab, Namespace, NetworkManager, Ping, Process, Sharing, Teamr, binary,
+    control, repository, team_config, wait_for, wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -65,6 +65,7 @@ fn furnish(host: &Namespace) {
         "mount -t tmpfs tmpfs /usr/local/sbin",
         "mkdir -p /etc/teamr /run/teamd",
         &format!("mkdir -p {folder}/pre-up.d {folder}/pre-down.d"),
+        &format!("cp {} {folder}/90-teamr", script.display()),
         &format!("cp {} {folder}/pre-up.d/90-teamr", script.display()),
         &format!("cp {} {folder}/pre-down.d/90-teamr", script.display()),
         &format!("ln -s {} /usr/local/sbin/teamr", binary("teamr").display()),
@@ -117,12 +118,9 @@ fn a_tap_device_of_network_managers_is_a_team() {
     assert!(site.manager.runs());
 }
 
-#[test]
-fn a_team_that_runs_before_gets_its_address_by_dhcp() {
-    let Some(site) = Site::new() else {
-        return;
-    };
-    let (host, folder) = (&site.host, site.lab.folder().display());
+/// What both ways to an address by DHCP have: a server behind the team.
+fn serve(site: &Site) -> Process {
+    let folder = site.lab.folder().display();
     let server = site.peer.start(&format!(
         "dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=bridge --bind-interfaces \
          --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
@@ -131,6 +129,44 @@ fn a_team_that_runs_before_gets_its_address_by_dhcp() {
     wait_until("the server to serve", || {
         server.log().contains("DHCP, IP range")
     });
+    server
+}
+
+fn has_lease(host: &Namespace) -> bool {
+    let shown = host.ip("address show dev team0");
+    shown.contains("10.0.0.50/24")
+}
+
+#[test]
+fn a_team_that_the_script_starts_gets_its_address_by_dhcp() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let host = &site.host;
+    let _server = serve(&site);
+    host.write("/etc/teamr/team0.nmcli", "ipv4.method auto");
+    host.run(
+        "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
+         ipv4.method disabled ipv6.method disabled",
+    );
+    for _ in 0..2 {
+        host.run("nmcli --wait 20 connection up team0");
+        wait_until("an address", || has_lease(host));
+        assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
+        let said = host.run("nmcli --terse --fields ipv4.method connection show team0");
+        assert_eq!(said.trim(), "ipv4.method:disabled", "the connection");
+        host.run("nmcli --wait 20 connection down team0");
+        wait_until("the device's end", || !host.has_interface("team0"));
+    }
+}
+
+#[test]
+fn a_team_that_runs_before_gets_its_address_by_dhcp() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let host = &site.host;
+    let _server = serve(&site);
     let team = Teamr::start_file(host, "team0", "/etc/teamr/team0.json".into());
     for port in PORTS {
         team.wait_port(port, true);
@@ -140,7 +176,7 @@ fn a_team_that_runs_before_gets_its_address_by_dhcp() {
          ipv4.method auto ipv6.method disabled",
     );
     host.run("nmcli --wait 20 connection up team0");
-    assert!(host.ip("address show dev team0").contains("10.0.0.50/24"));
+    assert!(has_lease(host));
     assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
     assert_eq!(site.pid(), Some(team.pid().into()));
 }
