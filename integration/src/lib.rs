@@ -50,4 +50,4 @@ pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
 pub use uml::{GuestFailure, in_guest, try_in_guest};
 pub use vlan::{Vlan, run_vlan};
-pub use wait::{LIMIT, wait_for, wait_until};
+pub use wait::{LIMIT, comes_true, wait_for, wait_until};
