@@ -18,7 +18,7 @@ use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore, return_ipv6};
+use super::team::{ControlSockets, ManagedTeam, Standing, Tipc, as_found, restore, return_ipv6};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::zmq::Endpoint;
@@ -143,7 +143,13 @@ impl Daemon {
             .registry()
             .try_clone()
             .map_err(|error| StartError::new("Failed to init event loop.", error))?;
-        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tokens + DATA_PATH_TOKENS;
+        let tipc_token = tokens + DATA_PATH_TOKENS - 1;
+        let tipc_registry = self
+            .poll
+            .registry()
+            .try_clone()
+            .map_err(|error| StartError::new("Failed to init event loop.", error))?;
+        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tipc_token;
         let team = ManagedTeam::new(
             core,
             config,
@@ -151,6 +157,7 @@ impl Daemon {
             opened.device,
             setup,
             ControlSockets::new(registry, control_tokens),
+            Tipc::new(tipc_registry, Token(tipc_token)),
             Resolver::new(Arc::clone(&self.resolved)),
         );
         let mut served = Served {

@@ -9,6 +9,7 @@ mod control_sockets;
 mod link_local;
 mod memory;
 mod ports;
+mod tipc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,6 +20,7 @@ use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, RunnerSettin
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
+pub use tipc::Tipc;
 
 use memory::Memory;
 use ports::HeldPort;
@@ -42,6 +44,7 @@ pub struct ManagedTeam {
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
     memory: Memory,
+    tipc: Tipc,
     resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
@@ -81,6 +84,7 @@ impl ManagedTeam {
         device: LinkInfo,
         setup: Setup,
         control: ControlSockets,
+        tipc: Tipc,
         resolver: Resolver,
     ) -> Self {
         ManagedTeam {
@@ -89,6 +93,7 @@ impl ManagedTeam {
             data_path,
             control,
             memory: Memory::open(setup.run_dir.join(format!("{}.lacp", device.name))),
+            tipc,
             resolver,
             device,
             setup,
@@ -159,6 +164,7 @@ impl ManagedTeam {
             self.attempt(kernel, now, action);
         }
         self.refresh_link_locals(kernel, now);
+        self.refresh_tipc(kernel, now);
         Ok(())
     }
 
@@ -228,7 +234,7 @@ impl ManagedTeam {
         drained
     }
 
-    /// Hands the core the control frames of a ready port.
+    /// Hands the core the control frames of a ready port, or what became of TIPC's links.
     pub fn hear(
         &mut self,
         kernel: &mut Kernel,
@@ -236,6 +242,10 @@ impl ManagedTeam {
         budget: usize,
         now: Instant,
     ) -> io::Result<Drained> {
+        if self.tipc.owns(token) {
+            self.read_tipc(kernel, now);
+            return Ok(Drained::Dry);
+        }
         let mut heard = Vec::new();
         let drained = self.control.receive(token, budget, &mut heard);
         for (port, frame) in heard {
@@ -303,6 +313,7 @@ impl ManagedTeam {
             self.adopt_all(kernel, now);
         }
         self.refresh_link_locals(kernel, now);
+        self.refresh_tipc(kernel, now);
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }
