@@ -71,6 +71,16 @@ pub struct ManagedTeam {
     own_socket: Option<ControlSocket>,
 }
 
+/// What a team hears by, besides its data path.
+pub struct Senses {
+    /// Control frames.
+    pub control: ControlSockets,
+    /// TIPC's links.
+    pub tipc: Tipc,
+    /// Names of hosts.
+    pub resolver: Resolver,
+}
+
 /// What became of the team device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceState {
@@ -88,10 +98,13 @@ impl ManagedTeam {
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
-        control: ControlSockets,
-        tipc: Tipc,
-        resolver: Resolver,
+        senses: Senses,
     ) -> Self {
+        let Senses {
+            control,
+            tipc,
+            resolver,
+        } = senses;
         ManagedTeam {
             announces: handover::is_announced(&mut config),
             core,
