@@ -158,6 +158,6 @@ mod tests {
         let bytes = subscription(FIRST_TIMEOUT);
         assert_eq!(bytes.len(), 28);
         assert_eq!(bytes[..4], [0, 0, 0, 2]);
-        assert_eq!(bytes[8..20], [255, 255, 255, 255, 0, 0, 1, 244, 0, 0, 0, 1]);
+        assert_eq!(bytes[8..20], [255, 255, 255, 255, 0, 0, 0, 100, 0, 0, 0, 1]);
     }
 }
