@@ -13,6 +13,7 @@
 //! panics, with the whole output, where a command that has to work does not.
 
 mod binaries;
+mod bonded;
 mod bus;
 mod cable;
 mod card;
@@ -35,6 +36,7 @@ mod vlan;
 mod wait;
 
 pub use binaries::{binary, programs, repository};
+pub use bonded::Bonded;
 pub use bus::Bus;
 pub use cable::{Cable, CableKind};
 pub use card::{Card, run_card};

@@ -173,7 +173,10 @@ causes! {
         let other = Teamr::start(&third, &lacp_with("/ports", json!({"eth2": {}})));
         third.up("team0");
         hosts.kept.teams.push(other);
-        lacp_with("/ports/eth1", json!({"lacp_prio": 1}))
+        // Its ports' priorities count, not the partners': they go with the better system.
+        let mut config = lacp_with("/runner/sys_prio", json!(1));
+        config["ports"]["eth1"] = json!({"lacp_prio": 1});
+        config
     };
     another_key_of_our_own: "its key is 7, that of eth1 is 0", |hosts| {
         hosts.partner(&lacp());

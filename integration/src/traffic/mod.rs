@@ -46,6 +46,8 @@ pub enum Pace {
     /// A fiftieth of it: what the one slow processor of a guest carries ten of at a time. There
     /// precedence would keep the kernel's own threads from moving the frames.
     Gentle,
+    /// Without a pause, by tools without precedence: more than a debug build of teamr moves.
+    Flood,
 }
 
 impl Pace {
@@ -54,6 +56,7 @@ impl Pace {
         match self {
             Pace::Full => 1,
             Pace::Gentle => 50,
+            Pace::Flood => 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Two teams with lacp in one process, under virtual time, over wires that lose, double,
 //! reorder and delay.
 
+mod conversations;
 mod explore;
 mod generated;
 mod invariants;
