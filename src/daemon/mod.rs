@@ -96,7 +96,7 @@ pub struct Daemon {
     /// The same moment in Unix time, in nanoseconds.
     started_unix: u64,
     /// By the number of their block of tokens, from 1.
-    teams: BTreeMap<usize, Served>,
+    teams: BTreeMap<usize, Box<Served>>,
     /// Sources that may have more to give; readiness is told only once.
     ready: BTreeSet<Token>,
     /// The source of bulk traffic that was served last.
@@ -140,7 +140,7 @@ impl Daemon {
     /// Whether a data path may yet load programs into the kernel.
     pub fn loads_programs(&self) -> bool {
         let mut teams = self.teams.values();
-        teams.any(|served| served.team.data_path.port_care() == PortCare::Daemon)
+        teams.any(|served| served.team.data_path.loads_programs())
     }
 
     /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
@@ -380,6 +380,11 @@ impl Served {
         let cares = self.team.data_path.port_care() == PortCare::DataPath;
         if !self.keep_device && (self.taken_over || !cares) {
             self.team.release_all(kernel, now);
+        }
+        if !self.keep_device {
+            if let Err(error) = self.team.data_path.end() {
+                log::warn!("Failed to remove programs ({}).", strerror(&error));
+            }
         }
     }
 

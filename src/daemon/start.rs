@@ -177,7 +177,7 @@ impl Daemon {
                 return Err(error);
             }
         }
-        self.teams.insert(block, served);
+        self.teams.insert(block, Box::new(served));
         Ok(())
     }
 

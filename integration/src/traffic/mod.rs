@@ -5,7 +5,7 @@
 //! by closing its standard input, and reads what it writes.
 
 mod capture;
-
+mod flood;
 mod stream;
 mod tool;
 mod trace;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 pub use capture::{Capture, run_capture};
+pub use flood::{Flood, run_flood};
 pub use stream::{Stream, run_receiver, run_sender};
 pub(crate) use tool::{Tool, announce_ready};
 pub use trace::{Arrival, Trace};

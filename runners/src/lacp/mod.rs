@@ -2,15 +2,17 @@
 //!
 //! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5; names are those of the standard. Every
 //! machine has a file, opening with its diagram: [`receive`], [`periodic`], [`selection`],
-//! [`mux`], [`transmit`], [`churn`], [`marker`], [`conversations`]. [`port`] joins the machines of one port,
-//! [`status`] tells of them, [`why`] says what keeps a port from carrying. This file is the
-//! runner: it keeps ports and machines in step, and turns their outcome into a decision.
+//! [`mux`], [`transmit`], [`churn`], [`marker`], [`conversations`]. [`port`] joins the machines of
+//! one port, [`intake`] spares them a flood, [`status`] tells of them, [`why`] says what keeps a
+//! port from carrying. This file is the runner: it keeps ports and machines in step, and turns
+//! their outcome into a decision.
 //!
 //! Interface and defaults are teamd's; ARCHITECTURE.md lists where the standard was followed
 //! instead.
 
 mod churn;
 mod conversations;
+mod intake;
 mod marker;
 mod mux;
 mod periodic;

@@ -14,6 +14,7 @@ use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, State
 use crate::wire::marker::Marker;
 
 use super::churn::ChurnMachine;
+use super::intake::Intake;
 use super::marker::MarkerResponder;
 use super::mux::{Conditions, Mux, MuxMachine, Selected};
 use super::periodic::{Periodic, PeriodicMachine, Rhythm, SLOW_PERIODIC_TIME};
@@ -34,7 +35,8 @@ pub struct PduCounters {
     pub sent: u64,
     /// Frames of LACP or the marker protocol that make no sense.
     pub malformed: u64,
-    /// LACPDUs that came while the port or the team was down.
+    /// LACPDUs that came while the port or the team was down, or more than ten in a
+    /// Fast_Periodic_Time.
     pub ignored: u64,
     /// Markers heard.
     pub markers: u64,
@@ -78,6 +80,7 @@ pub(super) struct LacpPort {
     pub(super) partner_claims_sync: bool,
     /// What the partner last knew of us.
     pub(super) partner_view: Option<PortInfo>,
+    intake: Intake,
     pub(super) receive: ReceiveMachine,
     pub(super) periodic: PeriodicMachine,
     pub(super) mux: MuxMachine,
@@ -119,6 +122,7 @@ impl LacpPort {
             partner: PortInfo::default(),
             partner_claims_sync: false,
             partner_view: None,
+            intake: Intake::default(),
             receive: ReceiveMachine::new(),
             periodic: PeriodicMachine::new(),
             mux: MuxMachine::new(),
@@ -270,10 +274,7 @@ impl LacpPort {
         frame: &[u8],
         settings: &LacpSettings,
     ) -> bool {
-        if matches!(
-            self.receive.state(),
-            Receive::PortDisabled | Receive::LacpDisabled
-        ) {
+        if !self.speaks() || !self.intake.takes(now, settings.fast_period) {
             self.counters.ignored += 1;
             return false;
         }

@@ -3,6 +3,7 @@
 
 mod conversations;
 mod explore;
+mod generated;
 mod invariants;
 mod lossy;
 mod steps;

@@ -200,10 +200,13 @@ impl Userspace {
             .members
             .iter()
             .try_for_each(|(port, ifindex)| {
-                programs.attach_port(*port, *ifindex, self.was_promiscuous(*ifindex))
+                programs.attach_port(*port, *ifindex, Some(self.was_promiscuous(*ifindex)))
             })
             .and_then(|()| {
                 let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
+                if let Some(memory) = distributor.memory() {
+                    programs.remember(&mut self.route, &memory)?;
+                }
                 programs.apply(&mut self.route, distributor, counted)
             });
         if let Err(error) = begun {
@@ -233,6 +236,11 @@ impl Userspace {
         if let Err(error) = self.listen_everywhere() {
             self.programs = Some(programs);
             return Err(error);
+        }
+        match programs.memory() {
+            Ok(Some(memory)) => self.relay.distributor.remember(memory),
+            Ok(None) => {}
+            Err(error) => log::warn!("what programs remember of stations is lost: {error}"),
         }
         // Programs have moved these already.
         for port in self.ports.iter().flatten() {
@@ -325,7 +333,9 @@ impl DataPath for Userspace {
         let attached =
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
-                    Some(programs) => programs.attach_port(port, ifindex, interface.promiscuous),
+                    Some(programs) => {
+                        programs.attach_port(port, ifindex, Some(interface.promiscuous))
+                    }
                     None => self.open_port(port, ifindex),
                 }
             });
@@ -428,13 +438,16 @@ impl DataPath for Userspace {
             rx_inactive: self.relay.rx_inactive + programs.map_or(0, Programs::rx_inactive),
             rx_missed: ports().map(|port| (port.id, port.rx_missed())).collect(),
             rx_dropped: self.relay.rx_dropped,
-            rx_echoes: self.relay.rx_echoes,
+            rx_echoes: self.relay.rx_echoes + programs.map_or(0, Programs::rx_echoes),
             resyncs: 0,
         }
     }
 
     fn stations(&self) -> Vec<StationSeen> {
-        self.relay.distributor.stations()
+        match &self.programs {
+            Some(programs) => programs.stations(),
+            None => self.relay.distributor.stations(),
+        }
     }
 
     fn peers(&self) -> Vec<PeerSeen> {
