@@ -6,7 +6,7 @@ use std::io;
 use runners::PortId;
 
 use super::buffer::{FrameBuffer, Message};
-use crate::datapath::MARK;
+use crate::datapath::{MARK, PortTraffic};
 use crate::sys::packet::{Options, PacketSocket};
 
 /// How the sockets are that frames are relayed by.
@@ -24,6 +24,7 @@ pub struct Port {
     pub(super) id: PortId,
     pub(super) socket: PacketSocket,
     pub(super) tx_dropped: u64,
+    pub(super) traffic: PortTraffic,
     /// The kernel forgets its count when it is read, so it is kept here.
     rx_missed: Cell<u64>,
 }
@@ -35,6 +36,7 @@ impl Port {
             id,
             socket: PacketSocket::open(ifindex, OPTIONS)?,
             tx_dropped: 0,
+            traffic: PortTraffic::default(),
             rx_missed: Cell::new(0),
         })
     }
@@ -65,8 +67,9 @@ impl Port {
 
     /// Sends one frame, or counts it as dropped: a queue that is full is not waited for.
     pub fn forward(&mut self, message: Message<'_>) {
-        if self.send(message).is_err() {
-            self.tx_dropped += 1;
+        match self.send(message) {
+            Ok(()) => self.traffic.sent.add(message.frame().len()),
+            Err(_) => self.tx_dropped += 1,
         }
     }
 
