@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::datapath::programs;
+use crate::datapath::programs::{self, TeamSide};
 use crate::netlink::team::{News, OptionId, TeamOption, Value};
 use crate::netlink::{EventSocket, Received, RouteSocket, TeamDevice, link};
 
@@ -58,7 +58,7 @@ impl KernelDriver {
 impl KernelDriver {
     /// Takes away what a daemon that is gone had a program do on the team device.
     pub fn clear_device(&mut self) -> io::Result<()> {
-        programs::clear_device(&mut self.route, self.ifindex)
+        programs::clear_device(&mut self.route, TeamSide::Driver(self.ifindex))
     }
 }
 

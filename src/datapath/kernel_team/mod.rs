@@ -33,7 +33,7 @@ use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
 
 pub use hash_program::hash_program;
-pub use wishes::mode;
+pub use wishes::{can_do, mode};
 
 use driver::{Driver, KernelDriver};
 use rules::Rules;

@@ -36,6 +36,13 @@ pub fn mode(runner: &RunnerSettings) -> Option<&'static str> {
     }
 }
 
+/// Whether the driver can do all that a runner with these settings does: without a port in its
+/// table it would choose one by itself, so it cannot hold a flow.
+pub fn can_do(runner: &RunnerSettings) -> bool {
+    let holds = matches!(runner, RunnerSettings::Lacp(lacp) if lacp.marker_timeout.is_some());
+    mode(runner).is_some() && !holds
+}
+
 /// Options of the whole team that never change while the daemon runs; the mode first.
 pub fn team(settings: &TeamSettings) -> Vec<Wish> {
     let mode = mode(&settings.runner).map(|mode| Value::Text(mode.to_owned()));

@@ -504,12 +504,12 @@ pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     hook::clear(route, arrival(ifindex), RECEIVE)
 }
 
-/// The same on a device of the kernel's driver.
+/// Takes away what a daemon that is gone left on a team device.
 ///
 /// # Errors
-/// Those of taking programs away.
-pub fn clear_device(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    hook::clear(route, TeamSide::Driver(ifindex).place(), TRANSMIT)
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
+    hook::clear(route, side.place(), TRANSMIT)
 }
 
 /// Gives the frames of a port back that had a program of a daemon which is gone.

@@ -25,19 +25,18 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, StationSeen, TxPolicy};
 
-use super::programs::Programs;
+use super::programs::{self, Programs};
 use super::{Counters, DataPath, Drained, MARK, Mover, PortCare, PortInterface};
 use crate::netlink::{RouteSocket, link, tc};
 
+pub use device::DeviceOptions;
 pub use journal::Journal;
 pub use pair::is_ours;
-pub use tap::TapOptions;
 
 use device::Device;
 use pair::Pair;
 use port::Port;
 use relay::Relay;
-use tap::Tap;
 
 /// Frames that are looked at on each port before the forwarding changes; more do not wait there
 /// unless we are flooded.
@@ -66,23 +65,29 @@ pub struct Userspace {
 }
 
 impl Userspace {
-    /// Creates a TAP as the team device, down and without carrier, or takes it over; the relay
-    /// serves it. Ports will be noted in `journal`.
+    /// Creates the team device, down and without carrier, or takes it over; the relay serves
+    /// it. Ports will be noted in `journal`.
     ///
     /// # Errors
-    /// `EBUSY` if the device exists and is not to be taken over, or another process has it;
-    /// `EINVAL` if its name belongs to an interface of another kind; `ENOENT` without
-    /// `/dev/net/tun`; `EPERM` without CAP_NET_ADMIN.
+    /// `EBUSY` or `EEXIST` if the device exists and is not to be taken over, `EBUSY` if another
+    /// process has it; `EINVAL` if its name belongs to an interface of another kind; `ENOENT`
+    /// without `/dev/net/tun`; `EPERM` without CAP_NET_ADMIN.
     pub fn create(
         registry: Registry,
         tokens: Range<usize>,
-        options: &TapOptions,
+        options: &DeviceOptions,
         journal: Journal,
     ) -> io::Result<Self> {
         let mut route = RouteSocket::open()?;
-        let tap = Tap::open(&mut route, options)?;
-        let fd = tap.as_raw_fd();
-        let path = Self::new(registry, tokens, route, journal, Device::Tap(tap));
+        let mut device = Device::open(&mut route, options)?;
+        let fd = match &mut device {
+            Device::Tap(tap) => tap.as_raw_fd(),
+            Device::Pair(pair) => pair.listen()?,
+        };
+        let mut path = Self::new(registry, tokens, route, journal, device);
+        if options.take_over {
+            path.clear_programs()?;
+        }
         path.listen(fd, path.tokens.start)?;
         Ok(path)
     }
@@ -133,6 +138,16 @@ impl Userspace {
             relay: Relay::new(),
             programs: None,
         }
+    }
+
+    /// Takes the frames of a device and of its ports back from programs that served them for a
+    /// daemon which is gone.
+    fn clear_programs(&mut self) -> io::Result<()> {
+        programs::clear_device(&mut self.route, self.device.side())?;
+        for found in self.journal.ports() {
+            programs::clear(&mut self.route, found)?;
+        }
+        Ok(())
     }
 
     /// Interface index of the team device.
