@@ -37,6 +37,13 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
                 "rx_missed": of_port(&counters.rx_missed),
                 "tx_dropped": of_port(&counters.tx_dropped),
             });
+            let mut traffic = counters.traffic.iter();
+            if let Some((_, traffic)) = traffic.find(|(id, _)| *id == port.id()) {
+                item["teamr"]["rx_bytes"] = traffic.taken.bytes.into();
+                item["teamr"]["rx_frames"] = traffic.taken.frames.into();
+                item["teamr"]["tx_bytes"] = traffic.sent.bytes.into();
+                item["teamr"]["tx_frames"] = traffic.sent.frames.into();
+            }
             let ports = lacp.iter().flat_map(|lacp| &lacp.ports);
             if let Some(status) = ports.into_iter().find(|status| status.port == port.id()) {
                 item["runner"] = lacp_state::port_runner(status, |port| team.ifindex(port));
