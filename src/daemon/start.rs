@@ -14,6 +14,7 @@ use json_config::{Config, DataPathChoice};
 use mio::{Registry, Token};
 use runners::{Burst, Team, TeamSettings};
 
+use super::claim::Claim;
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
@@ -118,6 +119,10 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
+        let claim = Claim::stake(&options.device).map_err(|error| {
+            let attempt = format!("Cannot have \"{}\": {error}.", options.device);
+            StartError::new(attempt, error.cause())
+        })?;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
         // What a daemon that is gone left is ours again; what `-o` takes over is not.
@@ -159,6 +164,7 @@ impl Daemon {
             keep_device: options.keep_device,
             warm_dir: options.warm_dir.clone(),
             taken_over,
+            _claim: claim,
         };
         let now = self.now();
         let kernel = &mut self.kernel;
