@@ -44,7 +44,6 @@ const TCA_BPF_OPS: u16 = 5;
 const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
-const TCA_BPF_ID: u16 = 11;
 /// The program's result is the verdict.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 
@@ -194,13 +193,6 @@ pub fn set_program(
     )
 }
 
-/// The number of our program on a hook.
-pub fn program_on(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<Option<u32>> {
-    let filters = filters_on(route, ifindex, parent(hook))?;
-    let ours = filters.iter().find(|filter| filter.is_program());
-    Ok(ours.and_then(|filter| filter.program))
-}
-
 /// Takes our program off a hook. Nothing to take away is no error, nor is an interface that is
 /// gone.
 pub fn remove_program(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<()> {
@@ -297,8 +289,6 @@ struct Filter {
     handle: u32,
     /// `tcm_info`.
     info: u32,
-    /// Number of its program, if it is extended BPF.
-    program: Option<u32>,
 }
 
 impl Filter {
@@ -322,20 +312,11 @@ fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Ve
     let answer = route.query(request, &mut |message| {
         let is_filter = message.kind == libc::RTM_NEWTFILTER;
         let handle = read_u32(message.payload, 8).filter(|handle| *handle != 0);
-        let attributes = || Attributes(message.payload.get(BODY..).unwrap_or_default());
-        let has_kind = attributes().any(|(kind, _)| kind == TCA_KIND);
-        let options = attributes().find(|(kind, _)| *kind == TCA_OPTIONS);
-        let program = options.and_then(|(_, options)| {
-            let (_, id) = Attributes(options).find(|(kind, _)| *kind == TCA_BPF_ID)?;
-            read_u32(id, 0)
-        });
+        let mut attributes = Attributes(message.payload.get(BODY..).unwrap_or_default());
+        let has_kind = attributes.any(|(kind, _)| kind == TCA_KIND);
         let info = read_u32(message.payload, 16);
         if let (true, true, Some(handle), Some(info)) = (is_filter, has_kind, handle, info) {
-            filters.push(Filter {
-                handle,
-                info,
-                program,
-            });
+            filters.push(Filter { handle, info });
         }
     });
     match answer {

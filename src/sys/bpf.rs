@@ -16,12 +16,11 @@ const PROG_ATTACH: u32 = 8;
 const PROG_DETACH: u32 = 9;
 const PROG_TEST_RUN: u32 = 10;
 const PROG_BY_ID: u32 = 13;
-const MAP_BY_ID: u32 = 14;
 const INFO_BY_FD: u32 = 15;
 const PROG_QUERY: u32 = 16;
 
 /// The commands that a running daemon gives.
-pub const COMMANDS: [u32; 10] = [
+pub const COMMANDS: [u32; 9] = [
     MAP_CREATE,
     MAP_LOOKUP,
     MAP_UPDATE,
@@ -29,16 +28,18 @@ pub const COMMANDS: [u32; 10] = [
     PROG_ATTACH,
     PROG_DETACH,
     PROG_BY_ID,
-    MAP_BY_ID,
     INFO_BY_FD,
     PROG_QUERY,
 ];
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
-/// Attach before the others, and in the place of another (`BPF_F_BEFORE`, `BPF_F_REPLACE`).
+/// Before the others, after another, in the place of another; the other is named by its number
+/// (`BPF_F_BEFORE`, `BPF_F_AFTER`, `BPF_F_REPLACE`, `BPF_F_ID`).
 const BEFORE: u32 = 1 << 3;
+const AFTER: u32 = 1 << 4;
 const REPLACE: u32 = 1 << 2;
+const BY_NUMBER: u32 = 1 << 5;
 /// Characters of the name of a map or a program (`BPF_OBJ_NAME_LEN` less the ending zero).
 const NAME: usize = 15;
 /// Room for the verifier's words on a refusal, in bytes; it keeps the last of them.
@@ -97,8 +98,6 @@ pub struct ProgramInfo {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// The maps that it uses.
-    pub maps: Vec<u32>,
 }
 
 /// The outcome of a test run.
@@ -231,19 +230,6 @@ struct ProgInfo {
     name: [u8; 16],
 }
 
-/// The head of `struct bpf_map_info`.
-#[repr(C)]
-#[derive(Default)]
-struct MapInfo {
-    kind: u32,
-    id: u32,
-    key_size: u32,
-    value_size: u32,
-    entries: u32,
-    flags: u32,
-    name: [u8; 16],
-}
-
 const _: () = assert!(mem::size_of::<MapCreate>() == 44);
 const _: () = assert!(mem::size_of::<MapElement>() == 32);
 const _: () = assert!(mem::size_of::<Load>() == 64);
@@ -251,7 +237,6 @@ const _: () = assert!(mem::size_of::<Attach>() == 32);
 const _: () = assert!(mem::size_of::<Test>() == 80);
 const _: () = assert!(mem::size_of::<Query>() == 64);
 const _: () = assert!(mem::size_of::<ProgInfo>() == 80);
-const _: () = assert!(mem::size_of::<MapInfo>() == 40);
 
 /// # Safety
 /// `attributes` must be what `command` reads and writes, and so must all that it points to.
@@ -325,36 +310,6 @@ impl Map {
             fd,
             kind,
             value_size,
-        })
-    }
-
-    /// The map with this number, if it is an array named `name`.
-    ///
-    /// # Errors
-    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none or it is another one.
-    pub fn by_id(id: u32, name: &str) -> io::Result<Map> {
-        let mut attributes = ById {
-            id,
-            ..ById::default()
-        };
-        // SAFETY: MAP_BY_ID reads these attributes, which point nowhere, and opens a descriptor.
-        let fd = unsafe { bpf_descriptor(MAP_BY_ID, &mut attributes)? };
-        let mut info = [MapInfo::default()];
-        let mut attributes = Info {
-            fd: raw(&fd),
-            size: mem::size_of::<MapInfo>() as u32,
-            info: address_mut(&mut info),
-        };
-        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long.
-        unsafe { bpf(INFO_BY_FD, &mut attributes)? };
-        let [info] = info;
-        if info.kind != 2 || name_of(&info.name) != name {
-            return Err(io::Error::from_raw_os_error(libc::ENOENT));
-        }
-        Ok(Map {
-            fd,
-            kind: MapKind::Array,
-            value_size: info.value_size as usize,
         })
     }
 
@@ -556,26 +511,19 @@ impl Program {
 
     /// What the kernel tells of it.
     pub fn info(&self) -> io::Result<ProgramInfo> {
-        let mut maps = [0_u32; MOST_ON_HOOK];
-        let mut info = [ProgInfo {
-            map_count: maps.len() as u32,
-            maps: address_mut(&mut maps),
-            ..ProgInfo::default()
-        }];
+        let mut info = [ProgInfo::default()];
         let mut attributes = Info {
             fd: raw(&self.0),
             size: mem::size_of::<ProgInfo>() as u32,
             info: address_mut(&mut info),
         };
-        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long, and at
-        // most `map_count` numbers to `maps`.
+        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long, and
+        // nothing where the pointers in it are null.
         unsafe { bpf(INFO_BY_FD, &mut attributes)? };
         let [info] = info;
-        let count = maps.len().min(info.map_count as usize);
         Ok(ProgramInfo {
             id: info.id,
             name: name_of(&info.name),
-            maps: maps[..count].to_vec(),
         })
     }
 
@@ -669,4 +617,31 @@ pub fn programs_on(ifindex: u32, hook: Hook) -> io::Result<Vec<u32>> {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Takes the program with this number off a hook. Its number suffices, where a descriptor of it
+/// would take CAP_SYS_ADMIN. No error if it is not there, or the interface or the hook is not.
+///
+/// # Errors
+/// `EPERM` without CAP_NET_ADMIN.
+pub fn take_off(ifindex: u32, hook: Hook, id: u32) -> io::Result<()> {
+    let ids = programs_on(ifindex, hook).unwrap_or_default();
+    let Some(place) = ids.iter().position(|on_hook| *on_hook == id) else {
+        return Ok(());
+    };
+    // A place is named by who is next to it.
+    let (flags, relative) = match place.checked_sub(1) {
+        None => (BEFORE, 0),
+        Some(earlier) => (AFTER | BY_NUMBER, ids[earlier]),
+    };
+    let mut attributes = Attach {
+        ifindex,
+        hook: hook as u32,
+        flags,
+        relative,
+        ..Attach::default()
+    };
+    // SAFETY: PROG_DETACH reads these attributes, which point nowhere.
+    unsafe { bpf(PROG_DETACH, &mut attributes)? };
+    Ok(())
 }
