@@ -13,14 +13,17 @@
 //! panics, with the whole output, where a command that has to work does not.
 
 mod binaries;
+mod bonded;
 mod bus;
 mod cable;
+mod card;
 pub mod control;
 mod daemon;
 pub mod drop_in;
 mod frame;
 mod lab;
 mod namespace;
+mod network_manager;
 mod ping;
 mod process;
 pub mod scenario;
@@ -34,12 +37,15 @@ mod vlan;
 mod wait;
 
 pub use binaries::{binary, programs, repository};
+pub use bonded::Bonded;
 pub use bus::Bus;
 pub use cable::{Cable, CableKind};
+pub use card::{Card, run_card};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
 pub use lab::{Lab, Sharing, skip};
 pub use namespace::Namespace;
+pub use network_manager::NetworkManager;
 pub use ping::Ping;
 pub use process::Process;
 pub use shake::{Shaken, Shaking, run_shake};
@@ -48,4 +54,4 @@ pub use team::{DataPath, RUNNERS, team_config};
 pub use topology::{Site, Teamed};
 pub use uml::{GuestFailure, in_guest, try_in_guest};
 pub use vlan::{Vlan, run_vlan};
-pub use wait::{LIMIT, wait_for, wait_until};
+pub use wait::{LIMIT, comes_true, wait_for, wait_until};

@@ -102,13 +102,19 @@ fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
             "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp",
         ];
         let maps = Maps::create().expect("maps");
-        for set in 0..1 << NAMES.len() {
-            let fields = NAMES
-                .iter()
-                .enumerate()
+        let all = 1 << NAMES.len();
+        let named = |set: usize| {
+            let names = NAMES.iter().enumerate();
+            names
                 .filter(|(bit, _)| set & (1 << bit) != 0)
                 .filter_map(|(_, name)| HashFields::from_name(name))
-                .fold(HashFields::NONE, |all, field| all | field);
+                .fold(HashFields::NONE, |all, field| all | field)
+        };
+        let alone = (0..NAMES.len()).map(|bit| 1 << bit);
+        let inside = alone
+            .chain([0, all - 1])
+            .map(|set| named(set) | HashFields::ENCAP);
+        for fields in (0..all).map(named).chain(inside) {
             let mut asm = Assembler::new();
             asm.set(Reg::R6, Reg::R1);
             bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
@@ -161,6 +167,54 @@ fn programs_and_relay_take_each_others_place() {
         }
         judge(streams);
         assert_eq!(teamed.site.left.link("team0")["ifindex"], index);
+    }
+}
+
+/// Frames and bytes, as `way` of the device and as the sum over its ports.
+fn carried(teamed: &Teamed, way: &str) -> [[u64; 2]; 2] {
+    let device = teamed.site.left.statistics("team0");
+    let state = teamed.team.state();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default();
+    let sum = |what: &str| {
+        let item = format!("{way}_{what}");
+        let of_port = |port: &str| number(&state["ports"][port]["teamr"][&item]);
+        PORTS.map(of_port).into_iter().sum()
+    };
+    let of_device = ["packets", "bytes"].map(|what| number(&device[way][what]));
+    [of_device, [sum("frames"), sum("bytes")]]
+}
+
+#[test]
+fn what_ports_carry_is_what_the_device_does() {
+    for (path, runners) in [
+        (
+            DataPath::Programs,
+            &["loadbalance", "roundrobin", "activebackup", "slb"][..],
+        ),
+        (DataPath::Userspace, &["loadbalance"]),
+    ] {
+        for runner in runners {
+            let Some(lab) = Lab::open(Sharing::Alone) else {
+                return;
+            };
+            let teamed = Teamed::new(&lab, runner, path, CableKind::Virtual);
+            let before = ["tx", "rx"].map(|way| carried(&teamed, way));
+            let streams = streams(&teamed);
+            let_pass(&teamed, 100);
+            for stream in streams {
+                stream.finish();
+            }
+            for (way, before) in ["tx", "rx"].into_iter().zip(before) {
+                let after = carried(&teamed, way);
+                let grown = |of: usize, what: usize| after[of][what] - before[of][what];
+                let [device, ports] = [0, 1].map(|of| [grown(of, 0), grown(of, 1)]);
+                println!("{runner}, {way}: {device:?} {ports:?}");
+                assert!(ports[0] > 100 && ports[1] > 100 * 64);
+                // A stray frame may come between two readings.
+                assert!(device[0].abs_diff(ports[0]) < 10, "{runner}, {way}");
+                assert!(device[1].abs_diff(ports[1]) < 1000, "{runner}, {way}");
+            }
+        }
     }
 }
 

@@ -19,11 +19,13 @@ mod forwarding;
 mod hex;
 mod ident;
 mod lacp;
+mod learning;
 mod link_watch;
 mod loadbalance;
 mod peers;
 mod port;
 mod probe;
+mod probe_times;
 mod random;
 #[cfg(feature = "serde")]
 mod recorded;
@@ -32,6 +34,7 @@ mod runner;
 mod settings;
 mod slb;
 mod source_balance;
+pub mod source_memory;
 mod stations;
 mod team;
 mod time;
@@ -50,7 +53,7 @@ pub use lacp::{
 };
 pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
-pub use probe::is_probe;
+pub use probe::{PROBE_MAGIC, is_probe};
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{

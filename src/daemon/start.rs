@@ -19,16 +19,18 @@ use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore, return_ipv6};
+use super::team::{
+    ControlSockets, ManagedTeam, Senses, Standing, Tipc, as_found, restore, return_ipv6,
+};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::zmq::Endpoint;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::programs;
-use crate::datapath::userspace::{self, Journal, TapOptions, Userspace};
+use crate::datapath::userspace::{self, DeviceOptions, Journal, Userspace};
 use crate::datapath::{DataPath, Mover, PortCare, PortInterface};
 use crate::errno::strerror;
-use crate::netlink::link::{self, LinkInfo};
+use crate::netlink::link::{self, LinkInfo, PAIR_KIND};
 use crate::netlink::tc;
 
 /// How a team is to be started; the configuration says what it is.
@@ -44,6 +46,8 @@ pub struct StartOptions {
     pub daemonized: bool,
     /// What shall move the frames.
     pub data_path: DataPathChoice,
+    /// The team probes by itself where that is of use.
+    pub probe: bool,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
     /// `-w`: use the device that a daemon of this team left; it is ours again.
@@ -123,6 +127,7 @@ impl Daemon {
             let attempt = format!("Cannot have \"{}\": {error}.", options.device);
             StartError::new(attempt, error.cause())
         })?;
+        settings.probe = options.probe;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
         let taken_over = existing.as_ref().is_some_and(|existing| !existing.ours);
@@ -143,21 +148,18 @@ impl Daemon {
             dbus: transports.has_dbus(),
             zmq: options.zmq.is_some(),
         };
-        let registry = self
-            .poll
-            .registry()
-            .try_clone()
-            .map_err(|error| StartError::new("Failed to init event loop.", error))?;
-        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tokens + DATA_PATH_TOKENS;
-        let team = ManagedTeam::new(
-            core,
-            config,
-            opened.data_path,
-            opened.device,
-            setup,
-            ControlSockets::new(registry, control_tokens),
-            Resolver::new(Arc::clone(&self.resolved)),
-        );
+        let registry = || {
+            let registry = self.poll.registry().try_clone();
+            registry.map_err(|error| StartError::new("Failed to init event loop.", error))
+        };
+        let tipc_token = tokens + DATA_PATH_TOKENS - 1;
+        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tipc_token;
+        let senses = Senses {
+            control: ControlSockets::new(registry()?, control_tokens),
+            tipc: Tipc::new(registry()?, Token(tipc_token)),
+            resolver: Resolver::new(Arc::clone(&self.resolved)),
+        };
+        let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup, senses);
         let mut served = Served {
             team,
             transports,
@@ -169,10 +171,6 @@ impl Daemon {
         let now = self.now();
         let kernel = &mut self.kernel;
         let mut taken = served.team.begin(kernel, now, &opened.standing);
-        if options.data_path == DataPathChoice::Relay {
-            // A device that an earlier daemon left comes with its programs.
-            taken = taken.and_then(|()| served.team.data_path.hand_to(Mover::Relay));
-        }
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
@@ -187,7 +185,7 @@ impl Daemon {
                 return Err(error);
             }
         }
-        self.teams.insert(block, served);
+        self.teams.insert(block, Box::new(served));
         Ok(())
     }
 
@@ -244,7 +242,13 @@ impl Daemon {
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let Some(device) = existing else {
-            return self.create_data_path(options, settings, tokens);
+            let candidates: &[Mover] = match options.data_path {
+                DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
+                DataPathChoice::Kernel => &[Mover::Kernel],
+                DataPathChoice::Programs => &[Mover::Programs],
+                DataPathChoice::Relay => &[Mover::Relay],
+            };
+            return self.open_first(candidates, options, settings, false, tokens);
         };
         let name = &options.device;
         let choice = options.data_path;
@@ -255,7 +259,7 @@ impl Daemon {
         };
         if device.kind == kernel_team::LINK_KIND {
             if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
-                || kernel_team::mode(&settings.runner).is_none()
+                || !kernel_team::can_do(&settings.runner)
             {
                 return other_kind("kernel");
             }
@@ -272,25 +276,23 @@ impl Daemon {
         if choice == DataPathChoice::Kernel {
             return other_kind("programs or relay");
         }
-        match device.kind.as_str() {
-            TAP_KIND => self.open_relay(options, true, tokens),
-            _ => self.open_programs(options, true, tokens),
-        }
+        let candidates: &[Mover] = match (device.kind.as_str(), choice) {
+            (TAP_KIND, _) | (_, DataPathChoice::Relay) => &[Mover::Relay],
+            (_, DataPathChoice::Programs) => &[Mover::Programs],
+            _ => &[Mover::Programs, Mover::Relay],
+        };
+        self.open_first(candidates, options, settings, true, tokens)
     }
 
-    /// Creates a team device for the first of what was asked for that works.
-    fn create_data_path(
+    /// Creates a team device, or takes one over, for the first of `candidates` that works.
+    fn open_first(
         &mut self,
+        candidates: &[Mover],
         options: &StartOptions,
         settings: &TeamSettings,
+        take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let candidates: &[Mover] = match options.data_path {
-            DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
-            DataPathChoice::Kernel => &[Mover::Kernel],
-            DataPathChoice::Programs => &[Mover::Programs],
-            DataPathChoice::Relay => &[Mover::Relay],
-        };
         let mut refused = Vec::new();
         let mut last = None;
         for mover in candidates {
@@ -304,8 +306,8 @@ impl Daemon {
                     io::Error::from_raw_os_error(libc::EOPNOTSUPP),
                 )),
                 Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
-                Mover::Programs => self.open_programs(options, false, tokens),
-                Mover::Relay => self.open_relay(options, false, tokens),
+                Mover::Programs => self.open_programs(options, take_over, tokens),
+                Mover::Relay => self.open_relay(options, take_over, tokens),
             };
             match opened {
                 Ok(opened) => return Ok(Opened { refused, ..opened }),
@@ -374,24 +376,21 @@ impl Daemon {
         })
     }
 
-    /// A TAP with the relay behind it.
+    /// A device with the relay behind it. With one that was there, its ports stand.
     fn open_relay(
         &mut self,
         options: &StartOptions,
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let mut journal = journal(options);
-        let left = journal.ports().to_vec();
-        give_back_leftovers(&mut self.kernel, &mut journal, &left)
-            .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
-        let tap = TapOptions {
+        let (journal, standing) = self.settle_leftovers(options, take_over)?;
+        let device = DeviceOptions {
             name: options.device.clone(),
             persist: options.keep_device,
             take_over,
         };
-        self.open_userspace(options, tokens, Vec::new(), |registry, tokens| {
-            Userspace::create(registry, tokens, &tap, journal)
+        self.open_userspace(options, tokens, standing, |registry, tokens| {
+            Userspace::create(registry, tokens, &device, journal)
         })
     }
 
@@ -402,7 +401,45 @@ impl Daemon {
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let mut journal = journal(options);
+        let (journal, standing) = self.settle_leftovers(options, take_over)?;
+        let name = &options.device;
+        let active = journal.traces().active;
+        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
+            Userspace::create_with_programs(registry, tokens, name, take_over, journal)
+        })?;
+        // The first to be known keeps a tie, so the port that carries comes first.
+        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
+        opened.standing.sort_by_key(of_active);
+        Ok(opened)
+    }
+
+    /// Keeps the host from speaking IPv6 at the other end of a pair.
+    fn silence_other_end(&mut self, device: &LinkInfo) {
+        let other_end = device.lower.filter(|_| device.kind == PAIR_KIND);
+        let Some(other_end) = other_end else {
+            return;
+        };
+        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
+            match self.kernel.ipv6(&other_end.name) {
+                true => self.kernel.set_ipv6(&other_end.name, false),
+                false => Ok(()),
+            }
+        });
+        if let Err(error) = silenced {
+            let why = strerror(&error);
+            log::warn!("Failed to disable IPv6 behind the team device ({why}).");
+        }
+    }
+
+    /// The note on the ports, and those in it that go on with a device that is taken over; the
+    /// others are given back.
+    fn settle_leftovers(
+        &mut self,
+        options: &StartOptions,
+        take_over: bool,
+    ) -> Result<(Journal, Vec<Standing>), StartError> {
+        let file = format!("{}.ports", options.device);
+        let mut journal = Journal::open(options.run_dir.join(file));
         let mut standing = Vec::new();
         let mut left = journal.ports().to_vec();
         if take_over {
@@ -416,26 +453,7 @@ impl Daemon {
         }
         give_back_leftovers(&mut self.kernel, &mut journal, &left)
             .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
-        let name = &options.device;
-        let active = journal.traces().active;
-        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
-            Userspace::create_with_programs(registry, tokens, name, take_over, journal)
-        })?;
-        // The first to be known keeps a tie, so the port that carries comes first.
-        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
-        opened.standing.sort_by_key(of_active);
-        let other_end = opened.device.lower.unwrap_or_default();
-        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
-            match self.kernel.ipv6(&other_end.name) {
-                true => self.kernel.set_ipv6(&other_end.name, false),
-                false => Ok(()),
-            }
-        });
-        if let Err(error) = silenced {
-            let why = strerror(&error);
-            log::warn!("Failed to disable IPv6 behind the team device ({why}).");
-        }
-        Ok(opened)
+        Ok((journal, standing))
     }
 
     fn open_userspace(
@@ -452,6 +470,7 @@ impl Daemon {
             .map_err(|error| StartError::new(CREATE, error))?;
         let device = link::find(&mut self.kernel.route, &options.device)
             .map_err(|error| StartError::new("Failed to read the team device.", error))?;
+        self.silence_other_end(&device);
         Ok(Opened {
             data_path: Box::new(data_path),
             refused: Vec::new(),
@@ -459,12 +478,6 @@ impl Daemon {
             standing,
         })
     }
-}
-
-/// The note on the ports of the team.
-fn journal(options: &StartOptions) -> Journal {
-    let file = format!("{}.ports", options.device);
-    Journal::open(options.run_dir.join(file))
 }
 
 /// A port that a daemon which is gone left in the team, as it is now.
@@ -506,7 +519,7 @@ struct Opened {
 /// Whether what a runner wants can be had from a data path at all.
 fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
     match mover {
-        Mover::Kernel => kernel_team::mode(&settings.runner).is_some(),
+        Mover::Kernel => kernel_team::can_do(&settings.runner),
         Mover::Programs => programs::can_do(&settings.runner),
         Mover::Relay => true,
     }

@@ -57,9 +57,37 @@ pub enum Drained {
     More,
 }
 
+/// So much traffic. A segment of 64 KiB that passes whole is one frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Frames.
+    pub frames: u64,
+    /// Their bytes, Ethernet header included.
+    pub bytes: u64,
+}
+
+impl Volume {
+    /// One frame more, of so many bytes.
+    pub fn add(&mut self, bytes: usize) {
+        self.frames += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// What a port carried for the team device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortTraffic {
+    /// Received there and taken up.
+    pub taken: Volume,
+    /// Handed to the port.
+    pub sent: Volume,
+}
+
 /// What a data path has counted since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// By port, since it became one: what it carried. Ports are missing where it is not known.
+    pub traffic: Vec<(PortId, PortTraffic)>,
     /// By port: frames that could not be sent because its queue was full or it was down.
     pub tx_dropped: Vec<(PortId, u64)>,
     /// Frames from the team device for which no port could be chosen, or that it could not
@@ -118,6 +146,11 @@ pub trait DataPath {
     /// What moves the frames now.
     fn mover(&self) -> Mover;
 
+    /// Whether it may yet load programs into the kernel.
+    fn loads_programs(&self) -> bool {
+        self.port_care() == PortCare::Daemon
+    }
+
     /// Has something else move the frames from now on; the team device stays as it is.
     ///
     /// # Errors
@@ -137,6 +170,11 @@ pub trait DataPath {
     /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile. After an
     /// error the port is no longer served either; what could not be undone is in the error.
     fn detach_port(&mut self, port: PortId) -> io::Result<()>;
+
+    /// Takes away, before the device goes or somebody else has it, what would stay.
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Heeds what the configuration says of a port, as far as it concerns the data path.
     fn configure_port(&mut self, _port: PortId, _settings: &PortSettings) -> io::Result<()> {

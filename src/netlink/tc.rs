@@ -20,8 +20,9 @@ use crate::sys::bpf::{Hook, Program};
 
 /// Places for our programs, which are to run before the filters.
 const PROGRAM_PREFERENCES: RangeInclusive<u32> = 1..=6;
-/// Handle of our programs.
+/// Handle of our programs on a `clsact` that was there before them, and on one made for them.
 const HANDLE_PROGRAM: u32 = 0x7ea0_0003;
+const HANDLE_PROGRAM_MADE: u32 = 0x7ea0_0004;
 /// Places for our filters among others on the same hook, the first that is free; a low number
 /// runs early. A filter of another kind may hold a place already.
 const PREFERENCES: RangeInclusive<u32> = 7..=39;
@@ -44,6 +45,7 @@ const TCA_BPF_OPS: u16 = 5;
 const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_ID: u16 = 11;
 /// The program's result is the verdict.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 
@@ -170,19 +172,19 @@ pub fn set_program(
     program: &Program,
     name: &str,
 ) -> io::Result<()> {
-    match add_clsact(route, ifindex) {
-        Err(error) if error.raw_os_error() != Some(libc::EEXIST) => return Err(error),
-        _ => (),
-    }
+    let handle = match add_clsact(route, ifindex) {
+        Ok(()) => HANDLE_PROGRAM_MADE,
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => HANDLE_PROGRAM,
+        Err(error) => return Err(error),
+    };
     let standing = filters_on(route, ifindex, parent(hook))?;
     let standing = standing.into_iter().find(Filter::is_program);
-    let (handle, places) = (HANDLE_PROGRAM, PROGRAM_PREFERENCES);
     set_filter(
         route,
         ifindex,
         parent(hook),
         handle,
-        places,
+        PROGRAM_PREFERENCES,
         standing,
         &|options| {
             options
@@ -193,15 +195,18 @@ pub fn set_program(
     )
 }
 
-/// Takes our program off a hook. Nothing to take away is no error, nor is an interface that is
-/// gone.
+/// The number of our program on a hook.
+pub fn program_on(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<Option<u32>> {
+    let filters = filters_on(route, ifindex, parent(hook))?;
+    let ours = filters.iter().find(|filter| filter.is_program());
+    Ok(ours.and_then(|filter| filter.program))
+}
+
+/// Takes our program off a hook, and the `clsact` if it was made for it and nobody else uses it by
+/// now. Nothing to take away is no error, nor is an interface that is gone.
 pub fn remove_program(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<()> {
-    for filter in filters_on(route, ifindex, parent(hook))? {
-        if filter.is_program() {
-            remove(route, ifindex, parent(hook), &filter)?;
-        }
-    }
-    Ok(())
+    let ours = |on, filter: &Filter| on == parent(hook) && filter.is_program();
+    remove_filters(route, ifindex, ours)
 }
 
 fn parent(hook: Hook) -> u32 {
@@ -214,12 +219,24 @@ fn parent(hook: Hook) -> u32 {
 /// Takes our filters and programs away, and the `clsact` if we made it and nobody else uses it
 /// by now. Nothing to take away is no error, nor is an interface that is gone.
 pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    remove_filters(route, ifindex, |_, filter| {
+        filter.blocks() || filter.is_program()
+    })
+}
+
+/// Takes those of the filters away that are `ours`, by hook, and with the last one the `clsact`, if
+/// that was made for one of them.
+fn remove_filters(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    ours: impl Fn(u32, &Filter) -> bool,
+) -> io::Result<()> {
     let mut made = false;
     let mut others = false;
     for hook in [INGRESS, EGRESS] {
         for filter in filters_on(route, ifindex, hook)? {
-            if filter.blocks() || filter.is_program() {
-                made |= filter.handle == HANDLE_MADE;
+            if ours(hook, &filter) {
+                made |= [HANDLE_MADE, HANDLE_PROGRAM_MADE].contains(&filter.handle);
                 remove(route, ifindex, hook, &filter)?;
             } else {
                 others = true;
@@ -289,6 +306,8 @@ struct Filter {
     handle: u32,
     /// `tcm_info`.
     info: u32,
+    /// Number of its program, if it is extended BPF.
+    program: Option<u32>,
 }
 
 impl Filter {
@@ -297,7 +316,7 @@ impl Filter {
     }
 
     fn is_program(&self) -> bool {
-        self.handle == HANDLE_PROGRAM
+        self.handle == HANDLE_PROGRAM || self.handle == HANDLE_PROGRAM_MADE
     }
 }
 
@@ -312,11 +331,20 @@ fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Ve
     let answer = route.query(request, &mut |message| {
         let is_filter = message.kind == libc::RTM_NEWTFILTER;
         let handle = read_u32(message.payload, 8).filter(|handle| *handle != 0);
-        let mut attributes = Attributes(message.payload.get(BODY..).unwrap_or_default());
-        let has_kind = attributes.any(|(kind, _)| kind == TCA_KIND);
+        let attributes = || Attributes(message.payload.get(BODY..).unwrap_or_default());
+        let has_kind = attributes().any(|(kind, _)| kind == TCA_KIND);
+        let options = attributes().find(|(kind, _)| *kind == TCA_OPTIONS);
+        let program = options.and_then(|(_, options)| {
+            let (_, id) = Attributes(options).find(|(kind, _)| *kind == TCA_BPF_ID)?;
+            read_u32(id, 0)
+        });
         let info = read_u32(message.payload, 16);
         if let (true, true, Some(handle), Some(info)) = (is_filter, has_kind, handle, info) {
-            filters.push(Filter { handle, info });
+            filters.push(Filter {
+                handle,
+                info,
+                program,
+            });
         }
     });
     match answer {

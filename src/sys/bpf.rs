@@ -1,12 +1,17 @@
 //! Extended BPF: maps, programs and the hooks of traffic control that need no qdisc (bpf(2),
 //! `linux/bpf.h`).
 
+mod table;
+
 use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub use table::Table;
 
 const MAP_CREATE: u32 = 0;
 const MAP_LOOKUP: u32 = 1;
@@ -16,22 +21,29 @@ const PROG_ATTACH: u32 = 8;
 const PROG_DETACH: u32 = 9;
 const PROG_TEST_RUN: u32 = 10;
 const PROG_BY_ID: u32 = 13;
+const MAP_BY_ID: u32 = 14;
 const INFO_BY_FD: u32 = 15;
 const PROG_QUERY: u32 = 16;
+const MAP_LOOKUP_BATCH: u32 = 24;
 
 /// The commands that a running daemon gives.
-pub const COMMANDS: [u32; 9] = [
+pub const COMMANDS: [u32; 11] = [
     MAP_CREATE,
     MAP_LOOKUP,
     MAP_UPDATE,
+    MAP_LOOKUP_BATCH,
     PROG_LOAD,
     PROG_ATTACH,
     PROG_DETACH,
     PROG_BY_ID,
+    MAP_BY_ID,
     INFO_BY_FD,
     PROG_QUERY,
 ];
 
+/// `BPF_MAP_TYPE_ARRAY`, `BPF_MAP_TYPE_LRU_HASH`.
+const ARRAY: u32 = 2;
+const LRU_HASH: u32 = 9;
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
 /// Before the others, after another, in the place of another; the other is named by its number
@@ -98,6 +110,8 @@ pub struct ProgramInfo {
     pub id: u32,
     /// Its name.
     pub name: String,
+    /// The maps that it uses.
+    pub maps: Vec<u32>,
 }
 
 /// The outcome of a test run.
@@ -230,6 +244,19 @@ struct ProgInfo {
     name: [u8; 16],
 }
 
+/// The head of `struct bpf_map_info`.
+#[repr(C)]
+#[derive(Default)]
+struct MapInfo {
+    kind: u32,
+    id: u32,
+    key_size: u32,
+    value_size: u32,
+    entries: u32,
+    flags: u32,
+    name: [u8; 16],
+}
+
 const _: () = assert!(mem::size_of::<MapCreate>() == 44);
 const _: () = assert!(mem::size_of::<MapElement>() == 32);
 const _: () = assert!(mem::size_of::<Load>() == 64);
@@ -237,6 +264,7 @@ const _: () = assert!(mem::size_of::<Attach>() == 32);
 const _: () = assert!(mem::size_of::<Test>() == 80);
 const _: () = assert!(mem::size_of::<Query>() == 64);
 const _: () = assert!(mem::size_of::<ProgInfo>() == 80);
+const _: () = assert!(mem::size_of::<MapInfo>() == 40);
 
 /// # Safety
 /// `attributes` must be what `command` reads and writes, and so must all that it points to.
@@ -295,7 +323,7 @@ impl Map {
     pub fn create(kind: MapKind, value_size: usize, entries: u32, name: &str) -> io::Result<Map> {
         let mut attributes = MapCreate {
             kind: match kind {
-                MapKind::Array => 2,
+                MapKind::Array => ARRAY,
                 MapKind::PerCpuArray => 6,
             },
             key_size: mem::size_of::<u32>() as u32,
@@ -310,6 +338,19 @@ impl Map {
             fd,
             kind,
             value_size,
+        })
+    }
+
+    /// The map with this number, if it is an array named `name`.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none or it is another one.
+    pub fn by_id(id: u32, name: &str) -> io::Result<Map> {
+        let (fd, info) = map_by_id(id, ARRAY, name)?;
+        Ok(Map {
+            fd,
+            kind: MapKind::Array,
+            value_size: info.value_size as usize,
         })
     }
 
@@ -355,6 +396,29 @@ impl Map {
         // processor that there can be; `value` has that length.
         unsafe { bpf(MAP_LOOKUP, &mut attributes)? };
         Ok(value)
+    }
+}
+
+/// The map with this number and what it is like, if it is of this kind and name.
+fn map_by_id(id: u32, kind: u32, name: &str) -> io::Result<(OwnedFd, MapInfo)> {
+    let mut attributes = ById {
+        id,
+        ..ById::default()
+    };
+    // SAFETY: MAP_BY_ID reads these attributes, which point nowhere, and opens a descriptor.
+    let fd = unsafe { bpf_descriptor(MAP_BY_ID, &mut attributes)? };
+    let mut info = [MapInfo::default()];
+    let mut attributes = Info {
+        fd: raw(&fd),
+        size: mem::size_of::<MapInfo>() as u32,
+        info: address_mut(&mut info),
+    };
+    // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long.
+    unsafe { bpf(INFO_BY_FD, &mut attributes)? };
+    let [info] = info;
+    match info.kind == kind && name_of(&info.name) == name {
+        true => Ok((fd, info)),
+        false => Err(io::Error::from_raw_os_error(libc::ENOENT)),
     }
 }
 
@@ -511,19 +575,26 @@ impl Program {
 
     /// What the kernel tells of it.
     pub fn info(&self) -> io::Result<ProgramInfo> {
-        let mut info = [ProgInfo::default()];
+        let mut maps = [0_u32; MOST_ON_HOOK];
+        let mut info = [ProgInfo {
+            map_count: maps.len() as u32,
+            maps: address_mut(&mut maps),
+            ..ProgInfo::default()
+        }];
         let mut attributes = Info {
             fd: raw(&self.0),
             size: mem::size_of::<ProgInfo>() as u32,
             info: address_mut(&mut info),
         };
-        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long, and
-        // nothing where the pointers in it are null.
+        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long, and at
+        // most `map_count` numbers to `maps`.
         unsafe { bpf(INFO_BY_FD, &mut attributes)? };
         let [info] = info;
+        let count = maps.len().min(info.map_count as usize);
         Ok(ProgramInfo {
             id: info.id,
             name: name_of(&info.name),
+            maps: maps[..count].to_vec(),
         })
     }
 
@@ -644,4 +715,13 @@ pub fn take_off(ifindex: u32, hook: Hook, id: u32) -> io::Result<()> {
     // SAFETY: PROG_DETACH reads these attributes, which point nowhere.
     unsafe { bpf(PROG_DETACH, &mut attributes)? };
     Ok(())
+}
+
+/// The time that programs read (`bpf_ktime_get_ns`).
+///
+/// # Errors
+/// None on a kernel that has programs.
+pub fn time() -> io::Result<Duration> {
+    use nix::time::{ClockId, clock_gettime};
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }

@@ -5,7 +5,7 @@
 //! by closing its standard input, and reads what it writes.
 
 mod capture;
-
+mod flood;
 mod stream;
 mod tool;
 mod trace;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 pub use capture::{Capture, run_capture};
+pub use flood::{Flood, run_flood};
 pub use stream::{Stream, run_receiver, run_sender};
 pub(crate) use tool::{Tool, announce_ready};
 pub use trace::{Arrival, Trace};
@@ -42,9 +43,14 @@ pub enum Pace {
     /// A packet a millisecond, by tools that have precedence; a transfer as fast as a debug
     /// build of teamr keeps up with.
     Full,
+    /// A fifth of it, without precedence: what a guest carries of a few, also by the relay and
+    /// in two copies.
+    Steady,
     /// A fiftieth of it: what the one slow processor of a guest carries ten of at a time. There
     /// precedence would keep the kernel's own threads from moving the frames.
     Gentle,
+    /// Without a pause, by tools without precedence: more than a debug build of teamr moves.
+    Flood,
 }
 
 impl Pace {
@@ -52,7 +58,9 @@ impl Pace {
     pub(crate) fn factor(self) -> u32 {
         match self {
             Pace::Full => 1,
+            Pace::Steady => 5,
             Pace::Gentle => 50,
+            Pace::Flood => 0,
         }
     }
 }

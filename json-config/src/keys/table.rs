@@ -79,6 +79,13 @@ pub const KEYS: &[Key] = &[
                 these that works.",
         ..PLAIN
     },
+    flag(
+        Object::Team,
+        "probe",
+        true,
+        "Sends a few probes after links came up and warns if they show that the runner is wrong \
+         for the switch; by default not under the name teamd.",
+    ),
     Key {
         name: "hwaddr",
         kind: Kind::Text(Form::HwAddr),
@@ -203,6 +210,21 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         object: Object::Runner,
+        name: "lp_interval",
+        kind: Kind::Integer {
+            min: 0,
+            max: INT_MAX,
+            unit: Unit::Seconds,
+        },
+        default: Preset::Integer(1),
+        read_by: &["tlb", "alb"],
+        refusal: Some("\"lp_interval\" value is out of its limits."),
+        about: "How often each port shows the switch the address that the team has there; 0 is \
+                never.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
         name: "min_ports",
         kind: counted(1, 1024),
         default: Preset::Integer(1),
@@ -314,6 +336,29 @@ pub const KEYS: &[Key] = &[
         read_by: LACP,
         refusal: Some("\"retry_count\" value is out of its limits."),
         about: "How many LACPDUs in a row the partner shall let us miss.",
+        ..PLAIN
+    },
+    Key {
+        read_by: LACP,
+        ..flag(
+            Object::Runner,
+            "marker",
+            false,
+            "Flows that move to another port wait until the partner has all that came before.",
+        )
+    },
+    Key {
+        object: Object::Runner,
+        name: "marker_timeout",
+        kind: Kind::Integer {
+            min: 1,
+            max: 1000,
+            unit: Unit::Milliseconds,
+        },
+        default: Preset::Integer(100),
+        read_by: LACP,
+        refusal: Some("\"marker_timeout\" value is out of its limits."),
+        about: "How long flows that move wait if no answer to the marker comes.",
         ..PLAIN
     },
     Key {

@@ -80,6 +80,11 @@ fn silence_is_expired_then_defaulted_and_the_first_pdu_ends_it() {
         (vec![0], "expired")
     );
     assert_eq!(pair.distributing(1), [0], "told by the PDU without sync");
+    let told = pair.teams[1].lacp_status(pair.now).unwrap().ports[1].partner;
+    assert!(
+        !told.state.has(StateBits::SYNCHRONIZATION),
+        "a coupled partner heeds nothing else"
+    );
     pair.run(seconds(3));
     assert_eq!(pair.word((0, 1)), "defaulted");
     assert!(
@@ -321,6 +326,33 @@ fn settings_change_without_a_flap() {
     assert_eq!(pair.carrier, [true, true]);
     pair.tell(0, Event::MinPortsChanged { min_ports: 3 });
     assert_eq!(pair.carrier, [false, true]);
+}
+
+/// The partner has to select anew (6.4.9, update_Selected: the system priority is part of who we
+/// are), but nobody waits for `wait_while`.
+#[test]
+fn another_sys_prio_takes_as_long_as_a_few_pdus() {
+    let mut pair = Pair::new([fast(), fast()], 1).with_ports(2);
+    converges(&mut pair, &[0, 1], seconds(4));
+    // The limit of three PDUs has room again.
+    pair.run(seconds(2));
+    let settings = LacpSettings {
+        sys_prio: 7,
+        ..fast()
+    };
+    let flaps = pair.flaps;
+    pair.tell(0, Event::LacpSettingsChanged { settings });
+    assert!(pair.flaps == flaps, "nothing until the partner knows");
+    pair.run(millis(1));
+    pair.step(pair.now + millis(1));
+    assert!(pair.distributing(1).len() < 2, "the partner leaves");
+    let took = converges(&mut pair, &[0, 1], seconds(4));
+    assert!(took < millis(10), "{took:?}");
+    pair.run(seconds(3));
+    assert_eq!(
+        (pair.distributing(0), pair.carrier),
+        (vec![0, 1], [true, true])
+    );
 }
 
 #[test]

@@ -6,9 +6,11 @@
 //! change.
 
 mod control_sockets;
+mod handover;
 mod link_local;
 mod memory;
 mod ports;
+mod tipc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,6 +21,7 @@ use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, RunnerSettin
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
+pub use tipc::Tipc;
 
 use memory::Memory;
 use ports::HeldPort;
@@ -42,6 +45,7 @@ pub struct ManagedTeam {
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
     memory: Memory,
+    tipc: Tipc,
     resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
@@ -54,6 +58,10 @@ pub struct ManagedTeam {
     /// Wanted interfaces that could not be taken; not tried again until remade.
     refused: BTreeMap<String, u32>,
     carrier_watch: CarrierWatch,
+    /// activebackup: the port that carries by the last forwarding.
+    active: Option<PortId>,
+    /// A change of the active port is announced by the address that stays.
+    announces: bool,
     /// Addresses of interfaces while they are no ports, by index: a port that somebody else
     /// makes one may wear the team's by the time we hear of it.
     own_hwaddrs: BTreeMap<u32, HwAddr>,
@@ -61,6 +69,16 @@ pub struct ManagedTeam {
     carrier_by_hand: bool,
     /// Sends on the team device itself; opened when first needed.
     own_socket: Option<ControlSocket>,
+}
+
+/// What a team hears by, besides its data path.
+pub struct Senses {
+    /// Control frames.
+    pub control: ControlSockets,
+    /// TIPC's links.
+    pub tipc: Tipc,
+    /// Names of hosts.
+    pub resolver: Resolver,
 }
 
 /// What became of the team device.
@@ -76,19 +94,25 @@ impl ManagedTeam {
     /// A team without ports on the device `device`, which `data_path` serves.
     pub fn new(
         core: RecordedTeam,
-        config: Config,
+        mut config: Config,
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
-        control: ControlSockets,
-        resolver: Resolver,
+        senses: Senses,
     ) -> Self {
+        let Senses {
+            control,
+            tipc,
+            resolver,
+        } = senses;
         ManagedTeam {
+            announces: handover::is_announced(&mut config),
             core,
             config,
             data_path,
             control,
             memory: Memory::open(setup.run_dir.join(format!("{}.lacp", device.name))),
+            tipc,
             resolver,
             device,
             setup,
@@ -98,6 +122,7 @@ impl ManagedTeam {
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
             carrier_watch: CarrierWatch::default(),
+            active: None,
             own_hwaddrs: BTreeMap::new(),
             carrier_by_hand: false,
             own_socket: None,
@@ -159,6 +184,7 @@ impl ManagedTeam {
             self.attempt(kernel, now, action);
         }
         self.refresh_link_locals(kernel, now);
+        self.refresh_tipc(kernel, now);
         Ok(())
     }
 
@@ -176,7 +202,8 @@ impl ManagedTeam {
             .carrier_watch
             .deadline()
             .filter(|_| self.asks_carriers());
-        self.core.next_deadline().into_iter().chain(carrier).min()
+        let deadlines = self.core.next_deadline().into_iter().chain(carrier);
+        deadlines.chain(self.control.deadline()).min()
     }
 
     /// Does what is due at `now`.
@@ -190,6 +217,12 @@ impl ManagedTeam {
         }
         if self.asks_carriers() && self.carrier_watch.is_due(now) {
             self.ask_carriers(kernel, now);
+        }
+        if let Err(error) = self.control.wake(now) {
+            log::warn!(
+                "Failed to hear control frames again ({}).",
+                strerror(&error)
+            );
         }
     }
 
@@ -228,7 +261,7 @@ impl ManagedTeam {
         drained
     }
 
-    /// Hands the core the control frames of a ready port.
+    /// Hands the core the control frames of a ready port, or what became of TIPC's links.
     pub fn hear(
         &mut self,
         kernel: &mut Kernel,
@@ -236,8 +269,12 @@ impl ManagedTeam {
         budget: usize,
         now: Instant,
     ) -> io::Result<Drained> {
+        if self.tipc.owns(token) {
+            self.read_tipc(kernel, now);
+            return Ok(Drained::Dry);
+        }
         let mut heard = Vec::new();
-        let drained = self.control.receive(token, budget, &mut heard);
+        let drained = self.control.receive(token, budget, now, &mut heard);
         for (port, frame) in heard {
             self.tell(kernel, now, Event::FrameReceived { port, frame });
         }
@@ -303,6 +340,7 @@ impl ManagedTeam {
             self.adopt_all(kernel, now);
         }
         self.refresh_link_locals(kernel, now);
+        self.refresh_tipc(kernel, now);
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }
@@ -402,26 +440,27 @@ impl ManagedTeam {
 
     fn carry_out(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
         let sets_carrier = self.sets_carrier();
-        let route = &mut kernel.route;
         match action {
-            Action::ApplyForwarding(forwarding) => self.data_path.apply_forwarding(forwarding),
+            Action::ApplyForwarding(forwarding) => self.apply_forwarding(kernel, forwarding),
             Action::SetPortHwAddr { port, hwaddr } => match self.ports.get(port) {
-                Some(held) => link::set_hwaddr(route, held.found.ifindex, *hwaddr),
+                Some(held) => link::set_hwaddr(&mut kernel.route, held.found.ifindex, *hwaddr),
                 None => Ok(()),
             },
             Action::SetTeamHwAddr(hwaddr) => {
-                link::set_hwaddr(route, self.device.ifindex, *hwaddr)?;
+                link::set_hwaddr(&mut kernel.route, self.device.ifindex, *hwaddr)?;
                 self.device.hwaddr = *hwaddr;
                 Ok(())
             }
             Action::SetCarrier(_) if !sets_carrier => Ok(()),
-            Action::SetCarrier(up) => link::set_device_carrier(route, &self.device, *up),
+            Action::SetCarrier(up) => {
+                link::set_device_carrier(&mut kernel.route, &self.device, *up)
+            }
             Action::NotifyPeers => {
-                let frames = announce::peer_notifications(route, self.device.ifindex)?;
+                let frames = announce::peer_notifications(&mut kernel.route, self.device.ifindex)?;
                 self.send_announcement(&frames)
             }
             Action::RejoinMulticast => {
-                let frames = announce::membership_reports(route, self.device.ifindex)?;
+                let frames = announce::membership_reports(&mut kernel.route, self.device.ifindex)?;
                 self.send_announcement(&frames)
             }
             Action::Listen(frames) => self.control.listen(*frames),

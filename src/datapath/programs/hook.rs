@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::netlink::{RouteSocket, tc};
-use crate::sys::bpf::{self, Hook, Program};
+use crate::sys::bpf::{self, Hook, Program, ProgramInfo};
 
 /// Where a program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,16 @@ pub fn clear(
         bpf::take_off(place.ifindex, place.hook, left)?;
     }
     tc::remove_program(route, place.ifindex, place.hook)
+}
+
+/// What is known of the program called `name` at a place.
+pub fn attached(route: &mut RouteSocket, place: Place, name: &str) -> Option<ProgramInfo> {
+    let on_tcx = on_tcx(place, name).unwrap_or_default().into_iter().next();
+    let program = on_tcx.or_else(|| {
+        let id = tc::program_on(route, place.ifindex, place.hook).ok()??;
+        Program::by_id(id).ok()
+    });
+    program?.info().ok()
 }
 
 fn on_tcx(place: Place, name: &str) -> io::Result<Vec<Program>> {

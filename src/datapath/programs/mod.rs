@@ -9,28 +9,35 @@
 //!
 //! A choice among ports that the configuration settles is part of the program (broadcast,
 //! roundrobin, random) and a change of it replaces the program. What a failover changes
-//! (activebackup, loadbalance) is in one map, so a failover is one write.
+//! (activebackup, loadbalance, slb) is in one map, so a failover is one write.
 
 pub mod assembler;
 pub mod bucket;
 mod context;
 mod hook;
+mod innermost;
 pub mod maps;
+pub mod source;
 mod team;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::{BUCKETS, Distributor, LacpSettings, PortId, RunnerSettings, Settled};
+use runners::source_memory::SourceMemory;
+use runners::{
+    BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
+};
 
-use super::PortInterface;
+use super::{PortInterface, PortTraffic, Volume};
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{self, Hook, Program};
 
 use hook::{Attached, Place, Way};
-use maps::{Maps, NO_PORT, SLOTS};
+use maps::{ECHOES, Exit, Maps, NO_PORT, Of, SLOTS};
+use source::{Policy, SourceMaps};
 use team::Transmit;
 
 const RECEIVE: &str = "teamr_receive";
@@ -53,25 +60,30 @@ pub enum TeamSide {
     /// The other end of a pair of interfaces: what the device sends arrives there, and what is
     /// sent there the device receives, both counted and to be captured like on any other.
     OtherEnd(u32),
+    /// The device of the kernel's driver, which moves the frames: programs tell it the bucket of
+    /// each and drop those that are not to be taken.
+    Driver(u32),
 }
 
 impl TeamSide {
-    fn target(self) -> Target {
+    /// Where received frames go, if the driver does not take them there.
+    fn target(self) -> Option<Target> {
         match self {
-            TeamSide::Device(ifindex) => Target {
+            TeamSide::Device(ifindex) => Some(Target {
                 ifindex,
                 ingress: true,
-            },
-            TeamSide::OtherEnd(ifindex) => Target {
+            }),
+            TeamSide::OtherEnd(ifindex) => Some(Target {
                 ifindex,
                 ingress: false,
-            },
+            }),
+            TeamSide::Driver(_) => None,
         }
     }
 
     fn place(self) -> Place {
         match self {
-            TeamSide::Device(ifindex) => Place {
+            TeamSide::Device(ifindex) | TeamSide::Driver(ifindex) => Place {
                 ifindex,
                 hook: Hook::Egress,
             },
@@ -86,7 +98,7 @@ impl TeamSide {
     /// any on the other end.
     fn left(self) -> Option<u32> {
         match self {
-            TeamSide::Device(_) => None,
+            TeamSide::Device(_) | TeamSide::Driver(_) => None,
             TeamSide::OtherEnd(ifindex) => {
                 let programs = bpf::programs_on(ifindex, self.place().hook);
                 programs.ok()?.first().copied()
@@ -116,8 +128,8 @@ fn arrival(ifindex: u32) -> Place {
 #[derive(Debug)]
 struct Member {
     ifindex: u32,
-    /// Before it became a port.
-    promiscuous: bool,
+    /// Before it became a port, where that is for us to change.
+    promiscuous: Option<bool>,
     /// Its place in the tables.
     slot: usize,
     /// None before the first forwarding.
@@ -134,7 +146,8 @@ pub struct Programs {
     maps: Maps,
     members: BTreeMap<PortId, Member>,
     /// What the maps and the hook hold.
-    choice: Vec<u32>,
+    choice: Vec<Exit>,
+    policy: Policy,
     verdicts: Vec<u32>,
     transmit: Option<(Transmit, Attached)>,
 }
@@ -149,7 +162,7 @@ impl Programs {
         let trial = Program::load(&team::transmit(&Transmit::One, &maps), TRANSMIT)?;
         // The one that asks most of the kernel.
         let in_turn = Transmit::InTurn {
-            ports: vec![1],
+            ports: vec![Exit::default()],
             packets_per_port: NonZeroU32::MIN,
         };
         Program::load(&team::transmit(&in_turn, &maps), TRANSMIT)?;
@@ -158,7 +171,8 @@ impl Programs {
             way: Way::find(&trial, side.place()),
             maps,
             members: BTreeMap::new(),
-            choice: vec![0; BUCKETS],
+            choice: vec![Exit::default(); BUCKETS],
+            policy: Policy::default(),
             verdicts: vec![maps::DROP; SLOTS],
             transmit: None,
         })
@@ -185,7 +199,7 @@ impl Programs {
     /// Takes an interface as a port. Its frames meet a program from the next
     /// [`apply`](Self::apply) on; until then what was there before stays, if it is of ours the
     /// program with the number `left`. `promiscuous` is whether somebody else has it take in
-    /// frames for any address.
+    /// frames for any address; if none is given, whoever owns the port sees to that.
     ///
     /// # Errors
     /// `ENOSPC` beyond 256 ports.
@@ -193,7 +207,7 @@ impl Programs {
         &mut self,
         port: PortId,
         ifindex: u32,
-        promiscuous: bool,
+        promiscuous: Option<bool>,
         left: Option<u32>,
     ) -> io::Result<()> {
         let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
@@ -249,13 +263,31 @@ impl Programs {
     ) -> io::Result<()> {
         let settled = distributor.settled();
         let (transmit, choice) = self.choice_for(&settled, counted)?;
+        if let Settled::BySource(policy) = settled {
+            self.remember_sources(route)?;
+            let former = self.exits(&policy.former);
+            let policy = Policy {
+                hwaddr: policy.hwaddr,
+                designated: self.exit(policy.designated),
+                former: former.into_iter().map(|exit| exit.ifindex).collect(),
+            };
+            if let Some(source) = self.maps.source.as_ref().filter(|_| policy != self.policy) {
+                source.write(&policy)?;
+                self.policy = policy;
+            }
+        }
         let standing = self.transmit.as_ref().map(|(standing, _)| standing);
         let program = match standing == Some(&transmit) {
             true => None,
-            false => Some(Program::load(
-                &team::transmit(&transmit, &self.maps),
-                TRANSMIT,
-            )?),
+            false => {
+                let program = match self.side {
+                    TeamSide::Driver(_) => team::tell_bucket(&self.maps),
+                    TeamSide::Device(_) | TeamSide::OtherEnd(_) => {
+                        team::transmit(&transmit, &self.maps)
+                    }
+                };
+                Some(Program::load(&program, TRANSMIT)?)
+            }
         };
         let verdicts = self.verdicts_for(distributor, &settled);
         if verdicts != self.verdicts {
@@ -263,7 +295,7 @@ impl Programs {
             self.verdicts = verdicts;
         }
         if choice != self.choice {
-            self.maps.choice.write(0, &maps::bytes(&choice))?;
+            self.maps.choice.write(0, &Exit::bytes(&choice))?;
             self.choice = choice;
         }
         for member in self.members.values_mut() {
@@ -273,7 +305,9 @@ impl Programs {
             let (ifindex, slot) = (member.ifindex, member.slot as u32);
             let program = team::receive(slot, ifindex, self.side.target(), &self.maps);
             let program = Program::load(&program, RECEIVE)?;
-            link::set_promiscuous(route, ifindex, true)?;
+            if member.promiscuous.is_some() {
+                link::set_promiscuous(route, ifindex, true)?;
+            }
             let attached =
                 self.way
                     .attach(route, arrival(ifindex), program, RECEIVE, None, member.left)?;
@@ -306,10 +340,69 @@ impl Programs {
         verdicts
     }
 
-    fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> io::Result<(Transmit, Vec<u32>)> {
-        let ifindex = |port: &PortId| self.members.get(port).map(|member| member.ifindex);
-        let all = |ports: &[PortId]| ports.iter().filter_map(ifindex).collect();
-        let mut choice = vec![0; BUCKETS];
+    fn exit(&self, port: Option<PortId>) -> Exit {
+        let member = port.and_then(|port| self.members.get(&port));
+        member.map_or(Exit::default(), Member::exit)
+    }
+
+    /// That of each bucket.
+    fn exits(&self, table: &BucketTable) -> Vec<Exit> {
+        table.iter().map(|port| self.exit(*port)).collect()
+    }
+
+    /// Begins to remember stations, or goes on with what programs of an earlier daemon remember.
+    fn remember_sources(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        if self.maps.source.is_some() {
+            return Ok(());
+        }
+        let left = hook::attached(route, self.side.place(), TRANSMIT);
+        let left = left.map_or(Vec::new(), |program| program.maps);
+        self.maps.source = Some(SourceMaps::create(&left)?);
+        Ok(())
+    }
+
+    /// Has the programs go on from what somebody else remembers of stations.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn remember(&mut self, route: &mut RouteSocket, memory: &SourceMemory) -> io::Result<()> {
+        self.remember_sources(route)?;
+        match &self.maps.source {
+            Some(source) => source.remember(memory),
+            None => Ok(()),
+        }
+    }
+
+    /// What the programs remember of stations, under the policy that remembers.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn memory(&self) -> io::Result<Option<SourceMemory>> {
+        let source = self.maps.source.as_ref();
+        source.map(SourceMaps::memory).transpose()
+    }
+
+    /// Whose frames were sent lately, under the policy that needs to know.
+    pub fn stations(&self) -> Vec<StationSeen> {
+        match self.memory() {
+            Ok(memory) => memory.map_or(Vec::new(), |memory| memory.present(self.policy.hwaddr)),
+            Err(error) => {
+                log::error!("cannot read who is behind the team: {error}");
+                Vec::new()
+            }
+        }
+    }
+
+    fn choice_for(
+        &self,
+        settled: &Settled<'_>,
+        counted: bool,
+    ) -> io::Result<(Transmit, Vec<Exit>)> {
+        let all = |ports: &[PortId]| {
+            let members = ports.iter().filter_map(|port| self.members.get(port));
+            members.map(Member::exit).collect()
+        };
+        let mut choice = vec![Exit::default(); BUCKETS];
         let transmit = match *settled {
             Settled::All(ports) => Transmit::All(all(ports)),
             Settled::InTurn {
@@ -321,16 +414,18 @@ impl Programs {
             },
             Settled::ByChance(ports) => Transmit::ByChance(all(ports)),
             Settled::One(port) => {
-                choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
+                choice[0] = self.exit(port);
                 Transmit::One
             }
-            Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
-                for (chosen, port) in choice.iter_mut().zip(buckets) {
-                    *chosen = port.as_ref().and_then(ifindex).unwrap_or(0);
-                }
+            Settled::ByBucket { fields, buckets } => {
+                choice = self.exits(buckets);
                 Transmit::ByBucket { fields, counted }
             }
-            Settled::ByBucket { .. } | Settled::BySource => {
+            Settled::BySource(policy) if policy.host.is_none() => {
+                choice = self.exits(&policy.buckets);
+                Transmit::BySource { counted }
+            }
+            Settled::BySource(_) => {
                 return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
             }
         };
@@ -345,7 +440,7 @@ impl Programs {
         });
         let transmit = self.transmit.as_ref().map(|(transmit, _)| transmit);
         let active = match transmit {
-            Some(Transmit::One) => Some(self.choice[0]).filter(|ifindex| *ifindex != 0),
+            Some(Transmit::One) => Some(self.choice[0].ifindex).filter(|ifindex| *ifindex != 0),
             _ => None,
         };
         Traces {
@@ -359,10 +454,33 @@ impl Programs {
         self.count(NO_PORT)[0]
     }
 
+    /// Frames of ours that came back, under a policy that can tell.
+    pub fn rx_echoes(&self) -> u64 {
+        self.count(ECHOES)[0]
+    }
+
     /// Frames that came on ports while they did not collect.
     pub fn rx_inactive(&self) -> u64 {
         let slots = self.members.values().map(|member| member.slot as u32);
-        slots.map(|slot| self.count(1 + slot)[1]).sum()
+        slots
+            .map(|slot| self.count(Of::Refused.slot(slot))[0])
+            .sum()
+    }
+
+    /// What each port carried.
+    pub fn traffic(&self) -> impl Iterator<Item = (PortId, PortTraffic)> {
+        let volume = |of: Of, member: &Member| {
+            let [frames, bytes] = self.count(of.slot(member.slot as u32));
+            Volume { frames, bytes }
+        };
+        let members = self.members.iter();
+        members.map(move |(port, member)| {
+            let traffic = PortTraffic {
+                taken: volume(Of::Taken, member),
+                sent: volume(Of::Sent, member),
+            };
+            (*port, traffic)
+        })
     }
 
     /// Bytes sent in each bucket while they were counted.
@@ -380,14 +498,13 @@ impl Programs {
     }
 }
 
-/// Whether programs can do what a runner wants: what must be remembered of stations, and what
-/// is inside tunnels, only the relay knows.
+/// Whether programs can do what a runner wants: who was told what by ARP only the relay knows.
 pub fn can_do(runner: &RunnerSettings) -> bool {
     match runner {
-        RunnerSettings::LoadBalance { tx_hash, .. }
-        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. }) => bucket::can_do(*tx_hash),
-        RunnerSettings::Slb { .. } => false,
-        RunnerSettings::Broadcast
+        RunnerSettings::Slb { host, .. } => *host == HostTraffic::OnePort,
+        RunnerSettings::LoadBalance { .. }
+        | RunnerSettings::Lacp(_)
+        | RunnerSettings::Broadcast
         | RunnerSettings::RoundRobin { .. }
         | RunnerSettings::Random { .. }
         | RunnerSettings::ActiveBackup { .. } => true,
@@ -395,13 +512,23 @@ pub fn can_do(runner: &RunnerSettings) -> bool {
 }
 
 impl Member {
+    fn exit(&self) -> Exit {
+        Exit {
+            ifindex: self.ifindex,
+            slot: self.slot as u32,
+        }
+    }
+
     /// Gives the port's frames back to what else is on its hook.
     fn release(self, route: &mut RouteSocket) -> io::Result<()> {
         match self.program {
             Some(program) => program.detach(route)?,
             None => hook::clear(route, arrival(self.ifindex), RECEIVE, self.left)?,
         }
-        return_promiscuity(route, self.ifindex, self.promiscuous)
+        match self.promiscuous {
+            Some(before) => return_promiscuity(route, self.ifindex, before),
+            None => Ok(()),
+        }
     }
 }
 
@@ -410,6 +537,22 @@ fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         undone => undone,
     }
+}
+
+/// Takes away what a daemon that is gone left on a port of the kernel's driver.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    hook::clear(route, arrival(ifindex), RECEIVE, None)
+}
+
+/// Takes away what a daemon that is gone left on a team device.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
+    hook::clear(route, side.place(), TRANSMIT, side.left())
 }
 
 /// Gives the frames of a port back that had a program of a daemon which is gone, with the number

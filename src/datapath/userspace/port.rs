@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::io;
 
 use runners::PortId;
+use runners::wire::ethertype;
 
 use super::buffer::{FrameBuffer, Message};
-use crate::datapath::MARK;
+use crate::datapath::{MARK, PortTraffic};
+use crate::netlink::bpf::{Instruction, JUMP_EQUAL, LOAD_HALF, OUTSIDE_TAG_PRESENT, RETURN};
 use crate::sys::packet::{Options, PacketSocket};
 
 /// How the sockets are that frames are relayed by.
@@ -18,12 +20,24 @@ pub const OPTIONS: Options = Options {
     send_buffer: 4 << 20,
 };
 
+/// Leaves untagged slow protocols to the control socket. The relay would throw them away
+/// itself; here a flood of them costs nothing.
+const WITHOUT_SLOW_PROTOCOLS: [Instruction; 6] = [
+    (LOAD_HALF, 0, 0, 12),
+    (JUMP_EQUAL, 0, 3, ethertype::SLOW_PROTOCOLS as u32),
+    (LOAD_HALF, 0, 0, OUTSIDE_TAG_PRESENT),
+    (JUMP_EQUAL, 0, 1, 0),
+    (RETURN, 0, 0, 0),
+    (RETURN, 0, 0, u32::MAX),
+];
+
 /// An attached port.
 #[derive(Debug)]
 pub struct Port {
     pub(super) id: PortId,
     pub(super) socket: PacketSocket,
     pub(super) tx_dropped: u64,
+    pub(super) traffic: PortTraffic,
     /// The kernel forgets its count when it is read, so it is kept here.
     rx_missed: Cell<u64>,
 }
@@ -31,10 +45,13 @@ pub struct Port {
 impl Port {
     /// Opens the socket; frames wait in it from now on.
     pub fn open(id: PortId, ifindex: u32) -> io::Result<Self> {
+        let socket = PacketSocket::open(ifindex, OPTIONS)?;
+        socket.filter(&WITHOUT_SLOW_PROTOCOLS)?;
         Ok(Port {
             id,
-            socket: PacketSocket::open(ifindex, OPTIONS)?,
+            socket,
             tx_dropped: 0,
+            traffic: PortTraffic::default(),
             rx_missed: Cell::new(0),
         })
     }
@@ -65,8 +82,9 @@ impl Port {
 
     /// Sends one frame, or counts it as dropped: a queue that is full is not waited for.
     pub fn forward(&mut self, message: Message<'_>) {
-        if self.send(message).is_err() {
-            self.tx_dropped += 1;
+        match self.send(message) {
+            Ok(()) => self.traffic.sent.add(message.frame().len()),
+            Err(_) => self.tx_dropped += 1,
         }
     }
 
