@@ -12,8 +12,10 @@ use teamr::sys::bpf::Program;
 const REPETITIONS: usize = 9;
 const FRAMES_EACH: u32 = 1_000_000;
 
-/// TCP over these, with a name for each.
-pub const FRAMES: [(&str, fn() -> Vec<u8>); 3] = [
+/// What TCP is over, and such a frame.
+type Kind = (&'static str, fn() -> Vec<u8>);
+/// See [`Kind`].
+pub const FRAMES: [Kind; 3] = [
     ("IPv4", || frame(0x0800, &ipv4(1000))),
     ("IPv4 tagged", || {
         let tag = [&[0, 7, 8, 0][..], &ipv4(1000)].concat();

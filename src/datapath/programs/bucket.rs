@@ -10,9 +10,9 @@ use runners::wire::{ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, If, Label, Reg, Size};
 use super::context;
-use super::walk::{self, COPY, KIND, TAGS, half};
+use super::walk::{self, COPY, KIND, TAG, TAGS, half};
 
-use Reg::{R0, R2, R3, R4, R5, R6, R7, R8, R9, R10};
+use Reg::{R0, R2, R3, R4, R6, R7, R8, R9, R10};
 
 /// Bytes of the tables of one place of the key.
 const TABLE: usize = 256 * size_of::<u32>();
@@ -51,9 +51,12 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
         asm,
         hash,
     };
+    let zero_key = definition::zero_key() as i32;
+    part.asm.alu32(Alu::Move, R7, zero_key);
     let general = part.asm.label();
     part.common(general);
     part.asm.place(general);
+    part.asm.alu32(Alu::Move, R7, zero_key);
     part.general();
     let done = part.done;
     asm.place(done);
@@ -82,12 +85,8 @@ impl Part<'_> {
         !self.protocols.is_empty()
     }
 
-    fn beyond_eth(&self) -> bool {
-        self.vlan || self.ipv4 || self.ipv6 || self.ports()
-    }
-
-    /// Adds `length` bytes at `base` and `offset` to the CRC, with the tables from `place` on. R2 to
-    /// R4 and R8 are destroyed.
+    /// Adds `length` bytes at `base` and `offset` to the CRC, with the tables from `place` on. R3, R4
+    /// and R8 are destroyed.
     ///
     /// Each byte is loaded by itself: that is one instruction less than to cut it out of a word.
     pub(super) fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
@@ -114,35 +113,44 @@ impl Part<'_> {
         }
     }
 
-    fn nothing_yet(&mut self) {
-        self.asm.alu32(Alu::Move, R7, definition::zero_key() as i32);
-    }
-
-    /// Unfragmented IP with at most one tag, without options or extension headers, and in one
-    /// piece: most frames are that, and are read where they lie.
+    /// Unfragmented IP, with one tag in the frame at most, without options or extension headers, and
+    /// in one piece: most frames are that, and are read where they lie. The others go on at
+    /// `general`, where everything begins anew.
     fn common(&mut self, general: Label) {
-        self.nothing_yet();
-        let asm = &mut *self.asm;
-        asm.load(Size::Word, R0, R6, context::DATA);
-        asm.load(Size::Word, R5, R6, context::DATA_END);
-        asm.set(R2, R0);
-        asm.alu(Alu::Add, R2, COMMON_IPV4);
-        asm.jump_if(If::Greater, R2, R5, general);
+        self.asm.load(Size::Word, R0, R6, context::DATA);
+        self.asm.load(Size::Word, R9, R6, context::DATA_END);
+        self.whole(COMMON_IPV4, general);
         self.eth(R0, 0);
-        if !self.beyond_eth() {
-            let done = self.done;
-            self.asm.jump(done);
-            return;
+        if self.vlan {
+            self.tag_beside();
         }
-        self.common_tag(general);
         let asm = &mut *self.asm;
-        let ipv4 = asm.label();
+        let tag = asm.label();
+        let (ipv4, ipv6) = (asm.label(), asm.label());
+        let kinds = [(ethertype::IPV4, ipv4), (ethertype::IPV6, ipv6)];
         asm.load(Size::Half, R2, R0, 12);
-        asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
-        asm.jump_if(If::NotEqual, R2, half(ethertype::IPV6), general);
-        asm.set(R2, R0);
-        asm.alu(Alu::Add, R2, COMMON_IPV6);
-        asm.jump_if(If::Greater, R2, R5, general);
+        for (kind, label) in kinds {
+            asm.jump_if(If::Equal, R2, half(kind), label);
+        }
+        asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
+        asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), general);
+        asm.place(tag);
+        if self.vlan {
+            self.tag_inside();
+        }
+        let asm = &mut *self.asm;
+        asm.alu(Alu::Add, R0, TAG);
+        self.whole(COMMON_IPV4, general);
+        let asm = &mut *self.asm;
+        asm.load(Size::Half, R2, R0, 12);
+        for (kind, label) in kinds {
+            asm.jump_if(If::Equal, R2, half(kind), label);
+        }
+        asm.jump(general);
+
+        asm.place(ipv6);
+        self.whole(COMMON_IPV6, general);
+        let asm = &mut *self.asm;
         asm.load(Size::Byte, R2, R0, 14);
         asm.alu(Alu::ShiftRight, R2, 4);
         asm.jump_if(If::NotEqual, R2, 6, general);
@@ -152,7 +160,7 @@ impl Part<'_> {
         }
         self.unless_tunnel(20, general);
         let addresses = self.ipv6.then_some((place::IPV6, 22));
-        self.common_network(addresses, 20, 54);
+        self.common_key(addresses, 20, 54);
 
         let asm = &mut *self.asm;
         asm.place(ipv4);
@@ -162,7 +170,47 @@ impl Part<'_> {
         asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
         self.unless_tunnel(23, general);
         let addresses = self.ipv4.then_some((place::IPV4, 26));
-        self.common_network(addresses, 23, 34);
+        self.common_key(addresses, 23, 34);
+    }
+
+    /// Goes on at `short` unless `length` bytes from R0 on lie before R9.
+    fn whole(&mut self, length: i32, short: Label) {
+        self.asm.set(R2, R0);
+        self.asm.alu(Alu::Add, R2, length);
+        self.asm.jump_if(If::Greater, R2, R9, short);
+    }
+
+    /// Adds the id of the tag that the kernel has taken off the frame.
+    fn tag_beside(&mut self) {
+        let untagged = self.asm.label();
+        self.asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
+        self.asm.jump_if(If::Equal, R2, 0, untagged);
+        self.asm.load(Size::Word, R2, R6, context::VLAN_TCI);
+        self.asm.alu(Alu::And, R2, 0xfff);
+        self.asm.network_order(R2, 16);
+        self.vlan_id(0);
+        self.asm.place(untagged);
+    }
+
+    /// Adds the id of the first tag in the frame at R0.
+    fn tag_inside(&mut self) {
+        let (outermost, added) = (self.asm.label(), self.asm.label());
+        self.asm.load(Size::Word, R4, R6, context::VLAN_PRESENT);
+        self.asm.load(Size::Half, R2, R0, 14);
+        self.asm.alu(Alu::And, R2, half(0x0fff));
+        self.asm.jump_if(If::Equal, R4, 0, outermost);
+        self.vlan_id(1);
+        self.asm.jump(added);
+        self.asm.place(outermost);
+        self.vlan_id(0);
+        self.asm.place(added);
+    }
+
+    /// Adds the VLAN id in R2, in network order, that has `outer` others around it.
+    fn vlan_id(&mut self, outer: usize) {
+        let place = place::VLAN.start + 2 * outer;
+        self.asm.store(Size::Half, R10, TAGS, R2);
+        self.fold(place, 2, R10, TAGS);
     }
 
     /// Goes on at `general` if tunnels count and the protocol at R0 and an offset may be one's.
@@ -174,47 +222,8 @@ impl Part<'_> {
         }
     }
 
-    /// The tag of a frame that starts at R0, beside the frame or in it; in it, R0 is moved by the
-    /// length of the tag.
-    fn common_tag(&mut self, general: Label) {
-        let asm = &mut *self.asm;
-        let (inside, id, end) = (asm.label(), asm.label(), asm.label());
-        asm.load(Size::Half, R2, R0, 12);
-        asm.jump_if(If::Equal, R2, half(ethertype::VLAN), inside);
-        asm.jump_if(If::Equal, R2, half(ethertype::SERVICE_VLAN), inside);
-        if self.vlan {
-            asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
-            asm.jump_if(If::Equal, R2, 0, end);
-            asm.load(Size::Word, R2, R6, context::VLAN_TCI);
-            asm.network_order(R2, 16);
-            asm.jump(id);
-        } else {
-            asm.jump(end);
-        }
-        asm.place(inside);
-        asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
-        asm.jump_if(If::NotEqual, R2, 0, general);
-        asm.set(R2, R0);
-        asm.alu(Alu::Add, R2, walk::TAG + COMMON_IPV4);
-        asm.jump_if(If::Greater, R2, R5, general);
-        asm.load(Size::Half, R2, R0, 14);
-        asm.alu(Alu::Add, R0, walk::TAG);
-        asm.place(id);
-        if self.vlan {
-            asm.alu(Alu::And, R2, half(0x0fff));
-            asm.store(Size::Half, R10, TAGS, R2);
-            self.fold(place::VLAN.start, 2, R10, TAGS);
-        }
-        self.asm.place(end);
-    }
-
-    /// The rest of the key, with these addresses, protocol and ports after R0.
-    fn common_network(
-        &mut self,
-        addresses: Option<(Range<usize>, i16)>,
-        protocol: i16,
-        ports: i16,
-    ) {
+    /// Adds the rest of the key: these addresses, protocol and ports, from R0 on.
+    fn common_key(&mut self, addresses: Option<(Range<usize>, i16)>, protocol: i16, ports: i16) {
         if let Some((place, offset)) = addresses {
             self.fold(place.start, place.len(), R0, offset);
         }
@@ -239,11 +248,10 @@ impl Part<'_> {
 
     fn general(&mut self) {
         let done = self.done;
-        self.nothing_yet();
         self.asm.set(R9, 0);
         walk::copy(self.asm, walk::ETHERNET, done);
         self.eth(R10, COPY);
-        if self.beyond_eth() {
+        if self.vlan || self.ipv4 || self.ipv6 || self.ports() {
             self.tags();
             match self.encap {
                 true => self.innermost(),

@@ -27,7 +27,7 @@ pub const END: i16 = KIND;
 
 /// Length of a frame's addresses and ethertype.
 pub const ETHERNET: i32 = 14;
-/// Length of a VLAN tag.
+/// Length of a tag.
 pub const TAG: i32 = 4;
 
 /// A number of two bytes as a load finds it that does not care for the network's order.
