@@ -19,11 +19,13 @@ mod forwarding;
 mod hex;
 mod ident;
 mod lacp;
+mod learning;
 mod link_watch;
 mod loadbalance;
 mod peers;
 mod port;
 mod probe;
+mod probe_times;
 mod random;
 #[cfg(feature = "serde")]
 mod recorded;

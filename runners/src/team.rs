@@ -17,6 +17,7 @@ use crate::lacp::LacpStatus;
 use crate::link_watch::{Wish, Wishes, is_sent_by};
 use crate::port::{Port, Rest};
 use crate::probe::Prober;
+use crate::probe_times::ProbeTimes;
 use crate::runner::{self, Runner};
 use crate::settings::{RunnerSettings, TeamSettings};
 use crate::time::Instant;
@@ -49,6 +50,7 @@ pub struct Team {
     notify_peers: Announcement,
     mcast_rejoin: Announcement,
     prober: Prober,
+    probe_times: ProbeTimes,
     /// Probes that leave once they are listened for.
     probes: Vec<(PortId, Vec<u8>)>,
     actions: VecDeque<Action>,
@@ -74,6 +76,7 @@ impl Team {
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
             prober: Prober::default(),
+            probe_times: ProbeTimes::default(),
             probes: Vec::new(),
             actions: VecDeque::new(),
             settings,
@@ -110,6 +113,7 @@ impl Team {
         ports
             .chain(self.notify_peers.next_deadline())
             .chain(self.mcast_rejoin.next_deadline())
+            .chain(self.probe_times.next_deadline())
             .chain(self.runner.next_deadline())
             .min()
     }
@@ -203,6 +207,10 @@ impl Team {
         if self.mcast_rejoin.expire(due, now) {
             self.actions.push_back(Action::RejoinMulticast);
         }
+        let proven = self.prober.crossed().is_some();
+        if self.probe_times.expire(due, now, proven) {
+            self.probe();
+        }
         self.runner.expire(due, now);
     }
 
@@ -267,6 +275,12 @@ impl Team {
                     carry_on(&mut self.actions, port, wishes);
                 }
             }
+            Event::TipcBearersChanged { linked } => {
+                for port in &mut self.ports {
+                    let wishes = port.bearers_changed(linked.as_ref());
+                    carry_on(&mut self.actions, port, wishes);
+                }
+            }
             Event::PortSettingsChanged { port, settings } => {
                 if let Some(at) = self.position(port) {
                     self.ports[at].settings = settings;
@@ -290,12 +304,10 @@ impl Team {
                     self.runner.choose_active(&self.ports[at]);
                 }
             }
-            Event::ProbesWanted => {
-                let linked = self.ports.iter().filter(|port| port.is_linked());
-                self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
-            }
+            Event::ProbesWanted => self.probe(),
             Event::FrameReceived { port, frame } => {
                 self.prober.hear(self.hwaddr, port, &frame);
+                self.tell_of_plain_switch();
                 if let Some(at) = self.position(port) {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                     let ours = is_sent_by(&frame, |hwaddr| self.sends_from(hwaddr));
@@ -333,6 +345,7 @@ impl Team {
         let enabled_one = self.settle_forwarding(now);
         self.settle_addresses();
         self.settle_carrier();
+        self.settle_probing(now);
         self.settle_listening();
         let probes = self.probes.drain(..);
         self.actions
@@ -357,6 +370,7 @@ impl Team {
             enabled_one |= enabled && !port.enabled;
             port.enabled = enabled;
             port.collecting = self.runner.collects(port);
+            port.team_elsewhere = self.runner.team_elsewhere(port.id());
         }
         let forwarding = Forwarding {
             policy,
@@ -439,6 +453,32 @@ impl Team {
     fn carrying(&self) -> usize {
         let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
         carrying.count()
+    }
+
+    fn settle_probing(&mut self, now: Instant) {
+        if self.settings.probe && self.runner.needs_probes() {
+            let ports = self.ports.iter();
+            let linked = ports.filter(|port| port.is_linked() && port.enabled);
+            self.probe_times.linked(now, linked.map(Port::id).collect());
+        }
+    }
+
+    /// Begins a round of probes.
+    fn probe(&mut self) {
+        let linked = self.ports.iter().filter(|port| port.is_linked());
+        self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
+    }
+
+    fn tell_of_plain_switch(&mut self) {
+        if !self.runner.needs_probes() {
+            return;
+        }
+        let news = self.prober.news();
+        let name = |port| Some(self.port(port)?.name().to_owned());
+        if let Some((from, at)) = news.and_then(|(from, at)| Some((name(from)?, name(at)?))) {
+            let report = Report::PlainSwitch { from, at };
+            self.actions.push_back(Action::Report(report));
+        }
     }
 
     fn settle_listening(&mut self) {

@@ -12,5 +12,6 @@ mod loadbalance;
 mod nsna_ping;
 mod plain_runners;
 mod play;
+mod probing;
 mod site;
 mod slb;
