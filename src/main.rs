@@ -19,6 +19,7 @@ use teamr::cli::sandbox::{self, Filtered};
 use teamr::cli::{VERSION, run_dir, signals, version_line};
 use teamr::daemon::{Daemon, StartOptions};
 use teamr::errno::strerror;
+use teamr::sys::memory;
 use teamr::sys::process::close_inherited;
 
 /// Larger files are refused: a configuration of a thousand ports has a tenth of it.
@@ -31,6 +32,7 @@ const LONGEST_NAME: usize = 15;
 const FAILED_LATER: u8 = 2;
 
 fn main() -> ExitCode {
+    memory::be_thrifty();
     logging::init();
     let prepared = signals::reset().and_then(|()| close_inherited());
     if let Err(error) = prepared {

@@ -1,6 +1,7 @@
 //! The client against a canned socket: no daemon, no root.
 //!
-//! `tests/view/*.txt` is what libteam's teamdctl 1.31 printed for the documents beside it.
+//! `tests/view/*.txt` is what libteam's teamdctl 1.31 printed for the documents beside it, but for
+//! `lacp-own-table.txt`, which only teamrctl prints.
 
 use std::fs;
 use std::io::{self, Read};
@@ -158,6 +159,22 @@ fn the_view_is_teamdctls_byte_for_byte() {
             .shows(verbose);
         house.teamrctl(&["state"]).shows(plain);
     }
+}
+
+/// Under its own name the client adds what teamd's document does not have; asked for by the
+/// old name, nothing.
+#[test]
+fn the_verbose_view_of_lacp_has_a_table_more() {
+    let house = House::new("table");
+    let _asked = house.team("lo", include_str!("view/lacp-own.json"));
+    let teamdctls = house.teamdctl(&["lo", "state", "-v"]).out;
+    assert!(
+        teamdctls.ends_with("  system priority: 65535\n"),
+        "{teamdctls}"
+    );
+    let table = include_str!("view/lacp-own-table.txt");
+    house.teamrctl(&["state", "-v"]).shows(&(teamdctls + table));
+    assert!(!house.teamrctl(&["state"]).out.contains("machine"));
 }
 
 #[test]

@@ -7,16 +7,19 @@
 //!
 //! `cargo bench --package integration --bench beside_teamd`
 
+mod columns;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use columns::{DAEMONS, Daemon, head, millis, row};
 use integration::traffic::{End, Stream, now};
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Process, RUNNERS, Sharing, Site, binary, control,
-    in_guest, team_config, wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, Process, RUNNERS, Sharing, Site, control, in_guest,
+    team_config, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -32,49 +35,29 @@ const REST: Duration = Duration::from_secs(5);
 /// How long a stream runs before, between and after what happens to it.
 const WINDOW: Duration = Duration::from_millis(300);
 
-const DAEMONS: [Daemon; 2] = [Daemon::Teamd, Daemon::Teamr];
-
-#[derive(Clone, Copy)]
-enum Daemon {
-    Teamd,
-    Teamr,
+/// Runs a daemon to the end, which has to be a success.
+fn run(daemon: Daemon, args: &[&str], config: &Path) {
+    let mut command = Command::new(daemon.program());
+    let status = command
+        .args(args)
+        .arg(config)
+        .stderr(Stdio::null())
+        .status();
+    let status = status.expect("start a daemon");
+    assert!(status.success(), "{command:?} ended with {status}");
 }
 
-impl Daemon {
-    fn program(self) -> PathBuf {
-        match self {
-            Daemon::Teamd => "teamd".into(),
-            Daemon::Teamr => binary("teamr"),
-        }
-    }
-
-    /// Runs to the end, which has to be a success.
-    fn run(self, args: &[&str], config: &Path) {
-        let mut command = Command::new(self.program());
-        let status = command
-            .args(args)
-            .arg(config)
-            .stderr(Stdio::null())
-            .status();
-        let status = status.expect("start a daemon");
-        assert!(status.success(), "{command:?} ended with {status}");
-    }
-
-    /// Starts it in the foreground.
-    fn spawn(self, config: &Path) -> Child {
-        let mut command = Command::new(self.program());
-        command.arg("-f").arg(config).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().expect("start a daemon")
-    }
+/// Starts a daemon in the foreground.
+fn spawn(daemon: Daemon, config: &Path) -> Child {
+    let mut command = Command::new(daemon.program());
+    command.arg("-f").arg(config).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("start a daemon")
 }
 
 fn main() {
     in_guest(|folder| {
-        println!(
-            "{:>34} {:>24} {:>24} {:>24}",
-            "", "teamd", "teamr", "bonding"
-        );
+        head(["teamd", "teamr", "bonding"]);
         lay_cables();
         one_team(folder);
         many_teams(folder);
@@ -82,28 +65,6 @@ fn main() {
         failover();
         silence();
     });
-}
-
-/// Prints a line of the table from one series of figures for each column that has it.
-fn row<const N: usize>(what: &str, series: [Vec<f64>; N]) {
-    let cell = |mut figures: Vec<f64>| {
-        figures.sort_by(f64::total_cmp);
-        match figures[..] {
-            [one] => format!("{one:.1}"),
-            _ => format!(
-                "{:.1} [{:.1} {:.1}]",
-                figures[figures.len() / 2],
-                figures[0],
-                figures[figures.len() - 1]
-            ),
-        }
-    };
-    let cells = series.map(cell).map(|cell| format!(" {cell:>24}"));
-    println!("{what:>34}{}", cells.concat());
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 fn timed(what: impl FnOnce()) -> f64 {
@@ -175,10 +136,10 @@ fn one_team(folder: &Path) {
     // The first time the kernel loads modules and reads files.
     for repetition in 0..=REPETITIONS {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
-            let start = timed(|| daemon.run(&["-d", "-f"], &config));
+            let start = timed(|| run(daemon, &["-d", "-f"], &config));
             wait_whole(0);
-            daemon.run(&["-k", "-f"], &config);
-            let mut running = [daemon.spawn(&config)];
+            run(daemon, &["-k", "-f"], &config);
+            let mut running = [spawn(daemon, &config)];
             wait_whole(0);
             let stop = timed(|| stop(&mut running));
             if repetition > 0 {
@@ -199,7 +160,7 @@ fn many_teams(folder: &Path) {
     for _ in 0..CROWD_REPETITIONS {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
             let mut running: Vec<Child> =
-                configs.iter().map(|config| daemon.spawn(config)).collect();
+                configs.iter().map(|config| spawn(daemon, config)).collect();
             (0..CROWD).for_each(wait_whole);
             let private: u64 = running.iter().map(|daemon| private(daemon.id())).sum();
             memory[place].push(private as f64 / 1024.0);
@@ -223,7 +184,7 @@ fn rest(folder: &Path, runner: &str) {
     let config = config(folder, 0, runner);
     let (mut turns, mut ran) = ([vec![], vec![]], [vec![], vec![]]);
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
-        let mut running = [daemon.spawn(&config)];
+        let mut running = [spawn(daemon, &config)];
         wait_whole(0);
         let pid = running[0].id();
         sleep(REST);

@@ -180,13 +180,17 @@ fn runs<const N: usize>(program: &str, args: [&str; N]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Waits until no other test, also of another process, keeps this one from running.
-pub(crate) fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
-    let path = env::temp_dir().join(format!("teamr-lab-{}.lock", Uid::effective()));
-    let file = File::create(&path).map_err(|error| format!("open {}: {error}", path.display()))?;
+/// Waits until no other lab, also of another process, keeps this one from running.
+fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
     let arg = match sharing {
         Sharing::Shared => FlockArg::LockShared,
         Sharing::Alone => FlockArg::LockExclusive,
     };
-    Flock::lock(file, arg).map_err(|(_, error)| format!("lock {}: {error}", path.display()))
+    lock("lab", arg).map_err(|error| format!("wait for other labs: {error}"))
+}
+
+/// Takes the lock of this name, which all processes of this user share.
+pub(crate) fn lock(name: &str, arg: FlockArg) -> io::Result<Flock<File>> {
+    let path = env::temp_dir().join(format!("teamr-{name}-{}.lock", Uid::effective()));
+    Flock::lock(File::create(path)?, arg).map_err(|(_, error)| error.into())
 }

@@ -13,8 +13,10 @@
 //! panics, with the whole output, where a command that has to work does not.
 
 mod binaries;
+mod bonded;
 mod bus;
 mod cable;
+mod card;
 pub mod control;
 mod daemon;
 pub mod drop_in;
@@ -34,8 +36,10 @@ mod vlan;
 mod wait;
 
 pub use binaries::{binary, programs, repository};
+pub use bonded::Bonded;
 pub use bus::Bus;
 pub use cable::{Cable, CableKind};
+pub use card::{Card, run_card};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
 pub use lab::{Lab, Sharing, skip};

@@ -42,6 +42,11 @@ fn frames() {
 }
 
 #[test]
+fn slow_protocols() {
+    replay("lacp", decoders::lacp);
+}
+
+#[test]
 fn netlink_messages() {
     replay("netlink", decoders::netlink);
 }

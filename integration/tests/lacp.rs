@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, in_guest, wait_until,
-};
+use integration::{Bonded, DataPath, Lab, Namespace, Ping, Sharing, Teamr, in_guest, wait_until};
 use serde_json::{Value, json};
 
 const PACKETS: u32 = 20;
@@ -22,62 +20,17 @@ fn config(data_path: DataPath, fast: bool, active: bool) -> Value {
     })
 }
 
-/// Two hosts with two cables between them; the right one has a bond.
-struct Bonded {
-    left: Namespace,
-    right: Namespace,
+/// Starts the daemon on the left and sets the team up.
+fn team(bonded: &Bonded, config: &Value, args: &[&str]) -> Teamr {
+    let teamr = Teamr::start_args(&bonded.left, config, args);
+    bonded.left.up("team0");
+    teamr
 }
 
-impl Bonded {
-    fn new(lab: &Lab, options: &str) -> Bonded {
-        let (left, right) = (lab.host("left"), lab.host("right"));
-        for host in [&left, &right] {
-            host.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        }
-        right.ip(&format!(
-            "link add name bond0 type bond mode 802.3ad miimon 10 {options}"
-        ));
-        for link in LINKS {
-            lab.cable((&left, link), (&right, link), CableKind::Virtual);
-            // A virtual cable has come up at its far end.
-            right.ip(&format!("link set dev {link} down"));
-            right.ip(&format!("link set dev {link} master bond0"));
-        }
-        right.up("bond0");
-        right.address("bond0", "10.0.0.2/24");
-        Bonded { left, right }
-    }
-
-    /// Starts the daemon and sets the team up.
-    fn team(&self, config: &Value, args: &[&str]) -> Teamr {
-        let teamr = Teamr::start_args(&self.left, config, args);
-        self.left.up("team0");
-        teamr
-    }
-
-    /// How many ports the bond's aggregator has that send and receive, by its own word.
-    fn carrying(&self) -> usize {
-        let text = self.right.run("cat /proc/net/bonding/bond0");
-        let (mut of_actor, mut carrying) = (false, 0);
-        for line in text.lines().map(str::trim) {
-            match line {
-                "details actor lacp pdu:" => of_actor = true,
-                "details partner lacp pdu:" => of_actor = false,
-                _ => {
-                    let state = line.strip_prefix("port state: ").filter(|_| of_actor);
-                    let state = state.and_then(|state| state.parse::<u8>().ok());
-                    carrying += usize::from(state.is_some_and(|state| state & 0x38 == 0x38));
-                }
-            }
-        }
-        carrying
-    }
-
-    fn wait_carrying(&self, teamr: &Teamr, count: usize) {
-        wait_until(&format!("{count} ports to carry at both ends"), || {
-            carrying(teamr).len() == count && self.carrying() == count
-        });
-    }
+fn wait_carrying(bonded: &Bonded, teamr: &Teamr, count: usize) {
+    wait_until(&format!("{count} ports to carry at both ends"), || {
+        carrying(teamr).len() == count && bonded.carrying() == count
+    });
 }
 
 /// The ports that carry, by teamr's word.
@@ -114,9 +67,9 @@ fn a_bond_is_a_partner_whoever_asks_for_what() {
                 let what = format!("{}, fast {fast}, active {active}, {bond}", data_path.name());
                 let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
                 let bonded = Bonded::new(&lab, bond);
-                let teamr = bonded.team(&config(data_path, fast, active), &[]);
+                let teamr = team(&bonded, &config(data_path, fast, active), &[]);
                 let begin = Instant::now();
-                bonded.wait_carrying(&teamr, 2);
+                wait_carrying(&bonded, &teamr, 2);
                 println!("  {what}: both ports after {:.1?}", begin.elapsed());
                 bonded.left.address("team0", "10.0.0.1/24");
                 ping(&bonded.left, "10.0.0.2", &what);
@@ -142,8 +95,8 @@ fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
         for data_path in [DataPath::Kernel, DataPath::Userspace] {
             let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
             let bonded = Bonded::new(&lab, "lacp_rate fast");
-            let teamr = bonded.team(&config(data_path, true, true), &[]);
-            bonded.wait_carrying(&teamr, 2);
+            let teamr = team(&bonded, &config(data_path, true, true), &[]);
+            wait_carrying(&bonded, &teamr, 2);
             bonded.left.address("team0", "10.0.0.1/24");
             let filter = "protocol 0x8809 matchall action drop";
             bonded.right.run("tc qdisc add dev eth2 clsact");
@@ -153,16 +106,16 @@ fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
             let begin = Instant::now();
             wait_until("the deaf port to leave", || carrying(&teamr) == ["eth1"]);
             println!("  {}: left after {:.1?}", data_path.name(), begin.elapsed());
-            // The bond hears that it is no longer in sync only once the port has given up waiting
-            // for it (IEEE 802.1AX-2014, 6.4.12: DEFAULTED), and sends there until then.
-            bonded.wait_carrying(&teamr, 1);
+            // The bond is told at once that the port is out of sync, not only when it is given up.
+            wait_carrying(&bonded, &teamr, 1);
             println!("    the bond, too, after {:.1?}", begin.elapsed());
+            assert_eq!(teamr.state()["ports"]["eth2"]["runner"]["state"], "expired");
             ping(&bonded.left, "10.0.0.2", "on one port");
             wait_until("the cause", || {
                 why(&teamr, "eth2").starts_with("no LACPDU heard for")
             });
             bonded.right.run("tc filter del dev eth2 egress");
-            bonded.wait_carrying(&teamr, 2);
+            wait_carrying(&bonded, &teamr, 2);
             ping(&bonded.left, "10.0.0.2", "on both again");
         }
     });
@@ -174,8 +127,8 @@ fn a_successor_takes_over_without_the_partner_noticing() {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let bonded = Bonded::new(&lab, "lacp_rate fast");
         let config = config(DataPath::Kernel, true, true);
-        let mut teamr = bonded.team(&config, &["-N"]);
-        bonded.wait_carrying(&teamr, 2);
+        let mut teamr = team(&bonded, &config, &["-N"]);
+        wait_carrying(&bonded, &teamr, 2);
         bonded.left.address("team0", "10.0.0.1/24");
         ping(&bonded.left, "10.0.0.2", "before");
         for (what, crashes) in [("restart with -N and -o", false), ("kill -9 and -o", true)] {

@@ -1,6 +1,6 @@
 //! lacp set up wrongly: the state names the cause and the cure in the sentence of the port.
 
-use integration::{CableKind, DataPath, Lab, Namespace, Process, Sharing, Teamr, wait_for};
+use integration::{CableKind, Card, DataPath, Lab, Namespace, Process, Sharing, Teamr, wait_for};
 use serde_json::{Value, json};
 
 /// What keeps a set-up alive.
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 struct Kept {
     teams: Vec<Teamr>,
     processes: Vec<Process>,
+    cards: Vec<Card>,
 }
 
 /// Two hosts with a cable for each of eth1 and eth2.
@@ -37,6 +38,14 @@ impl<'a> Hosts<'a> {
         let teamr = Teamr::start(&self.right, config);
         self.right.up("team0");
         self.kept.teams.push(teamr);
+    }
+
+    /// Puts a card between the left eth2 and its cable, which runs at `speed`.
+    fn fit_card(&mut self, speed: &str) {
+        let left = &self.left;
+        left.ip("link set dev eth2 name cable2");
+        self.kept.cards.push(Card::fit(left, "eth2", "cable2"));
+        left.run(&format!("ethtool -s eth2 {speed} autoneg off"));
     }
 
     /// Drops LACPDUs that leave on a port.
@@ -76,16 +85,25 @@ fn assert_told(hosts: &Hosts<'_>, config: &Value, sentence: &str) {
 }
 
 fn assert_tells(team: &Teamr, sentence: &str) {
+    assert_comes_to_say("eth2", sentence, || {
+        let state = team.state_at_socket();
+        let why = &state["ports"]["eth2"]["teamr"]["lacp"]["why"];
+        why.as_str().unwrap_or_default().to_owned()
+    });
+}
+
+fn assert_comes_to_say(who: &str, sentence: &str, mut says: impl FnMut() -> String) {
     let mut last = String::new();
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_for(&format!("eth2 to say {sentence:?}"), || {
-            let state = team.state_at_socket();
-            let why = &state["ports"]["eth2"]["teamr"]["lacp"]["why"];
-            last = why.as_str().unwrap_or_default().to_owned();
+        wait_for(&format!("{who} to say {sentence:?}"), || {
+            last = says();
             last.contains(sentence).then_some(())
         });
     }));
-    assert!(found.is_ok(), "eth2 does not say {sentence:?} but {last:?}");
+    assert!(
+        found.is_ok(),
+        "{who} does not say {sentence:?} but {last:?}"
+    );
 }
 
 /// One test for each set-up.
@@ -155,7 +173,10 @@ causes! {
         let other = Teamr::start(&third, &lacp_with("/ports", json!({"eth2": {}})));
         third.up("team0");
         hosts.kept.teams.push(other);
-        lacp_with("/ports/eth1", json!({"lacp_prio": 1}))
+        // Its ports' priorities count, not the partners': they go with the better system.
+        let mut config = lacp_with("/runner/sys_prio", json!(1));
+        config["ports"]["eth1"] = json!({"lacp_prio": 1});
+        config
     };
     another_key_of_our_own: "its key is 7, that of eth1 is 0", |hosts| {
         hosts.partner(&lacp());
@@ -196,6 +217,16 @@ causes! {
     too_few_ports: "\"min_ports\" asks for", |hosts| {
         hosts.partner(&lacp());
         lacp_with("/runner/min_ports", json!(3))
+    };
+    half_duplex: "the link runs at 100 Mbit/s half duplex", |hosts| {
+        hosts.fit_card("speed 100 duplex half");
+        lacp()
+    };
+    another_speed: "key 7, and eth1 key 0 (speeds differ, too: 1000 and 10000 Mbit/s)", |hosts| {
+        hosts.fit_card("speed 1000 duplex full");
+        // As switches do, whose keys depend on the speed.
+        hosts.partner(&lacp_with("/ports/eth2", json!({"lacp_key": 7})));
+        lacp_with("/ports/eth1", json!({"lacp_prio": 1}))
     };
     rubbish_in_place_of_pdus: "no valid LACPDU heard, but", |hosts| {
         hosts.right.up("eth2");
@@ -259,4 +290,39 @@ changes! {
     pdus_that_no_longer_arrive: "no LACPDU heard for", |hosts, _team| {
         Hosts::mute(&hosts.right, "eth2")
     };
+}
+
+/// Waits until the doctor says this first.
+fn assert_diagnosed(team: &Teamr, sentence: &str) {
+    assert_comes_to_say("the doctor", sentence, || {
+        let answer = team.ctl("doctor").stdout;
+        let told = String::from_utf8_lossy(&answer);
+        told.lines().next().unwrap_or_default().to_owned()
+    });
+}
+
+/// Ports that carry all the same: the doctor tells.
+#[test]
+fn one_speed_for_the_partner_and_two_for_us() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let mut hosts = Hosts::new(&lab);
+    hosts.fit_card("speed 1000 duplex full");
+    hosts.partner(&lacp());
+    let team = Teamr::start(&hosts.left, &lacp());
+    hosts.left.up("team0");
+    let cause = "different speeds: 1000 and 10000 Mbit/s. [speed-unlike]";
+    assert_diagnosed(&team, cause);
+}
+
+#[test]
+fn a_port_with_another_mtu() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (hosts, team) = carrying(&lab);
+    hosts.left.ip("link set dev eth2 mtu 1400");
+    let cause = "eth2 has another MTU than the team device's 1500. [mtu-unlike]";
+    assert_diagnosed(&team, cause);
 }

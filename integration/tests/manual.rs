@@ -55,7 +55,7 @@ fn every_item_of_the_state_is_in_the_manual() {
     let (host, peer) = (lab.host("host"), lab.host("peer"));
     lab.cable((&host, "eth1"), (&peer, "eth1"), CableKind::Virtual);
     let documented = documented();
-    for runner in RUNNERS.into_iter().chain(["slb"]) {
+    for runner in RUNNERS.into_iter().chain(["slb", "lacp"]) {
         let mut config = team_config("team0", runner, DataPath::Userspace, &["eth1"]);
         config["link_watch"] = json!([
             {"name": "ethtool"},

@@ -194,6 +194,9 @@ fn read_lacp(runner: &Members<'_>) -> LacpSettings {
         fallback_delay: runner.milliseconds("fallback_delay"),
         enable_retry_count: runner.boolean("enable_retry_count"),
         retry_count: runner.integer("retry_count"),
+        marker_timeout: runner
+            .boolean("marker")
+            .then(|| runner.milliseconds("marker_timeout")),
         tx_hash: hashing.tx_hash,
         balancing_interval: hashing.balancing_interval,
     }

@@ -24,7 +24,12 @@ fn milliseconds(count: u64) -> Duration {
 fn defaults_of_each_runner() {
     let settings = |name: &str| {
         let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
-        config(&text).team_settings(7).unwrap()
+        let settings = config(&text).team_settings(7).unwrap();
+        assert!(settings.probe, "{name}");
+        TeamSettings {
+            probe: false,
+            ..settings
+        }
     };
     assert_eq!(
         settings("roundrobin"),
@@ -148,12 +153,14 @@ fn lacp_is_read_in_full() {
         fallback_delay: milliseconds(250),
         enable_retry_count: false,
         retry_count: 5,
+        marker_timeout: Some(milliseconds(20)),
         tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
         balancing_interval: Some(milliseconds(5000)),
     };
     let given = r#", "active": false, "fast_rate": true, "sys_prio": 4096, "fast_period": 100,
            "agg_select_policy": "count", "fallback": true, "fallback_method": "all",
            "fallback_delay": 250, "enable_retry_count": false, "retry_count": 5,
+           "marker": true, "marker_timeout": 20,
            "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#;
     assert_eq!(read(given), RunnerSettings::Lacp(expected));
     let port = |text: &str| config(text).port_settings("p").unwrap().lacp;

@@ -11,6 +11,7 @@ use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::source_balance::{Reception, SourceBalance, SourceRules};
+use crate::source_memory::SourceMemory;
 use crate::time::Instant;
 use crate::tx_hash::{HashFields, Selector};
 
@@ -61,9 +62,9 @@ pub enum Settled<'a> {
         /// Port by bucket.
         buckets: &'a BucketTable,
     },
-    /// By what is remembered of stations, which only [`select`](Distributor::select) and
-    /// [`receive`](Distributor::receive) can.
-    BySource,
+    /// By what is remembered of stations, as [`select`](Distributor::select) and
+    /// [`receive`](Distributor::receive) do it.
+    BySource(&'a SourceBalance),
 }
 
 /// A policy with the ports that it may use.
@@ -279,6 +280,21 @@ impl Distributor {
         }
     }
 
+    /// What is remembered of stations, under the policy that remembers; as of the time last set.
+    pub fn memory(&self) -> Option<SourceMemory> {
+        match &self.choice {
+            Choice::BySource { rules, .. } => Some(rules.memory()),
+            _ => None,
+        }
+    }
+
+    /// Goes on from what somebody else remembers of stations, under the policy that remembers.
+    pub fn remember(&mut self, memory: SourceMemory) {
+        if let Choice::BySource { rules, .. } = &mut self.choice {
+            rules.remember(memory);
+        }
+    }
+
     /// What is to be carried out.
     pub fn settled(&self) -> Settled<'_> {
         match &self.choice {
@@ -297,7 +313,7 @@ impl Distributor {
                 fields: selector.fields(),
                 buckets,
             },
-            Choice::BySource { .. } => Settled::BySource,
+            Choice::BySource { rules, .. } => Settled::BySource(rules.policy()),
         }
     }
 

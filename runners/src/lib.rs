@@ -35,6 +35,7 @@ mod runner;
 mod settings;
 mod slb;
 mod source_balance;
+pub mod source_memory;
 mod stations;
 mod team;
 mod time;
@@ -54,7 +55,7 @@ pub use lacp::{
 };
 pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;
-pub use probe::is_probe;
+pub use probe::{PROBE_MAGIC, is_probe};
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use settings::{

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use crate::ident::{HwAddr, PortId};
 use crate::wire::{Ethernet, ethertype};
 
-/// What the payload begins with: a name, and the version of what follows.
-const MAGIC: [u8; 8] = *b"teamr\0\0\x01";
+/// What the payload of a probe begins with: a name, and the version of what follows.
+pub const PROBE_MAGIC: [u8; 8] = *b"teamr\0\0\x01";
 const BROADCAST: [u8; 6] = [0xff; 6];
 /// The shortest Ethernet frame, without its checksum.
 const SHORTEST: usize = 60;
@@ -46,7 +46,7 @@ impl Prober {
     pub(crate) fn hear(&mut self, team: HwAddr, port: PortId, frame: &[u8]) {
         let from = Ethernet::parse(frame)
             .filter(|ethernet| ethernet.ethertype == ethertype::LOCAL_EXPERIMENTAL)
-            .and_then(|ethernet| ethernet.payload.strip_prefix(&MAGIC))
+            .and_then(|ethernet| ethernet.payload.strip_prefix(&PROBE_MAGIC))
             .and_then(|payload| payload.strip_prefix(&team.0))
             .and_then(|payload| payload.strip_prefix(&self.rounds.to_be_bytes()))
             .and_then(<[u8]>::first_chunk);
@@ -91,7 +91,7 @@ impl Prober {
 /// Whether a frame is a probe, whosever it is: none is anybody else's business.
 pub fn is_probe(frame: &[u8]) -> bool {
     const KIND: [u8; 2] = ethertype::LOCAL_EXPERIMENTAL.to_be_bytes();
-    frame.get(12..14) == Some(&KIND) && frame.get(14..22) == Some(&MAGIC)
+    frame.get(12..14) == Some(&KIND) && frame.get(14..22) == Some(&PROBE_MAGIC)
 }
 
 /// The source is an address of the probe's own, another one for each port, so that a switch does
@@ -102,7 +102,7 @@ fn probe(team: HwAddr, round: u32, port: PortId) -> Vec<u8> {
     frame.extend(BROADCAST);
     frame.extend([0x06, 0x74, a, b, c, port.0 as u8]);
     frame.extend(ethertype::LOCAL_EXPERIMENTAL.to_be_bytes());
-    frame.extend(MAGIC);
+    frame.extend(PROBE_MAGIC);
     frame.extend(team.0);
     frame.extend(round.to_be_bytes());
     frame.extend(port.0.to_be_bytes());

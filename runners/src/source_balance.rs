@@ -13,9 +13,14 @@ use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::{HwAddr, PortId};
 use crate::peers::{self, Parties, Peers, Telling};
+use crate::source_memory::{SourceMemory, place};
 use crate::stations::{Station, Stations};
 use crate::time::Instant;
 use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, ethertype, protocol};
+
+/// ICMPv6 of listener discovery: query, report, done (RFC 2710), and report of version 2
+/// (RFC 3810).
+pub const LISTENER_DISCOVERY: [u8; 4] = [130, 131, 132, 143];
 
 /// The ports of [`TxPolicy::SourceBalance`](crate::TxPolicy::SourceBalance).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,14 +253,31 @@ impl SourceRules {
 
     /// Those whose frames were sent lately, each with its bucket; none is the team's own.
     pub(crate) fn stations(&self) -> Vec<StationSeen> {
-        let present = self.stations.present(self.now);
-        present
-            .map(|station| StationSeen {
-                hwaddr: station.hwaddr,
-                vlan: station.vlan,
-                bucket: self.bucket(station),
-            })
-            .collect()
+        self.memory().present(self.policy.hwaddr)
+    }
+
+    /// What is to be carried out.
+    pub(crate) fn policy(&self) -> &SourceBalance {
+        &self.policy
+    }
+
+    /// All that is remembered of stations.
+    pub(crate) fn memory(&self) -> SourceMemory {
+        SourceMemory {
+            dealt: self.dealt.clone(),
+            next: self.next,
+            stations: self.stations.all(self.now).collect(),
+        }
+    }
+
+    /// Goes on from what somebody else remembers of stations.
+    pub(crate) fn remember(&mut self, memory: SourceMemory) {
+        self.dealt = memory.dealt;
+        self.next = memory.next;
+        self.stations = Stations::new();
+        for station in memory.stations {
+            self.stations.remember(station, self.now);
+        }
     }
 
     /// An answer to the team tells who knows it now; the same address in the hands of somebody
@@ -308,10 +330,6 @@ impl SourceRules {
     }
 }
 
-fn place(station: Station) -> usize {
-    (station.hash() >> 24) as usize % BUCKETS
-}
-
 fn is_group(hwaddr: HwAddr) -> bool {
     hwaddr.0[0] & 1 != 0
 }
@@ -358,8 +376,6 @@ impl<'a> Head<'a> {
 
     /// IGMP, or multicast listener discovery: what a switch snoops.
     fn is_membership(&self) -> bool {
-        /// Query, report, done (RFC 2710), and report of version 2 (RFC 3810).
-        const LISTENER_DISCOVERY: [u8; 4] = [130, 131, 132, 143];
         if !is_group(self.destination.hwaddr) {
             return false;
         }
@@ -368,9 +384,9 @@ impl<'a> Head<'a> {
             ethertype::IPV6 => Ipv6::parse(self.payload).and_then(|ip| ip.upper),
             _ => None,
         };
-        upper.is_some_and(|upper| match upper.protocol {
-            protocol::IGMP => self.ethertype == ethertype::IPV4,
-            protocol::ICMPV6 => {
+        upper.is_some_and(|upper| match (self.ethertype, upper.protocol) {
+            (ethertype::IPV4, protocol::IGMP) => true,
+            (ethertype::IPV6, protocol::ICMPV6) => {
                 let kind = upper.payload.first();
                 kind.is_some_and(|kind| LISTENER_DISCOVERY.contains(kind))
             }

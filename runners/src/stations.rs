@@ -7,20 +7,30 @@
 use std::time::Duration;
 
 use crate::ident::HwAddr;
+use crate::source_memory::StationMemory;
 use crate::time::Instant;
 
 /// Rows of the table.
 const ROWS: usize = 1024;
 /// Stations in a row.
 const WAYS: usize = 4;
+/// Stations in the table.
+pub const CAPACITY: usize = ROWS * WAYS;
 /// A frame of a station that was sent can come back for this long. Afterwards the station may
 /// have gone elsewhere without a word.
-const ECHO: Duration = Duration::from_secs(10);
+pub const ECHO: Duration = Duration::from_secs(10);
 /// After this time of silence nobody needs to learn where a station is: switches forget it
 /// sooner.
-const SILENCE: Duration = Duration::from_secs(300);
+pub(crate) const SILENCE: Duration = Duration::from_secs(300);
 /// Announcements that come back for this long are a station's own (Open vSwitch's figure).
-const LOCK: Duration = Duration::from_secs(5);
+pub const LOCK: Duration = Duration::from_secs(5);
+/// The hash of a station is made of its VLAN and its address, a number of 64 bits, by so many
+/// rounds of a multiplication and an exclusive-or with the upper half …
+pub const HASH_ROUNDS: usize = 2;
+/// … by this number.
+pub const HASH_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+/// From this bit of it on is the place of its bucket.
+pub const HASH_SHIFT: u32 = 24;
 
 /// A hardware address in a VLAN; 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,11 +44,10 @@ impl Station {
     pub(crate) fn hash(self) -> u64 {
         let [a, b, c, d, e, f] = self.hwaddr.0;
         let [g, h] = self.vlan.to_be_bytes();
-        // Two rounds of multiply and fold, so that addresses which differ in one byte are as far
-        // apart as any.
+        // Folded twice, so that addresses which differ in one byte are as far apart as any.
         let mut hash = u64::from_be_bytes([g, h, a, b, c, d, e, f]);
-        for _ in 0..2 {
-            hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..HASH_ROUNDS {
+            hash = hash.wrapping_mul(HASH_MULTIPLIER);
             hash ^= hash >> 32;
         }
         hash
@@ -94,12 +103,23 @@ impl Stations {
         }
     }
 
-    /// All that were heard of lately.
-    pub(crate) fn present(&self, now: Instant) -> impl Iterator<Item = Station> {
+    /// All in the table.
+    pub(crate) fn all(&self, now: Instant) -> impl Iterator<Item = StationMemory> {
         let entries = self.rows.iter().flatten().flatten();
-        entries
-            .filter(move |entry| now < entry.heard + SILENCE)
-            .map(|entry| entry.station)
+        entries.map(move |entry| StationMemory {
+            hwaddr: entry.station.hwaddr,
+            vlan: entry.station.vlan,
+            silent: now.saturating_since(entry.heard),
+            locked: entry.locked.saturating_since(now),
+        })
+    }
+
+    /// Remembers one from elsewhere.
+    pub(crate) fn remember(&mut self, station: StationMemory, now: Instant) {
+        let entry = self.entry(station.into(), now);
+        let silent = u64::try_from(station.silent.as_nanos()).unwrap_or(u64::MAX);
+        entry.heard = Instant::from_nanos(now.as_nanos().saturating_sub(silent));
+        entry.locked = now + station.locked;
     }
 
     fn find(&self, station: Station) -> Option<&Entry> {
@@ -146,6 +166,11 @@ mod tests {
         Instant::ZERO + Duration::from_secs(seconds)
     }
 
+    fn present(stations: &Stations, now: Instant) -> usize {
+        let all = stations.all(now);
+        all.filter(|station| station.silent < SILENCE).count()
+    }
+
     #[test]
     fn a_station_echoes_for_a_while_and_is_present_for_longer() {
         let mut stations = Stations::new();
@@ -158,8 +183,8 @@ mod tests {
             ..station(1)
         };
         assert!(!stations.echoes(in_a_vlan, at(100)));
-        assert_eq!(stations.present(at(399)).collect::<Vec<_>>(), [station(1)]);
-        assert_eq!(stations.present(at(400)).count(), 0);
+        assert_eq!(present(&stations, at(399)), 1);
+        assert_eq!(present(&stations, at(400)), 0);
     }
 
     #[test]
@@ -170,7 +195,7 @@ mod tests {
         assert!(stations.is_locked(station(1), at(303)));
         assert!(stations.echoes(station(1), at(303)));
         assert!(!stations.is_locked(station(1), at(304)));
-        assert_eq!(stations.present(at(301)).count(), 0);
+        assert_eq!(present(&stations, at(301)), 0);
         stations.forget(station(1));
         assert!(!stations.is_locked(station(1), at(300)));
     }
@@ -182,7 +207,6 @@ mod tests {
             stations.sent(station(number), at(1 + number / 100_000));
             assert!(stations.echoes(station(number), at(10)));
         }
-        let present = stations.present(at(10)).count();
-        assert_eq!(present, ROWS * WAYS);
+        assert_eq!(present(&stations, at(10)), CAPACITY);
     }
 }

@@ -35,7 +35,7 @@ use crate::control::ItemPath;
 use crate::doctor;
 use command::Command;
 use error::Error;
-use options::{Only, Options, Unavailable};
+use options::{Only, Options, Style, Unavailable};
 use teams::Team;
 
 /// Runs the client with a command line that begins with the program; `posix` is whether
@@ -248,6 +248,9 @@ fn ask(
                 return Ok(Some(state));
             }
             view::write(shown, &state, options.verbose, level).map_err(Error::View)?;
+            if options.verbose && options.style == Style::Teamrctl {
+                view::lacp::write(shown, &state, level);
+            }
             Ok(None)
         }
         Command::StateItemGet(path) => {

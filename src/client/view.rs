@@ -2,7 +2,10 @@
 //!
 //! Owns the layout of libteam's teamdctl, line by line, and its strictness: a field that is
 //! missing or of another type ends the view with the words that teamdctl has for it, after what
-//! was shown so far. Ports and watches come in the document's order.
+//! was shown so far. Ports and watches come in the document's order. What teamdctl does not show
+//! stands in modules of its own.
+
+pub mod lacp;
 
 use std::fmt::{self, Display, Write};
 

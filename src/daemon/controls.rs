@@ -130,6 +130,7 @@ impl Controlled for Controls<'_> {
             }
             ["teamr", "data_path"] => {
                 let mover = Mover::from_name(value).ok_or(Failure::ItemValueSetFail)?;
+                self.team.data_path.set_time(self.now);
                 self.team.data_path.hand_to(mover).map_err(|error| {
                     log::error!(
                         "Failed to change the data path to {value} ({}).",

@@ -1,9 +1,9 @@
 //! The daemon: one thread, one loop, any number of teams.
 //!
 //! The loop alone waits, and only in `poll`. Each turn serves, in this order: signals,
-//! deadlines, link events, control frames, then frames and control clients with a budget each,
-//! so that bulk traffic starves neither timers nor links nor partners. This is the only place
-//! that reads a clock.
+//! deadlines, link events, control frames, then frames and control clients with a budget each
+//! and one for all, so that bulk traffic starves neither timers nor links nor partners, however
+//! many teams have it. This is the only place that reads a clock.
 
 mod announce;
 mod carrier_watch;
@@ -50,6 +50,10 @@ const EVENTS: usize = 64;
 /// Frames moved for one source before everybody else has had a turn.
 const FRAME_BUDGET: usize = 64;
 
+/// What bulk traffic and clients may have of a turn before timers and partners are looked at
+/// again; who got nothing is first in the next one.
+const BULK_TIME: Duration = Duration::from_millis(2);
+
 /// Between two readings of everything after losses. Each may take longer than the next loss takes
 /// to come, and nobody else would have a turn; single events are heeded meanwhile.
 const RESYNC_PAUSE: Duration = Duration::from_millis(50);
@@ -92,9 +96,11 @@ pub struct Daemon {
     /// The same moment in Unix time, in nanoseconds.
     started_unix: u64,
     /// By the number of their block of tokens, from 1.
-    teams: BTreeMap<usize, Served>,
+    teams: BTreeMap<usize, Box<Served>>,
     /// Sources that may have more to give; readiness is told only once.
     ready: BTreeSet<Token>,
+    /// The source of bulk traffic that was served last.
+    last_served: Token,
 }
 
 impl Daemon {
@@ -123,6 +129,7 @@ impl Daemon {
                 .map_or(0, |since| since.as_nanos() as u64),
             teams: BTreeMap::new(),
             ready: BTreeSet::new(),
+            last_served: SIGNALS,
         })
     }
 
@@ -133,7 +140,7 @@ impl Daemon {
     /// Whether a data path may yet load programs into the kernel.
     pub fn loads_programs(&self) -> bool {
         let mut teams = self.teams.values();
-        teams.any(|served| served.team.data_path.port_care() == PortCare::Daemon)
+        teams.any(|served| served.team.data_path.loads_programs())
     }
 
     /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
@@ -276,21 +283,36 @@ impl Daemon {
         }
     }
 
-    /// One helping for each source that is ready, control frames of every team first.
+    /// One helping for each source that is ready, control frames of every team first, the
+    /// others in turn until their time is over.
     fn serve_sources(&mut self) {
-        let (control, others): (Vec<Token>, Vec<Token>) = self
+        let (control, mut others): (Vec<Token>, Vec<Token>) = self
             .ready
             .iter()
             .partition(|token| is_control_frame_token(**token));
-        for token in control.into_iter().chain(others) {
-            let now = self.now();
-            let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
-                Some(served) => served.serve(&mut self.kernel, now, token),
-                None => Drained::Dry,
-            };
-            if drained == Drained::Dry {
-                self.ready.remove(&token);
+        for token in control {
+            self.serve_source(token);
+        }
+        let next = others.partition_point(|token| *token <= self.last_served);
+        others.rotate_left(next);
+        let end = self.now() + BULK_TIME;
+        for token in others {
+            self.serve_source(token);
+            self.last_served = token;
+            if self.now() >= end {
+                break;
             }
+        }
+    }
+
+    fn serve_source(&mut self, token: Token) {
+        let now = self.now();
+        let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
+            Some(served) => served.serve(&mut self.kernel, now, token),
+            None => Drained::Dry,
+        };
+        if drained == Drained::Dry {
+            self.ready.remove(&token);
         }
     }
 }
@@ -358,6 +380,11 @@ impl Served {
         let cares = self.team.data_path.port_care() == PortCare::DataPath;
         if !self.keep_device && (self.taken_over || !cares) {
             self.team.release_all(kernel, now);
+        }
+        if !self.keep_device {
+            if let Err(error) = self.team.data_path.end() {
+                log::warn!("Failed to remove programs ({}).", strerror(&error));
+            }
         }
     }
 

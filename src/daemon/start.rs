@@ -24,10 +24,10 @@ use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS}
 use crate::control::zmq::Endpoint;
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::programs;
-use crate::datapath::userspace::{self, Journal, TapOptions, Userspace};
+use crate::datapath::userspace::{self, DeviceOptions, Journal, Userspace};
 use crate::datapath::{DataPath, Mover, PortCare, PortInterface};
 use crate::errno::strerror;
-use crate::netlink::link::{self, LinkInfo};
+use crate::netlink::link::{self, LinkInfo, PAIR_KIND};
 use crate::netlink::tc;
 
 /// How a team is to be started; the configuration says what it is.
@@ -166,10 +166,6 @@ impl Daemon {
         let now = self.now();
         let kernel = &mut self.kernel;
         let mut taken = served.team.begin(kernel, now, &opened.standing);
-        if options.data_path == DataPathChoice::Relay {
-            // A device that an earlier daemon left comes with its programs.
-            taken = taken.and_then(|()| served.team.data_path.hand_to(Mover::Relay));
-        }
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }
@@ -184,7 +180,7 @@ impl Daemon {
                 return Err(error);
             }
         }
-        self.teams.insert(block, served);
+        self.teams.insert(block, Box::new(served));
         Ok(())
     }
 
@@ -235,7 +231,13 @@ impl Daemon {
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let Some(device) = existing else {
-            return self.create_data_path(options, settings, tokens);
+            let candidates: &[Mover] = match options.data_path {
+                DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
+                DataPathChoice::Kernel => &[Mover::Kernel],
+                DataPathChoice::Programs => &[Mover::Programs],
+                DataPathChoice::Relay => &[Mover::Relay],
+            };
+            return self.open_first(candidates, options, settings, false, tokens);
         };
         let name = &options.device;
         let choice = options.data_path;
@@ -246,7 +248,7 @@ impl Daemon {
         };
         if device.kind == kernel_team::LINK_KIND {
             if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
-                || kernel_team::mode(&settings.runner).is_none()
+                || !kernel_team::can_do(&settings.runner)
             {
                 return other_kind("kernel");
             }
@@ -263,25 +265,23 @@ impl Daemon {
         if choice == DataPathChoice::Kernel {
             return other_kind("programs or relay");
         }
-        match device.kind.as_str() {
-            TAP_KIND => self.open_relay(options, true, tokens),
-            _ => self.open_programs(options, true, tokens),
-        }
+        let candidates: &[Mover] = match (device.kind.as_str(), choice) {
+            (TAP_KIND, _) | (_, DataPathChoice::Relay) => &[Mover::Relay],
+            (_, DataPathChoice::Programs) => &[Mover::Programs],
+            _ => &[Mover::Programs, Mover::Relay],
+        };
+        self.open_first(candidates, options, settings, true, tokens)
     }
 
-    /// Creates a team device for the first of what was asked for that works.
-    fn create_data_path(
+    /// Creates a team device, or takes one over, for the first of `candidates` that works.
+    fn open_first(
         &mut self,
+        candidates: &[Mover],
         options: &StartOptions,
         settings: &TeamSettings,
+        take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let candidates: &[Mover] = match options.data_path {
-            DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
-            DataPathChoice::Kernel => &[Mover::Kernel],
-            DataPathChoice::Programs => &[Mover::Programs],
-            DataPathChoice::Relay => &[Mover::Relay],
-        };
         let mut refused = Vec::new();
         let mut last = None;
         for mover in candidates {
@@ -295,8 +295,8 @@ impl Daemon {
                     io::Error::from_raw_os_error(libc::EOPNOTSUPP),
                 )),
                 Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
-                Mover::Programs => self.open_programs(options, false, tokens),
-                Mover::Relay => self.open_relay(options, false, tokens),
+                Mover::Programs => self.open_programs(options, take_over, tokens),
+                Mover::Relay => self.open_relay(options, take_over, tokens),
             };
             match opened {
                 Ok(opened) => return Ok(Opened { refused, ..opened }),
@@ -365,24 +365,21 @@ impl Daemon {
         })
     }
 
-    /// A TAP with the relay behind it.
+    /// A device with the relay behind it. With one that was there, its ports stand.
     fn open_relay(
         &mut self,
         options: &StartOptions,
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let mut journal = journal(options);
-        let left = journal.ports().to_vec();
-        give_back_leftovers(&mut self.kernel, &mut journal, &left)
-            .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
-        let tap = TapOptions {
+        let (journal, standing) = self.settle_leftovers(options, take_over)?;
+        let device = DeviceOptions {
             name: options.device.clone(),
             persist: options.keep_device,
             take_over,
         };
-        self.open_userspace(options, tokens, Vec::new(), |registry, tokens| {
-            Userspace::create(registry, tokens, &tap, journal)
+        self.open_userspace(options, tokens, standing, |registry, tokens| {
+            Userspace::create(registry, tokens, &device, journal)
         })
     }
 
@@ -393,7 +390,48 @@ impl Daemon {
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let mut journal = journal(options);
+        let (journal, standing) = self.settle_leftovers(options, take_over)?;
+        let name = &options.device;
+        let mut active = None;
+        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
+            let mut path =
+                Userspace::create_with_programs(registry, tokens, name, take_over, journal)?;
+            active = path.left_active();
+            Ok(path)
+        })?;
+        // The first to be known keeps a tie, so the port that carries comes first.
+        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
+        opened.standing.sort_by_key(of_active);
+        Ok(opened)
+    }
+
+    /// Keeps the host from speaking IPv6 at the other end of a pair.
+    fn silence_other_end(&mut self, device: &LinkInfo) {
+        let other_end = device.lower.filter(|_| device.kind == PAIR_KIND);
+        let Some(other_end) = other_end else {
+            return;
+        };
+        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
+            match self.kernel.ipv6(&other_end.name) {
+                true => self.kernel.set_ipv6(&other_end.name, false),
+                false => Ok(()),
+            }
+        });
+        if let Err(error) = silenced {
+            let why = strerror(&error);
+            log::warn!("Failed to disable IPv6 behind the team device ({why}).");
+        }
+    }
+
+    /// The note on the ports, and those in it that go on with a device that is taken over; the
+    /// others are given back.
+    fn settle_leftovers(
+        &mut self,
+        options: &StartOptions,
+        take_over: bool,
+    ) -> Result<(Journal, Vec<Standing>), StartError> {
+        let file = format!("{}.ports", options.device);
+        let mut journal = Journal::open(options.run_dir.join(file));
         let mut standing = Vec::new();
         let mut left = journal.ports().to_vec();
         if take_over {
@@ -407,29 +445,7 @@ impl Daemon {
         }
         give_back_leftovers(&mut self.kernel, &mut journal, &left)
             .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
-        let name = &options.device;
-        let mut active = None;
-        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
-            let mut path =
-                Userspace::create_with_programs(registry, tokens, name, take_over, journal)?;
-            active = path.left_active();
-            Ok(path)
-        })?;
-        // The first to be known keeps a tie, so the port that carries comes first.
-        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
-        opened.standing.sort_by_key(of_active);
-        let other_end = opened.device.lower.unwrap_or_default();
-        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
-            match self.kernel.ipv6(&other_end.name) {
-                true => self.kernel.set_ipv6(&other_end.name, false),
-                false => Ok(()),
-            }
-        });
-        if let Err(error) = silenced {
-            let why = strerror(&error);
-            log::warn!("Failed to disable IPv6 behind the team device ({why}).");
-        }
-        Ok(opened)
+        Ok((journal, standing))
     }
 
     fn open_userspace(
@@ -446,6 +462,7 @@ impl Daemon {
             .map_err(|error| StartError::new(CREATE, error))?;
         let device = link::find(&mut self.kernel.route, &options.device)
             .map_err(|error| StartError::new("Failed to read the team device.", error))?;
+        self.silence_other_end(&device);
         Ok(Opened {
             data_path: Box::new(data_path),
             refused: Vec::new(),
@@ -453,12 +470,6 @@ impl Daemon {
             standing,
         })
     }
-}
-
-/// The note on the ports of the team.
-fn journal(options: &StartOptions) -> Journal {
-    let file = format!("{}.ports", options.device);
-    Journal::open(options.run_dir.join(file))
 }
 
 /// A port that a daemon which is gone left in the team, as it is now.
@@ -492,7 +503,7 @@ struct Opened {
 /// Whether what a runner wants can be had from a data path at all.
 fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
     match mover {
-        Mover::Kernel => kernel_team::mode(&settings.runner).is_some(),
+        Mover::Kernel => kernel_team::can_do(&settings.runner),
         Mover::Programs => programs::can_do(&settings.runner),
         Mover::Relay => true,
     }

@@ -118,6 +118,11 @@ pub trait DataPath {
     /// What moves the frames now.
     fn mover(&self) -> Mover;
 
+    /// Whether it may yet load programs into the kernel.
+    fn loads_programs(&self) -> bool {
+        self.port_care() == PortCare::Daemon
+    }
+
     /// Has something else move the frames from now on; the team device stays as it is.
     ///
     /// # Errors
@@ -137,6 +142,11 @@ pub trait DataPath {
     /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile. After an
     /// error the port is no longer served either; what could not be undone is in the error.
     fn detach_port(&mut self, port: PortId) -> io::Result<()>;
+
+    /// Takes away, before the device goes or somebody else has it, what would stay.
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Heeds what the configuration says of a port, as far as it concerns the data path.
     fn configure_port(&mut self, _port: PortId, _settings: &PortSettings) -> io::Result<()> {

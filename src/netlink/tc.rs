@@ -20,8 +20,9 @@ use crate::sys::bpf::{Hook, Program};
 
 /// Places for our programs, which are to run before the filters.
 const PROGRAM_PREFERENCES: RangeInclusive<u32> = 1..=6;
-/// Handle of our programs.
+/// Handle of our programs on a `clsact` that was there before them, and on one made for them.
 const HANDLE_PROGRAM: u32 = 0x7ea0_0003;
+const HANDLE_PROGRAM_MADE: u32 = 0x7ea0_0004;
 /// Places for our filters among others on the same hook, the first that is free; a low number
 /// runs early. A filter of another kind may hold a place already.
 const PREFERENCES: RangeInclusive<u32> = 7..=39;
@@ -171,19 +172,19 @@ pub fn set_program(
     program: &Program,
     name: &str,
 ) -> io::Result<()> {
-    match add_clsact(route, ifindex) {
-        Err(error) if error.raw_os_error() != Some(libc::EEXIST) => return Err(error),
-        _ => (),
-    }
+    let handle = match add_clsact(route, ifindex) {
+        Ok(()) => HANDLE_PROGRAM_MADE,
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => HANDLE_PROGRAM,
+        Err(error) => return Err(error),
+    };
     let standing = filters_on(route, ifindex, parent(hook))?;
     let standing = standing.into_iter().find(Filter::is_program);
-    let (handle, places) = (HANDLE_PROGRAM, PROGRAM_PREFERENCES);
     set_filter(
         route,
         ifindex,
         parent(hook),
         handle,
-        places,
+        PROGRAM_PREFERENCES,
         standing,
         &|options| {
             options
@@ -201,15 +202,11 @@ pub fn program_on(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Resu
     Ok(ours.and_then(|filter| filter.program))
 }
 
-/// Takes our program off a hook. Nothing to take away is no error, nor is an interface that is
-/// gone.
+/// Takes our program off a hook, and the `clsact` if it was made for it and nobody else uses it by
+/// now. Nothing to take away is no error, nor is an interface that is gone.
 pub fn remove_program(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<()> {
-    for filter in filters_on(route, ifindex, parent(hook))? {
-        if filter.is_program() {
-            remove(route, ifindex, parent(hook), &filter)?;
-        }
-    }
-    Ok(())
+    let ours = |on, filter: &Filter| on == parent(hook) && filter.is_program();
+    remove_filters(route, ifindex, ours)
 }
 
 fn parent(hook: Hook) -> u32 {
@@ -222,12 +219,24 @@ fn parent(hook: Hook) -> u32 {
 /// Takes our filters and programs away, and the `clsact` if we made it and nobody else uses it
 /// by now. Nothing to take away is no error, nor is an interface that is gone.
 pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    remove_filters(route, ifindex, |_, filter| {
+        filter.blocks() || filter.is_program()
+    })
+}
+
+/// Takes those of the filters away that are `ours`, by hook, and with the last one the `clsact`, if
+/// that was made for one of them.
+fn remove_filters(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    ours: impl Fn(u32, &Filter) -> bool,
+) -> io::Result<()> {
     let mut made = false;
     let mut others = false;
     for hook in [INGRESS, EGRESS] {
         for filter in filters_on(route, ifindex, hook)? {
-            if filter.blocks() || filter.is_program() {
-                made |= filter.handle == HANDLE_MADE;
+            if ours(hook, &filter) {
+                made |= [HANDLE_MADE, HANDLE_PROGRAM_MADE].contains(&filter.handle);
                 remove(route, ifindex, hook, &filter)?;
             } else {
                 others = true;
@@ -307,7 +316,7 @@ impl Filter {
     }
 
     fn is_program(&self) -> bool {
-        self.handle == HANDLE_PROGRAM
+        self.handle == HANDLE_PROGRAM || self.handle == HANDLE_PROGRAM_MADE
     }
 }
 

@@ -1,12 +1,17 @@
 //! Extended BPF: maps, programs and the hooks of traffic control that need no qdisc (bpf(2),
 //! `linux/bpf.h`).
 
+mod table;
+
 use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub use table::Table;
 
 const MAP_CREATE: u32 = 0;
 const MAP_LOOKUP: u32 = 1;
@@ -19,12 +24,14 @@ const PROG_BY_ID: u32 = 13;
 const MAP_BY_ID: u32 = 14;
 const INFO_BY_FD: u32 = 15;
 const PROG_QUERY: u32 = 16;
+const MAP_LOOKUP_BATCH: u32 = 24;
 
 /// The commands that a running daemon gives.
-pub const COMMANDS: [u32; 10] = [
+pub const COMMANDS: [u32; 11] = [
     MAP_CREATE,
     MAP_LOOKUP,
     MAP_UPDATE,
+    MAP_LOOKUP_BATCH,
     PROG_LOAD,
     PROG_ATTACH,
     PROG_DETACH,
@@ -34,6 +41,9 @@ pub const COMMANDS: [u32; 10] = [
     PROG_QUERY,
 ];
 
+/// `BPF_MAP_TYPE_ARRAY`, `BPF_MAP_TYPE_LRU_HASH`.
+const ARRAY: u32 = 2;
+const LRU_HASH: u32 = 9;
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
 /// Attach before the others, and in the place of another (`BPF_F_BEFORE`, `BPF_F_REPLACE`).
@@ -310,7 +320,7 @@ impl Map {
     pub fn create(kind: MapKind, value_size: usize, entries: u32, name: &str) -> io::Result<Map> {
         let mut attributes = MapCreate {
             kind: match kind {
-                MapKind::Array => 2,
+                MapKind::Array => ARRAY,
                 MapKind::PerCpuArray => 6,
             },
             key_size: mem::size_of::<u32>() as u32,
@@ -333,24 +343,7 @@ impl Map {
     /// # Errors
     /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none or it is another one.
     pub fn by_id(id: u32, name: &str) -> io::Result<Map> {
-        let mut attributes = ById {
-            id,
-            ..ById::default()
-        };
-        // SAFETY: MAP_BY_ID reads these attributes, which point nowhere, and opens a descriptor.
-        let fd = unsafe { bpf_descriptor(MAP_BY_ID, &mut attributes)? };
-        let mut info = [MapInfo::default()];
-        let mut attributes = Info {
-            fd: raw(&fd),
-            size: mem::size_of::<MapInfo>() as u32,
-            info: address_mut(&mut info),
-        };
-        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long.
-        unsafe { bpf(INFO_BY_FD, &mut attributes)? };
-        let [info] = info;
-        if info.kind != 2 || name_of(&info.name) != name {
-            return Err(io::Error::from_raw_os_error(libc::ENOENT));
-        }
+        let (fd, info) = map_by_id(id, ARRAY, name)?;
         Ok(Map {
             fd,
             kind: MapKind::Array,
@@ -400,6 +393,29 @@ impl Map {
         // processor that there can be; `value` has that length.
         unsafe { bpf(MAP_LOOKUP, &mut attributes)? };
         Ok(value)
+    }
+}
+
+/// The map with this number and what it is like, if it is of this kind and name.
+fn map_by_id(id: u32, kind: u32, name: &str) -> io::Result<(OwnedFd, MapInfo)> {
+    let mut attributes = ById {
+        id,
+        ..ById::default()
+    };
+    // SAFETY: MAP_BY_ID reads these attributes, which point nowhere, and opens a descriptor.
+    let fd = unsafe { bpf_descriptor(MAP_BY_ID, &mut attributes)? };
+    let mut info = [MapInfo::default()];
+    let mut attributes = Info {
+        fd: raw(&fd),
+        size: mem::size_of::<MapInfo>() as u32,
+        info: address_mut(&mut info),
+    };
+    // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long.
+    unsafe { bpf(INFO_BY_FD, &mut attributes)? };
+    let [info] = info;
+    match info.kind == kind && name_of(&info.name) == name {
+        true => Ok((fd, info)),
+        false => Err(io::Error::from_raw_os_error(libc::ENOENT)),
     }
 }
 
@@ -669,4 +685,13 @@ pub fn programs_on(ifindex: u32, hook: Hook) -> io::Result<Vec<u32>> {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// The time that programs read (`bpf_ktime_get_ns`).
+///
+/// # Errors
+/// None on a kernel that has programs.
+pub fn time() -> io::Result<Duration> {
+    use nix::time::{ClockId, clock_gettime};
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }

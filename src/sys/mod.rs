@@ -1,5 +1,5 @@
 //! The system calls that no library wraps safely: TAP and ethtool ioctls, packet and netlink
-//! sockets, bpf(2).
+//! sockets, bpf(2); the allocator's settings.
 //!
 //! The only place with `unsafe`; everything public here is safe to call with any argument.
 //! Knows descriptors, names and bytes, nothing of teams.
@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod ethtool;
 mod ifreq;
 pub mod local_time;
+pub mod memory;
 pub mod netlink;
 pub mod packet;
 pub mod process;

@@ -122,6 +122,30 @@ impl PacketSocket {
         program: &[(u16, u8, u8, u32)],
         addresses: &[[u8; 6]],
     ) -> io::Result<()> {
+        self.filter(program)?;
+        for station in addresses {
+            let mut address = [0; 8];
+            address[..station.len()].copy_from_slice(station);
+            let kind = match station[0] & 1 {
+                1 => libc::PACKET_MR_MULTICAST,
+                _ => libc::PACKET_MR_UNICAST,
+            };
+            let membership = libc::packet_mreq {
+                mr_ifindex: ifindex as libc::c_int,
+                mr_type: kind as libc::c_ushort,
+                mr_alen: station.len() as libc::c_ushort,
+                mr_address: address,
+            };
+            self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        }
+        self.bind(ifindex, libc::ETH_P_ALL as u16)
+    }
+
+    /// Receives from now on only those frames that the classic BPF program accepts.
+    ///
+    /// # Errors
+    /// `EINVAL` for a program that the kernel does not accept.
+    pub fn filter(&self, program: &[(u16, u8, u8, u32)]) -> io::Result<()> {
         let mut program: Vec<libc::sock_filter> = program
             .iter()
             .map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
@@ -141,22 +165,7 @@ impl PacketSocket {
                 mem::size_of_val(&program) as libc::socklen_t,
             )
         })?;
-        for station in addresses {
-            let mut address = [0; 8];
-            address[..station.len()].copy_from_slice(station);
-            let kind = match station[0] & 1 {
-                1 => libc::PACKET_MR_MULTICAST,
-                _ => libc::PACKET_MR_UNICAST,
-            };
-            let membership = libc::packet_mreq {
-                mr_ifindex: ifindex as libc::c_int,
-                mr_type: kind as libc::c_ushort,
-                mr_alen: station.len() as libc::c_ushort,
-                mr_address: address,
-            };
-            self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-        }
-        self.bind(ifindex, libc::ETH_P_ALL as u16)
+        Ok(())
     }
 
     fn set<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {

@@ -12,7 +12,7 @@ use mio::{Events, Poll, Token, Waker};
 use nix::sched::{CloneFlags, setns, unshare};
 use runners::{Forwarding, PortForwarding, PortId, TxPolicy};
 use std::os::fd::AsRawFd;
-use teamr::datapath::userspace::{Journal, TapOptions, Userspace};
+use teamr::datapath::userspace::{DeviceOptions, Journal, Userspace};
 use teamr::datapath::{DataPath, Drained, PortInterface};
 use teamr::netlink::{RouteSocket, link};
 
@@ -155,8 +155,8 @@ pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
     }
 }
 
-pub fn tap(name: &str) -> TapOptions {
-    TapOptions {
+pub fn tap(name: &str) -> DeviceOptions {
+    DeviceOptions {
         name: name.to_owned(),
         persist: false,
         take_over: false,

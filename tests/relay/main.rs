@@ -12,7 +12,7 @@ use lab::{JournalPath, Namespace, Team, forwarding, tap, wait};
 use mio::{Poll, Token};
 use runners::{BUCKETS, ControlFrames, HashFields, HwAddr, PortId, TxPolicy};
 use teamr::datapath::control_socket::ControlSocket;
-use teamr::datapath::userspace::{Journal, TapOptions, Userspace};
+use teamr::datapath::userspace::{DeviceOptions, Journal, Userspace};
 use teamr::datapath::{DataPath, Drained};
 use teamr::sys::packet::{Options, PacketSocket, VlanTag};
 
@@ -682,7 +682,7 @@ fn a_device_is_taken_over_only_when_asked() {
     let poll = Poll::new().expect("a poll");
     let create = |persist, take_over| {
         let registry = poll.registry().try_clone().expect("a registry");
-        let options = TapOptions {
+        let options = DeviceOptions {
             persist,
             take_over,
             ..tap("team0")
@@ -691,18 +691,11 @@ fn a_device_is_taken_over_only_when_asked() {
     };
     let first = create(true, false).expect("created");
     let ifindex = first.ifindex();
-    assert!(create(true, true).is_err(), "the first still has it");
     drop(first);
     host.command("ip addr add 10.0.0.1/24 dev team0");
     let error = create(true, false).expect_err("not asked to take it over");
-    assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
-    let mut second = None;
-    let taken_over = wait(|| {
-        second = create(false, true).ok();
-        second.is_some()
-    });
-    assert!(taken_over, "nobody has it any more");
-    let second = second.expect("taken over");
+    assert_eq!(error.raw_os_error(), Some(libc::EEXIST));
+    let second = create(false, true).expect("taken over");
     assert_eq!(second.ifindex(), ifindex);
     assert!(host.command("ip addr show team0").contains("10.0.0.1/24"));
     drop(second);
@@ -712,8 +705,18 @@ fn a_device_is_taken_over_only_when_asked() {
     );
 
     host.command("ip link del team0");
-    host.command("ip link add team0 type veth peer name other");
-    assert!(create(false, true).is_err(), "not a TAP");
+    host.command("ip tuntap add name team0 mode tap");
+    let error = create(false, false).expect_err("not asked to take it over");
+    assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+    let first = create(false, true).expect("taken over");
+    assert!(create(false, true).is_err(), "the first still has it");
+    drop(first);
+    let again = || create(false, true).is_ok();
+    assert!(wait(again), "nobody has it any more");
+
+    host.command("ip link del team0");
+    host.command("ip link add team0 type bridge");
+    assert!(create(false, true).is_err(), "no device of a relay");
 }
 
 #[test]

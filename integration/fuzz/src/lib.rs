@@ -6,10 +6,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use json_config::Config;
+use runners::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, PortInfo, SLOW_PROTOCOLS_GROUP, StateBits};
+use runners::wire::marker::{MARKER_SUBTYPE, Marker};
 use runners::wire::{Ethernet, ethertype};
 use runners::{
-    ArpPingSettings, Event, HashFields, Host, HwAddr, Instant, Link, LinkWatch, LinkWatchSettings,
-    NsnaPingSettings, PortId, PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
+    ArpPingSettings, Duplex, Event, HashFields, Host, HwAddr, Instant, LacpPortSettings,
+    LacpSettings, LacpStatus, Link, LinkWatch, LinkWatchSettings, NsnaPingSettings, PortId,
+    PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
 };
 use serde_json::{Value, json};
 use teamr::control::{Controlled, Failure, ItemPath, protocol};
@@ -113,6 +116,111 @@ fn watched(bytes: &[u8]) {
         Some((ethertype::IPV6, 0)) => assert_eq!(up[..2], [false, false]),
         _ => assert_eq!(up, [false; 3]),
     }
+}
+
+/// A frame on one of two ports of a team with lacp that carries: it is one of LACP's or of the
+/// marker protocol's and counted as what it is, or none of them; what makes no sense, and what is
+/// none, changes nothing else.
+pub fn lacp(bytes: &[u8]) {
+    let (mut team, now) = carrying();
+    let before = team.lacp_status(now).expect("lacp");
+    let port = PortId(1);
+    let frame = bytes.to_vec();
+    team.handle(now, Event::FrameReceived { port, frame });
+    let actions = std::iter::from_fn(|| team.poll_action()).count();
+    let after = team.lacp_status(now).expect("lacp");
+
+    let ethernet = Ethernet::parse(bytes).filter(|ethernet| {
+        ethernet.ethertype == ethertype::SLOW_PROTOCOLS
+            && ethernet.vlan_ids == 0
+            && ethernet.addresses.starts_with(&SLOW_PROTOCOLS_GROUP.0)
+    });
+    let payload = ethernet.map_or(&[][..], |ethernet| ethernet.payload);
+    let mut counted = before.clone();
+    let counters = &mut counted.ports[0].counters;
+    let (counter, tells) = match payload.first() {
+        Some(&LACP_SUBTYPE) => match Lacpdu::parse(payload) {
+            Some(_) => (&mut counters.received, true),
+            None => (&mut counters.malformed, false),
+        },
+        Some(&MARKER_SUBTYPE) => match Marker::parse(payload) {
+            Some(_) => (&mut counters.markers, true),
+            None => (&mut counters.malformed, false),
+        },
+        _ => {
+            assert_eq!((after, actions), (before, 0));
+            return;
+        }
+    };
+    *counter += 1;
+    if tells {
+        let of = |status: &LacpStatus| {
+            let counters = status.ports[0].counters;
+            (counters.received, counters.malformed, counters.markers)
+        };
+        assert_eq!(of(&after), of(&counted));
+        // Neither panic nor a machine that finds no rest, when what was said runs out.
+        for _ in 0..100 {
+            let Some(next) = team.next_deadline() else {
+                break;
+            };
+            team.handle(next, Event::DeadlineReached);
+            assert!(team.next_deadline().is_none_or(|later| later > next));
+            while team.poll_action().is_some() {}
+        }
+    } else {
+        assert_eq!((after, actions), (counted, 0));
+    }
+}
+
+/// A team whose ports 1 and 2 carry, and a moment at which nothing is due.
+fn carrying() -> (Team, Instant) {
+    let settings = TeamSettings::new(RunnerSettings::Lacp(LacpSettings::default()));
+    let mut team = Team::new(settings, HwAddr([2, 0, 0, 0, 1, 0]));
+    let ports = [1, 2].map(PortId);
+    for port in ports {
+        let added = Event::PortAdded {
+            port,
+            name: format!("eth{}", port.0),
+            hwaddr: HwAddr([2, 0, 0, 0, 1, 1]),
+            link: Link {
+                up: true,
+                speed: 1000,
+                duplex: Duplex::Full,
+            },
+            settings: PortSettings {
+                lacp: LacpPortSettings {
+                    number: port.0 as u16,
+                    ..LacpPortSettings::default()
+                },
+                ..PortSettings::default()
+            },
+            standing: true,
+        };
+        team.handle(Instant::ZERO, added);
+    }
+    let actors = team.lacp_status(Instant::ZERO).expect("lacp").ports;
+    for port in actors {
+        let partner = PortInfo {
+            system: HwAddr([2, 0, 0, 0, 2, 0]),
+            state: StateBits(0x3d),
+            ..port.actor
+        };
+        let frame = Lacpdu::new(partner, port.actor, None).frame(partner.system);
+        let port = port.port;
+        team.handle(Instant::ZERO, Event::FrameReceived { port, frame });
+    }
+    let now = Instant::ZERO + Duration::from_millis(500);
+    while team.next_deadline().is_some_and(|next| next <= now) {
+        team.handle(team.next_deadline().unwrap_or(now), Event::DeadlineReached);
+    }
+    while team.poll_action().is_some() {}
+    let status = team.lacp_status(now).expect("lacp");
+    assert!(
+        status.ports.iter().all(|port| port.why.is_none()),
+        "{status:?}"
+    );
+    (team, now)
 }
 
 fn host<A: ToString>(address: A) -> Host<A> {

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 use std::{env, io};
 
-use integration::traffic::{run_capture, run_client, run_receiver, run_sender, run_server};
-use integration::{run_shake, run_vlan};
+use integration::traffic::{
+    run_capture, run_client, run_flood, run_receiver, run_sender, run_server,
+};
+use integration::{run_card, run_shake, run_vlan};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -15,12 +17,14 @@ fn main() -> ExitCode {
             "connect" => run_client(args),
             "serve" => run_server(args),
             "capture" => run_capture(args),
+            "flood" => run_flood(args),
+            "card" => run_card(args),
             "vlan" => run_vlan(args),
             "shake" => run_shake(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve, capture, vlan or shake?",
+            "send, receive, connect, serve, capture, flood, card, vlan or shake?",
         )),
     };
     match done {

@@ -5,7 +5,7 @@
 //! by closing its standard input, and reads what it writes.
 
 mod capture;
-
+mod flood;
 mod stream;
 mod tool;
 mod trace;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 pub use capture::{Capture, run_capture};
+pub use flood::{Flood, run_flood};
 pub use stream::{Stream, run_receiver, run_sender};
 pub(crate) use tool::{Tool, announce_ready};
 pub use trace::{Arrival, Trace};
@@ -48,6 +49,8 @@ pub enum Pace {
     /// A fiftieth of it: what the one slow processor of a guest carries ten of at a time. There
     /// precedence would keep the kernel's own threads from moving the frames.
     Gentle,
+    /// Without a pause, by tools without precedence: more than a debug build of teamr moves.
+    Flood,
 }
 
 impl Pace {
@@ -57,6 +60,7 @@ impl Pace {
             Pace::Full => 1,
             Pace::Steady => 5,
             Pace::Gentle => 50,
+            Pace::Flood => 0,
         }
     }
 }

@@ -11,13 +11,19 @@ mod guest;
 mod package;
 
 use std::any::type_name;
+use std::fs::File;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs};
+use std::thread::{available_parallelism, sleep};
+use std::time::Duration;
+use std::{env, fs, io};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::binaries::{PROGRAMS, programs};
-use crate::lab::{Sharing, skip, take_turn};
+use crate::lab::{lock, skip};
 use guest::Guest;
 
 /// Names the guest's folder to the test that runs in it.
@@ -25,6 +31,9 @@ const FOLDER: &str = "TEAMR_GUEST_FOLDER";
 
 /// Made by a case that has begun, so that a test that was not found in the guest cannot pass.
 const BEGUN: &str = "begun";
+
+/// Between two looks for a free processor.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a case was not seen to succeed.
 #[derive(Debug)]
@@ -77,8 +86,7 @@ fn test_name<F>() -> &'static str {
 /// Boots a guest that runs one test of the running program.
 fn boot(test: &str) -> Result<(), GuestFailure> {
     let package = package::unpacked().map_err(GuestFailure::Impossible)?;
-    // One guest at a time: each keeps a processor busy.
-    let _turn = take_turn(Sharing::Alone).map_err(GuestFailure::Impossible)?;
+    let _turn = take_turn().map_err(GuestFailure::Impossible)?;
     let folder = new_folder().map_err(GuestFailure::Impossible)?;
     let mut case = Command::new(env::current_exe().expect("own path"));
     case.args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -100,6 +108,24 @@ fn boot(test: &str) -> Result<(), GuestFailure> {
         story: format!("{test} got a guest and {failure}.\n{}", guest.last_words()),
         folder,
     })
+}
+
+/// Waits for a processor that no other guest keeps busy, also not one of another process.
+fn take_turn() -> Result<Flock<File>, String> {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    loop {
+        for processor in 0..processors {
+            match lock(
+                &format!("guest-{processor}"),
+                FlockArg::LockExclusiveNonblock,
+            ) {
+                Ok(turn) => return Ok(turn),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+                Err(error) => return Err(format!("wait for other guests: {error}")),
+            }
+        }
+        sleep(PAUSE);
+    }
 }
 
 fn new_folder() -> Result<PathBuf, String> {

@@ -339,6 +339,29 @@ pub const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        read_by: LACP,
+        ..flag(
+            Object::Runner,
+            "marker",
+            false,
+            "Flows that move to another port wait until the partner has all that came before.",
+        )
+    },
+    Key {
+        object: Object::Runner,
+        name: "marker_timeout",
+        kind: Kind::Integer {
+            min: 1,
+            max: 1000,
+            unit: Unit::Milliseconds,
+        },
+        default: Preset::Integer(100),
+        read_by: LACP,
+        refusal: Some("\"marker_timeout\" value is out of its limits."),
+        about: "How long flows that move wait if no answer to the marker comes.",
+        ..PLAIN
+    },
+    Key {
         object: Object::TxBalancer,
         name: "name",
         kind: Kind::Word(&["basic"]),

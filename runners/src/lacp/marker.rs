@@ -1,11 +1,12 @@
-//! The Marker Responder (802.1AX-2014, 6.5.4.2, figure 6-25).
+//! The Marker Responder (802.1AX-2014, 6.5.4.2, figure 6-25), and markers of our own.
 //!
 //! ```text
 //! WAIT_FOR_MARKER -- marker --> RESPOND_TO_MARKER (answers) --> WAIT_FOR_MARKER
 //! ```
 //!
-//! Stateless but for the limit: slow protocols send no more than ten frames a second (802.3,
-//! 57A.2), so a flood of markers is answered ten times a second.
+//! Stateless but for the limit: a slow protocol sends no more than ten frames a second (802.3,
+//! 57A.2), so a flood of markers is answered ten times a second. Our own count, too; when one is
+//! to be sent is [`conversations`](super::conversations)' business.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,25 +18,31 @@ const MOST_IN_A_SECOND: usize = 10;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct MarkerResponder {
-    /// Times of the last answers, oldest first.
-    answered: VecDeque<Instant>,
+    /// Times of the last frames, oldest first.
+    sent: VecDeque<Instant>,
 }
 
 impl MarkerResponder {
     /// The answer to a marker; none to an answer, and beyond the limit.
     pub(super) fn answer(&mut self, now: Instant, marker: Marker) -> Option<Marker> {
-        let second = Duration::from_secs(1);
-        while self.answered.front().is_some_and(|at| *at + second <= now) {
-            self.answered.pop_front();
-        }
-        if marker.response || self.answered.len() == MOST_IN_A_SECOND {
-            return None;
-        }
-        self.answered.push_back(now);
-        Some(Marker {
+        let answers = !marker.response && self.may_send(now);
+        answers.then_some(Marker {
             response: true,
             ..marker
         })
+    }
+
+    /// Whether one more frame is within the limit; it counts as sent.
+    pub(super) fn may_send(&mut self, now: Instant) -> bool {
+        let second = Duration::from_secs(1);
+        while self.sent.front().is_some_and(|at| *at + second <= now) {
+            self.sent.pop_front();
+        }
+        let may = self.sent.len() < MOST_IN_A_SECOND;
+        if may {
+            self.sent.push_back(now);
+        }
+        may
     }
 }
 

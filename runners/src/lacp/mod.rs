@@ -2,14 +2,17 @@
 //!
 //! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5; names are those of the standard. Every
 //! machine has a file, opening with its diagram: [`receive`], [`periodic`], [`selection`],
-//! [`mux`], [`transmit`], [`churn`], [`marker`]. [`port`] joins the machines of one port,
-//! [`status`] tells of them, [`why`] says what keeps a port from carrying. This file is the
-//! runner: it keeps ports and machines in step, and turns their outcome into a decision.
+//! [`mux`], [`transmit`], [`churn`], [`marker`], [`conversations`]. [`port`] joins the machines of
+//! one port, [`intake`] spares them a flood, [`status`] tells of them, [`why`] says what keeps a
+//! port from carrying. This file is the runner: it keeps ports and machines in step, and turns
+//! their outcome into a decision.
 //!
 //! Interface and defaults are teamd's; ARCHITECTURE.md lists where the standard was followed
 //! instead.
 
 mod churn;
+mod conversations;
+mod intake;
 mod marker;
 mod mux;
 mod periodic;
@@ -27,7 +30,7 @@ use std::time::Duration;
 use crate::action::Action;
 use crate::control_frames::ControlFrames;
 use crate::flow_table::FlowTable;
-use crate::forwarding::{BUCKETS, TxPolicy};
+use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
@@ -36,6 +39,7 @@ use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, SLOW_PROTOCOLS_GROUP, STANDARD_R
 use crate::wire::marker::{MARKER_SUBTYPE, Marker};
 use crate::wire::{Ethernet, ethertype};
 
+use conversations::Conversations;
 use mux::Mux;
 use port::LacpPort;
 use receive::Receive;
@@ -59,6 +63,8 @@ pub(crate) struct Lacp {
     ports: BTreeMap<PortId, LacpPort>,
     selection: Selection,
     flows: FlowTable,
+    /// Keeps flows in order that move, if that is wanted.
+    conversations: Option<Conversations>,
     last_decision: Instant,
     actions: VecDeque<Action>,
 }
@@ -72,6 +78,7 @@ impl Lacp {
             ports: BTreeMap::new(),
             selection: Selection::default(),
             flows: FlowTable::new(settings.tx_hash, settings.balancing_interval),
+            conversations: settings.marker_timeout.map(Conversations::new),
             settings: settings.clone(),
             last_decision: Instant::ZERO,
             actions: VecDeque::new(),
@@ -190,6 +197,24 @@ impl Lacp {
         self.settings.retry_count
     }
 
+    /// Takes flows that are to move off their link, and lets them on to the next in their time.
+    fn move_flows(&mut self, now: Instant, distributing: &[PortId], table: &mut BucketTable) {
+        let Some(conversations) = &mut self.conversations else {
+            return;
+        };
+        let ports = &mut self.ports;
+        let questions = conversations.settle(now, distributing, table, |port| {
+            let port = ports.get_mut(&port);
+            port.is_some_and(|port| port.may_ask(now))
+        });
+        for question in questions {
+            if let Some(port) = self.ports.get(&question.port) {
+                let marker = port.marker(question.transaction);
+                self.actions.push_back(send(port.id, marker));
+            }
+        }
+    }
+
     fn distributes(&self, port: PortId) -> bool {
         let port = self.ports.get(&port);
         port.is_some_and(|port| port.mux.state() == Mux::Distributing)
@@ -207,11 +232,15 @@ impl Runner for Lacp {
         self.follow(now, ports);
         self.settle(now);
         let distributing = ports.iter().map(Port::id);
-        let distributing = distributing
+        let distributing: Vec<PortId> = distributing
             .filter(|port| self.distributes(*port))
             .collect();
         // The table binds: the driver's own choice would also use ports that only collect.
-        self.flows.decide(now, distributing, true)
+        let mut policy = self.flows.decide(now, distributing.clone(), true);
+        if let TxPolicy::LoadBalance { buckets, .. } = &mut policy {
+            self.move_flows(now, &distributing, buckets);
+        }
+        policy
     }
 
     fn enables(&self, port: &Port) -> bool {
@@ -263,6 +292,11 @@ impl Runner for Lacp {
             .filter_map(LacpPort::next_deadline)
             .chain(self.ports.values().filter_map(falls_back))
             .chain(self.flows.next_deadline())
+            .chain(
+                self.conversations
+                    .as_ref()
+                    .and_then(Conversations::deadline),
+            )
             .chain(self.retry_count_until)
             .min()
     }
@@ -301,6 +335,12 @@ impl Runner for Lacp {
             },
             Some(&MARKER_SUBTYPE) => match Marker::parse(payload) {
                 Some(marker) => {
+                    if let (Some(conversations), Some(transaction)) =
+                        (&mut self.conversations, port.answered(marker))
+                    {
+                        let in_time = conversations.answered(port.id, transaction);
+                        port.counters.own_marker_responses += u64::from(in_time);
+                    }
                     let answer = port.marker_received(now, marker);
                     self.actions
                         .extend(answer.map(|frame| send(port.id, frame)));

@@ -14,6 +14,7 @@ use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, State
 use crate::wire::marker::Marker;
 
 use super::churn::ChurnMachine;
+use super::intake::Intake;
 use super::marker::MarkerResponder;
 use super::mux::{Conditions, Mux, MuxMachine, Selected};
 use super::periodic::{Periodic, PeriodicMachine, Rhythm, SLOW_PERIODIC_TIME};
@@ -34,12 +35,17 @@ pub struct PduCounters {
     pub sent: u64,
     /// Frames of LACP or the marker protocol that make no sense.
     pub malformed: u64,
-    /// LACPDUs that came while the port or the team was down.
+    /// LACPDUs that came while the port or the team was down, or more than ten in a
+    /// Fast_Periodic_Time.
     pub ignored: u64,
     /// Markers heard.
     pub markers: u64,
     /// Markers answered.
     pub marker_responses: u64,
+    /// Our own markers.
+    pub own_markers: u64,
+    /// Answers to those that came in time.
+    pub own_marker_responses: u64,
 }
 
 /// What makes a port fit for LACP.
@@ -74,6 +80,7 @@ pub(super) struct LacpPort {
     pub(super) partner_claims_sync: bool,
     /// What the partner last knew of us.
     pub(super) partner_view: Option<PortInfo>,
+    intake: Intake,
     pub(super) receive: ReceiveMachine,
     pub(super) periodic: PeriodicMachine,
     pub(super) mux: MuxMachine,
@@ -115,6 +122,7 @@ impl LacpPort {
             partner: PortInfo::default(),
             partner_claims_sync: false,
             partner_view: None,
+            intake: Intake::default(),
             receive: ReceiveMachine::new(),
             periodic: PeriodicMachine::new(),
             mux: MuxMachine::new(),
@@ -230,8 +238,11 @@ impl LacpPort {
                 self.defaulted_at = Some(now);
                 self.transmit.need(true);
             }
-            // What the PDU says was recorded by whoever brought it.
-            Receive::Current => {}
+            // What the PDU says was recorded by whoever brought it. A port that is still
+            // attached is in sync again.
+            Receive::Current => self
+                .transmit
+                .need(before == Receive::Expired && self.mux.state() >= Mux::Attached),
         }
     }
 
@@ -263,10 +274,7 @@ impl LacpPort {
         frame: &[u8],
         settings: &LacpSettings,
     ) -> bool {
-        if matches!(
-            self.receive.state(),
-            Receive::PortDisabled | Receive::LacpDisabled
-        ) {
+        if !self.speaks() || !self.intake.takes(now, settings.fast_period) {
             self.counters.ignored += 1;
             return false;
         }
@@ -357,10 +365,28 @@ impl LacpPort {
             self.counters.ignored += 1;
             return None;
         }
-        self.counters.markers += 1;
+        self.counters.markers += u64::from(!marker.response);
         let answer = self.markers.answer(now, marker)?;
         self.counters.marker_responses += 1;
         Some(answer.frame(self.source))
+    }
+
+    /// Whether the limit has room for a marker of our own, which then counts as sent.
+    pub(super) fn may_ask(&mut self, now: Instant) -> bool {
+        let may = self.markers.may_send(now);
+        self.counters.own_markers += u64::from(may);
+        may
+    }
+
+    /// A marker of our own.
+    pub(super) fn marker(&self, transaction: u32) -> Vec<u8> {
+        let PortInfo { port, system, .. } = self.identity;
+        Marker::question(port, system, transaction).frame(self.source)
+    }
+
+    /// The transaction of ours that a marker PDU answers.
+    pub(super) fn answered(&self, marker: Marker) -> Option<u32> {
+        marker.answers(self.identity.port, self.identity.system)
     }
 
     /// Drives the Mux machine; the aggregator is `ready`.
@@ -480,12 +506,18 @@ impl LacpPort {
     }
 
     /// Actor_Oper (6.4.7).
+    ///
+    /// A port that waits for a silent partner stays attached, so figure 6-21 would go on to say
+    /// that it is in sync. It does not collect, though, and a partner with coupled control heeds
+    /// this bit alone: it would send to us for another Short_Timeout_Time. 6.4.7 has the bit
+    /// mean that the link's identity is known to be right, which it no longer is.
     pub(super) fn actor(&self) -> PortInfo {
         let (mux, receive) = (self.mux.state(), self.receive.state());
+        let in_sync = mux >= Mux::Attached && receive != Receive::Expired;
         let state = self
             .identity
             .state
-            .with(StateBits::SYNCHRONIZATION, mux >= Mux::Attached)
+            .with(StateBits::SYNCHRONIZATION, in_sync)
             .with(StateBits::COLLECTING, mux >= Mux::Collecting)
             .with(StateBits::DISTRIBUTING, mux >= Mux::Distributing)
             .with(StateBits::DEFAULTED, receive == Receive::Defaulted)

@@ -30,6 +30,9 @@ pub struct LacpSettings {
     pub enable_retry_count: bool,
     /// `retry_count`: LACPDUs in a row that the partner lets us miss, 3 to 255.
     pub retry_count: u8,
+    /// `marker`, `marker_timeout`: flows that move to another port wait until the partner has
+    /// answered a marker, for so long at most; none moves them at once.
+    pub marker_timeout: Option<Duration>,
     /// `tx_hash`.
     pub tx_hash: HashFields,
     /// `tx_balancer`: how often buckets may move to even out the load; none is off.
@@ -49,6 +52,7 @@ impl Default for LacpSettings {
             fallback_delay: Duration::ZERO,
             enable_retry_count: true,
             retry_count: STANDARD_RETRIES,
+            marker_timeout: None,
             tx_hash: HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
             balancing_interval: None,
         }

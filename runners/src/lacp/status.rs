@@ -47,6 +47,8 @@ pub struct LacpPortStatus {
     pub timers: Vec<(&'static str, Duration)>,
     /// PDUs.
     pub counters: PduCounters,
+    /// Our own markers that nobody has answered since the port began to distribute.
+    pub unanswered_markers: u64,
     /// Times that a churn machine found churn: the actor's, the partner's.
     pub churns: (u64, u64),
     /// Time since the last LACPDU was heard.
@@ -89,12 +91,17 @@ impl Lacp {
     fn port_status(&self, now: Instant, port: &LacpPort) -> LacpPortStatus {
         let siblings = self.ports.values().filter(|other| other.lag == port.lag);
         let lead = selection::lead(siblings, self.settings.agg_select_policy);
+        let conversations = self.conversations.as_ref();
         let timers = [
             ("current_while", port.receive.deadline()),
             ("periodic", port.periodic.deadline()),
             ("wait_while", port.mux.deadline()),
             ("actor_churn", port.actor_churn.deadline()),
             ("partner_churn", port.partner_churn.deadline()),
+            (
+                "marker",
+                conversations.and_then(|all| all.waits_until(port.id)),
+            ),
         ];
         let ago = |at: Option<Instant>| at.map(|at| now.saturating_since(at));
         LacpPortStatus {
@@ -118,6 +125,7 @@ impl Lacp {
                 .filter_map(|(name, end)| Some((name, end?.saturating_since(now))))
                 .collect(),
             counters: port.counters,
+            unanswered_markers: conversations.map_or(0, |all| all.unanswered(port.id)),
             churns: (port.actor_churn.found(), port.partner_churn.found()),
             heard_ago: ago(port.last_heard),
             sent_ago: ago(port.last_sent),

@@ -32,7 +32,7 @@ pub mod place {
 pub const KEY_LEN: usize = place::PORTS.end;
 
 /// How many tunnels inside one another are entered.
-const MAX_TUNNELS: usize = 4;
+pub const MAX_TUNNELS: usize = 4;
 
 /// The field of `tx_hash` that names the ports of a protocol.
 pub(super) fn ports_field(protocol: u8) -> Option<HashFields> {

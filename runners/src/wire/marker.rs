@@ -22,6 +22,27 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// The question of a port, by its number, of a system.
+    pub fn question(port: u16, system: HwAddr, transaction: u32) -> Self {
+        let mut requester = [0; 12];
+        requester[..2].copy_from_slice(&port.to_be_bytes());
+        requester[2..8].copy_from_slice(&system.0);
+        requester[8..].copy_from_slice(&transaction.to_be_bytes());
+        Marker {
+            response: false,
+            requester,
+        }
+    }
+
+    /// The transaction that this frame answers, if that was the question of this port of this
+    /// system.
+    pub fn answers(&self, port: u16, system: HwAddr) -> Option<u32> {
+        let [.., a, b, c, d] = self.requester;
+        let transaction = u32::from_be_bytes([a, b, c, d]);
+        let question = Marker::question(port, system, transaction);
+        (self.response && self.requester == question.requester).then_some(transaction)
+    }
+
     /// Reads the payload of a frame; none for another subtype, TLV or length.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let &[subtype, _version, kind, length, ref rest @ ..] = payload else {
@@ -58,6 +79,21 @@ impl Marker {
 mod tests {
     use super::*;
     use crate::wire::Ethernet;
+
+    #[test]
+    fn an_answer_tells_whose_question_it_was() {
+        let (system, other) = (HwAddr([2, 0, 0, 0, 0, 1]), HwAddr([2, 0, 0, 0, 0, 2]));
+        let question = Marker::question(0x1234, system, 0x0506_0708);
+        assert_eq!(question.answers(0x1234, system), None, "a question");
+        let answer = Marker {
+            response: true,
+            ..question
+        };
+        assert_eq!(answer.requester, [0x12, 0x34, 2, 0, 0, 0, 0, 1, 5, 6, 7, 8]);
+        assert_eq!(answer.answers(0x1234, system), Some(0x0506_0708));
+        assert_eq!(answer.answers(0x1235, system), None);
+        assert_eq!(answer.answers(0x1234, other), None);
+    }
 
     #[test]
     fn comes_back_as_it_went() {

@@ -14,7 +14,7 @@ pub mod lacpdu;
 pub mod marker;
 mod ndisc;
 pub mod probe;
-mod tunnel;
+pub mod tunnel;
 
 use crate::ident::HwAddr;
 

@@ -6,16 +6,17 @@
 use super::ethernet::{Ethernet, ethertype};
 use super::ip::{Upper, protocol};
 
-const VXLAN_PORT: u16 = 4789;
+/// The assigned port of VXLAN.
+pub const VXLAN_PORT: u16 = 4789;
 /// The flags of VXLAN: of the first byte, only "there is a network identifier" is set.
-const VXLAN_HAS_ID: u8 = 0x08;
+pub const VXLAN_HAS_ID: u8 = 0x08;
 
 /// GRE: four more bytes each for checksum, key and sequence number.
-const GRE_OPTIONS: u16 = 0xb000;
+pub const GRE_OPTIONS: u16 = 0xb000;
 /// GRE: the version, and the bits that only RFC 1701 knows (routing, strict route, recursion).
-const GRE_OTHER: u16 = 0x4f07;
+pub const GRE_OTHER: u16 = 0x4f07;
 /// The protocol of GRE that says "an Ethernet frame" (RFC 1701, Transparent Ethernet Bridging).
-const ETHERNET: u16 = 0x6558;
+pub const GRE_ETHERNET: u16 = 0x6558;
 
 /// A packet inside another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ fn gre(bytes: &[u8]) -> Option<Inner<'_>> {
     let options = (flags & GRE_OPTIONS).count_ones() as usize;
     let payload = bytes.get(4 + 4 * options..)?;
     match u16::from_be_bytes([high, low]) {
-        ETHERNET => frame(payload),
+        GRE_ETHERNET => frame(payload),
         ethertype => Some(Inner { ethertype, payload }),
     }
 }

@@ -80,6 +80,11 @@ fn silence_is_expired_then_defaulted_and_the_first_pdu_ends_it() {
         (vec![0], "expired")
     );
     assert_eq!(pair.distributing(1), [0], "told by the PDU without sync");
+    let told = pair.teams[1].lacp_status(pair.now).unwrap().ports[1].partner;
+    assert!(
+        !told.state.has(StateBits::SYNCHRONIZATION),
+        "a coupled partner heeds nothing else"
+    );
     pair.run(seconds(3));
     assert_eq!(pair.word((0, 1)), "defaulted");
     assert!(

@@ -53,6 +53,8 @@ pub struct Pair {
     /// Places where nothing arrives.
     pub deaf: BTreeSet<Place>,
     pub fate: Fate,
+    /// What the wires of these ports take beyond the usual millisecond.
+    pub latency: BTreeMap<u32, Duration>,
     pub dice: Dice,
     /// Frames sent by place.
     pub sent: BTreeMap<Place, u64>,
@@ -106,6 +108,7 @@ impl Pair {
             wires: BTreeMap::new(),
             deaf: BTreeSet::new(),
             fate: Fate::default(),
+            latency: BTreeMap::new(),
             dice: Dice::new(seed),
             sent: BTreeMap::new(),
             news: true,
@@ -201,7 +204,8 @@ impl Pair {
         for _ in 0..copies {
             let delay = 1 + self.dice.below(self.fate.delay + 1);
             let late = if scripted == 2 { LATE } else { Duration::ZERO };
-            let arrival = self.now + Duration::from_millis(delay) + late;
+            let latency = self.latency.get(&port).copied().unwrap_or_default();
+            let arrival = self.now + Duration::from_millis(delay) + latency + late;
             self.frames += 1;
             self.wires
                 .insert((arrival, self.frames), ((1 - team, port), frame.clone()));

@@ -1,16 +1,23 @@
 //! The control sockets of a team's ports, and who is told by which token.
+//!
+//! A socket that still has frames after a full helping rests: a flood on one port must not
+//! have the daemon read all day, so the kernel is left to throw away what finds no room.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{ControlFrames, HwAddr, PortId};
+use runners::{ControlFrames, HwAddr, Instant, PortId};
 
 use crate::datapath::Drained;
 use crate::datapath::control_socket::ControlSocket;
+
+/// Far shorter than any period of the frames that are heard, far longer than a helping takes.
+const REST: Duration = Duration::from_millis(10);
 
 /// One control socket for each port.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub struct ControlSockets {
     hears: ControlFrames,
     /// By the place of their token.
     sockets: BTreeMap<usize, (PortId, ControlSocket)>,
+    /// Those that rest, and until when. They are not registered: each frame would tell of itself.
+    resting: BTreeMap<usize, Instant>,
 }
 
 impl ControlSockets {
@@ -30,6 +39,7 @@ impl ControlSockets {
             tokens,
             hears: ControlFrames::default(),
             sockets: BTreeMap::new(),
+            resting: BTreeMap::new(),
         }
     }
 
@@ -44,20 +54,23 @@ impl ControlSockets {
             .ok_or_else(|| io::Error::other("no token is left for another port"))?;
         let mut socket = ControlSocket::open(ifindex, hwaddr)?;
         socket.listen(self.hears)?;
-        self.registry.register(
-            &mut SourceFd(&socket.as_raw_fd()),
-            Token(token),
-            Interest::READABLE,
-        )?;
+        self.register(token, &socket)?;
         self.sockets.insert(token, (port, socket));
         Ok(())
+    }
+
+    fn register(&self, token: usize, socket: &ControlSocket) -> io::Result<()> {
+        let fd = socket.as_raw_fd();
+        let mut source = SourceFd(&fd);
+        let registry = &self.registry;
+        registry.register(&mut source, Token(token), Interest::READABLE)
     }
 
     /// Closes the socket of a port, if it has one. What still waits on it is lost.
     pub fn close(&mut self, port: PortId) {
         let mut registered = Ok(());
-        self.sockets.retain(|_, (id, socket)| {
-            if *id == port {
+        self.sockets.retain(|token, (id, socket)| {
+            if *id == port && self.resting.remove(token).is_none() {
                 registered = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
             }
             *id != port
@@ -92,14 +105,16 @@ impl ControlSockets {
         socket.send(frame)
     }
 
-    /// Up to `budget` frames of the port that `token` stands for.
+    /// Up to `budget` frames of the port that `token` stands for; dry if there are no more for
+    /// now.
     ///
     /// # Errors
     /// Those of [`ControlSocket::receive`].
     pub fn receive(
-        &self,
+        &mut self,
         token: Token,
         budget: usize,
+        now: Instant,
         heard: &mut Vec<(PortId, Vec<u8>)>,
     ) -> io::Result<Drained> {
         // An event may outlive its port.
@@ -112,6 +127,38 @@ impl ControlSockets {
                 None => return Ok(Drained::Dry),
             }
         }
-        Ok(Drained::More)
+        self.registry
+            .deregister(&mut SourceFd(&socket.as_raw_fd()))?;
+        self.resting.insert(token.0, now + REST);
+        Ok(Drained::Dry)
+    }
+
+    /// When the next rest is over.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.resting.values().min().copied()
+    }
+
+    /// Ends the rests that are over at `now`.
+    ///
+    /// # Errors
+    /// The last socket's that could not be registered again; it goes on resting.
+    pub fn wake(&mut self, now: Instant) -> io::Result<()> {
+        let mut outcome = Ok(());
+        let rests = std::mem::take(&mut self.resting);
+        for (token, until) in rests {
+            let registered = match self.sockets.get(&token) {
+                Some((_, socket)) if until <= now => self.register(token, socket),
+                Some(_) => {
+                    self.resting.insert(token, until);
+                    continue;
+                }
+                None => continue,
+            };
+            if let Err(error) = registered {
+                self.resting.insert(token, now + REST);
+                outcome = Err(error);
+            }
+        }
+        outcome
     }
 }

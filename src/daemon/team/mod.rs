@@ -6,6 +6,7 @@
 //! change.
 
 mod control_sockets;
+mod handover;
 mod link_local;
 mod memory;
 mod ports;
@@ -54,6 +55,10 @@ pub struct ManagedTeam {
     /// Wanted interfaces that could not be taken; not tried again until remade.
     refused: BTreeMap<String, u32>,
     carrier_watch: CarrierWatch,
+    /// activebackup: the port that carries by the last forwarding.
+    active: Option<PortId>,
+    /// A change of the active port is announced by the address that stays.
+    announces: bool,
     /// Addresses of interfaces while they are no ports, by index: a port that somebody else
     /// makes one may wear the team's by the time we hear of it.
     own_hwaddrs: BTreeMap<u32, HwAddr>,
@@ -76,7 +81,7 @@ impl ManagedTeam {
     /// A team without ports on the device `device`, which `data_path` serves.
     pub fn new(
         core: RecordedTeam,
-        config: Config,
+        mut config: Config,
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
@@ -84,6 +89,7 @@ impl ManagedTeam {
         resolver: Resolver,
     ) -> Self {
         ManagedTeam {
+            announces: handover::is_announced(&mut config),
             core,
             config,
             data_path,
@@ -98,6 +104,7 @@ impl ManagedTeam {
             wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
             carrier_watch: CarrierWatch::default(),
+            active: None,
             own_hwaddrs: BTreeMap::new(),
             carrier_by_hand: false,
             own_socket: None,
@@ -176,7 +183,8 @@ impl ManagedTeam {
             .carrier_watch
             .deadline()
             .filter(|_| self.asks_carriers());
-        self.core.next_deadline().into_iter().chain(carrier).min()
+        let deadlines = self.core.next_deadline().into_iter().chain(carrier);
+        deadlines.chain(self.control.deadline()).min()
     }
 
     /// Does what is due at `now`.
@@ -190,6 +198,12 @@ impl ManagedTeam {
         }
         if self.asks_carriers() && self.carrier_watch.is_due(now) {
             self.ask_carriers(kernel, now);
+        }
+        if let Err(error) = self.control.wake(now) {
+            log::warn!(
+                "Failed to hear control frames again ({}).",
+                strerror(&error)
+            );
         }
     }
 
@@ -237,7 +251,7 @@ impl ManagedTeam {
         now: Instant,
     ) -> io::Result<Drained> {
         let mut heard = Vec::new();
-        let drained = self.control.receive(token, budget, &mut heard);
+        let drained = self.control.receive(token, budget, now, &mut heard);
         for (port, frame) in heard {
             self.tell(kernel, now, Event::FrameReceived { port, frame });
         }
@@ -402,26 +416,27 @@ impl ManagedTeam {
 
     fn carry_out(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
         let sets_carrier = self.sets_carrier();
-        let route = &mut kernel.route;
         match action {
-            Action::ApplyForwarding(forwarding) => self.data_path.apply_forwarding(forwarding),
+            Action::ApplyForwarding(forwarding) => self.apply_forwarding(kernel, forwarding),
             Action::SetPortHwAddr { port, hwaddr } => match self.ports.get(port) {
-                Some(held) => link::set_hwaddr(route, held.found.ifindex, *hwaddr),
+                Some(held) => link::set_hwaddr(&mut kernel.route, held.found.ifindex, *hwaddr),
                 None => Ok(()),
             },
             Action::SetTeamHwAddr(hwaddr) => {
-                link::set_hwaddr(route, self.device.ifindex, *hwaddr)?;
+                link::set_hwaddr(&mut kernel.route, self.device.ifindex, *hwaddr)?;
                 self.device.hwaddr = *hwaddr;
                 Ok(())
             }
             Action::SetCarrier(_) if !sets_carrier => Ok(()),
-            Action::SetCarrier(up) => link::set_device_carrier(route, &self.device, *up),
+            Action::SetCarrier(up) => {
+                link::set_device_carrier(&mut kernel.route, &self.device, *up)
+            }
             Action::NotifyPeers => {
-                let frames = announce::peer_notifications(route, self.device.ifindex)?;
+                let frames = announce::peer_notifications(&mut kernel.route, self.device.ifindex)?;
                 self.send_announcement(&frames)
             }
             Action::RejoinMulticast => {
-                let frames = announce::membership_reports(route, self.device.ifindex)?;
+                let frames = announce::membership_reports(&mut kernel.route, self.device.ifindex)?;
                 self.send_announcement(&frames)
             }
             Action::Listen(frames) => self.control.listen(*frames),

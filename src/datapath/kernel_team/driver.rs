@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
+use crate::datapath::programs::{self, TeamSide};
 use crate::netlink::team::{News, OptionId, TeamOption, Value};
 use crate::netlink::{EventSocket, Received, RouteSocket, TeamDevice, link};
 
@@ -21,6 +22,9 @@ pub trait Driver {
 
     /// Makes an interface a port; success if it is one already.
     fn enslave(&mut self, ifindex: u32) -> io::Result<()>;
+
+    /// Takes away what a daemon that is gone had programs do on an interface.
+    fn clear_port(&mut self, ifindex: u32) -> io::Result<()>;
 
     /// Gives a port back; success if it is gone, or somebody else's by now.
     fn release(&mut self, ifindex: u32) -> io::Result<()>;
@@ -51,6 +55,13 @@ impl KernelDriver {
     }
 }
 
+impl KernelDriver {
+    /// Takes away what a daemon that is gone had a program do on the team device.
+    pub fn clear_device(&mut self) -> io::Result<()> {
+        programs::clear_device(&mut self.route, TeamSide::Driver(self.ifindex))
+    }
+}
+
 impl Driver for KernelDriver {
     fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()> {
         self.device.set(options)
@@ -71,6 +82,10 @@ impl Driver for KernelDriver {
 
     fn enslave(&mut self, ifindex: u32) -> io::Result<()> {
         link::set_master(&mut self.route, ifindex, self.ifindex)
+    }
+
+    fn clear_port(&mut self, ifindex: u32) -> io::Result<()> {
+        programs::clear_port(&mut self.route, ifindex)
     }
 
     fn release(&mut self, ifindex: u32) -> io::Result<()> {

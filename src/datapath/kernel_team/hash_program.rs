@@ -14,8 +14,8 @@ use runners::HashFields;
 
 use crate::netlink::bpf::{
     A_FROM_X, AND, Instruction, JUMP, JUMP_ANY_BIT, JUMP_EQUAL, LOAD_BYTE, LOAD_HALF,
-    LOAD_HALF_AT_X, LOAD_WORD, LOAD_X_HEADER_LENGTH, LOAD_X_IMMEDIATE, LOAD_X_MEMORY, OUTSIDE_TAG,
-    OUTSIDE_TAG_PRESENT, RETURN_A, STORE_A, STORE_X, X_FROM_A, XOR_X,
+    LOAD_HALF_AT_X, LOAD_WORD, LOAD_X_HEADER_LENGTH, LOAD_X_IMMEDIATE, LOAD_X_MEMORY, MARK,
+    OUTSIDE_TAG, OUTSIDE_TAG_PRESENT, RETURN_A, STORE_A, STORE_X, X_FROM_A, XOR_X,
 };
 
 const ETHERTYPE: u32 = 12;
@@ -146,6 +146,15 @@ pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
     asm.emit(A_FROM_X, 0);
     asm.emit(RETURN_A, 0);
     asm.finish()
+}
+
+/// The program for slb: the bucket is in the last byte of the frame's mark.
+pub fn told_bucket() -> [Instruction; 3] {
+    [
+        (LOAD_WORD, 0, 0, MARK),
+        (AND, 0, 0, 0xff),
+        (RETURN_A, 0, 0, 0),
+    ]
 }
 
 /// Addresses and ports of the packet at `start`, whose EtherType stands just before it.

@@ -6,10 +6,11 @@
 //! and keeps the team device's carrier.
 //!
 //! `driver` speaks netlink, `wishes` says which options a forwarding comes to, `hash_program`
-//! writes the program of `tx_hash`.
+//! writes the program of `tx_hash`, `rules` has programs do what slb needs and the driver lacks.
 
 mod driver;
 mod hash_program;
+mod rules;
 mod wishes;
 
 #[cfg(test)]
@@ -21,16 +22,21 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{BUCKETS, Forwarding, PortForwarding, PortId, PortSettings, TeamSettings, TxPolicy};
+use runners::{
+    BUCKETS, Forwarding, PortForwarding, PortId, PortSettings, RunnerSettings, StationSeen,
+    TeamSettings, TxPolicy,
+};
 
+use super::programs::source::DESIGNATED_BUCKET;
 use super::{Counters, DataPath, Drained, Mover, PortCare, PortInterface};
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
 
 pub use hash_program::hash_program;
-pub use wishes::mode;
+pub use wishes::{can_do, mode};
 
 use driver::{Driver, KernelDriver};
+use rules::Rules;
 use wishes::{Indices, Parts, Wish, is_part};
 
 /// Kind of the link that the driver makes.
@@ -49,6 +55,8 @@ pub struct KernelTeam<D = KernelDriver> {
     options: BTreeMap<OptionId, Value>,
     ports: Indices,
     forwarding: Option<Forwarding>,
+    /// Under slb.
+    rules: Option<Rules>,
     /// News lost to a full buffer, each answered by reading all options anew.
     resyncs: u64,
 }
@@ -70,10 +78,20 @@ impl KernelTeam {
         for shortfall in wishes::shortfalls(settings) {
             log::warn!("{shortfall}.");
         }
-        let driver = KernelDriver::open(ifindex)?;
+        let rules = match settings.runner {
+            RunnerSettings::Slb { .. } => Some(Rules::new(ifindex)?),
+            _ => None,
+        };
+        let mut driver = KernelDriver::open(ifindex)?;
+        if rules.is_none() {
+            driver.clear_device()?;
+        }
         let fd = driver.as_raw_fd();
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
-        KernelTeam::with(driver, settings)
+        Ok(KernelTeam {
+            rules,
+            ..KernelTeam::with(driver, settings)?
+        })
     }
 }
 
@@ -84,6 +102,7 @@ impl<D: Driver> KernelTeam<D> {
             options: BTreeMap::new(),
             ports: Indices::new(),
             forwarding: None,
+            rules: None,
             resyncs: 0,
         };
         team.read_options()?;
@@ -226,7 +245,9 @@ impl<D: Driver> KernelTeam<D> {
 fn is_runners_business(policy: &TxPolicy) -> bool {
     matches!(
         policy,
-        TxPolicy::ActiveBackup { .. } | TxPolicy::LoadBalance { .. }
+        TxPolicy::ActiveBackup { .. }
+            | TxPolicy::LoadBalance { .. }
+            | TxPolicy::SourceBalance { .. }
     )
 }
 
@@ -239,8 +260,21 @@ impl<D: Driver> DataPath for KernelTeam<D> {
         PortCare::DataPath
     }
 
+    fn loads_programs(&self) -> bool {
+        self.rules.is_some()
+    }
+
     fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()> {
-        self.driver.enslave(interface.ifindex)?;
+        match &mut self.rules {
+            Some(rules) => rules.attach_port(port, interface.ifindex)?,
+            None => self.driver.clear_port(interface.ifindex)?,
+        }
+        if let Err(error) = self.driver.enslave(interface.ifindex) {
+            if let Some(rules) = &mut self.rules {
+                rules.detach_port(port)?;
+            }
+            return Err(error);
+        }
         self.ports.insert(port, interface.ifindex);
         // The driver has just told of the port's options.
         self.hear().map(drop)
@@ -251,7 +285,14 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             self.driver.release(*ifindex)?;
             self.ports.remove(&port);
         }
-        Ok(())
+        match &mut self.rules {
+            Some(rules) => rules.detach_port(port),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.rules.take().map_or(Ok(()), Rules::end)
     }
 
     fn configure_port(&mut self, port: PortId, settings: &PortSettings) -> io::Result<()> {
@@ -270,6 +311,9 @@ impl<D: Driver> DataPath for KernelTeam<D> {
     }
 
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
+        if let Some(rules) = &mut self.rules {
+            rules.apply(forwarding)?;
+        }
         self.hear()?;
         let mut wishes = wishes::forwarding(forwarding, &self.ports, self.parts());
         if !is_runners_business(&forwarding.policy) {
@@ -297,10 +341,17 @@ impl<D: Driver> DataPath for KernelTeam<D> {
     }
 
     fn counters(&self) -> Counters {
+        let rules = self.rules.as_ref();
         Counters {
             resyncs: self.resyncs,
+            rx_echoes: rules.map_or(0, Rules::rx_echoes),
+            rx_inactive: rules.map_or(0, Rules::rx_inactive),
             ..Counters::default()
         }
+    }
+
+    fn stations(&self) -> Vec<StationSeen> {
+        self.rules.as_ref().map_or(Vec::new(), Rules::stations)
     }
 
     /// As of the driver's last count: it counts once in a balancing interval.
@@ -313,6 +364,10 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             if let Some(Value::Binary(count)) = count {
                 *bytes = count.as_slice().try_into().map_or(0, u64::from_ne_bytes);
             }
+        }
+        if self.rules.is_some() {
+            // What leaves by the designated port is in no bucket of the runner's.
+            bytes[usize::from(DESIGNATED_BUCKET)] = 0;
         }
         bytes
     }

@@ -6,7 +6,8 @@ use std::io;
 use std::num::NonZeroU32;
 
 use runners::{
-    Burst, Failback, HashFields, HwAddr, HwAddrPolicy, LacpSettings, PortForwarding, RunnerSettings,
+    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LacpSettings, PortForwarding,
+    RunnerSettings, SourceBalance,
 };
 
 use super::*;
@@ -140,6 +141,10 @@ impl Driver for FakeDriver {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn clear_port(&mut self, _ifindex: u32) -> io::Result<()> {
         Ok(())
     }
 
@@ -397,6 +402,40 @@ fn buckets_are_mapped_and_only_those_that_moved_are_written() {
     // 128 buckets, and port 2 disabled.
     assert_eq!(log.len(), 129);
     assert_eq!(log[0], "enabled[12]=false");
+}
+
+#[test]
+fn slb_is_the_drivers_loadbalance_with_a_bucket_for_the_designated_port() {
+    let slb = |host| RunnerSettings::Slb {
+        host,
+        balancing_interval: None,
+        learning_interval: None,
+    };
+    assert_eq!(mode(&slb(HostTraffic::OnePort)), Some("loadbalance"));
+    assert_eq!(mode(&slb(HostTraffic::Sent)), None);
+    assert_eq!(mode(&slb(HostTraffic::Both)), None);
+    let mut team = opened(slb(HostTraffic::OnePort));
+    let forwarding = Forwarding {
+        policy: TxPolicy::SourceBalance {
+            ports: SourceBalance {
+                buckets: Box::new([Some(PortId(2)); BUCKETS]),
+                former: Box::new([None; BUCKETS]),
+                designated: Some(PortId(1)),
+                hwaddr: HwAddr::default(),
+                host: None,
+            },
+            balanced: false,
+        },
+        ports: ports(&[1, 2], &[1, 2]),
+    };
+    team.apply_forwarding(&forwarding).expect("applied");
+    let log = team.driver.take_log();
+    assert_eq!(log[1], "lb_tx_method=hash_to_port_mapping");
+    let to = |ifindex: u32| {
+        let item = format!("lb_tx_hash_to_port_mapping={ifindex}");
+        log.iter().filter(|found| **found == item).count()
+    };
+    assert_eq!((to(12), to(11)), (255, 1));
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runners::{
-    BucketTable, Burst, Forwarding, HashFields, LacpSettings, PortForwarding, PortId, PortSettings,
-    RunnerSettings, TeamSettings, TxPolicy,
+    BucketTable, Burst, Forwarding, HashFields, HostTraffic, LacpSettings, PortForwarding, PortId,
+    PortSettings, RunnerSettings, TeamSettings, TxPolicy,
 };
 
-use super::hash_program::hash_program;
+use super::hash_program::{hash_program, told_bucket};
+use crate::datapath::programs::source::DESIGNATED_BUCKET;
 use crate::netlink::bpf::encode;
 use crate::netlink::team::{OptionId, Value, name};
 
@@ -29,8 +30,17 @@ pub fn mode(runner: &RunnerSettings) -> Option<&'static str> {
         RunnerSettings::Random { .. } => Some("random"),
         RunnerSettings::ActiveBackup { .. } => Some("activebackup"),
         RunnerSettings::LoadBalance { .. } | RunnerSettings::Lacp(_) => Some("loadbalance"),
-        RunnerSettings::Slb { .. } => None,
+        RunnerSettings::Slb { host, .. } => {
+            (*host == HostTraffic::OnePort).then_some("loadbalance")
+        }
     }
+}
+
+/// Whether the driver can do all that a runner with these settings does: without a port in its
+/// table it would choose one by itself, so it cannot hold a flow.
+pub fn can_do(runner: &RunnerSettings) -> bool {
+    let holds = matches!(runner, RunnerSettings::Lacp(lacp) if lacp.marker_timeout.is_some());
+    mode(runner).is_some() && !holds
 }
 
 /// Options of the whole team that never change while the daemon runs; the mode first.
@@ -58,6 +68,9 @@ pub fn team(settings: &TeamSettings) -> Vec<Wish> {
     if let RunnerSettings::LoadBalance {
         balancing_interval, ..
     }
+    | RunnerSettings::Slb {
+        balancing_interval, ..
+    }
     | RunnerSettings::Lacp(LacpSettings {
         balancing_interval, ..
     }) = settings.runner
@@ -79,7 +92,7 @@ pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
     match &settings.runner {
         RunnerSettings::RoundRobin { packets_per_port } if packets_per_port.get() > 1 => vec![
             "runner.packets_per_port: the kernel's driver changes the port with each frame; \
-             \"data_path\": \"userspace\" can do more in a row",
+             the data paths \"programs\" and \"relay\" can do more in a row",
         ],
         RunnerSettings::LoadBalance { tx_hash, .. }
         | RunnerSettings::Lacp(LacpSettings { tx_hash, .. })
@@ -87,7 +100,7 @@ pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
         {
             vec![
                 "runner.tx_hash: the kernel's driver does not look into tunnels (\"encap\"), the \
-             outermost packet is hashed; \"data_path\": \"userspace\" looks inside",
+             outermost packet is hashed; the data paths \"programs\" and \"relay\" look inside",
             ]
         }
         _ => Vec::new(),
@@ -150,20 +163,34 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         .iter()
         .filter_map(|port| Some((index(&port.port)?, port)))
         .collect();
-    if let TxPolicy::LoadBalance {
-        fields, balanced, ..
-    } = &wanted.policy
-    {
-        let program = Value::Binary(encode(&hash_program(*fields)));
+    // The program of the hash, and the port of each bucket where the driver is to be told.
+    let (program, table) = match &wanted.policy {
+        TxPolicy::LoadBalance {
+            fields,
+            balanced,
+            buckets,
+        } => {
+            let table = balanced.then(|| buckets.clone());
+            (Some(hash_program(*fields)), table)
+        }
+        TxPolicy::SourceBalance { ports, .. } => {
+            let mut table = ports.buckets.clone();
+            table[usize::from(DESIGNATED_BUCKET)] = ports.designated;
+            (Some(told_bucket().to_vec()), Some(table))
+        }
+        _ => (None, None),
+    };
+    if let Some(program) = program {
+        let program = Value::Binary(encode(&program));
         wishes.push((OptionId::team(name::BPF_HASH_FUNC), program));
-        let method = match balanced {
-            true => "hash_to_port_mapping",
-            false => "hash",
+        let method = match table {
+            Some(_) => "hash_to_port_mapping",
+            None => "hash",
         };
         let method = Value::Text(method.to_owned());
         wishes.push((OptionId::team(name::LB_TX_METHOD), method));
     }
-    let binds = matches!(wanted.policy, TxPolicy::LoadBalance { balanced: true, .. });
+    let binds = table.is_some();
     let enabled = |on: bool| {
         let each = ports.iter();
         each.flat_map(move |(ifindex, port)| parts.wishes(*ifindex, port, on, binds))
@@ -176,13 +203,8 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
         }
     }
     wishes.extend(enabled(false));
-    if let TxPolicy::LoadBalance {
-        buckets,
-        balanced: true,
-        ..
-    } = &wanted.policy
-    {
-        wishes.extend(mapping(buckets, indices));
+    if let Some(table) = &table {
+        wishes.extend(mapping(table, indices));
     }
     for (ifindex, port) in &ports {
         let linkup = OptionId::port(name::USER_LINKUP, *ifindex);

@@ -94,8 +94,16 @@ pub enum Size {
 pub enum Helper {
     /// The value of a key of a map, or null.
     MapLookup = 1,
+    /// Writes the value of a key of a map.
+    MapUpdate = 2,
+    /// Takes a key out of a map.
+    MapDelete = 3,
+    /// Nanoseconds on the monotonic clock, without those asleep.
+    Time = 5,
     /// 32 random bits.
     Random = 7,
+    /// Writes bytes into the frame.
+    StoreBytes = 9,
     /// Sends a copy of the frame to an interface.
     CloneRedirect = 13,
     /// Puts a VLAN tag on the frame.
@@ -131,6 +139,7 @@ const EXIT: u8 = 0x95;
 const MAP: u8 = 1;
 const MAP_VALUE: u8 = 2;
 const FETCH_ADD: i32 = 0x01;
+const COMPARE_EXCHANGE: i32 = 0xf1;
 
 #[derive(Clone, Copy, Debug)]
 struct Instruction {
@@ -231,6 +240,19 @@ impl Assembler {
     pub fn fetch_add(&mut self, base: Reg, from: Reg) {
         let code = STORE | ATOMIC | Size::Double as u8;
         self.emit(code, base, from, 0, FETCH_ADD);
+    }
+
+    /// Writes the 32 bits of `from` at `base` if those there are as in R0; R0 becomes what was
+    /// there before.
+    pub fn compare_exchange(&mut self, base: Reg, from: Reg) {
+        let code = STORE | ATOMIC | Size::Word as u8;
+        self.emit(code, base, from, 0, COMPARE_EXCHANGE);
+    }
+
+    /// `to` becomes the number.
+    pub fn set_wide(&mut self, to: Reg, number: u64) {
+        self.emit(LOAD_NUMBER_64, to, Reg::R0, 0, number as u32 as i32);
+        self.emit(0, Reg::R0, Reg::R0, 0, (number >> 32) as u32 as i32);
     }
 
     fn load_descriptor(&mut self, to: Reg, what: u8, map: RawFd, offset: i32) {

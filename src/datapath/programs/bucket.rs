@@ -1,34 +1,23 @@
 //! The part of a program that finds a frame's bucket: the flow hash of
 //! [`Selector`](runners::Selector), made from its tables and its layout of the key.
-//!
-//! A frame is read here as [`runners::wire`] reads it, with one difference: the outermost VLAN
-//! tag stands beside the frame if the kernel has taken it off.
 
 use std::ops::Range;
 use std::os::fd::RawFd;
 
 use runners::HashFields;
-use runners::tx_hash::definition::{self, MAX_EXTENSIONS, MAX_TAGS, MULTIPLIER, place};
-use runners::wire::{Arp, ethertype, protocol};
+use runners::tx_hash::definition::{self, MULTIPLIER, place};
+use runners::wire::{ethertype, protocol};
 
-use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
+use super::assembler::{Alu, Assembler, If, Label, Reg, Size};
 use super::context;
+use super::walk::{self, COPY, KIND, TAGS, half};
 
-use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
-
-/// The stack, from its end: what was copied from the frame (an IPv6 header at most) …
-const COPY: i16 = -40;
-/// … the VLAN ids, how far the next one is shifted, and the ethertype in network order.
-const TAGS: i16 = -48;
-const SHIFT: i16 = -56;
-const KIND: i16 = -64;
+use Reg::{R0, R2, R3, R6, R7, R8, R9, R10};
 
 /// Where a frame starts after a multiple of four, so that its IP header is at one.
 const FRAME_ALIGNMENT: i32 = 2;
 /// Bytes of the tables of one place of the key.
 const TABLE: usize = 256 * size_of::<u32>();
-const ETHERNET: i32 = 14;
-const TAG: i32 = 4;
 /// As much as the ports of IPv4 without options need …
 const COMMON_IPV4: i32 = 38;
 /// … and of IPv6 without extension headers.
@@ -42,17 +31,13 @@ const EXTENSIONS: [u8; 5] = [
     protocol::FRAGMENT,
 ];
 
-/// Whether there are instructions for these fields: for all but those inside tunnels.
-pub fn can_do(fields: HashFields) -> bool {
-    !fields.intersects(HashFields::ENCAP)
-}
-
 /// Emits the instructions that leave the bucket in R7.
 ///
 /// R6 holds the context, before and after. The tables are the only value of the map `hash`.
 pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     let mut part = Part {
         vlan: fields.contains(HashFields::VLAN),
+        encap: fields.contains(HashFields::ENCAP),
         ipv4: fields.contains(HashFields::IPV4),
         ipv6: fields.contains(HashFields::IPV6),
         eth: match (
@@ -79,32 +64,30 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     asm.alu32(Alu::ShiftRight, R7, 24);
 }
 
-struct Part<'a> {
-    asm: &'a mut Assembler,
+/// The program under construction, and what it is to look at.
+pub struct Part<'a> {
+    pub(super) asm: &'a mut Assembler,
     hash: RawFd,
     /// Which of the hardware addresses, by their place in the key and in the frame.
     eth: Option<Range<usize>>,
     vlan: bool,
-    ipv4: bool,
-    ipv6: bool,
+    /// Inside tunnels.
+    encap: bool,
+    pub(super) ipv4: bool,
+    pub(super) ipv6: bool,
     /// Whose ports are named.
     protocols: Vec<u8>,
     done: Label,
 }
 
-/// A number of two bytes as a load finds it that does not care for the network's order.
-fn half(value: u16) -> i32 {
-    i32::from(value.to_be())
-}
-
 impl Part<'_> {
-    fn ports(&self) -> bool {
+    pub(super) fn ports(&self) -> bool {
         !self.protocols.is_empty()
     }
 
     /// Adds `length` bytes at `base` and `offset`, an even number of them, to the CRC, with the
     /// tables from `place` on. R2, R3 and R8 are destroyed.
-    fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
+    pub(super) fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
         self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
         // A word a load where it is aligned, which some machines insist on.
         let start = i32::from(offset) + if base == R10 { 0 } else { FRAME_ALIGNMENT };
@@ -151,18 +134,6 @@ impl Part<'_> {
         }
     }
 
-    /// Copies `length` bytes of the frame from R9 on to the stack, or goes on at `short` if
-    /// there are fewer.
-    fn copy(&mut self, length: i32, short: Label) {
-        self.asm.set(R1, R6);
-        self.asm.set(R2, R9);
-        self.asm.set(R3, R10);
-        self.asm.alu(Alu::Add, R3, i32::from(COPY));
-        self.asm.set(R4, length);
-        self.asm.call(Helper::LoadBytes);
-        self.asm.jump_if(If::NotEqual, R0, 0, short);
-    }
-
     /// Unfragmented IP, with no tag in the frame, without options or extension headers, and in one
     /// piece: most
     /// frames are that, and are read where they lie.
@@ -187,6 +158,7 @@ impl Part<'_> {
         for extension in EXTENSIONS {
             asm.jump_if(If::Equal, R2, i32::from(extension), general);
         }
+        self.unless_tunnel(20, general);
         let addresses = self.ipv6.then_some((place::IPV6, 22));
         self.common_key(addresses, 20, 54);
 
@@ -196,8 +168,18 @@ impl Part<'_> {
         asm.jump_if(If::NotEqual, R2, 0x45, general);
         asm.load(Size::Half, R2, R0, 20);
         asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
+        self.unless_tunnel(23, general);
         let addresses = self.ipv4.then_some((place::IPV4, 26));
         self.common_key(addresses, 23, 34);
+    }
+
+    /// Goes on at `general` if tunnels count and the protocol at R0 and an offset may be one's.
+    fn unless_tunnel(&mut self, protocol: i16, general: Label) {
+        if self.encap {
+            self.asm.load(Size::Byte, R2, R0, protocol);
+            let tcp = i32::from(protocol::TCP);
+            self.asm.jump_if(If::NotEqual, R2, tcp, general);
+        }
     }
 
     /// The key of a frame that starts at R0, with these addresses, protocol and ports in it.
@@ -240,58 +222,20 @@ impl Part<'_> {
     fn general(&mut self) {
         let done = self.done;
         self.asm.set(R9, 0);
-        self.copy(ETHERNET, done);
+        walk::copy(self.asm, walk::ETHERNET, done);
         self.eth(R10, COPY);
         if self.vlan || self.ipv4 || self.ipv6 || self.ports() {
             self.tags();
-            self.network();
+            match self.encap {
+                true => self.innermost(),
+                false => self.network(),
+            }
         }
     }
 
-    /// Walks the tags; R9 is then where the payload starts.
+    /// The VLAN ids; R9 is then where the payload starts.
     fn tags(&mut self) {
-        let asm = &mut *self.asm;
-        let ended = asm.label();
-        let all_inside = asm.label();
-        asm.load(Size::Half, R2, R10, COPY + 12);
-        asm.store(Size::Double, R10, KIND, R2);
-        asm.set(R9, ETHERNET);
-        asm.store(Size::Double, R10, TAGS, 0);
-        asm.store(Size::Double, R10, SHIFT, 48);
-        asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
-        asm.jump_if(If::Equal, R2, 0, all_inside);
-        asm.load(Size::Word, R2, R6, context::VLAN_TCI);
-        asm.alu(Alu::And, R2, 0xfff);
-        asm.alu(Alu::ShiftLeft, R2, 48);
-        asm.store(Size::Double, R10, TAGS, R2);
-        asm.store(Size::Double, R10, SHIFT, 32);
-        asm.place(all_inside);
-        for _ in 0..MAX_TAGS {
-            let asm = &mut *self.asm;
-            let tag = asm.label();
-            asm.load(Size::Double, R2, R10, KIND);
-            asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
-            asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), ended);
-            asm.place(tag);
-            asm.load(Size::Double, R2, R10, SHIFT);
-            asm.jump_if(If::SignedLess, R2, 0, ended);
-            self.copy(TAG, ended);
-            let asm = &mut *self.asm;
-            asm.load(Size::Half, R2, R10, COPY);
-            asm.network_order(R2, 16);
-            asm.alu(Alu::And, R2, 0xfff);
-            asm.load(Size::Double, R3, R10, SHIFT);
-            asm.alu(Alu::ShiftLeft, R2, R3);
-            asm.load(Size::Double, R4, R10, TAGS);
-            asm.alu(Alu::Or, R4, R2);
-            asm.store(Size::Double, R10, TAGS, R4);
-            asm.alu(Alu::Add, R3, -16);
-            asm.store(Size::Double, R10, SHIFT, R3);
-            asm.load(Size::Half, R2, R10, COPY + 2);
-            asm.store(Size::Double, R10, KIND, R2);
-            asm.alu(Alu::Add, R9, TAG);
-        }
-        self.asm.place(ended);
+        walk::tags(self.asm);
         if self.vlan {
             let none = self.asm.label();
             self.asm.load(Size::Double, R2, R10, TAGS);
@@ -331,108 +275,62 @@ impl Part<'_> {
         }
         if self.ports() {
             self.asm.place(ports);
-            let named = self.if_named();
-            self.asm.place(named);
-            self.copy(place::PORTS.len() as i32, self.done);
-            self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
+            self.named_ports();
         }
     }
 
-    /// Ends unless the copied header is of this version.
-    fn version(&mut self, version: i32) {
-        self.asm.load(Size::Byte, R2, R10, COPY);
-        self.asm.alu(Alu::ShiftRight, R2, 4);
-        self.asm.jump_if(If::NotEqual, R2, version, self.done);
+    /// The ports at R9, if those of the protocol in R2 count.
+    pub(super) fn named_ports(&mut self) {
+        let named = self.if_named();
+        self.asm.place(named);
+        walk::copy(self.asm, place::PORTS.len() as i32, self.done);
+        self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
     }
 
     /// The addresses; then, at `ports`, R2 holds the protocol and R9 where its header starts.
     fn ipv4(&mut self, ports: Label) {
         let done = self.done;
-        self.copy(20, done);
-        self.version(4);
-        self.asm.load(Size::Byte, R2, R10, COPY);
-        self.asm.alu(Alu::And, R2, 0x0f);
-        self.asm.jump_if(If::Less, R2, 5, done);
+        walk::ipv4(self.asm, done);
         if self.ipv4 {
             self.fold(place::IPV4.start, place::IPV4.len(), R10, COPY + 12);
         }
         if self.ports() {
-            let asm = &mut *self.asm;
-            asm.load(Size::Half, R2, R10, COPY + 6);
-            asm.jump_if(If::AnyBit, R2, half(0x3fff), done);
-            asm.load(Size::Byte, R2, R10, COPY);
-            asm.alu(Alu::And, R2, 0x0f);
-            asm.alu(Alu::ShiftLeft, R2, 2);
-            asm.alu(Alu::Add, R9, R2);
-            asm.load(Size::Byte, R2, R10, COPY + 9);
-            asm.jump(ports);
+            walk::ipv4_upper(self.asm, done);
+            self.asm.jump(ports);
         } else {
             self.asm.jump(done);
         }
     }
 
-    /// As [`ipv4`](Self::ipv4), extension headers walked.
+    /// As [`ipv4`](Self::ipv4).
     fn ipv6(&mut self, ports: Label) {
         let done = self.done;
-        self.copy(40, done);
-        self.version(6);
+        walk::ipv6(self.asm, done);
         if self.ipv6 {
             self.fold(place::IPV6.start, place::IPV6.len(), R10, COPY + 8);
         }
-        if !self.ports() {
+        if self.ports() {
+            walk::ipv6_upper(self.asm, done);
+            self.asm.jump(ports);
+        } else {
             self.asm.jump(done);
-            return;
         }
-        self.asm.load(Size::Byte, R2, R10, COPY + 6);
-        self.asm.alu(Alu::Add, R9, 40);
-        for _ in 0..=MAX_EXTENSIONS {
-            let asm = &mut *self.asm;
-            let (options, authentication) = (asm.label(), asm.label());
-            let (fragment, next) = (asm.label(), asm.label());
-            for (kind, label) in [
-                (protocol::HOP_BY_HOP, options),
-                (protocol::ROUTING, options),
-                (protocol::DESTINATION_OPTIONS, options),
-                (protocol::AUTHENTICATION, authentication),
-                (protocol::FRAGMENT, fragment),
-            ] {
-                asm.jump_if(If::Equal, R2, i32::from(kind), label);
-            }
-            asm.jump(ports);
-            for (label, first, shift) in [(options, 1, 3), (authentication, 2, 2)] {
-                self.asm.place(label);
-                self.copy(2, done);
-                self.asm.load(Size::Byte, R3, R10, COPY + 1);
-                self.asm.alu(Alu::Add, R3, first);
-                self.asm.alu(Alu::ShiftLeft, R3, shift);
-                self.asm.jump(next);
-            }
-            self.asm.place(fragment);
-            self.copy(4, done);
-            self.asm.load(Size::Half, R2, R10, COPY + 2);
-            self.asm.jump_if(If::AnyBit, R2, half(0xfff9), done);
-            self.asm.set(R3, 8);
-            self.asm.place(next);
-            self.asm.load(Size::Byte, R2, R10, COPY);
-            self.asm.alu(Alu::Add, R9, R3);
-        }
-        self.asm.jump(done);
     }
 
     fn arp(&mut self) {
         let done = self.done;
-        self.copy(28, done);
-        for (place, pair) in Arp::ETHERNET_IPV4.chunks_exact(2).enumerate() {
-            let expected = i32::from(u16::from_ne_bytes([pair[0], pair[1]]));
-            self.asm.load(Size::Half, R2, R10, COPY + 2 * place as i16);
-            self.asm.jump_if(If::NotEqual, R2, expected, done);
-        }
+        walk::arp(self.asm, done);
+        self.arp_addresses(done);
+        self.asm.jump(done);
+    }
+
+    /// The addresses of the ARP message at R9, which is whole.
+    pub(super) fn arp_addresses(&mut self, short: Label) {
         // The verifier wants whole words where words are: each address is copied by itself.
         for (place, step) in [(place::IPV4.start, 14), (place::IPV4.start + 4, 10)] {
             self.asm.alu(Alu::Add, R9, step);
-            self.copy(4, done);
+            walk::copy(self.asm, 4, short);
             self.fold(place, 4, R10, COPY);
         }
-        self.asm.jump(done);
     }
 }

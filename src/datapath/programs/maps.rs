@@ -6,6 +6,7 @@ use std::io;
 use runners::BUCKETS;
 use runners::tx_hash::definition;
 
+use super::source::SourceMaps;
 use crate::sys::bpf::{Bell, Map, MapKind};
 
 /// The most ports that a team of programs can have.
@@ -25,9 +26,14 @@ pub const COLLECT_IF_CHOSEN: u32 = 2;
 pub type Pair = [u64; 2];
 const PAIR: usize = size_of::<Pair>();
 
-/// Key in [`Maps::counts`] of the frames from the team device for which there was no port. The
-/// slots of the ports follow: frames collected, and frames that came while they were not.
-pub const NO_PORT: u32 = 0;
+/// Key in [`Maps::counts`] of the team's: frames from the team device for which there was no port,
+/// and frames of ours that came back. The slots of the ports follow: frames collected, and frames
+/// that came while they were not.
+pub const TEAM: u32 = 0;
+/// Places in the pair of the team.
+pub const NO_PORT: i16 = 0;
+/// See [`NO_PORT`].
+pub const ECHOES: i16 = 1;
 
 /// The maps of one team.
 #[derive(Debug)]
@@ -49,6 +55,8 @@ pub struct Maps {
     pub asleep: Map,
     /// By this.
     pub bell: Bell,
+    /// Under source balancing.
+    pub source: Option<SourceMaps>,
 }
 
 impl Maps {
@@ -67,6 +75,7 @@ impl Maps {
             counts: counters(1 + SLOTS as u32, "teamr_counts")?,
             asleep: array(size_of::<u32>(), "teamr_asleep")?,
             bell: Bell::create("teamr_bell")?,
+            source: None,
             hash: array(definition::KEY_LEN * 256 * size_of::<u32>(), "teamr_hash")?,
         };
         let tables = definition::contributions();

@@ -9,28 +9,35 @@
 //!
 //! A choice among ports that the configuration settles is part of the program (broadcast,
 //! roundrobin, random) and a change of it replaces the program. What a failover changes
-//! (activebackup, loadbalance) is in one map, so a failover is one write.
+//! (activebackup, loadbalance, slb) is in one map, so a failover is one write.
 
 pub mod assembler;
 pub mod bucket;
 mod context;
 mod hook;
+mod innermost;
 pub mod maps;
+pub mod source;
 mod team;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::{BUCKETS, Distributor, LacpSettings, PortId, RunnerSettings, Settled};
+use runners::source_memory::SourceMemory;
+use runners::{
+    BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
+};
 
 use super::PortInterface;
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{Hook, Program};
 
 use hook::{Attached, Place, Way};
-use maps::{Maps, NO_PORT, SLOTS};
+use maps::{ECHOES, Maps, NO_PORT, SLOTS, TEAM};
+use source::{Policy, SourceMaps};
 use team::Transmit;
 
 const RECEIVE: &str = "teamr_receive";
@@ -53,25 +60,30 @@ pub enum TeamSide {
     /// The other end of a pair of interfaces: what the device sends arrives there, and what is
     /// sent there the device receives, both counted and to be captured like on any other.
     OtherEnd(u32),
+    /// The device of the kernel's driver, which moves the frames: programs tell it the bucket of
+    /// each and drop those that are not to be taken.
+    Driver(u32),
 }
 
 impl TeamSide {
-    fn target(self) -> Target {
+    /// Where received frames go, if the driver does not take them there.
+    fn target(self) -> Option<Target> {
         match self {
-            TeamSide::Device(ifindex) => Target {
+            TeamSide::Device(ifindex) => Some(Target {
                 ifindex,
                 ingress: true,
-            },
-            TeamSide::OtherEnd(ifindex) => Target {
+            }),
+            TeamSide::OtherEnd(ifindex) => Some(Target {
                 ifindex,
                 ingress: false,
-            },
+            }),
+            TeamSide::Driver(_) => None,
         }
     }
 
     fn place(self) -> Place {
         match self {
-            TeamSide::Device(ifindex) => Place {
+            TeamSide::Device(ifindex) | TeamSide::Driver(ifindex) => Place {
                 ifindex,
                 hook: Hook::Egress,
             },
@@ -94,8 +106,8 @@ fn arrival(ifindex: u32) -> Place {
 #[derive(Debug)]
 struct Member {
     ifindex: u32,
-    /// Before it became a port.
-    promiscuous: bool,
+    /// Before it became a port, where that is for us to change.
+    promiscuous: Option<bool>,
     /// Its place in the tables.
     slot: usize,
     /// None before the first forwarding.
@@ -111,6 +123,7 @@ pub struct Programs {
     members: BTreeMap<PortId, Member>,
     /// What the maps and the hook hold.
     choice: Vec<u32>,
+    policy: Policy,
     verdicts: Vec<u32>,
     transmit: Option<(Transmit, Attached)>,
 }
@@ -135,6 +148,7 @@ impl Programs {
             maps,
             members: BTreeMap::new(),
             choice: vec![0; BUCKETS],
+            policy: Policy::default(),
             verdicts: vec![maps::DROP; SLOTS],
             transmit: None,
         })
@@ -166,11 +180,17 @@ impl Programs {
 
     /// Takes an interface as a port. Its frames meet a program from the next
     /// [`apply`](Self::apply) on; until then what was there before stays. `promiscuous` is
-    /// whether somebody else has it take in frames for any address.
+    /// whether somebody else has it take in frames for any address; if none is given, whoever
+    /// owns the port sees to that.
     ///
     /// # Errors
     /// `ENOSPC` beyond 256 ports.
-    pub fn attach_port(&mut self, port: PortId, ifindex: u32, promiscuous: bool) -> io::Result<()> {
+    pub fn attach_port(
+        &mut self,
+        port: PortId,
+        ifindex: u32,
+        promiscuous: Option<bool>,
+    ) -> io::Result<()> {
         let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
         let slot = (0..SLOTS).find(|slot| !taken(slot));
         let slot = slot.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
@@ -223,13 +243,32 @@ impl Programs {
     ) -> io::Result<()> {
         let settled = distributor.settled();
         let (transmit, choice) = self.choice_for(&settled, counted)?;
+        if let Settled::BySource(policy) = settled {
+            self.remember_sources(route)?;
+            let former = self.ports_of(&policy.former);
+            let designated = policy.designated.and_then(|port| self.ifindex(port));
+            let policy = Policy {
+                hwaddr: policy.hwaddr,
+                designated: designated.unwrap_or(0),
+                former,
+            };
+            if let Some(source) = self.maps.source.as_ref().filter(|_| policy != self.policy) {
+                source.write(&policy)?;
+                self.policy = policy;
+            }
+        }
         let standing = self.transmit.as_ref().map(|(standing, _)| standing);
         let program = match standing == Some(&transmit) {
             true => None,
-            false => Some(Program::load(
-                &team::transmit(&transmit, &self.maps),
-                TRANSMIT,
-            )?),
+            false => {
+                let program = match self.side {
+                    TeamSide::Driver(_) => team::tell_bucket(&self.maps),
+                    TeamSide::Device(_) | TeamSide::OtherEnd(_) => {
+                        team::transmit(&transmit, &self.maps)
+                    }
+                };
+                Some(Program::load(&program, TRANSMIT)?)
+            }
         };
         let verdicts = self.verdicts_for(distributor, &settled);
         if verdicts != self.verdicts {
@@ -247,7 +286,9 @@ impl Programs {
             let (ifindex, slot) = (member.ifindex, member.slot as u32);
             let program = team::receive(slot, ifindex, self.side.target(), &self.maps);
             let program = Program::load(&program, RECEIVE)?;
-            link::set_promiscuous(route, ifindex, true)?;
+            if member.promiscuous.is_some() {
+                link::set_promiscuous(route, ifindex, true)?;
+            }
             let attached = self
                 .way
                 .attach(route, arrival(ifindex), program, RECEIVE, None)?;
@@ -274,8 +315,63 @@ impl Programs {
         verdicts
     }
 
+    fn ifindex(&self, port: PortId) -> Option<u32> {
+        self.members.get(&port).map(|member| member.ifindex)
+    }
+
+    /// The interface of each bucket, 0 for none.
+    fn ports_of(&self, table: &BucketTable) -> Vec<u32> {
+        let ports = table.iter();
+        ports
+            .map(|port| port.and_then(|port| self.ifindex(port)).unwrap_or(0))
+            .collect()
+    }
+
+    /// Begins to remember stations, or goes on with what programs of an earlier daemon remember.
+    fn remember_sources(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        if self.maps.source.is_some() {
+            return Ok(());
+        }
+        let left = hook::attached(route, self.side.place(), TRANSMIT);
+        let left = left.map_or(Vec::new(), |program| program.maps);
+        self.maps.source = Some(SourceMaps::create(&left)?);
+        Ok(())
+    }
+
+    /// Has the programs go on from what somebody else remembers of stations.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn remember(&mut self, route: &mut RouteSocket, memory: &SourceMemory) -> io::Result<()> {
+        self.remember_sources(route)?;
+        match &self.maps.source {
+            Some(source) => source.remember(memory),
+            None => Ok(()),
+        }
+    }
+
+    /// What the programs remember of stations, under the policy that remembers.
+    ///
+    /// # Errors
+    /// Those of bpf(2).
+    pub fn memory(&self) -> io::Result<Option<SourceMemory>> {
+        let source = self.maps.source.as_ref();
+        source.map(SourceMaps::memory).transpose()
+    }
+
+    /// Whose frames were sent lately, under the policy that needs to know.
+    pub fn stations(&self) -> Vec<StationSeen> {
+        match self.memory() {
+            Ok(memory) => memory.map_or(Vec::new(), |memory| memory.present(self.policy.hwaddr)),
+            Err(error) => {
+                log::error!("cannot read who is behind the team: {error}");
+                Vec::new()
+            }
+        }
+    }
+
     fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> io::Result<(Transmit, Vec<u32>)> {
-        let ifindex = |port: &PortId| self.members.get(port).map(|member| member.ifindex);
+        let ifindex = |port: &PortId| self.ifindex(*port);
         let all = |ports: &[PortId]| ports.iter().filter_map(ifindex).collect();
         let mut choice = vec![0; BUCKETS];
         let transmit = match *settled {
@@ -292,13 +388,15 @@ impl Programs {
                 choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
                 Transmit::One
             }
-            Settled::ByBucket { fields, buckets } if bucket::can_do(fields) => {
-                for (chosen, port) in choice.iter_mut().zip(buckets) {
-                    *chosen = port.as_ref().and_then(ifindex).unwrap_or(0);
-                }
+            Settled::ByBucket { fields, buckets } => {
+                choice = self.ports_of(buckets);
                 Transmit::ByBucket { fields, counted }
             }
-            Settled::ByBucket { .. } | Settled::BySource => {
+            Settled::BySource(policy) if policy.host.is_none() => {
+                choice = self.ports_of(&policy.buckets);
+                Transmit::BySource { counted }
+            }
+            Settled::BySource(_) => {
                 return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
             }
         };
@@ -307,7 +405,12 @@ impl Programs {
 
     /// Frames from the team device for which there was no port.
     pub fn tx_no_port(&self) -> u64 {
-        self.count(NO_PORT)[0]
+        self.count(TEAM)[NO_PORT as usize]
+    }
+
+    /// Frames of ours that came back, under a policy that can tell.
+    pub fn rx_echoes(&self) -> u64 {
+        self.count(TEAM)[ECHOES as usize]
     }
 
     /// Frames that came on ports while they did not collect.
@@ -331,14 +434,13 @@ impl Programs {
     }
 }
 
-/// Whether programs can do what a runner wants: what must be remembered of stations, and what
-/// is inside tunnels, only the relay knows.
+/// Whether programs can do what a runner wants: who was told what by ARP only the relay knows.
 pub fn can_do(runner: &RunnerSettings) -> bool {
     match runner {
-        RunnerSettings::LoadBalance { tx_hash, .. }
-        | RunnerSettings::Lacp(LacpSettings { tx_hash, .. }) => bucket::can_do(*tx_hash),
-        RunnerSettings::Slb { .. } => false,
-        RunnerSettings::Broadcast
+        RunnerSettings::Slb { host, .. } => *host == HostTraffic::OnePort,
+        RunnerSettings::LoadBalance { .. }
+        | RunnerSettings::Lacp(_)
+        | RunnerSettings::Broadcast
         | RunnerSettings::RoundRobin { .. }
         | RunnerSettings::Random { .. }
         | RunnerSettings::ActiveBackup { .. } => true,
@@ -352,7 +454,10 @@ impl Member {
             return Ok(());
         };
         program.detach(route)?;
-        return_promiscuity(route, self.ifindex, self.promiscuous)
+        match self.promiscuous {
+            Some(before) => return_promiscuity(route, self.ifindex, before),
+            None => Ok(()),
+        }
     }
 }
 
@@ -363,11 +468,27 @@ fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io
     }
 }
 
+/// Takes away what a daemon that is gone left on a port of the kernel's driver.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    hook::clear(route, arrival(ifindex), RECEIVE)
+}
+
+/// Takes away what a daemon that is gone left on a team device.
+///
+/// # Errors
+/// Those of taking programs away, but for an interface that is gone.
+pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
+    hook::clear(route, side.place(), TRANSMIT)
+}
+
 /// Gives the frames of a port back that had a program of a daemon which is gone.
 ///
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
 pub fn clear(route: &mut RouteSocket, found: &PortInterface) -> io::Result<()> {
-    hook::clear(route, arrival(found.ifindex), RECEIVE)?;
+    clear_port(route, found.ifindex)?;
     return_promiscuity(route, found.ifindex, found.promiscuous)
 }

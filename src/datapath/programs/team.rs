@@ -4,15 +4,16 @@
 use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 
-use runners::HashFields;
 use runners::wire::ethertype;
+use runners::{HashFields, PROBE_MAGIC};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
-use super::maps::{COLLECT, COLLECT_IF_CHOSEN, Maps, NO_PORT};
-use super::{Target, bucket, context};
+use super::maps::{COLLECT, COLLECT_IF_CHOSEN, ECHOES, Maps, NO_PORT, TEAM};
+use super::source::{self, Arriving, DESIGNATED_BUCKET, Deal, Leaving};
+use super::{Target, bucket, context, walk};
 use crate::datapath::MARK;
 
-use Reg::{R0, R1, R2, R3, R4, R6, R7, R10};
+use Reg::{R0, R1, R2, R3, R4, R6, R7, R9, R10};
 
 /// How the program on the team device's transmit side chooses. What is in here is part of the
 /// program; ports in the map are not.
@@ -38,21 +39,36 @@ pub enum Transmit {
         /// Frames and bytes are counted by bucket.
         counted: bool,
     },
+    /// The one in the map, by the bucket of the frame's sender, or the designated one.
+    BySource {
+        /// Frames and bytes are counted by bucket.
+        counted: bool,
+    },
 }
 
 /// The program for frames that arrive on the port `ifindex` with the slot `slot`.
 ///
-/// Slow protocols are the daemon's, which hears them by itself. Link-local control frames go
+/// Slow protocols and our own probes are the daemon's, which hears them by itself. Link-local control frames go
 /// to the team device, too, but first of all to the port's own listeners; the filter that comes
 /// next lets only them pass.
-pub fn receive(slot: u32, ifindex: u32, team: Target, maps: &Maps) -> Vec<u64> {
+///
+/// Without a `team` to send them to, frames that are taken go on to the driver, with those
+/// protocols; there are no filters, so others are dropped here.
+pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Vec<u64> {
     let mut asm = Assembler::new();
     let (collects, idle) = (asm.label(), asm.label());
-    let (whole, next) = (asm.label(), asm.label());
+    let (next, refused) = (asm.label(), asm.label());
     asm.set(R6, R1);
     asm.load(Size::Word, R2, R6, context::PROTOCOL);
     let slow = i32::from(ethertype::SLOW_PROTOCOLS.to_be());
     asm.jump_if(If::Equal, R2, slow, next);
+    unless_probe(&mut asm, refused);
+    if team.is_none() {
+        let other = asm.label();
+        unless_link_local(&mut asm, other);
+        asm.jump(next);
+        asm.place(other);
+    }
     let verdict = slot as i32 * size_of::<u32>() as i32;
     asm.load_value(R1, maps.verdicts.as_raw_fd(), verdict);
     asm.load(Size::Word, R1, R1, 0);
@@ -63,30 +79,74 @@ pub fn receive(slot: u32, ifindex: u32, team: Target, maps: &Maps) -> Vec<u64> {
     asm.jump_if(If::NotEqual, R1, ifindex as i32, idle);
 
     asm.place(collects);
-    ring(&mut asm, maps);
+    if let Some(source) = &maps.source {
+        let (taken, echo) = (asm.label(), asm.label());
+        let arriving = Arriving {
+            taken,
+            not_here: idle,
+            echo,
+        };
+        source::arrive(&mut asm, source, &maps.choice, ifindex, arriving);
+        asm.place(echo);
+        count(&mut asm, maps, TEAM, ECHOES);
+        asm.jump(refused);
+        asm.place(taken);
+    }
     count(&mut asm, maps, 1 + slot, 0);
+    match team {
+        Some(team) => {
+            let whole = asm.label();
+            ring(&mut asm, maps);
+            unless_link_local(&mut asm, whole);
+            send_copy(&mut asm, team);
+            asm.jump(next);
+            asm.place(whole);
+            asm.set(R1, team.ifindex as i32);
+            redirect(&mut asm, team.ingress);
+        }
+        None => asm.jump(next),
+    }
+
+    asm.place(idle);
+    count(&mut asm, maps, 1 + slot, 1);
+    asm.place(refused);
+    if team.is_none() {
+        asm.exit_with(context::DROP);
+    }
+    asm.place(next);
+    asm.exit_with(context::NEXT);
+    asm.finish()
+}
+
+/// Goes on at `other` unless the frame is for a link-local control address.
+fn unless_link_local(asm: &mut Assembler, other: Label) {
     asm.load(Size::Word, R2, R6, context::DATA);
     asm.load(Size::Word, R3, R6, context::DATA_END);
     asm.set(R1, R2);
     asm.alu(Alu::Add, R1, 6);
-    asm.jump_if(If::Greater, R1, R3, whole);
+    asm.jump_if(If::Greater, R1, R3, other);
     asm.load(Size::Half, R1, R2, 0);
-    asm.jump_if(If::NotEqual, R1, i32::from(0x0180_u16.to_be()), whole);
+    asm.jump_if(If::NotEqual, R1, walk::half(0x0180), other);
     asm.load(Size::Half, R1, R2, 2);
-    asm.jump_if(If::NotEqual, R1, i32::from(0xc200_u16.to_be()), whole);
+    asm.jump_if(If::NotEqual, R1, walk::half(0xc200), other);
     asm.load(Size::Half, R1, R2, 4);
-    asm.jump_if(If::AnyBit, R1, i32::from(0xfff0_u16.to_be()), whole);
-    send_copy(&mut asm, team);
-    asm.jump(next);
-    asm.place(whole);
-    asm.set(R1, team.ifindex as i32);
-    redirect(&mut asm, team.ingress);
+    asm.jump_if(If::AnyBit, R1, walk::half(0xfff0), other);
+}
 
-    asm.place(idle);
-    count(&mut asm, maps, 1 + slot, 1);
-    asm.place(next);
-    asm.exit_with(context::NEXT);
-    asm.finish()
+/// Goes on at `probe` if the frame is one; R2 holds its ethertype.
+fn unless_probe(asm: &mut Assembler, probe: Label) {
+    let other = asm.label();
+    let kind = walk::half(ethertype::LOCAL_EXPERIMENTAL);
+    asm.jump_if(If::NotEqual, R2, kind, other);
+    asm.set(R9, walk::ETHERNET);
+    walk::copy(asm, PROBE_MAGIC.len() as i32, other);
+    for (place, pair) in (0..).zip(PROBE_MAGIC.chunks_exact(2)) {
+        let expected = i32::from(u16::from_ne_bytes([pair[0], pair[1]]));
+        asm.load(Size::Half, R2, R10, walk::COPY + 2 * place);
+        asm.jump_if(If::NotEqual, R2, expected, other);
+    }
+    asm.jump(probe);
+    asm.place(other);
 }
 
 /// The program for frames that leave the team device.
@@ -107,15 +167,23 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
         }
         Transmit::ByBucket { fields, counted } => {
             bucket::emit(&mut asm, *fields, maps.hash.as_raw_fd());
-            if *counted {
-                count_bucket(&mut asm, maps);
+            to_bucket(&mut asm, maps, *counted, none);
+        }
+        Transmit::BySource { counted } => {
+            if let Some(source) = &maps.source {
+                let (by_bucket, designated) = (asm.label(), asm.label());
+                let leaving = Leaving {
+                    by_bucket,
+                    designated,
+                };
+                source::leave(&mut asm, source, Deal::All, leaving);
+                asm.place(by_bucket);
+                to_bucket(&mut asm, maps, *counted, none);
+                asm.place(designated);
+                source::designated(&mut asm, source);
+                asm.jump_if(If::Equal, R1, 0, none);
+                redirect(&mut asm, false);
             }
-            asm.load_value(R2, maps.choice.as_raw_fd(), 0);
-            asm.alu(Alu::ShiftLeft, R7, 2);
-            asm.alu(Alu::Add, R2, R7);
-            asm.load(Size::Word, R1, R2, 0);
-            asm.jump_if(If::Equal, R1, 0, none);
-            redirect(&mut asm, false);
         }
         Transmit::All(ports) => {
             if let Some((last, others)) = ports.split_last() {
@@ -162,8 +230,30 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
         }
     }
     asm.place(none);
-    count(&mut asm, maps, NO_PORT, 0);
+    count(&mut asm, maps, TEAM, NO_PORT);
     asm.exit_with(context::DROP);
+    asm.finish()
+}
+
+/// The program for frames that leave a device of the kernel's driver: the bucket of each is in the
+/// last byte of its mark.
+pub fn tell_bucket(maps: &Maps) -> Vec<u64> {
+    let mut asm = Assembler::new();
+    asm.set(R6, R1);
+    if let Some(source) = &maps.source {
+        let (by_bucket, designated) = (asm.label(), asm.label());
+        let leaving = Leaving {
+            by_bucket,
+            designated,
+        };
+        source::leave(&mut asm, source, Deal::AllButDesignated, leaving);
+        asm.place(designated);
+        asm.set(R7, i32::from(DESIGNATED_BUCKET));
+        asm.place(by_bucket);
+        asm.alu(Alu::Or, R7, (MARK & !0xff) as i32);
+        asm.store(Size::Word, R6, context::MARK, R7);
+    }
+    asm.exit_with(context::NEXT);
     asm.finish()
 }
 
@@ -183,6 +273,19 @@ fn ring(asm: &mut Assembler, maps: &Maps) {
     asm.set(R4, FORCE_WAKEUP);
     asm.call(Helper::RingOutput);
     asm.place(awake);
+}
+
+/// Sends the frame to the port of the bucket in R7, or goes on at `none` if it has none.
+fn to_bucket(asm: &mut Assembler, maps: &Maps, counted: bool, none: Label) {
+    if counted {
+        count_bucket(asm, maps);
+    }
+    asm.load_value(R2, maps.choice.as_raw_fd(), 0);
+    asm.alu(Alu::ShiftLeft, R7, 2);
+    asm.alu(Alu::Add, R2, R7);
+    asm.load(Size::Word, R1, R2, 0);
+    asm.jump_if(If::Equal, R1, 0, none);
+    redirect(asm, false);
 }
 
 /// Sends the frame to the port whose place is in R7.

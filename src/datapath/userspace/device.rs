@@ -8,6 +8,19 @@ use super::buffer::{FrameBuffer, Message};
 use super::pair::Pair;
 use super::tap::Tap;
 use crate::datapath::programs::TeamSide;
+use crate::netlink::RouteSocket;
+use crate::netlink::link::{self, PAIR_KIND};
+
+/// What the team device of a relay is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceOptions {
+    /// Its name; `%d` is replaced by a free number.
+    pub name: String,
+    /// The device outlives the daemon (`-N`).
+    pub persist: bool,
+    /// A device of that name that an earlier daemon left is taken over (`-o`).
+    pub take_over: bool,
+}
 
 /// One of the two kinds.
 #[derive(Debug)]
@@ -19,6 +32,29 @@ pub enum Device {
 }
 
 impl Device {
+    /// What is there or, if it is to outlive the daemon, a pair; else a TAP.
+    ///
+    /// A TAP has no carrier while nobody has it open. The host would forget its neighbours, and
+    /// ask for them again a second later only.
+    ///
+    /// # Errors
+    /// Those of [`Pair::open`] and [`Tap::open`].
+    pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
+        let is_pair = match options.take_over {
+            true => link::find(route, &options.name).is_ok_and(|found| found.kind == PAIR_KIND),
+            false => options.persist,
+        };
+        if is_pair {
+            match Pair::open(route, &options.name, options.take_over) {
+                Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                    log::debug!("no pair of interfaces can be had here, so a TAP must do");
+                }
+                opened => return opened.map(Device::Pair),
+            }
+        }
+        Tap::open(route, options).map(Device::Tap)
+    }
+
     /// Its name when it was opened.
     pub fn name(&self) -> &str {
         match self {

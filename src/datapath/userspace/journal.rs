@@ -252,7 +252,7 @@ mod tests {
     fn senseless_notes_count_as_empty() {
         let place = Place::new("journal-senseless");
         let good = r#"{"ifindex": 3, "name": "eth3", "hwaddr": "02:10:20:00:ff:03", "mtu": 1500,
-            "ipv6": true}"#;
+            "ipv6": true, "promiscuous": false}"#;
         fs::write(place.file(), format!("[{good}]")).expect("written");
         assert_eq!(Journal::open(place.file()).ports(), [found(3)]);
         for (what, with) in [
@@ -269,6 +269,7 @@ mod tests {
             ("1500", "-1"),
             ("1500", "1e99"),
             ("true", "1"),
+            ("false", "0"),
             ("}", ""),
         ] {
             fs::write(

@@ -25,19 +25,18 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, StationSeen, TxPolicy};
 
-use super::programs::Programs;
+use super::programs::{self, Programs};
 use super::{Counters, DataPath, Drained, MARK, Mover, PortCare, PortInterface};
 use crate::netlink::{RouteSocket, link, tc};
 
+pub use device::DeviceOptions;
 pub use journal::Journal;
 pub use pair::is_ours;
-pub use tap::TapOptions;
 
 use device::Device;
 use pair::Pair;
 use port::Port;
 use relay::Relay;
-use tap::Tap;
 
 /// Frames that are looked at on each port before the forwarding changes; more do not wait there
 /// unless we are flooded.
@@ -66,23 +65,29 @@ pub struct Userspace {
 }
 
 impl Userspace {
-    /// Creates a TAP as the team device, down and without carrier, or takes it over; the relay
-    /// serves it. Ports will be noted in `journal`.
+    /// Creates the team device, down and without carrier, or takes it over; the relay serves
+    /// it. Ports will be noted in `journal`.
     ///
     /// # Errors
-    /// `EBUSY` if the device exists and is not to be taken over, or another process has it;
-    /// `EINVAL` if its name belongs to an interface of another kind; `ENOENT` without
-    /// `/dev/net/tun`; `EPERM` without CAP_NET_ADMIN.
+    /// `EBUSY` or `EEXIST` if the device exists and is not to be taken over, `EBUSY` if another
+    /// process has it; `EINVAL` if its name belongs to an interface of another kind; `ENOENT`
+    /// without `/dev/net/tun`; `EPERM` without CAP_NET_ADMIN.
     pub fn create(
         registry: Registry,
         tokens: Range<usize>,
-        options: &TapOptions,
+        options: &DeviceOptions,
         journal: Journal,
     ) -> io::Result<Self> {
         let mut route = RouteSocket::open()?;
-        let tap = Tap::open(&mut route, options)?;
-        let fd = tap.as_raw_fd();
-        let path = Self::new(registry, tokens, route, journal, Device::Tap(tap));
+        let mut device = Device::open(&mut route, options)?;
+        let fd = match &mut device {
+            Device::Tap(tap) => tap.as_raw_fd(),
+            Device::Pair(pair) => pair.listen()?,
+        };
+        let mut path = Self::new(registry, tokens, route, journal, device);
+        if options.take_over {
+            path.clear_programs()?;
+        }
         path.listen(fd, path.tokens.start)?;
         Ok(path)
     }
@@ -135,6 +140,16 @@ impl Userspace {
         }
     }
 
+    /// Takes the frames of a device and of its ports back from programs that served them for a
+    /// daemon which is gone.
+    fn clear_programs(&mut self) -> io::Result<()> {
+        programs::clear_device(&mut self.route, self.device.side())?;
+        for found in self.journal.ports() {
+            programs::clear(&mut self.route, found)?;
+        }
+        Ok(())
+    }
+
     /// Interface index of the team device.
     pub fn ifindex(&self) -> u32 {
         self.device.ifindex()
@@ -185,10 +200,13 @@ impl Userspace {
             .members
             .iter()
             .try_for_each(|(port, ifindex)| {
-                programs.attach_port(*port, *ifindex, self.was_promiscuous(*ifindex))
+                programs.attach_port(*port, *ifindex, Some(self.was_promiscuous(*ifindex)))
             })
             .and_then(|()| {
                 let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
+                if let Some(memory) = distributor.memory() {
+                    programs.remember(&mut self.route, &memory)?;
+                }
                 programs.apply(&mut self.route, distributor, counted)
             });
         if let Err(error) = begun {
@@ -218,6 +236,11 @@ impl Userspace {
         if let Err(error) = self.listen_everywhere() {
             self.programs = Some(programs);
             return Err(error);
+        }
+        match programs.memory() {
+            Ok(Some(memory)) => self.relay.distributor.remember(memory),
+            Ok(None) => {}
+            Err(error) => log::warn!("what programs remember of stations is lost: {error}"),
         }
         // Programs have moved these already.
         for port in self.ports.iter().flatten() {
@@ -310,7 +333,9 @@ impl DataPath for Userspace {
         let attached =
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
-                    Some(programs) => programs.attach_port(port, ifindex, interface.promiscuous),
+                    Some(programs) => {
+                        programs.attach_port(port, ifindex, Some(interface.promiscuous))
+                    }
                     None => self.open_port(port, ifindex),
                 }
             });
@@ -413,13 +438,16 @@ impl DataPath for Userspace {
             rx_inactive: self.relay.rx_inactive + programs.map_or(0, Programs::rx_inactive),
             rx_missed: ports().map(|port| (port.id, port.rx_missed())).collect(),
             rx_dropped: self.relay.rx_dropped,
-            rx_echoes: self.relay.rx_echoes,
+            rx_echoes: self.relay.rx_echoes + programs.map_or(0, Programs::rx_echoes),
             resyncs: 0,
         }
     }
 
     fn stations(&self) -> Vec<StationSeen> {
-        self.relay.distributor.stations()
+        match &self.programs {
+            Some(programs) => programs.stations(),
+            None => self.relay.distributor.stations(),
+        }
     }
 
     fn peers(&self) -> Vec<PeerSeen> {

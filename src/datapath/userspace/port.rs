@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::io;
 
 use runners::PortId;
+use runners::wire::ethertype;
 
 use super::buffer::{FrameBuffer, Message};
 use crate::datapath::MARK;
+use crate::netlink::bpf::{Instruction, JUMP_EQUAL, LOAD_HALF, OUTSIDE_TAG_PRESENT, RETURN};
 use crate::sys::packet::{Options, PacketSocket};
 
 /// How the sockets are that frames are relayed by.
@@ -17,6 +19,17 @@ pub const OPTIONS: Options = Options {
     // The default holds three frames of 64 KiB.
     send_buffer: 4 << 20,
 };
+
+/// Leaves untagged slow protocols to the control socket. The relay would throw them away
+/// itself; here a flood of them costs nothing.
+const WITHOUT_SLOW_PROTOCOLS: [Instruction; 6] = [
+    (LOAD_HALF, 0, 0, 12),
+    (JUMP_EQUAL, 0, 3, ethertype::SLOW_PROTOCOLS as u32),
+    (LOAD_HALF, 0, 0, OUTSIDE_TAG_PRESENT),
+    (JUMP_EQUAL, 0, 1, 0),
+    (RETURN, 0, 0, 0),
+    (RETURN, 0, 0, u32::MAX),
+];
 
 /// An attached port.
 #[derive(Debug)]
@@ -31,9 +44,11 @@ pub struct Port {
 impl Port {
     /// Opens the socket; frames wait in it from now on.
     pub fn open(id: PortId, ifindex: u32) -> io::Result<Self> {
+        let socket = PacketSocket::open(ifindex, OPTIONS)?;
+        socket.filter(&WITHOUT_SLOW_PROTOCOLS)?;
         Ok(Port {
             id,
-            socket: PacketSocket::open(ifindex, OPTIONS)?,
+            socket,
             tx_dropped: 0,
             rx_missed: Cell::new(0),
         })

@@ -7,19 +7,9 @@ use std::os::fd::AsRawFd;
 use runners::HwAddr;
 
 use super::buffer::{FrameBuffer, HEADER, Message};
+use super::device::DeviceOptions;
 use crate::netlink::{RouteSocket, link};
 use crate::sys::tun;
-
-/// What the team device is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TapOptions {
-    /// Its name; `%d` is replaced by a free number.
-    pub name: String,
-    /// The device outlives the daemon, with its addresses, without carrier (`-N`).
-    pub persist: bool,
-    /// A device of that name that an earlier daemon left is taken over (`-o`).
-    pub take_over: bool,
-}
 
 /// What the reader promises to take, best first: UDP segments are known from kernel 6.2 on.
 const OFFLOADS: [libc::c_uint; 3] = {
@@ -44,7 +34,7 @@ pub struct Tap {
 impl Tap {
     /// Creates the device, or takes it over. It is down and, where the kernel can, without
     /// carrier.
-    pub fn open(route: &mut RouteSocket, options: &TapOptions) -> io::Result<Self> {
+    pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
         let file = tun::open()?;
         let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         if !options.take_over {

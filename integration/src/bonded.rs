@@ -1,0 +1,64 @@
+//! A host with a team to be, and a partner in lacp that is the kernel's own: a bond in mode
+//! 802.3ad. For a guest, which has that driver.
+
+use crate::cable::{Cable, CableKind};
+use crate::lab::Lab;
+use crate::namespace::Namespace;
+
+/// The ports of either host, each with a cable to the other's of the same name.
+const LINKS: [&str; 2] = ["eth1", "eth2"];
+
+/// Two hosts with two cables between them; the right one has a bond.
+pub struct Bonded {
+    /// The host whose ports `eth1` and `eth2` are to be a team; they are down.
+    pub left: Namespace,
+    /// The host with `bond0`, up, with the address 10.0.0.2/24.
+    pub right: Namespace,
+    /// The cables; the bond is at their far ends.
+    pub cables: [Cable; 2],
+}
+
+impl Bonded {
+    /// Builds it; `options` are those of the bond as ip-link(8) has them.
+    pub fn new(lab: &Lab, options: &str) -> Bonded {
+        let (left, right) = (lab.host("left"), lab.host("right"));
+        for host in [&left, &right] {
+            host.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        }
+        right.ip(&format!(
+            "link add name bond0 type bond mode 802.3ad miimon 10 {options}"
+        ));
+        let cables = LINKS.map(|link| {
+            let cable = lab.cable((&left, link), (&right, link), CableKind::Virtual);
+            // A virtual cable has come up at its far end.
+            right.ip(&format!("link set dev {link} down"));
+            right.ip(&format!("link set dev {link} master bond0"));
+            cable
+        });
+        right.up("bond0");
+        right.address("bond0", "10.0.0.2/24");
+        Bonded {
+            left,
+            right,
+            cables,
+        }
+    }
+
+    /// How many ports the bond's aggregator has that send and receive, by its own word.
+    pub fn carrying(&self) -> usize {
+        let text = self.right.run("cat /proc/net/bonding/bond0");
+        let (mut of_actor, mut carrying) = (false, 0);
+        for line in text.lines().map(str::trim) {
+            match line {
+                "details actor lacp pdu:" => of_actor = true,
+                "details partner lacp pdu:" => of_actor = false,
+                _ => {
+                    let state = line.strip_prefix("port state: ").filter(|_| of_actor);
+                    let state = state.and_then(|state| state.parse::<u8>().ok());
+                    carrying += usize::from(state.is_some_and(|state| state & 0x38 == 0x38));
+                }
+            }
+        }
+        carrying
+    }
+}

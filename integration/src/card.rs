@@ -1,0 +1,66 @@
+//! An interface whose speed and duplex can be set, which those of a virtual cable cannot.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+
+use nix::net::if_::if_nametoindex;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use teamr::sys::packet::{Options, PacketSocket};
+use teamr::sys::tun;
+
+use crate::namespace::Namespace;
+use crate::traffic::{Tool, announce_ready, usage};
+
+/// Length of the virtio-net header before each frame, on both sides.
+const HEADER: libc::c_int = 10;
+const OPTIONS: Options = Options {
+    mark: 0,
+    receive_buffer: 1 << 20,
+    send_buffer: 1 << 20,
+};
+
+/// A TAP device and the program that carries its frames to a cable; gone when dropped.
+pub struct Card {
+    _carrier: Tool,
+}
+
+impl Card {
+    /// Makes the TAP device `name`, down and with a carrier. What it sends leaves on the
+    /// interface `cable`, which is set up, and what comes in there it receives; untagged frames
+    /// only.
+    pub fn fit(host: &Namespace, name: &str, cable: &str) -> Card {
+        host.up(cable);
+        let args = ["card", name, cable].map(str::to_owned);
+        Card {
+            _carrier: Tool::start(host, &args),
+        }
+    }
+}
+
+/// `card NAME CABLE`: makes a TAP device and carries its frames until it is killed.
+pub fn run_card(args: &[String]) -> io::Result<()> {
+    let [name, cable] = args else {
+        return Err(usage("card NAME CABLE"));
+    };
+    let tap = tun::open()?;
+    tun::attach(
+        &tap,
+        name,
+        libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
+    )?;
+    tun::set_header_size(&tap, HEADER)?;
+    let socket = PacketSocket::open(if_nametoindex(cable.as_str())?, OPTIONS)?;
+    announce_ready();
+    let mut message = vec![0; 1 << 17];
+    loop {
+        let mut ends = [tap.as_fd(), socket.as_fd()].map(|end| PollFd::new(end, PollFlags::POLLIN));
+        poll(&mut ends, PollTimeout::NONE)?;
+        while let Ok(length) = (&tap).read(&mut message) {
+            // What finds no room, or no link, is lost, as on any wire.
+            let _ = socket.send(&message[..length]);
+        }
+        while let Ok(received) = socket.receive(&mut message, &mut []) {
+            let _ = (&tap).write(&message[..received.length]);
+        }
+    }
+}

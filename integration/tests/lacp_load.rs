@@ -1,0 +1,124 @@
+//! PDUs leave on time while the relay has more to move than it can.
+
+use std::time::Duration;
+
+use integration::traffic::{End, Pace, Transfer};
+use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamr, wait_until};
+use runners::Event;
+use runners::wire::lacpdu::SLOW_PROTOCOLS_GROUP;
+use serde_json::{Value, json};
+use teamr::recording::{Recording, What};
+
+const LINKS: [&str; 2] = ["eth1", "eth2"];
+/// The distance between two PDUs.
+const PERIOD: Duration = Duration::from_millis(100);
+/// What load may add to it.
+const LATE: Duration = Duration::from_millis(50);
+/// Connections that send all they can both ways.
+const CONNECTIONS: u16 = 8;
+/// Of one port, to be looked at.
+const PDUS: usize = 30;
+
+fn config(data_path: DataPath) -> Value {
+    json!({
+        "device": "team0",
+        "data_path": data_path.name(),
+        "runner": {
+            "name": "lacp", "fast_rate": true, "fast_period": PERIOD.as_millis() as u64,
+            "tx_hash": ["ipv4", "tcp"],
+        },
+        "ports": {"eth1": {}, "eth2": {}},
+    })
+}
+
+fn carries_on_both(teamr: &Teamr) -> bool {
+    let state = teamr.state_at_socket();
+    LINKS
+        .iter()
+        .all(|link| state["ports"][*link]["teamr"]["enabled"] == true)
+}
+
+/// When the last PDUs of one port came in, by what the daemon remembers.
+fn arrivals(teamr: &Teamr) -> Vec<runners::Instant> {
+    let recording: Recording =
+        serde_json::from_str(&teamr.ask("record dump")).expect("a recording");
+    let pdus = recording
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.what {
+            What::Event(Event::FrameReceived { port, frame })
+                if frame.starts_with(&SLOW_PROTOCOLS_GROUP.0) =>
+            {
+                Some((*port, entry.at))
+            }
+            _ => None,
+        });
+    let pdus: Vec<_> = pdus.collect();
+    let last = pdus.last().map(|(port, _)| *port);
+    let of_port = pdus.iter().filter(|(port, _)| Some(*port) == last);
+    of_port.map(|(_, at)| *at).collect()
+}
+
+/// The longest pause between PDUs among as many as follow from now on.
+fn longest_pause(partner: &Teamr) -> Duration {
+    let from = arrivals(partner).last().copied().expect("PDUs");
+    let mut came = Vec::new();
+    wait_until("PDUs to come", || {
+        came = arrivals(partner);
+        came.retain(|at| *at >= from);
+        came.len() > PDUS
+    });
+    let pauses = came
+        .windows(2)
+        .map(|pair| pair[1].saturating_since(pair[0]));
+    pauses.max().unwrap_or_default()
+}
+
+#[test]
+fn the_relay_at_its_limit_sends_pdus_on_time() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let (left, right) = (lab.host("left"), lab.host("right"));
+    for link in LINKS {
+        lab.cable((&left, link), (&right, link), CableKind::Virtual);
+    }
+    let team = Teamr::start(&left, &config(DataPath::Userspace));
+    // Its frames move without it, so it has time to look at the clock.
+    let partner = Teamr::start(&right, &config(DataPath::Programs));
+    // The tools alone would keep the processors busy.
+    team.take_precedence();
+    partner.take_precedence();
+    for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
+        host.up("team0");
+        host.address("team0", address);
+        // The sender cuts what it sends into many small frames, which the relay takes one by one:
+        // it has more to do than the sender.
+        for interface in ["team0", "eth1", "eth2"] {
+            host.run(&format!("ethtool -K {interface} tso off gso off gro off"));
+        }
+        host.ip("route replace 10.0.0.0/24 dev team0 advmss 88");
+    }
+    wait_until("both ports to carry at both ends", || {
+        carries_on_both(&team) && carries_on_both(&partner)
+    });
+    let peace = longest_pause(&partner);
+    let end = |host: &Namespace, address: String| End {
+        host: host.clone(),
+        interface: "team0".to_owned(),
+        address: address.parse().expect("an address"),
+    };
+    let transfers: Vec<Transfer> = (7000..7000 + CONNECTIONS)
+        .map(|port| {
+            let near = end(&left, format!("10.0.0.1:{port}"));
+            let far = end(&right, format!("10.0.0.2:{port}"));
+            Transfer::start_at(Pace::Flood, &near, &far)
+        })
+        .collect();
+    let load = longest_pause(&partner);
+    println!("longest pause {peace:.1?} in peace, {load:.1?} under load");
+    assert!(load < peace + LATE, "{load:?}, {peace:?} in peace");
+    assert!(carries_on_both(&team) && carries_on_both(&partner));
+    // What waits in their buffers would take minutes in such pieces.
+    drop(transfers);
+}

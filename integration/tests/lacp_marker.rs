@@ -1,0 +1,93 @@
+//! Markers of our own: flows move when the partner has answered, on the data paths that can hold
+//! them.
+
+use integration::traffic::{End, Stream};
+use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, wait_until};
+use serde_json::{Value, json};
+
+const LINKS: [&str; 2] = ["eth1", "eth2"];
+
+fn config(data_path: &str) -> Value {
+    json!({
+        "device": "team0",
+        "data_path": data_path,
+        "runner": {
+            "name": "lacp", "fast_rate": true, "tx_hash": ["eth", "ipv4", "udp"],
+            "marker": true, "marker_timeout": 1000,
+        },
+        "ports": {"eth1": {}, "eth2": {}},
+    })
+}
+
+fn carrying(teamr: &Teamr) -> usize {
+    let state = teamr.state_at_socket();
+    let enabled = |link: &&str| state["ports"][*link]["teamr"]["enabled"] == true;
+    LINKS.into_iter().filter(|link| enabled(link)).count()
+}
+
+/// Our own markers on eth1, answers to them, and those that nobody answered.
+fn markers(teamr: &Teamr) -> [u64; 3] {
+    let pdus = &teamr.state_at_socket()["ports"]["eth1"]["teamr"]["lacp"]["pdus"];
+    let names = [
+        "own_markers",
+        "own_marker_responses",
+        "own_markers_unanswered",
+    ];
+    names.map(|name| pdus[name].as_u64().expect("a number"))
+}
+
+fn moves_in_order(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let (left, right) = (lab.host("left"), lab.host("right"));
+    let cables = LINKS.map(|link| lab.cable((&left, link), (&right, link), CableKind::Virtual));
+    let config = config(data_path.name());
+    let (team, partner) = (Teamr::start(&left, &config), Teamr::start(&right, &config));
+    for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
+        host.up("team0");
+        host.address("team0", address);
+    }
+    let both_carry = |count| {
+        wait_until("the ports to carry", || {
+            carrying(&team) == count && carrying(&partner) == count
+        });
+    };
+    both_carry(2);
+    cables[1].pull();
+    both_carry(1);
+    Ping::run(&left, "10.0.0.2", 3, "");
+    let end = |host: &Namespace, address: String| End {
+        host: host.clone(),
+        interface: "team0".to_owned(),
+        address: address.parse().expect("an address"),
+    };
+    let streams: Vec<Stream> = (7000..7004)
+        .map(|port| {
+            let from = end(&left, format!("10.0.0.1:{port}"));
+            Stream::start(&from, &end(&right, format!("10.0.0.2:{port}")), None, 64)
+        })
+        .collect();
+    let before = markers(&team);
+    cables[1].put_back();
+    both_carry(2);
+    wait_until("an answer to a marker", || markers(&team)[1] > before[1]);
+    for stream in streams {
+        let trace = stream.finish();
+        assert_eq!(trace.reordered(), 0);
+        // There and back, on a busy machine; far from the timeout.
+        assert!(trace.lost().len() < 500, "{} lost", trace.lost().len());
+    }
+    let [sent, answered, unanswered] = markers(&team);
+    assert_eq!((sent, unanswered), (answered, 0));
+}
+
+#[test]
+fn the_relay_moves_flows_in_order() {
+    moves_in_order(DataPath::Userspace);
+}
+
+#[test]
+fn programs_move_flows_in_order() {
+    moves_in_order(DataPath::Programs);
+}

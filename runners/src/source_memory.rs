@@ -1,0 +1,70 @@
+//! What source balancing remembers of stations, for a data path that has frames moved elsewhere:
+//! what the rules are made of, so that another implementation cannot drift away from those in
+//! [`Distributor`](crate::Distributor), and what was learned so far, so that one can take
+//! the other's place.
+
+use std::time::Duration;
+
+use crate::event::StationSeen;
+use crate::forwarding::BUCKETS;
+use crate::ident::HwAddr;
+pub use crate::source_balance::LISTENER_DISCOVERY;
+pub use crate::stations::{CAPACITY, ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LOCK};
+use crate::stations::{SILENCE, Station};
+
+/// All of it; times are ages, so that it depends on nobody's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceMemory {
+    /// Bucket by hash of a station.
+    pub dealt: Box<[Option<u8>; BUCKETS]>,
+    /// The bucket that is dealt next.
+    pub next: u8,
+    /// In no order.
+    pub stations: Vec<StationMemory>,
+}
+
+/// A station behind the team device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StationMemory {
+    /// Its address.
+    pub hwaddr: HwAddr,
+    /// Its VLAN, 0 for none.
+    pub vlan: u16,
+    /// How long ago a frame of it was sent.
+    pub silent: Duration,
+    /// How long yet its announcements are not believed when they come in.
+    pub locked: Duration,
+}
+
+impl SourceMemory {
+    /// Those whose frames were sent lately, each with its bucket; none is that of the team's own
+    /// address.
+    pub fn present(&self, team: HwAddr) -> Vec<StationSeen> {
+        let present = self.stations.iter();
+        present
+            .filter(|station| station.silent < SILENCE)
+            .map(|station| StationSeen {
+                hwaddr: station.hwaddr,
+                vlan: station.vlan,
+                bucket: match station.hwaddr == team {
+                    true => None,
+                    false => self.dealt[place(Station::from(*station))],
+                },
+            })
+            .collect()
+    }
+}
+
+impl From<StationMemory> for Station {
+    fn from(station: StationMemory) -> Self {
+        Station {
+            hwaddr: station.hwaddr,
+            vlan: station.vlan,
+        }
+    }
+}
+
+/// Where the bucket of a station is noted.
+pub(crate) fn place(station: Station) -> usize {
+    (station.hash() >> HASH_SHIFT) as usize % BUCKETS
+}

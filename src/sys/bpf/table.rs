@@ -1,0 +1,173 @@
+//! Maps with keys of any kind that forget what was used least lately
+//! (`BPF_MAP_TYPE_LRU_HASH`).
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use super::{
+    LRU_HASH, MAP_CREATE, MAP_LOOKUP_BATCH, MAP_UPDATE, MapCreate, MapElement, address,
+    address_mut, bpf, bpf_descriptor, map_by_id, name_field, processors, raw,
+};
+
+/// Free places that each processor may keep to itself (`LOCAL_FREE_TARGET`), while another one has
+/// to make something be forgotten.
+const KEPT_FREE: usize = 128;
+/// For more processors no room is made.
+const MANY: usize = 256;
+
+#[repr(C)]
+#[derive(Default)]
+struct Batch {
+    begin: u64,
+    end: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+const _: () = assert!(mem::size_of::<Batch>() == 56);
+
+/// A table of bounded size.
+#[derive(Debug)]
+pub struct Table {
+    fd: OwnedFd,
+    key_size: usize,
+    value_size: usize,
+    entries: u32,
+}
+
+impl Table {
+    /// An empty one for `entries` keys at least; sizes in bytes.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_BPF, `EINVAL` for a size of 0, `ENOMEM`.
+    pub fn create(
+        key_size: usize,
+        value_size: usize,
+        entries: u32,
+        name: &str,
+    ) -> io::Result<Table> {
+        let entries = entries + (KEPT_FREE * processors().min(MANY)) as u32;
+        let mut attributes = MapCreate {
+            kind: LRU_HASH,
+            key_size: key_size as u32,
+            value_size: value_size as u32,
+            entries,
+            name: name_field(name),
+            ..MapCreate::default()
+        };
+        Ok(Table {
+            // SAFETY: MAP_CREATE reads these attributes, which point nowhere, and opens a
+            // descriptor.
+            fd: unsafe { bpf_descriptor(MAP_CREATE, &mut attributes)? },
+            key_size,
+            value_size,
+            entries,
+        })
+    }
+
+    /// The table with this number, if it is one named `name`.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none or it is another map.
+    pub fn by_id(id: u32, name: &str) -> io::Result<Table> {
+        let (fd, info) = map_by_id(id, LRU_HASH, name)?;
+        Ok(Table {
+            fd,
+            key_size: info.key_size as usize,
+            value_size: info.value_size as usize,
+            entries: info.entries,
+        })
+    }
+
+    /// Writes the value of a key.
+    ///
+    /// # Errors
+    /// `EINVAL` for a key or a value of another size.
+    pub fn write(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        if key.len() != self.key_size || value.len() != self.value_size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut attributes = MapElement {
+            map: raw(&self.fd),
+            key: address(key),
+            value: address(value),
+            ..MapElement::default()
+        };
+        // SAFETY: the kernel reads a key and a value of the sizes just checked.
+        unsafe { bpf(MAP_UPDATE, &mut attributes)? };
+        Ok(())
+    }
+
+    /// All keys with their values, in no order.
+    ///
+    /// # Errors
+    /// `EINVAL` where the kernel cannot read many at once (before 5.6).
+    pub fn read(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let count = self.entries as usize;
+        let mut keys = vec![0_u8; count * self.key_size];
+        let mut values = vec![0_u8; count * self.value_size];
+        // Where the next reading would begin.
+        let mut end = [0_u32; 2];
+        let mut attributes = Batch {
+            end: address_mut(&mut end),
+            keys: address_mut(&mut keys),
+            values: address_mut(&mut values),
+            count: self.entries,
+            map: raw(&self.fd),
+            ..Batch::default()
+        };
+        // SAFETY: the kernel writes at most `count` keys and values of this map's sizes, for
+        // which there is room, and four bytes to `end`.
+        match unsafe { bpf(MAP_LOOKUP_BATCH, &mut attributes) } {
+            Ok(_) => {}
+            // That was all.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+        let read = count.min(attributes.count as usize);
+        let keys = keys.chunks_exact(self.key_size);
+        let values = values.chunks_exact(self.value_size);
+        let pairs = keys.zip(values).take(read);
+        Ok(pairs
+            .map(|(key, value)| (key.to_vec(), value.to_vec()))
+            .collect())
+    }
+}
+
+impl AsRawFd for Table {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let table = match Table::create(8, 16, 64, "trial") {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                println!("skipped: cannot make a map: {error}");
+                return;
+            }
+            table => table.expect("a table"),
+        };
+        assert_eq!(table.read().expect("read"), []);
+        let pair = |number: u8| (vec![number; 8], vec![number; 16]);
+        for number in [1, 2, 3, 2] {
+            let (key, value) = pair(number);
+            table.write(&key, &value).expect("write");
+        }
+        let mut all = table.read().expect("read");
+        all.sort();
+        assert_eq!(all, [pair(1), pair(2), pair(3)]);
+        assert!(table.write(&[1; 7], &[1; 16]).is_err());
+        assert!(table.write(&[1; 8], &[1; 15]).is_err());
+    }
+}
