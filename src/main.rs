@@ -233,6 +233,8 @@ fn start(
         pid_file,
         daemonized: options.daemonize,
         data_path: options.data_path.unwrap_or(config.data_path()),
+        // Who replaces teamd sees nothing on the wire that it did not send.
+        probe: config.probe().unwrap_or(options.program != "teamd"),
         take_over: options.take_over,
         warm_start: options.warm_start,
         recreate: options.force_recreate,

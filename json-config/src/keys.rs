@@ -130,6 +130,8 @@ pub enum Unit {
     Milliseconds,
     /// Tenths of a second.
     TenthsOfSecond,
+    /// Seconds.
+    Seconds,
 }
 
 /// The form of a string.

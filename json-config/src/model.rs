@@ -21,6 +21,8 @@ pub struct Team {
     pub debug_level: u32,
     /// `data_path`.
     pub data_path: DataPathChoice,
+    /// `probe`; none if it is absent or no boolean.
+    pub probe: Option<bool>,
     /// `hwaddr`: a unicast address, not all zero; none takes the first port's.
     pub hwaddr: Option<HwAddr>,
     /// `link_watch_policy`.
@@ -78,6 +80,8 @@ pub enum Runner {
         host: HostTraffic,
         /// `runner.tx_balancer`, as in [`Hashing`].
         balancing_interval: Option<Duration>,
+        /// `runner.lp_interval` of tlb and alb, given there in seconds; none if it is 0.
+        learning_interval: Option<Duration>,
     },
 }
 

@@ -113,6 +113,7 @@ pub(crate) fn read_team(team: &Map<String, Value>) -> Team {
             "relay" | "userspace" => DataPathChoice::Relay,
             _ => DataPathChoice::Auto,
         },
+        probe: team.value("probe").and_then(Value::as_bool),
         hwaddr: team
             .value("hwaddr")
             .and_then(Value::as_str)
@@ -166,6 +167,8 @@ fn read_runner(runner: &Members<'_>) -> Runner {
                 _ => HostTraffic::OnePort,
             },
             balancing_interval: read_balancing_interval(runner),
+            learning_interval: Some(Duration::from_secs(runner.integer("lp_interval")))
+                .filter(|interval| name != "slb" && !interval.is_zero()),
         },
         _ => Runner::RoundRobin {
             packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))

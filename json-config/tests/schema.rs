@@ -140,6 +140,7 @@ fn description(key: &Key) -> String {
         Unit::One => key.about.to_owned(),
         Unit::Milliseconds => format!("{} In milliseconds.", key.about),
         Unit::TenthsOfSecond => format!("{} In tenths of a second.", key.about),
+        Unit::Seconds => format!("{} In seconds.", key.about),
     }
 }
 

@@ -66,6 +66,7 @@ fn every_team_key_is_read() {
             "hwaddr": "2:10:20:30:40:50", "link_watch_policy": "all",
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
+            "probe": false,
             "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2,
                        "failback": "better", "failback_delay": 3000}}"#,
     );
@@ -91,6 +92,7 @@ fn every_team_key_is_read() {
             interval: milliseconds(50),
         },
         min_ports: 2,
+        probe: false,
     };
     assert_eq!(all.team_settings(0).unwrap(), expected);
 }
@@ -102,6 +104,32 @@ fn keys_of_the_plain_runners_are_read() {
         packets_per_port: NonZeroU32::new(65535).unwrap(),
     };
     assert_eq!(config.team_settings(0).unwrap().runner, expected);
+}
+
+#[test]
+fn the_pace_of_learning_packets_is_read() {
+    let interval = |runner: &str| {
+        let mut config = config(&format!("{{\"runner\": {{{runner}}}}}"));
+        match config.team_settings(0).unwrap().runner {
+            RunnerSettings::Slb {
+                learning_interval, ..
+            } => learning_interval,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(interval(r#""name": "tlb""#), Some(milliseconds(1000)));
+    let given = r#""name": "alb", "lp_interval": 30"#;
+    assert_eq!(interval(given), Some(milliseconds(30_000)));
+    assert_eq!(interval(r#""name": "alb", "lp_interval": 0"#), None);
+    assert_eq!(interval(r#""name": "slb""#), None);
+}
+
+#[test]
+fn a_team_probes_unless_told_not_to() {
+    assert_eq!(config("{}").probe(), None);
+    assert!(config("{}").team_settings(0).unwrap().probe);
+    assert_eq!(config(r#"{"probe": true}"#).probe(), Some(true));
+    assert_eq!(config(r#"{"probe": 0}"#).probe(), None);
 }
 
 #[test]
@@ -212,9 +240,10 @@ fn watches_that_ask_are_read_in_full() {
     let tipc = Watch::Tipc { bearer: "p".into() };
     let watches = [Watch::ArpPing(arp), Watch::NsnaPing(nsna), tipc];
     assert_eq!(config.port("p").unwrap().link_watches, watches);
+    let settings = config.port_settings("p").unwrap();
     assert_eq!(
-        config.port_settings("p").unwrap_err().to_string(),
-        "ports.p.link_watch: the link watch \"tipc\" is not available in this version"
+        settings.link_watches.last(),
+        Some(&LinkWatchSettings::Tipc { bearer: "p".into() })
     );
     assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
 }
@@ -236,7 +265,7 @@ fn hosts_are_addresses_or_names() {
             ping.target_host.address.map(IpAddr::V4)
         }
         LinkWatchSettings::NsnaPing(ping) => ping.target_host.address.map(IpAddr::V6),
-        LinkWatchSettings::Ethtool { .. } => panic!("{watch:?}"),
+        LinkWatchSettings::Ethtool { .. } | LinkWatchSettings::Tipc { .. } => panic!("{watch:?}"),
     });
     let expected = ["192.0.2.1", "", "fe80::1", ""].map(|text| text.parse().ok());
     assert_eq!(hosts.collect::<Vec<_>>(), expected);

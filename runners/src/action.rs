@@ -138,6 +138,13 @@ pub enum Report {
         /// Interface name.
         port: String,
     },
+    /// Ports that the runner needs apart, or aggregated, lead into one network one by one.
+    PlainSwitch {
+        /// Interface name of the port that a probe left on.
+        from: String,
+        /// That of the port where it came in.
+        at: String,
+    },
     /// The team device's carrier changed.
     CarrierChanged {
         /// The new carrier.
@@ -159,6 +166,11 @@ impl fmt::Display for Report {
             Report::DesignatedPortChanged { port } => {
                 write!(f, "Changed designated port to \"{port}\".")
             }
+            Report::PlainSwitch { from, at } => write!(
+                f,
+                "What leaves on \"{from}\" comes in on \"{at}\": on plain ports of one network this \
+                 runner doubles and loses frames; see teamrctl doctor."
+            ),
             Report::CarrierChanged { up } => {
                 write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })
             }

@@ -14,4 +14,7 @@ impl Runner for Broadcast {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
         TxPolicy::Broadcast
     }
+    fn needs_probes(&self) -> bool {
+        true
+    }
 }

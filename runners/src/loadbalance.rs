@@ -44,6 +44,10 @@ impl Runner for LoadBalance {
         port.is_usable() || !port.is_linked()
     }
 
+    fn needs_probes(&self) -> bool {
+        true
+    }
+
     fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
         self.flows.count(ports, bytes);
     }

@@ -1,5 +1,6 @@
 //! A port: what is known of it, and which address was asked for.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::control_frames::ControlFrames;
@@ -19,6 +20,8 @@ pub struct Port {
     pub(crate) allowed: bool,
     pub(crate) enabled: bool,
     pub(crate) collecting: bool,
+    /// The team's own address belongs on another port.
+    pub(crate) team_elsewhere: bool,
     watches: LinkWatches,
     link_local: Option<Ipv6Addr>,
     original: HwAddr,
@@ -59,6 +62,7 @@ impl Port {
             allowed: true,
             enabled: false,
             collecting: false,
+            team_elsewhere: false,
             original: hwaddr,
             own: hwaddr,
             hwaddr,
@@ -197,6 +201,10 @@ impl Port {
             .host_resolved(now, host, family, address, &around)
     }
 
+    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+        self.watches.bearers_changed(linked)
+    }
+
     fn around(&self, rest: Rest) -> Surroundings {
         let spare_hwaddr = match self.own == rest.hwaddr {
             true => self.own.sibling(),
@@ -206,6 +214,7 @@ impl Port {
             linked: self.link.up,
             enabled: self.enabled,
             someone_enabled: rest.someone_enabled,
+            team_elsewhere: self.team_elsewhere,
             hwaddr: self.hwaddr,
             spare_hwaddr,
             link_local: self.link_local.or(rest.link_local),

@@ -3,7 +3,8 @@
 //! A probe leaves on each port and is listened for on every port. One that comes in at another
 //! port proves that both lead into one network, and that nobody in between takes them for an
 //! aggregate. Owns the frame (IEEE 802 local experimental EtherType 1) and what was heard; what it
-//! means is for `teamrctl doctor` to say. Nothing is sent unless somebody asks.
+//! means is for `teamrctl doctor` to say, and when the team asks by itself for
+//! [`probe_times`](crate::probe_times).
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,8 @@ pub(crate) struct Prober {
     rounds: u32,
     sent: BTreeSet<PortId>,
     heard: BTreeSet<(PortId, PortId)>,
+    /// The proof of this round was told.
+    told: bool,
 }
 
 impl Prober {
@@ -33,6 +36,7 @@ impl Prober {
     ) -> Vec<(PortId, Vec<u8>)> {
         self.rounds = self.rounds.wrapping_add(1);
         self.heard.clear();
+        self.told = false;
         self.sent = ports.collect();
         let probe = |port: &PortId| (*port, probe(team, self.rounds, *port));
         self.sent.iter().map(probe).collect()
@@ -50,6 +54,19 @@ impl Prober {
         if let Some(from) = from.filter(|from| self.sent.contains(from)) {
             self.heard.insert((from, port));
         }
+    }
+
+    /// A probe of this round came in at another port than its own.
+    pub(crate) fn crossed(&self) -> Option<(PortId, PortId)> {
+        let mut heard = self.heard.iter();
+        heard.find(|(from, at)| from != at).copied()
+    }
+
+    /// As [`crossed`](Self::crossed), once in each round.
+    pub(crate) fn news(&mut self) -> Option<(PortId, PortId)> {
+        let crossed = self.crossed().filter(|_| !self.told)?;
+        self.told = true;
+        Some(crossed)
     }
 
     /// Rounds so far.

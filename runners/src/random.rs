@@ -23,4 +23,7 @@ impl Runner for Random {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
         TxPolicy::Random { seed: self.seed }
     }
+    fn needs_probes(&self) -> bool {
+        true
+    }
 }

@@ -26,4 +26,7 @@ impl Runner for RoundRobin {
             packets_per_port: self.packets_per_port,
         }
     }
+    fn needs_probes(&self) -> bool {
+        true
+    }
 }

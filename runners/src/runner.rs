@@ -50,6 +50,17 @@ pub(crate) trait Runner: fmt::Debug {
         true
     }
 
+    /// The team's address belongs on another port, although frames may leave on this one.
+    fn team_elsewhere(&self, _port: PortId) -> bool {
+        false
+    }
+
+    /// Ports that lead into one network one by one are wrong for it, so that the team looks for
+    /// that itself.
+    fn needs_probes(&self) -> bool {
+        false
+    }
+
     /// The port whose own address the team has to take.
     fn lender(&self) -> Option<PortId> {
         None
@@ -124,6 +135,7 @@ pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
         RunnerSettings::Slb {
             host,
             balancing_interval,
-        } => Box::new(Slb::new(*host, *balancing_interval)),
+            learning_interval,
+        } => Box::new(Slb::new(*host, *balancing_interval, *learning_interval)),
     }
 }

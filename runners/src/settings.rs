@@ -26,10 +26,14 @@ pub struct TeamSettings {
     pub mcast_rejoin: Burst,
     /// `runner.min_ports`: usable ports needed for the team device's carrier; 1 by default.
     pub min_ports: u32,
+    /// `probe`: the team looks by itself for ports that lead into one network, where that is
+    /// wrong for its runner.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub probe: bool,
 }
 
 impl TeamSettings {
-    /// The defaults of teamd around `runner`.
+    /// The defaults of teamd around `runner`, which never probes.
     pub fn new(runner: RunnerSettings) -> Self {
         TeamSettings {
             runner,
@@ -38,6 +42,7 @@ impl TeamSettings {
             notify_peers: Burst::default(),
             mcast_rejoin: Burst::default(),
             min_ports: 1,
+            probe: false,
         }
     }
 }
@@ -83,6 +88,10 @@ pub enum RunnerSettings {
         host: HostTraffic,
         /// `runner.tx_balancer`, as with loadbalance.
         balancing_interval: Option<Duration>,
+        /// `runner.lp_interval` of tlb and alb: how often each port shows the switch its address;
+        /// none is never.
+        #[cfg_attr(feature = "serde", serde(default))]
+        learning_interval: Option<Duration>,
     },
 }
 
@@ -194,6 +203,11 @@ pub enum LinkWatchSettings {
     ArpPing(ArpPingSettings),
     /// Asks an IPv6 neighbour by neighbour discovery.
     NsnaPing(NsnaPingSettings),
+    /// Follows the TIPC links over a bearer.
+    Tipc {
+        /// `tipc_bearer`: its interface part.
+        bearer: String,
+    },
 }
 
 /// The rhythm of a watch that asks.

@@ -9,7 +9,7 @@
 //!
 //! tlb and alb also spread the traffic of the team itself, by peer. Each port has an address then:
 //! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP and
-//! neighbour discovery, so that they answer there.
+//! neighbour discovery, so that they answer there; [`Learning`] keeps the switch aware of it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -22,6 +22,7 @@ use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
+use crate::learning::Learning;
 use crate::port::Port;
 use crate::runner::Runner;
 use crate::settings::HostTraffic;
@@ -59,10 +60,13 @@ pub(crate) struct Slb {
     former: Box<BucketTable>,
     former_until: Option<Instant>,
     balancer: Option<Balancer>,
+    learning: Option<Learning>,
     counts_due: bool,
     /// Buckets, and last the team's own address, that moved since stations were announced.
     moved: Box<[bool; BUCKETS + 1]>,
     stations_due: bool,
+    /// The stations that will be told of are to be announced.
+    announcing: bool,
     repeats: usize,
     repeat_due: Option<Instant>,
     announcements: VecDeque<Action>,
@@ -72,7 +76,12 @@ pub(crate) struct Slb {
 }
 
 impl Slb {
-    pub(crate) fn new(host: HostTraffic, balancing_interval: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        host: HostTraffic,
+        balancing_interval: Option<Duration>,
+        learning_interval: Option<Duration>,
+    ) -> Self {
+        let spread = host != HostTraffic::OnePort;
         Slb {
             host,
             addresses: Vec::new(),
@@ -86,9 +95,11 @@ impl Slb {
             former: Box::new([None; BUCKETS]),
             former_until: None,
             balancer: balancing_interval.map(Balancer::new),
+            learning: learning_interval.filter(|_| spread).map(Learning::new),
             counts_due: false,
             moved: Box::new([false; BUCKETS + 1]),
             stations_due: false,
+            announcing: false,
             repeats: 0,
             repeat_due: None,
             announcements: VecDeque::new(),
@@ -134,8 +145,14 @@ impl Slb {
         self.repeat(now);
     }
 
-    fn repeat(&mut self, now: Instant) {
+    /// Everybody who has to be announced is, once it is known who is there.
+    fn ask_for_stations(&mut self) {
         self.stations_due = true;
+        self.announcing = true;
+    }
+
+    fn repeat(&mut self, now: Instant) {
+        self.ask_for_stations();
         self.repeat_due = REPEATS.get(self.repeats).map(|pause| now + *pause);
         self.repeats += 1;
     }
@@ -169,6 +186,48 @@ impl Slb {
         let mut addresses = self.addresses.iter();
         let (_, hwaddr) = addresses.find(|(of, _)| *of == port)?;
         Some(*hwaddr)
+    }
+
+    /// Announces the stations that moved, and teaches peers their ports.
+    fn announce_all(&mut self, stations: &[StationSeen], peers: &[PeerSeen]) {
+        let tagged = |vlan: u16| (vlan != 0).then_some(vlan);
+        for station in stations {
+            let place = station.bucket.map_or(BUCKETS, usize::from);
+            if self.moved[place] {
+                let frame = announce::reverse_arp(station.hwaddr, tagged(station.vlan));
+                self.announcements
+                    .push_back(Action::TransmitFrame { frame });
+            }
+        }
+        for peer in peers {
+            let bucket = usize::from(peer.bucket);
+            let port = self.buckets[bucket].filter(|_| self.teach_all || self.moved[bucket]);
+            if let Some((port, hwaddr)) = port.and_then(|port| Some((port, self.address_on(port)?)))
+            {
+                let vlan = tagged(peer.vlan);
+                let frame = match (peer.own, peer.ip) {
+                    (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                        announce::arp_reply(hwaddr, own, peer.hwaddr, ip, vlan)
+                    }
+                    (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                        let neighbour = (peer.hwaddr, ip);
+                        announce::neighbour_advertisement(hwaddr, own, peer.router, neighbour, vlan)
+                    }
+                    _ => continue,
+                };
+                self.announcements
+                    .push_back(Action::SendFrame { port, frame });
+            }
+        }
+        // An announcement finds its port when it leaves, so of two of one station, when links
+        // come and go fast, both tell the truth.
+        let most = 2 * (stations.len() + peers.len());
+        let surplus = self.announcements.len().saturating_sub(most);
+        self.announcements.drain(..surplus);
+        if self.repeat_due.is_none() {
+            self.moved.fill(false);
+            self.teach_all = false;
+        }
     }
 
     fn release(&mut self, now: Instant) {
@@ -213,6 +272,9 @@ impl Runner for Slb {
         if let Some(balancer) = &mut self.balancer {
             balancer.start(now);
         }
+        if let Some(learning) = &mut self.learning {
+            learning.start(now);
+        }
         TxPolicy::SourceBalance {
             ports: SourceBalance {
                 buckets: self.buckets.clone(),
@@ -230,6 +292,10 @@ impl Runner for Slb {
 
     fn enables(&self, port: &Port) -> bool {
         port.is_usable()
+    }
+
+    fn team_elsewhere(&self, port: PortId) -> bool {
+        self.designated != Some(port)
     }
 
     fn designated_port(&self) -> Option<PortId> {
@@ -265,50 +331,23 @@ impl Runner for Slb {
     }
 
     fn stations(&mut self, now: Instant, stations: &[StationSeen], peers: &[PeerSeen]) {
-        let tagged = |vlan: u16| (vlan != 0).then_some(vlan);
-        for station in stations {
-            let place = station.bucket.map_or(BUCKETS, usize::from);
-            if self.moved[place] {
-                let frame = announce::reverse_arp(station.hwaddr, tagged(station.vlan));
-                self.announcements
-                    .push_back(Action::TransmitFrame { frame });
-            }
+        if mem::take(&mut self.announcing) {
+            self.announce_all(stations, peers);
         }
-        for peer in peers {
-            let bucket = usize::from(peer.bucket);
-            let port = self.buckets[bucket].filter(|_| self.teach_all || self.moved[bucket]);
-            if let Some((port, hwaddr)) = port.and_then(|port| Some((port, self.address_on(port)?)))
-            {
-                let vlan = tagged(peer.vlan);
-                let frame = match (peer.own, peer.ip) {
-                    (IpAddr::V4(own), IpAddr::V4(ip)) => {
-                        announce::arp_reply(hwaddr, own, peer.hwaddr, ip, vlan)
-                    }
-                    (IpAddr::V6(own), IpAddr::V6(ip)) => {
-                        let neighbour = (peer.hwaddr, ip);
-                        announce::neighbour_advertisement(hwaddr, own, peer.router, neighbour, vlan)
-                    }
-                    _ => continue,
-                };
-                self.announcements
-                    .push_back(Action::SendFrame { port, frame });
-            }
-        }
-        // An announcement finds its port when it leaves, so of two of one station, when links
-        // come and go fast, both tell the truth.
-        let most = 2 * (stations.len() + peers.len());
-        let surplus = self.announcements.len().saturating_sub(most);
-        self.announcements.drain(..surplus);
-        if self.repeat_due.is_none() {
-            self.moved.fill(false);
-            self.teach_all = false;
+        let on = |port: &PortId| Some((*port, self.address_on(*port)?));
+        let ports: Vec<_> = self.usable.iter().filter_map(on).collect();
+        if let Some(learning) = &mut self.learning {
+            self.announcements
+                .extend(learning.packets(&ports, stations));
         }
         self.release(now);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let balancing = self.balancer.as_ref().and_then(Balancer::next_deadline);
+        let learning = self.learning.as_ref().and_then(Learning::next_deadline);
         let own = [
+            learning,
             self.former_until,
             self.release_due,
             self.repeat_due,
@@ -326,7 +365,10 @@ impl Runner for Slb {
         }
         if self.teach_due.take_if(|own| *own <= due).is_some() {
             self.teach_all = true;
-            self.stations_due = true;
+            self.ask_for_stations();
+        }
+        if let Some(learning) = &mut self.learning {
+            self.stations_due |= learning.expire(due, now);
         }
         if self.repeat_due.take_if(|own| *own <= due).is_some() {
             self.repeat(now);

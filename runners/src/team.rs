@@ -11,12 +11,14 @@ use crate::action::{Action, Report};
 use crate::announce::Announcement;
 use crate::control_frames::ControlFrames;
 use crate::event::Event;
+use crate::failovers::{FailoverTimes, Failovers};
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
 use crate::lacp::LacpStatus;
 use crate::link_watch::{Wish, Wishes, is_sent_by};
 use crate::port::{Port, Rest};
 use crate::probe::Prober;
+use crate::probe_times::ProbeTimes;
 use crate::runner::{self, Runner};
 use crate::settings::{RunnerSettings, TeamSettings};
 use crate::time::Instant;
@@ -43,12 +45,14 @@ pub struct Team {
     active: Option<PortId>,
     designated: Option<PortId>,
     forwarding: Option<Forwarding>,
+    failovers: Failovers,
     carrier: Option<bool>,
     /// What is to be heard, as last asked for; nothing at first.
     control_frames: ControlFrames,
     notify_peers: Announcement,
     mcast_rejoin: Announcement,
     prober: Prober,
+    probe_times: ProbeTimes,
     /// Probes that leave once they are listened for.
     probes: Vec<(PortId, Vec<u8>)>,
     actions: VecDeque<Action>,
@@ -69,11 +73,13 @@ impl Team {
             active: None,
             designated: None,
             forwarding: None,
+            failovers: Failovers::default(),
             carrier: None,
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
             prober: Prober::default(),
+            probe_times: ProbeTimes::default(),
             probes: Vec::new(),
             actions: VecDeque::new(),
             settings,
@@ -110,6 +116,7 @@ impl Team {
         ports
             .chain(self.notify_peers.next_deadline())
             .chain(self.mcast_rejoin.next_deadline())
+            .chain(self.probe_times.next_deadline())
             .chain(self.runner.next_deadline())
             .min()
     }
@@ -154,6 +161,11 @@ impl Team {
     /// slb's designated port; none with other runners.
     pub fn designated_port(&self) -> Option<PortId> {
         self.runner.designated_port()
+    }
+
+    /// How long failovers took.
+    pub fn failover_times(&self) -> FailoverTimes {
+        self.failovers.times
     }
 
     /// How often probes were sent.
@@ -203,6 +215,10 @@ impl Team {
         if self.mcast_rejoin.expire(due, now) {
             self.actions.push_back(Action::RejoinMulticast);
         }
+        let proven = self.prober.crossed().is_some();
+        if self.probe_times.expire(due, now, proven) {
+            self.probe();
+        }
         self.runner.expire(due, now);
     }
 
@@ -233,6 +249,8 @@ impl Team {
             }
             Event::LinkChanged { port, link } => {
                 if let Some(at) = self.position(port) {
+                    let forwarding = self.forwarding.as_ref();
+                    self.failovers.link_changed(now, port, link.up, forwarding);
                     let wishes = self.ports[at].link_changed(now, link, rest);
                     carry_on(&mut self.actions, &self.ports[at], wishes);
                 }
@@ -267,6 +285,12 @@ impl Team {
                     carry_on(&mut self.actions, port, wishes);
                 }
             }
+            Event::TipcBearersChanged { linked } => {
+                for port in &mut self.ports {
+                    let wishes = port.bearers_changed(linked.as_ref());
+                    carry_on(&mut self.actions, port, wishes);
+                }
+            }
             Event::PortSettingsChanged { port, settings } => {
                 if let Some(at) = self.position(port) {
                     self.ports[at].settings = settings;
@@ -290,12 +314,10 @@ impl Team {
                     self.runner.choose_active(&self.ports[at]);
                 }
             }
-            Event::ProbesWanted => {
-                let linked = self.ports.iter().filter(|port| port.is_linked());
-                self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
-            }
+            Event::ProbesWanted => self.probe(),
             Event::FrameReceived { port, frame } => {
                 self.prober.hear(self.hwaddr, port, &frame);
+                self.tell_of_plain_switch();
                 if let Some(at) = self.position(port) {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                     let ours = is_sent_by(&frame, |hwaddr| self.sends_from(hwaddr));
@@ -333,6 +355,7 @@ impl Team {
         let enabled_one = self.settle_forwarding(now);
         self.settle_addresses();
         self.settle_carrier();
+        self.settle_probing(now);
         self.settle_listening();
         let probes = self.probes.drain(..);
         self.actions
@@ -357,12 +380,14 @@ impl Team {
             enabled_one |= enabled && !port.enabled;
             port.enabled = enabled;
             port.collecting = self.runner.collects(port);
+            port.team_elsewhere = self.runner.team_elsewhere(port.id());
         }
         let forwarding = Forwarding {
             policy,
             ports: self.ports.iter().map(Port::forwarding).collect(),
         };
         if self.forwarding.as_ref() != Some(&forwarding) {
+            self.failovers.forwards(now, &forwarding);
             self.forwarding = Some(forwarding.clone());
             self.actions.push_back(Action::ApplyForwarding(forwarding));
         }
@@ -439,6 +464,32 @@ impl Team {
     fn carrying(&self) -> usize {
         let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
         carrying.count()
+    }
+
+    fn settle_probing(&mut self, now: Instant) {
+        if self.settings.probe && self.runner.needs_probes() {
+            let ports = self.ports.iter();
+            let linked = ports.filter(|port| port.is_linked() && port.enabled);
+            self.probe_times.linked(now, linked.map(Port::id).collect());
+        }
+    }
+
+    /// Begins a round of probes.
+    fn probe(&mut self) {
+        let linked = self.ports.iter().filter(|port| port.is_linked());
+        self.probes = self.prober.ask(self.hwaddr, linked.map(Port::id));
+    }
+
+    fn tell_of_plain_switch(&mut self) {
+        if !self.runner.needs_probes() {
+            return;
+        }
+        let news = self.prober.news();
+        let name = |port| Some(self.port(port)?.name().to_owned());
+        if let Some((from, at)) = news.and_then(|(from, at)| Some((name(from)?, name(at)?))) {
+            let report = Report::PlainSwitch { from, at };
+            self.actions.push_back(Action::Report(report));
+        }
     }
 
     fn settle_listening(&mut self) {

@@ -3,6 +3,7 @@
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use runners::{
     Host, HwAddr, Inquiry, Instant, LinkWatch, LinkWatchSettings, Port, PortId, Probing,
@@ -95,9 +96,16 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     let refused: Map<String, Value> = refused
         .map(|(mover, why)| (mover.name().to_owned(), why.as_str().into()))
         .collect();
+    let failovers = team.core.failover_times();
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let own = json!({
         "data_path": team.data_path.mover().name(),
         "data_path_refused": refused,
+        "failovers": {
+            "count": failovers.count,
+            "last_us": micros(failovers.last),
+            "total_us": micros(failovers.total),
+        },
         "probe_rounds": team.core.probe_rounds(),
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,
@@ -185,17 +193,21 @@ fn watch_item(watch: &LinkWatch, now: Instant) -> Value {
             let found = inquiry.and_then(|inquiry| inquiry.target);
             item["target_host"] = host(&settings.target_host, found).into();
         }
+        LinkWatchSettings::Tipc { bearer } => item["tipc_bearer"] = bearer.as_str().into(),
+    }
+    if let Some(obstacle) = watch.obstacle() {
+        item["teamr"]["obstacle"] = obstacle.to_string().into();
     }
     item
 }
 
 /// What is common to watches that ask.
-fn add_inquiry<'a>(
+fn add_inquiry(
     item: &mut Value,
-    watch: &'a LinkWatch,
+    watch: &LinkWatch,
     probing: Probing,
     now: Instant,
-) -> Option<Inquiry<'a>> {
+) -> Option<Inquiry> {
     let inquiry = watch.inquiry()?;
     item["init_wait"] = json!(probing.init_wait.as_millis() as u64);
     item["interval"] = json!(probing.interval.as_millis() as u64);
@@ -208,9 +220,6 @@ fn add_inquiry<'a>(
     }
     if let Some(then) = inquiry.last_probe {
         own.insert("last_probe_ms_ago".to_owned(), ago(then).into());
-    }
-    if let Some(obstacle) = inquiry.obstacle {
-        own.insert("obstacle".to_owned(), obstacle.to_string().into());
     }
     item["teamr"] = own.into();
     Some(inquiry)

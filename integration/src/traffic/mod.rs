@@ -43,6 +43,9 @@ pub enum Pace {
     /// A packet a millisecond, by tools that have precedence; a transfer as fast as a debug
     /// build of teamr keeps up with.
     Full,
+    /// A fifth of it, without precedence: what a guest carries of a few, also by the relay and
+    /// in two copies.
+    Steady,
     /// A fiftieth of it: what the one slow processor of a guest carries ten of at a time. There
     /// precedence would keep the kernel's own threads from moving the frames.
     Gentle,
@@ -55,6 +58,7 @@ impl Pace {
     pub(crate) fn factor(self) -> u32 {
         match self {
             Pace::Full => 1,
+            Pace::Steady => 5,
             Pace::Gentle => 50,
             Pace::Flood => 0,
         }

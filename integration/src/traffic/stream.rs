@@ -49,7 +49,7 @@ impl Stream {
         }
         let start = match pace {
             Pace::Full => Tool::start_real_time,
-            Pace::Gentle | Pace::Flood => Tool::start,
+            Pace::Steady | Pace::Gentle | Pace::Flood => Tool::start,
         };
         let receiver = start(
             &to.host,

@@ -79,6 +79,13 @@ pub const KEYS: &[Key] = &[
                 these that works.",
         ..PLAIN
     },
+    flag(
+        Object::Team,
+        "probe",
+        true,
+        "Sends a few probes after links came up and warns if they show that the runner is wrong \
+         for the switch; by default not under the name teamd.",
+    ),
     Key {
         name: "hwaddr",
         kind: Kind::Text(Form::HwAddr),
@@ -199,6 +206,21 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Object(Object::TxBalancer),
         read_by: BALANCING,
         about: "Moves flows between ports by load.",
+        ..PLAIN
+    },
+    Key {
+        object: Object::Runner,
+        name: "lp_interval",
+        kind: Kind::Integer {
+            min: 0,
+            max: INT_MAX,
+            unit: Unit::Seconds,
+        },
+        default: Preset::Integer(1),
+        read_by: &["tlb", "alb"],
+        refusal: Some("\"lp_interval\" value is out of its limits."),
+        about: "How often each port shows the switch the address that the team has there; 0 is \
+                never.",
         ..PLAIN
     },
     Key {

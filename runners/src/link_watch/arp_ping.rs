@@ -7,7 +7,7 @@
 //!
 //! A port that somebody else's traffic could be drawn to must not say the team's addresses: a
 //! waiting port that hears nothing asks in the form of RFC 5227, from 0.0.0.0 and an address of
-//! its own. teamd does not ask there at all, so its preferred port may never return.
+//! its own, and so does always one that the team's address is kept off. teamd does not ask there at all, so its preferred port may never return.
 
 use std::net::Ipv4Addr;
 
@@ -57,12 +57,13 @@ impl ArpPing {
         if !around.linked {
             return None;
         }
-        let (hwaddr, source) = if self.settings.send_always || !around.is_waiting() {
-            (around.hwaddr, source)
-        } else if overheard {
+        let waits = around.is_waiting() && !self.settings.send_always;
+        if waits && overheard && !around.team_elsewhere {
             return None;
-        } else {
-            (around.spare_hwaddr, Ipv4Addr::UNSPECIFIED)
+        }
+        let (hwaddr, source) = match waits || around.team_elsewhere {
+            true => (around.spare_hwaddr, Ipv4Addr::UNSPECIFIED),
+            false => (around.hwaddr, source),
         };
         self.rhythm.asked(now);
         Some(arp_request(hwaddr, source, target, self.settings.vlanid))

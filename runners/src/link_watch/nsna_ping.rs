@@ -1,8 +1,9 @@
 //! nsna_ping: solicits an IPv6 neighbour, and takes its advertisement for a sign of life.
 //!
 //! Advertisements go to who asked, so a waiting port would hear nothing of the active port's
-//! questions: every port asks for itself. A waiting port does so from addresses of its own, for
-//! what it says must not draw the team's traffic to it. teamd asks on enabled ports alone, and
+//! questions: every port asks for itself. A waiting port does so from addresses of its own, and so
+//! does one that the team's address is kept off, for what it says must not draw the team's traffic
+//! to it. teamd asks on enabled ports alone, and
 //! keeps all others down.
 
 use std::net::Ipv6Addr;
@@ -36,13 +37,13 @@ impl NsnaPing {
     /// The question, if one is to be sent now.
     pub(crate) fn ask(&mut self, now: Instant, around: &Surroundings) -> Option<Vec<u8>> {
         let target = self.target.address()?;
-        let waits = around.is_waiting();
-        self.lacks_link_local = !waits && around.link_local.is_none();
+        let quiet = around.is_quiet();
+        self.lacks_link_local = !quiet && around.link_local.is_none();
         if !around.linked {
             return None;
         }
         let (hwaddr, source) = match around.link_local {
-            _ if waits => (around.spare_hwaddr, link_local_of(around.spare_hwaddr)),
+            _ if quiet => (around.spare_hwaddr, link_local_of(around.spare_hwaddr)),
             Some(link_local) => (around.hwaddr, link_local),
             None => (around.hwaddr, link_local_of(around.hwaddr)),
         };

@@ -66,6 +66,16 @@ pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
     frame
 }
 
+/// A message of the Ethernet configuration testing protocol from an address to itself, as the
+/// bonding driver sends it: a switch learns from it where that is, and hands it to nobody.
+pub fn learning(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
+    /// The shortest Ethernet frame, without its checksum.
+    const SHORTEST: usize = 60;
+    let mut frame = ethernet(hwaddr, hwaddr, vlan, ethertype::LOOPBACK);
+    frame.resize(SHORTEST, 0);
+    frame
+}
+
 /// An unsolicited neighbour advertisement (RFC 4861 section 7.2.6) to all nodes, which
 /// overrides what they know. `router` must say whether the host forwards IPv6: neighbours
 /// forget a default router that advertises itself as a host (section 7.2.5).

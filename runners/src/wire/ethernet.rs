@@ -14,6 +14,8 @@ pub mod ethertype {
     pub const SERVICE_VLAN: u16 = 0x88a8;
     /// Local experimental EtherType 1 (IEEE 802, clause 9.2.3).
     pub const LOCAL_EXPERIMENTAL: u16 = 0x88b5;
+    /// Ethernet configuration testing protocol.
+    pub const LOOPBACK: u16 = 0x9000;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
     /// Slow protocols: LACP and markers (IEEE 802.3, annex 57A).

@@ -66,6 +66,7 @@ fn source_balance(first_seed: u64, host: HostTraffic) {
     let runner = RunnerSettings::Slb {
         host,
         balancing_interval,
+        learning_interval: None,
     };
     orders(first_seed, &runner);
 }

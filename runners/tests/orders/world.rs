@@ -63,6 +63,7 @@ impl World {
             notify_peers: dice.burst(),
             mcast_rejoin: dice.burst(),
             min_ports: dice.pick(&[1, 1, 2]),
+            probe: false,
         };
         World {
             team: Team::new(settings, hwaddr),

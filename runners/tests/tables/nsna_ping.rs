@@ -15,7 +15,7 @@ use crate::site::{Site, TARGET6, advertisement};
 const TEAMS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xdd);
 const PORTS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xee);
 
-fn port(prio: i32) -> PortSettings {
+pub fn port(prio: i32) -> PortSettings {
     PortSettings {
         prio,
         link_watches: vec![LinkWatchSettings::NsnaPing(NsnaPingSettings {
@@ -46,7 +46,7 @@ fn pair(reached: &[u32]) -> Site {
 
 fn obstacle(site: &Site) -> Option<Obstacle<'_>> {
     let port = site.team.port(PortId(1)).expect("a port");
-    port.watches()[0].inquiry().expect("it asks").obstacle
+    port.watches()[0].obstacle()
 }
 
 /// The link-local address made of the hardware address of port `n`.

@@ -9,12 +9,16 @@ use runners::{
     TeamSettings,
 };
 
+use crate::asking;
+use crate::nsna_ping;
 use crate::play::*;
+use crate::site::Site;
 
 fn slb(balancing_interval: Option<u64>) -> Play {
     Play::new(TeamSettings::new(RunnerSettings::Slb {
         host: HostTraffic::OnePort,
         balancing_interval: balancing_interval.map(Duration::from_millis),
+        learning_interval: None,
     }))
 }
 
@@ -195,6 +199,7 @@ fn peers_are_taught_their_ports_anew() {
     let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
         host: HostTraffic::Both,
         balancing_interval: None,
+        learning_interval: None,
     }));
     play.skip(0, added(1, UP, prio(0)));
     play.skip(1, added(2, UP, prio(0)));
@@ -258,4 +263,101 @@ fn peers_are_taught_their_ports_anew() {
     told(50_000, link_is(1, UP));
     let made_of_the_teams = HwAddr([6, 0, 0, 0, 0, 1]);
     assert_eq!(told(50_000, seen(&[4, 5])), [(1, 4, made_of_the_teams)]);
+}
+
+#[test]
+fn each_port_shows_the_switch_the_address_that_the_team_has_there() {
+    let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
+        host: HostTraffic::Sent,
+        balancing_interval: None,
+        learning_interval: Some(Duration::from_secs(10)),
+    }));
+    play.skip(0, added(1, UP, prio(0)));
+    play.skip(0, added(2, UP, prio(0)));
+    play.skip(0, added(3, DOWN, prio(0)));
+    // Until everybody has been announced for the last time.
+    for millis in [0, 1000, 3000, 5000] {
+        play.skip(millis, Event::DeadlineReached);
+        play.skip(millis, seen(&[]));
+    }
+    play.wakes_at(10_000, &["read stations"]);
+    let station = |last, vlan, bucket| StationSeen {
+        hwaddr: hw(last),
+        vlan,
+        bucket,
+    };
+    let stations = vec![
+        station(1, 0, None),
+        station(1, 7, None),
+        station(9, 8, Some(3)),
+    ];
+    let seen = Event::Stations {
+        stations,
+        peers: Vec::new(),
+    };
+    play.team.handle(at(10_000), seen);
+    let shown: Vec<Action> = std::iter::from_fn(|| play.team.poll_action()).collect();
+    let expected = [(1, hw(1)), (2, hw(2))]
+        .into_iter()
+        .flat_map(|(port, own)| {
+            [None, Some(7)].map(|vlan| Action::SendFrame {
+                port: PortId(port),
+                frame: announce::learning(own, vlan),
+            })
+        });
+    assert_eq!(shown, expected.collect::<Vec<_>>());
+    play.wakes_at(20_000, &["read stations"]);
+}
+
+#[test]
+fn a_learning_packet_goes_from_an_address_to_itself() {
+    let frame = announce::learning(hw(5), Some(7));
+    assert_eq!(frame.len(), 60);
+    assert_eq!(frame[..6], hw(5).0);
+    assert_eq!(frame[6..12], hw(5).0);
+    assert_eq!(frame[12..18], [0x81, 0, 0, 7, 0x90, 0]);
+    assert_eq!(frame[18..], [0; 42]);
+}
+
+/// Watches of every port ask, and go on asking when the designated port is lost.
+#[test]
+fn what_watches_ask_does_not_move_the_team_in_the_switch() {
+    let watches = [asking::port(0, asking::ping()), nsna_ping::port(0)];
+    for (watch, host) in watches
+        .into_iter()
+        .zip([HostTraffic::OnePort, HostTraffic::Both])
+    {
+        let settings = TeamSettings::new(RunnerSettings::Slb {
+            host,
+            balancing_interval: None,
+            learning_interval: None,
+        });
+        let mut site = Site::new(settings, &[1, 2], &[1, 2]);
+        site.tell(added(1, UP, watch.clone()));
+        site.tell(added(2, UP, watch));
+        site.pass(1000);
+        let designated = site.team.designated_port().expect("both are up").0;
+        site.reached = vec![3 - designated];
+        site.pass(3000);
+        assert_eq!(site.team.designated_port(), Some(PortId(3 - designated)));
+        assert!(!site.is_up(designated));
+
+        let team = site.team.hwaddr();
+        let from = |frame: &[u8]| HwAddr(*frame[6..].first_chunk().expect("an address"));
+        for (port, since, until) in [(3 - designated, 0, 1000), (designated, 2000, 3000)] {
+            let asked = site
+                .sent
+                .iter()
+                .filter(|(when, on, _)| *on == port && (at(since)..at(until)).contains(when));
+            let sources: Vec<HwAddr> = asked.map(|(_, _, frame)| from(frame)).collect();
+            assert!(
+                sources.len() > 5,
+                "port {port} asked {} times",
+                sources.len()
+            );
+            assert!(!sources.contains(&team), "port {port}");
+        }
+        let asked = site.sent_on(designated, 500);
+        assert_eq!(from(asked[0]), team, "its own port");
+    }
 }

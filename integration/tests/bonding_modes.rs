@@ -1,0 +1,294 @@
+//! Each bonding mode, by the bonding driver and by teamr in one boot of a guest: the same hosts,
+//! cables and partner, and for teamr the configuration that `teamrctl import` makes of that bond.
+//!
+//! What has to hold is compared within the run: who is reached, and how many packets of the same
+//! streams are lost when each cable in turn is pulled. The table that it prints is in
+//! teamrctl-import(8).
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use integration::traffic::{End, Pace, Stream, now};
+use integration::{
+    CableKind, Lab, Namespace, Ping, Sharing, Site, Teamr, binary, in_guest, wait_until,
+};
+use serde_json::Value;
+
+/// Name, options of `ip link add type bond`, and those of the switch's own bond; none where each
+/// cable goes to a port of its own, as on a switch that knows nothing of it.
+const MODES: [(&str, &str, Option<&str>); 7] = [
+    ("balance-rr", "mode balance-rr", Some("mode balance-xor")),
+    ("active-backup", "mode active-backup", None),
+    (
+        "balance-xor",
+        "mode balance-xor xmit_hash_policy layer3+4",
+        Some("mode balance-xor"),
+    ),
+    ("broadcast", "mode broadcast", Some("mode broadcast")),
+    (
+        "802.3ad",
+        "mode 802.3ad lacp_rate fast",
+        Some("mode 802.3ad lacp_rate fast"),
+    ),
+    ("balance-tlb", "mode balance-tlb", None),
+    ("balance-alb", "mode balance-alb", None),
+];
+/// The bond's polling of the carrier, in milliseconds: the best that there is.
+const MIIMON: &str = "miimon 1";
+const DEVICE: &str = "bond0";
+const PARTNER: &str = "lag0";
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+/// How long the streams run before, between and after what happens to a cable.
+const WINDOW: Duration = Duration::from_millis(300);
+/// Packets that teamr may lose beyond bonding each time a cable is pulled: 20 ms of the streams,
+/// two ticks of the guest's scheduler, in each direction.
+const MARGIN: usize = 8;
+
+/// How often each cable is pulled: more where somebody waits for the figures.
+fn rounds() -> usize {
+    std::env::var("TEAMR_LONG").map_or(1, |_| 10)
+}
+
+#[test]
+fn each_mode_reaches_as_many_and_is_silent_no_longer_than_the_bonding_driver() {
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        println!(
+            "{:>13} {:>13} {:>8} | {:^17} | {:^17} | {:^17}",
+            "", "", "", "pings answered", "lost, link goes", "lost, link comes"
+        );
+        println!(
+            "{:>13} {:>13} {:>8} |{} |{} |{}",
+            "mode",
+            "runner",
+            "path",
+            heads(),
+            heads(),
+            heads()
+        );
+        for (name, options, partner) in MODES {
+            let site = Site::new(&lab, CableKind::Virtual);
+            site.right.address("eth1", "10.0.0.2/24");
+            site.right.address("eth1", "fd00::2/64");
+            match partner {
+                Some(options) => {
+                    bond(site.switch.namespace(), PARTNER, options, &FAR);
+                    site.switch.plug(PARTNER);
+                }
+                None => site.plug_plainly(),
+            }
+            let partnered = partner.is_some();
+
+            bond(&site.left, DEVICE, options, &PORTS);
+            let driver = Driver::Bond;
+            let by_bond = measure(&site, &driver, partnered);
+            let file = imported(&site.left);
+            site.left.ip(&format!("link delete dev {DEVICE}"));
+            for port in PORTS {
+                site.left.ip(&format!("link set dev {port} down"));
+            }
+            let teamr = Teamr::start_file(&site.left, DEVICE, file);
+            // The driver is the kernel's, which needs no turn of the one processor.
+            teamr.take_precedence();
+            site.left.up(DEVICE);
+            let state = teamr.state_at_socket();
+            let word = |path: &str| state.pointer(path).and_then(Value::as_str).unwrap_or("");
+            let (runner, path) = (word("/setup/runner_name"), word("/teamr/data_path"));
+            let (runner, path) = (runner.to_owned(), path.to_owned());
+            let by_teamr = measure(&site, &Driver::Teamr(teamr), partnered);
+
+            println!(
+                "{name:>13} {runner:>13} {path:>8} |{} |{} |{}",
+                cells(by_bond.answered, by_teamr.answered),
+                cells(by_bond.lost_going, by_teamr.lost_going),
+                cells(by_bond.lost_coming, by_teamr.lost_coming),
+            );
+            assert_eq!(by_bond.sent, by_teamr.sent, "{name}: pings");
+            assert_eq!(by_teamr.answered, by_teamr.sent, "{name}: pings by teamr");
+            assert!(
+                by_teamr.answered >= by_bond.answered,
+                "{name}: reached by bonding"
+            );
+            let most = by_bond.lost_going + MARGIN * rounds() * PORTS.len();
+            assert!(
+                by_teamr.lost_going <= most,
+                "{name}: {} packets lost, {} by bonding",
+                by_teamr.lost_going,
+                by_bond.lost_going
+            );
+        }
+    });
+}
+
+/// The switch's ends of the cables.
+const FAR: [&str; 2] = ["left1", "left2"];
+
+fn heads() -> String {
+    format!("{:>9}{:>9}", "bonding", "teamr")
+}
+
+fn cells(bonding: usize, teamr: usize) -> String {
+    format!("{bonding:>9}{teamr:>9}")
+}
+
+/// Makes a bond and sets it up.
+fn bond(host: &Namespace, device: &str, options: &str, ports: &[&str]) {
+    host.ip(&format!(
+        "link add name {device} type bond {MIIMON} {options}"
+    ));
+    for port in ports {
+        host.ip(&format!("link set dev {port} down"));
+        host.ip(&format!("link set dev {port} master {device}"));
+    }
+    host.up(device);
+}
+
+/// The configuration that `teamrctl import` makes of the bond.
+fn imported(host: &Namespace) -> std::path::PathBuf {
+    let folder = host.folder().join(format!("imported-{}", now()));
+    let mut command = host.command(binary("teamrctl"));
+    command
+        .args(["import", "--output"])
+        .arg(&folder)
+        .arg(DEVICE);
+    let output = command.output().expect("start teamrctl");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "import: {told}");
+    folder.join(format!("{DEVICE}.json"))
+}
+
+/// Who has the ports of the left host.
+enum Driver {
+    Bond,
+    Teamr(Teamr),
+}
+
+impl Driver {
+    fn is_up(&self, host: &Namespace, port: &str) -> bool {
+        match self {
+            Driver::Bond => is_bonded(host, port),
+            Driver::Teamr(teamr) => {
+                /// The bit in the state of LACP's actor.
+                const DISTRIBUTING: u64 = 0x20;
+                let state = teamr.state_at_socket();
+                let port = &state["ports"][port];
+                let lacp = port["runner"]["actor_lacpdu_info"]["state"].as_u64();
+                let carries = lacp.is_none_or(|bits| bits & DISTRIBUTING != 0);
+                port["link_watches"]["up"] == true && carries
+            }
+        }
+    }
+}
+
+/// A port of a bond has its link and, with LACP, carries.
+fn is_bonded(host: &Namespace, port: &str) -> bool {
+    let link = host.link(port);
+    let port = &link["linkinfo"]["info_slave_data"];
+    let states = port["ad_actor_oper_port_state_str"].as_array();
+    let carries = states.is_none_or(|states| states.iter().any(|state| state == "distributing"));
+    port["mii_status"] == "UP" && carries
+}
+
+/// What was counted.
+struct Outcome {
+    sent: usize,
+    answered: usize,
+    lost_going: usize,
+    lost_coming: usize,
+}
+
+fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
+    let left = &site.left;
+    left.address(DEVICE, "10.0.0.1/24");
+    left.address(DEVICE, "fd00::1/64");
+    for port in PORTS {
+        wait_whole(site, driver, partnered, port);
+    }
+    let mut outcome = Outcome {
+        sent: 0,
+        answered: 0,
+        lost_going: 0,
+        lost_coming: 0,
+    };
+    // As if nobody knew anybody.
+    for host in [left, &site.right] {
+        host.ip("neighbour flush all");
+    }
+    ping(site, &mut outcome);
+
+    let end = |host: &Namespace, interface: &str, address: &str| End {
+        host: host.clone(),
+        interface: interface.to_owned(),
+        address: address.parse().expect("an address"),
+    };
+    let near = end(left, DEVICE, "10.0.0.1:7000");
+    let far = end(&site.right, "eth1", "10.0.0.2:7000");
+    let streams = [
+        Stream::start_at(Pace::Steady, &near, &far, None, 100),
+        Stream::start_at(Pace::Steady, &far, &near, None, 100),
+    ];
+    let (mut going, mut coming) = (Vec::new(), Vec::new());
+    sleep(WINDOW);
+    for round in 0..rounds() {
+        for port in PORTS {
+            let cable = site.cable(port);
+            let pulled = now();
+            cable.pull();
+            wait_until(&format!("{port} to be given up"), || {
+                !driver.is_up(left, port)
+            });
+            sleep(WINDOW);
+            if round == 0 {
+                ping(site, &mut outcome);
+            }
+            let back = now();
+            going.push((pulled, back));
+            cable.put_back();
+            wait_whole(site, driver, partnered, port);
+            sleep(WINDOW);
+            coming.push((back, now()));
+        }
+    }
+    for stream in streams {
+        let trace = stream.finish();
+        let lost = |windows: &[(u64, u64)]| -> usize {
+            let all = trace.lost().len();
+            let outside = |(from, until): &(u64, u64)| trace.lost_outside(*from, *until).len();
+            windows.iter().map(|window| all - outside(window)).sum()
+        };
+        outcome.lost_going += lost(&going);
+        outcome.lost_coming += lost(&coming);
+    }
+    outcome
+}
+
+/// Waits until both ends of a cable carry.
+fn wait_whole(site: &Site, driver: &Driver, partnered: bool, port: &str) {
+    wait_until(&format!("{port} to carry"), || {
+        driver.is_up(&site.left, port)
+    });
+    let cable = site.cable(port);
+    match partnered {
+        true => {
+            let switch = site.switch.namespace();
+            wait_until("the switch's end to carry", || {
+                is_bonded(switch, cable.far_interface())
+            });
+        }
+        false => site.switch.wait_forwarding(cable),
+    }
+}
+
+/// Asks both ways, by both families.
+fn ping(site: &Site, outcome: &mut Outcome) {
+    for (host, targets) in [
+        (&site.left, ["10.0.0.2", "fd00::2"]),
+        (&site.right, ["10.0.0.1", "fd00::1"]),
+    ] {
+        for target in targets {
+            let ping = Ping::run(host, target, 5, "");
+            outcome.sent += ping.sent as usize;
+            outcome.answered += ping.answered as usize;
+        }
+    }
+}
