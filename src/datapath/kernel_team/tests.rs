@@ -409,6 +409,7 @@ fn slb_is_the_drivers_loadbalance_with_a_bucket_for_the_designated_port() {
     let slb = |host| RunnerSettings::Slb {
         host,
         balancing_interval: None,
+        learning_interval: None,
     };
     assert_eq!(mode(&slb(HostTraffic::OnePort)), Some("loadbalance"));
     assert_eq!(mode(&slb(HostTraffic::Sent)), None);
