@@ -1,7 +1,7 @@
 //! The team device and a port as programs see them: where frames go, and where they are met.
 
 use super::hook::Place;
-use crate::sys::bpf::Hook;
+use crate::sys::bpf::{self, Hook};
 
 /// Where frames received on a port go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,18 @@ impl TeamSide {
                 ifindex,
                 hook: Hook::Ingress,
             },
+        }
+    }
+
+    /// The number of the program that a daemon which is gone has left there: nobody else puts
+    /// any on the other end.
+    pub(super) fn left(self) -> Option<u32> {
+        match self {
+            TeamSide::Device(_) | TeamSide::Driver(_) => None,
+            TeamSide::OtherEnd(ifindex) => {
+                let programs = bpf::programs_on(ifindex, self.place().hook);
+                programs.ok()?.first().copied()
+            }
         }
     }
 }
