@@ -20,7 +20,7 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Asks until `holds` says yes; false if it has not after [`LIMIT`].
-pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
+pub fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
         if Instant::now() >= deadline {

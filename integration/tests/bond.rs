@@ -1,10 +1,30 @@
 //! Bonds of the real driver, in a guest that has it: what the kernel shows of them becomes a team,
 //! and a team takes the place of one with its addresses.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
-use integration::{CableKind, Lab, Namespace, Ping, Sharing, Site, Teamr, binary, in_guest};
+use integration::{
+    CableKind, Lab, Namespace, NetworkManager, Ping, Process, Sharing, Site, Teamr, binary,
+    comes_true, in_guest, wait_for, wait_until,
+};
 use serde_json::{Value, json};
+use teamr::bond::options::ROWS;
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+const NETWORKD: &str = "/lib/systemd/systemd-networkd";
+
+/// Parts of the options of those bonds that NetworkManager and networkd are to make, a mode each.
+/// NetworkManager 1.42 does not hand a `packets_per_slave` of 0 to the driver.
+const LIVE: [&str; 6] = [
+    "packets_per_slave 6",
+    "active-backup",
+    "layer2+3",
+    "broadcast",
+    "802.3ad",
+    "balance-alb",
+];
 
 /// Options of `ip link add type bond`, and the runner that comes of them.
 fn bonds() -> Vec<(&'static str, Value)> {
@@ -56,24 +76,28 @@ fn teamrctl(host: &Namespace, status: i32, args: &[&str]) -> (String, String) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), told)
 }
 
+/// A bond made by hand.
+fn make_bond(host: &Namespace, options: &str) {
+    host.ip(&format!(
+        "link add name bond0 type bond miimon 100 {options}"
+    ));
+    for port in PORTS {
+        host.ip(&format!("link set dev {port} down"));
+        host.ip(&format!("link set dev {port} master bond0"));
+    }
+    host.up("bond0");
+    host.address("bond0", "192.0.2.10/24");
+}
+
 #[test]
 fn what_the_kernel_shows_of_a_bond_becomes_a_team() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let (host, peer) = (lab.host("host"), lab.host("peer"));
-        let _cables = ["eth1", "eth2"]
-            .map(|port| lab.cable((&host, port), (&peer, port), CableKind::Virtual));
+        let _cables = PORTS.map(|port| lab.cable((&host, port), (&peer, port), CableKind::Virtual));
         for (options, runner) in bonds() {
             println!("{options}");
-            host.ip(&format!(
-                "link add name bond0 type bond miimon 100 {options}"
-            ));
-            for port in ["eth1", "eth2"] {
-                host.ip(&format!("link set dev {port} down"));
-                host.ip(&format!("link set dev {port} master bond0"));
-            }
-            host.up("bond0");
-            host.address("bond0", "192.0.2.10/24");
+            make_bond(&host, options);
             let (shown, told) = teamrctl(&host, 0, &["import", "--json", "bond0"]);
             assert_eq!(told, "", "{options}");
             let team: Value = serde_json::from_str(&shown).expect("JSON");
@@ -149,6 +173,128 @@ fn a_team_takes_the_place_of_a_bond_with_its_addresses() {
             "ipv4.addresses 10.0.0.1/24 ipv4.gateway 10.0.0.2 ipv6.method auto",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
+        }
+    });
+}
+
+/// All that is to be the same of a bond: its options and ports as the driver shows them, and its
+/// IPv4 address. None while there is no bond with two ports and an address.
+fn looks(host: &Namespace) -> Option<BTreeMap<String, String>> {
+    let files: Vec<&str> = ROWS.iter().map(|row| row.name).chain(["slaves"]).collect();
+    let script = format!(
+        "cd /sys/class/net/bond0/bonding && grep -s '' {}; ip -br -4 address show dev bond0",
+        files.join(" ")
+    );
+    let output = host.command("sh").args(["-c", &script]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (address, options): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("bond0 "));
+    let address = address.first()?.split_ascii_whitespace().nth(2)?;
+    let mut looks: BTreeMap<String, String> = options
+        .iter()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let slaves = looks.get_mut("slaves")?;
+    let mut sorted: Vec<&str> = slaves.split(' ').collect();
+    sorted.sort_unstable();
+    *slaves = sorted.join(" ");
+    looks.insert("address".to_owned(), address.to_owned());
+    (looks["slaves"] == "eth1 eth2").then_some(looks)
+}
+
+/// Makes a team of the bond on `plain`, its addresses kept by `keeper` in `folder` below `root`,
+/// and of that a bond again, in the form `target`, with its files in `output`.
+fn there_and_back(plain: &Namespace, root: &Path, keeper: &str, folder: &str, target: &str) {
+    let files = root.join(folder);
+    let (files, root) = (files.display().to_string(), root.display().to_string());
+    let (_, told) = teamrctl(
+        plain,
+        0,
+        &["import", "--to", keeper, "--output", &files, "bond0"],
+    );
+    assert_eq!(told, "");
+    let (config, output) = (format!("{files}/bond0.json"), format!("{root}/{target}"));
+    let args = [
+        "export", "--root", &root, "--to", target, "--output", &output, &config,
+    ];
+    let (_, told) = teamrctl(plain, 0, &args);
+    println!("  {target}: {}", told.trim_end());
+}
+
+/// Waits until `host` has the bond that is wanted.
+fn compare(host: &Namespace, wanted: &BTreeMap<String, String>) {
+    let mut found = None;
+    comes_true(|| {
+        found = looks(host);
+        found.as_ref() == Some(wanted)
+    });
+    let found = found.unwrap_or_default();
+    for (key, value) in wanted {
+        let is = found.get(key);
+        assert_eq!(is, Some(value), "{key}, where it is {}", host.name());
+    }
+}
+
+#[test]
+fn an_exported_bond_comes_up_by_network_manager_and_by_networkd() {
+    in_guest(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        let [plain, managed, networkd] =
+            ["plain", "managed", "networkd"].map(|name| lab.host(name));
+        let peer = lab.host("peer");
+        let mut cables = Vec::new();
+        for (number, host) in [&plain, &managed, &networkd].into_iter().enumerate() {
+            // A partner for 802.3ad, without which a bond with min_links has no carrier.
+            let partner = format!("far{number}");
+            peer.ip(&format!(
+                "link add name {partner} type bond mode 802.3ad lacp_rate fast miimon 100"
+            ));
+            for port in PORTS {
+                let far = format!("{partner}-{port}");
+                cables.push(lab.cable((host, port), (&peer, &far), CableKind::Virtual));
+                peer.ip(&format!("link set dev {far} master {partner}"));
+            }
+            peer.up(&partner);
+        }
+        let Some(_manager) = NetworkManager::start(&managed, "", |_| ()) else {
+            return;
+        };
+        for line in [
+            "mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases \
+             /run/systemd/netif/lldp",
+            "chown -R systemd-network: /run/systemd/netif",
+            // Without udev, as in a container.
+            "mount -o remount,bind,ro /sys",
+        ] {
+            networkd.run(line);
+        }
+        let live = |options: &str| LIVE.iter().any(|part| options.contains(part));
+        let bonds = bonds().into_iter().filter(|(options, _)| live(options));
+        for (number, (options, _)) in bonds.enumerate() {
+            println!("{options}");
+            make_bond(&plain, options);
+            let wanted = wait_for("a bond", || looks(&plain));
+            let root = lab.folder().join(number.to_string());
+            let folder = "etc/NetworkManager/system-connections";
+            there_and_back(&plain, &root, "networkmanager", folder, "nmcli");
+            there_and_back(&plain, &root, "networkd", "etc/systemd/network", "networkd");
+            plain.ip("link delete dev bond0");
+
+            managed.run(&format!("{}/nmcli/bond0-bond.sh", root.display()));
+            compare(&managed, &wanted);
+            managed.run("nmcli connection delete bond0 bond0-eth1 bond0-eth2");
+            wait_until("no bond", || !managed.has_interface("bond0"));
+
+            networkd.run(&format!(
+                "cp -r {}/networkd/. /run/systemd/network",
+                root.display()
+            ));
+            let mut daemon = Process::start("networkd", lab.folder(), networkd.command(NETWORKD));
+            compare(&networkd, &wanted);
+            daemon.stop();
+            networkd.ip("link delete dev bond0");
+            networkd.run("find /run/systemd/network -type f -delete");
         }
     });
 }

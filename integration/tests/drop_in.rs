@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use integration::drop_in::{
-    Answer, CLIENT_DIFFERENCES, Comparison, DIFFERENCES, Difference, Played, Programs, Suite,
-    compare_clients, compare_daemons, teamd_is_here,
+    Answer, CLIENT_DIFFERENCES, Comparison, DIFFERENCES, Difference, OVER_BUS, PERMISSIVE, Played,
+    Programs, Suite, compare_clients, compare_daemons, teamd_is_here,
 };
-use integration::in_guest;
 use integration::scenario::{LACP_SCENARIOS, SCENARIOS, Scenario};
+use integration::{Bus, Lab, Sharing, in_guest};
 
 /// Plays a scenario; none if that came to no end, which has been told then.
 fn play(suite: &Suite, scenario: &Scenario, folder: &Path) -> Option<Played> {
@@ -40,9 +40,9 @@ impl Findings {
 
     /// Tells of the differences that are meant; those never seen in the scenarios that they are
     /// listed for do not belong into the list.
-    fn conclude(mut self, scenarios: &[Scenario], known: &[Difference]) -> usize {
+    fn conclude(mut self, scenarios: &[&Scenario], known: &[Difference]) -> usize {
         for (place, difference) in known.iter().enumerate() {
-            let of_others = |scenario: &Scenario| !scenario.name.starts_with(difference.scenario);
+            let of_others = |scenario: &&Scenario| !scenario.name.starts_with(difference.scenario);
             if scenarios.iter().all(of_others) {
                 continue;
             }
@@ -57,8 +57,8 @@ impl Findings {
     }
 }
 
-/// Plays scenarios with both daemons, in a guest, and lays their answers side by side.
-fn compare(scenarios: &[Scenario], folder: &Path) {
+/// Debian's teamd, and teamr in its place with the kernel's driver.
+fn suites() -> [Suite; 2] {
     let teamd = Suite {
         name: "teamd",
         daemon: Programs::of_teamd(),
@@ -72,6 +72,23 @@ fn compare(scenarios: &[Scenario], folder: &Path) {
         data_path: Some("kernel"),
         ..teamd.clone()
     };
+    [teamd, teamr]
+}
+
+/// Asks both daemons the same over D-Bus, in a guest.
+fn compare_over_bus(folder: &Path, findings: &mut Findings) {
+    println!("{}", OVER_BUS.name);
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let bus = Bus::start_with(&lab.host("bus"), PERMISSIVE).expect("a guest can have a bus");
+    let [theirs, ours] = suites().map(|suite| suite.play_over_bus(&bus, folder));
+    let comparison = compare_daemons(&OVER_BUS, &theirs, &ours);
+    findings.add("teamr answering as teamd", &comparison);
+}
+
+/// Plays scenarios with both daemons, in a guest, and lays their answers side by side; if told so,
+/// asks over D-Bus, too.
+fn compare(scenarios: &[Scenario], over_bus: bool, folder: &Path) {
+    let [teamd, teamr] = suites();
     let in_user_space = Suite {
         name: "teamr in user space",
         data_path: Some("userspace"),
@@ -80,6 +97,11 @@ fn compare(scenarios: &[Scenario], folder: &Path) {
     };
     let (mut daemons, mut clients) = (Findings::default(), Findings::default());
     let mut unfinished = 0;
+    let mut played: Vec<&Scenario> = scenarios.iter().collect();
+    if over_bus {
+        compare_over_bus(folder, &mut daemons);
+        played.push(&OVER_BUS);
+    }
     for scenario in scenarios {
         println!("{}", scenario.name);
         let Some(theirs) = play(&teamd, scenario, folder) else {
@@ -105,8 +127,8 @@ fn compare(scenarios: &[Scenario], folder: &Path) {
         }
     }
     println!("Differences that are meant:");
-    let daemons = daemons.conclude(scenarios, DIFFERENCES);
-    let clients = clients.conclude(scenarios, CLIENT_DIFFERENCES);
+    let daemons = daemons.conclude(&played, DIFFERENCES);
+    let clients = clients.conclude(&played, CLIENT_DIFFERENCES);
     println!("Differences that are not: {daemons} of the daemons, {clients} of the clients.");
     assert_eq!((unfinished, daemons, clients), (0, 0, 0));
 }
@@ -114,13 +136,13 @@ fn compare(scenarios: &[Scenario], folder: &Path) {
 #[test]
 fn teamr_answers_as_teamd() {
     if teamd_is_here() {
-        in_guest(|folder| compare(SCENARIOS, folder));
+        in_guest(|folder| compare(SCENARIOS, true, folder));
     }
 }
 
 #[test]
 fn teamr_answers_as_teamd_with_lacp() {
     if teamd_is_here() {
-        in_guest(|folder| compare(LACP_SCENARIOS, folder));
+        in_guest(|folder| compare(LACP_SCENARIOS, false, folder));
     }
 }

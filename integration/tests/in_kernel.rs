@@ -170,6 +170,54 @@ fn programs_and_relay_take_each_others_place() {
     }
 }
 
+/// Frames and bytes, as `way` of the device and as the sum over its ports.
+fn carried(teamed: &Teamed, way: &str) -> [[u64; 2]; 2] {
+    let device = teamed.site.left.statistics("team0");
+    let state = teamed.team.state();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default();
+    let sum = |what: &str| {
+        let item = format!("{way}_{what}");
+        let of_port = |port: &str| number(&state["ports"][port]["teamr"][&item]);
+        PORTS.map(of_port).into_iter().sum()
+    };
+    let of_device = ["packets", "bytes"].map(|what| number(&device[way][what]));
+    [of_device, [sum("frames"), sum("bytes")]]
+}
+
+#[test]
+fn what_ports_carry_is_what_the_device_does() {
+    for (path, runners) in [
+        (
+            DataPath::Programs,
+            &["loadbalance", "roundrobin", "activebackup", "slb"][..],
+        ),
+        (DataPath::Userspace, &["loadbalance"]),
+    ] {
+        for runner in runners {
+            let Some(lab) = Lab::open(Sharing::Alone) else {
+                return;
+            };
+            let teamed = Teamed::new(&lab, runner, path, CableKind::Virtual);
+            let before = ["tx", "rx"].map(|way| carried(&teamed, way));
+            let streams = streams(&teamed);
+            let_pass(&teamed, 100);
+            for stream in streams {
+                stream.finish();
+            }
+            for (way, before) in ["tx", "rx"].into_iter().zip(before) {
+                let after = carried(&teamed, way);
+                let grown = |of: usize, what: usize| after[of][what] - before[of][what];
+                let [device, ports] = [0, 1].map(|of| [grown(of, 0), grown(of, 1)]);
+                println!("{runner}, {way}: {device:?} {ports:?}");
+                assert!(ports[0] > 100 && ports[1] > 100 * 64);
+                // A stray frame may come between two readings.
+                assert!(device[0].abs_diff(ports[0]) < 10, "{runner}, {way}");
+                assert!(device[1].abs_diff(ports[1]) < 1000, "{runner}, {way}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_device_counts_and_can_be_captured_on() {
     let Some(lab) = Lab::open(Sharing::Alone) else {

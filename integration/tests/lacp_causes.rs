@@ -284,6 +284,9 @@ changes! {
     a_port_that_was_forbidden: "an administrator forbids it to carry", |_hosts, team| {
         team.ask("state item set ports.eth2.teamr.allowed false");
     };
+    more_ports_wanted_than_there_are: "\"min_ports\" asks for", |_hosts, team| {
+        team.ask("state item set runner.min_ports 3");
+    };
     a_partner_that_crashed: "no LACPDU heard for", |hosts, _team| {
         hosts.kept.teams.pop().expect("a partner").crash()
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration::traffic::{End, Pace, Transfer};
+use integration::traffic::{End, Pace, Stream, Transfer};
 use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamr, wait_until};
 use runners::Event;
 use runners::wire::lacpdu::SLOW_PROTOCOLS_GROUP;
@@ -74,24 +74,64 @@ fn longest_pause(partner: &Teamr) -> Duration {
     pauses.max().unwrap_or_default()
 }
 
+/// Cables, daemons with precedence, addresses, and both ports carrying.
+struct Pair {
+    left: Namespace,
+    right: Namespace,
+    team: Teamr,
+    /// Its frames move without it, so it has time to look at the clock.
+    partner: Teamr,
+}
+
+impl Pair {
+    fn new(lab: &Lab) -> Pair {
+        let (left, right) = (lab.host("left"), lab.host("right"));
+        for link in LINKS {
+            lab.cable((&left, link), (&right, link), CableKind::Virtual);
+        }
+        let team = Teamr::start(&left, &config(DataPath::Userspace));
+        let partner = Teamr::start(&right, &config(DataPath::Programs));
+        // The tools alone would keep the processors busy.
+        team.take_precedence();
+        partner.take_precedence();
+        for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
+            host.up("team0");
+            host.address("team0", address);
+        }
+        let pair = Pair {
+            left,
+            right,
+            team,
+            partner,
+        };
+        wait_until("both ports to carry at both ends", || pair.carries());
+        pair
+    }
+
+    fn carries(&self) -> bool {
+        carries_on_both(&self.team) && carries_on_both(&self.partner)
+    }
+
+    fn ends(&self, port: u16) -> [End; 2] {
+        let end = |host: &Namespace, address: String| End {
+            host: host.clone(),
+            interface: "team0".to_owned(),
+            address: address.parse().expect("an address"),
+        };
+        [
+            end(&self.left, format!("10.0.0.1:{port}")),
+            end(&self.right, format!("10.0.0.2:{port}")),
+        ]
+    }
+}
+
 #[test]
 fn the_relay_at_its_limit_sends_pdus_on_time() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let (left, right) = (lab.host("left"), lab.host("right"));
-    for link in LINKS {
-        lab.cable((&left, link), (&right, link), CableKind::Virtual);
-    }
-    let team = Teamr::start(&left, &config(DataPath::Userspace));
-    // Its frames move without it, so it has time to look at the clock.
-    let partner = Teamr::start(&right, &config(DataPath::Programs));
-    // The tools alone would keep the processors busy.
-    team.take_precedence();
-    partner.take_precedence();
-    for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
-        host.up("team0");
-        host.address("team0", address);
+    let pair = Pair::new(&lab);
+    for host in [&pair.left, &pair.right] {
         // The sender cuts what it sends into many small frames, which the relay takes one by one:
         // it has more to do than the sender.
         for interface in ["team0", "eth1", "eth2"] {
@@ -99,26 +139,44 @@ fn the_relay_at_its_limit_sends_pdus_on_time() {
         }
         host.ip("route replace 10.0.0.0/24 dev team0 advmss 88");
     }
-    wait_until("both ports to carry at both ends", || {
-        carries_on_both(&team) && carries_on_both(&partner)
-    });
-    let peace = longest_pause(&partner);
-    let end = |host: &Namespace, address: String| End {
-        host: host.clone(),
-        interface: "team0".to_owned(),
-        address: address.parse().expect("an address"),
-    };
+    let peace = longest_pause(&pair.partner);
     let transfers: Vec<Transfer> = (7000..7000 + CONNECTIONS)
         .map(|port| {
-            let near = end(&left, format!("10.0.0.1:{port}"));
-            let far = end(&right, format!("10.0.0.2:{port}"));
+            let [near, far] = pair.ends(port);
             Transfer::start_at(Pace::Flood, &near, &far)
         })
         .collect();
-    let load = longest_pause(&partner);
+    let load = longest_pause(&pair.partner);
     println!("longest pause {peace:.1?} in peace, {load:.1?} under load");
     assert!(load < peace + LATE, "{load:?}, {peace:?} in peace");
-    assert!(carries_on_both(&team) && carries_on_both(&partner));
+    assert!(pair.carries());
     // What waits in their buffers would take minutes in such pieces.
     drop(transfers);
+}
+
+/// The queues of both ports are full, a second of frames in each.
+#[test]
+fn no_pdu_stands_behind_traffic_in_the_queue_of_a_port() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let pair = Pair::new(&lab);
+    for link in LINKS {
+        let add = format!("tc qdisc add dev {link}");
+        let slow = "tbf rate 10mbit burst 16k latency 50ms";
+        pair.left.run(&format!("{add} root handle 1: {slow}"));
+        pair.left.run(&format!("{add} parent 1:1 pfifo_fast"));
+    }
+    let streams: Vec<Stream> = (7000..7000 + CONNECTIONS)
+        .map(|port| {
+            let [near, far] = pair.ends(port);
+            Stream::start(&near, &far, None, 1400)
+        })
+        .collect();
+    let load = longest_pause(&pair.partner);
+    println!("longest pause {load:.1?}");
+    let lost: usize = streams.into_iter().map(|it| it.finish().lost().len()).sum();
+    assert!(lost > 0, "the queues were never full");
+    assert!(load < PERIOD + LATE, "{load:?}");
+    assert!(pair.carries());
 }

@@ -1,47 +1,30 @@
 //! NetworkManager where the kernel has no team driver: it makes a TAP device and gives it its
 //! address, and the dispatcher script runs teamr for it.
 
-use std::fs;
 use std::path::Path;
 
 use integration::{
-    Bus, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, binary, control,
-    repository, skip, team_config, wait_for, wait_until,
+    CableKind, DataPath, Lab, Namespace, NetworkManager, Ping, Process, Sharing, Teamr, binary,
+    control, repository, team_config, wait_for, wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 const CYCLES: usize = 5;
 const PACKETS: u32 = 10;
 
-/// What the script's own comment tells people to write, and what a host without udev, systemd
-/// and polkit needs.
-const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nauth-polkit=false\n\
-    [keyfile]\nunmanaged-devices=interface-name:eth1;interface-name:eth2\n\
-    [logging]\nlevel=INFO\n";
-
-/// Policies of others, and NetworkManager's dispatcher, which the bus starts.
-const SERVICES: &str = "<includedir>/usr/share/dbus-1/system.d</includedir>\
-    <servicedir>/usr/share/dbus-1/system-services</servicedir>";
+/// What the script's own comment tells people to write.
+const CONFIG: &str = "[keyfile]\nunmanaged-devices=interface-name:eth1;interface-name:eth2\n";
 
 /// A host with NetworkManager on it. What its dispatcher has started is ended with it.
 struct Site {
     host: Namespace,
     peer: Namespace,
-    manager: Process,
-    _bus: Bus,
+    manager: NetworkManager,
     lab: Lab,
 }
 
 impl Site {
     fn new() -> Option<Site> {
-        for program in ["/usr/sbin/NetworkManager", "/usr/bin/nmcli"] {
-            if !Path::new(program).exists() {
-                skip(&format!(
-                    "no {program} here (Debian package network-manager)"
-                ));
-                return None;
-            }
-        }
         let lab = Lab::open(Sharing::Shared)?;
         let (host, peer) = (lab.host("host"), lab.host("peer"));
         peer.ip("link add name bridge type bridge");
@@ -52,25 +35,11 @@ impl Site {
         }
         peer.address("bridge", "10.0.0.2/24");
         peer.up("bridge");
-        furnish(&host);
-        let bus = Bus::start_with(&host, SERVICES)?;
-        host.run("mkdir -p /run/dbus /run/NetworkManager");
-        let socket = bus.address().trim_start_matches("unix:path=");
-        host.run(&format!("ln -s {socket} /run/dbus/system_bus_socket"));
-        let config = lab.folder().join("NetworkManager.conf");
-        fs::write(&config, CONFIG).expect("write a configuration");
-        let mut manager = host.command("/usr/sbin/NetworkManager");
-        manager.arg("--debug").arg("--config").arg(config);
-        let manager = Process::start("NetworkManager", lab.folder(), manager);
-        wait_until("NetworkManager to run", || {
-            let said = host.try_run("nmcli --terse --fields RUNNING general");
-            said.stdout == b"running\n"
-        });
+        let manager = NetworkManager::start(&host, CONFIG, furnish)?;
         Some(Site {
             host,
             peer,
             manager,
-            _bus: bus,
             lab,
         })
     }
@@ -88,22 +57,15 @@ impl Drop for Site {
     }
 }
 
-/// Gives a host an `/etc` of its own with the script and a team in it, and teamr where programs
-/// are looked for.
+/// Gives a host the script, a team, and teamr where programs are looked for.
 fn furnish(host: &Namespace) {
-    // What only root of the whole machine may read is left out.
-    host.try_run("cp -a /etc /run/etc");
     let script = repository().join("dist/NetworkManager/dispatcher.d/90-teamr");
     let folder = "/etc/NetworkManager/dispatcher.d";
     for line in [
-        "mount --bind /run/etc /etc",
-        "mount -t tmpfs tmpfs /var/lib/NetworkManager",
         "mount -t tmpfs tmpfs /usr/local/sbin",
-        // Without udev, as in a container, which is known by this.
-        "mount -o remount,ro /sys",
-        "rm -rf /etc/NetworkManager",
-        "mkdir -p /etc/NetworkManager/system-connections /etc/teamr /run/teamd",
+        "mkdir -p /etc/teamr /run/teamd",
         &format!("mkdir -p {folder}/pre-up.d {folder}/pre-down.d"),
+        &format!("cp {} {folder}/90-teamr", script.display()),
         &format!("cp {} {folder}/pre-up.d/90-teamr", script.display()),
         &format!("cp {} {folder}/pre-down.d/90-teamr", script.display()),
         &format!("ln -s {} /usr/local/sbin/teamr", binary("teamr").display()),
@@ -153,16 +115,12 @@ fn a_tap_device_of_network_managers_is_a_team() {
         let left = host.run("find /run/teamd -type f -o -type s");
         assert_eq!(left, "", "cycle {cycle}");
     }
-    assert!(site.manager.ended().is_none());
-    assert!(site.lab.folder().exists());
+    assert!(site.manager.runs());
 }
 
-#[test]
-fn a_team_that_runs_before_gets_its_address_by_dhcp() {
-    let Some(site) = Site::new() else {
-        return;
-    };
-    let (host, folder) = (&site.host, site.lab.folder().display());
+/// What both ways to an address by DHCP have: a server behind the team.
+fn serve(site: &Site) -> Process {
+    let folder = site.lab.folder().display();
     let server = site.peer.start(&format!(
         "dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=bridge --bind-interfaces \
          --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
@@ -171,6 +129,44 @@ fn a_team_that_runs_before_gets_its_address_by_dhcp() {
     wait_until("the server to serve", || {
         server.log().contains("DHCP, IP range")
     });
+    server
+}
+
+fn has_lease(host: &Namespace) -> bool {
+    let shown = host.ip("address show dev team0");
+    shown.contains("10.0.0.50/24")
+}
+
+#[test]
+fn a_team_that_the_script_starts_gets_its_address_by_dhcp() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let host = &site.host;
+    let _server = serve(&site);
+    host.write("/etc/teamr/team0.nmcli", "ipv4.method auto");
+    host.run(
+        "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
+         ipv4.method disabled ipv6.method disabled",
+    );
+    for _ in 0..2 {
+        host.run("nmcli --wait 20 connection up team0");
+        wait_until("an address", || has_lease(host));
+        assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
+        let said = host.run("nmcli --terse --fields ipv4.method connection show team0");
+        assert_eq!(said.trim(), "ipv4.method:disabled", "the connection");
+        host.run("nmcli --wait 20 connection down team0");
+        wait_until("the device's end", || !host.has_interface("team0"));
+    }
+}
+
+#[test]
+fn a_team_that_runs_before_gets_its_address_by_dhcp() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let host = &site.host;
+    let _server = serve(&site);
     let team = Teamr::start_file(host, "team0", "/etc/teamr/team0.json".into());
     for port in PORTS {
         team.wait_port(port, true);
@@ -180,7 +176,7 @@ fn a_team_that_runs_before_gets_its_address_by_dhcp() {
          ipv4.method auto ipv6.method disabled",
     );
     host.run("nmcli --wait 20 connection up team0");
-    assert!(host.ip("address show dev team0").contains("10.0.0.50/24"));
+    assert!(has_lease(host));
     assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
     assert_eq!(site.pid(), Some(team.pid().into()));
 }

@@ -3,10 +3,13 @@
 
 use integration::traffic::Capture;
 use integration::{
-    CableKind, DataPath, Lab, Ping, Sharing, Site, Teamr, Vlan, in_guest, team_config, wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Site, Teamr, Vlan, in_guest, team_config,
+    wait_until,
 };
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::{Value, json};
 
+const PORTS: [&str; 2] = ["eth1", "eth2"];
 const TARGET: &str = "10.0.0.2";
 const IN_VLAN: &str = "10.5.0.2";
 const TARGET6: &str = "fd00::2";
@@ -235,6 +238,96 @@ const CASES: &[Case] = &[
     ("arp_ping, name", a_name_is_waited_for_by_the_watch_alone),
 ];
 
+/// Takes the watch of all ports away, which the ports' own would only join.
+fn unwatched(config: &mut Value) {
+    let team = config
+        .as_object_mut()
+        .expect("a configuration is an object");
+    team.remove("link_watch");
+}
+
+/// A host at the far end of each port's cable, without a switch: TIPC has one link to a node over
+/// a bearer.
+fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let mut config = team_config("team0", "activebackup", data_path, &PORTS);
+    unwatched(&mut config);
+    for port in PORTS {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+        let watch = json!({"name": "tipc", "tipc_bearer": port});
+        config["ports"][port]["link_watch"] = watch;
+    }
+    let team = Teamr::start(&host, &config);
+    host.up("team0");
+    for port in PORTS {
+        team.wait_port(port, false);
+    }
+    let bearer = |host: &Namespace, what: &str, port: &str| {
+        host.run(&format!("tipc bearer {what} media eth device {port}"));
+    };
+    for (end, port) in [&host, &peer]
+        .into_iter()
+        .flat_map(|end| PORTS.map(|port| (end, port)))
+    {
+        bearer(end, "enable", port);
+    }
+    for port in PORTS {
+        team.wait_port(port, true);
+        let state = team.state()["ports"][port]["link_watches"]["list"]["link_watch_0"].clone();
+        let wanted = json!({"name": "tipc", "tipc_bearer": port, "up": true, "down_count": 0});
+        assert_eq!(state, wanted);
+    }
+    let active = team.active_port().expect("an active port");
+    let other = PORTS
+        .into_iter()
+        .find(|port| *port != active)
+        .expect("two ports");
+    bearer(&peer, "disable", &active);
+    team.wait_active(other);
+    team.wait_port(&active, false);
+    assert_eq!(team.state()["ports"][&active]["link"]["up"], true);
+    bearer(&peer, "enable", &active);
+    team.wait_port(&active, true);
+    // One that comes later is told, too.
+    team.ask(&format!("port remove {active}"));
+    team.wait_no_port(&active);
+    team.ask(&format!("port add {active}"));
+    team.wait_port(&active, true);
+}
+
+/// Without TIPC the watch says so, and nothing else suffers.
+#[test]
+fn tipc_says_that_there_is_none() {
+    let family = AddressFamily::Tipc;
+    if socket(family, SockType::SeqPacket, SockFlag::empty(), None).is_ok() {
+        // What it does then is tried in a guest.
+        return;
+    }
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let mut config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
+    unwatched(&mut config);
+    for port in PORTS {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+    }
+    config["ports"]["eth1"]["link_watch"] = json!({"name": "tipc", "tipc_bearer": "eth1"});
+    let team = Teamr::start(&host, &config);
+    team.wait_active("eth2");
+    let watch = &team.state()["ports"]["eth1"]["link_watches"]["list"]["link_watch_0"];
+    assert_eq!(watch["up"], false);
+    let obstacle = "no TIPC in this kernel (module tipc), stays down";
+    assert_eq!(watch["teamr"]["obstacle"], obstacle);
+    assert!(
+        team.log().contains("this kernel has no TIPC"),
+        "{}",
+        team.log()
+    );
+}
+
 fn play(cases: &[Case], data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -270,5 +363,8 @@ in_user_space! {
 
 #[test]
 fn in_the_kernel() {
-    in_guest(|_| play(CASES, DataPath::Kernel));
+    in_guest(|_| {
+        play(&[("tipc", tipc_follows_its_links)], DataPath::Kernel);
+        play(CASES, DataPath::Kernel);
+    });
 }

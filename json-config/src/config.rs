@@ -17,7 +17,7 @@ use crate::finding::Weight;
 use crate::inspect::{Walk, runner_name};
 use crate::model::{DataPathChoice, Port, Runner, Team, Watch};
 use crate::parse::{ParseError, parse_object};
-use crate::problem::{Problem, Step, path_text};
+use crate::problem::Problem;
 use crate::read::{default_tx_hash, read_port, read_team};
 use crate::text::object_to_text;
 
@@ -204,7 +204,7 @@ impl Config {
     /// entry, as teamd does.
     ///
     /// # Errors
-    /// As [`Config::port`], with teamd's words; and a link watch that the core does not have.
+    /// As [`Config::port`], with teamd's words.
     pub fn port_settings(&mut self, name: &str) -> Result<PortSettings, Problem> {
         let port = self.port(name)?;
         let link_watches = port
@@ -214,11 +214,11 @@ impl Config {
                 Watch::Ethtool {
                     delay_up,
                     delay_down,
-                } => Ok(LinkWatchSettings::Ethtool {
+                } => LinkWatchSettings::Ethtool {
                     delay_up: *delay_up,
                     delay_down: *delay_down,
-                }),
-                Watch::ArpPing(ping) => Ok(LinkWatchSettings::ArpPing(ArpPingSettings {
+                },
+                Watch::ArpPing(ping) => LinkWatchSettings::ArpPing(ArpPingSettings {
                     probing: ping.probing,
                     target_host: host(&ping.target_host),
                     source_host: ping.source_host.as_deref().map(host),
@@ -226,18 +226,16 @@ impl Config {
                     validate_active: ping.validate_active,
                     validate_inactive: ping.validate_inactive,
                     send_always: ping.send_always,
-                })),
-                Watch::NsnaPing(ping) => Ok(LinkWatchSettings::NsnaPing(NsnaPingSettings {
+                }),
+                Watch::NsnaPing(ping) => LinkWatchSettings::NsnaPing(NsnaPingSettings {
                     probing: ping.probing,
                     target_host: host(&ping.target_host),
-                })),
-                Watch::Tipc { .. } => Err("tipc"),
+                }),
+                Watch::Tipc { bearer } => LinkWatchSettings::Tipc {
+                    bearer: bearer.clone(),
+                },
             })
-            .collect::<Result<Vec<_>, &str>>()
-            .map_err(|watch| {
-                let path = ["ports", name, "link_watch"].map(|key| Step::Key(key.to_owned()));
-                unavailable(&path_text(&path), "link watch", watch)
-            })?;
+            .collect();
         self.write_implicit_watch(name);
         Ok(PortSettings {
             prio: port.prio,
@@ -341,12 +339,4 @@ fn write_default(
     default: impl FnOnce() -> Value,
 ) {
     object_in(team, object).entry(key).or_insert_with(default);
-}
-
-fn unavailable(path: &str, what: &str, name: &str) -> Problem {
-    Problem {
-        path: path.to_owned(),
-        message: format!("the {what} \"{name}\" is not available in this version"),
-        position: None,
-    }
 }

@@ -1,5 +1,6 @@
 //! What a [`Team`](crate::Team) is told.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::forwarding::BUCKETS;
@@ -80,6 +81,11 @@ pub enum Event {
         family: IpFamily,
         /// None if none was found.
         address: Option<IpAddr>,
+    },
+    /// TIPC's links were read; may repeat what is known.
+    TipcBearersChanged {
+        /// Interface parts of the bearers that have a link up; none if the kernel has no TIPC.
+        linked: Option<BTreeSet<String>>,
     },
     /// A port's configuration was replaced: `prio` and `sticky` take effect at once,
     /// link watches when the port joins again.

@@ -1,5 +1,6 @@
 //! A port: what is known of it, and which address was asked for.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::control_frames::ControlFrames;
@@ -198,6 +199,10 @@ impl Port {
         let around = self.around(rest);
         self.watches
             .host_resolved(now, host, family, address, &around)
+    }
+
+    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+        self.watches.bearers_changed(linked)
     }
 
     fn around(&self, rest: Rest) -> Surroundings {

@@ -203,6 +203,11 @@ pub enum LinkWatchSettings {
     ArpPing(ArpPingSettings),
     /// Asks an IPv6 neighbour by neighbour discovery.
     NsnaPing(NsnaPingSettings),
+    /// Follows the TIPC links over a bearer.
+    Tipc {
+        /// `tipc_bearer`: its interface part.
+        bearer: String,
+    },
 }
 
 /// The rhythm of a watch that asks.

@@ -285,6 +285,12 @@ impl Team {
                     carry_on(&mut self.actions, port, wishes);
                 }
             }
+            Event::TipcBearersChanged { linked } => {
+                for port in &mut self.ports {
+                    let wishes = port.bearers_changed(linked.as_ref());
+                    carry_on(&mut self.actions, port, wishes);
+                }
+            }
             Event::PortSettingsChanged { port, settings } => {
                 if let Some(at) = self.position(port) {
                     self.ports[at].settings = settings;

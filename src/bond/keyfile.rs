@@ -46,6 +46,13 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
         if controller.is_some() && names.contains(&controller) {
             match file.get("connection", "interface-name") {
                 Some(interface) if super::is_interface_name(interface) => {
+                    let kind = file.get("connection", "type").unwrap_or("ethernet");
+                    if !matches!(kind, "ethernet" | "802-3-ethernet") {
+                        notes.lost(
+                            format_args!("{interface}: [connection] type={kind}"),
+                            "its connection becomes one of type ethernet; let another one make it",
+                        );
+                    }
                     bond.ports.push(read_port(interface, file));
                 }
                 _ => {
@@ -189,6 +196,15 @@ pub fn method(addressing: &Addressing) -> &'static str {
     }
 }
 
+/// The default route, for where NetworkManager takes no gateway: without an address.
+pub fn default_route(section: &str, gateway: &str, between: &str) -> String {
+    let anywhere = match section {
+        "ipv6" => "::/0",
+        _ => "0.0.0.0/0",
+    };
+    format!("{anywhere}{between}{gateway}")
+}
+
 /// The connections of the team that takes the bond's place.
 pub fn write_team(bond: &Bond, team: &TeamConfig, notes: &mut Notes) -> Vec<OutFile> {
     const US: Family = Family::NetworkManager;
@@ -212,7 +228,10 @@ pub fn write_team(bond: &Bond, team: &TeamConfig, notes: &mut Notes) -> Vec<OutF
                 file.put(section, &format!("address{}", number + 1), address);
             }
             if let Some(gateway) = &addressing.gateway {
-                file.put(section, "gateway", gateway);
+                match addressing.addresses.is_empty() {
+                    true => file.put(section, "route1", default_route(section, gateway, ",")),
+                    false => file.put(section, "gateway", gateway),
+                }
             }
             let servers: String = network
                 .dns

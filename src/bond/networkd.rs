@@ -201,7 +201,8 @@ fn read_network(ini: &Ini) -> Network {
             }
             ("Network", "Gateway") | ("Route", "Gateway")
                 if (entry.section == "Network" || plain(entry, "Gateway"))
-                    && value.parse::<std::net::IpAddr>().is_ok() =>
+                    && value.parse::<std::net::IpAddr>().is_ok()
+                    && by_version(&mut network, value).gateway.is_none() =>
             {
                 by_version(&mut network, value).gateway = Some(value.clone());
             }

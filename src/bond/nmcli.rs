@@ -2,80 +2,142 @@
 //!
 //! Standard: nmcli(1), nm-settings-nmcli(5). `master` is understood by all versions.
 
+mod properties;
+
 use super::family::Family;
-use super::keyfile::method;
-use super::model::{Addressing, Bond, Notes, OutFile};
+use super::keyfile::{default_route, method};
+use super::model::{Addressing, Bond, Notes, OutFile, Setting};
 use super::shell::quoted;
+use properties::properties;
+
+/// What `nmcli connection add` is told, each property once.
+#[derive(Default)]
+struct Words(Vec<(String, String)>);
+
+impl Words {
+    /// The last value of a property counts, at its first place.
+    fn put(&mut self, key: &str, value: impl ToString) {
+        let value = value.to_string();
+        match self.0.iter_mut().find(|(found, _)| found == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    /// One more element of a list.
+    fn append(&mut self, key: &str, value: &str) {
+        match self.0.iter_mut().find(|(found, _)| found == key) {
+            Some((_, list)) => *list += &format!(",{value}"),
+            None => self.put(key, value),
+        }
+    }
+
+    fn command(&self) -> String {
+        let words = self
+            .0
+            .iter()
+            .map(|(key, value)| format!(" {key} {}", quoted(value)));
+        format!("nmcli connection add{}\n", words.collect::<String>())
+    }
+}
 
 /// The commands, as one script.
 pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
     let network = &bond.network;
-    let mut words = vec!["type".to_owned(), "bond".to_owned()];
-    let put = |words: &mut Vec<String>, key: &str, value: String| {
-        words.push(key.to_owned());
-        words.push(value);
-    };
-    put(&mut words, "con-name", bond.name.clone());
-    put(&mut words, "ifname", bond.name.clone());
-    put(&mut words, "bond.options", bond_options(bond));
+    let mut words = Words::default();
+    words.put("type", "bond");
+    words.put("con-name", &bond.name);
+    words.put("ifname", &bond.name);
+    words.put("bond.options", bond_options(bond));
     if let Some(mtu) = network.mtu {
-        put(&mut words, "802-3-ethernet.mtu", mtu.to_string());
+        words.put("802-3-ethernet.mtu", mtu);
     }
     if let Some(hwaddr) = &network.hwaddr {
-        put(
-            &mut words,
-            "802-3-ethernet.cloned-mac-address",
-            hwaddr.clone(),
-        );
+        words.put("802-3-ethernet.cloned-mac-address", hwaddr);
     }
     match &network.bridge {
         Some(bridge) => {
-            put(&mut words, "master", bridge.clone());
-            put(&mut words, "slave-type", "bridge".to_owned());
+            words.put("master", bridge);
+            words.put("slave-type", "bridge");
         }
         None => {
             for (section, addressing) in [("ipv4", &network.ipv4), ("ipv6", &network.ipv6)] {
-                words.extend(addresses(section, addressing, &network.dns));
+                addresses(section, addressing, &network.dns, &mut words);
             }
             if !network.search.is_empty() {
-                put(&mut words, "ipv4.dns-search", network.search.join(" "));
+                words.put("ipv4.dns-search", network.search.join(" "));
             }
         }
     }
-    for setting in &network.rest {
-        match setting.family {
-            Family::NetworkManager if !Family::NetworkManager.is_housekeeping(&setting.key) => {
-                notes.lost(
-                    format_args!("[{}] {}={}", setting.section, setting.key, setting.value),
-                    "set it with nmcli connection modify",
-                );
-            }
-            _ => notes.foreign(std::slice::from_ref(setting), Some(Family::NetworkManager)),
-        }
-    }
-    let mut script = String::from("#!/bin/sh -e\n") + &add(&words);
+    rest(
+        &network.rest,
+        network.bridge.is_some(),
+        "",
+        &mut words,
+        notes,
+    );
+    let mut script = String::from("#!/bin/sh -e\n") + &words.command();
     for port in &bond.ports {
-        let mut words = vec!["type".to_owned(), "ethernet".to_owned()];
-        put(
-            &mut words,
-            "con-name",
-            format!("{}-{}", bond.name, port.name),
-        );
-        put(&mut words, "ifname", port.name.clone());
-        put(&mut words, "master", bond.name.clone());
-        put(&mut words, "slave-type", "bond".to_owned());
+        let mut words = Words::default();
+        words.put("type", "ethernet");
+        words.put("con-name", format_args!("{}-{}", bond.name, port.name));
+        words.put("ifname", &port.name);
+        words.put("master", &bond.name);
+        words.put("slave-type", "bond");
         if port.prio != 0 {
-            put(&mut words, "bond-port.prio", port.prio.to_string());
+            words.put("bond-port.prio", port.prio);
         }
         if port.queue_id != 0 {
-            put(&mut words, "bond-port.queue-id", port.queue_id.to_string());
+            words.put("bond-port.queue-id", port.queue_id);
         }
-        notes.foreign(&port.rest, Some(Family::NetworkManager));
-        script += &add(&words);
+        let whose = format!("{}: ", port.name);
+        rest(&port.rest, true, &whose, &mut words, notes);
+        script += &words.command();
     }
     script += &format!("nmcli connection up {}\n", quoted(&bond.name));
     let name = format!("{}-bond.sh", bond.name);
     vec![OutFile { name, text: script }]
+}
+
+/// What a file says besides; a note begins with `whose` it is. NetworkManager takes addresses and
+/// routes from no connection that is somebody's port.
+fn rest(rest: &[Setting], is_port: bool, whose: &str, words: &mut Words, notes: &mut Notes) {
+    let is_ip = |setting: &&Setting| matches!(setting.section.as_str(), "ipv4" | "ipv6");
+    let kept: Vec<Setting> = rest
+        .iter()
+        .filter(|setting| !(is_port && is_ip(setting)))
+        .cloned()
+        .collect();
+    let (found, left) = properties(&kept);
+    for (key, value) in found {
+        match key.ends_with(".routes") {
+            true => words.append(&key, &value),
+            false => words.put(&key, value),
+        }
+    }
+    let us = |setting: &&Setting| setting.family == Family::NetworkManager;
+    let mut lost = |setting: &Setting, why: &str| {
+        let Setting {
+            section,
+            key,
+            value,
+            ..
+        } = setting;
+        if !Family::NetworkManager.is_housekeeping(key) {
+            notes.lost(format_args!("{whose}[{section}] {key}={value}"), why);
+        }
+    };
+    for setting in left {
+        lost(setting, "set it with nmcli connection modify");
+    }
+    if is_port {
+        for setting in rest.iter().filter(us).filter(is_ip) {
+            if setting.key != "method" {
+                lost(setting, "a port has no addresses or routes of its own");
+            }
+        }
+    }
+    notes.foreign(rest, Some(Family::NetworkManager));
 }
 
 /// Addresses are separated by blanks, for a comma ends an option.
@@ -88,26 +150,25 @@ fn bond_options(bond: &Bond) -> String {
     options.join(",")
 }
 
-fn addresses(section: &str, addressing: &Addressing, dns: &[String]) -> Vec<String> {
-    let mut words = vec![format!("{section}.method"), method(addressing).to_owned()];
+fn addresses(section: &str, addressing: &Addressing, dns: &[String], words: &mut Words) {
+    words.put(&format!("{section}.method"), method(addressing));
     let mut put = |key: &str, value: String| {
         if !value.is_empty() {
-            words.push(format!("{section}.{key}"));
-            words.push(value);
+            words.put(&format!("{section}.{key}"), value);
         }
     };
     put("addresses", addressing.addresses.join(","));
-    put("gateway", addressing.gateway.clone().unwrap_or_default());
+    if let Some(gateway) = &addressing.gateway {
+        // It is refused without an address.
+        match addressing.addresses.is_empty() {
+            true => put("routes", default_route(section, gateway, " ")),
+            false => put("gateway", gateway.clone()),
+        }
+    }
     let servers: Vec<&str> = dns
         .iter()
         .map(String::as_str)
         .filter(|server| server.contains(':') == (section == "ipv6"))
         .collect();
     put("dns", servers.join(" "));
-    words
-}
-
-fn add(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("nmcli connection add {}\n", words.join(" "))
 }

@@ -3,6 +3,7 @@
 //! Standard: the kernel's `Documentation/networking/bonding.rst`. Words stand there with their
 //! number behind them; options that a mode does not have stand there all the same.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::family::{Device, Family};
@@ -79,37 +80,119 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
         None => {}
     }
     let [ipv4, ipv6] = live::ROUTES.map(|path| tree.get(path).unwrap_or_default());
-    network.ipv4.gateway = ipv4.lines().find_map(|line| gateway4(line, name));
-    network.ipv6.gateway = ipv6.lines().find_map(|line| gateway6(line, name));
+    let routes = ipv4.lines().filter_map(|line| route4(line, name));
+    for route in routes.chain(ipv6.lines().filter_map(|line| route6(line, name))) {
+        let addressing = match route.destination {
+            IpAddr::V4(_) => &mut network.ipv4,
+            IpAddr::V6(_) => &mut network.ipv6,
+        };
+        match route.gateway {
+            Some(gateway) if route.prefix_len == 0 && addressing.gateway.is_none() => {
+                addressing.gateway = Some(gateway.to_string());
+            }
+            None if route.comes_with(&addressing.addresses) => {}
+            _ => notes.lost(&route, "of routes only the default one is kept"),
+        }
+    }
     Some(bond)
 }
 
-/// The gateway of a line of `/proc/net/route`, if it is the default route through `device`:
-/// interface, destination, gateway, flags, ..., mask; numbers as the CPU has them.
-fn gateway4(line: &str, device: &str) -> Option<String> {
+/// A route through the device.
+#[derive(Debug, PartialEq, Eq)]
+struct Route {
+    destination: IpAddr,
+    prefix_len: u8,
+    gateway: Option<IpAddr>,
+}
+
+impl Route {
+    /// Whether the kernel adds it by itself to one of `addresses`, each with its prefix length.
+    fn comes_with(&self, addresses: &[String]) -> bool {
+        let of_link = match self.destination {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
+        };
+        let is_of = |address: &String| {
+            let (address, prefix_len) = address.split_once('/')?;
+            let address: IpAddr = address.parse().ok()?;
+            let is_same = prefix_len.parse() == Ok(self.prefix_len);
+            Some(is_same && network(address, self.prefix_len) == self.destination)
+        };
+        of_link || addresses.iter().any(|address| is_of(address) == Some(true))
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "route to {}/{}", self.destination, self.prefix_len)?;
+        match self.gateway {
+            Some(gateway) => write!(f, " by {gateway}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first `prefix_len` bits of an address.
+fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
+    let length = u32::from(prefix_len);
+    match address {
+        IpAddr::V4(address) => {
+            let host = u32::MAX.checked_shr(length).unwrap_or(0);
+            Ipv4Addr::from(u32::from(address) & !host).into()
+        }
+        IpAddr::V6(address) => {
+            let host = u128::MAX.checked_shr(length).unwrap_or(0);
+            Ipv6Addr::from(u128::from(address) & !host).into()
+        }
+    }
+}
+
+/// The route of a line of `/proc/net/route`, if it is through `device`: interface, destination,
+/// gateway, flags, ..., mask; numbers as the CPU has them.
+fn route4(line: &str, device: &str) -> Option<Route> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let [interface, "00000000", gateway, _, _, _, _, "00000000", ..] = fields[..] else {
+    let [interface, destination, gateway, _, _, _, _, mask, ..] = fields[..] else {
         return None;
     };
-    let gateway = u32::from_str_radix(gateway, 16).ok()?;
-    let gateway = Ipv4Addr::from(gateway.to_ne_bytes());
-    (interface == device && !gateway.is_unspecified()).then(|| gateway.to_string())
+    let number = |text| Some(u32::from_str_radix(text, 16).ok()?.to_ne_bytes());
+    let gateway = Ipv4Addr::from(number(gateway)?);
+    let prefix_len = u32::from_be_bytes(number(mask)?).count_ones();
+    (interface == device).then_some(Route {
+        destination: Ipv4Addr::from(number(destination)?).into(),
+        prefix_len: u8::try_from(prefix_len).ok()?,
+        gateway: (!gateway.is_unspecified()).then(|| gateway.into()),
+    })
 }
 
 /// The same of `/proc/net/ipv6_route`: destination, its length, source, its length, gateway, ...,
-/// interface. Routes from router advertisements need not be set.
-fn gateway6(line: &str, device: &str) -> Option<String> {
-    /// `RTF_ADDRCONF`
-    const ADVERTISED: u32 = 0x0004_0000;
+/// interface. What router advertisements brought need not be set.
+fn route6(line: &str, device: &str) -> Option<Route> {
+    /// `RTF_ADDRCONF`, and `RTF_PREFIX_RT` of their prefixes.
+    const ADVERTISED: u32 = 0x0004_0000 | 0x0008_0000;
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let [destination, "00", _, _, gateway, _, _, _, flags, interface] = fields[..] else {
+    let [
+        destination,
+        prefix_len,
+        _,
+        _,
+        gateway,
+        _,
+        _,
+        _,
+        flags,
+        interface,
+    ] = fields[..]
+    else {
         return None;
     };
+    let number = |text| Some(Ipv6Addr::from(u128::from_str_radix(text, 16).ok()?));
     let flags = u32::from_str_radix(flags, 16).ok()?;
-    let is_default = destination.bytes().all(|digit| digit == b'0');
-    let gateway = Ipv6Addr::from(u128::from_str_radix(gateway, 16).ok()?);
-    let ours = interface == device && is_default && flags & ADVERTISED == 0;
-    (ours && !gateway.is_unspecified()).then(|| IpAddr::from(gateway).to_string())
+    let gateway = number(gateway)?;
+    (interface == device && flags & ADVERTISED == 0).then_some(Route {
+        destination: number(destination)?.into(),
+        prefix_len: u8::from_str_radix(prefix_len, 16).ok()?,
+        gateway: (!gateway.is_unspecified()).then(|| gateway.into()),
+    })
 }
 
 #[cfg(test)]
@@ -117,18 +200,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gateways_of_procfs() {
+    fn routes_of_procfs() {
         let line = "bond0\t00000000\tFE0200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0";
         if cfg!(target_endian = "little") {
-            assert_eq!(gateway4(line, "bond0").as_deref(), Some("192.0.2.254"));
+            let route = route4(line, "bond0").map(|route| route.to_string());
+            assert_eq!(route.as_deref(), Some("route to 0.0.0.0/0 by 192.0.2.254"));
+            let line = "bond0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0";
+            let route = route4(line, "bond0").unwrap();
+            assert_eq!(route.to_string(), "route to 192.0.2.0/24");
+            assert!(route.comes_with(&["192.0.2.7/24".to_owned()]));
+            assert!(!route.comes_with(&["192.0.2.7/25".to_owned()]));
+            assert!(!route.comes_with(&["192.0.3.7/24".to_owned()]));
         }
-        assert_eq!(gateway4(line, "bond1"), None);
-        assert_eq!(gateway4("bond0\t00000000", "bond0"), None);
+        assert_eq!(route4(line, "bond1"), None);
+        assert_eq!(route4("bond0\t00000000", "bond0"), None);
         let zero = "0".repeat(32);
         let line = format!(
             "{zero} 00 {zero} 00 20010db8000000000000000000000001 00000400 1 0 00000003 bond0"
         );
-        assert_eq!(gateway6(&line, "bond0").as_deref(), Some("2001:db8::1"));
-        assert_eq!(gateway6(&line, "eth0"), None);
+        let route = route6(&line, "bond0").map(|route| route.to_string());
+        assert_eq!(route.as_deref(), Some("route to ::/0 by 2001:db8::1"));
+        assert_eq!(route6(&line, "eth0"), None);
+        let line = line.replace("00000003", "00040003");
+        assert_eq!(route6(&line, "bond0"), None);
     }
 }

@@ -17,6 +17,7 @@ mod setup;
 mod start;
 mod state;
 mod team;
+mod tipc;
 mod transports;
 mod warm_note;
 
@@ -62,7 +63,7 @@ const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
 const RESOLVED: Token = Token(2);
 /// Each team owns a block of tokens: its transports' first, then those of its ports'
-/// control frames, then its data path's.
+/// control frames, of which the last is TIPC's, then its data path's.
 const TEAM_TOKENS: usize = 1 << 16;
 const CONTROL_FRAME_TOKENS: usize = 1 << 14;
 const DATA_PATH_TOKENS: usize = 1 << 15;

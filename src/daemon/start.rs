@@ -18,7 +18,9 @@ use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, Standing, as_found, restore, return_ipv6};
+use super::team::{
+    ControlSockets, ManagedTeam, Senses, Standing, Tipc, as_found, restore, return_ipv6,
+};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::zmq::Endpoint;
@@ -141,21 +143,18 @@ impl Daemon {
             dbus: transports.has_dbus(),
             zmq: options.zmq.is_some(),
         };
-        let registry = self
-            .poll
-            .registry()
-            .try_clone()
-            .map_err(|error| StartError::new("Failed to init event loop.", error))?;
-        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tokens + DATA_PATH_TOKENS;
-        let team = ManagedTeam::new(
-            core,
-            config,
-            opened.data_path,
-            opened.device,
-            setup,
-            ControlSockets::new(registry, control_tokens),
-            Resolver::new(Arc::clone(&self.resolved)),
-        );
+        let registry = || {
+            let registry = self.poll.registry().try_clone();
+            registry.map_err(|error| StartError::new("Failed to init event loop.", error))
+        };
+        let tipc_token = tokens + DATA_PATH_TOKENS - 1;
+        let control_tokens = tokens + CONTROL_FRAME_TOKENS..tipc_token;
+        let senses = Senses {
+            control: ControlSockets::new(registry()?, control_tokens),
+            tipc: Tipc::new(registry()?, Token(tipc_token)),
+            resolver: Resolver::new(Arc::clone(&self.resolved)),
+        };
+        let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup, senses);
         let mut served = Served {
             team,
             transports,

@@ -38,6 +38,13 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
                 "rx_missed": of_port(&counters.rx_missed),
                 "tx_dropped": of_port(&counters.tx_dropped),
             });
+            let mut traffic = counters.traffic.iter();
+            if let Some((_, traffic)) = traffic.find(|(id, _)| *id == port.id()) {
+                item["teamr"]["rx_bytes"] = traffic.taken.bytes.into();
+                item["teamr"]["rx_frames"] = traffic.taken.frames.into();
+                item["teamr"]["tx_bytes"] = traffic.sent.bytes.into();
+                item["teamr"]["tx_frames"] = traffic.sent.frames.into();
+            }
             let ports = lacp.iter().flat_map(|lacp| &lacp.ports);
             if let Some(status) = ports.into_iter().find(|status| status.port == port.id()) {
                 item["runner"] = lacp_state::port_runner(status, |port| team.ifindex(port));
@@ -186,17 +193,21 @@ fn watch_item(watch: &LinkWatch, now: Instant) -> Value {
             let found = inquiry.and_then(|inquiry| inquiry.target);
             item["target_host"] = host(&settings.target_host, found).into();
         }
+        LinkWatchSettings::Tipc { bearer } => item["tipc_bearer"] = bearer.as_str().into(),
+    }
+    if let Some(obstacle) = watch.obstacle() {
+        item["teamr"]["obstacle"] = obstacle.to_string().into();
     }
     item
 }
 
 /// What is common to watches that ask.
-fn add_inquiry<'a>(
+fn add_inquiry(
     item: &mut Value,
-    watch: &'a LinkWatch,
+    watch: &LinkWatch,
     probing: Probing,
     now: Instant,
-) -> Option<Inquiry<'a>> {
+) -> Option<Inquiry> {
     let inquiry = watch.inquiry()?;
     item["init_wait"] = json!(probing.init_wait.as_millis() as u64);
     item["interval"] = json!(probing.interval.as_millis() as u64);
@@ -209,9 +220,6 @@ fn add_inquiry<'a>(
     }
     if let Some(then) = inquiry.last_probe {
         own.insert("last_probe_ms_ago".to_owned(), ago(then).into());
-    }
-    if let Some(obstacle) = inquiry.obstacle {
-        own.insert("obstacle".to_owned(), obstacle.to_string().into());
     }
     item["teamr"] = own.into();
     Some(inquiry)

@@ -3,12 +3,15 @@
 //!
 //! A packet socket sees a frame before the team driver, traffic control or a filter of ours
 //! does, so control frames arrive on a port that does not collect, too. They have a buffer of
-//! their own, and no amount of traffic on the port pushes them out.
+//! their own, and no amount of traffic on the port pushes them out. What is sent goes before the
+//! traffic that waits in the port's queue; a marker alone goes behind it, since that is what it
+//! marks.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use runners::wire::ethertype;
+use runners::wire::marker::MARKER_SUBTYPE;
 use runners::{ControlFrames, HwAddr};
 
 use super::MARK;
@@ -22,6 +25,9 @@ const SLOW_PROTOCOLS_GROUP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
 /// The longest control frame that is read, in bytes, its tag not counted; a longer one is none.
 const LONGEST: usize = 2048;
 const ADDRESSES: usize = 12;
+/// `TC_PRIO_CONTROL` and `TC_PRIO_BESTEFFORT` (`linux/pkt_sched.h`).
+const FIRST: i32 = 7;
+const IN_TURN: i32 = 0;
 const TAG: usize = 4;
 
 /// Sends and hears control frames on one port.
@@ -40,8 +46,10 @@ impl ControlSocket {
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
     pub fn open(ifindex: u32, hwaddr: HwAddr) -> io::Result<Self> {
+        let socket = PacketSocket::sender(ifindex, MARK)?;
+        socket.set_priority(FIRST)?;
         Ok(ControlSocket {
-            socket: PacketSocket::sender(ifindex, MARK)?,
+            socket,
             ifindex,
             hwaddr,
             hears: ControlFrames::default(),
@@ -75,6 +83,16 @@ impl ControlSocket {
     /// `EAGAIN` and `ENOBUFS` for a full queue, `ENETDOWN` while the interface is down, `ENXIO`
     /// once it is gone, `EMSGSIZE` beyond its MTU, `EINVAL` for less than an Ethernet header.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
+        if !is_marker(frame) {
+            return self.send_now(frame);
+        }
+        self.socket.set_priority(IN_TURN)?;
+        let sent = self.send_now(frame);
+        self.socket.set_priority(FIRST)?;
+        sent
+    }
+
+    fn send_now(&self, frame: &[u8]) -> io::Result<()> {
         match self.socket.send(frame) {
             // Told once for each time that the interface was down, even if it is up again.
             Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => self.socket.send(frame),
@@ -122,6 +140,11 @@ impl AsRawFd for ControlSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
+}
+
+fn is_marker(frame: &[u8]) -> bool {
+    let [high, low] = ethertype::SLOW_PROTOCOLS.to_be_bytes();
+    frame.get(ADDRESSES..ADDRESSES + 3) == Some(&[high, low, MARKER_SUBTYPE])
 }
 
 /// Places of the fields without a tag; X holds the length of the tag.

@@ -57,9 +57,37 @@ pub enum Drained {
     More,
 }
 
+/// So much traffic. A segment of 64 KiB that passes whole is one frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Frames.
+    pub frames: u64,
+    /// Their bytes, Ethernet header included.
+    pub bytes: u64,
+}
+
+impl Volume {
+    /// One frame more, of so many bytes.
+    pub fn add(&mut self, bytes: usize) {
+        self.frames += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// What a port carried for the team device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortTraffic {
+    /// Received there and taken up.
+    pub taken: Volume,
+    /// Handed to the port.
+    pub sent: Volume,
+}
+
 /// What a data path has counted since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// By port, since it became one: what it carried. Ports are missing where it is not known.
+    pub traffic: Vec<(PortId, PortTraffic)>,
     /// By port: frames that could not be sent because its queue was full or it was down.
     pub tx_dropped: Vec<(PortId, u64)>,
     /// Frames from the team device for which no port could be chosen, or that it could not

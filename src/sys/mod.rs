@@ -1,5 +1,5 @@
-//! The system calls that no library wraps safely: TAP and ethtool ioctls, packet and netlink
-//! sockets, bpf(2); the allocator's settings.
+//! The system calls that no library wraps safely: TAP and ethtool ioctls, packet, netlink and
+//! TIPC sockets, bpf(2); the allocator's settings.
 //!
 //! The only place with `unsafe`; everything public here is safe to call with any argument.
 //! Knows descriptors, names and bytes, nothing of teams.
@@ -13,6 +13,7 @@ pub mod memory;
 pub mod netlink;
 pub mod packet;
 pub mod process;
+pub mod tipc;
 pub mod tun;
 
 use std::io;

@@ -232,6 +232,15 @@ impl PacketSocket {
         })
     }
 
+    /// Gives what is sent from now on this priority (socket(7), `SO_PRIORITY`), by which queueing
+    /// disciplines choose: 0 is that of most traffic, 7 the highest.
+    ///
+    /// # Errors
+    /// `EPERM` for 7 without CAP_NET_ADMIN.
+    pub fn set_priority(&self, priority: i32) -> io::Result<()> {
+        Ok(setsockopt(&self.0, sockopt::Priority, &priority)?)
+    }
+
     /// Sends one message.
     ///
     /// # Errors

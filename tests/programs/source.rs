@@ -9,7 +9,7 @@ use runners::{
     SourceBalance, TxPolicy,
 };
 use teamr::datapath::programs::assembler::Reg;
-use teamr::datapath::programs::maps::{Maps, bytes};
+use teamr::datapath::programs::maps::{Exit, Maps};
 use teamr::datapath::programs::source::{self, Arriving, Deal, Leaving, Policy, SourceMaps};
 use teamr::sys::bpf::Program;
 
@@ -30,6 +30,13 @@ fn ifindex(port: PortId) -> u32 {
     40 + port.0
 }
 
+fn exit(port: Option<PortId>) -> Exit {
+    port.map_or(Exit::default(), |port| Exit {
+        ifindex: ifindex(port),
+        slot: port.0,
+    })
+}
+
 /// The programs of a team with two ports.
 struct Programs {
     maps: SourceMaps,
@@ -39,19 +46,18 @@ struct Programs {
 
 impl Programs {
     fn load(policy: &SourceBalance) -> io::Result<Programs> {
-        let indices = |table: &BucketTable| {
-            let ports = table.iter();
-            ports
-                .map(|port| port.map_or(0, ifindex))
-                .collect::<Vec<u32>>()
-        };
+        let exits = |table: &BucketTable| table.map(exit).to_vec();
         let shared = Maps::create()?;
-        shared.choice.write(0, &bytes(&indices(&policy.buckets)))?;
+        let choice = Exit::bytes(&exits(&policy.buckets));
+        shared.choice.write(0, &choice)?;
         let maps = SourceMaps::create(&[])?;
         maps.write(&Policy {
             hwaddr: policy.hwaddr,
-            designated: policy.designated.map_or(0, ifindex),
-            former: indices(&policy.former),
+            designated: exit(policy.designated),
+            former: exits(&policy.former)
+                .iter()
+                .map(|exit| exit.ifindex)
+                .collect(),
         })?;
 
         let mut asm = prepare();

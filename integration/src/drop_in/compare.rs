@@ -99,6 +99,13 @@ impl What {
                 }
                 found
             }
+            What::More(text) => {
+                let found = teamr.stdout.contains(text) && !teamd.stdout.contains(text);
+                if found {
+                    teamr.stdout = teamr.stdout.replacen(text, "", 1);
+                }
+                found
+            }
             What::Complaint => {
                 let found = teamd.stderr != teamr.stderr;
                 teamd.stderr.clone_from(&teamr.stderr);

@@ -26,6 +26,8 @@ pub enum What {
     Help,
     /// Lines that begin with this, blanks aside, are there or not, and have other contents.
     Lines(&'static str),
+    /// teamr says this, too.
+    More(&'static str),
     /// Standard error. The exit status is the same.
     Complaint,
     /// The answer is this one instead of that one: standard output, then standard error with
@@ -48,12 +50,18 @@ impl fmt::Display for Difference {
             What::Contents(key) => write!(f, "what stands under {key}")?,
             What::Help => f.write_str("the help")?,
             What::Lines(begin) => write!(f, "the lines \"{begin}...\"")?,
+            What::More(text) => write!(f, "also {}", text.trim())?,
             What::Complaint => f.write_str("the complaint")?,
             What::Answer { .. } => f.write_str("the answer")?,
         }
         write!(f, ": {}", self.reason)
     }
 }
+
+const NO_SUCH_METHOD: What = What::Answer {
+    teamd: "-> 0",
+    teamr: "! org.freedesktop.DBus.Error.UnknownMethod: No such method.\n-> 1",
+};
 
 const CONFIG_UPDATE_FAILS: &str = "\
 ! libteamdctl: cli_usock_process_msg: usock: Error message received: \"ConfigUpdateFail\"
@@ -197,6 +205,51 @@ pub const DIFFERENCES: &[Difference] = &[
         question: "teamnl team0 options",
         what: What::Lines("lb_tx_hash_to_port_mapping"),
         reason: "the driver's own choice would also use ports that only collect",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/org/libteam/teamd org.freedesktop.DBus.Introspectable Introspect",
+        what: What::More("    <method name='RecordingDump'>    </method>"),
+        reason: "a method of teamr's own",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/org/libteam/teamd org.freedesktop.DBus.Properties GetAll",
+        what: NO_SUCH_METHOD,
+        reason: "what does not exist is no success",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/org/libteam/teamd org.libteam.teamd Nonsense",
+        what: NO_SUCH_METHOD,
+        reason: "what does not exist is no success",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/org/libteam/teamd org.example StateDump",
+        what: NO_SUCH_METHOD,
+        reason: "what does not exist is no success",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/org/libteam/teamd  Nonsense",
+        what: What::Complaint,
+        reason: "teamd's words are those of its D-Bus library",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/ org.libteam.teamd StateDump",
+        what: What::Complaint,
+        reason: "teamd's words are those of its D-Bus library",
+    },
+    Difference {
+        scenario: "over D-Bus",
+        question: "/org/libteam/teamd  StateItemValueGet",
+        what: What::Answer {
+            teamd: "! org.freedesktop.DBus.Error.UnknownMethod: Method \"StateItemValueGet\" with signature \"s\" on interface \"(null)\" doesn't exist\n! \n-> 1",
+            teamr: "eth1\n-> 0",
+        },
+        reason: "a call may leave the interface out (D-Bus Specification, Message Types)",
     },
 ];
 

@@ -9,9 +9,11 @@
 mod answer;
 mod compare;
 mod differences;
+mod over_bus;
 mod suite;
 
 pub use answer::Answer;
 pub use compare::{Comparison, compare_clients, compare_daemons};
 pub use differences::{CLIENT_DIFFERENCES, DIFFERENCES, Difference, What};
+pub use over_bus::{OVER_BUS, PERMISSIVE};
 pub use suite::{Played, Programs, Suite, teamd_is_here};

@@ -140,6 +140,32 @@ impl Suite {
         self.data_path != Some("userspace")
     }
 
+    /// The command of a daemon with this configuration.
+    pub(super) fn daemon_command(&self, config: &str) -> Command {
+        let mut command = self.daemon.command("teamd");
+        command.args(["-t", TEAM, "-c", config]);
+        if let Some(data_path) = self.data_path {
+            command.args(["--data-path", data_path]);
+        }
+        command
+    }
+
+    /// Starts a daemon and waits until it answers.
+    pub(super) fn start(&self, what: &str, command: Command, folder: &Path) -> (Process, Chance) {
+        let mut daemon = Process::start(&format!("{what}, {}", self.name), folder, command);
+        wait_until("the daemon to answer", || {
+            if let Some(status) = daemon.ended() {
+                panic!("it ended at its start with {status}:\n{}", daemon.log());
+            }
+            control::state(TEAM).is_some()
+        });
+        let chance = Chance {
+            pid: daemon.pid(),
+            team: team_index(),
+        };
+        (daemon, chance)
+    }
+
     /// Plays a scenario on a host of its own making, in the network namespace of this process.
     /// The daemon's log stays in `folder`. Panics if the scenario does not come to its end.
     pub fn play(&self, scenario: &Scenario, folder: &Path) -> Played {
@@ -158,6 +184,16 @@ impl Suite {
         scenario.steps.iter().for_each(|step| play.step(step));
         play.end()
     }
+}
+
+/// Waits until the team's state is as it has to be.
+pub(super) fn wait_state(what: &str, holds: impl Fn(&Value) -> bool) {
+    let mut state = Value::Null;
+    let come = comes_true(|| {
+        state = control::state(TEAM).unwrap_or_default();
+        holds(&state)
+    });
+    assert!(come, "waited in vain for {what}; the state is {state:#}");
 }
 
 /// What the far ends are ports of in scenarios in which they are joined.
@@ -190,7 +226,7 @@ impl Play<'_> {
             Step::Bond(options) => bond(options),
             Step::Start => self.start(),
             Step::Up => ip(&format!("link set dev {TEAM} up")),
-            Step::Ports(ports) => self.wait(&format!("the ports {ports:?}"), |state| {
+            Step::Ports(ports) => wait_state(&format!("the ports {ports:?}"), |state| {
                 let known = state["ports"].as_object();
                 known.map_or(0, serde_json::Map::len) == ports.len()
                     && ports.iter().all(|(port, up)| {
@@ -200,14 +236,14 @@ impl Play<'_> {
                             && each.is_some_and(|each| each.values().all(|w| w["up"] == *up))
                     })
             }),
-            Step::Active(port) => self.wait(&format!("the active port {port:?}"), |state| {
+            Step::Active(port) => wait_state(&format!("the active port {port:?}"), |state| {
                 state["runner"]["active_port"] == port
             }),
-            Step::Alone(ports) => self.wait(&format!("nobody at {ports:?}"), |state| {
+            Step::Alone(ports) => wait_state(&format!("nobody at {ports:?}"), |state| {
                 let word = |port: &&str| &state["ports"][*port]["runner"]["state"];
                 ports.iter().all(|port| word(port) == "defaulted")
             }),
-            Step::Together(ports) => self.wait(&format!("a partner at {ports:?}"), |state| {
+            Step::Together(ports) => wait_state(&format!("a partner at {ports:?}"), |state| {
                 let carries = |port: &&str, end: &str| {
                     let bits = &state["ports"][*port]["runner"][end]["state"];
                     bits.as_u64().is_some_and(|bits| bits & CARRIES == CARRIES)
@@ -233,34 +269,10 @@ impl Play<'_> {
     }
 
     fn start(&mut self) {
-        let mut command = self.suite.daemon.command("teamd");
-        command.args(["-t", TEAM, "-c", self.scenario.config]);
-        if let Some(data_path) = self.suite.data_path {
-            command.args(["--data-path", data_path]);
-        }
-        let name = format!("{}, {}", self.scenario.name, self.suite.name);
-        let daemon = self
-            .daemon
-            .insert(Process::start(&name, self.folder, command));
-        wait_until("the daemon to answer", || {
-            if let Some(status) = daemon.ended() {
-                panic!("it ended at its start with {status}:\n{}", daemon.log());
-            }
-            control::state(TEAM).is_some()
-        });
-        self.chance = Chance {
-            pid: daemon.pid(),
-            team: team_index(),
-        };
-    }
-
-    fn wait(&self, what: &str, holds: impl Fn(&Value) -> bool) {
-        let mut state = Value::Null;
-        let come = comes_true(|| {
-            state = control::state(TEAM).unwrap_or_default();
-            holds(&state)
-        });
-        assert!(come, "waited in vain for {what}; the state is {state:#}");
+        let command = self.suite.daemon_command(self.scenario.config);
+        let (daemon, chance) = self.suite.start(self.scenario.name, command, self.folder);
+        self.daemon = Some(daemon);
+        self.chance = chance;
     }
 
     fn keep(&mut self, answer: Answer) {
@@ -293,7 +305,7 @@ impl Play<'_> {
 
 /// Gives the host its ports with cables plugged in, all as if nothing had ever happened to them,
 /// with indices and addresses that are always the same.
-fn lay_cables() {
+pub(super) fn lay_cables() {
     // Nothing but what a scenario does is to be seen in counters.
     for scope in PORTS.iter().chain(&["default"]) {
         let switch = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");

@@ -24,7 +24,7 @@ exec 3>/dev/ttyS0
     chmod +x /run/modprobe
     echo /run/modprobe >/proc/sys/kernel/modprobe
     # bonding needs tls, which its list of dependencies does not say.
-    /run/modprobe -a tls bonding team bridge 8021q veth dummy ifb tun ipv6
+    /run/modprobe -a tls bonding team bridge 8021q veth dummy ifb tun ipv6 tipc
     ip link set lo up
     status=0
     run_case || status=$?

@@ -1,5 +1,6 @@
 //! The watches of one port, and the one verdict that they come to.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{LinkWatch, Surroundings, Wishes};
@@ -100,6 +101,11 @@ impl LinkWatches {
         around: &Surroundings,
     ) -> Wishes {
         self.each(|watch| watch.host_resolved(now, host, family, address, around))
+    }
+
+    /// These TIPC bearers have a link, or nobody can tell.
+    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+        self.each(|watch| watch.bearers_changed(linked))
     }
 
     fn each(&mut self, what: impl FnMut(&mut LinkWatch) -> Wishes) -> Wishes {

@@ -9,7 +9,9 @@ mod group;
 mod nsna_ping;
 mod resolved;
 mod rhythm;
+mod tipc;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -22,6 +24,7 @@ use ethtool::Ethtool;
 use nsna_ping::NsnaPing;
 use resolved::Resolved;
 use rhythm::Rhythm;
+use tipc::Tipc;
 
 pub(crate) use arp_ping::is_sent_by;
 pub(crate) use group::LinkWatches;
@@ -40,11 +43,12 @@ enum Kind {
     Ethtool(Ethtool),
     ArpPing(ArpPing),
     NsnaPing(NsnaPing),
+    Tipc(Tipc),
 }
 
 /// What a watch that asks a neighbour has come to so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inquiry<'a> {
+pub struct Inquiry {
     /// Intervals in a row without an answer; counts on while the link is down.
     pub missed: u32,
     /// When it last asked.
@@ -55,11 +59,9 @@ pub struct Inquiry<'a> {
     pub target: Option<IpAddr>,
     /// In whose name, if that is configured and known.
     pub source: Option<IpAddr>,
-    /// Why it cannot ask as it was told to.
-    pub obstacle: Option<Obstacle<'a>>,
 }
 
-/// What keeps a watch from asking as it was told to; displays as a clause.
+/// What keeps a watch from doing what it was told to; displays as a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle<'a> {
     /// The name of a host has no address yet; nothing is asked until then.
@@ -67,6 +69,8 @@ pub enum Obstacle<'a> {
     /// Neither the port nor the team device has a link-local address; one is made of the
     /// hardware address until then.
     NoLinkLocal,
+    /// The kernel has no TIPC, or its topology server cannot be reached.
+    NoTipc,
 }
 
 impl fmt::Display for Obstacle<'_> {
@@ -76,6 +80,7 @@ impl fmt::Display for Obstacle<'_> {
             Obstacle::NoLinkLocal => f.write_str(
                 "no link-local address, asks from one made of the port's hardware address",
             ),
+            Obstacle::NoTipc => f.write_str("no TIPC in this kernel (module tipc), stays down"),
         }
     }
 }
@@ -141,6 +146,7 @@ impl LinkWatch {
             } => Kind::Ethtool(Ethtool::new(*delay_up, *delay_down)),
             LinkWatchSettings::ArpPing(settings) => Kind::ArpPing(ArpPing::new(settings, now)),
             LinkWatchSettings::NsnaPing(settings) => Kind::NsnaPing(NsnaPing::new(settings, now)),
+            LinkWatchSettings::Tipc { bearer } => Kind::Tipc(Tipc::new(bearer)),
         };
         LinkWatch {
             settings,
@@ -156,6 +162,7 @@ impl LinkWatch {
             Kind::Ethtool(_) => "ethtool",
             Kind::ArpPing(_) => "arp_ping",
             Kind::NsnaPing(_) => "nsna_ping",
+            Kind::Tipc(_) => "tipc",
         }
     }
 
@@ -175,23 +182,17 @@ impl LinkWatch {
     }
 
     /// What came of its questions; none for a watch that asks nobody.
-    pub fn inquiry(&self) -> Option<Inquiry<'_>> {
-        let unresolved = |name, known: bool| (!known).then_some(Obstacle::Unresolved(name));
-        let (rhythm, target, source, obstacle) = match &self.kind {
-            Kind::Ethtool(_) => return None,
+    pub fn inquiry(&self) -> Option<Inquiry> {
+        let (rhythm, target, source) = match &self.kind {
+            Kind::Ethtool(_) | Kind::Tipc(_) => return None,
             Kind::ArpPing(ping) => {
+                let source = ping.source.as_ref().and_then(Resolved::address);
                 let target = ping.target.address().map(IpAddr::V4);
-                let source = ping.source.as_ref();
-                let address = source.and_then(Resolved::address).map(IpAddr::V4);
-                let obstacle = unresolved(ping.target.name(), target.is_some())
-                    .or_else(|| unresolved(source?.name(), address.is_some()));
-                (&ping.rhythm, target, address, obstacle)
+                (&ping.rhythm, target, source.map(IpAddr::V4))
             }
             Kind::NsnaPing(ping) => {
                 let target = ping.target.address().map(IpAddr::V6);
-                let lack = ping.lacks_link_local.then_some(Obstacle::NoLinkLocal);
-                let obstacle = unresolved(ping.target.name(), target.is_some()).or(lack);
-                (&ping.rhythm, target, None, obstacle)
+                (&ping.rhythm, target, None)
             }
         };
         Some(Inquiry {
@@ -200,13 +201,28 @@ impl LinkWatch {
             last_answer: rhythm.last_answer(),
             target,
             source,
-            obstacle,
         })
+    }
+
+    /// Why it cannot do what it was told to.
+    pub fn obstacle(&self) -> Option<Obstacle<'_>> {
+        match &self.kind {
+            Kind::Ethtool(_) => None,
+            Kind::ArpPing(ping) => {
+                let source = ping.source.as_ref();
+                unresolved(&ping.target).or_else(|| unresolved(source?))
+            }
+            Kind::NsnaPing(ping) => {
+                let lack = ping.lacks_link_local.then_some(Obstacle::NoLinkLocal);
+                unresolved(&ping.target).or(lack)
+            }
+            Kind::Tipc(tipc) => tipc.is_missing.then_some(Obstacle::NoTipc),
+        }
     }
 
     fn rhythm(&mut self) -> Option<&mut Rhythm> {
         match &mut self.kind {
-            Kind::Ethtool(_) => None,
+            Kind::Ethtool(_) | Kind::Tipc(_) => None,
             Kind::ArpPing(ping) => Some(&mut ping.rhythm),
             Kind::NsnaPing(ping) => Some(&mut ping.rhythm),
         }
@@ -225,6 +241,7 @@ impl LinkWatch {
             Kind::Ethtool(ethtool) => ethtool.next_deadline(),
             Kind::ArpPing(ping) => Some(ping.rhythm.next_deadline()),
             Kind::NsnaPing(ping) => Some(ping.rhythm.next_deadline()),
+            Kind::Tipc(_) => None,
         }
     }
 
@@ -272,7 +289,7 @@ impl LinkWatch {
 
     fn ask(&mut self, now: Instant, around: &Surroundings) -> Wishes {
         let question = match &mut self.kind {
-            Kind::Ethtool(_) => None,
+            Kind::Ethtool(_) | Kind::Tipc(_) => None,
             Kind::ArpPing(ping) => ping.ask(now, around),
             Kind::NsnaPing(ping) => ping.ask(now, around),
         };
@@ -290,7 +307,7 @@ impl LinkWatch {
             }));
         };
         match &mut self.kind {
-            Kind::Ethtool(_) => {}
+            Kind::Ethtool(_) | Kind::Tipc(_) => {}
             Kind::ArpPing(ping) => {
                 resolve(ping.target.question(now, up), IpFamily::V4);
                 if let Some(source) = &mut ping.source {
@@ -344,11 +361,21 @@ impl LinkWatch {
     ) -> Wishes {
         let up = self.up;
         let lives = match &mut self.kind {
-            Kind::Ethtool(_) => false,
+            Kind::Ethtool(_) | Kind::Tipc(_) => false,
             Kind::ArpPing(ping) => ping.hear(now, frame, ours, around, up),
             Kind::NsnaPing(ping) => ping.hear(now, frame, ours),
         };
         self.set(up | lives)
+    }
+
+    fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+        match &mut self.kind {
+            Kind::Tipc(tipc) => {
+                let up = tipc.bearers_changed(linked);
+                self.set(up)
+            }
+            _ => Wishes::new(),
+        }
     }
 
     fn set(&mut self, up: bool) -> Wishes {
@@ -362,6 +389,11 @@ impl LinkWatch {
         let watch = self.name();
         vec![Wish::Tell { watch, up }]
     }
+}
+
+fn unresolved<A: Copy>(host: &Resolved<A>) -> Option<Obstacle<'_>> {
+    let is_known = host.address().is_some();
+    (!is_known).then(|| Obstacle::Unresolved(host.name()))
 }
 
 /// What the watches of a port want done, in this order.

@@ -6,5 +6,6 @@ mod explore;
 mod generated;
 mod invariants;
 mod lossy;
+mod policies;
 mod steps;
 mod wires;

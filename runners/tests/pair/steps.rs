@@ -328,6 +328,33 @@ fn settings_change_without_a_flap() {
     assert_eq!(pair.carrier, [false, true]);
 }
 
+/// The partner has to select anew (6.4.9, update_Selected: the system priority is part of who we
+/// are), but nobody waits for `wait_while`.
+#[test]
+fn another_sys_prio_takes_as_long_as_a_few_pdus() {
+    let mut pair = Pair::new([fast(), fast()], 1).with_ports(2);
+    converges(&mut pair, &[0, 1], seconds(4));
+    // The limit of three PDUs has room again.
+    pair.run(seconds(2));
+    let settings = LacpSettings {
+        sys_prio: 7,
+        ..fast()
+    };
+    let flaps = pair.flaps;
+    pair.tell(0, Event::LacpSettingsChanged { settings });
+    assert!(pair.flaps == flaps, "nothing until the partner knows");
+    pair.run(millis(1));
+    pair.step(pair.now + millis(1));
+    assert!(pair.distributing(1).len() < 2, "the partner leaves");
+    let took = converges(&mut pair, &[0, 1], seconds(4));
+    assert!(took < millis(10), "{took:?}");
+    pair.run(seconds(3));
+    assert_eq!(
+        (pair.distributing(0), pair.carrier),
+        (vec![0, 1], [true, true])
+    );
+}
+
 #[test]
 fn a_retry_count_lets_more_pdus_be_missed() {
     let patient = LacpSettings {

@@ -173,7 +173,7 @@ fn a_name_is_resolved_while_everything_goes_on() {
     assert_eq!(asked(&site), 2, "once for each port");
     let obstacle = |site: &Site| {
         let port = site.team.port(PortId(1)).expect("a port");
-        let obstacle = port.watches()[0].inquiry().expect("it asks").obstacle;
+        let obstacle = port.watches()[0].obstacle();
         obstacle.map(|obstacle| obstacle.to_string())
     };
     assert_eq!(

@@ -1,6 +1,9 @@
 //! Link watches: delays, several on one port, both policies.
 
-use runners::{LinkWatchPolicy, PortId, PortSettings, RunnerSettings, TeamSettings};
+use runners::{
+    Event, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, Obstacle, PortId, PortSettings,
+    RunnerSettings, TeamSettings,
+};
 
 use crate::play::*;
 
@@ -143,4 +146,43 @@ fn events_for_unknown_ports_do_nothing() {
     ] {
         play.at(1, event, &[]);
     }
+}
+
+#[test]
+fn tipc_follows_the_links_over_its_bearer() {
+    let mut play = Play::new(TeamSettings::new(backed_up(HwAddrPolicy::SameAll)));
+    for number in [1, 2] {
+        let watch = LinkWatchSettings::Tipc {
+            bearer: format!("eth{number}"),
+        };
+        let settings = PortSettings {
+            link_watches: vec![watch],
+            ..PortSettings::default()
+        };
+        play.skip(0, added(number, UP, settings));
+    }
+    let linked = |bearers: &[&str]| Event::TipcBearersChanged {
+        linked: Some(bearers.iter().map(|&bearer| bearer.to_owned()).collect()),
+    };
+    let verdicts = |play: &Play| -> Vec<bool> { play.team.ports().map(|p| p.verdict()).collect() };
+    assert_eq!(verdicts(&play), [false, false], "the carrier has no say");
+    play.skip(10, linked(&["eth2", "eth10"]));
+    assert_eq!(verdicts(&play), [false, true]);
+    assert_eq!(play.team.active_port(), Some(PortId(2)));
+    play.at(20, linked(&["eth2"]), &[]);
+    play.skip(30, linked(&["eth1"]));
+    assert_eq!(play.team.active_port(), Some(PortId(1)));
+    play.skip(40, link_is(1, DOWN));
+    assert_eq!(verdicts(&play), [true, false], "TIPC will notice");
+    play.skip(50, Event::TipcBearersChanged { linked: None });
+    assert_eq!(verdicts(&play), [false, false]);
+    let obstacle = |play: &Play| {
+        let port = play.team.ports().next().expect("a port");
+        port.watches()[0].obstacle().map(|o| o.to_string())
+    };
+    let none = Obstacle::NoTipc.to_string();
+    assert_eq!(obstacle(&play), Some(none));
+    play.skip(60, linked(&[]));
+    assert_eq!(obstacle(&play), None);
+    play.sleeps();
 }

@@ -46,7 +46,7 @@ fn pair(reached: &[u32]) -> Site {
 
 fn obstacle(site: &Site) -> Option<Obstacle<'_>> {
     let port = site.team.port(PortId(1)).expect("a port");
-    port.watches()[0].inquiry().expect("it asks").obstacle
+    port.watches()[0].obstacle()
 }
 
 /// The link-local address made of the hardware address of port `n`.

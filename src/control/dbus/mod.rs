@@ -245,21 +245,25 @@ impl Bus {
 fn answer(call: &Message, length: usize, team: &mut dyn Controlled) -> Message {
     let interface = call.interface.as_deref();
     let member = call.member.as_deref().unwrap_or_default();
-    if call.path.as_deref() == Some(PATH) {
-        match (interface, member) {
-            (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
-                return with_text(call.reply(), describe());
-            }
-            (Some("org.freedesktop.DBus.Peer"), "Ping") => return call.reply(),
-            (Some(INTERFACE) | None, _) => {
-                return match call_method(call, member, length, team) {
-                    Ok(Some(text)) => with_text(call.reply(), text),
-                    Ok(None) => call.reply(),
-                    Err(failure) => call.refusal(&error_name(failure.code()), failure.text()),
-                };
-            }
-            _ => {}
+    let path = call.path.as_deref().unwrap_or_default();
+    match (interface, member) {
+        // What the library that teamd uses answers on any path.
+        (Some("org.freedesktop.DBus.Peer"), "Ping") => return call.reply(),
+        (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
+            return match (path, child(path)) {
+                (PATH, _) => with_text(call.reply(), describe()),
+                (_, Some(child)) => with_text(call.reply(), lead_to(child)),
+                (_, None) => call.refusal(UNKNOWN_METHOD, Failure::UnknownMethod.text()),
+            };
         }
+        (Some(INTERFACE) | None, _) if path == PATH => {
+            return match call_method(call, member, length, team) {
+                Ok(Some(text)) => with_text(call.reply(), text),
+                Ok(None) => call.reply(),
+                Err(failure) => call.refusal(&error_name(failure.code()), failure.text()),
+            };
+        }
+        _ => {}
     }
     call.refusal(UNKNOWN_METHOD, Failure::UnknownMethod.text())
 }
@@ -298,24 +302,33 @@ pub fn error_code(name: &str) -> &str {
     }
 }
 
-/// The answer to Introspect. Like teamd's it tells nothing of results.
-fn describe() -> String {
-    let mut text = format!(
+/// The next element on the way from `path` to the object.
+fn child(path: &str) -> Option<&'static str> {
+    let rest = PATH.strip_prefix(path.trim_end_matches('/'))?;
+    rest.strip_prefix('/')?.split('/').next()
+}
+
+/// The answer to Introspect on the way to the object, by which tools find it.
+fn lead_to(child: &str) -> String {
+    format!(
         "<!DOCTYPE node PUBLIC \"-//freedesktop//DTD D-BUS Object Introspection 1.0//EN\"\n\
-         \x20\"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n\
-         <node name=\"{PATH}\">\n  <interface name=\"{INTERFACE}\">\n"
-    );
+         \"http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd\">\n\
+         <node>\n  <node name=\"{child}\"/>\n</node>\n"
+    )
+}
+
+/// The object's answer to Introspect, in teamd's form, on one line. Like teamd's it tells nothing
+/// of results.
+fn describe() -> String {
+    let mut text = format!("<node name='{PATH}'>  <interface name='{INTERFACE}'>");
     for method in &METHODS {
-        let _ = writeln!(text, "    <method name=\"{}\">", method.name);
+        let _ = write!(text, "    <method name='{}'>", method.name);
         for arg in method.args {
-            let _ = writeln!(
-                text,
-                "      <arg type=\"s\" name=\"{arg}\" direction=\"in\"/>"
-            );
+            let _ = write!(text, "      <arg type='s' name='{arg}' direction='in'/>");
         }
-        text.push_str("    </method>\n");
+        text.push_str("    </method>");
     }
-    text + "  </interface>\n</node>\n"
+    text + "  </interface></node>"
 }
 
 #[cfg(test)]
@@ -330,6 +343,20 @@ mod tests {
         }
         for device in ["1", "t.5", ".a", "a.", "a..b", "t:0", "té", ""] {
             assert_eq!(bus_name(device), None, "{device:?}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_the_object() {
+        for (path, next) in [
+            ("/", Some("org")),
+            ("/org", Some("libteam")),
+            ("/org/libteam", Some("teamd")),
+            (PATH, None),
+            ("/org/lib", None),
+            ("/other", None),
+        ] {
+            assert_eq!(child(path), next, "{path}");
         }
     }
 

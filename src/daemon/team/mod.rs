@@ -10,6 +10,7 @@ mod handover;
 mod link_local;
 mod memory;
 mod ports;
+mod tipc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,6 +21,7 @@ use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings, RunnerSettin
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
+pub use tipc::Tipc;
 
 use memory::Memory;
 use ports::HeldPort;
@@ -43,6 +45,7 @@ pub struct ManagedTeam {
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
     memory: Memory,
+    tipc: Tipc,
     resolver: Resolver,
     pub(super) device: LinkInfo,
     pub(super) setup: Setup,
@@ -68,6 +71,16 @@ pub struct ManagedTeam {
     own_socket: Option<ControlSocket>,
 }
 
+/// What a team hears by, besides its data path.
+pub struct Senses {
+    /// Control frames.
+    pub control: ControlSockets,
+    /// TIPC's links.
+    pub tipc: Tipc,
+    /// Names of hosts.
+    pub resolver: Resolver,
+}
+
 /// What became of the team device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceState {
@@ -85,9 +98,13 @@ impl ManagedTeam {
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
-        control: ControlSockets,
-        resolver: Resolver,
+        senses: Senses,
     ) -> Self {
+        let Senses {
+            control,
+            tipc,
+            resolver,
+        } = senses;
         ManagedTeam {
             announces: handover::is_announced(&mut config),
             core,
@@ -95,6 +112,7 @@ impl ManagedTeam {
             data_path,
             control,
             memory: Memory::open(setup.run_dir.join(format!("{}.lacp", device.name))),
+            tipc,
             resolver,
             device,
             setup,
@@ -166,6 +184,7 @@ impl ManagedTeam {
             self.attempt(kernel, now, action);
         }
         self.refresh_link_locals(kernel, now);
+        self.refresh_tipc(kernel, now);
         Ok(())
     }
 
@@ -242,7 +261,7 @@ impl ManagedTeam {
         drained
     }
 
-    /// Hands the core the control frames of a ready port.
+    /// Hands the core the control frames of a ready port, or what became of TIPC's links.
     pub fn hear(
         &mut self,
         kernel: &mut Kernel,
@@ -250,6 +269,10 @@ impl ManagedTeam {
         budget: usize,
         now: Instant,
     ) -> io::Result<Drained> {
+        if self.tipc.owns(token) {
+            self.read_tipc(kernel, now);
+            return Ok(Drained::Dry);
+        }
         let mut heard = Vec::new();
         let drained = self.control.receive(token, budget, now, &mut heard);
         for (port, frame) in heard {
@@ -317,6 +340,7 @@ impl ManagedTeam {
             self.adopt_all(kernel, now);
         }
         self.refresh_link_locals(kernel, now);
+        self.refresh_tipc(kernel, now);
         for name in self.wanted.clone() {
             self.take_appeared_port(kernel, now, &name);
         }

@@ -198,6 +198,7 @@ impl ManagedTeam {
             Ok(()) => {
                 self.refresh_port(kernel, now, port);
                 self.refresh_link_locals(kernel, now);
+                self.refresh_tipc(kernel, now);
             }
             Err(_) => self.release(kernel, now, port),
         }

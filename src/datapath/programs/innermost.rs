@@ -29,6 +29,7 @@ impl Part<'_> {
         self.asm.store(Size::Double, R10, FRAME, R7);
         self.asm.store(Size::Double, R10, ADDRESSES, 0);
         self.asm.store(Size::Double, R10, PROTOCOL, NO_PROTOCOL);
+        self.asm.store(Size::Double, R10, UPPER, 0);
         self.packet(ended);
         for _ in 0..MAX_TUNNELS {
             walk::inner(self.asm, ended);

@@ -22,24 +22,60 @@ pub const COLLECT: u32 = 1;
 /// They go up while the port is the chosen one of bucket 0.
 pub const COLLECT_IF_CHOSEN: u32 = 2;
 
-/// Two counters, as a program lays them out: frames and bytes, or what else belongs together.
+/// Two counters, as a program lays them out: frames and bytes.
 pub type Pair = [u64; 2];
 const PAIR: usize = size_of::<Pair>();
 
-/// Key in [`Maps::counts`] of the team's: frames from the team device for which there was no port,
-/// and frames of ours that came back. The slots of the ports follow: frames collected, and frames
-/// that came while they were not.
-pub const TEAM: u32 = 0;
-/// Places in the pair of the team.
-pub const NO_PORT: i16 = 0;
-/// See [`NO_PORT`].
-pub const ECHOES: i16 = 1;
+/// Key in [`Maps::counts`] of what the team device sent and no port was there for …
+pub const NO_PORT: u32 = 0;
+/// … and of what was our own and came back. Those of the ports follow.
+pub const ECHOES: u32 = 1;
+/// What is counted of a port, by its place after the key of its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Taken to the team device.
+    Taken,
+    /// Come in, and not to be taken there.
+    Refused,
+    /// Sent.
+    Sent,
+}
+
+impl Of {
+    /// How many there are.
+    pub const EACH: u32 = 3;
+
+    /// The key for the port with a slot.
+    pub fn slot(self, slot: u32) -> u32 {
+        ECHOES + 1 + Self::EACH * slot + self as u32
+    }
+}
+
+/// The way out of a port, as the tables have it; that of no port is all zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Interface index, never 0.
+    pub ifindex: u32,
+    /// Place in the tables.
+    pub slot: u32,
+}
+
+impl Exit {
+    /// Bytes in a table, as a power of two; the slot is in the second half.
+    pub const SHIFT: i32 = 3;
+
+    /// As the kernel takes it.
+    pub fn bytes(exits: &[Exit]) -> Vec<u8> {
+        let words = exits.iter().flat_map(|exit| [exit.ifindex, exit.slot]);
+        bytes(&words.collect::<Vec<u32>>())
+    }
+}
 
 /// The maps of one team.
 #[derive(Debug)]
 pub struct Maps {
-    /// One value: for each bucket, the interface index of its port, 0 for none. Without buckets
-    /// the first entry is the only port.
+    /// One value: for each bucket, the [`Exit`] of its port. Without buckets the first entry is the
+    /// only port.
     pub choice: Map,
     /// One value: for each slot, what becomes of the frames of its port.
     pub verdicts: Map,
@@ -68,11 +104,11 @@ impl Maps {
         let array = |size, name| Map::create(MapKind::Array, size, 1, name);
         let counters = |entries, name| Map::create(MapKind::PerCpuArray, PAIR, entries, name);
         let maps = Maps {
-            choice: array(BUCKETS * size_of::<u32>(), CHOICE_NAME)?,
+            choice: array(BUCKETS << Exit::SHIFT, CHOICE_NAME)?,
             verdicts: array(SLOTS * size_of::<u32>(), "teamr_verdicts")?,
             turn: array(size_of::<u64>(), "teamr_turn")?,
             buckets: counters(BUCKETS as u32, "teamr_buckets")?,
-            counts: counters(1 + SLOTS as u32, "teamr_counts")?,
+            counts: counters(Of::Taken.slot(SLOTS as u32), "teamr_counts")?,
             asleep: array(size_of::<u32>(), "teamr_asleep")?,
             bell: Bell::create("teamr_bell")?,
             source: None,

@@ -31,12 +31,12 @@ use runners::{
     BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
 };
 
-use super::PortInterface;
+use super::{PortInterface, PortTraffic, Volume};
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::{Hook, Program};
 
 use hook::{Attached, Place, Way};
-use maps::{ECHOES, Maps, NO_PORT, SLOTS, TEAM};
+use maps::{ECHOES, Exit, Maps, NO_PORT, Of, SLOTS};
 use source::{Policy, SourceMaps};
 use team::Transmit;
 
@@ -122,7 +122,7 @@ pub struct Programs {
     maps: Maps,
     members: BTreeMap<PortId, Member>,
     /// What the maps and the hook hold.
-    choice: Vec<u32>,
+    choice: Vec<Exit>,
     policy: Policy,
     verdicts: Vec<u32>,
     transmit: Option<(Transmit, Attached)>,
@@ -138,7 +138,7 @@ impl Programs {
         let trial = Program::load(&team::transmit(&Transmit::One, &maps), TRANSMIT)?;
         // The one that asks most of the kernel.
         let in_turn = Transmit::InTurn {
-            ports: vec![1],
+            ports: vec![Exit::default()],
             packets_per_port: NonZeroU32::MIN,
         };
         Program::load(&team::transmit(&in_turn, &maps), TRANSMIT)?;
@@ -147,7 +147,7 @@ impl Programs {
             way: Way::find(&trial, side.place()),
             maps,
             members: BTreeMap::new(),
-            choice: vec![0; BUCKETS],
+            choice: vec![Exit::default(); BUCKETS],
             policy: Policy::default(),
             verdicts: vec![maps::DROP; SLOTS],
             transmit: None,
@@ -245,12 +245,11 @@ impl Programs {
         let (transmit, choice) = self.choice_for(&settled, counted)?;
         if let Settled::BySource(policy) = settled {
             self.remember_sources(route)?;
-            let former = self.ports_of(&policy.former);
-            let designated = policy.designated.and_then(|port| self.ifindex(port));
+            let former = self.exits(&policy.former);
             let policy = Policy {
                 hwaddr: policy.hwaddr,
-                designated: designated.unwrap_or(0),
-                former,
+                designated: self.exit(policy.designated),
+                former: former.into_iter().map(|exit| exit.ifindex).collect(),
             };
             if let Some(source) = self.maps.source.as_ref().filter(|_| policy != self.policy) {
                 source.write(&policy)?;
@@ -276,7 +275,7 @@ impl Programs {
             self.verdicts = verdicts;
         }
         if choice != self.choice {
-            self.maps.choice.write(0, &maps::bytes(&choice))?;
+            self.maps.choice.write(0, &Exit::bytes(&choice))?;
             self.choice = choice;
         }
         for member in self.members.values_mut() {
@@ -315,16 +314,14 @@ impl Programs {
         verdicts
     }
 
-    fn ifindex(&self, port: PortId) -> Option<u32> {
-        self.members.get(&port).map(|member| member.ifindex)
+    fn exit(&self, port: Option<PortId>) -> Exit {
+        let member = port.and_then(|port| self.members.get(&port));
+        member.map_or(Exit::default(), Member::exit)
     }
 
-    /// The interface of each bucket, 0 for none.
-    fn ports_of(&self, table: &BucketTable) -> Vec<u32> {
-        let ports = table.iter();
-        ports
-            .map(|port| port.and_then(|port| self.ifindex(port)).unwrap_or(0))
-            .collect()
+    /// That of each bucket.
+    fn exits(&self, table: &BucketTable) -> Vec<Exit> {
+        table.iter().map(|port| self.exit(*port)).collect()
     }
 
     /// Begins to remember stations, or goes on with what programs of an earlier daemon remember.
@@ -370,10 +367,16 @@ impl Programs {
         }
     }
 
-    fn choice_for(&self, settled: &Settled<'_>, counted: bool) -> io::Result<(Transmit, Vec<u32>)> {
-        let ifindex = |port: &PortId| self.ifindex(*port);
-        let all = |ports: &[PortId]| ports.iter().filter_map(ifindex).collect();
-        let mut choice = vec![0; BUCKETS];
+    fn choice_for(
+        &self,
+        settled: &Settled<'_>,
+        counted: bool,
+    ) -> io::Result<(Transmit, Vec<Exit>)> {
+        let all = |ports: &[PortId]| {
+            let members = ports.iter().filter_map(|port| self.members.get(port));
+            members.map(Member::exit).collect()
+        };
+        let mut choice = vec![Exit::default(); BUCKETS];
         let transmit = match *settled {
             Settled::All(ports) => Transmit::All(all(ports)),
             Settled::InTurn {
@@ -385,15 +388,15 @@ impl Programs {
             },
             Settled::ByChance(ports) => Transmit::ByChance(all(ports)),
             Settled::One(port) => {
-                choice[0] = port.as_ref().and_then(ifindex).unwrap_or(0);
+                choice[0] = self.exit(port);
                 Transmit::One
             }
             Settled::ByBucket { fields, buckets } => {
-                choice = self.ports_of(buckets);
+                choice = self.exits(buckets);
                 Transmit::ByBucket { fields, counted }
             }
             Settled::BySource(policy) if policy.host.is_none() => {
-                choice = self.ports_of(&policy.buckets);
+                choice = self.exits(&policy.buckets);
                 Transmit::BySource { counted }
             }
             Settled::BySource(_) => {
@@ -405,18 +408,36 @@ impl Programs {
 
     /// Frames from the team device for which there was no port.
     pub fn tx_no_port(&self) -> u64 {
-        self.count(TEAM)[NO_PORT as usize]
+        self.count(NO_PORT)[0]
     }
 
     /// Frames of ours that came back, under a policy that can tell.
     pub fn rx_echoes(&self) -> u64 {
-        self.count(TEAM)[ECHOES as usize]
+        self.count(ECHOES)[0]
     }
 
     /// Frames that came on ports while they did not collect.
     pub fn rx_inactive(&self) -> u64 {
         let slots = self.members.values().map(|member| member.slot as u32);
-        slots.map(|slot| self.count(1 + slot)[1]).sum()
+        slots
+            .map(|slot| self.count(Of::Refused.slot(slot))[0])
+            .sum()
+    }
+
+    /// What each port carried.
+    pub fn traffic(&self) -> impl Iterator<Item = (PortId, PortTraffic)> {
+        let volume = |of: Of, member: &Member| {
+            let [frames, bytes] = self.count(of.slot(member.slot as u32));
+            Volume { frames, bytes }
+        };
+        let members = self.members.iter();
+        members.map(move |(port, member)| {
+            let traffic = PortTraffic {
+                taken: volume(Of::Taken, member),
+                sent: volume(Of::Sent, member),
+            };
+            (*port, traffic)
+        })
     }
 
     /// Bytes sent in each bucket while they were counted.
@@ -448,6 +469,13 @@ pub fn can_do(runner: &RunnerSettings) -> bool {
 }
 
 impl Member {
+    fn exit(&self) -> Exit {
+        Exit {
+            ifindex: self.ifindex,
+            slot: self.slot as u32,
+        }
+    }
+
     /// Gives the port's frames back to what else is on its hook.
     fn release(self, route: &mut RouteSocket) -> io::Result<()> {
         let Some(program) = self.program else {

@@ -17,8 +17,9 @@ use runners::wire::{Arp, ethertype, protocol};
 use runners::{BUCKETS, HwAddr};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
+use super::context;
+use super::maps::{self, Exit};
 use super::walk::{self, COPY, KIND, TAGS, half};
-use super::{context, maps};
 use crate::sys::bpf::{self, Map, MapKind, Table};
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
@@ -31,7 +32,7 @@ const KEY: usize = 8;
 /// When it was last heard, and until when its announcements are not believed, in nanoseconds.
 const VALUE: usize = 16;
 /// Places in the value of [`SourceMaps::policy`].
-const DESIGNATED: i16 = 8;
+const DESIGNATED: i32 = 8;
 const FORMER: i16 = 16;
 const POLICY: usize = 16 + BUCKETS * 4;
 /// Place in the value of [`SourceMaps::dealt`] of the count of buckets dealt.
@@ -52,8 +53,8 @@ const FLAG: i16 = walk::END - 48;
 pub struct Policy {
     /// The team's own address.
     pub hwaddr: HwAddr,
-    /// Interface index of the designated port, 0 for none.
-    pub designated: u32,
+    /// The designated port.
+    pub designated: Exit,
     /// By bucket, the interface index of the port that it has just left, 0 for none.
     pub former: Vec<u32>,
 }
@@ -100,8 +101,7 @@ impl SourceMaps {
     /// Those of bpf(2).
     pub fn write(&self, policy: &Policy) -> io::Result<()> {
         let mut value = [&policy.hwaddr.0[..], &[0; 2]].concat();
-        value.extend(policy.designated.to_ne_bytes());
-        value.extend([0; 4]);
+        value.extend(Exit::bytes(&[policy.designated]));
         value.extend(maps::bytes(&policy.former));
         value.resize(POLICY, 0);
         self.policy.write(0, &value)
@@ -248,10 +248,9 @@ pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: Deal, leaving: Leavin
     asm.jump(by_bucket);
 }
 
-/// R1 becomes the designated port.
-pub fn designated(asm: &mut Assembler, maps: &SourceMaps) {
-    asm.load_value(R1, maps.policy.as_raw_fd(), 0);
-    asm.load(Size::Word, R1, R1, DESIGNATED);
+/// `to` becomes the address of the designated port's exit.
+pub fn designated(asm: &mut Assembler, to: Reg, maps: &SourceMaps) {
+    asm.load_value(to, maps.policy.as_raw_fd(), DESIGNATED);
 }
 
 /// What becomes of a frame that came in: what [`arrive`] ends with.
@@ -450,17 +449,19 @@ fn note_expected(asm: &mut Assembler, maps: &SourceMaps, choice: &Map, ifindex: 
     asm.jump_if(If::Equal, R7, 0, to_designated);
     asm.alu(Alu::Add, R7, -1);
     asm.alu(Alu::And, R7, i32::from(u8::MAX));
-    asm.alu(Alu::ShiftLeft, R7, 2);
+    asm.alu(Alu::ShiftLeft, R7, Exit::SHIFT);
     asm.load_value(R1, choice.as_raw_fd(), 0);
     asm.alu(Alu::Add, R1, R7);
     asm.load(Size::Word, R1, R1, 0);
     asm.jump_if(If::Equal, R1, ifindex as i32, here);
+    asm.alu(Alu::ShiftRight, R7, Exit::SHIFT - 2);
     asm.load_value(R1, maps.policy.as_raw_fd(), i32::from(FORMER));
     asm.alu(Alu::Add, R1, R7);
     asm.load(Size::Word, R1, R1, 0);
     asm.jump(compared);
     asm.place(to_designated);
-    designated(asm, maps);
+    designated(asm, R1, maps);
+    asm.load(Size::Word, R1, R1, 0);
     asm.place(compared);
     asm.jump_if(If::NotEqual, R1, ifindex as i32, ended);
     asm.place(here);

@@ -2,34 +2,34 @@
 //! device meet on their way out.
 
 use std::num::NonZeroU32;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use runners::wire::ethertype;
 use runners::{HashFields, PROBE_MAGIC};
 
-use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
-use super::maps::{COLLECT, COLLECT_IF_CHOSEN, ECHOES, Maps, NO_PORT, TEAM};
+use super::assembler::{Alu, Assembler, Helper, If, Label, Operand, Reg, Size};
+use super::maps::{COLLECT, COLLECT_IF_CHOSEN, ECHOES, Exit, Maps, NO_PORT, Of};
 use super::source::{self, Arriving, DESIGNATED_BUCKET, Deal, Leaving};
 use super::{Target, bucket, context, walk};
 use crate::datapath::MARK;
 
-use Reg::{R0, R1, R2, R3, R4, R6, R7, R9, R10};
+use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 
 /// How the program on the team device's transmit side chooses. What is in here is part of the
 /// program; ports in the map are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transmit {
-    /// A copy on each of these interfaces.
-    All(Vec<u32>),
+    /// A copy on each of these.
+    All(Vec<Exit>),
     /// One after the other.
     InTurn {
         /// These.
-        ports: Vec<u32>,
+        ports: Vec<Exit>,
         /// So many frames in a row on each.
         packets_per_port: NonZeroU32,
     },
     /// Any of these.
-    ByChance(Vec<u32>),
+    ByChance(Vec<Exit>),
     /// The one in the map.
     One,
     /// The one in the map, by the frame's bucket.
@@ -88,11 +88,11 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
         };
         source::arrive(&mut asm, source, &maps.choice, ifindex, arriving);
         asm.place(echo);
-        count(&mut asm, maps, TEAM, ECHOES);
+        count(&mut asm, maps, ECHOES);
         asm.jump(refused);
         asm.place(taken);
     }
-    count(&mut asm, maps, 1 + slot, 0);
+    count(&mut asm, maps, Of::Taken.slot(slot));
     match team {
         Some(team) => {
             let whole = asm.label();
@@ -108,7 +108,7 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
     }
 
     asm.place(idle);
-    count(&mut asm, maps, 1 + slot, 1);
+    count(&mut asm, maps, Of::Refused.slot(slot));
     asm.place(refused);
     if team.is_none() {
         asm.exit_with(context::DROP);
@@ -160,10 +160,8 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
     ring(&mut asm, maps);
     match transmit {
         Transmit::One => {
-            asm.load_value(R1, maps.choice.as_raw_fd(), 0);
-            asm.load(Size::Word, R1, R1, 0);
-            asm.jump_if(If::Equal, R1, 0, none);
-            redirect(&mut asm, false);
+            asm.load_value(R8, maps.choice.as_raw_fd(), 0);
+            to_exit(&mut asm, maps, none);
         }
         Transmit::ByBucket { fields, counted } => {
             bucket::emit(&mut asm, *fields, maps.hash.as_raw_fd());
@@ -180,25 +178,21 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
                 asm.place(by_bucket);
                 to_bucket(&mut asm, maps, *counted, none);
                 asm.place(designated);
-                source::designated(&mut asm, source);
-                asm.jump_if(If::Equal, R1, 0, none);
-                redirect(&mut asm, false);
+                source::designated(&mut asm, R8, source);
+                to_exit(&mut asm, maps, none);
             }
         }
         Transmit::All(ports) => {
             if let Some((last, others)) = ports.split_last() {
                 for port in others {
-                    let ifindex = *port;
-                    send_copy(
-                        &mut asm,
-                        Target {
-                            ifindex,
-                            ingress: false,
-                        },
-                    );
+                    count(&mut asm, maps, Of::Sent.slot(port.slot));
+                    let out = Target {
+                        ifindex: port.ifindex,
+                        ingress: false,
+                    };
+                    send_copy(&mut asm, out);
                 }
-                asm.set(R1, *last as i32);
-                redirect(&mut asm, false);
+                to_port(&mut asm, maps, *last);
                 // The verifier refuses what no path leads to.
                 return asm.finish();
             }
@@ -216,7 +210,7 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
                     asm.alu(Alu::Div, R7, R2);
                 }
                 asm.alu(Alu::Mod, R7, ports.len() as i32);
-                one_of(&mut asm, ports, none);
+                one_of(&mut asm, maps, ports, none);
             }
         }
         Transmit::ByChance(ports) => {
@@ -225,12 +219,12 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
                 asm.set(R7, R0);
                 asm.alu(Alu::Mul, R7, ports.len() as i32);
                 asm.alu(Alu::ShiftRight, R7, 32);
-                one_of(&mut asm, ports, none);
+                one_of(&mut asm, maps, ports, none);
             }
         }
     }
     asm.place(none);
-    count(&mut asm, maps, TEAM, NO_PORT);
+    count(&mut asm, maps, NO_PORT);
     asm.exit_with(context::DROP);
     asm.finish()
 }
@@ -280,21 +274,38 @@ fn to_bucket(asm: &mut Assembler, maps: &Maps, counted: bool, none: Label) {
     if counted {
         count_bucket(asm, maps);
     }
-    asm.load_value(R2, maps.choice.as_raw_fd(), 0);
-    asm.alu(Alu::ShiftLeft, R7, 2);
-    asm.alu(Alu::Add, R2, R7);
-    asm.load(Size::Word, R1, R2, 0);
-    asm.jump_if(If::Equal, R1, 0, none);
+    asm.load_value(R8, maps.choice.as_raw_fd(), 0);
+    asm.alu(Alu::ShiftLeft, R7, Exit::SHIFT);
+    asm.alu(Alu::Add, R8, R7);
+    to_exit(asm, maps, none);
+}
+
+/// Sends the frame by the exit at R8, or goes on at `none` if that is no port's.
+fn to_exit(asm: &mut Assembler, maps: &Maps, none: Label) {
+    asm.load(Size::Word, R2, R8, 4);
+    asm.load(Size::Word, R8, R8, 0);
+    asm.jump_if(If::Equal, R8, 0, none);
+    asm.alu(Alu::Mul, R2, Of::EACH as i32);
+    asm.alu(Alu::Add, R2, Of::Sent.slot(0) as i32);
+    asm.store(Size::Word, R10, KEY, R2);
+    count_at(asm, maps.counts.as_raw_fd());
+    asm.set(R1, R8);
+    redirect(asm, false);
+}
+
+/// Sends the frame to a port.
+fn to_port(asm: &mut Assembler, maps: &Maps, port: Exit) {
+    count(asm, maps, Of::Sent.slot(port.slot));
+    asm.set(R1, port.ifindex as i32);
     redirect(asm, false);
 }
 
 /// Sends the frame to the port whose place is in R7.
-fn one_of(asm: &mut Assembler, ports: &[u32], none: Label) {
+fn one_of(asm: &mut Assembler, maps: &Maps, ports: &[Exit], none: Label) {
     for (place, port) in ports.iter().enumerate() {
         let another = asm.label();
         asm.jump_if(If::NotEqual, R7, place as i32, another);
-        asm.set(R1, *port as i32);
-        redirect(asm, false);
+        to_port(asm, maps, *port);
         asm.place(another);
     }
     asm.jump(none);
@@ -314,37 +325,35 @@ fn send_copy(asm: &mut Assembler, to: Target) {
     asm.call(Helper::CloneRedirect);
 }
 
-/// Adds one to a counter of the pair with this key.
-fn count(asm: &mut Assembler, maps: &Maps, key: u32, place: i16) {
-    let gone = asm.label();
-    asm.store(Size::Word, R10, -4, key as i32);
-    asm.load_map(R1, maps.counts.as_raw_fd());
-    asm.set(R2, R10);
-    asm.alu(Alu::Add, R2, -4);
-    asm.call(Helper::MapLookup);
-    asm.jump_if(If::Equal, R0, 0, gone);
-    add(asm, place * 8, 1);
-    asm.place(gone);
+/// Where the key of a pair of counters is on the stack.
+const KEY: i16 = -4;
+
+/// Counts the frame and its bytes in the pair with this key.
+fn count(asm: &mut Assembler, maps: &Maps, key: u32) {
+    asm.store(Size::Word, R10, KEY, key as i32);
+    count_at(asm, maps.counts.as_raw_fd());
 }
 
 /// Counts the frame and its bytes for the bucket in R7.
 fn count_bucket(asm: &mut Assembler, maps: &Maps) {
-    let gone = asm.label();
-    asm.store(Size::Word, R10, -4, R7);
-    asm.load_map(R1, maps.buckets.as_raw_fd());
-    asm.set(R2, R10);
-    asm.alu(Alu::Add, R2, -4);
-    asm.call(Helper::MapLookup);
-    asm.jump_if(If::Equal, R0, 0, gone);
-    add(asm, 0, 1);
-    asm.load(Size::Word, R2, R6, context::LENGTH);
-    add(asm, 8, R2);
-    asm.place(gone);
+    asm.store(Size::Word, R10, KEY, R7);
+    count_at(asm, maps.buckets.as_raw_fd());
 }
 
-/// Adds to a counter at R0; this processor alone writes there.
-fn add(asm: &mut Assembler, offset: i16, what: impl Into<super::assembler::Operand>) {
-    asm.load(Size::Double, R1, R0, offset);
-    asm.alu(Alu::Add, R1, what);
-    asm.store(Size::Double, R0, offset, R1);
+/// The same in the pair of a map whose key is on the stack. R0 to R5 are destroyed.
+fn count_at(asm: &mut Assembler, map: RawFd) {
+    let gone = asm.label();
+    asm.load_map(R1, map);
+    asm.set(R2, R10);
+    asm.alu(Alu::Add, R2, i32::from(KEY));
+    asm.call(Helper::MapLookup);
+    asm.jump_if(If::Equal, R0, 0, gone);
+    asm.load(Size::Word, R2, R6, context::LENGTH);
+    for (place, what) in [(0, Operand::Number(1)), (8, Operand::Reg(R2))] {
+        // This processor alone writes there.
+        asm.load(Size::Double, R1, R0, place);
+        asm.alu(Alu::Add, R1, what);
+        asm.store(Size::Double, R0, place, R1);
+    }
+    asm.place(gone);
 }

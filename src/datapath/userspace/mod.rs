@@ -265,7 +265,7 @@ impl Userspace {
 
     /// Moves what waits on the ports and the device.
     fn relay_waiting(&mut self) -> io::Result<()> {
-        for port in self.ports.iter().flatten() {
+        for port in self.ports.iter_mut().flatten() {
             self.relay.receive(port, &self.device, WAITING_FRAMES);
         }
         self.relay
@@ -376,7 +376,7 @@ impl DataPath for Userspace {
     /// port which now begins to receive were for nobody (the active port brought them already),
     /// and those on a port which ends receiving are still wanted.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
-        for port in self.ports.iter().flatten() {
+        for port in self.ports.iter_mut().flatten() {
             self.relay.receive(port, &self.device, WAITING_FRAMES);
         }
         self.relay.distributor.apply(forwarding);
@@ -416,7 +416,7 @@ impl DataPath for Userspace {
             return self.relay.transmit(&self.device, &mut self.ports, budget);
         }
         // An event may outlive its port.
-        match self.ports.get(place - 1) {
+        match self.ports.get_mut(place - 1) {
             Some(Some(port)) => Ok(self.relay.receive(port, &self.device, budget)),
             _ => Ok(Drained::Dry),
         }
@@ -432,7 +432,12 @@ impl DataPath for Userspace {
     fn counters(&self) -> Counters {
         let ports = || self.ports.iter().flatten();
         let programs = self.programs.as_ref();
+        let traffic = match programs {
+            Some(programs) => programs.traffic().collect(),
+            None => ports().map(|port| (port.id, port.traffic)).collect(),
+        };
         Counters {
+            traffic,
             tx_dropped: ports().map(|port| (port.id, port.tx_dropped)).collect(),
             tx_no_port: self.relay.tx_no_port + programs.map_or(0, Programs::tx_no_port),
             rx_inactive: self.relay.rx_inactive + programs.map_or(0, Programs::rx_inactive),

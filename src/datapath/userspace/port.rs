@@ -7,7 +7,7 @@ use runners::PortId;
 use runners::wire::ethertype;
 
 use super::buffer::{FrameBuffer, Message};
-use crate::datapath::MARK;
+use crate::datapath::{MARK, PortTraffic};
 use crate::netlink::bpf::{Instruction, JUMP_EQUAL, LOAD_HALF, OUTSIDE_TAG_PRESENT, RETURN};
 use crate::sys::packet::{Options, PacketSocket};
 
@@ -37,6 +37,7 @@ pub struct Port {
     pub(super) id: PortId,
     pub(super) socket: PacketSocket,
     pub(super) tx_dropped: u64,
+    pub(super) traffic: PortTraffic,
     /// The kernel forgets its count when it is read, so it is kept here.
     rx_missed: Cell<u64>,
 }
@@ -50,6 +51,7 @@ impl Port {
             id,
             socket,
             tx_dropped: 0,
+            traffic: PortTraffic::default(),
             rx_missed: Cell::new(0),
         })
     }
@@ -80,8 +82,9 @@ impl Port {
 
     /// Sends one frame, or counts it as dropped: a queue that is full is not waited for.
     pub fn forward(&mut self, message: Message<'_>) {
-        if self.send(message).is_err() {
-            self.tx_dropped += 1;
+        match self.send(message) {
+            Ok(()) => self.traffic.sent.add(message.frame().len()),
+            Err(_) => self.tx_dropped += 1,
         }
     }
 

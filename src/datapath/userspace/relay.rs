@@ -101,7 +101,7 @@ impl Relay {
     }
 
     /// Hands up to `budget` frames of a port to the team device.
-    pub fn receive(&mut self, port: &Port, device: &Device, budget: usize) -> Drained {
+    pub fn receive(&mut self, port: &mut Port, device: &Device, budget: usize) -> Drained {
         for _ in 0..budget {
             let mut message = match port.receive(&mut self.buffer) {
                 Ok(Some(message)) => message,
@@ -136,8 +136,9 @@ impl Relay {
                     continue;
                 }
             }
-            if device.write(message).is_err() {
-                self.rx_dropped += 1;
+            match device.write(message) {
+                Ok(()) => port.traffic.taken.add(message.frame().len()),
+                Err(_) => self.rx_dropped += 1,
             }
         }
         Drained::More

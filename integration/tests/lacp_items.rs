@@ -1,0 +1,111 @@
+//! Settings of lacp that change while it runs: they take effect, and nobody notices.
+
+use integration::{CableKind, DataPath, Lab, Sharing, Teamr, wait_until};
+use serde_json::{Value, json};
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+
+fn enabled(team: &Teamr) -> usize {
+    let state = team.state_at_socket();
+    let ports = PORTS.map(|port| state["ports"][port]["teamr"]["enabled"] == true);
+    ports.into_iter().filter(|enabled| *enabled).count()
+}
+
+/// What the log has of carriers and of states of ports.
+fn changes(team: &Teamr) -> Vec<String> {
+    let log = team.log();
+    let lines = log.lines().filter(|line| line.contains("hanged"));
+    lines.map(str::to_owned).collect()
+}
+
+fn settings(team: &Teamr) -> Value {
+    team.state_at_socket()["runner"].clone()
+}
+
+#[test]
+fn settings_take_effect_without_a_flap() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let hosts = [lab.host("left"), lab.host("right")];
+    for port in PORTS {
+        lab.cable((&hosts[0], port), (&hosts[1], port), CableKind::Virtual);
+    }
+    let config = json!({
+        "device": "team0",
+        "data_path": DataPath::Userspace.name(),
+        "runner": {"name": "lacp"},
+        "ports": {"eth1": {}, "eth2": {}},
+    });
+    let teams = hosts.each_ref().map(|host| {
+        let team = Teamr::start(host, &config);
+        host.up("team0");
+        team
+    });
+    let [left, right] = &teams;
+    wait_until("both ends to carry", || {
+        teams.each_ref().map(enabled) == [2, 2]
+    });
+    let before = teams.each_ref().map(changes);
+
+    for (item, value) in [
+        ("min_ports", json!(2)),
+        ("fast_rate", json!(true)),
+        ("fallback", json!(true)),
+        ("select_policy", json!("bandwidth")),
+        ("retry_count", json!(5)),
+    ] {
+        let text = value.as_str().map_or(value.to_string(), str::to_owned);
+        left.ask(&format!("state item set runner.{item} {text}"));
+        assert_eq!(settings(left)[item], value, "{item}");
+        assert_eq!(enabled(left), 2, "{item}");
+    }
+    let short = |team: &Teamr| {
+        let state = team.state_at_socket();
+        PORTS.map(|port| state["ports"][port]["teamr"]["lacp"]["partner"]["timeout"] == true)
+    };
+    wait_until("the partner to hear of fast_rate", || {
+        short(right) == [true; 2]
+    });
+    let told = |team: &Teamr| {
+        let state = team.state_at_socket();
+        PORTS.map(|port| state["ports"][port]["runner"]["partner_retry_count"] == 5)
+    };
+    wait_until("the partner to hear of retry_count", || {
+        told(right) == [true; 2]
+    });
+    assert_eq!(teams.each_ref().map(changes), before);
+
+    for bad in [
+        "min_ports 0",
+        "min_ports many",
+        "fast_rate perhaps",
+        "sys_prio 65536",
+        "select_policy best",
+        "retry_count 2",
+        "active false",
+    ] {
+        let known = settings(left);
+        let answer = left.ctl(&format!("state item set runner.{bad}"));
+        assert_eq!(answer.status.code(), Some(1), "{bad}");
+        assert_eq!(settings(left), known, "{bad}");
+    }
+
+    let carrier = |up| (hosts[0].link("team0")["operstate"] == "UP") == up;
+    left.ask("state item set runner.min_ports 3");
+    wait_until("too few ports", || carrier(false));
+    left.ask("state item set runner.min_ports 1");
+    wait_until("enough ports", || carrier(true));
+
+    // Who we are to the partner has changed: it selects anew, and both are back at once.
+    left.ask("state item set runner.sys_prio 7");
+    let known = |team: &Teamr| {
+        let state = team.state_at_socket();
+        PORTS.map(|port| {
+            state["ports"][port]["runner"]["partner_lacpdu_info"]["system_priority"] == 7
+        })
+    };
+    wait_until("the partner to hear of sys_prio", || {
+        known(right) == [true; 2] && teams.each_ref().map(enabled) == [2, 2]
+    });
+}

@@ -1,0 +1,108 @@
+//! Every `agg_select_policy`: which of two aggregators carries, and which stays.
+
+use runners::{AggSelectPolicy, Event, LacpPortSettings, LacpSettings, PortId, PortSettings};
+
+use crate::wires::{Pair, fast, seconds, up};
+
+/// A port in both teams: its key, which parts the aggregators, and what policies look at.
+#[derive(Clone, Copy)]
+struct Member {
+    key: u16,
+    lacp_prio: u16,
+    speed: u32,
+    prio: i32,
+    sticky: bool,
+}
+
+const MEMBER: Member = Member {
+    key: 1,
+    lacp_prio: 255,
+    speed: 1000,
+    prio: 0,
+    sticky: false,
+};
+
+fn pair(policy: AggSelectPolicy) -> Pair {
+    let settings = || LacpSettings {
+        agg_select_policy: policy,
+        ..fast()
+    };
+    Pair::new([settings(), settings()], 1)
+}
+
+fn add(pair: &mut Pair, port: u32, member: Member) {
+    for team in 0..2 {
+        let lacp = LacpPortSettings {
+            key: member.key,
+            prio: member.lacp_prio,
+            ..LacpPortSettings::default()
+        };
+        pair.add((team, port), lacp, up(member.speed));
+        let known = pair.teams[team].port(PortId(port)).expect("the port");
+        let settings = PortSettings {
+            prio: member.prio,
+            sticky: member.sticky,
+            ..known.settings().clone()
+        };
+        let port = PortId(port);
+        pair.tell(team, Event::PortSettingsChanged { port, settings });
+    }
+}
+
+/// The ports that carry once all have spoken.
+fn carrying(policy: AggSelectPolicy, members: &[Member]) -> Vec<u32> {
+    let mut pair = pair(policy);
+    for (port, member) in (0..).zip(members) {
+        add(&mut pair, port, *member);
+    }
+    pair.run(seconds(6));
+    assert_eq!(pair.distributing(0), pair.distributing(1), "{policy:?}");
+    pair.distributing(0)
+}
+
+#[test]
+fn each_policy_has_its_own_best() {
+    use AggSelectPolicy::{Bandwidth, Count, LacpPrio, LacpPrioStable, PortConfig};
+    // Two slow ports, one with a prio, beside a fast one of a better LACP priority.
+    let slow = Member {
+        lacp_prio: 200,
+        ..MEMBER
+    };
+    let members = [
+        Member { prio: 10, ..slow },
+        slow,
+        Member {
+            key: 2,
+            lacp_prio: 100,
+            speed: 10_000,
+            ..MEMBER
+        },
+    ];
+    for (policy, ports) in [
+        (LacpPrio, vec![2]),
+        // The first to speak.
+        (LacpPrioStable, vec![0, 1]),
+        (Bandwidth, vec![2]),
+        (Count, vec![0, 1]),
+        (PortConfig, vec![0, 1]),
+    ] {
+        assert_eq!(carrying(policy, &members), ports, "{policy:?}");
+    }
+    // A sticky port holds its aggregator against a better one.
+    for (sticky, ports) in [(true, vec![0, 1]), (false, vec![2])] {
+        let mut members = members;
+        members[0].sticky = sticky;
+        members[2].prio = 20;
+        assert_eq!(carrying(PortConfig, &members), ports, "sticky {sticky}");
+    }
+    // No speed is known: the number of ports has to do.
+    let unknown = members.map(|member| Member { speed: 0, ..member });
+    assert_eq!(carrying(Bandwidth, &unknown), [0, 1]);
+    // Numbers compare as numbers, not low byte first.
+    let wide = [200, 0x0100].map(|lacp_prio| Member {
+        key: lacp_prio,
+        lacp_prio,
+        ..MEMBER
+    });
+    assert_eq!(carrying(LacpPrio, &wide), [0]);
+}

@@ -1,0 +1,163 @@
+//! Which TIPC bearers have a link, for link watches: a subscription at the kernel's topology
+//! server.
+//!
+//! Owns the subscription and the links that are up. What follows from them for a port is the
+//! core's. Standard: tipc(7) and `linux/tipc.h`; numbers are sent in network order, in which
+//! events then come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use crate::sys::tipc::TopologySocket;
+
+/// Service of links' states.
+const TIPC_LINK_STATE: u32 = 2;
+/// Tell of each link.
+const TIPC_SUB_PORTS: u32 = 1;
+const FOR_EVER: u32 = u32::MAX;
+/// After so many milliseconds the links that there are have been told of.
+const FIRST_TIMEOUT: u32 = 100;
+const TIPC_PUBLISHED: u32 = 1;
+const TIPC_WITHDRAWN: u32 = 2;
+const TIPC_SUBSCR_TIMEOUT: u32 = 3;
+
+/// `struct tipc_event`.
+const EVENT: usize = 48;
+
+/// One subscription.
+#[derive(Debug)]
+pub struct TipcLinks {
+    socket: TopologySocket,
+    /// Interface parts of the bearers of links that are up, by the peer's address and the
+    /// kernel's number of the bearer.
+    up: BTreeMap<(u32, u32), String>,
+    /// The links that were there at the beginning are all known.
+    is_complete: bool,
+}
+
+impl TipcLinks {
+    /// Subscribes; news comes under `token`. There is some soon, also if there are no links.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` if the kernel has no TIPC.
+    pub fn subscribe(registry: &Registry, token: Token) -> io::Result<TipcLinks> {
+        let socket = TopologySocket::connect()?;
+        for timeout in [FOR_EVER, FIRST_TIMEOUT] {
+            socket.send(&subscription(timeout))?;
+        }
+        registry.register(
+            &mut SourceFd(&socket.as_raw_fd()),
+            token,
+            Interest::READABLE,
+        )?;
+        Ok(TipcLinks {
+            socket,
+            up: BTreeMap::new(),
+            is_complete: false,
+        })
+    }
+
+    /// The bearers that have a link; none while that is not known yet.
+    pub fn bearers(&self) -> Option<BTreeSet<String>> {
+        self.is_complete
+            .then(|| self.up.values().cloned().collect())
+    }
+
+    /// Takes in all news.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; EVENT];
+        while let Some(length) = self.socket.receive(&mut buffer)? {
+            if length == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if length == EVENT {
+                self.take(&buffer);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: &[u8; EVENT]) {
+        let word = |at: usize| {
+            event[4 * at..]
+                .first_chunk()
+                .map(|b| u32::from_be_bytes(*b))
+        };
+        let (Some(what), Some(peer), Some(bearer)) = (word(0), word(1), word(3)) else {
+            return;
+        };
+        match what {
+            TIPC_PUBLISHED => match self.socket.link_name(peer, bearer) {
+                Ok(name) => {
+                    let interface = local_interface(&name).unwrap_or_default();
+                    self.up.insert((peer, bearer), interface.to_owned());
+                }
+                // It is gone already.
+                Err(error) => log::debug!("a link of TIPC's has no name: {error}"),
+            },
+            TIPC_WITHDRAWN => {
+                self.up.remove(&(peer, bearer));
+            }
+            TIPC_SUBSCR_TIMEOUT => self.is_complete = true,
+            _ => {}
+        }
+    }
+}
+
+/// `struct tipc_subscr` for all links.
+fn subscription(timeout: u32) -> Vec<u8> {
+    let words = [TIPC_LINK_STATE, 0, u32::MAX, timeout, TIPC_SUB_PORTS];
+    let handle = [0; 8];
+    let words = words.iter().flat_map(|word| word.to_be_bytes());
+    words.chain(handle).collect()
+}
+
+/// The interface at our end of a link of this name, `NODE:INTERFACE-NODE:INTERFACE`. A node is a
+/// number in hexadecimal, three numbers with dots, or a name; a name or an interface may have a
+/// hyphen in it.
+fn local_interface(link: &str) -> Option<&str> {
+    let (_, rest) = link.split_once(':')?;
+    let (both, _) = rest.rsplit_once(':')?;
+    let (interface, peer) = both.rsplit_once('-')?;
+    let is_number = |byte: u8| byte.is_ascii_hexdigit() || byte == b'.';
+    match peer.bytes().all(is_number) {
+        true => Some(interface),
+        false => both.split_once('-').map(|(interface, _)| interface),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_interface_of_a_link() {
+        for (link, interface) in [
+            ("1.1.1:eth1-1.1.2:eth0", Some("eth1")),
+            ("a00020f:eth1-a000210:unknown", Some("eth1")),
+            ("1001001:p-1.5-1001002:p-2", Some("p-1.5")),
+            ("here:eth1-over-there:eth2", Some("eth1")),
+            ("eth1", None),
+            ("a:b:c", None),
+            ("a:-:", Some("")),
+            ("", None),
+        ] {
+            assert_eq!(local_interface(link), interface, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_is_in_network_order() {
+        let bytes = subscription(FIRST_TIMEOUT);
+        assert_eq!(bytes.len(), 28);
+        assert_eq!(bytes[..4], [0, 0, 0, 2]);
+        assert_eq!(bytes[8..20], [255, 255, 255, 255, 0, 0, 0, 100, 0, 0, 0, 1]);
+    }
+}
