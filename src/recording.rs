@@ -70,13 +70,21 @@ impl Recording {
     pub fn replay(&self) -> Recording {
         let mut team = Team::new(self.settings.clone(), self.hwaddr);
         let mut entries = Vec::new();
-        for entry in &self.entries {
+        let mut coming = self.entries.iter().peekable();
+        while let Some(entry) = coming.next() {
             let What::Event(event) = &entry.what else {
                 continue;
             };
             let at = entry.at;
             team.handle(at, event.clone());
             entries.push(entry.clone());
+            // The daemon may tell of several things before it asks what is to be done.
+            if coming
+                .peek()
+                .is_some_and(|next| matches!(next.what, What::Event(_)))
+            {
+                continue;
+            }
             let actions = std::iter::from_fn(|| team.poll_action());
             entries.extend(actions.map(|action| Entry {
                 at,
