@@ -41,6 +41,24 @@ impl DataPath {
     }
 }
 
+/// Tests of these names, each of which calls the function of its name with a data path; once for
+/// each of those that need no driver of the kernel's for teams.
+#[macro_export]
+macro_rules! on_own_data_paths {
+    ($($case:ident)*) => {
+        $crate::on_own_data_paths!(@ userspace, Userspace, $($case)*);
+        $crate::on_own_data_paths!(@ programs, Programs, $($case)*);
+    };
+    (@ $module:ident, $path:ident, $($case:ident)*) => {
+        mod $module {
+            $(#[test]
+            fn $case() {
+                super::$case($crate::DataPath::$path);
+            })*
+        }
+    };
+}
+
 /// The configuration of a team of equal ports, watched by their carrier.
 pub fn team_config(device: &str, runner: &str, data_path: DataPath, ports: &[&str]) -> Value {
     let mut runner = json!({"name": runner});

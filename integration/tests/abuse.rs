@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, LIMIT, Lab, Sharing, Teamr, in_guest, team_config, wait_until,
+    CableKind, DataPath, LIMIT, Lab, Sharing, Teamr, in_guest, on_own_data_paths, team_config,
+    wait_until,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -145,10 +146,7 @@ fn abuse(data_path: DataPath) {
     assert!(team.stop().success());
 }
 
-#[test]
-fn the_state_is_told_under_any_abuse() {
-    abuse(DataPath::Userspace);
-}
+on_own_data_paths! { abuse }
 
 #[test]
 fn with_the_kernels_driver_too() {

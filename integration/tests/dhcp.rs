@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use integration::{CableKind, DataPath, Lab, Ping, Process, Sharing, Teamed, wait_until};
+use integration::{
+    CableKind, DataPath, Lab, Ping, Process, Sharing, Teamed, on_own_data_paths, wait_until,
+};
 
 /// What the client does with its lease.
 const SCRIPT: &str = "#!/bin/sh
@@ -10,17 +12,11 @@ const SCRIPT: &str = "#!/bin/sh
 exit 0
 ";
 
-#[test]
-fn a_lease_is_had_and_used() {
+fn a_lease_is_had_and_used(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let teamed = Teamed::new(
-        &lab,
-        "activebackup",
-        DataPath::Userspace,
-        CableKind::Virtual,
-    );
+    let teamed = Teamed::new(&lab, "activebackup", data_path, CableKind::Virtual);
     let (left, right) = (&teamed.site.left, &teamed.site.right);
     right.address("eth1", "10.0.0.2/24");
     let folder = lab.folder().display();
@@ -49,3 +45,5 @@ fn a_lease_is_had_and_used() {
     assert!(left.ip("address show dev team0").contains("10.0.0.50/24"));
     assert!(Ping::run(left, "10.0.0.2", 10, "").is_exact());
 }
+
+on_own_data_paths! { a_lease_is_had_and_used }

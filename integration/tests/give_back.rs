@@ -1,6 +1,8 @@
 //! Ports are given back as they were found.
 
-use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamr, team_config, wait_until};
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Sharing, Teamr, on_own_data_paths, team_config, wait_until,
+};
 use serde_json::{Value, json};
 
 /// All that a team may change of an interface.
@@ -57,11 +59,8 @@ fn host_with_ports(lab: &Lab) -> Namespace {
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
-fn start(host: &Namespace, runner: &str) -> Teamr {
-    let team = Teamr::start(
-        host,
-        &team_config("team0", runner, DataPath::Userspace, &PORTS),
-    );
+fn start(host: &Namespace, runner: &str, data_path: DataPath) -> Teamr {
+    let team = Teamr::start(host, &team_config("team0", runner, data_path, &PORTS));
     for port in PORTS {
         team.wait_port(port, true);
     }
@@ -82,14 +81,13 @@ fn assert_as_found(host: &Namespace, found: &[Value; 2]) {
     }
 }
 
-#[test]
-fn at_the_end() {
+fn at_the_end(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let host = host_with_ports(&lab);
     let found = PORTS.map(|port| snapshot(&host, port));
-    let team = start(&host, "activebackup");
+    let team = start(&host, "activebackup", data_path);
     assert_ne!(
         snapshot(&host, "eth2"),
         found[1],
@@ -99,14 +97,13 @@ fn at_the_end() {
     assert_as_found(&host, &found);
 }
 
-#[test]
-fn on_removal() {
+fn on_removal(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let host = host_with_ports(&lab);
     let found = PORTS.map(|port| snapshot(&host, port));
-    let team = start(&host, "loadbalance");
+    let team = start(&host, "loadbalance", data_path);
     for port in PORTS {
         team.ask(&format!("port remove {port}"));
         team.wait_no_port(port);
@@ -114,14 +111,19 @@ fn on_removal() {
     assert_as_found(&host, &found);
 }
 
-#[test]
-fn at_the_end_of_the_run_after_a_crash() {
+fn at_the_end_of_the_run_after_a_crash(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let host = host_with_ports(&lab);
     let found = PORTS.map(|port| snapshot(&host, port));
-    start(&host, "activebackup").crash();
-    assert!(start(&host, "activebackup").stop().success());
+    start(&host, "activebackup", data_path).crash();
+    assert!(start(&host, "activebackup", data_path).stop().success());
     assert_as_found(&host, &found);
+}
+
+on_own_data_paths! {
+    at_the_end
+    on_removal
+    at_the_end_of_the_run_after_a_crash
 }

@@ -6,7 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use integration::traffic::Capture;
-use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, team_config};
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, on_own_data_paths, team_config,
+};
 
 const TEAM_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const TEAM_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
@@ -58,7 +60,7 @@ fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
 }
 
 /// `held` is the address that both ports hold, if any.
-fn stack_hears_the_team_alone(held: Option<&str>) {
+fn stack_hears_the_team_alone(data_path: DataPath, held: Option<&str>) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -79,12 +81,7 @@ fn stack_hears_the_team_alone(held: Option<&str>) {
     host.address("other0", &format!("{OTHER_V4}/24"));
     host.address("other0", &format!("{OTHER_V6}/64"));
 
-    let mut config = team_config(
-        "team0",
-        "activebackup",
-        DataPath::Userspace,
-        &["eth1", "eth2"],
-    );
+    let mut config = team_config("team0", "activebackup", data_path, &["eth1", "eth2"]);
     config["ports"]["eth1"]["prio"] = 100.into();
     let team = Teamr::start(&host, &config);
     host.up("team0");
@@ -140,17 +137,20 @@ fn stack_hears_the_team_alone(held: Option<&str>) {
     assert!(heard.is_empty(), "frames from a waiting port: {heard:x?}");
 }
 
-#[test]
-fn with_ports_that_hold_no_address() {
-    stack_hears_the_team_alone(None);
+fn with_ports_that_hold_no_address(data_path: DataPath) {
+    stack_hears_the_team_alone(data_path, None);
 }
 
-#[test]
-fn with_ports_that_hold_an_ipv4_address() {
-    stack_hears_the_team_alone(Some("10.8.0.1/24"));
+fn with_ports_that_hold_an_ipv4_address(data_path: DataPath) {
+    stack_hears_the_team_alone(data_path, Some("10.8.0.1/24"));
 }
 
-#[test]
-fn with_ports_that_hold_an_ipv6_address() {
-    stack_hears_the_team_alone(Some("fd08::1/64"));
+fn with_ports_that_hold_an_ipv6_address(data_path: DataPath) {
+    stack_hears_the_team_alone(data_path, Some("fd08::1/64"));
+}
+
+on_own_data_paths! {
+    with_ports_that_hold_no_address
+    with_ports_that_hold_an_ipv4_address
+    with_ports_that_hold_an_ipv6_address
 }

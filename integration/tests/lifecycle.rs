@@ -1,8 +1,10 @@
 //! Ports that come, go and change their names; ends that leave nothing behind.
 
+use std::fs;
+
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, RUNNERS, Sharing, Teamr, binary, team_config,
-    wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, RUNNERS, Sharing, Teamr, binary, on_own_data_paths,
+    team_config, teamr_command, wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -26,46 +28,44 @@ impl Pair {
         self.peer.up(port);
     }
 
-    fn start(&self) -> Teamr {
-        let config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
+    fn start(&self, data_path: DataPath) -> Teamr {
+        let config = team_config("team0", "activebackup", data_path, &PORTS);
         Teamr::start(&self.host, &config)
     }
 }
 
-#[test]
-fn a_missing_port_is_taken_when_it_appears() {
+fn a_missing_port_is_taken_when_it_appears(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let pair = Pair::new(&lab);
     pair.connect(&lab, "eth1");
-    let team = pair.start();
+    let team = pair.start(data_path);
     team.wait_port("eth1", true);
     assert_eq!(team.port_up("eth2"), None);
     pair.connect(&lab, "eth2");
     team.wait_port("eth2", true);
 }
 
-#[test]
-fn a_team_starts_without_any_port() {
+fn a_team_starts_without_any_port(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let pair = Pair::new(&lab);
-    let team = pair.start();
+    let team = pair.start(data_path);
     pair.host.up("team0");
-    wait_until("team0 to be without carrier", || {
-        pair.host.link("team0")["operstate"] == "DOWN"
-    });
+    let carrier = |has: &str| {
+        wait_until(&format!("team0's carrier to be {has}"), || {
+            pair.host.run("cat /sys/class/net/team0/carrier").trim() == has
+        });
+    };
+    carrier("0");
     pair.connect(&lab, "eth1");
     team.wait_port("eth1", true);
-    wait_until("team0 to have its carrier", || {
-        pair.host.link("team0")["operstate"] == "UP"
-    });
+    carrier("1");
 }
 
-#[test]
-fn a_renamed_port_stays() {
+fn a_renamed_port_stays(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -73,7 +73,7 @@ fn a_renamed_port_stays() {
     for port in PORTS {
         pair.connect(&lab, port);
     }
-    let team = pair.start();
+    let team = pair.start(data_path);
     team.wait_port("eth2", true);
     // Older kernels rename no interface that is up.
     pair.host.ip("link set dev eth2 down");
@@ -83,8 +83,7 @@ fn a_renamed_port_stays() {
     assert_eq!(team.port_up("eth2"), None);
 }
 
-#[test]
-fn a_vanished_port_is_taken_back_when_it_returns() {
+fn a_vanished_port_is_taken_back_when_it_returns(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -92,7 +91,7 @@ fn a_vanished_port_is_taken_back_when_it_returns() {
     for port in PORTS {
         pair.connect(&lab, port);
     }
-    let team = pair.start();
+    let team = pair.start(data_path);
     for port in PORTS {
         team.wait_port(port, true);
     }
@@ -116,8 +115,7 @@ fn a_vanished_port_is_taken_back_when_it_returns() {
     assert!(Ping::run(&pair.host, "10.0.0.2", 10, "").is_exact());
 }
 
-#[test]
-fn a_port_is_added_and_removed_by_hand() {
+fn a_port_is_added_and_removed_by_hand(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -125,7 +123,7 @@ fn a_port_is_added_and_removed_by_hand() {
     for port in ["eth1", "eth2", "eth3"] {
         pair.connect(&lab, port);
     }
-    let team = pair.start();
+    let team = pair.start(data_path);
     team.ask("port add eth3");
     team.wait_port("eth3", true);
     team.ask("port remove eth3");
@@ -134,8 +132,7 @@ fn a_port_is_added_and_removed_by_hand() {
     assert!(!team.ctl("port add nowhere").status.success());
 }
 
-#[test]
-fn nothing_is_left_behind() {
+fn nothing_is_left_behind(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -146,7 +143,7 @@ fn nothing_is_left_behind() {
     let files = || pair.host.run("find /run -type f -o -type s");
     assert_eq!(files(), "");
     for runner in RUNNERS {
-        let config = team_config("team0", runner, DataPath::Userspace, &PORTS);
+        let config = team_config("team0", runner, data_path, &PORTS);
         let team = Teamr::start(&pair.host, &config);
         assert_ne!(files(), "", "a running team has a socket");
         assert!(team.stop().success(), "{runner}");
@@ -155,20 +152,18 @@ fn nothing_is_left_behind() {
     }
 }
 
-#[test]
-fn a_deleted_team_device_ends_the_daemon() {
+fn a_deleted_team_device_ends_the_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let pair = Pair::new(&lab);
     pair.connect(&lab, "eth1");
-    let mut team = pair.start();
+    let mut team = pair.start(data_path);
     pair.host.ip("link delete dev team0");
     assert!(team.wait().success());
 }
 
-#[test]
-fn a_stale_run_is_taken_over() {
+fn a_stale_run_is_taken_over(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -176,31 +171,91 @@ fn a_stale_run_is_taken_over() {
     for port in PORTS {
         pair.connect(&lab, port);
     }
-    pair.start().crash();
-    let team = pair.start();
+    pair.start(data_path).crash();
+    let team = pair.start(data_path);
     for port in PORTS {
         team.wait_port(port, true);
     }
 }
 
 /// A cable with both ends on the host: the far one is not what a daemon left of itself.
-#[test]
-fn the_far_end_of_a_port_is_no_team_device() {
+fn the_far_end_of_a_port_is_no_team_device(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let host = lab.host("host");
     lab.cable((&host, "eth1"), (&host, "far1"), CableKind::Virtual);
     host.up("far1");
-    for path in [DataPath::Userspace, DataPath::Programs] {
-        host.ip("link set dev eth1 down");
-        let config = team_config("team0", "activebackup", path, &["eth1"]);
-        let team = Teamr::start(&host, &config);
-        team.wait_port("eth1", true);
-        let teamr = binary("teamr");
-        let other = host.try_run(&format!("{} -t far1", teamr.display()));
-        assert_eq!(other.status.code(), Some(1), "{}", path.name());
-        assert_eq!(team.port_up("eth1"), Some(true), "{}", path.name());
-        assert!(team.stop().success());
+    let config = team_config("team0", "activebackup", data_path, &["eth1"]);
+    let team = Teamr::start(&host, &config);
+    team.wait_port("eth1", true);
+    let teamr = binary("teamr");
+    let other = host.try_run(&format!("{} -t far1", teamr.display()));
+    assert_eq!(other.status.code(), Some(1));
+    assert_eq!(team.port_up("eth1"), Some(true));
+    assert!(team.stop().success());
+}
+
+/// Whatever its run directory, its pid file and its options are, the second one says why it ends,
+/// and the first goes on.
+fn a_device_has_one_daemon(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = Pair::new(&lab);
+    for port in PORTS {
+        pair.connect(&lab, port);
     }
+    let team = pair.start(data_path);
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    let active = team.active_port().expect("an active port");
+    pair.host.up("team0");
+    pair.host.address("team0", "10.0.0.1/24");
+    pair.peer.address(&active, "10.0.0.2/24");
+    let file = lab.folder().join("host-team0.json");
+    let elsewhere = lab.folder().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("make a folder");
+    for own_run_dir in [false, true] {
+        for take in ["-o", "-r", "-w", ""] {
+            let mut command = teamr_command(&pair.host);
+            command.arg("-f").arg(&file).args(["-p", "/run/other.pid"]);
+            command.args(take.split_whitespace());
+            if own_run_dir {
+                command.env("TEAMR_RUN_DIR", &elsewhere);
+            }
+            let second = command.output().expect("start teamr");
+            let said = String::from_utf8_lossy(&second.stderr);
+            let reason = format!(
+                "Cannot have \"team0\": it is in the hands of the daemon {}.",
+                team.pid()
+            );
+            assert!(said.contains(&reason), "{take}: {said}");
+            assert_eq!(second.status.code(), Some(1), "{take}: {said}");
+        }
+    }
+    assert!(Ping::run(&pair.host, "10.0.0.2", 10, "").is_exact());
+    for port in PORTS {
+        assert_eq!(team.port_up(port), Some(true));
+    }
+    assert_eq!(team.active_port().as_ref(), Some(&active));
+    team.crash();
+    // The name went with its process.
+    let next = pair.start(data_path);
+    next.wait_port(&active, true);
+    assert!(next.stop().success());
+}
+
+on_own_data_paths! {
+    a_missing_port_is_taken_when_it_appears
+    a_team_starts_without_any_port
+    a_renamed_port_stays
+    a_vanished_port_is_taken_back_when_it_returns
+    a_port_is_added_and_removed_by_hand
+    nothing_is_left_behind
+    a_deleted_team_device_ends_the_daemon
+    a_stale_run_is_taken_over
+    the_far_end_of_a_port_is_no_team_device
+    a_device_has_one_daemon
 }

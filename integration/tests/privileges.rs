@@ -7,9 +7,10 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Process, Sharing, Teamr, binary, in_guest, team_config,
-    teamr_command, wait_for, wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, binary, in_guest,
+    repository, skip, team_config, teamr_command, wait_for, wait_until,
 };
+use nix::unistd::Uid;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
@@ -38,18 +39,26 @@ fn status(pid: u32, field: &str) -> String {
 const NET_ADMIN_AND_NET_RAW: u64 = 1 << 12 | 1 << 13;
 const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
 
-/// Where the kernel has the team driver no program of ours is loaded.
-fn assert_little_is_left(pid: u32, path: DataPath) {
-    let kept = match path {
+/// What the daemon keeps: where the kernel has the team driver no program of ours is loaded.
+fn kept(path: DataPath) -> u64 {
+    match path {
         DataPath::Kernel => NET_ADMIN_AND_NET_RAW,
         _ => NET_ADMIN_AND_NET_RAW | BPF_AND_PERFMON,
-    };
+    }
+}
+
+fn assert_little_is_left(pid: u32, path: DataPath) {
+    assert_left(pid, kept(path), kept(path));
+}
+
+/// A bounding set that a user without CAP_SETPCAP began with stays.
+fn assert_left(pid: u32, kept: u64, bound: u64) {
     for set in ["CapInh", "CapAmb"] {
         assert_eq!(status(pid, set), "0000000000000000", "{set}");
     }
-    for set in ["CapPrm", "CapEff", "CapBnd"] {
+    for (set, expected) in [("CapPrm", kept), ("CapEff", kept), ("CapBnd", bound)] {
         let left = u64::from_str_radix(&status(pid, set), 16).expect("a set");
-        assert_eq!(left, kept, "{set}");
+        assert_eq!(left, expected, "{set}");
     }
     assert_eq!(status(pid, "NoNewPrivs"), "1");
     // SECCOMP_MODE_FILTER
@@ -102,45 +111,64 @@ fn the_kernel_path_needs_two_capabilities() {
     });
 }
 
-/// As `teamr@.service` starts it: a user without any rights but the capabilities that stay, in a
-/// run directory of that user's group.
+/// The daemon as `teamr@.service` starts it: a user without any rights but the unit's, in a run
+/// directory of that user's group.
+fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
+    host.run("install -d -m 0775 -g 65534 /run/teamd");
+    let unit = repository().join("dist/systemd/teamr@.service");
+    let unit = fs::read_to_string(unit).expect("read the unit");
+    let mut lines = unit.lines();
+    let rights = lines.find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let rights = rights.expect("rights in the unit").split(' ');
+    let rights = rights.map(|right| right.replace("CAP_", ",+").to_lowercase());
+    let rights = format!("-all{}", rights.collect::<String>());
+    // Where that user may read it.
+    let program = lab.folder().join("teamr");
+    if !program.exists() {
+        fs::copy(binary("teamr"), &program).expect("copy the daemon");
+    }
+    let config = team_config("team0", "activebackup", data_path, &PORTS).to_string();
+    let mut command = host.command("setpriv");
+    command
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .args(["--inh-caps", &rights, "--ambient-caps", &rights])
+        .args(["--bounding-set", &rights, "--no-new-privs"])
+        .arg(program)
+        .args(["-o", "-t", "team0", "-c", &config]);
+    let daemon = Process::start("teamr", lab.folder(), command);
+    wait_until("the daemon to have started", || {
+        daemon.log().contains("successfully started")
+    });
+    assert!(status(daemon.pid(), "Uid").starts_with("65534"));
+    let bound = NET_ADMIN_AND_NET_RAW | BPF_AND_PERFMON;
+    assert_left(daemon.pid(), kept(data_path), bound);
+    wait_until("both ports to be up", || {
+        let up = |port| ask_service(host, &format!("ports.{port}.link_watches.up"));
+        PORTS.iter().all(|port| up(port) == "true")
+    });
+    daemon
+}
+
+/// An item of the state; empty if there is none, or nobody to ask.
+fn ask_service(host: &Namespace, item: &str) -> String {
+    let ctl = binary("teamrctl");
+    let answer = host.try_run(&format!("{} team0 state item get {item}", ctl.display()));
+    String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+}
+
 #[test]
 fn nobody_special_can_run_a_team() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        for path in [DataPath::Kernel, DataPath::Userspace] {
+        for path in [DataPath::Kernel, DataPath::Userspace, DataPath::Programs] {
             println!("{}", path.name());
             let host = host(&lab);
-            host.run("install -d -m 0775 -g 65534 /run/teamd");
             // udev's doing elsewhere.
             host.run("chmod 0666 /dev/net/tun");
-            let config = team_config("team0", "activebackup", path, &PORTS).to_string();
-            let rights = match path {
-                DataPath::Kernel => "-all,+net_admin,+net_raw",
-                _ => "-all,+net_admin,+net_raw,+bpf,+perfmon",
-            };
-            let mut command = host.command("setpriv");
-            command
-                .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
-                .args(["--inh-caps", rights, "--ambient-caps", rights])
-                .args(["--bounding-set", rights, "--no-new-privs"])
-                .arg(binary("teamr"))
-                .args(["-t", "team0", "-c", &config]);
-            let mut daemon = Process::start("teamr", lab.folder(), command);
-            wait_until("the daemon to have started", || {
-                daemon.log().contains("successfully started")
-            });
-            assert!(status(daemon.pid(), "Uid").starts_with("65534"));
-            assert_little_is_left(daemon.pid(), path);
+            let mut daemon = service(&lab, &host, path);
+            assert_eq!(ask_service(&host, "teamr.data_path"), path.name());
             let ctl = binary("teamrctl");
             let ctl = ctl.display();
-            wait_until("both ports to be up", || {
-                PORTS.iter().all(|port| {
-                    let path = format!("ports.{port}.link_watches.up");
-                    let up = host.try_run(&format!("{ctl} team0 state item get {path}"));
-                    up.stdout == b"true\n"
-                })
-            });
             host.run(&format!("{ctl} team0 port remove eth1"));
             host.run(&format!("{ctl} team0 port add eth1"));
             assert!(daemon.stop().success());
@@ -148,6 +176,67 @@ fn nobody_special_can_run_a_team() {
             assert!(!host.has_interface("team0"));
         }
     });
+}
+
+/// Without the right to look programs up in the kernel, what a crash left is known from the note
+/// on the ports alone, also what a daemon with all rights had attached in another way.
+#[test]
+fn nobody_special_goes_on_after_a_crash() {
+    if !Uid::effective().is_root() {
+        skip("only root can become another user");
+        return;
+    }
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    for (port, number) in PORTS.into_iter().zip([2, 3]) {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+        peer.address(port, &format!("10.0.{number}.2/24"));
+    }
+    let reaches = |number| Ping::run(&host, &format!("10.0.{number}.2"), 3, "").is_exact();
+    let ctl = binary("teamrctl");
+    let choose = |port| {
+        let ctl = ctl.display();
+        host.run(&format!(
+            "{ctl} team0 state item set runner.active_port {port}"
+        ));
+    };
+
+    let config = team_config("team0", "activebackup", DataPath::Programs, &PORTS);
+    let team = Teamr::start(&host, &config);
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    host.up("team0");
+    for number in [2, 3] {
+        host.address("team0", &format!("10.0.{number}.1/24"));
+    }
+    choose("eth2");
+    team.crash();
+    host.run("chown -R 65534 /run/teamd");
+    let mut first = service(&lab, &host, DataPath::Programs);
+    assert_eq!(ask_service(&host, "teamr.data_path"), "programs");
+    assert_eq!(ask_service(&host, "runner.active_port"), "eth2");
+    assert!(reaches(3), "by the port that was active before");
+    choose("eth1");
+    assert!(
+        reaches(2),
+        "by the other port, so its program is the new one"
+    );
+    choose("eth2");
+    first.kill();
+    let mut second = service(&lab, &host, DataPath::Programs);
+    assert_eq!(ask_service(&host, "runner.active_port"), "eth2");
+    assert!(reaches(3));
+    assert!(second.stop().success());
+    assert_eq!(host.run("find /run/teamd -mindepth 1"), "");
+    assert_eq!(host.interfaces(), ["lo", "eth1", "eth2"]);
+    // Nothing keeps the host from its interface any more.
+    host.up("eth1");
+    host.address("eth1", "10.0.2.1/24");
+    assert!(reaches(2), "without a team");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Shaken, Shaking, Sharing, Teamr, in_guest, team_config,
-    wait_until,
+    CableKind, DataPath, Lab, Namespace, Shaken, Shaking, Sharing, Teamr, in_guest,
+    on_own_data_paths, team_config, wait_until,
 };
 
 /// As small as the kernel lets it be: room for an event or two.
@@ -128,10 +128,7 @@ fn carriers(host: &Namespace) -> [(&'static str, Option<bool>); 4] {
     })
 }
 
-#[test]
-fn the_state_is_the_kernels_after_a_storm() {
-    storm(DataPath::Userspace);
-}
+on_own_data_paths! { storm }
 
 #[test]
 fn with_the_kernels_driver_too() {

@@ -1,4 +1,4 @@
-//! Link watches that ask a neighbour, on both data paths: a path that goes silent behind a switch
+//! Link watches that ask a neighbour, on every data path: a path that goes silent behind a switch
 //! is left although its carrier stays, and taken again when it returns.
 
 use integration::traffic::Capture;
@@ -338,19 +338,19 @@ fn play(cases: &[Case], data_path: DataPath) {
     }
 }
 
-macro_rules! in_user_space {
-    ($($test:ident: $place:literal)*) => {
-        mod userspace {
+macro_rules! on_data_path {
+    ($module:ident, $path:expr; $($test:ident: $place:literal)*) => {
+        mod $module {
             use super::{CASES, DataPath, play};
             $(#[test]
             fn $test() {
-                play(&CASES[$place..=$place], DataPath::Userspace);
+                play(&CASES[$place..=$place], $path);
             })*
         }
     };
 }
 
-in_user_space! {
+on_data_path! { userspace, DataPath::Userspace;
     arp_ping_leaves_a_silent_path: 0
     arp_ping_with_validation_leaves_a_silent_path: 1
     nsna_ping_leaves_a_silent_path: 2
@@ -359,6 +359,15 @@ in_user_space! {
     arp_ping_is_not_answered_by_the_host: 5
     arp_ping_decides_for_plain_runners: 6
     arp_ping_waits_for_a_name: 7
+}
+
+// Those in which frames meet the programs.
+on_data_path! { programs, DataPath::Programs;
+    arp_ping_leaves_a_silent_path: 0
+    arp_ping_with_validation_leaves_a_silent_path: 1
+    nsna_ping_leaves_a_silent_path: 2
+    arp_ping_asks_in_a_vlan: 4
+    arp_ping_decides_for_plain_runners: 6
 }
 
 #[test]

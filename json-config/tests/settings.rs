@@ -24,7 +24,12 @@ fn milliseconds(count: u64) -> Duration {
 fn defaults_of_each_runner() {
     let settings = |name: &str| {
         let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
-        config(&text).team_settings(7).unwrap()
+        let settings = config(&text).team_settings(7).unwrap();
+        assert!(settings.probe, "{name}");
+        TeamSettings {
+            probe: false,
+            ..settings
+        }
     };
     assert_eq!(
         settings("roundrobin"),

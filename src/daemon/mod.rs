@@ -7,6 +7,7 @@
 
 mod announce;
 mod carrier_watch;
+mod claim;
 mod controls;
 mod kernel;
 mod lacp_state;
@@ -34,6 +35,7 @@ use runners::Instant;
 
 pub use start::{StartError, StartOptions};
 
+use self::claim::Claim;
 use self::controls::Controls;
 use self::kernel::Kernel;
 use self::service_manager::ServiceManager;
@@ -78,6 +80,8 @@ struct Served {
     warm_dir: Option<PathBuf>,
     /// The device was there before (`-o`), so it is not ours to delete.
     taken_over: bool,
+    /// Given up last of all.
+    _claim: Claim,
 }
 
 /// The daemon.

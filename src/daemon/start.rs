@@ -14,6 +14,7 @@ use json_config::{Config, DataPathChoice};
 use mio::{Registry, Token};
 use runners::{Burst, Team, TeamSettings};
 
+use super::claim::Claim;
 use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
@@ -122,12 +123,16 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
+        let claim = Claim::stake(&options.device).map_err(|error| {
+            let attempt = format!("Cannot have \"{}\": {error}.", options.device);
+            StartError::new(attempt, error.cause())
+        })?;
         settings.probe = options.probe;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        // What a daemon that is gone left is ours again; what `-o` takes over is not.
-        let taken_over = existing.is_some() && options.take_over && !options.warm_start;
-        let opened = self.open_data_path(options, &settings, existing, tokens)?;
+        let taken_over = existing.as_ref().is_some_and(|existing| !existing.ours);
+        let device = existing.map(|existing| existing.device);
+        let opened = self.open_data_path(options, &settings, device, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
             // Whoever takes care of the ports announces them, too.
             settings.notify_peers = Burst::default();
@@ -161,6 +166,7 @@ impl Daemon {
             keep_device: options.keep_device,
             warm_dir: options.warm_dir.clone(),
             taken_over,
+            _claim: claim,
         };
         let now = self.now();
         let kernel = &mut self.kernel;
@@ -184,7 +190,7 @@ impl Daemon {
     }
 
     /// Makes way for the team device, or finds it there to be taken over.
-    fn prepare_device(&mut self, options: &StartOptions) -> Result<Option<LinkInfo>, StartError> {
+    fn prepare_device(&mut self, options: &StartOptions) -> Result<Option<Existing>, StartError> {
         let refuse = |errno, attempt: String| {
             let cause = io::Error::from_raw_os_error(errno);
             let attempts = vec![attempt, CREATE.to_owned()];
@@ -201,7 +207,10 @@ impl Daemon {
             .map_err(|error| StartError::new(CREATE, error))?;
         if left && !options.recreate {
             log::info!("Going on with the device that an earlier daemon left.");
-            return Ok(Some(existing));
+            return Ok(Some(Existing {
+                device: existing,
+                ours: true,
+            }));
         }
         let take_over = options.take_over || options.warm_start;
         if !take_over && !options.recreate {
@@ -213,7 +222,10 @@ impl Daemon {
             return refuse(libc::EINVAL, advice);
         }
         if take_over {
-            return Ok(Some(existing));
+            return Ok(Some(Existing {
+                device: existing,
+                ours: options.warm_start,
+            }));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
             .map_err(|error| StartError::new("Failed to delete the old team device.", error))?;
@@ -391,12 +403,9 @@ impl Daemon {
     ) -> Result<Opened, StartError> {
         let (journal, standing) = self.settle_leftovers(options, take_over)?;
         let name = &options.device;
-        let mut active = None;
+        let active = journal.traces().active;
         let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
-            let mut path =
-                Userspace::create_with_programs(registry, tokens, name, take_over, journal)?;
-            active = path.left_active();
-            Ok(path)
+            Userspace::create_with_programs(registry, tokens, name, take_over, journal)
         })?;
         // The first to be known keeps a tie, so the port that carries comes first.
         let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
@@ -489,6 +498,14 @@ const CREATE: &str = "Failed to create team device.";
 /// Kind of the team device of the relay.
 const TAP_KIND: &str = "tun";
 
+/// A device that was there before.
+struct Existing {
+    device: LinkInfo,
+    /// A daemon of this team that is gone has left it; what `-o` takes over otherwise is not ours
+    /// to delete.
+    ours: bool,
+}
+
 /// A data path with its device.
 struct Opened {
     data_path: Box<dyn DataPath>,
@@ -536,7 +553,8 @@ fn give_back_leftovers(
             );
             restore(kernel, found);
             return_ipv6(kernel, &found.name, found.ipv6);
-            let released = programs::clear(&mut kernel.route, found)
+            let program = journal.traces().programs.get(&found.ifindex).copied();
+            let released = programs::clear(&mut kernel.route, found, program)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {
                 log::warn!(

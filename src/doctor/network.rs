@@ -58,7 +58,8 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
     }
     let device = facts.device.as_ref();
     let wandering = device.map_or(&[][..], |device| &device.wandering);
-    if !wandering.is_empty() && !(crosses && AGGREGATING.contains(&runner)) {
+    let explained = crosses && AGGREGATING.contains(&runner);
+    if !wandering.is_empty() && !explained {
         let wandering: Vec<&str> = wandering.iter().take(3).map(String::as_str).collect();
         let master = device.and_then(|device| device.master.as_deref());
         findings.problem(

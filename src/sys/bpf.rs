@@ -46,9 +46,12 @@ const ARRAY: u32 = 2;
 const LRU_HASH: u32 = 9;
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
-/// Attach before the others, and in the place of another (`BPF_F_BEFORE`, `BPF_F_REPLACE`).
+/// Before the others, after another, in the place of another; the other is named by its number
+/// (`BPF_F_BEFORE`, `BPF_F_AFTER`, `BPF_F_REPLACE`, `BPF_F_ID`).
 const BEFORE: u32 = 1 << 3;
+const AFTER: u32 = 1 << 4;
 const REPLACE: u32 = 1 << 2;
+const BY_NUMBER: u32 = 1 << 5;
 /// Characters of the name of a map or a program (`BPF_OBJ_NAME_LEN` less the ending zero).
 const NAME: usize = 15;
 /// Room for the verifier's words on a refusal, in bytes; it keeps the last of them.
@@ -685,6 +688,33 @@ pub fn programs_on(ifindex: u32, hook: Hook) -> io::Result<Vec<u32>> {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Takes the program with this number off a hook. Its number suffices, where a descriptor of it
+/// would take CAP_SYS_ADMIN. No error if it is not there, or the interface or the hook is not.
+///
+/// # Errors
+/// `EPERM` without CAP_NET_ADMIN.
+pub fn take_off(ifindex: u32, hook: Hook, id: u32) -> io::Result<()> {
+    let ids = programs_on(ifindex, hook).unwrap_or_default();
+    let Some(place) = ids.iter().position(|on_hook| *on_hook == id) else {
+        return Ok(());
+    };
+    // A place is named by who is next to it.
+    let (flags, relative) = match place.checked_sub(1) {
+        None => (BEFORE, 0),
+        Some(earlier) => (AFTER | BY_NUMBER, ids[earlier]),
+    };
+    let mut attributes = Attach {
+        ifindex,
+        hook: hook as u32,
+        flags,
+        relative,
+        ..Attach::default()
+    };
+    // SAFETY: PROG_DETACH reads these attributes, which point nowhere.
+    unsafe { bpf(PROG_DETACH, &mut attributes)? };
+    Ok(())
 }
 
 /// The time that programs read (`bpf_ktime_get_ns`).

@@ -39,7 +39,7 @@ impl Rules {
     /// # Errors
     /// Those of [`Programs::attach_port`].
     pub fn attach_port(&mut self, port: PortId, ifindex: u32) -> io::Result<()> {
-        self.programs.attach_port(port, ifindex, None)
+        self.programs.attach_port(port, ifindex, None, None)
     }
 
     /// Lets go of a port; no error if it is gone.

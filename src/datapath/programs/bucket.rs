@@ -10,9 +10,9 @@ use runners::wire::{ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, If, Label, Reg, Size};
 use super::context;
-use super::walk::{self, COPY, KIND, TAGS, half};
+use super::walk::{self, COPY, KIND, TAG, TAGS, half};
 
-use Reg::{R0, R2, R3, R6, R7, R8, R9, R10};
+use Reg::{R0, R2, R3, R4, R6, R7, R8, R9, R10};
 
 /// Where a frame starts after a multiple of four, so that its IP header is at one.
 const FRAME_ALIGNMENT: i32 = 2;
@@ -53,10 +53,12 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
         asm,
         hash,
     };
-    part.asm.alu32(Alu::Move, R7, definition::zero_key() as i32);
+    let zero_key = definition::zero_key() as i32;
+    part.asm.alu32(Alu::Move, R7, zero_key);
     let general = part.asm.label();
     part.common(general);
     part.asm.place(general);
+    part.asm.alu32(Alu::Move, R7, zero_key);
     part.general();
     let done = part.done;
     asm.place(done);
@@ -113,17 +115,21 @@ impl Part<'_> {
             } else {
                 (bytes - 1 - byte) * 8
             };
-            self.asm.alu32(Alu::Move, R3, R2);
-            if lowest_bit == 0 {
-                self.asm.alu32(Alu::ShiftLeft, R3, 2);
-            } else {
-                self.asm.alu32(Alu::ShiftRight, R3, lowest_bit - 2);
+            // The last one needs no copy.
+            let part = if byte + 1 < bytes { R3 } else { R2 };
+            if part != R2 {
+                self.asm.alu32(Alu::Move, part, R2);
             }
-            self.asm.alu32(Alu::And, R3, 0xff << 2);
-            self.asm.alu(Alu::Add, R3, R8);
+            if lowest_bit == 0 {
+                self.asm.alu32(Alu::ShiftLeft, part, 2);
+            } else {
+                self.asm.alu32(Alu::ShiftRight, part, lowest_bit - 2);
+            }
+            self.asm.alu32(Alu::And, part, 0xff << 2);
+            self.asm.alu(Alu::Add, part, R8);
             let table = ((first + byte as usize) * TABLE) as i16;
-            self.asm.load(Size::Word, R3, R3, table);
-            self.asm.alu32(Alu::Xor, R7, R3);
+            self.asm.load(Size::Word, part, part, table);
+            self.asm.alu32(Alu::Xor, R7, part);
         }
     }
 
@@ -134,23 +140,44 @@ impl Part<'_> {
         }
     }
 
-    /// Unfragmented IP, with no tag in the frame, without options or extension headers, and in one
-    /// piece: most
-    /// frames are that, and are read where they lie.
+    /// Unfragmented IP, with one tag in the frame at most, without options or extension headers, and
+    /// in one piece: most frames are that, and are read where they lie. The others go on at
+    /// `general`, where everything begins anew.
     fn common(&mut self, general: Label) {
+        self.asm.load(Size::Word, R0, R6, context::DATA);
+        self.asm.load(Size::Word, R9, R6, context::DATA_END);
+        self.whole(COMMON_IPV4, general);
+        self.eth(R0, 0);
+        if self.vlan {
+            self.tag_beside();
+        }
         let asm = &mut *self.asm;
-        let ipv4 = asm.label();
-        asm.load(Size::Word, R0, R6, context::DATA);
-        asm.load(Size::Word, R3, R6, context::DATA_END);
-        asm.set(R2, R0);
-        asm.alu(Alu::Add, R2, COMMON_IPV4);
-        asm.jump_if(If::Greater, R2, R3, general);
+        let tag = asm.label();
+        let (ipv4, ipv6) = (asm.label(), asm.label());
+        let kinds = [(ethertype::IPV4, ipv4), (ethertype::IPV6, ipv6)];
         asm.load(Size::Half, R2, R0, 12);
-        asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
-        asm.jump_if(If::NotEqual, R2, half(ethertype::IPV6), general);
-        asm.set(R2, R0);
-        asm.alu(Alu::Add, R2, COMMON_IPV6);
-        asm.jump_if(If::Greater, R2, R3, general);
+        for (kind, label) in kinds {
+            asm.jump_if(If::Equal, R2, half(kind), label);
+        }
+        asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
+        asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), general);
+        asm.place(tag);
+        if self.vlan {
+            self.tag_inside();
+        }
+        let asm = &mut *self.asm;
+        asm.alu(Alu::Add, R0, TAG);
+        self.whole(COMMON_IPV4, general);
+        let asm = &mut *self.asm;
+        asm.load(Size::Half, R2, R0, 12);
+        for (kind, label) in kinds {
+            asm.jump_if(If::Equal, R2, half(kind), label);
+        }
+        asm.jump(general);
+
+        asm.place(ipv6);
+        self.whole(COMMON_IPV6, general);
+        let asm = &mut *self.asm;
         asm.load(Size::Byte, R2, R0, 14);
         asm.alu(Alu::ShiftRight, R2, 4);
         asm.jump_if(If::NotEqual, R2, 6, general);
@@ -173,6 +200,46 @@ impl Part<'_> {
         self.common_key(addresses, 23, 34);
     }
 
+    /// Goes on at `short` unless `length` bytes from R0 on lie before R9.
+    fn whole(&mut self, length: i32, short: Label) {
+        self.asm.set(R2, R0);
+        self.asm.alu(Alu::Add, R2, length);
+        self.asm.jump_if(If::Greater, R2, R9, short);
+    }
+
+    /// Adds the id of the tag that the kernel has taken off the frame.
+    fn tag_beside(&mut self) {
+        let untagged = self.asm.label();
+        self.asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
+        self.asm.jump_if(If::Equal, R2, 0, untagged);
+        self.asm.load(Size::Word, R2, R6, context::VLAN_TCI);
+        self.asm.alu(Alu::And, R2, 0xfff);
+        self.asm.network_order(R2, 16);
+        self.vlan_id(0);
+        self.asm.place(untagged);
+    }
+
+    /// Adds the id of the first tag in the frame at R0.
+    fn tag_inside(&mut self) {
+        let (outermost, added) = (self.asm.label(), self.asm.label());
+        self.asm.load(Size::Word, R4, R6, context::VLAN_PRESENT);
+        self.asm.load(Size::Half, R2, R0, 14);
+        self.asm.alu(Alu::And, R2, half(0x0fff));
+        self.asm.jump_if(If::Equal, R4, 0, outermost);
+        self.vlan_id(1);
+        self.asm.jump(added);
+        self.asm.place(outermost);
+        self.vlan_id(0);
+        self.asm.place(added);
+    }
+
+    /// Adds the VLAN id in R2, in network order, that has `outer` others around it.
+    fn vlan_id(&mut self, outer: usize) {
+        let place = place::VLAN.start + 2 * outer;
+        self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
+        self.fold_loaded(2, 0);
+    }
+
     /// Goes on at `general` if tunnels count and the protocol at R0 and an offset may be one's.
     fn unless_tunnel(&mut self, protocol: i16, general: Label) {
         if self.encap {
@@ -182,21 +249,8 @@ impl Part<'_> {
         }
     }
 
-    /// The key of a frame that starts at R0, with these addresses, protocol and ports in it.
+    /// Adds the rest of the key: these addresses, protocol and ports, from R0 on.
     fn common_key(&mut self, addresses: Option<(Range<usize>, i16)>, protocol: i16, ports: i16) {
-        self.eth(R0, 0);
-        if self.vlan {
-            let untagged = self.asm.label();
-            self.asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
-            self.asm.jump_if(If::Equal, R2, 0, untagged);
-            self.asm.load(Size::Word, R2, R6, context::VLAN_TCI);
-            self.asm.alu(Alu::And, R2, 0xfff);
-            self.asm.network_order(R2, 16);
-            self.asm
-                .load_value(R8, self.hash, (place::VLAN.start * TABLE) as i32);
-            self.fold_loaded(2, 0);
-            self.asm.place(untagged);
-        }
         if let Some((place, offset)) = addresses {
             self.fold(place.start, place.len(), R0, offset);
         }

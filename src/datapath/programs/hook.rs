@@ -41,7 +41,8 @@ impl Way {
     }
 
     /// Has frames at `place` meet `program` from now on, in the place of `earlier` or else of
-    /// one that a daemon which is gone has left there under this name; none passes in between.
+    /// what a daemon which is gone has left there, under this name or with the number `left`;
+    /// none passes in between.
     ///
     /// # Errors
     /// `ENODEV` without such an interface.
@@ -52,6 +53,7 @@ impl Way {
         program: Program,
         name: &str,
         earlier: Option<Attached>,
+        left: Option<u32>,
     ) -> io::Result<Attached> {
         match self {
             Way::Tcx => {
@@ -63,7 +65,13 @@ impl Way {
                 program.attach(place.ifindex, place.hook, earlier.as_ref())?;
                 tc::remove_program(route, place.ifindex, place.hook)?;
             }
-            Way::Clsact => tc::set_program(route, place.ifindex, place.hook, &program, name)?,
+            Way::Clsact => {
+                tc::set_program(route, place.ifindex, place.hook, &program, name)?;
+                // That one may have had more rights, and another way.
+                if let Some(left) = left {
+                    bpf::take_off(place.ifindex, place.hook, left)?;
+                }
+            }
         }
         Ok(Attached {
             way: self,
@@ -82,6 +90,11 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// The number of the program, by which a later daemon knows it.
+    pub fn id(&self) -> Option<u32> {
+        self.program.info().ok().map(|info| info.id)
+    }
+
     /// Takes it away; no error if the interface is gone.
     ///
     /// # Errors
@@ -102,14 +115,22 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOENT))
 }
 
-/// Takes away what a daemon that is gone has left at a place under this name. Nothing to take
-/// away is no error, nor is an interface that is gone.
+/// Takes away what a daemon that is gone has left at a place, under this name or with the number
+/// `left`. Nothing to take away is no error, nor is an interface that is gone.
 ///
 /// # Errors
 /// Those of the kernel.
-pub fn clear(route: &mut RouteSocket, place: Place, name: &str) -> io::Result<()> {
+pub fn clear(
+    route: &mut RouteSocket,
+    place: Place,
+    name: &str,
+    left: Option<u32>,
+) -> io::Result<()> {
     for program in on_tcx(place, name).unwrap_or_default() {
         program.detach(place.ifindex, place.hook)?;
+    }
+    if let Some(left) = left {
+        bpf::take_off(place.ifindex, place.hook, left)?;
     }
     tc::remove_program(route, place.ifindex, place.hook)
 }

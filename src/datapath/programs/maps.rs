@@ -12,9 +12,6 @@ use crate::sys::bpf::{Bell, Map, MapKind};
 /// The most ports that a team of programs can have.
 pub const SLOTS: usize = 256;
 
-/// Name of the map of chosen ports, by which a later daemon finds it.
-const CHOICE_NAME: &str = "teamr_choice";
-
 /// A port's verdict: its frames are for nobody.
 pub const DROP: u32 = 0;
 /// They go up to the team device.
@@ -104,7 +101,7 @@ impl Maps {
         let array = |size, name| Map::create(MapKind::Array, size, 1, name);
         let counters = |entries, name| Map::create(MapKind::PerCpuArray, PAIR, entries, name);
         let maps = Maps {
-            choice: array(BUCKETS << Exit::SHIFT, CHOICE_NAME)?,
+            choice: array(BUCKETS << Exit::SHIFT, "teamr_choice")?,
             verdicts: array(SLOTS * size_of::<u32>(), "teamr_verdicts")?,
             turn: array(size_of::<u64>(), "teamr_turn")?,
             buckets: counters(BUCKETS as u32, "teamr_buckets")?,
@@ -118,25 +115,6 @@ impl Maps {
         let words: Vec<u32> = tables.into_iter().flatten().collect();
         maps.hash.write(0, &bytes(&words))?;
         Ok(maps)
-    }
-
-    /// The port that the programs with these maps have chosen last for bucket 0.
-    ///
-    /// # Errors
-    /// `EPERM` without CAP_SYS_ADMIN.
-    pub fn chosen(maps: &[u32]) -> io::Result<Option<u32>> {
-        for id in maps {
-            match Map::by_id(*id, CHOICE_NAME) {
-                Ok(choice) => {
-                    let value = choice.read(0)?;
-                    let first = value.first_chunk().map(|first| u32::from_ne_bytes(*first));
-                    return Ok(first.filter(|ifindex| *ifindex != 0));
-                }
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => (),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -17,7 +17,9 @@ mod context;
 mod hook;
 mod innermost;
 pub mod maps;
+mod side;
 pub mod source;
+mod stations;
 mod team;
 mod walk;
 
@@ -26,80 +28,31 @@ use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::source_memory::SourceMemory;
-use runners::{
-    BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
-};
+use runners::{BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled};
 
 use super::{PortInterface, PortTraffic, Volume};
 use crate::netlink::{RouteSocket, link};
-use crate::sys::bpf::{Hook, Program};
+use crate::sys::bpf::Program;
 
-use hook::{Attached, Place, Way};
+pub use side::{Target, TeamSide};
+
+use hook::{Attached, Way};
 use maps::{ECHOES, Exit, Maps, NO_PORT, Of, SLOTS};
-use source::{Policy, SourceMaps};
+use side::arrival;
+use source::Policy;
 use team::Transmit;
 
 const RECEIVE: &str = "teamr_receive";
 const TRANSMIT: &str = "teamr_transmit";
 
-/// Where frames received on a port go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Interface.
-    pub ifindex: u32,
-    /// They are received there, not sent.
-    pub ingress: bool,
-}
-
-/// The team device as programs see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TeamSide {
-    /// The device itself: frames are caught before its driver sees them, and received on it.
-    Device(u32),
-    /// The other end of a pair of interfaces: what the device sends arrives there, and what is
-    /// sent there the device receives, both counted and to be captured like on any other.
-    OtherEnd(u32),
-    /// The device of the kernel's driver, which moves the frames: programs tell it the bucket of
-    /// each and drop those that are not to be taken.
-    Driver(u32),
-}
-
-impl TeamSide {
-    /// Where received frames go, if the driver does not take them there.
-    fn target(self) -> Option<Target> {
-        match self {
-            TeamSide::Device(ifindex) => Some(Target {
-                ifindex,
-                ingress: true,
-            }),
-            TeamSide::OtherEnd(ifindex) => Some(Target {
-                ifindex,
-                ingress: false,
-            }),
-            TeamSide::Driver(_) => None,
-        }
-    }
-
-    fn place(self) -> Place {
-        match self {
-            TeamSide::Device(ifindex) | TeamSide::Driver(ifindex) => Place {
-                ifindex,
-                hook: Hook::Egress,
-            },
-            TeamSide::OtherEnd(ifindex) => Place {
-                ifindex,
-                hook: Hook::Ingress,
-            },
-        }
-    }
-}
-
-fn arrival(ifindex: u32) -> Place {
-    Place {
-        ifindex,
-        hook: Hook::Ingress,
-    }
+/// By what a later daemon knows the programs of one that is gone, and goes on as it did. It may
+/// not have the right to look that up in the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The numbers of the ports' programs, by interface index.
+    pub programs: BTreeMap<u32, u32>,
+    /// The interface that carries alone, under a policy with one.
+    pub active: Option<u32>,
 }
 
 /// A port and its program.
@@ -112,6 +65,8 @@ struct Member {
     slot: usize,
     /// None before the first forwarding.
     program: Option<Attached>,
+    /// The number of one that is there already.
+    left: Option<u32>,
 }
 
 /// The programs of one team.
@@ -172,16 +127,10 @@ impl Programs {
         self.maps.asleep.write(0, &maps::bytes(&[1]))
     }
 
-    /// The port that programs of an earlier daemon have chosen, for the policy that has one.
-    pub fn left_active(route: &mut RouteSocket, side: TeamSide) -> Option<u32> {
-        let program = hook::attached(route, side.place(), TRANSMIT)?;
-        Maps::chosen(&program.maps).ok()?
-    }
-
     /// Takes an interface as a port. Its frames meet a program from the next
-    /// [`apply`](Self::apply) on; until then what was there before stays. `promiscuous` is
-    /// whether somebody else has it take in frames for any address; if none is given, whoever
-    /// owns the port sees to that.
+    /// [`apply`](Self::apply) on; until then what was there before stays, if it is of ours the
+    /// program with the number `left`. `promiscuous` is whether somebody else has it take in
+    /// frames for any address; if none is given, whoever owns the port sees to that.
     ///
     /// # Errors
     /// `ENOSPC` beyond 256 ports.
@@ -190,6 +139,7 @@ impl Programs {
         port: PortId,
         ifindex: u32,
         promiscuous: Option<bool>,
+        left: Option<u32>,
     ) -> io::Result<()> {
         let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
         let slot = (0..SLOTS).find(|slot| !taken(slot));
@@ -199,6 +149,7 @@ impl Programs {
             promiscuous,
             slot,
             program: None,
+            left,
         };
         self.members.insert(port, member);
         Ok(())
@@ -288,15 +239,21 @@ impl Programs {
             if member.promiscuous.is_some() {
                 link::set_promiscuous(route, ifindex, true)?;
             }
-            let attached = self
-                .way
-                .attach(route, arrival(ifindex), program, RECEIVE, None)?;
+            let attached =
+                self.way
+                    .attach(route, arrival(ifindex), program, RECEIVE, None, member.left)?;
             member.program = Some(attached);
         }
         if let Some(program) = program {
             let place = self.side.place();
             let earlier = self.transmit.take().map(|(_, earlier)| earlier);
-            let attached = self.way.attach(route, place, program, TRANSMIT, earlier)?;
+            let left = match earlier {
+                Some(_) => None,
+                None => self.side.left(),
+            };
+            let attached = self
+                .way
+                .attach(route, place, program, TRANSMIT, earlier, left)?;
             self.transmit = Some((transmit, attached));
         }
         Ok(())
@@ -322,49 +279,6 @@ impl Programs {
     /// That of each bucket.
     fn exits(&self, table: &BucketTable) -> Vec<Exit> {
         table.iter().map(|port| self.exit(*port)).collect()
-    }
-
-    /// Begins to remember stations, or goes on with what programs of an earlier daemon remember.
-    fn remember_sources(&mut self, route: &mut RouteSocket) -> io::Result<()> {
-        if self.maps.source.is_some() {
-            return Ok(());
-        }
-        let left = hook::attached(route, self.side.place(), TRANSMIT);
-        let left = left.map_or(Vec::new(), |program| program.maps);
-        self.maps.source = Some(SourceMaps::create(&left)?);
-        Ok(())
-    }
-
-    /// Has the programs go on from what somebody else remembers of stations.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn remember(&mut self, route: &mut RouteSocket, memory: &SourceMemory) -> io::Result<()> {
-        self.remember_sources(route)?;
-        match &self.maps.source {
-            Some(source) => source.remember(memory),
-            None => Ok(()),
-        }
-    }
-
-    /// What the programs remember of stations, under the policy that remembers.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn memory(&self) -> io::Result<Option<SourceMemory>> {
-        let source = self.maps.source.as_ref();
-        source.map(SourceMaps::memory).transpose()
-    }
-
-    /// Whose frames were sent lately, under the policy that needs to know.
-    pub fn stations(&self) -> Vec<StationSeen> {
-        match self.memory() {
-            Ok(memory) => memory.map_or(Vec::new(), |memory| memory.present(self.policy.hwaddr)),
-            Err(error) => {
-                log::error!("cannot read who is behind the team: {error}");
-                Vec::new()
-            }
-        }
     }
 
     fn choice_for(
@@ -404,6 +318,23 @@ impl Programs {
             }
         };
         Ok((transmit, choice))
+    }
+
+    /// What to keep for a later daemon.
+    pub fn traces(&self) -> Traces {
+        let programs = self.members.values().filter_map(|member| {
+            let attached = member.program.as_ref()?;
+            Some((member.ifindex, attached.id()?))
+        });
+        let transmit = self.transmit.as_ref().map(|(transmit, _)| transmit);
+        let active = match transmit {
+            Some(Transmit::One) => Some(self.choice[0].ifindex).filter(|ifindex| *ifindex != 0),
+            _ => None,
+        };
+        Traces {
+            programs: programs.collect(),
+            active,
+        }
     }
 
     /// Frames from the team device for which there was no port.
@@ -478,10 +409,10 @@ impl Member {
 
     /// Gives the port's frames back to what else is on its hook.
     fn release(self, route: &mut RouteSocket) -> io::Result<()> {
-        let Some(program) = self.program else {
-            return Ok(());
-        };
-        program.detach(route)?;
+        match self.program {
+            Some(program) => program.detach(route)?,
+            None => hook::clear(route, arrival(self.ifindex), RECEIVE, self.left)?,
+        }
         match self.promiscuous {
             Some(before) => return_promiscuity(route, self.ifindex, before),
             None => Ok(()),
@@ -501,7 +432,7 @@ fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
 pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    hook::clear(route, arrival(ifindex), RECEIVE)
+    hook::clear(route, arrival(ifindex), RECEIVE, None)
 }
 
 /// Takes away what a daemon that is gone left on a team device.
@@ -509,14 +440,15 @@ pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
 pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
-    hook::clear(route, side.place(), TRANSMIT)
+    hook::clear(route, side.place(), TRANSMIT, side.left())
 }
 
-/// Gives the frames of a port back that had a program of a daemon which is gone.
+/// Gives the frames of a port back that had a program of a daemon which is gone, with the number
+/// `left` if that is known.
 ///
 /// # Errors
 /// Those of taking programs away, but for an interface that is gone.
-pub fn clear(route: &mut RouteSocket, found: &PortInterface) -> io::Result<()> {
-    clear_port(route, found.ifindex)?;
+pub fn clear(route: &mut RouteSocket, found: &PortInterface, left: Option<u32>) -> io::Result<()> {
+    hook::clear(route, arrival(found.ifindex), RECEIVE, left)?;
     return_promiscuity(route, found.ifindex, found.promiscuous)
 }

@@ -27,7 +27,8 @@ pub const END: i16 = KIND;
 
 /// Length of a frame's addresses and ethertype.
 pub const ETHERNET: i32 = 14;
-const TAG: i32 = 4;
+/// Length of a tag.
+pub const TAG: i32 = 4;
 
 /// A number of two bytes as a load finds it that does not care for the network's order.
 pub fn half(value: u16) -> i32 {

@@ -1,9 +1,11 @@
-//! A note of how ports were found, so that the next start can give them back after a crash.
+//! A note of how ports were found, so that the next start can give them back after a crash, and of
+//! the programs that move their frames, so that it can go on with them.
 //!
 //! A JSON file with one object for each port that is attached now. It is written before a port
 //! is changed and replaced in one step, so a reader finds the old note or the new one. It is
 //! not flushed to the disk: a machine that crashed has forgotten its interfaces' state too.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +15,7 @@ use runners::HwAddr;
 use serde_json::{Value, json};
 
 use crate::datapath::PortInterface;
+use crate::datapath::programs::Traces;
 
 /// More than a team of a thousand ports needs.
 const LONGEST_FILE: u64 = 256 * 1024;
@@ -24,6 +27,8 @@ const LONGEST_NAME: usize = 15;
 pub struct Journal {
     path: PathBuf,
     ports: Vec<PortInterface>,
+    /// Of nothing but these ports.
+    traces: Traces,
 }
 
 impl Journal {
@@ -32,18 +37,22 @@ impl Journal {
     /// A note that cannot be read, or does not make sense, counts as empty; the log says so.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let ports = match read(&path) {
+        let (ports, traces) = match read(&path) {
             Ok(text) => parse(&text).unwrap_or_else(|what| {
                 log::warn!("{}: {what}; ports stay as they are", path.display());
-                Vec::new()
+                Default::default()
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(error) => {
                 log::warn!("{}: cannot read: {error}", path.display());
-                Vec::new()
+                Default::default()
             }
         };
-        Journal { path, ports }
+        Journal {
+            path,
+            ports,
+            traces,
+        }
     }
 
     /// Ports as they were found, oldest first. Right after [`open`](Self::open): the leftovers
@@ -53,6 +62,25 @@ impl Journal {
         &self.ports
     }
 
+    /// What is noted of programs.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// Notes this of programs, as far as it concerns ports that are noted.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the note is then as before.
+    pub fn keep_traces(&mut self, mut traces: Traces) -> io::Result<()> {
+        let noted = |ifindex: u32| self.ports.iter().any(|port| port.ifindex == ifindex);
+        traces.programs.retain(|ifindex, _| noted(*ifindex));
+        traces.active = traces.active.filter(|ifindex| noted(*ifindex));
+        if traces == self.traces {
+            return Ok(());
+        }
+        self.replace(self.ports.clone(), traces)
+    }
+
     /// Notes how a port was found, in place of an older note on the same interface.
     ///
     /// # Errors
@@ -60,7 +88,7 @@ impl Journal {
     pub fn record(&mut self, found: &PortInterface) -> io::Result<()> {
         let mut ports = self.without(found.ifindex);
         ports.push(found.clone());
-        self.replace(ports)
+        self.replace(ports, self.traces.clone())
     }
 
     /// Drops the note on an interface that was given back; the last one takes the file along.
@@ -72,7 +100,10 @@ impl Journal {
         if ports.len() == self.ports.len() {
             return Ok(());
         }
-        self.replace(ports)
+        let mut traces = self.traces.clone();
+        traces.programs.remove(&ifindex);
+        traces.active = traces.active.filter(|active| *active != ifindex);
+        self.replace(ports, traces)
     }
 
     fn without(&self, ifindex: u32) -> Vec<PortInterface> {
@@ -80,7 +111,7 @@ impl Journal {
         others.cloned().collect()
     }
 
-    fn replace(&mut self, ports: Vec<PortInterface>) -> io::Result<()> {
+    fn replace(&mut self, ports: Vec<PortInterface>, traces: Traces) -> io::Result<()> {
         if ports.is_empty() {
             match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -89,10 +120,11 @@ impl Journal {
         } else {
             let mut name = self.path.clone().into_os_string();
             name.push(".new");
-            write(Path::new(&name), &ports)?;
+            write(Path::new(&name), &ports, &traces)?;
             fs::rename(&name, &self.path)?;
         }
         self.ports = ports;
+        self.traces = traces;
         Ok(())
     }
 }
@@ -116,18 +148,25 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn write(path: &Path, ports: &[PortInterface]) -> io::Result<()> {
+fn write(path: &Path, ports: &[PortInterface], traces: &Traces) -> io::Result<()> {
     let list: Vec<Value> = ports
         .iter()
         .map(|port| {
-            json!({
+            let mut entry = json!({
                 "ifindex": port.ifindex,
                 "name": port.name,
                 "hwaddr": port.hwaddr.to_string(),
                 "mtu": port.mtu,
                 "ipv6": port.ipv6,
                 "promiscuous": port.promiscuous,
-            })
+            });
+            if let Some(program) = traces.programs.get(&port.ifindex) {
+                entry["program"] = (*program).into();
+            }
+            if traces.active == Some(port.ifindex) {
+                entry["active"] = true.into();
+            }
+            entry
         })
         .collect();
     let mut file: File = OpenOptions::new()
@@ -140,15 +179,24 @@ fn write(path: &Path, ports: &[PortInterface]) -> io::Result<()> {
     file.write_all(format!("{:#}\n", Value::Array(list)).as_bytes())
 }
 
-/// The ports in `text`. One that makes no sense spoils the note: half of it must not be
+/// The ports in `text`, and their programs. One that makes no sense spoils the note: half of it must not be
 /// applied as if it were whole.
-fn parse(text: &[u8]) -> Result<Vec<PortInterface>, String> {
+fn parse(text: &[u8]) -> Result<(Vec<PortInterface>, Traces), String> {
     let value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let list = value.as_array().ok_or("expected a list of ports")?;
-    list.iter()
-        .enumerate()
-        .map(|(place, entry)| port(entry).ok_or(format!("entry {place} is no port")))
-        .collect()
+    let mut ports = Vec::new();
+    let mut programs = BTreeMap::new();
+    let mut active = None;
+    for (place, entry) in list.iter().enumerate() {
+        let port = port(entry).ok_or(format!("entry {place} is no port"))?;
+        let program = entry.get("program").and_then(Value::as_u64);
+        programs.extend(program.and_then(|id| Some((port.ifindex, u32::try_from(id).ok()?))));
+        if entry.get("active") == Some(&Value::Bool(true)) {
+            active = Some(port.ifindex);
+        }
+        ports.push(port);
+    }
+    Ok((ports, Traces { programs, active }))
 }
 
 fn port(entry: &Value) -> Option<PortInterface> {
@@ -234,7 +282,18 @@ mod tests {
         };
         next.record(&moved).expect("written");
         assert_eq!(Journal::open(place.file()).ports(), [found(4), moved]);
+        let mut traces = Traces {
+            programs: BTreeMap::from([(3, 71), (4, 72), (5, 73)]),
+            active: Some(4),
+        };
+        next.keep_traces(traces.clone()).expect("written");
+        // Of a port that nobody knows nothing is kept.
+        traces.programs.remove(&5);
+        assert_eq!(Journal::open(place.file()).traces(), &traces);
         next.forget(4).expect("written");
+        traces.programs.remove(&4);
+        traces.active = None;
+        assert_eq!(Journal::open(place.file()).traces(), &traces);
         next.forget(4).expect("nothing to do");
         next.forget(3).expect("removed");
         assert_eq!(fs::read_dir(&place.0).expect("still there").count(), 0);

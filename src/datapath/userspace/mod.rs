@@ -145,7 +145,8 @@ impl Userspace {
     fn clear_programs(&mut self) -> io::Result<()> {
         programs::clear_device(&mut self.route, self.device.side())?;
         for found in self.journal.ports() {
-            programs::clear(&mut self.route, found)?;
+            let program = self.journal.traces().programs.get(&found.ifindex).copied();
+            programs::clear(&mut self.route, found, program)?;
         }
         Ok(())
     }
@@ -163,11 +164,6 @@ impl Userspace {
     /// Address of the team device when it was created.
     pub fn hwaddr(&self) -> HwAddr {
         self.device.hwaddr()
-    }
-
-    /// The port that programs of an earlier daemon left carrying this team, if it had one alone.
-    pub fn left_active(&mut self) -> Option<u32> {
-        Programs::left_active(&mut self.route, self.device.side())
     }
 
     fn listen(&self, fd: RawFd, token: usize) -> io::Result<()> {
@@ -200,7 +196,8 @@ impl Userspace {
             .members
             .iter()
             .try_for_each(|(port, ifindex)| {
-                programs.attach_port(*port, *ifindex, Some(self.was_promiscuous(*ifindex)))
+                let promiscuous = self.was_promiscuous(*ifindex);
+                programs.attach_port(*port, *ifindex, Some(promiscuous), None)
             })
             .and_then(|()| {
                 let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
@@ -225,6 +222,7 @@ impl Userspace {
             }
         }
         self.programs = Some(programs);
+        self.keep_traces();
         Ok(())
     }
 
@@ -249,7 +247,17 @@ impl Userspace {
         if let Device::Pair(pair) = &self.device {
             self.relay.discard(|buffer| pair.read(buffer).map(drop));
         }
-        programs.end(&mut self.route)
+        programs.end(&mut self.route)?;
+        self.keep_traces();
+        Ok(())
+    }
+
+    /// Notes what a later daemon must know of the programs, if it has changed.
+    fn keep_traces(&mut self) {
+        let traces = self.programs.as_ref().map(Programs::traces);
+        if let Err(error) = self.journal.keep_traces(traces.unwrap_or_default()) {
+            log::warn!("cannot note what programs are at work: {error}");
+        }
     }
 
     fn listen_everywhere(&mut self) -> io::Result<()> {
@@ -334,7 +342,8 @@ impl DataPath for Userspace {
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
                     Some(programs) => {
-                        programs.attach_port(port, ifindex, Some(interface.promiscuous))
+                        let left = self.journal.traces().programs.get(&ifindex).copied();
+                        programs.attach_port(port, ifindex, Some(interface.promiscuous), left)
                     }
                     None => self.open_port(port, ifindex),
                 }
@@ -390,7 +399,10 @@ impl DataPath for Userspace {
         };
         let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
         match programs.apply(&mut self.route, distributor, counted) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.keep_traces();
+                Ok(())
+            }
             Err(error) => {
                 log::error!("programs cannot move the frames, the relay does: {error}");
                 self.hand_to_relay()
