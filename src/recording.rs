@@ -66,7 +66,8 @@ impl What {
 }
 
 impl Recording {
-    /// The same events handed to a new team: what comes of them.
+    /// The same events handed to a new team: what comes of them. Events that follow one another
+    /// are all told before the team is asked what is to be done, as when they were recorded.
     pub fn replay(&self) -> Recording {
         let mut team = Team::new(self.settings.clone(), self.hwaddr);
         let mut entries = Vec::new();
@@ -78,7 +79,6 @@ impl Recording {
             let at = entry.at;
             team.handle(at, event.clone());
             entries.push(entry.clone());
-            // The daemon may tell of several things before it asks what is to be done.
             if coming
                 .peek()
                 .is_some_and(|next| matches!(next.what, What::Event(_)))
