@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::{env, fs};
 
+use nix::fcntl::FlockArg;
+
 use crate::binaries::target;
+use crate::lab::lock;
 
 const PACKAGE: &str = "user-mode-linux";
 
@@ -33,6 +36,8 @@ pub(super) fn unpacked() -> Result<Package, String> {
         }
     }
     let root = target().join(PACKAGE);
+    let _turn = lock("package", FlockArg::LockExclusive)
+        .map_err(|error| format!("wait for who fetches the package: {error}"))?;
     if !root.exists() {
         fetch(&root)?;
     }
@@ -44,8 +49,8 @@ pub(super) fn unpacked() -> Result<Package, String> {
     Err(format!("no kernel in {root}; delete it to fetch it anew"))
 }
 
-/// Fetches and unpacks into a folder beside `root`, which becomes `root` when it is complete:
-/// others may fetch at the same time, and any of us may be interrupted.
+/// Fetches and unpacks into a folder beside `root`, which becomes `root` when it is complete: we
+/// may be interrupted.
 fn fetch(root: &Path) -> Result<(), String> {
     if !found("apt-get") || !found("dpkg") {
         return Err(format!(
@@ -55,10 +60,9 @@ fn fetch(root: &Path) -> Result<(), String> {
     let part = root.with_extension(process::id().to_string());
     fs::create_dir_all(&part).map_err(|error| format!("make {}: {error}", part.display()))?;
     let done = download(&part).and_then(|()| unpack(&part));
-    if done.is_ok() {
-        // Fails if somebody else was faster, which is as good.
-        let _ = fs::rename(&part, root);
-    }
+    let done = done.and_then(|()| {
+        fs::rename(&part, root).map_err(|error| format!("rename {}: {error}", part.display()))
+    });
     let _ = fs::remove_dir_all(&part);
     done
 }
