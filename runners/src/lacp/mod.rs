@@ -187,12 +187,19 @@ impl Lacp {
         }
     }
 
+    /// The retry count has no need to transmit of its own in the standard, and at the slow rate
+    /// partners would wait for it for 30 s.
+    fn tell_partners(&mut self) {
+        self.ports.values_mut().for_each(LacpPort::tell_partner);
+    }
+
     /// What the partner is told of how many PDUs we let it miss. A count set by hand is for a
     /// restart, and does not outlive it for long.
     fn retry_count(&mut self, now: Instant) -> u8 {
         if self.retry_count_until.is_some_and(|until| until <= now) {
             self.retry_count_until = None;
             self.settings.retry_count = STANDARD_RETRIES;
+            self.tell_partners();
         }
         self.settings.retry_count
     }
@@ -271,6 +278,7 @@ impl Runner for Lacp {
             let lasts = Duration::from_secs(60 * minutes);
             self.retry_count_until =
                 (settings.retry_count != STANDARD_RETRIES).then(|| now + lasts);
+            self.tell_partners();
         }
         self.settings = settings.clone();
     }

@@ -407,6 +407,11 @@ impl LacpPort {
         }
     }
 
+    /// The partner shall hear at once of what the next PDU says.
+    pub(super) fn tell_partner(&mut self) {
+        self.transmit.need(true);
+    }
+
     pub(super) fn partner_in_sync(&self) -> bool {
         self.partner.state.has(StateBits::SYNCHRONIZATION)
     }
