@@ -1,29 +1,116 @@
-//! One TCP stream through a team, against the same kind of veth pair without a team.
+//! What a team costs: every path beside the same kind of veth pair without a team.
 //!
-//! Both paths stand all the time. A sample is a pair of runs, one right after the other, the
+//! All paths stand all the time. A sample is a pair of runs, one right after the other, the
 //! path that goes first changing each time; the ratio is taken within the pair, so that a load
 //! from outside meets both. All of it runs with real-time priority (round robin) where that is
-//! permitted, daemon included, so that the scheduler's choices are not what is measured. CPU
+//! permitted, daemons included, so that the scheduler's choices are not what is measured. CPU
 //! seconds are all that the machine was busy, per 10^9 bytes.
 //!
-//! `cargo bench --package integration --bench throughput -- [PAIRS] [programs] [tap]`; `tap` has
-//! the programs take the relay's place on its device.
+//! `cargo bench --package integration --bench throughput -- [PAIRS] [relay] [programs] [bridge]`;
+//! `bridge` is the kernel's bridge with one port in the team's place: what any device of this
+//! kind costs at least.
 
-use std::fs;
+mod measure;
+mod silence;
+
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
-use integration::{
-    CableKind, DataPath, Lab, Namespace, Process, Sharing, Teamr, team_config, wait_until,
-};
+use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamed, Teamr, team_config};
 
-/// The far end's address on each path, and the port of its server.
-const DIRECT: (&str, &str) = ("10.1.0.2", "5201");
-const TEAM: (&str, &str) = ("10.2.0.2", "5202");
+use measure::{Route, own_seconds};
 
-struct Sample {
-    gbits: f64,
-    cpu_per_gb: f64,
+/// How often a cable is pulled.
+const PULLS: usize = 5;
+
+/// What stands where a team would.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Team(DataPath),
+    Bridge,
 }
+
+const KINDS: [Kind; 3] = [
+    Kind::Team(DataPath::Userspace),
+    Kind::Team(DataPath::Programs),
+    Kind::Bridge,
+];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Team(path) => path.name(),
+            Kind::Bridge => "bridge",
+        }
+    }
+}
+
+/// One of them between the two hosts.
+struct Variant {
+    kind: Kind,
+    route: Route,
+    team: Option<Teamr>,
+}
+
+impl Variant {
+    /// Builds it with cables and addresses of its own, which `number` tells apart.
+    fn new(lab: &Lab, near: &Namespace, far: &Namespace, kind: Kind, number: usize) -> Variant {
+        let (device, bridge) = (format!("team{number}"), format!("br{number}"));
+        let ports = [format!("p{number}a"), format!("p{number}b")];
+        far.ip(&format!("link add name {bridge} type bridge"));
+        for port in &ports {
+            lab.cable((near, port), (far, port), CableKind::Virtual);
+            far.ip(&format!("link set dev {port} master {bridge} up"));
+        }
+        let team = match kind {
+            Kind::Team(path) => {
+                let ports = ports.each_ref().map(String::as_str);
+                let team = Teamr::start(near, &team_config(&device, "activebackup", path, &ports));
+                ports.iter().for_each(|port| team.wait_port(port, true));
+                Some(team)
+            }
+            Kind::Bridge => {
+                near.ip(&format!("link add name {device} type bridge"));
+                near.ip(&format!("link set dev {} master {device} up", ports[0]));
+                None
+            }
+        };
+        let network = 2 + number;
+        for (host, interface, end) in [(near, &device, 1), (far, &bridge, 2)] {
+            host.up(interface);
+            host.address(interface, &format!("10.{network}.0.{end}/24"));
+        }
+        let port = 5202 + number as u16;
+        Variant {
+            kind,
+            route: Route::new(near, far, &format!("10.{network}.0.2"), port),
+            team,
+        }
+    }
+}
+
+/// What is measured in pairs: the names of its figures, and how they are had.
+type Measure = fn(&Route) -> Vec<f64>;
+const MEASURES: [(&[&str], Measure); 6] = [
+    (&["TCP sending, Gbit/s", "its CPU, s/GB"], |route| {
+        route.tcp("").to_vec()
+    }),
+    (&["TCP receiving, Gbit/s", "its CPU, s/GB"], |route| {
+        route.tcp("--reverse").to_vec()
+    }),
+    (&["flood of pings, 1000/s"], |route| {
+        vec![route.ping_flood()]
+    }),
+    (&["round trip, us"], |route| vec![route.round_trip()]),
+    (&["small UDP sending, 1000/s"], |route| {
+        vec![route.small_udp("")]
+    }),
+    (&["small UDP receiving, 1000/s"], |route| {
+        vec![route.small_udp("--reverse")]
+    }),
+];
+/// Those during which the daemon's own time is looked at.
+const BULK: usize = 2;
 
 fn main() -> ExitCode {
     // What is started from here inherits it.
@@ -34,10 +121,15 @@ fn main() -> ExitCode {
     if !real_time.is_ok_and(|status| status.success()) {
         println!("without real-time priority");
     }
-    let pairs = std::env::args()
-        .skip(1)
-        .find_map(|arg| arg.parse().ok())
-        .unwrap_or(9);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let pairs = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(5);
+    let named = |kind: &Kind| args.iter().any(|arg| arg == kind.name());
+    let all = !KINDS.iter().any(named);
+    let kinds: Vec<Kind> = KINDS
+        .into_iter()
+        .filter(|kind| all || named(kind))
+        .collect();
+
     let lab = match Lab::try_open(Sharing::Alone) {
         Ok(lab) => lab,
         Err(reason) => {
@@ -47,150 +139,134 @@ fn main() -> ExitCode {
     };
     let (near, far) = (lab.host("near"), lab.host("far"));
     lab.cable((&near, "direct0"), (&far, "direct0"), CableKind::Virtual);
-    far.ip("link add name br0 type bridge");
-    for port in ["eth1", "eth2"] {
-        lab.cable((&near, port), (&far, port), CableKind::Virtual);
-        far.ip(&format!("link set dev {port} master br0 up"));
+    for (host, end) in [(&near, 1), (&far, 2)] {
+        host.up("direct0");
+        host.address("direct0", &format!("10.1.0.{end}/24"));
     }
-    let config = team_config(
-        "team0",
-        "activebackup",
-        DataPath::from_args(),
-        &["eth1", "eth2"],
-    );
-    let team = Teamr::start(&near, &config);
-    if std::env::args().any(|arg| arg == "tap") {
-        team.ask("state item set teamr.data_path programs");
-    }
-    let ends = [(&near, "direct0", "10.1.0.1"), (&far, "direct0", DIRECT.0)];
-    for (host, interface, address) in ends
-        .into_iter()
-        .chain([(&near, "team0", "10.2.0.1"), (&far, "br0", TEAM.0)])
-    {
-        host.up(interface);
-        host.address(interface, &format!("{address}/24"));
-    }
-    for port in ["eth1", "eth2"] {
-        team.wait_port(port, true);
-    }
-    let _servers = [DIRECT, TEAM].map(|(address, port)| serve(&near, &far, address, port));
+    let direct = Route::new(&near, &far, "10.1.0.2", 5201);
+    let variants: Vec<Variant> = kinds
+        .iter()
+        .enumerate()
+        .map(|(number, kind)| Variant::new(&lab, &near, &far, *kind, number))
+        .collect();
 
-    for (way, reverse) in [("sending", ""), ("receiving", "--reverse")] {
-        println!("{way}: Gbit/s and CPU s/GB, without a team and through it");
-        let mut samples = Vec::new();
-        for pair in 0..pairs {
-            let (direct, team) = if pair % 2 == 0 {
-                let direct = run(&near, DIRECT, reverse);
-                (direct, run(&near, TEAM, reverse))
-            } else {
-                let team = run(&near, TEAM, reverse);
-                (run(&near, DIRECT, reverse), team)
-            };
-            println!(
-                "  {:6.2} {:5.2}   {:6.2} {:5.2}   ratio {:.2}",
-                direct.gbits,
-                direct.cpu_per_gb,
-                team.gbits,
-                team.cpu_per_gb,
-                team.gbits / direct.gbits
-            );
-            samples.push((direct, team));
+    println!("{pairs} pairs: the veth alone, with the path, and the median of the ratios");
+    print!("{:>28}", "");
+    variants
+        .iter()
+        .for_each(|it| print!(" {:>24}", it.kind.name()));
+    println!();
+    let mut own = vec![(0.0, 0.0); variants.len()];
+    for (place, (names, measure)) in MEASURES.iter().enumerate() {
+        let mut columns = Vec::new();
+        for (variant, own) in variants.iter().zip(&mut own) {
+            let pid = variant.team.as_ref().map(Teamr::pid);
+            let (begun, before) = (Instant::now(), pid.map_or(0.0, own_seconds));
+            columns.push(in_pairs(pairs, &direct, &variant.route, *measure));
+            if place < BULK {
+                // Half of the time the path had nothing to do.
+                own.0 += pid.map_or(0.0, own_seconds) - before;
+                own.1 += begun.elapsed().as_secs_f64() / 2.0;
+            }
         }
-        let median_of =
-            |value: &dyn Fn(&(Sample, Sample)) -> f64| median(samples.iter().map(value).collect());
-        println!(
-            "  median ratio {:.2}; CPU s/GB {:.2} without, {:.2} through, {:.2} times",
-            median_of(&|(direct, team)| team.gbits / direct.gbits),
-            median_of(&|(direct, _)| direct.cpu_per_gb),
-            median_of(&|(_, team)| team.cpu_per_gb),
-            median_of(&|(direct, team)| team.cpu_per_gb / direct.cpu_per_gb),
-        );
+        for (place, name) in names.iter().enumerate() {
+            row(name, columns.iter().map(|samples| cell(samples, place)));
+        }
     }
-    println!("flood of pings: answers a second, without a team and through it");
-    let ratios = (0..pairs).map(|pair| {
-        let flood = |address| {
-            let line = format!("ping -f -q -c 20000 {address}");
-            20000.0 / (elapsed_ms(&near.run(&line)) / 1e3)
-        };
-        let (direct, team) = if pair % 2 == 0 {
-            let direct = flood(DIRECT.0);
-            (direct, flood(TEAM.0))
-        } else {
-            let team = flood(TEAM.0);
-            (flood(DIRECT.0), team)
-        };
-        println!("  {direct:7.0} {team:7.0}   ratio {:.2}", team / direct);
-        team / direct
-    });
-    println!("  median ratio {:.2}", median(ratios.collect()));
+    let of_team = |variant: &Variant, text: String| match variant.kind {
+        Kind::Team(_) => text,
+        Kind::Bridge => String::new(),
+    };
+    row(
+        "daemon during TCP, % of a core",
+        variants
+            .iter()
+            .zip(&own)
+            .map(|(variant, (busy, time))| of_team(variant, format!("{:.2}", busy / time * 100.0))),
+    );
+    row(
+        "choice of a port, ns",
+        kinds.iter().map(|kind| match kind {
+            Kind::Team(DataPath::Userspace) => format!("{:.1}", measure::selector_cost()),
+            Kind::Team(_) => measure::program_cost().map_or("?".into(), |it| format!("{it:.0}")),
+            Kind::Bridge => String::new(),
+        }),
+    );
+    // Nothing else shall run beside what follows.
+    drop(variants);
+    row(
+        "silence at a pull, ms",
+        kinds.iter().map(|kind| match kind {
+            Kind::Team(path) => {
+                let mut silences = silences(&lab, *path);
+                silences.sort_by(f64::total_cmp);
+                let worst = silences.last().copied().unwrap_or(f64::NAN);
+                format!("{:.1}, at most {worst:.1}", median(silences))
+            }
+            Kind::Bridge => String::new(),
+        }),
+    );
     ExitCode::SUCCESS
 }
 
-/// From `20000 packets transmitted, 20000 received, 0% packet loss, time 199ms`.
-fn elapsed_ms(summary: &str) -> f64 {
-    let (_, rest) = summary.split_once("loss, time ").unwrap_or_default();
-    let digits = rest.split("ms").next().unwrap_or_default();
-    digits.parse().unwrap_or(f64::NAN)
-}
-
-/// Starts a server and waits until it can be reached.
-fn serve(near: &Namespace, far: &Namespace, address: &str, port: &str) -> Process {
-    let server = far.start(&format!("iperf3 --server --bind {address} --port {port}"));
-    wait_until("the server to be reached", || {
-        near.try_run(&format!(
-            "iperf3 --client {address} --port {port} --bytes 1K"
-        ))
-        .status
-        .success()
-    });
-    server
-}
-
-/// One stream for a second, each end pinned to a core of its own where there are two.
-fn run(near: &Namespace, (address, port): (&str, &str), reverse: &str) -> Sample {
-    let affinity = if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
-        "--affinity 0,1"
-    } else {
-        ""
+/// What was measured on both, pair by pair.
+fn in_pairs(
+    pairs: usize,
+    direct: &Route,
+    path: &Route,
+    measure: Measure,
+) -> Vec<(Vec<f64>, Vec<f64>)> {
+    let pair = |number: usize| {
+        if number % 2 == 0 {
+            let alone = measure(direct);
+            (alone, measure(path))
+        } else {
+            let with = measure(path);
+            (measure(direct), with)
+        }
     };
-    let busy = busy_seconds();
-    let report = near.run_json(&format!(
-        "iperf3 --client {address} --port {port} --time 1 --json {affinity} {reverse}"
-    ));
-    let busy = busy_seconds() - busy;
-    let received = &report["end"]["sum_received"];
-    let number = |key: &str| received[key].as_f64().expect("a number from iperf3");
-    Sample {
-        gbits: number("bits_per_second") / 1e9,
-        cpu_per_gb: busy / (number("bytes") / 1e9),
-    }
+    (0..pairs).map(pair).collect()
 }
 
-/// What all processors have spent on anything but waiting, in seconds.
-fn busy_seconds() -> f64 {
-    let text = fs::read_to_string("/proc/stat").expect("read /proc/stat");
-    let ticks: Vec<f64> = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // user nice system idle iowait irq softirq; what follows is in part counted twice.
-    let busy: f64 = ticks.iter().take(7).sum::<f64>() - ticks[3] - ticks[4];
-    busy / ticks_per_second()
+/// The medians of one of the figures, and of its ratios.
+fn cell(samples: &[(Vec<f64>, Vec<f64>)], place: usize) -> String {
+    let of = |value: &dyn Fn(f64, f64) -> f64| {
+        let values = samples
+            .iter()
+            .map(|(alone, with)| value(alone[place], with[place]));
+        median(values.collect())
+    };
+    let (alone, with) = (of(&|alone, _| alone), of(&|_, with| with));
+    let ratio = of(&|alone, with| with / alone);
+    format!("{alone:.2} {with:.2} {ratio:.2}")
 }
 
-fn ticks_per_second() -> f64 {
-    let output = Command::new("getconf").arg("CLK_TCK").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(100.0)
+fn row(name: &str, cells: impl Iterator<Item = String>) {
+    print!("{name:>28}");
+    cells.for_each(|cell| print!(" {cell:>24}"));
+    println!();
+}
+
+/// The longest silences of a stream of a packet a millisecond each way when the active port of
+/// a team loses its carrier, whose link events are as late as a network card's.
+fn silences(lab: &Lab, path: DataPath) -> Vec<f64> {
+    let teamed = Teamed::new(lab, "activebackup", path, CableKind::Nic);
+    silence::address(&teamed);
+    let pull = |_| {
+        let mut pulled = String::new();
+        let traces = silence::traces(&teamed, |port| {
+            silence::pull(&teamed, port);
+            pulled = port.to_owned();
+        });
+        silence::put_back(&teamed, &pulled);
+        let longest = traces.iter().map(|trace| trace.longest_silence()).max();
+        silence::millis(longest.unwrap_or_default())
+    };
+    (0..PULLS).map(pull).collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
+    values.retain(|value| !value.is_nan());
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
