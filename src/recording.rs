@@ -66,17 +66,25 @@ impl What {
 }
 
 impl Recording {
-    /// The same events handed to a new team: what comes of them.
+    /// The same events handed to a new team: what comes of them. Events that follow one another
+    /// are all told before the team is asked what is to be done, as when they were recorded.
     pub fn replay(&self) -> Recording {
         let mut team = Team::new(self.settings.clone(), self.hwaddr);
         let mut entries = Vec::new();
-        for entry in &self.entries {
+        let mut coming = self.entries.iter().peekable();
+        while let Some(entry) = coming.next() {
             let What::Event(event) = &entry.what else {
                 continue;
             };
             let at = entry.at;
             team.handle(at, event.clone());
             entries.push(entry.clone());
+            if coming
+                .peek()
+                .is_some_and(|next| matches!(next.what, What::Event(_)))
+            {
+                continue;
+            }
             let actions = std::iter::from_fn(|| team.poll_action());
             entries.extend(actions.map(|action| Entry {
                 at,

@@ -145,6 +145,10 @@ fn the_first_line_names_the_cause() {
             partner(facts, "eth1", NOBODY);
             partner(facts, "eth2", NOBODY);
         }),
+        ("own-addresses-return", "activebackup", |facts| {
+            bridge(facts);
+            device(facts).wandering = vec!["02:00:00:00:00:01".into()];
+        }),
         ("lacp-no-partner", "lacp", |facts| {
             partner(facts, "eth1", NOBODY);
             partner(facts, "eth2", NOBODY);

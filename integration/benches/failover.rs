@@ -7,14 +7,15 @@
 //!
 //! `cargo bench --package integration --bench failover -- [REPETITIONS]`
 
-mod silence;
-
 use std::process::ExitCode;
+use std::thread::sleep;
 use std::time::Duration;
 
-use integration::{Cable, CableKind, DataPath, Lab, Sharing, Teamed};
+use integration::traffic::{End, Stream};
+use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
 
-use silence::millis;
+/// How long the streams run before the event, and at least after it.
+const WINDOW: Duration = Duration::from_millis(300);
 
 /// What happens in the window.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
         CableKind::Nic,
     );
     teamed.site.left.up("spare0");
-    silence::address(&teamed);
+    teamed.site.left.address("team0", "10.0.0.1/24");
+    teamed.site.right.address("eth1", "10.0.0.2/24");
 
     let cases = [
         (Case::Still, "still"),
@@ -82,19 +84,40 @@ fn main() -> ExitCode {
 
 /// Longest silence and packets lost in a row, sending and receiving.
 fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
-    let mut pulled = None;
-    let traces = silence::traces(teamed, |port| {
-        if case == Case::PullAfterFlaps {
-            flapping.put_back();
-            flapping.pull();
-        }
-        if case != Case::Still {
-            silence::pull(teamed, port);
-            pulled = Some(port.to_owned());
-        }
-    });
-    if let Some(port) = pulled {
-        silence::put_back(teamed, &port);
+    let site = &teamed.site;
+    let end = |host: &Namespace, interface: &str, address: &str| End {
+        host: host.clone(),
+        interface: interface.to_owned(),
+        address: address.parse().expect("an address"),
+    };
+    let left = end(&site.left, "team0", "10.0.0.1:7000");
+    let right = end(&site.right, "eth1", "10.0.0.2:7000");
+    // So that both know each other before the stream begins.
+    Ping::run(&site.left, "10.0.0.2", 3, "");
+    let streams = [
+        Stream::start(&left, &right, None, 100),
+        Stream::start(&right, &left, None, 100),
+    ];
+    sleep(WINDOW);
+    let port = teamed.used_port();
+    if case == Case::PullAfterFlaps {
+        flapping.put_back();
+        flapping.pull();
+    }
+    if case != Case::Still {
+        site.cable(&port).pull();
+        teamed.wait_port(&port, false);
+    }
+    sleep(WINDOW);
+    let traces = streams.map(Stream::finish);
+    if case != Case::Still {
+        site.cable(&port).put_back();
+        teamed.wait_port(&port, true);
+        site.switch.wait_forwarding(site.cable(&port));
     }
     traces.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }

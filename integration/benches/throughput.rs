@@ -1,116 +1,50 @@
-//! What a team costs: every path beside the same kind of veth pair without a team.
+//! Every data path that needs no driver for teams, and a plain bridge, beside a bare veth pair.
 //!
-//! All paths stand all the time. A sample is a pair of runs, one right after the other, the
-//! path that goes first changing each time; the ratio is taken within the pair, so that a load
-//! from outside meets both. All of it runs with real-time priority (round robin) where that is
-//! permitted, daemons included, so that the scheduler's choices are not what is measured. CPU
-//! seconds are all that the machine was busy, per 10^9 bytes.
+//! All of them stand all the time. A sample is a pair of runs, one right after the other, bare pair
+//! and path in turn the first; the ratio is taken within the pair, so that a load from outside
+//! meets both. All of it runs with real-time priority (round robin) where that is permitted,
+//! daemons included, so that the scheduler's choices are not what is measured. CPU seconds are all
+//! that the machine was busy, per 10^9 bytes.
 //!
-//! `cargo bench --package integration --bench throughput -- [PAIRS] [relay] [programs] [bridge]`;
-//! `bridge` is the kernel's bridge with one port in the team's place: what any device of this
-//! kind costs at least.
+//! `cargo bench --package integration --bench throughput -- [PAIRS] [PATH...]`; the paths are
+//! `bridge`, `relay`, `programs`, and `tap`, which is left out unless named: programs that took the
+//! relay's place on its device.
 
-mod measure;
-mod silence;
+mod selection;
 
+use std::fs;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamed, Teamr, team_config};
+use integration::traffic::{End, Stream};
+use integration::{
+    Cable, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, team_config,
+    wait_until,
+};
 
-use measure::{Route, own_seconds};
-
-/// How often a cable is pulled.
+const PATHS: [&str; 4] = ["bridge", "relay", "programs", "tap"];
+const BY_DEFAULT: usize = 3;
+/// How often the active port's cable is pulled, and how long streams run before and after.
 const PULLS: usize = 5;
+const WINDOW: Duration = Duration::from_millis(300);
 
-/// What stands where a team would.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Team(DataPath),
-    Bridge,
-}
-
-const KINDS: [Kind; 3] = [
-    Kind::Team(DataPath::Userspace),
-    Kind::Team(DataPath::Programs),
-    Kind::Bridge,
-];
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Team(path) => path.name(),
-            Kind::Bridge => "bridge",
-        }
-    }
-}
-
-/// One of them between the two hosts.
-struct Variant {
-    kind: Kind,
-    route: Route,
+/// One way from the near host to the far one.
+struct Path {
+    name: &'static str,
+    device: String,
+    far_device: String,
+    /// Of the network of this path, without its last number.
+    network: String,
+    port: u16,
     team: Option<Teamr>,
+    cables: Vec<(String, Cable)>,
 }
 
-impl Variant {
-    /// Builds it with cables and addresses of its own, which `number` tells apart.
-    fn new(lab: &Lab, near: &Namespace, far: &Namespace, kind: Kind, number: usize) -> Variant {
-        let (device, bridge) = (format!("team{number}"), format!("br{number}"));
-        let ports = [format!("p{number}a"), format!("p{number}b")];
-        far.ip(&format!("link add name {bridge} type bridge"));
-        for port in &ports {
-            lab.cable((near, port), (far, port), CableKind::Virtual);
-            far.ip(&format!("link set dev {port} master {bridge} up"));
-        }
-        let team = match kind {
-            Kind::Team(path) => {
-                let ports = ports.each_ref().map(String::as_str);
-                let team = Teamr::start(near, &team_config(&device, "activebackup", path, &ports));
-                ports.iter().for_each(|port| team.wait_port(port, true));
-                Some(team)
-            }
-            Kind::Bridge => {
-                near.ip(&format!("link add name {device} type bridge"));
-                near.ip(&format!("link set dev {} master {device} up", ports[0]));
-                None
-            }
-        };
-        let network = 2 + number;
-        for (host, interface, end) in [(near, &device, 1), (far, &bridge, 2)] {
-            host.up(interface);
-            host.address(interface, &format!("10.{network}.0.{end}/24"));
-        }
-        let port = 5202 + number as u16;
-        Variant {
-            kind,
-            route: Route::new(near, far, &format!("10.{network}.0.2"), port),
-            team,
-        }
-    }
+struct Hosts {
+    near: Namespace,
+    far: Namespace,
 }
-
-/// What is measured in pairs: the names of its figures, and how they are had.
-type Measure = fn(&Route) -> Vec<f64>;
-const MEASURES: [(&[&str], Measure); 6] = [
-    (&["TCP sending, Gbit/s", "its CPU, s/GB"], |route| {
-        route.tcp("").to_vec()
-    }),
-    (&["TCP receiving, Gbit/s", "its CPU, s/GB"], |route| {
-        route.tcp("--reverse").to_vec()
-    }),
-    (&["flood of pings, 1000/s"], |route| {
-        vec![route.ping_flood()]
-    }),
-    (&["round trip, us"], |route| vec![route.round_trip()]),
-    (&["small UDP sending, 1000/s"], |route| {
-        vec![route.small_udp("")]
-    }),
-    (&["small UDP receiving, 1000/s"], |route| {
-        vec![route.small_udp("--reverse")]
-    }),
-];
-/// Those during which the daemon's own time is looked at.
-const BULK: usize = 2;
 
 fn main() -> ExitCode {
     // What is started from here inherits it.
@@ -121,15 +55,12 @@ fn main() -> ExitCode {
     if !real_time.is_ok_and(|status| status.success()) {
         println!("without real-time priority");
     }
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let pairs = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(5);
-    let named = |kind: &Kind| args.iter().any(|arg| arg == kind.name());
-    let all = !KINDS.iter().any(named);
-    let kinds: Vec<Kind> = KINDS
-        .into_iter()
-        .filter(|kind| all || named(kind))
-        .collect();
-
+    let pairs = std::env::args().find_map(|arg| arg.parse().ok());
+    let mut names: Vec<&str> = PATHS.to_vec();
+    names.retain(|name| std::env::args().any(|arg| arg == *name));
+    if names.is_empty() {
+        names.extend(&PATHS[..BY_DEFAULT]);
+    }
     let lab = match Lab::try_open(Sharing::Alone) {
         Ok(lab) => lab,
         Err(reason) => {
@@ -137,136 +68,351 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (near, far) = (lab.host("near"), lab.host("far"));
-    lab.cable((&near, "direct0"), (&far, "direct0"), CableKind::Virtual);
-    for (host, end) in [(&near, 1), (&far, 2)] {
-        host.up("direct0");
-        host.address("direct0", &format!("10.1.0.{end}/24"));
-    }
-    let direct = Route::new(&near, &far, "10.1.0.2", 5201);
-    let variants: Vec<Variant> = kinds
-        .iter()
-        .enumerate()
-        .map(|(number, kind)| Variant::new(&lab, &near, &far, *kind, number))
-        .collect();
-
-    println!("{pairs} pairs: the veth alone, with the path, and the median of the ratios");
-    print!("{:>28}", "");
-    variants
-        .iter()
-        .for_each(|it| print!(" {:>24}", it.kind.name()));
-    println!();
-    let mut own = vec![(0.0, 0.0); variants.len()];
-    for (place, (names, measure)) in MEASURES.iter().enumerate() {
-        let mut columns = Vec::new();
-        for (variant, own) in variants.iter().zip(&mut own) {
-            let pid = variant.team.as_ref().map(Teamr::pid);
-            let (begun, before) = (Instant::now(), pid.map_or(0.0, own_seconds));
-            columns.push(in_pairs(pairs, &direct, &variant.route, *measure));
-            if place < BULK {
-                // Half of the time the path had nothing to do.
-                own.0 += pid.map_or(0.0, own_seconds) - before;
-                own.1 += begun.elapsed().as_secs_f64() / 2.0;
-            }
-        }
-        for (place, name) in names.iter().enumerate() {
-            row(name, columns.iter().map(|samples| cell(samples, place)));
-        }
-    }
-    let of_team = |variant: &Variant, text: String| match variant.kind {
-        Kind::Team(_) => text,
-        Kind::Bridge => String::new(),
+    let hosts = Hosts {
+        near: lab.host("near"),
+        far: lab.host("far"),
     };
-    row(
-        "daemon during TCP, % of a core",
-        variants
-            .iter()
-            .zip(&own)
-            .map(|(variant, (busy, time))| of_team(variant, format!("{:.2}", busy / time * 100.0))),
-    );
-    row(
-        "choice of a port, ns",
-        kinds.iter().map(|kind| match kind {
-            Kind::Team(DataPath::Userspace) => format!("{:.1}", measure::selector_cost()),
-            Kind::Team(_) => measure::program_cost().map_or("?".into(), |it| format!("{it:.0}")),
-            Kind::Bridge => String::new(),
-        }),
-    );
-    // Nothing else shall run beside what follows.
-    drop(variants);
-    row(
-        "silence at a pull, ms",
-        kinds.iter().map(|kind| match kind {
-            Kind::Team(path) => {
-                let mut silences = silences(&lab, *path);
-                silences.sort_by(f64::total_cmp);
-                let worst = silences.last().copied().unwrap_or(f64::NAN);
-                format!("{:.1}, at most {worst:.1}", median(silences))
-            }
-            Kind::Bridge => String::new(),
-        }),
-    );
+    let direct = Path::bare(&lab, &hosts);
+    let paths: Vec<Path> = (1..)
+        .zip(names)
+        .map(|(number, name)| Path::stand(&lab, &hosts, number, name))
+        .collect();
+    let _servers: Vec<Process> = std::iter::once(&direct)
+        .chain(&paths)
+        .map(|path| path.serve(&hosts))
+        .collect();
+    table(&hosts, &direct, &paths, pairs.unwrap_or(9));
     ExitCode::SUCCESS
 }
 
-/// What was measured on both, pair by pair.
-fn in_pairs(
-    pairs: usize,
-    direct: &Route,
-    path: &Route,
-    measure: Measure,
-) -> Vec<(Vec<f64>, Vec<f64>)> {
-    let pair = |number: usize| {
-        if number % 2 == 0 {
-            let alone = measure(direct);
-            (alone, measure(path))
-        } else {
-            let with = measure(path);
-            (measure(direct), with)
+/// What is measured in pairs; a run gives a figure for each row.
+type Measure = (&'static [&'static str], fn(&Hosts, &Path) -> Vec<f64>);
+
+const MEASURES: [Measure; 6] = [
+    (
+        &["TCP, sending, Gbit/s", "  CPU seconds per GB"],
+        |hosts, path| path.tcp(hosts, ""),
+    ),
+    (
+        &["TCP, receiving, Gbit/s", "  CPU seconds per GB"],
+        |hosts, path| path.tcp(hosts, "--reverse"),
+    ),
+    (&["UDP, 64 bytes, sending, packets/s"], |hosts, path| {
+        path.udp(hosts, "")
+    }),
+    (&["UDP, 64 bytes, receiving, packets/s"], |hosts, path| {
+        path.udp(hosts, "--reverse")
+    }),
+    (&["flood of pings, answers/s"], |hosts, path| {
+        path.flood(hosts)
+    }),
+    (&["round trip of a ping, us"], |hosts, path| {
+        path.round_trip(hosts)
+    }),
+];
+
+fn table(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize) {
+    println!("medians of {pairs} pairs; of the paths, the ratio to the bare pair");
+    print!("{:<38} {:>10}", "", direct.name);
+    paths.iter().for_each(|path| print!(" {:>9}", path.name));
+    println!();
+    let mut own_cpu = vec![0.0f64; paths.len()];
+    for (rows, run) in MEASURES {
+        let mut bare = vec![Vec::new(); rows.len()];
+        let mut ratios = vec![vec![Vec::new(); paths.len()]; rows.len()];
+        for pair in 0..pairs {
+            for (column, path) in paths.iter().enumerate() {
+                let (mut first, mut second) = (direct, path);
+                if pair % 2 == 1 {
+                    (first, second) = (second, first);
+                }
+                let mut figures = Vec::new();
+                for it in [first, second] {
+                    let (begin, before) = (Instant::now(), it.own_seconds());
+                    figures.push(run(hosts, it));
+                    let share = (it.own_seconds() - before) / begin.elapsed().as_secs_f64();
+                    own_cpu[column] = own_cpu[column].max(share * 100.0);
+                }
+                if pair % 2 == 1 {
+                    figures.swap(0, 1);
+                }
+                for (row, (bare, ratios)) in bare.iter_mut().zip(&mut ratios).enumerate() {
+                    bare.push(figures[0][row]);
+                    ratios[column].push(figures[1][row] / figures[0][row]);
+                }
+            }
         }
+        for ((row, bare), ratios) in rows.iter().zip(bare).zip(ratios) {
+            let cells = ratios
+                .into_iter()
+                .map(|ratios| format!("{:.2}", median(ratios)));
+            line(row, &short(median(bare)), cells);
+        }
+    }
+    let teams = |figure: &dyn Fn(&Path, &Teamr) -> String| {
+        let cell = |path: &Path| {
+            let team = path.team.as_ref();
+            team.map_or_else(String::new, |team| figure(path, team))
+        };
+        paths.iter().map(cell).collect::<Vec<String>>()
     };
-    (0..pairs).map(pair).collect()
+    let silences = teams(&|path, team| format!("{:.1}", path.silence(hosts, team)));
+    line("longest silence at a pulled cable, ms", "", silences);
+    let own = own_cpu
+        .iter()
+        .zip(paths)
+        .map(|(share, path)| match path.team {
+            Some(_) => format!("{share:.1}"),
+            None => String::new(),
+        });
+    line("daemon's own CPU, most in a run, %", "", own);
+    for (what, frame) in selection::FRAMES {
+        let relay = selection::relay(&frame());
+        let programs = selection::programs(&frame());
+        let cells = teams(&|path, _| match (path.name, programs) {
+            ("relay", _) => format!("{relay:.1}"),
+            (_, Some(cost)) => cost.to_string(),
+            (_, None) => String::new(),
+        });
+        line(&format!("choice of a port, {what}, ns"), "", cells);
+    }
+    let share = teams(&|_, _| format!("{:.3}", selection::busiest()));
+    line("busiest of 8 ports, of its fair share", "", share);
 }
 
-/// The medians of one of the figures, and of its ratios.
-fn cell(samples: &[(Vec<f64>, Vec<f64>)], place: usize) -> String {
-    let of = |value: &dyn Fn(f64, f64) -> f64| {
-        let values = samples
-            .iter()
-            .map(|(alone, with)| value(alone[place], with[place]));
-        median(values.collect())
-    };
-    let (alone, with) = (of(&|alone, _| alone), of(&|_, with| with));
-    let ratio = of(&|alone, with| with / alone);
-    format!("{alone:.2} {with:.2} {ratio:.2}")
-}
-
-fn row(name: &str, cells: impl Iterator<Item = String>) {
-    print!("{name:>28}");
-    cells.for_each(|cell| print!(" {cell:>24}"));
+fn line(what: &str, bare: &str, cells: impl IntoIterator<Item = String>) {
+    print!("{what:<38} {bare:>10}");
+    cells.into_iter().for_each(|cell| print!(" {cell:>9}"));
     println!();
 }
 
-/// The longest silences of a stream of a packet a millisecond each way when the active port of
-/// a team loses its carrier, whose link events are as late as a network card's.
-fn silences(lab: &Lab, path: DataPath) -> Vec<f64> {
-    let teamed = Teamed::new(lab, "activebackup", path, CableKind::Nic);
-    silence::address(&teamed);
-    let pull = |_| {
-        let mut pulled = String::new();
-        let traces = silence::traces(&teamed, |port| {
-            silence::pull(&teamed, port);
-            pulled = port.to_owned();
+/// Three digits at least, and no more decimals than that takes.
+fn short(figure: f64) -> String {
+    match figure {
+        100.0.. => format!("{figure:.0}"),
+        _ => format!("{figure:.2}"),
+    }
+}
+
+impl Path {
+    fn new(name: &'static str, number: u16, device: &str, far_device: &str) -> Path {
+        Path {
+            name,
+            device: device.to_owned(),
+            far_device: far_device.to_owned(),
+            network: format!("10.{number}.0"),
+            port: 5201 + number,
+            team: None,
+            cables: Vec::new(),
+        }
+    }
+
+    fn bare(lab: &Lab, hosts: &Hosts) -> Path {
+        let path = Path::new("bare pair", 0, "direct0", "direct0");
+        let ends = ((&hosts.near, "direct0"), (&hosts.far, "direct0"));
+        lab.cable(ends.0, ends.1, CableKind::Virtual);
+        path.address(hosts);
+        path
+    }
+
+    /// Two cables into a bridge at the far end; for `bridge` one, into one at the near end, too.
+    fn stand(lab: &Lab, hosts: &Hosts, number: u16, name: &'static str) -> Path {
+        let mut path = Path::new(name, number, &format!("{name}0"), &format!("br{number}"));
+        let Hosts { near, far } = hosts;
+        far.ip(&format!("link add name {} type bridge", path.far_device));
+        let cables = if name == "bridge" { 1 } else { 2 };
+        for cable in 1..=cables {
+            let port = format!("eth{number}{cable}");
+            let (from, to) = ((near, port.as_str()), (far, port.as_str()));
+            let laid = lab.cable(from, to, CableKind::Virtual);
+            far.ip(&format!(
+                "link set dev {port} master {} up",
+                path.far_device
+            ));
+            path.cables.push((port, laid));
+        }
+        let ports: Vec<&str> = path.cables.iter().map(|(port, _)| port.as_str()).collect();
+        let data_path = match name {
+            "programs" => DataPath::Programs,
+            _ => DataPath::Userspace,
+        };
+        if name == "bridge" {
+            near.ip(&format!("link add name {} type bridge", path.device));
+            near.ip(&format!(
+                "link set dev {} master {} up",
+                ports[0], path.device
+            ));
+        } else {
+            let config = team_config(&path.device, "activebackup", data_path, &ports);
+            let team = Teamr::start(near, &config);
+            if name == "tap" {
+                team.ask("state item set teamr.data_path programs");
+            }
+            ports.iter().for_each(|port| team.wait_port(port, true));
+            path.team = Some(team);
+        }
+        path.address(hosts);
+        path
+    }
+
+    fn address(&self, hosts: &Hosts) {
+        for (host, device, number) in [
+            (&hosts.near, &self.device, 1),
+            (&hosts.far, &self.far_device, 2),
+        ] {
+            host.up(device);
+            host.address(device, &format!("{}.{number}/24", self.network));
+        }
+    }
+
+    fn target(&self) -> String {
+        format!("{}.2", self.network)
+    }
+
+    /// Starts a server and waits until it can be reached.
+    fn serve(&self, hosts: &Hosts) -> Process {
+        let (address, port) = (self.target(), self.port);
+        let server = format!("iperf3 --server --bind {address} --port {port}");
+        let server = hosts.far.start(&server);
+        wait_until("the server to be reached", || {
+            let client = format!("iperf3 --client {address} --port {port} --bytes 1K");
+            hosts.near.try_run(&client).status.success()
         });
-        silence::put_back(&teamed, &pulled);
-        let longest = traces.iter().map(|trace| trace.longest_silence()).max();
-        silence::millis(longest.unwrap_or_default())
-    };
-    (0..PULLS).map(pull).collect()
+        server
+    }
+
+    /// A second of `iperf3`, each end pinned to a core of its own where there are two.
+    fn iperf(&self, hosts: &Hosts, options: &str) -> serde_json::Value {
+        let cores = std::thread::available_parallelism();
+        let affinity = match cores.is_ok_and(|cores| cores.get() > 1) {
+            true => "--affinity 0,1",
+            false => "",
+        };
+        let (address, port) = (self.target(), self.port);
+        hosts.near.run_json(&format!(
+            "iperf3 --client {address} --port {port} --time 1 --json {affinity} {options}"
+        ))["end"]
+            .take()
+    }
+
+    /// Gbit/s that arrived, and CPU seconds per GB.
+    fn tcp(&self, hosts: &Hosts, way: &str) -> Vec<f64> {
+        let busy = busy_seconds();
+        let end = self.iperf(hosts, way);
+        let busy = busy_seconds() - busy;
+        let received = |key: &str| end["sum_received"][key].as_f64().unwrap_or(f64::NAN);
+        let gigabytes = received("bytes") / 1e9;
+        vec![received("bits_per_second") / 1e9, busy / gigabytes]
+    }
+
+    /// Packets a second that arrived.
+    fn udp(&self, hosts: &Hosts, way: &str) -> Vec<f64> {
+        let end = self.iperf(hosts, &format!("--udp --bitrate 0 --length 64 {way}"));
+        let sum = |key: &str| end["sum"][key].as_f64().unwrap_or(f64::NAN);
+        vec![(sum("packets") - sum("lost_packets")) / sum("seconds")]
+    }
+
+    fn flood(&self, hosts: &Hosts) -> Vec<f64> {
+        let summary = hosts
+            .near
+            .run(&format!("ping -f -q -c 20000 {}", self.target()));
+        // `20000 packets transmitted, 20000 received, 0% packet loss, time 199ms`
+        vec![20_000.0 / (number_after(&summary, "loss, time ") / 1e3)]
+    }
+
+    /// The mean of pings two milliseconds apart, in microseconds.
+    fn round_trip(&self, hosts: &Hosts) -> Vec<f64> {
+        let summary = hosts
+            .near
+            .run(&format!("ping -q -c 250 -i 0.002 {}", self.target()));
+        // `rtt min/avg/max/mdev = 0.004/0.005/0.029/0.002 ms`
+        let (_, times) = summary.split_once("mdev = ").unwrap_or_default();
+        let mean = times.split('/').nth(1).unwrap_or_default();
+        vec![mean.parse().unwrap_or(f64::NAN) * 1e3]
+    }
+
+    /// The longest of all pauses, in milliseconds, when the active port's cable is pulled under
+    /// streams of a packet a millisecond, one each way.
+    fn silence(&self, hosts: &Hosts, team: &Teamr) -> f64 {
+        let end = |host: &Namespace, device: &str, number, port| End {
+            host: host.clone(),
+            interface: device.to_owned(),
+            address: format!("{}.{number}:{port}", self.network)
+                .parse()
+                .expect("an address"),
+        };
+        let near = |port| end(&hosts.near, &self.device, 1, port);
+        let far = |port| end(&hosts.far, &self.far_device, 2, port);
+        let pull = |_| {
+            Ping::run(&hosts.near, &self.target(), 3, "");
+            let streams = [
+                Stream::start(&near(7000), &far(7000), None, 64),
+                Stream::start(&far(7001), &near(7001), None, 64),
+            ];
+            sleep(WINDOW);
+            let active = team.active_port().unwrap_or_default();
+            let (port, cable) = self
+                .cables
+                .iter()
+                .find(|(port, _)| *port == active)
+                .expect("an active port");
+            cable.pull();
+            team.wait_port(port, false);
+            sleep(WINDOW);
+            let silences = streams.map(|stream| stream.finish().longest_silence());
+            cable.put_back();
+            team.wait_port(port, true);
+            silences.into_iter().max().unwrap_or_default()
+        };
+        let longest = (0..PULLS).map(pull).max().unwrap_or_default();
+        longest.as_secs_f64() * 1e3
+    }
+
+    /// What the daemon has spent on a processor; 0 where there is none.
+    fn own_seconds(&self) -> f64 {
+        let Some(team) = &self.team else { return 0.0 };
+        let text = fs::read_to_string(format!("/proc/{}/schedstat", team.pid()));
+        let nanoseconds = text.ok().and_then(|text| {
+            let first = text.split_whitespace().next()?;
+            first.parse::<f64>().ok()
+        });
+        nanoseconds.unwrap_or(f64::NAN) / 1e9
+    }
+}
+
+fn number_after(text: &str, before: &str) -> f64 {
+    let (_, rest) = text.split_once(before).unwrap_or_default();
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..end].parse().unwrap_or(f64::NAN)
+}
+
+/// What all processors have spent on anything but waiting, in seconds.
+fn busy_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/stat").expect("read /proc/stat");
+    let ticks: Vec<f64> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // user nice system idle iowait irq softirq; what follows is in part counted twice.
+    let busy: f64 = ticks.iter().take(7).sum::<f64>() - ticks[3] - ticks[4];
+    busy / ticks_per_second()
+}
+
+fn ticks_per_second() -> f64 {
+    let output = Command::new("getconf").arg("CLK_TCK").output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(100.0)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
-    values.retain(|value| !value.is_nan());
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -12,8 +12,9 @@ use teamr::recording::{Recording, What};
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 /// The distance between two PDUs.
 const PERIOD: Duration = Duration::from_millis(100);
-/// What load may add to it.
-const LATE: Duration = Duration::from_millis(50);
+/// With a longer pause a PDU was left out. A process with precedence that never rests is itself
+/// held up by the kernel, for 50 ms of each second.
+const LONGEST: Duration = Duration::from_millis(200);
 /// Connections that send all they can both ways.
 const CONNECTIONS: u16 = 8;
 /// Of one port, to be looked at.
@@ -148,7 +149,7 @@ fn the_relay_at_its_limit_sends_pdus_on_time() {
         .collect();
     let load = longest_pause(&pair.partner);
     println!("longest pause {peace:.1?} in peace, {load:.1?} under load");
-    assert!(load < peace + LATE, "{load:?}, {peace:?} in peace");
+    assert!(load < LONGEST, "{load:?}, {peace:?} in peace");
     assert!(pair.carries());
     // What waits in their buffers would take minutes in such pieces.
     drop(transfers);
@@ -177,6 +178,6 @@ fn no_pdu_stands_behind_traffic_in_the_queue_of_a_port() {
     println!("longest pause {load:.1?}");
     let lost: usize = streams.into_iter().map(|it| it.finish().lost().len()).sum();
     assert!(lost > 0, "the queues were never full");
-    assert!(load < PERIOD + LATE, "{load:?}");
+    assert!(load < LONGEST, "{load:?}");
     assert!(pair.carries());
 }

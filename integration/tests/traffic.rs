@@ -244,7 +244,7 @@ fn ping_both(near: &Side, far: &Side, layout: Layout, pace: Pace, copies: usize)
     // Few: all answers to a burst must fit into the buffer of ping's socket.
     let (burst, sizes): (u32, &[&str]) = match pace {
         Pace::Full | Pace::Flood => (3, &["", &full]),
-        Pace::Gentle => (1, &[&full]),
+        Pace::Steady | Pace::Gentle => (1, &[&full]),
     };
     for (from, to) in [(near, far), (far, near)] {
         for address in [to.v4, to.v6] {

@@ -24,7 +24,12 @@ fn milliseconds(count: u64) -> Duration {
 fn defaults_of_each_runner() {
     let settings = |name: &str| {
         let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
-        config(&text).team_settings(7).unwrap()
+        let settings = config(&text).team_settings(7).unwrap();
+        assert!(settings.probe, "{name}");
+        TeamSettings {
+            probe: false,
+            ..settings
+        }
     };
     assert_eq!(
         settings("roundrobin"),
@@ -66,6 +71,7 @@ fn every_team_key_is_read() {
             "hwaddr": "2:10:20:30:40:50", "link_watch_policy": "all",
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
+            "probe": false,
             "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2,
                        "failback": "better", "failback_delay": 3000}}"#,
     );
@@ -91,6 +97,7 @@ fn every_team_key_is_read() {
             interval: milliseconds(50),
         },
         min_ports: 2,
+        probe: false,
     };
     assert_eq!(all.team_settings(0).unwrap(), expected);
 }
@@ -102,6 +109,32 @@ fn keys_of_the_plain_runners_are_read() {
         packets_per_port: NonZeroU32::new(65535).unwrap(),
     };
     assert_eq!(config.team_settings(0).unwrap().runner, expected);
+}
+
+#[test]
+fn the_pace_of_learning_packets_is_read() {
+    let interval = |runner: &str| {
+        let mut config = config(&format!("{{\"runner\": {{{runner}}}}}"));
+        match config.team_settings(0).unwrap().runner {
+            RunnerSettings::Slb {
+                learning_interval, ..
+            } => learning_interval,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(interval(r#""name": "tlb""#), Some(milliseconds(1000)));
+    let given = r#""name": "alb", "lp_interval": 30"#;
+    assert_eq!(interval(given), Some(milliseconds(30_000)));
+    assert_eq!(interval(r#""name": "alb", "lp_interval": 0"#), None);
+    assert_eq!(interval(r#""name": "slb""#), None);
+}
+
+#[test]
+fn a_team_probes_unless_told_not_to() {
+    assert_eq!(config("{}").probe(), None);
+    assert!(config("{}").team_settings(0).unwrap().probe);
+    assert_eq!(config(r#"{"probe": true}"#).probe(), Some(true));
+    assert_eq!(config(r#"{"probe": 0}"#).probe(), None);
 }
 
 #[test]

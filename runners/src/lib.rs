@@ -14,6 +14,7 @@ mod buckets;
 mod control_frames;
 mod distributor;
 mod event;
+mod failovers;
 mod flow_table;
 mod forwarding;
 mod hex;
@@ -45,6 +46,7 @@ pub use action::{Action, Report};
 pub use control_frames::ControlFrames;
 pub use distributor::{Distributor, Selection, Settled};
 pub use event::{Event, PeerSeen, StationSeen};
+pub use failovers::FailoverTimes;
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
 pub use lacp::{

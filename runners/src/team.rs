@@ -11,6 +11,7 @@ use crate::action::{Action, Report};
 use crate::announce::Announcement;
 use crate::control_frames::ControlFrames;
 use crate::event::Event;
+use crate::failovers::{FailoverTimes, Failovers};
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
 use crate::lacp::LacpStatus;
@@ -44,6 +45,7 @@ pub struct Team {
     active: Option<PortId>,
     designated: Option<PortId>,
     forwarding: Option<Forwarding>,
+    failovers: Failovers,
     carrier: Option<bool>,
     /// What is to be heard, as last asked for; nothing at first.
     control_frames: ControlFrames,
@@ -71,6 +73,7 @@ impl Team {
             active: None,
             designated: None,
             forwarding: None,
+            failovers: Failovers::default(),
             carrier: None,
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
@@ -160,6 +163,11 @@ impl Team {
         self.runner.designated_port()
     }
 
+    /// How long failovers took.
+    pub fn failover_times(&self) -> FailoverTimes {
+        self.failovers.times
+    }
+
     /// How often probes were sent.
     pub fn probe_rounds(&self) -> u32 {
         self.prober.rounds()
@@ -241,6 +249,8 @@ impl Team {
             }
             Event::LinkChanged { port, link } => {
                 if let Some(at) = self.position(port) {
+                    let forwarding = self.forwarding.as_ref();
+                    self.failovers.link_changed(now, port, link.up, forwarding);
                     let wishes = self.ports[at].link_changed(now, link, rest);
                     carry_on(&mut self.actions, &self.ports[at], wishes);
                 }
@@ -377,6 +387,7 @@ impl Team {
             ports: self.ports.iter().map(Port::forwarding).collect(),
         };
         if self.forwarding.as_ref() != Some(&forwarding) {
+            self.failovers.forwards(now, &forwarding);
             self.forwarding = Some(forwarding.clone());
             self.actions.push_back(Action::ApplyForwarding(forwarding));
         }

@@ -141,7 +141,16 @@ fn mode(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
     let balancer = runner.object("tx_balancer", Object::TxBalancer);
     let balanced = balancer.text("name") == Some("basic");
     match name {
-        "tlb" | "alb" => options.put(Opt::TlbDynamicLb, u8::from(balanced)),
+        "tlb" | "alb" => {
+            options.put(Opt::TlbDynamicLb, u8::from(balanced));
+            match runner.number("lp_interval") {
+                0 => notes.lost(
+                    "runner.lp_interval=0",
+                    "a bond always sends learning packets",
+                ),
+                seconds => options.put(Opt::LpInterval, seconds),
+            }
+        }
         "loadbalance" | "lacp" | "slb" if balanced => {
             notes.lost("runner.tx_balancer", "a bond does not move flows by load");
         }

@@ -165,10 +165,10 @@ fn route4(line: &str, device: &str) -> Option<Route> {
 }
 
 /// The same of `/proc/net/ipv6_route`: destination, its length, source, its length, gateway, ...,
-/// interface. What router advertisements brought need not be set.
+/// interface. What router advertisements brought, and the host's own addresses, need not be set.
 fn route6(line: &str, device: &str) -> Option<Route> {
-    /// `RTF_ADDRCONF`, and `RTF_PREFIX_RT` of their prefixes.
-    const ADVERTISED: u32 = 0x0004_0000 | 0x0008_0000;
+    /// `RTF_ADDRCONF` and `RTF_PREFIX_RT`, `RTF_ANYCAST` and `RTF_LOCAL`.
+    const MADE: u32 = 0x0004_0000 | 0x0008_0000 | 0x0010_0000 | 0x8000_0000;
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [
         destination,
@@ -188,7 +188,7 @@ fn route6(line: &str, device: &str) -> Option<Route> {
     let number = |text| Some(Ipv6Addr::from(u128::from_str_radix(text, 16).ok()?));
     let flags = u32::from_str_radix(flags, 16).ok()?;
     let gateway = number(gateway)?;
-    (interface == device && flags & ADVERTISED == 0).then_some(Route {
+    (interface == device && flags & MADE == 0).then_some(Route {
         destination: number(destination)?.into(),
         prefix_len: u8::from_str_radix(prefix_len, 16).ok()?,
         gateway: (!gateway.is_unspecified()).then(|| gateway.into()),
@@ -221,7 +221,8 @@ mod tests {
         let route = route6(&line, "bond0").map(|route| route.to_string());
         assert_eq!(route.as_deref(), Some("route to ::/0 by 2001:db8::1"));
         assert_eq!(route6(&line, "eth0"), None);
-        let line = line.replace("00000003", "00040003");
-        assert_eq!(route6(&line, "bond0"), None);
+        for made in ["00040003", "80200001"] {
+            assert_eq!(route6(&line.replace("00000003", made), "bond0"), None);
+        }
     }
 }

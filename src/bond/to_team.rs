@@ -163,31 +163,22 @@ fn runner(bond: &Bond, notes: &mut Notes) -> Map<String, Value> {
             };
             put("agg_select_policy", policy.into());
         }
-        mode => match &bond.network.bridge {
-            Some(bridge) if mode == 6 => {
-                put("name", "slb".into());
+        mode => {
+            put("name", if mode == 5 { "tlb" } else { "alb" }.into());
+            if options.get(Opt::TlbDynamicLb) == "1" {
+                let every = json!({"name": "basic", "balancing_interval": REBALANCING});
+                put("tx_balancer", every);
+            }
+            if options.is_changed(Opt::LpInterval) {
+                put("lp_interval", options.number(Opt::LpInterval).into());
+            }
+            if bond.primary().is_some() && options.get(Opt::PrimaryReselect) != "failure" {
                 notes.approximated(
-                    "mode=balance-alb",
-                    format_args!(
-                        "it is a port of {bridge}, whose guests alb would disturb; slb keeps \
-                         each sender on one port"
-                    ),
+                    show(bond, Opt::PrimaryReselect),
+                    "the designated port stays until it fails",
                 );
             }
-            _ => {
-                put("name", if mode == 5 { "tlb" } else { "alb" }.into());
-                if options.get(Opt::TlbDynamicLb) == "1" {
-                    let every = json!({"name": "basic", "balancing_interval": REBALANCING});
-                    put("tx_balancer", every);
-                }
-                if bond.primary().is_some() && options.get(Opt::PrimaryReselect) != "failure" {
-                    notes.approximated(
-                        show(bond, Opt::PrimaryReselect),
-                        "the designated port stays until it fails",
-                    );
-                }
-            }
-        },
+        }
     }
     runner
 }
@@ -267,7 +258,6 @@ fn gone(bond: &Bond, notes: &mut Notes) {
         Opt::UseCarrier,
         "the carrier is what the kernel says, drivers are not asked by ioctl",
     );
-    lost(Opt::LpInterval, "the runner keeps a pace of its own");
     let mode = options.mode();
     if mode > 4 {
         lost(

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use runners::HwAddr;
 use serde_json::Value;
 
 use super::teams::Team;
@@ -38,6 +39,7 @@ pub fn of_plan(text: &[u8]) -> Facts {
 /// What there is to know of a running team. A daemon that knows nothing of probes is judged
 /// without.
 pub fn of_team(team: &Team) -> Option<Facts> {
+    let before = forwarding_table(&team.device);
     let asked = ["teamr.probe_rounds", "more"];
     if team.daemon.call("StateItemValueSet", &asked).is_ok() {
         thread::sleep(UNDER_WAY);
@@ -46,11 +48,15 @@ pub fn of_team(team: &Team) -> Option<Facts> {
     let state: Value = serde_json::from_str(&state).ok()?;
     let ports = state.get("ports").and_then(Value::as_object);
     let names = ports.into_iter().flat_map(|ports| ports.keys());
+    let mut device = device(&team.device, &state);
+    if let Some(device) = &mut device {
+        device.wandering = wandering(&team.device, &before);
+    }
     Some(Facts {
         config: team.config.clone(),
         complaints: Vec::new(),
         cards: cards(names),
-        device: device(&team.device, &state),
+        device,
         state,
     })
 }
@@ -97,9 +103,43 @@ fn device(name: &str, state: &Value) -> Option<DeviceFacts> {
         bridged: folder.join("brport").exists(),
         mtu: number(&folder.join("mtu")).and_then(|mtu| u64::try_from(mtu).ok()),
         numa_nodes: numa_nodes(),
+        wandering: Vec::new(),
         master,
         used,
     })
+}
+
+/// The port of the bridge over `device` that each address is behind; empty without a bridge.
+fn forwarding_table(device: &str) -> BTreeMap<[u8; 6], u8> {
+    /// `struct __fdb_entry` of linux/if_bridge.h: the address, the low byte of the port's number.
+    const ENTRY: usize = 16;
+    let table = Path::new(INTERFACES)
+        .join(device)
+        .join("brport/bridge/brforward");
+    let table = fs::read(table).unwrap_or_default();
+    let entries = table.chunks_exact(ENTRY);
+    entries
+        .filter_map(|entry| Some((*entry.first_chunk()?, *entry.get(6)?)))
+        .collect()
+}
+
+/// Addresses that have moved to or from the port that `device` is since `before`.
+fn wandering(device: &str, before: &BTreeMap<[u8; 6], u8>) -> Vec<String> {
+    let number = Path::new(INTERFACES).join(device).join("brport/port_no");
+    let number = fs::read_to_string(number).unwrap_or_default();
+    let number = number.trim().trim_start_matches("0x");
+    let Ok(own) = u16::from_str_radix(number, 16) else {
+        return Vec::new();
+    };
+    let own = own.to_le_bytes()[0];
+    let now = forwarding_table(device);
+    now.iter()
+        .filter(|(address, port)| {
+            let before = before.get(*address).filter(|before| before != port);
+            before.is_some_and(|before| *before == own || **port == own)
+        })
+        .map(|(address, _)| HwAddr(*address).to_string())
+        .collect()
 }
 
 /// An address that somebody gave it: not the link-local one that every interface has.

@@ -68,7 +68,7 @@ const TEAM: [Family; 6] = [
 ];
 
 /// Of each port, from the state.
-const PORT: [Family; 8] = [
+const PORT: [Family; 9] = [
     gauge("teamr_port_link", "/link/up", "The port has a carrier."),
     gauge(
         "teamr_port_up",
@@ -99,6 +99,11 @@ const PORT: [Family; 8] = [
         "teamr_port_receive_missed",
         "/teamr/rx_missed",
         "Frames that came faster than the daemon could take them.",
+    ),
+    gauge(
+        "teamr_port_probed",
+        "/teamr/probed",
+        "A probe left on the port in the last round.",
     ),
     gauge(
         "teamr_port_lacp_selected",
@@ -180,6 +185,8 @@ pub fn write(states: &BTreeMap<String, Value>) -> String {
     }
     active(&mut text, states);
     link_downs(&mut text, states);
+    probes(&mut text, states);
+    failovers(&mut text, states);
     for family in &INTERFACE {
         family.head(&mut text);
         for (team, port, _) in ports(states) {
@@ -190,6 +197,7 @@ pub fn write(states: &BTreeMap<String, Value>) -> String {
         }
     }
     lacp(&mut text, states);
+    pdus(&mut text, states);
     text.push_str("# EOF\n");
     text
 }
@@ -260,6 +268,85 @@ fn link_downs(text: &mut String, states: &BTreeMap<String, Value>) {
     }
 }
 
+/// What the probes proved.
+fn probes(text: &mut String, states: &BTreeMap<String, Value>) {
+    let help = "The last probe of the port came in at another one: the switch does not aggregate.";
+    head(text, "teamr_port_probe_crossed", "gauge", help);
+    for (team, port, state) in ports(states) {
+        let Some(heard) = state["teamr"]["probe_heard_at"].as_str() else {
+            continue;
+        };
+        let crossed = heard.split_whitespace().any(|at| at != port);
+        let labels = labels(team, Some(port));
+        let number = u8::from(crossed);
+        let _ = writeln!(text, "teamr_port_probe_crossed{labels} {number}");
+    }
+}
+
+/// How long it took to go on without a port.
+fn failovers(text: &mut String, states: &BTreeMap<String, Value>) {
+    let seconds = |state: &Value, key: &str| {
+        let micros = state["teamr"]["failovers"][key].as_f64();
+        micros.map(|micros| micros / 1e6)
+    };
+    let help = "From the news of a lost link to the forwarding without it.";
+    head(text, "teamr_failover_seconds", "summary", help);
+    for (team, state) in states {
+        let labels = labels(team, None);
+        let count = state["teamr"]["failovers"]["count"].as_u64();
+        if let Some((count, sum)) = count.zip(seconds(state, "total_us")) {
+            let _ = writeln!(text, "teamr_failover_seconds_count{labels} {count}");
+            let _ = writeln!(text, "teamr_failover_seconds_sum{labels} {sum}");
+        }
+    }
+    let help = "The same of the last failover, 0 if there was none.";
+    head(text, "teamr_failover_last_seconds", "gauge", help);
+    for (team, state) in states {
+        if let Some(last) = seconds(state, "last_us") {
+            let labels = labels(team, None);
+            let _ = writeln!(text, "teamr_failover_last_seconds{labels} {last}");
+        }
+    }
+}
+
+/// Slow protocol frames, by what became of them.
+fn pdus(text: &mut String, states: &BTreeMap<String, Value>) {
+    const KINDS: [&str; 6] = [
+        "sent",
+        "received",
+        "malformed",
+        "ignored",
+        "markers",
+        "marker_responses",
+    ];
+    let help = "LACP: PDUs by kind.";
+    head(text, "teamr_port_lacp_pdus", "counter", help);
+    for (team, port, state) in ports(states) {
+        for kind in KINDS {
+            if let Some(count) = state["teamr"]["lacp"]["pdus"][kind].as_u64() {
+                let (team, port, kind) = (quoted(team), quoted(port), quoted(kind));
+                let _ = writeln!(
+                    text,
+                    "teamr_port_lacp_pdus_total{{team={team},port={port},kind={kind}}} {count}"
+                );
+            }
+        }
+    }
+    let help = "LACP: times that an end was found not to settle.";
+    head(text, "teamr_port_lacp_churns", "counter", help);
+    for (team, port, state) in ports(states) {
+        for side in ["actor", "partner"] {
+            if let Some(count) = state["teamr"]["lacp"]["churns"][side].as_u64() {
+                let (team, port, side) = (quoted(team), quoted(port), quoted(side));
+                let _ = writeln!(
+                    text,
+                    "teamr_port_lacp_churns_total{{team={team},port={port},side={side}}} {count}"
+                );
+            }
+        }
+    }
+}
+
 fn lacp(text: &mut String, states: &BTreeMap<String, Value>) {
     let help = "LACP: a bit of the state of the actor or the partner.";
     head(text, "teamr_port_lacp_state", "gauge", help);
@@ -307,4 +394,42 @@ fn quoted(value: &str) -> String {
         .replace('"', "\\\"")
         .replace('\n', "\\n");
     format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_by_kind_has_its_labels() {
+        let state = json!({
+            "teamr": {"failovers": {"count": 2, "last_us": 1500, "total_us": 21_500}},
+            "ports": {"eth1": {"teamr": {
+                "probed": true,
+                "probe_heard_at": "eth2",
+                "lacp": {
+                    "pdus": {"sent": 7, "malformed": 1},
+                    "churns": {"actor": 3, "partner": 0},
+                },
+            }}},
+        });
+        let text = write(&BTreeMap::from([("team0".to_owned(), state)]));
+        for line in [
+            "# TYPE teamr_failover_seconds summary",
+            "teamr_failover_seconds_count{team=\"team0\"} 2",
+            "teamr_failover_seconds_sum{team=\"team0\"} 0.0215",
+            "teamr_failover_last_seconds{team=\"team0\"} 0.0015",
+            "teamr_port_probed{team=\"team0\",port=\"eth1\"} 1",
+            "teamr_port_probe_crossed{team=\"team0\",port=\"eth1\"} 1",
+            "# TYPE teamr_port_lacp_pdus counter",
+            "teamr_port_lacp_pdus_total{team=\"team0\",port=\"eth1\",kind=\"sent\"} 7",
+            "teamr_port_lacp_pdus_total{team=\"team0\",port=\"eth1\",kind=\"malformed\"} 1",
+            "teamr_port_lacp_churns_total{team=\"team0\",port=\"eth1\",side=\"actor\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("kind=\"markers\""), "{text}");
+    }
 }

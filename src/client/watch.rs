@@ -239,9 +239,6 @@ mod tests {
         let mut lines = Vec::new();
         for (millis, event) in events {
             let what = What::Event(event);
-            recording
-                .entries
-                .retain(|entry| matches!(entry.what, What::Event(_)));
             recording.entries.push(Entry {
                 at: at(millis),
                 what,

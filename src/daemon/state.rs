@@ -3,6 +3,7 @@
 //! What teamd does not have stands under the key `teamr`, at the top and in each port.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use runners::{
     Host, HwAddr, Inquiry, Instant, LinkWatch, LinkWatchSettings, Port, PortId, Probing,
@@ -95,9 +96,16 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     let refused: Map<String, Value> = refused
         .map(|(mover, why)| (mover.name().to_owned(), why.as_str().into()))
         .collect();
+    let failovers = team.core.failover_times();
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let own = json!({
         "data_path": team.data_path.mover().name(),
         "data_path_refused": refused,
+        "failovers": {
+            "count": failovers.count,
+            "last_us": micros(failovers.last),
+            "total_us": micros(failovers.total),
+        },
         "probe_rounds": team.core.probe_rounds(),
         "resyncs": team.resyncs + counters.resyncs,
         "rx_dropped": counters.rx_dropped,

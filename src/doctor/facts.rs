@@ -31,6 +31,8 @@ pub struct DeviceFacts {
     pub used: bool,
     /// Its MTU.
     pub mtu: Option<u64>,
+    /// Addresses that its bridge saw move to or from it while it was looked at.
+    pub wandering: Vec<String>,
     /// How many NUMA nodes the machine has.
     pub numa_nodes: usize,
 }

@@ -117,7 +117,9 @@ fn presence(facts: &Facts, findings: &mut Findings) {
             "Wait, or lower \"link_watch.delay_up\".",
         );
     }
-    let min_ports = facts.config.pointer("/runner/min_ports");
+    // lacp's may have changed since the start.
+    let min_ports = facts.state.pointer("/runner/min_ports");
+    let min_ports = min_ports.or_else(|| facts.config.pointer("/runner/min_ports"));
     let min_ports = min_ports.and_then(serde_json::Value::as_u64).unwrap_or(1);
     let linked = ports
         .iter()

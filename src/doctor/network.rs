@@ -56,6 +56,22 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
             ),
         );
     }
+    let device = facts.device.as_ref();
+    let wandering = device.map_or(&[][..], |device| &device.wandering);
+    let explained = crosses && AGGREGATING.contains(&runner);
+    if !wandering.is_empty() && !explained {
+        let wandering: Vec<&str> = wandering.iter().take(3).map(String::as_str).collect();
+        let master = device.and_then(|device| device.master.as_deref());
+        findings.problem(
+            "own-addresses-return",
+            format!(
+                "{} takes its own guests for outsiders, such as {}: their frames come back.",
+                master.unwrap_or("The bridge"),
+                and(&wandering)
+            ),
+            "Use the runner \"slb\", which drops such frames, or look for a loop in the network.",
+        );
+    }
     if runner == "lacp" {
         lacp(&ports, crosses, findings);
     }

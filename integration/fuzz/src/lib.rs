@@ -138,21 +138,31 @@ pub fn lacp(bytes: &[u8]) {
     let payload = ethernet.map_or(&[][..], |ethernet| ethernet.payload);
     let mut counted = before.clone();
     let counters = &mut counted.ports[0].counters;
-    let (counter, tells) = match payload.first() {
+    let tells = match payload.first() {
         Some(&LACP_SUBTYPE) => match Lacpdu::parse(payload) {
-            Some(_) => (&mut counters.received, true),
-            None => (&mut counters.malformed, false),
+            Some(_) => {
+                counters.received += 1;
+                true
+            }
+            None => {
+                counters.malformed += 1;
+                false
+            }
         },
         Some(&MARKER_SUBTYPE) => match Marker::parse(payload) {
-            Some(_) => (&mut counters.markers, true),
-            None => (&mut counters.malformed, false),
+            // An answer that nobody asked for.
+            Some(marker) if marker.response => false,
+            Some(_) => {
+                counters.markers += 1;
+                true
+            }
+            None => {
+                counters.malformed += 1;
+                false
+            }
         },
-        _ => {
-            assert_eq!((after, actions), (before, 0));
-            return;
-        }
+        Some(_) | None => false,
     };
-    *counter += 1;
     if tells {
         let of = |status: &LacpStatus| {
             let counters = status.ports[0].counters;

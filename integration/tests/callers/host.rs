@@ -65,6 +65,16 @@ impl Host {
         peer.up("bond0");
     }
 
+    /// Pulls the cable of a port.
+    pub fn pull(&self, port: &str) {
+        self.peer.ip(&format!("link set dev {port} down"));
+    }
+
+    /// Plugs it in again.
+    pub fn put_back(&self, port: &str) {
+        self.peer.up(port);
+    }
+
     /// A file for the case; its path.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.join(name);

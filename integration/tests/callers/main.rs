@@ -31,9 +31,10 @@ const ANYWHERE: [Case; 8] = [
 ];
 
 /// Those that speak to the driver themselves, or count on it.
-const WITH_DRIVER: [Case; 4] = [
+const WITH_DRIVER: [Case; 5] = [
     ("NetworkManager", network::network_manager),
     ("a script with teamnl", network::script_with_teamnl),
+    ("teamsyncd", sonic::teamsyncd),
     ("a warm restart", sonic::warm_restart),
     ("a fast restart", sonic::fast_restart),
 ];

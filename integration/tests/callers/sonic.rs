@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use integration::{DataPath, wait_until};
+use integration::{DataPath, repository, wait_until};
 use serde_json::{Value, json};
 
 use crate::host::Host;
@@ -160,6 +160,39 @@ pub fn tlm_teamd(host: &Host) {
     for lag in lags {
         stop(host, lag);
     }
+}
+
+/// It finds LAGs by the kind of their device, asks the daemon once whether it lives, and follows
+/// the driver by libteam itself.
+pub fn teamsyncd(host: &Host) {
+    let lag = "PortChannel1";
+    let kind = |device: &Value| device["linkinfo"]["info_kind"].clone();
+    host.bond_far_ends();
+    host.sh(&start(lag, "-r"));
+    assert_eq!(kind(&host.namespace.link(lag)), "team");
+    host.json(&format!("/usr/bin/teamdctl {lag} config dump"));
+    let script = repository().join("integration/tests/callers/teamsyncd.py");
+    let follow = host
+        .namespace
+        .start(&format!("python3 {} {lag}", script.display()));
+    let told = |line: &str| {
+        wait_until(&format!("libteam to tell {line:?}"), || {
+            follow.log().lines().last() == Some(line)
+        });
+    };
+    told("none");
+    for port in ["eth1", "eth2"] {
+        host.sh(&add(lag, port));
+    }
+    host.namespace.up(lag);
+    told("eth1=on eth2=on");
+    host.pull("eth2");
+    told("eth1=on eth2=off");
+    host.put_back("eth2");
+    told("eth1=on eth2=on");
+    host.sh(&format!("/usr/bin/teamdctl {lag} port remove eth1"));
+    told("eth2=on");
+    stop(host, lag);
 }
 
 /// Signals a LAG's daemon as the scripts of a restart do, and waits as they do.

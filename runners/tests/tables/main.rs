@@ -7,6 +7,7 @@ mod arp_answers;
 mod arp_ping;
 mod asking;
 mod carrier;
+mod failovers;
 mod link_watch;
 mod loadbalance;
 mod nsna_ping;

@@ -17,7 +17,9 @@ mod context;
 mod hook;
 mod innermost;
 pub mod maps;
+mod side;
 pub mod source;
+mod stations;
 mod team;
 mod walk;
 
@@ -26,86 +28,22 @@ use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::source_memory::SourceMemory;
-use runners::{
-    BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled, StationSeen,
-};
+use runners::{BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled};
 
 use super::{PortInterface, PortTraffic, Volume};
 use crate::netlink::{RouteSocket, link};
-use crate::sys::bpf::{self, Hook, Program};
+use crate::sys::bpf::Program;
 
-use hook::{Attached, Place, Way};
+pub use side::{Target, TeamSide};
+
+use hook::{Attached, Way};
 use maps::{ECHOES, Exit, Maps, NO_PORT, Of, SLOTS};
-use source::{Policy, SourceMaps};
+use side::arrival;
+use source::Policy;
 use team::Transmit;
 
 const RECEIVE: &str = "teamr_receive";
 const TRANSMIT: &str = "teamr_transmit";
-
-/// Where frames received on a port go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Interface.
-    pub ifindex: u32,
-    /// They are received there, not sent.
-    pub ingress: bool,
-}
-
-/// The team device as programs see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TeamSide {
-    /// The device itself: frames are caught before its driver sees them, and received on it.
-    Device(u32),
-    /// The other end of a pair of interfaces: what the device sends arrives there, and what is
-    /// sent there the device receives, both counted and to be captured like on any other.
-    OtherEnd(u32),
-    /// The device of the kernel's driver, which moves the frames: programs tell it the bucket of
-    /// each and drop those that are not to be taken.
-    Driver(u32),
-}
-
-impl TeamSide {
-    /// Where received frames go, if the driver does not take them there.
-    fn target(self) -> Option<Target> {
-        match self {
-            TeamSide::Device(ifindex) => Some(Target {
-                ifindex,
-                ingress: true,
-            }),
-            TeamSide::OtherEnd(ifindex) => Some(Target {
-                ifindex,
-                ingress: false,
-            }),
-            TeamSide::Driver(_) => None,
-        }
-    }
-
-    fn place(self) -> Place {
-        match self {
-            TeamSide::Device(ifindex) | TeamSide::Driver(ifindex) => Place {
-                ifindex,
-                hook: Hook::Egress,
-            },
-            TeamSide::OtherEnd(ifindex) => Place {
-                ifindex,
-                hook: Hook::Ingress,
-            },
-        }
-    }
-
-    /// The number of the program that a daemon which is gone has left there: nobody else puts
-    /// any on the other end.
-    fn left(self) -> Option<u32> {
-        match self {
-            TeamSide::Device(_) | TeamSide::Driver(_) => None,
-            TeamSide::OtherEnd(ifindex) => {
-                let programs = bpf::programs_on(ifindex, self.place().hook);
-                programs.ok()?.first().copied()
-            }
-        }
-    }
-}
 
 /// By what a later daemon knows the programs of one that is gone, and goes on as it did. It may
 /// not have the right to look that up in the kernel.
@@ -115,13 +53,6 @@ pub struct Traces {
     pub programs: BTreeMap<u32, u32>,
     /// The interface that carries alone, under a policy with one.
     pub active: Option<u32>,
-}
-
-fn arrival(ifindex: u32) -> Place {
-    Place {
-        ifindex,
-        hook: Hook::Ingress,
-    }
 }
 
 /// A port and its program.
@@ -348,49 +279,6 @@ impl Programs {
     /// That of each bucket.
     fn exits(&self, table: &BucketTable) -> Vec<Exit> {
         table.iter().map(|port| self.exit(*port)).collect()
-    }
-
-    /// Begins to remember stations, or goes on with what programs of an earlier daemon remember.
-    fn remember_sources(&mut self, route: &mut RouteSocket) -> io::Result<()> {
-        if self.maps.source.is_some() {
-            return Ok(());
-        }
-        let left = hook::attached(route, self.side.place(), TRANSMIT);
-        let left = left.map_or(Vec::new(), |program| program.maps);
-        self.maps.source = Some(SourceMaps::create(&left)?);
-        Ok(())
-    }
-
-    /// Has the programs go on from what somebody else remembers of stations.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn remember(&mut self, route: &mut RouteSocket, memory: &SourceMemory) -> io::Result<()> {
-        self.remember_sources(route)?;
-        match &self.maps.source {
-            Some(source) => source.remember(memory),
-            None => Ok(()),
-        }
-    }
-
-    /// What the programs remember of stations, under the policy that remembers.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn memory(&self) -> io::Result<Option<SourceMemory>> {
-        let source = self.maps.source.as_ref();
-        source.map(SourceMaps::memory).transpose()
-    }
-
-    /// Whose frames were sent lately, under the policy that needs to know.
-    pub fn stations(&self) -> Vec<StationSeen> {
-        match self.memory() {
-            Ok(memory) => memory.map_or(Vec::new(), |memory| memory.present(self.policy.hwaddr)),
-            Err(error) => {
-                log::error!("cannot read who is behind the team: {error}");
-                Vec::new()
-            }
-        }
     }
 
     fn choice_for(

@@ -1,42 +1,32 @@
 //! Source balancing as parts of programs: the rules of the relay's
 //! [`Distributor`](runners::Distributor), carried out where frames pass.
 //!
-//! Owns the maps that these parts share: what the policy says, which the daemon writes, and what
+//! In `shared` is what these parts share: what the policy says, which the daemon writes, and what
 //! is remembered of stations, which the programs write. Another daemon goes on with the latter,
 //! so that no station changes its link.
 
-use std::io;
+mod shared;
+
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use runners::BUCKETS;
 use runners::source_memory::{
-    CAPACITY, ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LISTENER_DISCOVERY, LOCK,
-    SourceMemory, StationMemory,
+    ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LISTENER_DISCOVERY, LOCK,
 };
 use runners::wire::{Arp, ethertype, protocol};
-use runners::{BUCKETS, HwAddr};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
 use super::context;
-use super::maps::{self, Exit};
+use super::maps::Exit;
 use super::walk::{self, COPY, KIND, TAGS, half};
-use crate::sys::bpf::{self, Map, MapKind, Table};
+use crate::sys::bpf::Map;
+
+pub use shared::{Policy, SourceMaps};
+
+use shared::{COUNT, DESIGNATED, FORMER, nanoseconds};
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
-
-const DEALT_NAME: &str = "teamr_dealt";
-const STATIONS_NAME: &str = "teamr_stations";
-
-/// A station: its address, and its VLAN in this machine's order.
-const KEY: usize = 8;
-/// When it was last heard, and until when its announcements are not believed, in nanoseconds.
-const VALUE: usize = 16;
-/// Places in the value of [`SourceMaps::policy`].
-const DESIGNATED: i32 = 8;
-const FORMER: i16 = 16;
-const POLICY: usize = 16 + BUCKETS * 4;
-/// Place in the value of [`SourceMaps::dealt`] of the count of buckets dealt.
-const COUNT: usize = BUCKETS * 4;
 
 /// The stack, past what [`walk`] uses: the stations that sent the frame and that it is for, …
 const SOURCE: i16 = walk::END - 8;
@@ -47,132 +37,6 @@ const NOW: i16 = walk::END - 24;
 const STATION: i16 = walk::END - 40;
 /// … and whether the frame is an announcement, or is to be taken here.
 const FLAG: i16 = walk::END - 48;
-
-/// The policy as programs need it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// The team's own address.
-    pub hwaddr: HwAddr,
-    /// The designated port.
-    pub designated: Exit,
-    /// By bucket, the interface index of the port that it has just left, 0 for none.
-    pub former: Vec<u32>,
-}
-
-/// What source balancing shares among programs and with the daemon.
-#[derive(Debug)]
-pub struct SourceMaps {
-    /// One value: the team's address, the designated port, the former port of each bucket.
-    policy: Map,
-    /// One value: by the hash of a station one more than its bucket, 0 for none yet; then how
-    /// many were dealt.
-    dealt: Map,
-    /// Who is behind the team device.
-    stations: Table,
-}
-
-impl SourceMaps {
-    /// New ones, but for those that programs with the maps `left` remember stations in.
-    ///
-    /// # Errors
-    /// `EPERM` without CAP_BPF.
-    pub fn create(left: &[u32]) -> io::Result<SourceMaps> {
-        let dealt = left.iter().find_map(|id| Map::by_id(*id, DEALT_NAME).ok());
-        let stations = left
-            .iter()
-            .find_map(|id| Table::by_id(*id, STATIONS_NAME).ok());
-        let (dealt, stations) = match (dealt, stations) {
-            (Some(dealt), Some(stations)) => (dealt, stations),
-            _ => (
-                Map::create(MapKind::Array, COUNT + 8, 1, DEALT_NAME)?,
-                Table::create(KEY, VALUE, CAPACITY as u32, STATIONS_NAME)?,
-            ),
-        };
-        Ok(SourceMaps {
-            policy: Map::create(MapKind::Array, POLICY, 1, "teamr_policy")?,
-            dealt,
-            stations,
-        })
-    }
-
-    /// Has frames treated like this from now on.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn write(&self, policy: &Policy) -> io::Result<()> {
-        let mut value = [&policy.hwaddr.0[..], &[0; 2]].concat();
-        value.extend(Exit::bytes(&[policy.designated]));
-        value.extend(maps::bytes(&policy.former));
-        value.resize(POLICY, 0);
-        self.policy.write(0, &value)
-    }
-
-    /// What the programs remember.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn memory(&self) -> io::Result<SourceMemory> {
-        let dealt = self.dealt.read(0)?;
-        let (buckets, count) = dealt.split_at(COUNT.min(dealt.len()));
-        let mut memory = SourceMemory {
-            dealt: Box::new([None; BUCKETS]),
-            next: number(count) as u8,
-            stations: Vec::new(),
-        };
-        for (bucket, value) in memory.dealt.iter_mut().zip(buckets.chunks_exact(4)) {
-            let value = value.first_chunk().map_or(0, |it| u32::from_ne_bytes(*it));
-            *bucket = value.checked_sub(1).map(|bucket| bucket as u8);
-        }
-        let now = nanoseconds(bpf::time()?);
-        for (key, value) in self.stations.read()? {
-            let (Some(hwaddr), Some(vlan)) = (key.first_chunk(), key.last_chunk()) else {
-                continue;
-            };
-            let (heard, locked) = value.split_at(8.min(value.len()));
-            memory.stations.push(StationMemory {
-                hwaddr: HwAddr(*hwaddr),
-                vlan: u16::from_ne_bytes(*vlan),
-                silent: Duration::from_nanos(now.saturating_sub(number(heard))),
-                locked: Duration::from_nanos(number(locked).saturating_sub(now)),
-            });
-        }
-        Ok(memory)
-    }
-
-    /// Has the programs go on from what somebody else remembers.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
-    pub fn remember(&self, memory: &SourceMemory) -> io::Result<()> {
-        let buckets = memory.dealt.iter();
-        let buckets = buckets.map(|bucket| bucket.map_or(0, |bucket| u32::from(bucket) + 1));
-        let mut dealt = maps::bytes(&buckets.collect::<Vec<u32>>());
-        dealt.extend(u64::from(memory.next).to_ne_bytes());
-        self.dealt.write(0, &dealt)?;
-        let now = nanoseconds(bpf::time()?);
-        for station in &memory.stations {
-            let key = [&station.hwaddr.0[..], &station.vlan.to_ne_bytes()].concat();
-            let heard = now.saturating_sub(nanoseconds(station.silent));
-            let locked = match station.locked {
-                Duration::ZERO => 0,
-                locked => now.saturating_add(nanoseconds(locked)),
-            };
-            let value = [heard.to_ne_bytes(), locked.to_ne_bytes()].concat();
-            self.stations.write(&key, &value)?;
-        }
-        Ok(())
-    }
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_ne_bytes(*bytes))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// The bucket of everything that leaves by the designated port, where a bucket is all that can be
 /// told of it: no station is dealt that one there.
