@@ -6,7 +6,8 @@ use std::os::fd::AsRawFd;
 
 use integration::traffic::{End, Stream, Trace};
 use integration::{
-    CableKind, DataPath, Lab, Sharing, Teamed, Teamr, in_guest, team_config, wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamed, Teamr, in_guest,
+    team_config, wait_for, wait_until,
 };
 use runners::HashFields;
 use teamr::datapath::programs::assembler::{Assembler, Reg};
@@ -244,4 +245,90 @@ fn the_device_counts_and_can_be_captured_on() {
     let outgoing = frames.iter().filter(|frame| frame.outgoing).count() as u64;
     assert!(outgoing >= out, "{outgoing} of {out} captured");
     assert!(frames.len() as u64 - outgoing >= back);
+}
+
+/// A script with a packet socket `s`.
+fn python(host: &Namespace, script: &str) -> Process {
+    let open = "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)";
+    let mut command = host.command("python3");
+    command.args(["-c", &format!("{open}\n{script}")]);
+    Process::start("python", host.folder(), command)
+}
+
+/// What is for a port itself, whether it carries or waits, reaches who listens there, and leaves
+/// where it was sent.
+#[test]
+fn ports_have_their_own_lldp_and_8021x() {
+    const LLDP: (&str, &str) = ("0180c200000e", "88cc");
+    const EAPOL: (&str, &str) = ("0180c2000003", "888e");
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    for port in PORTS {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.up(port);
+    }
+    let config = team_config("team0", "activebackup", DataPath::Programs, &PORTS);
+    let team = Teamr::start(&host, &config);
+    for port in PORTS {
+        team.wait_port(port, true);
+    }
+    for port in PORTS {
+        for (destination, kind) in [LLDP, EAPOL] {
+            for (from, to) in [(&peer, &host), (&host, &peer)] {
+                // As daemons do: of one EtherType, on one interface.
+                let listener = python(
+                    to,
+                    &format!(
+                        "s.bind(('{port}', 0x{kind})); print('ready', flush=True)\n\
+                         s.recv(100); print('heard', flush=True)"
+                    ),
+                );
+                wait_until("a listener", || listener.log().contains("ready"));
+                let _sender = python(
+                    from,
+                    &format!(
+                        "s.bind(('{port}', 0))\n\
+                         s.send(bytes.fromhex('{destination}020000000009{kind}') + bytes(46))"
+                    ),
+                );
+                let what = format!("{kind} from {} at {port}", from.name());
+                wait_until(&what, || listener.log().contains("heard"));
+            }
+        }
+    }
+}
+
+/// Interfaces on the team device with hardware addresses of their own, and addresses that change.
+#[test]
+fn a_guest_by_macvlan_and_privacy_addresses_work() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let teamed = Teamed::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
+    let (left, right) = (&teamed.site.left, &teamed.site.right);
+    let guest = lab.host("guest");
+    left.address("team0", "10.0.0.1/24");
+    right.address("eth1", "10.0.0.2/24");
+    left.ip("link add guest0 link team0 type macvlan mode private");
+    left.ip(&format!("link set dev guest0 netns {}", guest.pid()));
+    guest.up("guest0");
+    guest.address("guest0", "10.0.0.3/24");
+    assert!(Ping::run(&guest, "10.0.0.2", 10, "").is_exact());
+    assert!(Ping::run(right, "10.0.0.3", 10, "").is_exact());
+
+    // As a router's announcement would have it.
+    left.write("/proc/sys/net/ipv6/conf/team0/use_tempaddr", "2");
+    left.write("/proc/sys/net/ipv6/conf/team0/dad_transmits", "0");
+    left.ip("address add fd00::211:22ff:fe33:4455/64 dev team0 mngtmpaddr");
+    right.address("eth1", "fd00::2/64");
+    let temporary = wait_for("a temporary address", || {
+        let text = left.ip("-6 -oneline address show dev team0 temporary");
+        let (_, rest) = text.split_once("inet6 ")?;
+        Some(rest.split('/').next()?.to_owned())
+    });
+    let from = format!("-I {temporary}");
+    assert!(Ping::run(left, "fd00::2", 10, &from).is_exact());
+    assert!(Ping::run(right, &temporary, 10, "").is_exact());
 }
