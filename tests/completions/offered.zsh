@@ -19,7 +19,9 @@ tell 'compadd() {
     (( ! $#hits )) || print -rl -- $folder[2]$^hits >>$offers
     builtin compadd "$@"
 }'
-# Control-U takes the line back.
-zpty -w -n inner "${(j: :)@}"$'\t\C-u'
-tell :
+# Completes and takes the line back, and only then says so: what is typed ahead of a completion
+# may end it.
+tell "offer() { zle complete-word; BUFFER=; print offe''red }; zle -N offer; bindkey '^T' offer"
+zpty -w -n inner "${(j: :)@}"$'\C-t'
+zpty -r inner said '*offered*'
 cat $offers
