@@ -26,10 +26,8 @@ use crate::switch::Switch;
 pub enum Sharing {
     /// Others may run beside it.
     Shared,
-    /// It counts packets by the millisecond: no other lab beside it.
+    /// It counts packets by the millisecond and wants the processors for itself.
     Alone,
-    /// It looks at how late something is: no guest either.
-    Quiet,
 }
 
 /// A place to make hosts and switches in.
@@ -38,7 +36,7 @@ pub struct Lab {
     user: Option<Namespace>,
     hosts: RefCell<Vec<Namespace>>,
     indices: AtomicU32,
-    _turn: Vec<Flock<File>>,
+    _turn: Flock<File>,
 }
 
 impl Lab {
@@ -182,26 +180,13 @@ fn runs<const N: usize>(program: &str, args: [&str; N]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Waits until nobody, also of another process, keeps this lab from running.
-fn take_turn(sharing: Sharing) -> Result<Vec<Flock<File>>, String> {
+/// Waits until no other lab, also of another process, keeps this one from running.
+fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
     let arg = match sharing {
         Sharing::Shared => FlockArg::LockShared,
-        Sharing::Alone | Sharing::Quiet => FlockArg::LockExclusive,
+        Sharing::Alone => FlockArg::LockExclusive,
     };
-    let turn = lock("lab", arg).map_err(|error| format!("wait for other labs: {error}"))?;
-    let mut turns = vec![turn];
-    if sharing == Sharing::Quiet {
-        let quiet = keep_quiet(FlockArg::LockExclusive);
-        turns.extend(quiet.map_err(|error| format!("wait for guests: {error}"))?);
-    }
-    Ok(turns)
-}
-
-/// Takes a place beside others who make noise, or that of the one who wants it quiet. Who waits
-/// for quiet keeps more noise from beginning, lest it wait for ever.
-pub(crate) fn keep_quiet(arg: FlockArg) -> io::Result<Vec<Flock<File>>> {
-    let gate = lock("gate", FlockArg::LockExclusive)?;
-    Ok(vec![lock("quiet", arg)?, gate])
+    lock("lab", arg).map_err(|error| format!("wait for other labs: {error}"))
 }
 
 /// Takes the lock of this name, which all processes of this user share.

@@ -125,7 +125,7 @@ fn frames_heard(team: &Teamr, port: &str) -> u64 {
 }
 
 fn flooded(data_path: DataPath) {
-    let Some(lab) = Lab::open(Sharing::Quiet) else {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let (host, partner, foe) = (lab.host("host"), lab.host("partner"), lab.host("foe"));

@@ -128,7 +128,7 @@ impl Pair {
 
 #[test]
 fn the_relay_at_its_limit_sends_pdus_on_time() {
-    let Some(lab) = Lab::open(Sharing::Quiet) else {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let pair = Pair::new(&lab);
@@ -158,7 +158,7 @@ fn the_relay_at_its_limit_sends_pdus_on_time() {
 /// The queues of both ports are full, a second of frames in each.
 #[test]
 fn no_pdu_stands_behind_traffic_in_the_queue_of_a_port() {
-    let Some(lab) = Lab::open(Sharing::Quiet) else {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let pair = Pair::new(&lab);

@@ -37,7 +37,7 @@ fn markers(teamr: &Teamr) -> [u64; 3] {
 }
 
 fn moves_in_order(data_path: DataPath) {
-    let Some(lab) = Lab::open(Sharing::Quiet) else {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let (left, right) = (lab.host("left"), lab.host("right"));

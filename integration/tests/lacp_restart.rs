@@ -49,7 +49,7 @@ fn streams(left: &Namespace, right: &Namespace) -> [Stream; 2] {
 }
 
 fn restarts_unnoticed(data_path: DataPath) {
-    let Some(lab) = Lab::open(Sharing::Quiet) else {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let (left, right) = (lab.host("left"), lab.host("right"));

@@ -23,7 +23,7 @@ use std::{env, fs, io};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::binaries::{PROGRAMS, programs};
-use crate::lab::{keep_quiet, lock, skip};
+use crate::lab::{lock, skip};
 use guest::Guest;
 
 /// Names the guest's folder to the test that runs in it.
@@ -87,10 +87,6 @@ fn test_name<F>() -> &'static str {
 fn boot(test: &str) -> Result<(), GuestFailure> {
     let package = package::unpacked().map_err(GuestFailure::Impossible)?;
     let _turn = take_turn().map_err(GuestFailure::Impossible)?;
-    let mut noise = keep_quiet(FlockArg::LockShared)
-        .map_err(|error| GuestFailure::Impossible(format!("wait for a quiet lab: {error}")))?;
-    // The gate is open for the next.
-    noise.truncate(1);
     let folder = new_folder().map_err(GuestFailure::Impossible)?;
     let mut case = Command::new(env::current_exe().expect("own path"));
     case.args(["--exact", test, "--nocapture", "--test-threads=1"])

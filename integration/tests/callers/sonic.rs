@@ -225,6 +225,10 @@ fn restart(host: &Host, lag: &str, signal: &str) {
     }
     host.namespace.up(lag);
     wait_carrying(host, lag, &["eth1", "eth2"]);
+    // The kernel takes its time to say so.
+    wait_until("the device to be up", || {
+        host.namespace.link(lag)["operstate"] == "UP"
+    });
     let before = host.namespace.link(lag);
     leave(host, lag, signal);
     for port in ["eth1", "eth2"] {
