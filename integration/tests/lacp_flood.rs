@@ -134,6 +134,9 @@ fn flooded(data_path: DataPath) {
     foe.up("eth1");
     let theirs = Teamr::start(&partner, &config(data_path, &["eth2"]));
     let ours = Teamr::start(&host, &config(data_path, &["eth1", "eth2"]));
+    for team in [&ours, &theirs] {
+        team.take_precedence();
+    }
     partner.up("team0");
     host.up("team0");
     let carries =
