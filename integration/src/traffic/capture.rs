@@ -19,6 +19,9 @@ use super::{now, usage};
 use crate::frame::Frame;
 use crate::namespace::Namespace;
 
+/// Bytes of frames that may wait to be read.
+const BUFFER: usize = 16 << 20;
+
 /// The kernel's packet type of a frame that the host itself sent.
 const PACKET_OUTGOING: u8 = 4;
 /// How much of a frame is kept.
@@ -76,6 +79,8 @@ pub fn run_capture(args: &[String]) -> io::Result<()> {
         SockProtocol::EthAll,
     )?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 10_000))?;
+    // On a busy machine frames wait for us; without the right to it they wait in less space.
+    let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER);
     let stop = end_of_input();
     announce_ready();
 
