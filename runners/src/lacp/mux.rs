@@ -16,6 +16,10 @@
 //! left at once: that is the difference to coupled control (figure 6-21), where it would go on
 //! being sent frames. A partner with coupled control enters both states together, and meets
 //! this machine one PDU later.
+//!
+//! Figure 6-22 starts `wait_while` when a port is selected. Here a link that has just come up
+//! has waited since then: it is what links that come up together have in common, and an end
+//! that is in sync before its partner spares both a PDU.
 
 use std::time::Duration;
 
@@ -110,6 +114,8 @@ impl Mux {
 pub(super) struct MuxMachine {
     state: Mux,
     wait_while: Option<Instant>,
+    /// Until when links may come up beside this one.
+    gathering: Option<Instant>,
 }
 
 impl MuxMachine {
@@ -117,7 +123,13 @@ impl MuxMachine {
         MuxMachine {
             state: Mux::Detached,
             wait_while: None,
+            gathering: None,
         }
+    }
+
+    /// The link has come up.
+    pub(super) fn link_up(&mut self, now: Instant) {
+        self.gathering = Some(now + AGGREGATE_WAIT_TIME);
     }
 
     pub(super) fn state(&self) -> Mux {
@@ -146,7 +158,8 @@ impl MuxMachine {
             // Waiting anew starts the timer anew, and nobody is ready at once.
             let waits = next == Mux::Waiting;
             self.state = next;
-            self.wait_while = waits.then(|| now + AGGREGATE_WAIT_TIME);
+            let gathering = self.gathering.filter(|end| *end > now);
+            self.wait_while = waits.then(|| gathering.unwrap_or(now + AGGREGATE_WAIT_TIME));
             if waits {
                 break;
             }
@@ -224,5 +237,29 @@ mod tests {
         };
         assert!(machine.run(end, unselected));
         assert_eq!(machine.state(), Mux::Detached);
+    }
+    #[test]
+    fn waits_from_the_time_at_which_the_link_came_up() {
+        let selected = Conditions {
+            selected: Selected::Selected,
+            ready: false,
+            partner_in_sync: false,
+            partner_collects: false,
+        };
+        let unselected = Conditions {
+            selected: Selected::Unselected,
+            ..selected
+        };
+        let at = |tenths: u64| Instant::ZERO + Duration::from_millis(100 * tenths);
+        let mut machine = MuxMachine::new();
+        machine.link_up(at(10));
+        for selected_at in [at(10), at(29)] {
+            machine.run(selected_at, selected);
+            assert_eq!(machine.deadline(), Some(at(30)));
+            machine.run(selected_at, unselected);
+        }
+        // A partner that speaks later may have more links yet.
+        machine.run(at(30), selected);
+        assert_eq!(machine.deadline(), Some(at(50)));
     }
 }

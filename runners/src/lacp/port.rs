@@ -225,6 +225,9 @@ impl LacpPort {
                 self.last_heard = None;
             }
             Receive::Expired => {
+                if matches!(before, Receive::PortDisabled | Receive::LacpDisabled) {
+                    self.mux.link_up(now);
+                }
                 self.partner.state = self
                     .partner
                     .state
