@@ -116,7 +116,8 @@ fn table(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize) {
     print!("{:<38} {:>10}", "", direct.name);
     paths.iter().for_each(|path| print!(" {:>9}", path.name));
     println!();
-    let mut own_cpu = vec![0.0f64; paths.len()];
+    // Seconds that the daemon worked, and those that went by.
+    let mut own_cpu = vec![(0.0, 0.0); paths.len()];
     for (rows, run) in MEASURES {
         let mut bare = vec![Vec::new(); rows.len()];
         let mut ratios = vec![vec![Vec::new(); paths.len()]; rows.len()];
@@ -130,8 +131,10 @@ fn table(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize) {
                 for it in [first, second] {
                     let (begin, before) = (Instant::now(), it.own_seconds());
                     figures.push(run(hosts, it));
-                    let share = (it.own_seconds() - before) / begin.elapsed().as_secs_f64();
-                    own_cpu[column] = own_cpu[column].max(share * 100.0);
+                    if it.team.is_some() {
+                        own_cpu[column].0 += it.own_seconds() - before;
+                        own_cpu[column].1 += begin.elapsed().as_secs_f64();
+                    }
                 }
                 if pair % 2 == 1 {
                     figures.swap(0, 1);
@@ -161,11 +164,11 @@ fn table(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize) {
     let own = own_cpu
         .iter()
         .zip(paths)
-        .map(|(share, path)| match path.team {
-            Some(_) => format!("{share:.1}"),
+        .map(|((worked, went_by), path)| match path.team {
+            Some(_) => format!("{:.1}", worked / went_by * 100.0),
             None => String::new(),
         });
-    line("daemon's own CPU, most in a run, %", "", own);
+    line("daemon's own CPU in all these runs, %", "", own);
     for (what, frame) in selection::FRAMES {
         let relay = selection::relay(&frame());
         let programs = selection::programs(&frame());

@@ -177,9 +177,9 @@ fn without_fields_all_frames_share_a_bucket() {
 #[test]
 fn the_value_is_crc32_of_the_key_multiplied() {
     let frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [0x1234, 80]).build();
-    let mut key = [0; 64];
+    let mut key = [0; 36];
     key[20..28].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
-    key[60..].copy_from_slice(&[0x12, 0x34, 0, 80]);
+    key[32..].copy_from_slice(&[0x12, 0x34, 0, 80]);
     let value = crc32fast::hash(&key).wrapping_mul(0x9e37_79b9) >> 24;
     let l3_l4 = fields(0b111_1100);
     assert_eq!(u32::from(Selector::new(l3_l4).bucket(&frame)), value);

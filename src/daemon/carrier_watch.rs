@@ -35,6 +35,11 @@ impl CarrierWatch {
         self.awake_until = self.awake_until.max(now + AFTER_EVENT);
     }
 
+    /// Whether it is about to fall asleep: only then need it hear of frames again.
+    pub fn is_drowsy(&self, now: Instant) -> bool {
+        self.awake_until < now + AFTER_FRAMES / 2
+    }
+
     /// When to ask next; none while at rest.
     pub fn deadline(&self) -> Option<Instant> {
         let next = self.asked + INTERVAL;
@@ -74,6 +79,22 @@ mod tests {
         assert_eq!(watch.deadline(), Some(at(1006)));
         assert!(!watch.is_due(at(1005)));
         assert!(watch.is_due(at(1050)));
+        assert_eq!(watch.deadline(), None);
+    }
+
+    /// Each sleep must have been preceded by a question at which it was.
+    #[test]
+    fn it_is_drowsy_before_it_sleeps() {
+        let mut watch = CarrierWatch::default();
+        watch.frames_moved(at(1000));
+        assert!(watch.is_due(at(1000)));
+        assert!(!watch.is_drowsy(at(1000)));
+        assert!(watch.is_due(at(1044)));
+        assert!(watch.is_drowsy(at(1044)));
+        // Also if the daemon was kept from its work.
+        watch.frames_moved(at(2000));
+        assert!(watch.is_due(at(2500)));
+        assert!(watch.is_drowsy(at(2500)));
         assert_eq!(watch.deadline(), None);
     }
 

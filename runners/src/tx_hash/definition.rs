@@ -1,7 +1,7 @@
 //! What another implementation of the [`Selector`](super::Selector) is made from, so that it
 //! cannot drift away from the one here.
 
-pub use super::flow::{KEY_LEN, MAX_TUNNELS, place};
+pub use super::flow::{IPV6_SHIFT, IPV6_WEIGHTS, KEY_LEN, MAX_TUNNELS, place};
 pub use super::selector::MULTIPLIER;
 pub use crate::wire::{MAX_EXTENSIONS, MAX_TAGS};
 

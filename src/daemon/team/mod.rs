@@ -394,8 +394,10 @@ impl ManagedTeam {
 
     /// Asks the drivers for their carriers, ahead of the kernel's link events.
     fn ask_carriers(&mut self, kernel: &mut Kernel, now: Instant) {
-        if let Err(error) = self.data_path.ask_for_frames() {
-            log::warn!("Failed to ask for frames ({}).", strerror(&error));
+        if self.carrier_watch.is_drowsy(now) {
+            if let Err(error) = self.data_path.ask_for_frames() {
+                log::warn!("Failed to ask for frames ({}).", strerror(&error));
+            }
         }
         let differs = |port: &&runners::Port| {
             kernel

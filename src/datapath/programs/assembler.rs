@@ -132,6 +132,7 @@ const MEMORY: u8 = 0x60;
 const ATOMIC: u8 = 0xc0;
 const FROM_REGISTER: u8 = 0x08;
 const LOAD_NUMBER_64: u8 = 0x18;
+const TO_LITTLE_ENDIAN: u8 = 0xd4;
 const TO_BIG_ENDIAN: u8 = 0xdc;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
@@ -217,6 +218,12 @@ impl Assembler {
     /// Turns the low 16, 32 or 64 bits from this machine's order into the network's, or back.
     pub fn network_order(&mut self, to: Reg, bits: i32) {
         self.emit(TO_BIG_ENDIAN, to, Reg::R0, 0, bits);
+    }
+
+    /// Turns the low 16, 32 or 64 bits from this machine's order into the lowest byte first, or
+    /// back; the bits above become 0.
+    pub fn lowest_first(&mut self, to: Reg, bits: i32) {
+        self.emit(TO_LITTLE_ENDIAN, to, Reg::R0, 0, bits);
     }
 
     /// Loads from `base` and an offset.

@@ -106,6 +106,26 @@ impl Part<'_> {
         self.asm.alu32(Alu::Xor, R7, R4);
     }
 
+    /// Adds the IPv6 addresses at `base` and `offset`, as [`fold`](Self::fold) does; a word of
+    /// the copy that no header's length or type is in is overwritten.
+    pub(super) fn fold_ipv6(&mut self, base: Reg, offset: i16) {
+        const FOLDED: i16 = COPY + 8;
+        for (at, weight) in (0..).zip(definition::IPV6_WEIGHTS) {
+            self.asm.load(Size::Word, R3, base, offset + 4 * at);
+            self.asm.lowest_first(R3, 32);
+            self.asm.alu(Alu::Mul, R3, weight as i32);
+            match at {
+                0 => self.asm.set(R4, R3),
+                _ => self.asm.alu(Alu::Add, R4, R3),
+            }
+        }
+        let shift = definition::IPV6_SHIFT as i32;
+        self.asm.alu(Alu::ShiftRight, R4, shift);
+        self.asm.lowest_first(R4, 32);
+        self.asm.store(Size::Word, R10, FOLDED, R4);
+        self.fold(place::IPV6.start, place::IPV6.len(), R10, FOLDED);
+    }
+
     /// Adds the hardware addresses of a frame that starts at `base` and `offset`.
     fn eth(&mut self, base: Reg, offset: i16) {
         if let Some(eth) = self.eth.clone() {
@@ -159,8 +179,10 @@ impl Part<'_> {
             asm.jump_if(If::Equal, R2, i32::from(extension), general);
         }
         self.unless_tunnel(20, general);
-        let addresses = self.ipv6.then_some((place::IPV6, 22));
-        self.common_key(addresses, 20, 54);
+        if self.ipv6 {
+            self.fold_ipv6(R0, 22);
+        }
+        self.common_ports(20, 54);
 
         let asm = &mut *self.asm;
         asm.place(ipv4);
@@ -169,8 +191,10 @@ impl Part<'_> {
         asm.load(Size::Half, R2, R0, 20);
         asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
         self.unless_tunnel(23, general);
-        let addresses = self.ipv4.then_some((place::IPV4, 26));
-        self.common_key(addresses, 23, 34);
+        if self.ipv4 {
+            self.fold(place::IPV4.start, place::IPV4.len(), R0, 26);
+        }
+        self.common_ports(23, 34);
     }
 
     /// Goes on at `short` unless `length` bytes from R0 on lie before R9.
@@ -222,11 +246,8 @@ impl Part<'_> {
         }
     }
 
-    /// Adds the rest of the key: these addresses, protocol and ports, from R0 on.
-    fn common_key(&mut self, addresses: Option<(Range<usize>, i16)>, protocol: i16, ports: i16) {
-        if let Some((place, offset)) = addresses {
-            self.fold(place.start, place.len(), R0, offset);
-        }
+    /// Ends with the ports, if the protocol is one whose ports count; both are at R0 and an offset.
+    fn common_ports(&mut self, protocol: i16, ports: i16) {
         if self.ports() {
             self.asm.load(Size::Byte, R2, R0, protocol);
             let named = self.if_named();
@@ -334,7 +355,7 @@ impl Part<'_> {
         let done = self.done;
         walk::ipv6(self.asm, done);
         if self.ipv6 {
-            self.fold(place::IPV6.start, place::IPV6.len(), R10, COPY + 8);
+            self.fold_ipv6(R10, COPY + 8);
         }
         if self.ports() {
             walk::ipv6_upper(self.asm, done);

@@ -77,7 +77,7 @@ impl Part<'_> {
         walk::ipv6(self.asm, ended);
         self.begin_packet();
         if self.ipv6 {
-            self.fold(place::IPV6.start, place::IPV6.len(), R10, COPY + 8);
+            self.fold_ipv6(R10, COPY + 8);
         }
         self.asm.store(Size::Double, R10, ADDRESSES, R7);
         walk::ipv6_upper(self.asm, ended);
