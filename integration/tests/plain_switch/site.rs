@@ -68,9 +68,7 @@ impl Site {
         for cable in &cables {
             switch.wait_forwarding(cable);
         }
-        for port in ["eth1", "eth2"] {
-            team.wait_port(port, true);
-        }
+        team.wait_ports_up(&["eth1", "eth2"]);
         let [guests, peers] = hosts;
         Site {
             host,

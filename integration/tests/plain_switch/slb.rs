@@ -108,9 +108,7 @@ fn goes_on_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pa
     site.team.crash();
     site.team = Teamr::start_args(&site.host, &config("slb", path), &["-o"]);
     site.team.take_precedence();
-    for port in ["eth1", "eth2"] {
-        site.team.wait_port(port, true);
-    }
+    site.team.wait_ports_up(&["eth1", "eth2"]);
     let_pass(&site);
     for path in then {
         site.team
