@@ -27,7 +27,7 @@ fn config(runner: &str) -> Value {
 /// Starts teamr on the left host and waits for its ports.
 fn start(site: &Site, args: &[&str]) -> Teamr {
     let team = Teamr::start_args(&site.left, &config("activebackup"), args);
-    PORTS.iter().for_each(|port| team.wait_port(port, true));
+    team.wait_ports_up(&PORTS);
     team
 }
 
@@ -127,7 +127,7 @@ fn a_crash_interrupts_nothing(lab: &Lab, runner: &str) {
     let streams = streams(left, right);
     teamed.team.crash();
     let team = Teamr::start_args(left, &config(runner), &["-o"]);
-    PORTS.iter().for_each(|port| team.wait_port(port, true));
+    team.wait_ports_up(&PORTS);
     assert_nothing_lost(streams, &format!("{runner} killed and started"));
 }
 
