@@ -4,6 +4,7 @@
 //! do it right: nothing lost, nothing twice, no address that moves in the switch, both links
 //! used. How long a guest is silent when a cable is pulled is judged by the packets lost.
 
+mod balance;
 mod doctor;
 mod load;
 mod news;

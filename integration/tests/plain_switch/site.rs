@@ -24,6 +24,10 @@ pub struct Site {
 
 impl Site {
     pub fn new(lab: &Lab, runner: &str, path: DataPath) -> Site {
+        Site::configured(lab, &config(runner, path), path)
+    }
+
+    pub fn configured(lab: &Lab, config: &Value, path: DataPath) -> Site {
         let (host, switch) = (lab.host("host"), lab.switch("switch"));
         let cables = [("eth1", "left1"), ("eth2", "left2")].map(|(near, far)| {
             let ends = ((&host, near), (switch.namespace(), far));
@@ -32,8 +36,7 @@ impl Site {
         for cable in &cables {
             switch.plug(cable.far_interface());
         }
-        let config = config(runner, path);
-        let team = Teamr::start(&host, &config);
+        let team = Teamr::start(&host, config);
         team.take_precedence();
         assert_eq!(mover(&team), path.name());
         // With the address of the team device, as bridges take the lowest of their ports'. With
