@@ -1,7 +1,7 @@
 //! The doctor names the cause of each broken set-up first, and finds nothing wrong with good ones.
 //!
 //! Each set-up is what teamrctl would have gathered of it. Some of them are built for real in
-//! `integration/tests/plain_switch.rs`.
+//! `integration/tests/plain_switch/doctor.rs`.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use integration::{CableKind, DataPath, Lab, Namespace, Sharing, team_config, teamr_command};
+use integration::{DataPath, Lab, Namespace, Pair, Sharing, team_config, teamr_command};
 
 fn main() -> ExitCode {
     let repetitions: usize = std::env::args()
@@ -23,13 +23,9 @@ fn main() -> ExitCode {
     };
     println!("start to ready and stop to gone, in ms; all repetitions, then the median");
     for count in [2, 32] {
-        let (host, peer) = (lab.host("host"), lab.host("peer"));
         let names: Vec<String> = (1..=count).map(|number| format!("eth{number}")).collect();
-        for name in &names {
-            lab.cable((&host, name), (&peer, name), CableKind::Virtual);
-            peer.up(name);
-        }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let host = Pair::new(&lab, &names).host;
         let config = team_config("team0", "activebackup", DataPath::Userspace, &names);
         let file = host.folder().join("lifetime.json");
         fs::write(&file, config.to_string()).expect("write a configuration");

@@ -181,12 +181,27 @@ impl Teamr {
         );
     }
 
+    /// Waits until the link watches of all these ports say that they are up.
+    pub fn wait_ports_up(&self, ports: &[&str]) {
+        for port in ports {
+            self.wait_port(port, true);
+        }
+    }
+
     /// Waits until the team has no such port.
     pub fn wait_no_port(&self, port: &str) {
         wait_until(
             &format!("{} to be without port {port}", self.device),
             || self.port_up(port).is_none(),
         );
+    }
+
+    /// The ports that carry, at least one way.
+    pub fn carrying(&self) -> Vec<String> {
+        let state = self.state_at_socket();
+        let ports = state["ports"].as_object().into_iter().flatten();
+        let enabled = ports.filter(|(_, port)| port["teamr"]["enabled"] == true);
+        enabled.map(|(name, _)| name.clone()).collect()
     }
 
     /// The active port (activebackup).

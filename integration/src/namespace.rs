@@ -143,6 +143,11 @@ impl Namespace {
         self.command_with(prefix, program)
     }
 
+    /// As [`command`](Namespace::command), behind all others that want a processor.
+    pub fn patient_command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.command_with(&["nice"], program)
+    }
+
     fn command_with(&self, prefix: &[&str], program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, LIMIT, Lab, Sharing, Teamr, in_guest, on_own_data_paths, team_config,
+    DataPath, LIMIT, Lab, Pair, Sharing, Teamr, in_guest, on_own_data_paths, team_config,
     wait_until,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -94,11 +94,7 @@ fn abuse(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
+    let host = Pair::new(&lab, &PORTS).host;
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start(&host, &config);
     let path = team.control_socket();
@@ -140,9 +136,7 @@ fn abuse(data_path: DataPath) {
     }
     drop((halves, deaf));
     ask_before(&team, "most of them gone", || true);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     assert!(team.stop().success());
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use integration::{
-    Bus, CableKind, DataPath, Lab, Namespace, Process, Sharing, Teamr, binary, control, repository,
+    Bus, DataPath, Lab, Namespace, Pair, Process, Sharing, Teamr, binary, control, repository,
     team_config, teamr_command, wait_for, wait_until,
 };
 use serde_json::Value;
@@ -29,12 +29,8 @@ struct Site {
 impl Site {
     fn new() -> Option<Site> {
         let lab = Lab::open(Sharing::Shared)?;
-        let (host, peer) = (lab.host("host"), lab.host("peer"));
+        let host = Pair::new(&lab, &PORTS).host;
         let bus = Bus::start(&host)?;
-        for port in PORTS {
-            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-            peer.up(port);
-        }
         Some(Site {
             host,
             bus,
@@ -121,9 +117,7 @@ fn every_method_answers_the_same_as_over_the_socket() {
         return;
     };
     let team = site.start();
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     let socket = team.control_socket();
     let mut bus = site.bus.connect();
     let mut over_bus = |method: &str, args: &[&str]| {
@@ -375,9 +369,7 @@ fn a_device_that_no_bus_name_can_have_stays_off_the_bus() {
         team.log()
     );
     assert_eq!(team.state()["setup"]["dbus_enabled"], false);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     let refused = site.teamrctl(&["-D", "team.5", "state"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(

@@ -1,7 +1,7 @@
 //! Ports are given back as they were found.
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Sharing, Teamr, on_own_data_paths, team_config, wait_until,
+    DataPath, Lab, Namespace, Pair, Sharing, Teamr, on_own_data_paths, team_config, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -37,10 +37,8 @@ fn snapshot(host: &Namespace, interface: &str) -> Value {
 
 /// A host with a port that nobody touched and one with everything that could get lost.
 fn host_with_ports(lab: &Lab) -> Namespace {
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in ["eth1", "eth2"] {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
+    let host = Pair::new(lab, &PORTS).host;
+    for port in PORTS {
         // The first time up gives an interface its queue for good.
         host.up(port);
         host.ip(&format!("link set dev {port} down"));
@@ -61,9 +59,7 @@ const PORTS: [&str; 2] = ["eth1", "eth2"];
 
 fn start(host: &Namespace, runner: &str, data_path: DataPath) -> Teamr {
     let team = Teamr::start(host, &team_config("team0", runner, data_path, &PORTS));
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     team
 }
 

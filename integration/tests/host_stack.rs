@@ -87,9 +87,7 @@ fn stack_hears_the_team_alone(data_path: DataPath, held: Option<&str>) {
     host.up("team0");
     host.address("team0", &format!("{TEAM_V4}/24"));
     host.address("team0", &format!("{TEAM_V6}/64"));
-    for port in ["eth1", "eth2"] {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&["eth1", "eth2"]);
     team.wait_active("eth1");
     let hwaddr = host.hwaddr("team0");
     let uninvited = Capture::start(&waiting, "eth1");

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use integration::traffic::{End, Stream, Trace};
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamed, Teamr, in_guest,
+    CableKind, DataPath, Lab, Namespace, Pair, Ping, Process, Sharing, Teamed, Teamr, in_guest,
     team_config, wait_for, wait_until,
 };
 use runners::HashFields;
@@ -264,16 +264,10 @@ fn ports_have_their_own_lldp_and_8021x() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
+    let Pair { host, peer } = Pair::new(&lab, &PORTS);
     let config = team_config("team0", "activebackup", DataPath::Programs, &PORTS);
     let team = Teamr::start(&host, &config);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     for port in PORTS {
         for (destination, kind) in [LLDP, EAPOL] {
             for (from, to) in [(&peer, &host), (&host, &peer)] {

@@ -29,16 +29,8 @@ fn team(bonded: &Bonded, config: &Value, args: &[&str]) -> Teamr {
 
 fn wait_carrying(bonded: &Bonded, teamr: &Teamr, count: usize) {
     wait_until(&format!("{count} ports to carry at both ends"), || {
-        carrying(teamr).len() == count && bonded.carrying() == count
+        teamr.carrying().len() == count && bonded.carrying() == count
     });
-}
-
-/// The ports that carry, by teamr's word.
-fn carrying(teamr: &Teamr) -> Vec<String> {
-    let state = teamr.state_at_socket();
-    let ports = state["ports"].as_object().into_iter().flatten();
-    let enabled = ports.filter(|(_, port)| port["teamr"]["enabled"] == true);
-    enabled.map(|(name, _)| name.clone()).collect()
 }
 
 fn why(teamr: &Teamr, port: &str) -> String {
@@ -104,7 +96,7 @@ fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
                 .right
                 .run(&format!("tc filter add dev eth2 egress {filter}"));
             let begin = Instant::now();
-            wait_until("the deaf port to leave", || carrying(&teamr) == ["eth1"]);
+            wait_until("the deaf port to leave", || teamr.carrying() == ["eth1"]);
             println!("  {}: left after {:.1?}", data_path.name(), begin.elapsed());
             // The bond is told at once that the port is out of sync, not only when it is given up.
             wait_carrying(&bonded, &teamr, 1);
@@ -147,7 +139,7 @@ fn a_successor_takes_over_without_the_partner_noticing() {
                 least = least.min(bonded.carrying());
             }
             assert_eq!(least, 2, "{what}: the bond has noticed");
-            assert_eq!(carrying(&teamr), LINKS);
+            assert_eq!(teamr.carrying(), LINKS);
             pings.wait();
             let log = pings.log();
             println!("  {what}: {}", log.lines().rev().nth(1).unwrap_or_default());

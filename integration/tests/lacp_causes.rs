@@ -1,6 +1,8 @@
 //! lacp set up wrongly: the state names the cause and the cure in the sentence of the port.
 
-use integration::{CableKind, Card, DataPath, Lab, Namespace, Process, Sharing, Teamr, wait_for};
+use integration::{
+    CableKind, Card, DataPath, Facing, Lab, Namespace, Process, Sharing, Teamr, wait_for,
+};
 use serde_json::{Value, json};
 
 /// What keeps a set-up alive.
@@ -21,10 +23,7 @@ struct Hosts<'a> {
 
 impl<'a> Hosts<'a> {
     fn new(lab: &'a Lab) -> Hosts<'a> {
-        let (left, right) = (lab.host("left"), lab.host("right"));
-        for port in ["eth1", "eth2"] {
-            lab.cable((&left, port), (&right, port), CableKind::Virtual);
-        }
+        let Facing { left, right, .. } = Facing::new(lab);
         Hosts {
             lab,
             left,

@@ -1,15 +1,9 @@
 //! Settings of lacp that change while it runs: they take effect, and nobody notices.
 
-use integration::{CableKind, DataPath, Lab, Sharing, Teamr, wait_until};
+use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
 use serde_json::{Value, json};
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
-
-fn enabled(team: &Teamr) -> usize {
-    let state = team.state_at_socket();
-    let ports = PORTS.map(|port| state["ports"][port]["teamr"]["enabled"] == true);
-    ports.into_iter().filter(|enabled| *enabled).count()
-}
 
 /// What the log has of carriers and of states of ports.
 fn changes(team: &Teamr) -> Vec<String> {
@@ -27,24 +21,21 @@ fn settings_take_effect_without_a_flap() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let hosts = [lab.host("left"), lab.host("right")];
-    for port in PORTS {
-        lab.cable((&hosts[0], port), (&hosts[1], port), CableKind::Virtual);
-    }
+    let hosts = Facing::new(&lab);
     let config = json!({
         "device": "team0",
         "data_path": DataPath::Userspace.name(),
         "runner": {"name": "lacp"},
         "ports": {"eth1": {}, "eth2": {}},
     });
-    let teams = hosts.each_ref().map(|host| {
+    let teams = [&hosts.left, &hosts.right].map(|host| {
         let team = Teamr::start(host, &config);
         host.up("team0");
         team
     });
     let [left, right] = &teams;
     wait_until("both ends to carry", || {
-        teams.each_ref().map(enabled) == [2, 2]
+        teams.each_ref().map(Teamr::carrying) == [PORTS, PORTS]
     });
     let before = teams.each_ref().map(changes);
 
@@ -58,7 +49,7 @@ fn settings_take_effect_without_a_flap() {
         let text = value.as_str().map_or(value.to_string(), str::to_owned);
         left.ask(&format!("state item set runner.{item} {text}"));
         assert_eq!(settings(left)[item], value, "{item}");
-        assert_eq!(enabled(left), 2, "{item}");
+        assert_eq!(left.carrying().len(), 2, "{item}");
     }
     let short = |team: &Teamr| {
         let state = team.state_at_socket();
@@ -91,7 +82,7 @@ fn settings_take_effect_without_a_flap() {
         assert_eq!(settings(left), known, "{bad}");
     }
 
-    let carrier = |up| (hosts[0].link("team0")["operstate"] == "UP") == up;
+    let carrier = |up| (hosts.left.link("team0")["operstate"] == "UP") == up;
     left.ask("state item set runner.min_ports 3");
     wait_until("too few ports", || carrier(false));
     left.ask("state item set runner.min_ports 1");
@@ -106,6 +97,6 @@ fn settings_take_effect_without_a_flap() {
         })
     };
     wait_until("the partner to hear of sys_prio", || {
-        known(right) == [true; 2] && teams.each_ref().map(enabled) == [2, 2]
+        known(right) == [true; 2] && teams.each_ref().map(Teamr::carrying) == [PORTS, PORTS]
     });
 }

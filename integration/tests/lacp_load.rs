@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use integration::traffic::{End, Pace, Stream, Transfer};
-use integration::{CableKind, DataPath, Lab, Namespace, Sharing, Teamr, wait_until};
+use integration::traffic::{Pace, Stream, Transfer};
+use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
 use runners::Event;
 use runners::wire::lacpdu::SLOW_PROTOCOLS_GROUP;
 use serde_json::{Value, json};
@@ -30,13 +30,6 @@ fn config(data_path: DataPath) -> Value {
         },
         "ports": {"eth1": {}, "eth2": {}},
     })
-}
-
-fn carries_on_both(teamr: &Teamr) -> bool {
-    let state = teamr.state_at_socket();
-    LINKS
-        .iter()
-        .all(|link| state["ports"][*link]["teamr"]["enabled"] == true)
 }
 
 /// When the last PDUs of one port came in, by what the daemon remembers.
@@ -75,54 +68,34 @@ fn longest_pause(partner: &Teamr) -> Duration {
     pauses.max().unwrap_or_default()
 }
 
-/// Cables, daemons with precedence, addresses, and both ports carrying.
-struct Pair {
-    left: Namespace,
-    right: Namespace,
+/// Teams at both ends that carry on both ports, by daemons with precedence.
+struct Teams {
+    hosts: Facing,
     team: Teamr,
     /// Its frames move without it, so it has time to look at the clock.
     partner: Teamr,
 }
 
-impl Pair {
-    fn new(lab: &Lab) -> Pair {
-        let (left, right) = (lab.host("left"), lab.host("right"));
-        for link in LINKS {
-            lab.cable((&left, link), (&right, link), CableKind::Virtual);
-        }
-        let team = Teamr::start(&left, &config(DataPath::Userspace));
-        let partner = Teamr::start(&right, &config(DataPath::Programs));
+impl Teams {
+    fn new(lab: &Lab) -> Teams {
+        let hosts = Facing::new(lab);
+        let team = Teamr::start(&hosts.left, &config(DataPath::Userspace));
+        let partner = Teamr::start(&hosts.right, &config(DataPath::Programs));
         // The tools alone would keep the processors busy.
         team.take_precedence();
         partner.take_precedence();
-        for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
-            host.up("team0");
-            host.address("team0", address);
-        }
-        let pair = Pair {
-            left,
-            right,
+        hosts.set_up_teams();
+        let teams = Teams {
+            hosts,
             team,
             partner,
         };
-        wait_until("both ports to carry at both ends", || pair.carries());
-        pair
+        wait_until("both ports to carry at both ends", || teams.carry());
+        teams
     }
 
-    fn carries(&self) -> bool {
-        carries_on_both(&self.team) && carries_on_both(&self.partner)
-    }
-
-    fn ends(&self, port: u16) -> [End; 2] {
-        let end = |host: &Namespace, address: String| End {
-            host: host.clone(),
-            interface: "team0".to_owned(),
-            address: address.parse().expect("an address"),
-        };
-        [
-            end(&self.left, format!("10.0.0.1:{port}")),
-            end(&self.right, format!("10.0.0.2:{port}")),
-        ]
+    fn carry(&self) -> bool {
+        [&self.team, &self.partner].map(Teamr::carrying) == [LINKS, LINKS]
     }
 }
 
@@ -131,8 +104,8 @@ fn the_relay_at_its_limit_sends_pdus_on_time() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for host in [&pair.left, &pair.right] {
+    let teams = Teams::new(&lab);
+    for host in [&teams.hosts.left, &teams.hosts.right] {
         // The sender cuts what it sends into many small frames, which the relay takes one by one:
         // it has more to do than the sender.
         for interface in ["team0", "eth1", "eth2"] {
@@ -140,17 +113,17 @@ fn the_relay_at_its_limit_sends_pdus_on_time() {
         }
         host.ip("route replace 10.0.0.0/24 dev team0 advmss 88");
     }
-    let peace = longest_pause(&pair.partner);
+    let peace = longest_pause(&teams.partner);
     let transfers: Vec<Transfer> = (7000..7000 + CONNECTIONS)
         .map(|port| {
-            let [near, far] = pair.ends(port);
+            let [near, far] = teams.hosts.ends(port);
             Transfer::start_at(Pace::Flood, &near, &far)
         })
         .collect();
-    let load = longest_pause(&pair.partner);
+    let load = longest_pause(&teams.partner);
     println!("longest pause {peace:.1?} in peace, {load:.1?} under load");
     assert!(load < LONGEST, "{load:?}, {peace:?} in peace");
-    assert!(pair.carries());
+    assert!(teams.carry());
     // What waits in their buffers would take minutes in such pieces.
     drop(transfers);
 }
@@ -161,23 +134,29 @@ fn no_pdu_stands_behind_traffic_in_the_queue_of_a_port() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let pair = Pair::new(&lab);
+    let teams = Teams::new(&lab);
     for link in LINKS {
         let add = format!("tc qdisc add dev {link}");
         let slow = "tbf rate 10mbit burst 16k latency 50ms";
-        pair.left.run(&format!("{add} root handle 1: {slow}"));
-        pair.left.run(&format!("{add} parent 1:1 pfifo_fast"));
+        teams
+            .hosts
+            .left
+            .run(&format!("{add} root handle 1: {slow}"));
+        teams
+            .hosts
+            .left
+            .run(&format!("{add} parent 1:1 pfifo_fast"));
     }
     let streams: Vec<Stream> = (7000..7000 + CONNECTIONS)
         .map(|port| {
-            let [near, far] = pair.ends(port);
+            let [near, far] = teams.hosts.ends(port);
             Stream::start(&near, &far, None, 1400)
         })
         .collect();
-    let load = longest_pause(&pair.partner);
+    let load = longest_pause(&teams.partner);
     println!("longest pause {load:.1?}");
     let lost: usize = streams.into_iter().map(|it| it.finish().lost().len()).sum();
     assert!(lost > 0, "the queues were never full");
     assert!(load < LONGEST, "{load:?}");
-    assert!(pair.carries());
+    assert!(teams.carry());
 }

@@ -1,11 +1,9 @@
 //! Markers of our own: flows move when the partner has answered, on the data paths that can hold
 //! them.
 
-use integration::traffic::{End, Stream};
-use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, wait_until};
+use integration::traffic::Stream;
+use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
 use serde_json::{Value, json};
-
-const LINKS: [&str; 2] = ["eth1", "eth2"];
 
 fn config(data_path: &str) -> Value {
     json!({
@@ -17,12 +15,6 @@ fn config(data_path: &str) -> Value {
         },
         "ports": {"eth1": {}, "eth2": {}},
     })
-}
-
-fn carrying(teamr: &Teamr) -> usize {
-    let state = teamr.state_at_socket();
-    let enabled = |link: &&str| state["ports"][*link]["teamr"]["enabled"] == true;
-    LINKS.into_iter().filter(|link| enabled(link)).count()
 }
 
 /// Our own markers on eth1, answers to them, and those that nobody answered.
@@ -40,36 +32,30 @@ fn moves_in_order(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let (left, right) = (lab.host("left"), lab.host("right"));
-    let cables = LINKS.map(|link| lab.cable((&left, link), (&right, link), CableKind::Virtual));
+    let hosts = Facing::new(&lab);
     let config = config(data_path.name());
-    let (team, partner) = (Teamr::start(&left, &config), Teamr::start(&right, &config));
-    for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
-        host.up("team0");
-        host.address("team0", address);
-    }
+    let (team, partner) = (
+        Teamr::start(&hosts.left, &config),
+        Teamr::start(&hosts.right, &config),
+    );
+    hosts.set_up_teams();
     let both_carry = |count| {
         wait_until("the ports to carry", || {
-            carrying(&team) == count && carrying(&partner) == count
+            [&team, &partner].map(|team| team.carrying().len()) == [count, count]
         });
     };
     both_carry(2);
-    cables[1].pull();
+    hosts.cables[1].pull();
     both_carry(1);
-    Ping::run(&left, "10.0.0.2", 3, "");
-    let end = |host: &Namespace, address: String| End {
-        host: host.clone(),
-        interface: "team0".to_owned(),
-        address: address.parse().expect("an address"),
-    };
+    Ping::run(&hosts.left, "10.0.0.2", 3, "");
     let streams: Vec<Stream> = (7000..7004)
         .map(|port| {
-            let from = end(&left, format!("10.0.0.1:{port}"));
-            Stream::start(&from, &end(&right, format!("10.0.0.2:{port}")), None, 64)
+            let [from, to] = hosts.ends(port);
+            Stream::start(&from, &to, None, 64)
         })
         .collect();
     let before = markers(&team);
-    cables[1].put_back();
+    hosts.cables[1].put_back();
     both_carry(2);
     wait_until("an answer to a marker", || markers(&team)[1] > before[1]);
     for stream in streams {

@@ -1,8 +1,8 @@
 //! lacp through ends and new starts of the daemon: the partner, which asks for a PDU each second,
 //! never notices, and no more is lost than what the absent daemon would have moved.
 
-use integration::traffic::{End, Stream, now};
-use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, wait_until};
+use integration::traffic::{Stream, now};
+use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
 use serde_json::{Value, json};
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
@@ -20,13 +20,6 @@ fn config(data_path: DataPath) -> Value {
     })
 }
 
-fn carries_on_both(teamr: &Teamr) -> bool {
-    let state = teamr.state_at_socket();
-    LINKS
-        .iter()
-        .all(|link| state["ports"][*link]["teamr"]["enabled"] == true)
-}
-
 /// What the machines of a daemon, which logs at debug level, have done so far.
 fn moves(teamr: &Teamr) -> Vec<String> {
     let log = teamr.log();
@@ -34,17 +27,11 @@ fn moves(teamr: &Teamr) -> Vec<String> {
     moved.map(str::to_owned).collect()
 }
 
-fn streams(left: &Namespace, right: &Namespace) -> [Stream; 2] {
-    let end = |host: &Namespace, address: &str| End {
-        host: host.clone(),
-        interface: "team0".to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let near = |port| end(left, &format!("10.0.0.1:{port}"));
-    let far = |port| end(right, &format!("10.0.0.2:{port}"));
+fn streams(hosts: &Facing) -> [Stream; 2] {
+    let (there, back) = (hosts.ends(7000), hosts.ends(7001));
     [
-        Stream::start(&near(7000), &far(7000), None, 64),
-        Stream::start(&far(7001), &near(7001), None, 64),
+        Stream::start(&there[0], &there[1], None, 64),
+        Stream::start(&back[1], &back[0], None, 64),
     ]
 }
 
@@ -52,27 +39,22 @@ fn restarts_unnoticed(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let (left, right) = (lab.host("left"), lab.host("right"));
-    for link in LINKS {
-        lab.cable((&left, link), (&right, link), CableKind::Virtual);
-    }
+    let hosts = Facing::new(&lab);
+    let (left, right) = (&hosts.left, &hosts.right);
     let config = config(data_path);
-    let partner = Teamr::start_args(&right, &config, &["-g"]);
-    let mut team = Teamr::start_args(&left, &config, &STAYS);
-    for (host, address) in [(&left, "10.0.0.1/24"), (&right, "10.0.0.2/24")] {
-        host.up("team0");
-        host.address("team0", address);
-    }
+    let partner = Teamr::start_args(right, &config, &["-g"]);
+    let mut team = Teamr::start_args(left, &config, &STAYS);
+    hosts.set_up_teams();
     wait_until("both ports to carry at both ends", || {
-        carries_on_both(&team) && carries_on_both(&partner)
+        [&team, &partner].map(Teamr::carrying) == [LINKS, LINKS]
     });
-    Ping::run(&left, "10.0.0.2", 3, "");
+    Ping::run(left, "10.0.0.2", 3, "");
     let device = left.link("team0")["ifindex"].clone();
     let before = moves(&partner);
     assert!(!before.is_empty(), "the log says nothing of the machines");
     for crashes in [false, true, false, true] {
         let what = if crashes { "killed" } else { "stopped" };
-        let streams = streams(&left, &right);
+        let streams = streams(&hosts);
         let sent = || right.statistics("team0")["tx"]["packets"].as_u64();
         let flow = |packets: u64| {
             let until = sent().map(|count| count + packets);
@@ -84,7 +66,7 @@ fn restarts_unnoticed(data_path: DataPath) {
             true => team.crash(),
             false => assert!(team.stop().success()),
         }
-        team = Teamr::start_args(&left, &config, &STAYS);
+        team = Teamr::start_args(left, &config, &STAYS);
         let back = now();
         flow(500);
         for stream in streams {
@@ -104,7 +86,7 @@ fn restarts_unnoticed(data_path: DataPath) {
             };
             assert_eq!(while_served, Vec::<u64>::new(), "{what}, {way}");
         }
-        assert!(carries_on_both(&team), "{what}");
+        assert_eq!(team.carrying(), LINKS, "{what}");
         assert_eq!(moves(&partner), before, "{what}: the partner noticed");
         assert_eq!(left.link("team0")["ifindex"], device);
     }

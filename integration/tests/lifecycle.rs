@@ -3,44 +3,23 @@
 use std::fs;
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, RUNNERS, Sharing, Teamr, binary, on_own_data_paths,
+    CableKind, DataPath, Lab, Pair, Ping, RUNNERS, Sharing, Teamr, binary, on_own_data_paths,
     team_config, teamr_command, wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
-/// A host to team up, and the host at the other end of its cables.
-struct Pair {
-    host: Namespace,
-    peer: Namespace,
-}
-
-impl Pair {
-    fn new(lab: &Lab) -> Pair {
-        Pair {
-            host: lab.host("host"),
-            peer: lab.host("peer"),
-        }
-    }
-
-    fn connect(&self, lab: &Lab, port: &str) {
-        lab.cable((&self.host, port), (&self.peer, port), CableKind::Virtual);
-        self.peer.up(port);
-    }
-
-    fn start(&self, data_path: DataPath) -> Teamr {
-        let config = team_config("team0", "activebackup", data_path, &PORTS);
-        Teamr::start(&self.host, &config)
-    }
+fn start(pair: &Pair, data_path: DataPath) -> Teamr {
+    let config = team_config("team0", "activebackup", data_path, &PORTS);
+    Teamr::start(&pair.host, &config)
 }
 
 fn a_missing_port_is_taken_when_it_appears(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    pair.connect(&lab, "eth1");
-    let team = pair.start(data_path);
+    let pair = Pair::new(&lab, &["eth1"]);
+    let team = start(&pair, data_path);
     team.wait_port("eth1", true);
     assert_eq!(team.port_up("eth2"), None);
     pair.connect(&lab, "eth2");
@@ -51,8 +30,8 @@ fn a_team_starts_without_any_port(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    let team = pair.start(data_path);
+    let pair = Pair::new(&lab, &[]);
+    let team = start(&pair, data_path);
     pair.host.up("team0");
     let carrier = |has: &str| {
         wait_until(&format!("team0's carrier to be {has}"), || {
@@ -69,11 +48,8 @@ fn a_renamed_port_stays(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for port in PORTS {
-        pair.connect(&lab, port);
-    }
-    let team = pair.start(data_path);
+    let pair = Pair::new(&lab, &PORTS);
+    let team = start(&pair, data_path);
     team.wait_port("eth2", true);
     // Older kernels rename no interface that is up.
     pair.host.ip("link set dev eth2 down");
@@ -87,14 +63,9 @@ fn a_vanished_port_is_taken_back_when_it_returns(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for port in PORTS {
-        pair.connect(&lab, port);
-    }
-    let team = pair.start(data_path);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    let pair = Pair::new(&lab, &PORTS);
+    let team = start(&pair, data_path);
+    team.wait_ports_up(&PORTS);
     let active = team.active_port().expect("an active port");
     pair.host.ip(&format!("link delete dev {active}"));
     team.wait_no_port(&active);
@@ -119,11 +90,8 @@ fn a_port_is_added_and_removed_by_hand(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for port in ["eth1", "eth2", "eth3"] {
-        pair.connect(&lab, port);
-    }
-    let team = pair.start(data_path);
+    let pair = Pair::new(&lab, &["eth1", "eth2", "eth3"]);
+    let team = start(&pair, data_path);
     team.ask("port add eth3");
     team.wait_port("eth3", true);
     team.ask("port remove eth3");
@@ -136,10 +104,7 @@ fn nothing_is_left_behind(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for port in PORTS {
-        pair.connect(&lab, port);
-    }
+    let pair = Pair::new(&lab, &PORTS);
     let files = || pair.host.run("find /run -type f -o -type s");
     assert_eq!(files(), "");
     for runner in RUNNERS {
@@ -156,9 +121,8 @@ fn a_deleted_team_device_ends_the_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    pair.connect(&lab, "eth1");
-    let mut team = pair.start(data_path);
+    let pair = Pair::new(&lab, &["eth1"]);
+    let mut team = start(&pair, data_path);
     pair.host.ip("link delete dev team0");
     assert!(team.wait().success());
 }
@@ -167,15 +131,10 @@ fn a_stale_run_is_taken_over(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for port in PORTS {
-        pair.connect(&lab, port);
-    }
-    pair.start(data_path).crash();
-    let team = pair.start(data_path);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    let pair = Pair::new(&lab, &PORTS);
+    start(&pair, data_path).crash();
+    let team = start(&pair, data_path);
+    team.wait_ports_up(&PORTS);
 }
 
 /// A cable with both ends on the host: the far one is not what a daemon left of itself.
@@ -202,14 +161,9 @@ fn a_device_has_one_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab);
-    for port in PORTS {
-        pair.connect(&lab, port);
-    }
-    let team = pair.start(data_path);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    let pair = Pair::new(&lab, &PORTS);
+    let team = start(&pair, data_path);
+    team.wait_ports_up(&PORTS);
     let active = team.active_port().expect("an active port");
     pair.host.up("team0");
     pair.host.address("team0", "10.0.0.1/24");
@@ -242,7 +196,7 @@ fn a_device_has_one_daemon(data_path: DataPath) {
     assert_eq!(team.active_port().as_ref(), Some(&active));
     team.crash();
     // The name went with its process.
-    let next = pair.start(data_path);
+    let next = start(&pair, data_path);
     next.wait_port(&active, true);
     assert!(next.stop().success());
 }

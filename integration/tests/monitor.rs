@@ -4,7 +4,7 @@ use std::process::Command;
 
 use integration::drop_in::teamd_is_here;
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Process, Sharing, Teamr, binary, in_guest, team_config,
+    DataPath, Lab, Namespace, Pair, Process, Sharing, Teamr, binary, in_guest, team_config,
     wait_until,
 };
 use nix::sys::signal::Signal;
@@ -30,11 +30,7 @@ fn told(monitor: &Process, last: u32) -> Option<String> {
 fn watch(style: &str) {
     println!("  monitor {style}");
     let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in ["eth1", "eth2", "eth3"] {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
+    let Pair { host, peer } = Pair::new(&lab, &["eth1", "eth2", "eth3"]);
     let config = team_config("team0", "activebackup", DataPath::Kernel, &["eth1", "eth2"]);
     let team = Teamr::start(&host, &config);
     team.wait_port("eth1", true);

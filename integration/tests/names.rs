@@ -2,7 +2,7 @@
 //! stand, exactly that interface is meant.
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamr, binary, in_guest, team_config,
+    CableKind, DataPath, Lab, Namespace, Pair, Ping, Sharing, Teamr, binary, in_guest, team_config,
 };
 use serde_json::{Value, json};
 
@@ -24,17 +24,11 @@ fn exercise(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
+    let Pair { host, peer } = Pair::new(&lab, &PORTS);
     let mut config = team_config(TEAM, "activebackup", data_path, &PORTS[..3]);
     config["ports"]["p[0]"] = json!({"prio": 7, "sticky": true});
     let team = Teamr::start(&host, &config);
-    for port in &PORTS[..3] {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS[..3]);
     team.wait_active("p[0]");
     let item = |path: &str| {
         team.ask(&format!("state item get {path}"))
@@ -145,10 +139,9 @@ fn with_the_kernels_driver_too() {
 fn a_vlan_is_a_port_of_the_kernels_driver() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let (host, peer) = (lab.host("host"), lab.host("peer"));
-        lab.cable((&host, "eth1"), (&peer, "eth1"), CableKind::Virtual);
+        let Pair { host, peer } = Pair::new(&lab, &["eth1"]);
+        host.up("eth1");
         for host in [&host, &peer] {
-            host.up("eth1");
             host.ip("link add link eth1 name eth1.5 type vlan id 5");
         }
         peer.up("eth1.5");

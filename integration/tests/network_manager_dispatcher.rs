@@ -168,9 +168,7 @@ fn a_team_that_runs_before_gets_its_address_by_dhcp() {
     let host = &site.host;
     let _server = serve(&site);
     let team = Teamr::start_file(host, "team0", "/etc/teamr/team0.json".into());
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     host.run(
         "nmcli connection add type tun ifname team0 mode tap tun.vnet-hdr yes con-name team0 autoconnect no \
          ipv4.method auto ipv6.method disabled",

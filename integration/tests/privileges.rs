@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, binary, in_guest,
-    repository, skip, team_config, teamr_command, wait_for, wait_until,
+    DataPath, Lab, Namespace, Pair, Ping, Process, Sharing, Teamr, binary, in_guest, repository,
+    skip, team_config, teamr_command, wait_for, wait_until,
 };
 use nix::unistd::Uid;
 
@@ -16,12 +16,7 @@ const PORTS: [&str; 2] = ["eth1", "eth2"];
 
 /// A host with both ports cabled.
 fn host(lab: &Lab) -> Namespace {
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
-    host
+    Pair::new(lab, &PORTS).host
 }
 
 /// A line of `/proc/PID/status`.
@@ -189,10 +184,8 @@ fn nobody_special_goes_on_after_a_crash() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let Pair { host, peer } = Pair::new(&lab, &PORTS);
     for (port, number) in PORTS.into_iter().zip([2, 3]) {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
         peer.address(port, &format!("10.0.{number}.2/24"));
     }
     let reaches = |number| Ping::run(&host, &format!("10.0.{number}.2"), 3, "").is_exact();
@@ -206,9 +199,7 @@ fn nobody_special_goes_on_after_a_crash() {
 
     let config = team_config("team0", "activebackup", DataPath::Programs, &PORTS);
     let team = Teamr::start(&host, &config);
-    for port in PORTS {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS);
     host.up("team0");
     for number in [2, 3] {
         host.address("team0", &format!("10.0.{number}.1/24"));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Shaken, Shaking, Sharing, Teamr, in_guest,
+    CableKind, DataPath, Lab, Namespace, Pair, Shaken, Shaking, Sharing, Teamr, in_guest,
     on_own_data_paths, team_config, wait_until,
 };
 
@@ -25,17 +25,11 @@ fn storm(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
-    for port in &PORTS[..3] {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
+    let Pair { host, peer } = Pair::new(&lab, &PORTS[..3]);
     lab.cable((&host, "other0"), (&peer, "other0"), CableKind::Virtual);
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start_with(&host, &config, &[BUFFER]);
-    for port in &PORTS[..3] {
-        team.wait_port(port, true);
-    }
+    team.wait_ports_up(&PORTS[..3]);
     team.wait_active("eth1");
     let before = resyncs(&team);
 

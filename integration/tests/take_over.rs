@@ -27,7 +27,7 @@ fn config(runner: &str) -> Value {
 /// Starts teamr on the left host and waits for its ports.
 fn start(site: &Site, args: &[&str]) -> Teamr {
     let team = Teamr::start_args(&site.left, &config("activebackup"), args);
-    PORTS.iter().for_each(|port| team.wait_port(port, true));
+    team.wait_ports_up(&PORTS);
     team
 }
 
@@ -127,7 +127,7 @@ fn a_crash_interrupts_nothing(lab: &Lab, runner: &str) {
     let streams = streams(left, right);
     teamed.team.crash();
     let team = Teamr::start_args(left, &config(runner), &["-o"]);
-    PORTS.iter().for_each(|port| team.wait_port(port, true));
+    team.wait_ports_up(&PORTS);
     assert_nothing_lost(streams, &format!("{runner} killed and started"));
 }
 
@@ -222,6 +222,27 @@ fn a_device_is_made_anew(lab: &Lab) {
     }
 }
 
+/// Whatever a second daemon is asked to do with the device, the first one has it.
+fn a_device_has_one_daemon(lab: &Lab) {
+    println!("  a second daemon");
+    let site = site(lab);
+    let left = &site.left;
+    let first = start(&site, &[]);
+    address(left, &site.right);
+    let device = ifindex(left, TEAM);
+    let reason = format!("it is in the hands of the daemon {}.", first.pid());
+    for arg in ["-o", "-r", "-w", "-n"] {
+        let args = [arg, "-p", "/run/teamr-second.pid"];
+        let refused = ended(left, &args, Some(&config("activebackup")));
+        assert_eq!(refused.status.code(), Some(1), "{arg}");
+        assert!(complaint(&refused).contains(&reason), "{arg}");
+        assert_eq!(ifindex(left, TEAM), device);
+        assert!(PORTS.iter().all(|port| is_port(left, port)));
+    }
+    assert!(Ping::run(left, "10.0.0.2", 3, "").is_exact());
+    assert!(first.stop().success());
+}
+
 /// `-k` ends the daemon that holds the pid file, and never anybody else.
 fn only_our_own_daemon_is_killed(lab: &Lab) {
     println!("  -k");
@@ -258,6 +279,7 @@ fn the_device_outlives_its_daemon() {
         the_kernels_state_is_the_truth(&lab());
         a_foreign_device_survives(&lab());
         a_device_is_made_anew(&lab());
+        a_device_has_one_daemon(&lab());
         only_our_own_daemon_is_killed(&lab());
     });
 }

@@ -3,8 +3,8 @@
 
 use integration::traffic::Capture;
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Sharing, Site, Teamr, Vlan, in_guest, team_config,
-    wait_until,
+    CableKind, DataPath, Lab, Namespace, Pair, Ping, Sharing, Site, Teamr, Vlan, in_guest,
+    team_config, wait_until,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::{Value, json};
@@ -179,9 +179,7 @@ fn a_plain_team_skips_silent_ports(lab: &Lab, data_path: DataPath) {
             state.trim() == up
         });
     };
-    for port in ["eth1", "eth2"] {
-        watched.team.wait_port(port, true);
-    }
+    watched.team.wait_ports_up(&["eth1", "eth2"]);
     carrier("1");
     watched.silence("eth1");
     watched.team.wait_port("eth1", false);
@@ -249,12 +247,10 @@ fn unwatched(config: &mut Value) {
 /// A host at the far end of each port's cable, without a switch: TIPC has one link to a node over
 /// a bearer.
 fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let Pair { host, peer } = Pair::new(lab, &PORTS);
     let mut config = team_config("team0", "activebackup", data_path, &PORTS);
     unwatched(&mut config);
     for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
         let watch = json!({"name": "tipc", "tipc_bearer": port});
         config["ports"][port]["link_watch"] = watch;
     }
@@ -307,13 +303,9 @@ fn tipc_says_that_there_is_none() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let host = Pair::new(&lab, &PORTS).host;
     let mut config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
     unwatched(&mut config);
-    for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.up(port);
-    }
     config["ports"]["eth1"]["link_watch"] = json!({"name": "tipc", "tipc_bearer": "eth1"});
     let team = Teamr::start(&host, &config);
     team.wait_active("eth2");

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Sharing, Teamr, binary, control, skip, team_config,
+    DataPath, Lab, Namespace, Pair, Sharing, Teamr, binary, control, skip, team_config,
     teamr_command,
 };
 
@@ -40,11 +40,7 @@ impl Site {
             return None;
         }
         let lab = Lab::open(Sharing::Shared)?;
-        let (host, peer) = (lab.host("host"), lab.host("peer"));
-        for port in PORTS {
-            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-            peer.up(port);
-        }
+        let host = Pair::new(&lab, &PORTS).host;
         Some(Site { host, lab })
     }
 
@@ -53,9 +49,7 @@ impl Site {
         let mut command = teamr_command(&self.host);
         command.args(["-Z", endpoint]);
         let team = Teamr::start_config(&self.host, &config, command);
-        for port in PORTS {
-            team.wait_port(port, true);
-        }
+        team.wait_ports_up(&PORTS);
         team
     }
 

@@ -52,6 +52,9 @@ use crate::netlink::{EventSocket, Received, address};
 const EVENTS: usize = 64;
 /// Frames moved for one source before everybody else has had a turn.
 const FRAME_BUDGET: usize = 64;
+/// The same of control frames: each may change how the team forwards, which takes longer than
+/// to move a frame, and timers are due meanwhile.
+const CONTROL_BUDGET: usize = 1;
 
 /// What bulk traffic and clients may have of a turn before timers and partners are looked at
 /// again; who got nothing is first in the next one.
@@ -340,7 +343,7 @@ impl Served {
         let team = &mut self.team;
         if is_control_frame_token(token) {
             return team
-                .hear(kernel, token, FRAME_BUDGET, now)
+                .hear(kernel, token, CONTROL_BUDGET, now)
                 .unwrap_or_else(|error| {
                     log::warn!("Failed to hear control frames ({}).", strerror(&error));
                     Drained::Dry

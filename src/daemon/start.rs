@@ -1,37 +1,38 @@
 //! Bringing one team up, in teamd's order: control socket, device, runner, ports, bus name.
 //!
-//! A step that fails undoes the ones before it.
+//! A step that fails undoes the ones before it. The choice of the data path is in `data_path`, what
+//! an earlier daemon left in `leftovers`.
+
+mod data_path;
+mod leftovers;
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use json_config::{Config, DataPathChoice};
-use mio::{Registry, Token};
-use runners::{Burst, Team, TeamSettings};
+use mio::Token;
+use runners::{Burst, Team};
 
 use super::claim::Claim;
-use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
-use super::team::{
-    ControlSockets, ManagedTeam, Senses, Standing, Tipc, as_found, restore, return_ipv6,
-};
+use super::team::{ControlSockets, ManagedTeam, Senses, Tipc};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::control::zmq::Endpoint;
-use crate::datapath::kernel_team::{self, KernelTeam};
-use crate::datapath::programs;
-use crate::datapath::userspace::{self, DeviceOptions, Journal, Userspace};
-use crate::datapath::{DataPath, Mover, PortCare, PortInterface};
+use crate::datapath::{PortCare, kernel_team, userspace};
 use crate::errno::strerror;
-use crate::netlink::link::{self, LinkInfo, PAIR_KIND};
-use crate::netlink::tc;
+use crate::netlink::link::{self, LinkInfo};
+
+/// teamd's words for a device that could not be had.
+const CREATE: &str = "Failed to create team device.";
+/// Kind of the team device of the relay.
+const TAP_KIND: &str = "tun";
 
 /// How a team is to be started; the configuration says what it is.
 #[derive(Clone, Debug)]
@@ -231,272 +232,7 @@ impl Daemon {
             .map_err(|error| StartError::new("Failed to delete the old team device.", error))?;
         Ok(None)
     }
-
-    /// Opens what moves the frames: what the existing device needs, else the first of what was
-    /// asked for that works.
-    fn open_data_path(
-        &mut self,
-        options: &StartOptions,
-        settings: &TeamSettings,
-        existing: Option<LinkInfo>,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let Some(device) = existing else {
-            let candidates: &[Mover] = match options.data_path {
-                DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
-                DataPathChoice::Kernel => &[Mover::Kernel],
-                DataPathChoice::Programs => &[Mover::Programs],
-                DataPathChoice::Relay => &[Mover::Relay],
-            };
-            return self.open_first(candidates, options, settings, false, tokens);
-        };
-        let name = &options.device;
-        let choice = options.data_path;
-        let other_kind = |movers: &str| {
-            let invalid = io::Error::from_raw_os_error(libc::EINVAL);
-            let advice = format!("\"{name}\" belongs to the data path {movers}; -r makes it anew.");
-            Err(StartError::new(advice, invalid))
-        };
-        if device.kind == kernel_team::LINK_KIND {
-            if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
-                || !kernel_team::can_do(&settings.runner)
-            {
-                return other_kind("kernel");
-            }
-            return self
-                .open_kernel_team(device, settings, tokens)
-                .map_err(|error| StartError {
-                    attempts: vec![
-                        mode_advice(settings, &error),
-                        "Failed to init runner.".into(),
-                    ],
-                    cause: error,
-                });
-        }
-        if choice == DataPathChoice::Kernel {
-            return other_kind("programs or relay");
-        }
-        let candidates: &[Mover] = match (device.kind.as_str(), choice) {
-            (TAP_KIND, _) | (_, DataPathChoice::Relay) => &[Mover::Relay],
-            (_, DataPathChoice::Programs) => &[Mover::Programs],
-            _ => &[Mover::Programs, Mover::Relay],
-        };
-        self.open_first(candidates, options, settings, true, tokens)
-    }
-
-    /// Creates a team device, or takes one over, for the first of `candidates` that works.
-    fn open_first(
-        &mut self,
-        candidates: &[Mover],
-        options: &StartOptions,
-        settings: &TeamSettings,
-        take_over: bool,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let mut refused = Vec::new();
-        let mut last = None;
-        for mover in candidates {
-            let opened = match mover {
-                _ if !can_do(*mover, settings) => Err(StartError::new(
-                    format!(
-                        "Data path {} cannot do what the runner does; \
-                         leave \"data_path\" out, or make it \"relay\".",
-                        mover.name()
-                    ),
-                    io::Error::from_raw_os_error(libc::EOPNOTSUPP),
-                )),
-                Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
-                Mover::Programs => self.open_programs(options, take_over, tokens),
-                Mover::Relay => self.open_relay(options, take_over, tokens),
-            };
-            match opened {
-                Ok(opened) => return Ok(Opened { refused, ..opened }),
-                Err(error) => {
-                    let why = strerror(error.cause());
-                    log::debug!("Data path {} cannot be used here ({why}).", mover.name());
-                    refused.push((*mover, why));
-                    last = Some(error);
-                }
-            }
-        }
-        // There is always a candidate.
-        let unknown = || StartError::new(CREATE, io::ErrorKind::Unsupported.into());
-        Err(last.unwrap_or_else(unknown))
-    }
-
-    /// Makes a team device of the kernel's driver; leaves none behind if that fails.
-    fn create_kernel_team(
-        &mut self,
-        name: &str,
-        settings: &TeamSettings,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let mut create = || {
-            link::create(&mut self.kernel.route, name, kernel_team::LINK_KIND)?;
-            let device = link::find(&mut self.kernel.route, name)?;
-            let ifindex = device.ifindex;
-            let opened = self.open_kernel_team(device, settings, tokens);
-            if opened.is_err() {
-                link::delete(&mut self.kernel.route, ifindex)?;
-            }
-            opened
-        };
-        create().map_err(|cause| StartError {
-            attempts: vec![
-                "The kernel's team driver cannot be used; data path \"auto\" needs none."
-                    .to_owned(),
-                CREATE.to_owned(),
-            ],
-            cause,
-        })
-    }
-
-    fn open_kernel_team(
-        &mut self,
-        device: LinkInfo,
-        settings: &TeamSettings,
-        tokens: usize,
-    ) -> io::Result<Opened> {
-        let token = Token(tokens + DATA_PATH_TOKENS);
-        let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, settings)?;
-        let mut standing = link::all(&mut self.kernel.route)?;
-        standing.retain(|link| link.master == Some(device.ifindex));
-        // The first to be known keeps a tie, so the port that carries comes first.
-        let active = team.active_ifindex();
-        standing.sort_by_key(|link| Some(link.ifindex) != active);
-        let standing = standing.into_iter().map(|interface| Standing {
-            found: as_found(&self.kernel, &interface),
-            interface,
-        });
-        Ok(Opened {
-            data_path: Box::new(team),
-            refused: Vec::new(),
-            device,
-            standing: standing.collect(),
-        })
-    }
-
-    /// A device with the relay behind it. With one that was there, its ports stand.
-    fn open_relay(
-        &mut self,
-        options: &StartOptions,
-        take_over: bool,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let (journal, standing) = self.settle_leftovers(options, take_over)?;
-        let device = DeviceOptions {
-            name: options.device.clone(),
-            persist: options.keep_device,
-            take_over,
-        };
-        self.open_userspace(options, tokens, standing, |registry, tokens| {
-            Userspace::create(registry, tokens, &device, journal)
-        })
-    }
-
-    /// A pair of interfaces with programs behind it. With one that was there, its ports stand.
-    fn open_programs(
-        &mut self,
-        options: &StartOptions,
-        take_over: bool,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let (journal, standing) = self.settle_leftovers(options, take_over)?;
-        let name = &options.device;
-        let active = journal.traces().active;
-        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
-            Userspace::create_with_programs(registry, tokens, name, take_over, journal)
-        })?;
-        // The first to be known keeps a tie, so the port that carries comes first.
-        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
-        opened.standing.sort_by_key(of_active);
-        Ok(opened)
-    }
-
-    /// Keeps the host from speaking IPv6 at the other end of a pair.
-    fn silence_other_end(&mut self, device: &LinkInfo) {
-        let other_end = device.lower.filter(|_| device.kind == PAIR_KIND);
-        let Some(other_end) = other_end else {
-            return;
-        };
-        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
-            match self.kernel.ipv6(&other_end.name) {
-                true => self.kernel.set_ipv6(&other_end.name, false),
-                false => Ok(()),
-            }
-        });
-        if let Err(error) = silenced {
-            let why = strerror(&error);
-            log::warn!("Failed to disable IPv6 behind the team device ({why}).");
-        }
-    }
-
-    /// The note on the ports, and those in it that go on with a device that is taken over; the
-    /// others are given back.
-    fn settle_leftovers(
-        &mut self,
-        options: &StartOptions,
-        take_over: bool,
-    ) -> Result<(Journal, Vec<Standing>), StartError> {
-        let file = format!("{}.ports", options.device);
-        let mut journal = Journal::open(options.run_dir.join(file));
-        let mut standing = Vec::new();
-        let mut left = journal.ports().to_vec();
-        if take_over {
-            left.retain(|found| match standing_port(&mut self.kernel, found) {
-                Some(port) => {
-                    standing.push(port);
-                    false
-                }
-                None => true,
-            });
-        }
-        give_back_leftovers(&mut self.kernel, &mut journal, &left)
-            .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
-        Ok((journal, standing))
-    }
-
-    fn open_userspace(
-        &mut self,
-        options: &StartOptions,
-        tokens: usize,
-        standing: Vec<Standing>,
-        open: impl FnOnce(Registry, Range<usize>) -> io::Result<Userspace>,
-    ) -> Result<Opened, StartError> {
-        let tokens = tokens + DATA_PATH_TOKENS..tokens + TEAM_TOKENS;
-        let registry = self.poll.registry().try_clone();
-        let data_path = registry
-            .and_then(|registry| open(registry, tokens))
-            .map_err(|error| StartError::new(CREATE, error))?;
-        let device = link::find(&mut self.kernel.route, &options.device)
-            .map_err(|error| StartError::new("Failed to read the team device.", error))?;
-        self.silence_other_end(&device);
-        Ok(Opened {
-            data_path: Box::new(data_path),
-            refused: Vec::new(),
-            device,
-            standing,
-        })
-    }
 }
-
-/// A port that a daemon which is gone left in the team, as it is now.
-fn standing_port(kernel: &mut Kernel, found: &PortInterface) -> Option<Standing> {
-    let interface = link::fetch(&mut kernel.route, found.ifindex).ok()?;
-    let stands = interface.name == found.name
-        && interface.admin_up
-        && interface.master.is_none()
-        && tc::is_host_blocked(&mut kernel.route, found.ifindex).ok()?;
-    stands.then(|| Standing {
-        interface,
-        found: found.clone(),
-    })
-}
-
-/// teamd's words for a device that could not be had.
-const CREATE: &str = "Failed to create team device.";
-/// Kind of the team device of the relay.
-const TAP_KIND: &str = "tun";
 
 /// A device that was there before.
 struct Existing {
@@ -504,69 +240,6 @@ struct Existing {
     /// A daemon of this team that is gone has left it; what `-o` takes over otherwise is not ours
     /// to delete.
     ours: bool,
-}
-
-/// A data path with its device.
-struct Opened {
-    data_path: Box<dyn DataPath>,
-    /// For the state.
-    refused: Vec<(Mover, String)>,
-    device: LinkInfo,
-    /// Ports that are in the team already.
-    standing: Vec<Standing>,
-}
-
-/// Whether what a runner wants can be had from a data path at all.
-fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
-    match mover {
-        Mover::Kernel => kernel_team::can_do(&settings.runner),
-        Mover::Programs => programs::can_do(&settings.runner),
-        Mover::Relay => true,
-    }
-}
-
-fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = kernel_team::mode(&settings.runner).unwrap_or_default();
-    match error.raw_os_error() {
-        Some(libc::EBUSY) => format!(
-            "The device has ports and another mode than \"{mode}\"; \
-             take them out or use -r."
-        ),
-        _ => format!("Failed to drive the device in mode \"{mode}\"."),
-    }
-}
-
-/// Gives back those of the ports `left` that a daemon that ended without notice had taken.
-fn give_back_leftovers(
-    kernel: &mut Kernel,
-    journal: &mut Journal,
-    left: &[PortInterface],
-) -> io::Result<()> {
-    for found in left {
-        // The index may stand for another interface by now.
-        let same = link::fetch(&mut kernel.route, found.ifindex)
-            .is_ok_and(|interface| interface.name == found.name);
-        if same {
-            log::warn!(
-                "{}: giving back the port of a daemon that is gone.",
-                found.name
-            );
-            restore(kernel, found);
-            return_ipv6(kernel, &found.name, found.ipv6);
-            let program = journal.traces().programs.get(&found.ifindex).copied();
-            let released = programs::clear(&mut kernel.route, found, program)
-                .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
-            if let Err(error) = released {
-                log::warn!(
-                    "{}: Failed to remove filters ({}).",
-                    found.name,
-                    strerror(&error)
-                );
-            }
-        }
-        journal.forget(found.ifindex)?;
-    }
-    Ok(())
 }
 
 /// A start for the random runner: nobody must guess it, nothing depends on it.

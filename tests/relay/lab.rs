@@ -1,7 +1,9 @@
-//! Network namespaces of a test's own, and a loop that drives a data path in one of them.
+//! Network namespaces of a test's own, and in one of them a data path: driven by a loop, or standing
+//! still until it is drained.
 
 use std::any::Any;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
@@ -11,10 +13,12 @@ use std::{io, path::PathBuf};
 use mio::{Events, Poll, Token, Waker};
 use nix::sched::{CloneFlags, setns, unshare};
 use runners::{Forwarding, PortForwarding, PortId, TxPolicy};
-use std::os::fd::AsRawFd;
 use teamr::datapath::userspace::{DeviceOptions, Journal, Userspace};
 use teamr::datapath::{DataPath, Drained, PortInterface};
 use teamr::netlink::{RouteSocket, link};
+
+pub const FIRST: PortId = PortId(0);
+pub const SECOND: PortId = PortId(1);
 
 /// Long enough for a loaded machine; nothing waits this long when all is well.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -245,7 +249,7 @@ impl Team {
             _journal: journal,
         };
         team.with(|_| ());
-        super::start(host);
+        start(host);
         team
     }
 
@@ -274,4 +278,52 @@ impl Drop for Team {
             }
         }
     }
+}
+
+pub fn active(port: PortId) -> TxPolicy {
+    TxPolicy::ActiveBackup { active: Some(port) }
+}
+
+/// The host of the team and its neighbour.
+pub fn hosts() -> Option<(Namespace, Namespace)> {
+    Some((Namespace::new()?, Namespace::new()?))
+}
+
+/// The same without a frame that the test did not send.
+pub fn quiet_hosts() -> Option<(Namespace, Namespace)> {
+    let (host, peer) = hosts()?;
+    host.quiet();
+    peer.quiet();
+    Some((host, peer))
+}
+
+/// A data path over ports a0, a1, … that stands still until it is drained. This thread moves
+/// into `host`.
+pub fn standing(
+    host: &Namespace,
+    peer: &Namespace,
+    test: &str,
+    ports: u32,
+) -> (Userspace, JournalPath) {
+    host.enter();
+    let journal = JournalPath::new(test);
+    let registry = Poll::new()
+        .and_then(|poll| poll.registry().try_clone())
+        .expect("a registry");
+    let mut path = Userspace::create(registry, 0..10, &tap("team0"), Journal::open(&journal.0))
+        .expect("a team device");
+    for number in 0..ports {
+        let name = format!("a{number}");
+        host.link_to(&name, peer, &format!("b{number}"));
+        path.attach_port(PortId(number), &host.interface(&name))
+            .expect("a port");
+    }
+    (path, journal)
+}
+
+/// Sets team0 up with a carrier. The carrier comes first: that of a device which is up takes
+/// the kernel a while to believe.
+pub fn start(host: &Namespace) {
+    host.command("ip link set team0 carrier on");
+    host.command("ip link set team0 up");
 }

@@ -32,7 +32,7 @@ impl Flood {
             json!(frames).to_string(),
         ];
         Flood {
-            remote: Tool::start(host, &args),
+            remote: Tool::start_patient(host, &args),
         }
     }
 

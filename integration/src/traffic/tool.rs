@@ -41,6 +41,12 @@ impl Tool {
         Tool::start_as(host.real_time_command(binary("traffic")), host, args)
     }
 
+    /// As [`start`](Tool::start), behind all others: for tools that stand for another machine,
+    /// which would not take the processor from this one.
+    pub(crate) fn start_patient(host: &Namespace, args: &[String]) -> Tool {
+        Tool::start_as(host.patient_command(binary("traffic")), host, args)
+    }
+
     fn start_as(mut command: Command, host: &Namespace, args: &[String]) -> Tool {
         let what = format!("{}: traffic {}", host.name(), args.join(" "));
         static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -11,7 +11,7 @@ use crate::wire::{Arp, Ethernet, Inner, Ipv4, Ipv6, Upper, ethertype, inner, pro
 /// | 0..12 | destination and source hardware address | `eth`; 6..12 alone: `srcmac` |
 /// | 12..20 | VLAN ids, outermost first, two bytes each | `vlan` |
 /// | 20..28 | IPv4 source and destination; of ARP, sender and target | `ipv4` |
-/// | 28..32 | IPv6 source and destination, [folded](fold_ipv6) | `ipv6` |
+/// | 28..32 | IPv6 source and destination, folded with `IPV6_WEIGHTS` | `ipv6` |
 /// | 32..36 | source and destination port | `tcp`, `udp`, `sctp` |
 ///
 /// With `encap`, the bytes from 20 on are of the innermost packet that can be read; the hardware

@@ -1,6 +1,6 @@
 //! The control sockets of a team's ports, and who is told by which token.
 //!
-//! A socket that still has frames after a full helping rests: a flood on one port must not
+//! A socket that still has frames after so many in a row rests: a flood on one port must not
 //! have the daemon read all day, so the kernel is left to throw away what finds no room.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,19 @@ use runners::{ControlFrames, HwAddr, Instant, PortId};
 use crate::datapath::Drained;
 use crate::datapath::control_socket::ControlSocket;
 
-/// Far shorter than any period of the frames that are heard, far longer than a helping takes.
+/// After these a socket rests: far more than any protocol has a neighbour send at once.
+const IN_A_ROW: usize = 64;
+/// Far shorter than any period of the frames that are heard, far longer than those take.
 const REST: Duration = Duration::from_millis(10);
+
+/// The control socket of a port.
+#[derive(Debug)]
+struct Ear {
+    port: PortId,
+    socket: ControlSocket,
+    /// Frames since there were none or it rested.
+    in_a_row: usize,
+}
 
 /// One control socket for each port.
 #[derive(Debug)]
@@ -26,7 +37,7 @@ pub struct ControlSockets {
     tokens: Range<usize>,
     hears: ControlFrames,
     /// By the place of their token.
-    sockets: BTreeMap<usize, (PortId, ControlSocket)>,
+    sockets: BTreeMap<usize, Ear>,
     /// Those that rest, and until when. They are not registered: each frame would tell of itself.
     resting: BTreeMap<usize, Instant>,
 }
@@ -55,7 +66,12 @@ impl ControlSockets {
         let mut socket = ControlSocket::open(ifindex, hwaddr)?;
         socket.listen(self.hears)?;
         self.register(token, &socket)?;
-        self.sockets.insert(token, (port, socket));
+        let ear = Ear {
+            port,
+            socket,
+            in_a_row: 0,
+        };
+        self.sockets.insert(token, ear);
         Ok(())
     }
 
@@ -69,11 +85,12 @@ impl ControlSockets {
     /// Closes the socket of a port, if it has one. What still waits on it is lost.
     pub fn close(&mut self, port: PortId) {
         let mut registered = Ok(());
-        self.sockets.retain(|token, (id, socket)| {
-            if *id == port && self.resting.remove(token).is_none() {
-                registered = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+        self.sockets.retain(|token, ear| {
+            if ear.port == port && self.resting.remove(token).is_none() {
+                let fd = ear.socket.as_raw_fd();
+                registered = self.registry.deregister(&mut SourceFd(&fd));
             }
-            *id != port
+            ear.port != port
         });
         if let Err(error) = registered {
             log::debug!("cannot deregister a control socket: {error}");
@@ -87,8 +104,8 @@ impl ControlSockets {
     pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
         self.hears = wanted;
         let mut outcome = Ok(());
-        for (_, socket) in self.sockets.values_mut() {
-            if let Err(error) = socket.listen(wanted) {
+        for ear in self.sockets.values_mut() {
+            if let Err(error) = ear.socket.listen(wanted) {
                 outcome = Err(error);
             }
         }
@@ -100,9 +117,9 @@ impl ControlSockets {
     /// # Errors
     /// `ENXIO` for a port without a socket, and those of [`ControlSocket::send`].
     pub fn send(&self, port: PortId, frame: &[u8]) -> io::Result<()> {
-        let socket = self.sockets.values().find(|(id, _)| *id == port);
-        let (_, socket) = socket.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
-        socket.send(frame)
+        let ear = self.sockets.values().find(|ear| ear.port == port);
+        let ear = ear.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
+        ear.socket.send(frame)
     }
 
     /// Up to `budget` frames of the port that `token` stands for; dry if there are no more for
@@ -118,17 +135,25 @@ impl ControlSockets {
         heard: &mut Vec<(PortId, Vec<u8>)>,
     ) -> io::Result<Drained> {
         // An event may outlive its port.
-        let Some((port, socket)) = self.sockets.get(&token.0) else {
+        let Some(ear) = self.sockets.get_mut(&token.0) else {
             return Ok(Drained::Dry);
         };
         for _ in 0..budget {
-            match socket.receive()? {
-                Some(frame) => heard.push((*port, frame)),
-                None => return Ok(Drained::Dry),
+            match ear.socket.receive()? {
+                Some(frame) => heard.push((ear.port, frame)),
+                None => {
+                    ear.in_a_row = 0;
+                    return Ok(Drained::Dry);
+                }
             }
         }
-        self.registry
-            .deregister(&mut SourceFd(&socket.as_raw_fd()))?;
+        ear.in_a_row += budget;
+        if ear.in_a_row < IN_A_ROW {
+            return Ok(Drained::More);
+        }
+        ear.in_a_row = 0;
+        let fd = ear.socket.as_raw_fd();
+        self.registry.deregister(&mut SourceFd(&fd))?;
         self.resting.insert(token.0, now + REST);
         Ok(Drained::Dry)
     }
@@ -147,7 +172,7 @@ impl ControlSockets {
         let rests = std::mem::take(&mut self.resting);
         for (token, until) in rests {
             let registered = match self.sockets.get(&token) {
-                Some((_, socket)) if until <= now => self.register(token, socket),
+                Some(ear) if until <= now => self.register(token, &ear.socket),
                 Some(_) => {
                     self.resting.insert(token, until);
                     continue;

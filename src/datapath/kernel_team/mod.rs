@@ -127,21 +127,22 @@ impl<D: Driver> KernelTeam<D> {
         Ok(())
     }
 
-    /// Takes in all news, so that the copy of the options is as the driver's. Whether there
-    /// were any.
+    /// Takes in all news, so that the copy of the options is as the driver's. Whether that was
+    /// news, and not what we had told the driver ourselves.
     fn hear(&mut self) -> io::Result<bool> {
         let options = &mut self.options;
         let mut heard = false;
         let mut told_of_both = Vec::new();
         let received = self.driver.news(&mut |option: TeamOption| {
-            heard = true;
             if let (name::ENABLED, Some(port)) = (&*option.id.name, option.id.port) {
                 told_of_both.push(port);
             }
-            match option.removed {
-                true => options.remove(&option.id),
-                false => options.insert(option.id, option.value),
-            };
+            if option.removed {
+                heard |= options.remove(&option.id).is_some();
+            } else if options.get(&option.id) != Some(&option.value) {
+                heard = true;
+                options.insert(option.id, option.value);
+            }
         })?;
         if received == Received::Overflow {
             self.resyncs += 1;

@@ -2,34 +2,21 @@
 //! (`BPF_MAP_TYPE_LRU_HASH`).
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use super::{
-    LRU_HASH, MAP_CREATE, MAP_LOOKUP_BATCH, MAP_UPDATE, MapCreate, MapElement, address,
-    address_mut, bpf, bpf_descriptor, map_by_id, name_field, processors, raw,
+use super::call::{
+    Batch, MAP_CREATE, MAP_LOOKUP_BATCH, MAP_UPDATE, MapCreate, MapElement, address, address_mut,
+    bpf, bpf_descriptor, name_field, raw,
 };
+use super::map::{map_by_id, processors};
 
+/// `BPF_MAP_TYPE_LRU_HASH`.
+const LRU_HASH: u32 = 9;
 /// Free places that each processor may keep to itself (`LOCAL_FREE_TARGET`), while another one has
 /// to make something be forgotten.
 const KEPT_FREE: usize = 128;
 /// For more processors no room is made.
 const MANY: usize = 256;
-
-#[repr(C)]
-#[derive(Default)]
-struct Batch {
-    begin: u64,
-    end: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map: u32,
-    element_flags: u64,
-    flags: u64,
-}
-
-const _: () = assert!(mem::size_of::<Batch>() == 56);
 
 /// A table of bounded size.
 #[derive(Debug)]

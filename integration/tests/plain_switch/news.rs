@@ -1,0 +1,97 @@
+//! What `teamrctl watch` and `teamrctl metrics` tell of a failover.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use integration::{
+    DataPath, Lab, Process, Sharing, binary, on_own_data_paths, wait_for, wait_until,
+};
+use serde_json::Value;
+
+use crate::site::Site;
+
+fn the_news_and_the_metrics_tell_of_a_failover(path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let site = Site::new(&lab, "slb", path);
+    let (answered, _, sent) = site.ping_all(1);
+    assert_eq!(answered, sent);
+    let mut command = site.host.command(binary("teamrctl"));
+    command.args(["team0", "watch", "--json"]);
+    let mut watch = Process::start("watch", lab.folder(), command);
+    let told = |watch: &Process, kind: &str, text: &str| {
+        let log = watch.log();
+        let news = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut news = news.filter(|news| news["kind"] == kind);
+        news.any(|news| {
+            news["text"]
+                .as_str()
+                .is_some_and(|told| told.contains(text))
+        })
+    };
+    // The first look only tells how things stand: go on until one has come after it.
+    wait_until("the watch to see a port forbidden and allowed", || {
+        for allowed in ["false", "true"] {
+            site.team.ask(&format!(
+                "state item set ports.eth2.teamr.allowed {allowed}"
+            ));
+        }
+        told(&watch, "allowed", "eth2 may carry traffic")
+    });
+    let designated = site.team.ask("state item get runner.designated_port");
+    let designated = designated.trim_end();
+    let cable = if designated == "eth1" { 0 } else { 1 };
+    site.cables[cable].pull();
+    wait_until("the watch to tell of the failover", || {
+        told(
+            &watch,
+            "forwarding",
+            &format!("failover from {designated} decided"),
+        ) && told(&watch, "moved", "stations moved and were announced")
+    });
+    watch.kill();
+
+    let other = if designated == "eth1" { "eth2" } else { "eth1" };
+    let metrics = site.team.ask("metrics");
+    for sample in [
+        format!(
+            "teamr_info{{team=\"team0\",runner=\"slb\",data_path=\"{}\"}} 1",
+            path.name()
+        ),
+        format!("teamr_port_up{{team=\"team0\",port=\"{designated}\"}} 0"),
+        format!("teamr_port_active{{team=\"team0\",port=\"{other}\"}} 1"),
+    ] {
+        assert!(
+            metrics.lines().any(|line| line == sample),
+            "{sample}\n{metrics}"
+        );
+    }
+    assert!(metrics.ends_with("\n# EOF\n"));
+    let file = lab.folder().join("teamr.prom");
+    site.team.ask(&format!("metrics file {}", file.display()));
+    let written = std::fs::read_to_string(&file).expect("a file of metrics");
+    assert!(written.ends_with("\n# EOF\n"));
+
+    let socket = lab.folder().join("metrics.sock");
+    let mut command = site.host.command(binary("teamrctl"));
+    command.args(["team0", "metrics", "serve"]).arg(&socket);
+    let mut server = Process::start("metrics", lab.folder(), command);
+    let mut stream = wait_for("the metrics to be served", || {
+        UnixStream::connect(&socket).ok()
+    });
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        .expect("send a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\n# EOF\n"), "{answer}");
+    server.kill();
+}
+
+on_own_data_paths! {
+    the_news_and_the_metrics_tell_of_a_failover
+}

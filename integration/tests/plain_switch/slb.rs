@@ -1,0 +1,173 @@
+//! slb: nothing lost, nothing twice, no address that moves in the switch, both links used; also
+//! when a link goes, after a crash and from one data path to another.
+
+use std::collections::BTreeMap;
+
+use integration::traffic::{Pace, now};
+use integration::{
+    DataPath, Lab, Sharing, SwitchMoves, Teamr, in_guest, on_own_data_paths, wait_until,
+};
+
+use crate::load::{Load, quiet};
+use crate::site::{Site, config, mover};
+
+fn carries_guests_on_both_links(site: &Site, pace: Pace) {
+    let moves = SwitchMoves::watch(&site.switch);
+    let (answered, twice, sent) = site.ping_all(5);
+    assert_eq!((answered, twice), (sent, 0));
+
+    let before = site.bytes();
+    let load = Load::start(site, pace);
+    let until = now() + u64::try_from(quiet().as_nanos()).expect("a short time");
+    while now() < until {
+        let (answered, twice, sent) = site.ping_all(2);
+        assert_eq!((answered, twice), (sent, 0));
+    }
+    let after = site.bytes();
+    for (what, trace) in load.finish() {
+        assert!(
+            trace.is_exact(),
+            "{what}: lost {:?} of {}, {} twice",
+            trace.lost(),
+            trace.sent.len(),
+            trace.duplicated()
+        );
+    }
+    let crossed = [after[0] - before[0], after[1] - before[1]];
+    let total: u64 = crossed.iter().sum();
+    println!("bytes by link: {crossed:?}");
+    for bytes in crossed {
+        assert!(bytes * 10 > total * 3, "{crossed:?}");
+    }
+    assert_eq!(
+        moves.finish(),
+        BTreeMap::new(),
+        "addresses moved in the switch"
+    );
+}
+
+fn moves_guests_when_a_link_goes_and_comes(site: &Site, pace: Pace) {
+    let (answered, twice, sent) = site.ping_all(2);
+    assert_eq!((answered, twice), (sent, 0));
+    for cable in 0..2 {
+        let load = Load::start(site, pace);
+        let port = ["eth1", "eth2"][cable];
+        let pulled = now();
+        site.cables[cable].pull();
+        site.team.wait_port(port, false);
+        let known = now();
+        let other = site.cables[1 - cable].far_interface();
+        for guest in &site.guests {
+            let hwaddr = guest.hwaddr("eth0");
+            wait_until("the switch to find every guest on the other link", || {
+                site.switch.has_learned(&hwaddr, other)
+            });
+        }
+        let found = now();
+        site.cables[cable].put_back();
+        site.team.wait_port(port, true);
+        let (answered, _, sent) = site.ping_all(2);
+        assert_eq!(answered, sent, "with {port} again");
+        for (what, trace) in load.finish() {
+            let (packets, silence) = trace.longest_outage();
+            println!("{port} pulled, {what}: {packets} lost in a row, {silence:?}");
+            // What was under way when the cable went may be lost, and what was sent until it was
+            // known; nothing when the cable came back.
+            let lost = trace.lost_outside(pulled - 100_000_000, known.max(found));
+            assert!(
+                lost.is_empty(),
+                "{what}: lost {lost:?} of {}",
+                trace.sent.len()
+            );
+            assert_eq!(trace.duplicated(), 0, "{what}");
+            let most = if pace == Pace::Full { 100 } else { 2 };
+            assert!(packets <= most, "{what}: {packets} lost in a row");
+        }
+    }
+    // Both links are used again.
+    let cables: Vec<usize> = (0..3).map(|guest| site.cable_of(guest)).collect();
+    assert!(cables.contains(&0) && cables.contains(&1), "{cables:?}");
+}
+
+/// Neither a crash, nor another daemon, nor another data path makes a guest change its link.
+fn goes_on_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pace) {
+    let (answered, twice, sent) = site.ping_all(2);
+    assert_eq!((answered, twice), (sent, 0));
+    let moves = SwitchMoves::watch(&site.switch);
+    let load = Load::start(&site, pace);
+    let let_pass = |site: &Site| {
+        let enough = if pace == Pace::Full {
+            3_000_000
+        } else {
+            60_000
+        };
+        let until = site.bytes()[0] + enough;
+        wait_until("traffic to pass", || site.bytes()[0] > until);
+    };
+    let_pass(&site);
+    site.team.crash();
+    site.team = Teamr::start_args(&site.host, &config("slb", path), &["-o"]);
+    site.team.take_precedence();
+    site.team.wait_ports_up(&["eth1", "eth2"]);
+    let_pass(&site);
+    for path in then {
+        site.team
+            .ask(&format!("state item set teamr.data_path {path}"));
+        assert_eq!(mover(&site.team), *path);
+        let_pass(&site);
+    }
+    for (what, trace) in load.finish() {
+        assert_eq!(trace.lost(), Vec::<u64>::new(), "{what}");
+    }
+    assert_eq!(
+        moves.finish(),
+        BTreeMap::new(),
+        "addresses moved in the switch"
+    );
+    // The end of the second daemon takes away what the first one made.
+    site.team.stop();
+    for port in ["eth1", "eth2"] {
+        let left = site.host.run(&format!("tc qdisc show dev {port}"));
+        assert!(!left.contains("clsact"), "{port}: {left}");
+    }
+}
+
+#[test]
+fn slb_goes_on_after_a_crash_and_from_programs_to_the_relay_and_back() {
+    on_a_site(DataPath::Programs, |site| {
+        goes_on_after_a_crash(site, DataPath::Programs, &["relay", "programs"], Pace::Full);
+    });
+}
+
+/// The kernel's driver, with programs that have the rules.
+#[test]
+fn slb_does_all_of_it_in_a_guest() {
+    in_guest(|_| {
+        on_a_site(DataPath::Kernel, |site| {
+            carries_guests_on_both_links(&site, Pace::Gentle);
+            moves_guests_when_a_link_goes_and_comes(&site, Pace::Gentle);
+            goes_on_after_a_crash(site, DataPath::Kernel, &[], Pace::Gentle);
+        });
+    });
+}
+
+fn on_a_site(path: DataPath, case: impl FnOnce(Site)) {
+    if let Some(lab) = Lab::open(Sharing::Alone) {
+        case(Site::new(&lab, "slb", path));
+    }
+}
+
+fn slb_carries_guests_on_both_links(path: DataPath) {
+    on_a_site(path, |site| carries_guests_on_both_links(&site, Pace::Full));
+}
+
+fn slb_moves_guests_when_a_link_goes_and_comes(path: DataPath) {
+    on_a_site(path, |site| {
+        moves_guests_when_a_link_goes_and_comes(&site, Pace::Full);
+    });
+}
+
+on_own_data_paths! {
+    slb_carries_guests_on_both_links
+    slb_moves_guests_when_a_link_goes_and_comes
+}
