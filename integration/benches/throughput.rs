@@ -25,6 +25,8 @@ use paths::{Hosts, Path, stand, table};
 
 const PATHS: [&str; 6] = ["bridge", "relay", "programs", "ovs", "testpmd", "tap"];
 const BY_DEFAULT: usize = 5;
+/// How often the active port's cable is pulled.
+const PULLS: usize = 5;
 
 fn main() -> ExitCode {
     // What is started from here inherits it.
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
     };
     let hosts = Hosts::new(&lab);
     let (direct, paths) = stand(&lab, &hosts, &names);
-    table::print(&hosts, &direct, &paths, pairs.unwrap_or(9));
+    table::print(&hosts, &direct, &paths, pairs.unwrap_or(9), PULLS);
     choices(&paths);
     ExitCode::SUCCESS
 }

@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::{Hosts, Path};
 
-/// How often the active port's cable is pulled, and how long streams run before and after.
-const PULLS: usize = 5;
+/// How long streams run before and after a cable is pulled.
 const WINDOW: Duration = Duration::from_millis(300);
 
 /// Seconds after which a run has failed, which costs its figures only.
@@ -101,7 +100,7 @@ impl Path {
 
     /// The longest of all pauses, in milliseconds, when the active port's cable is pulled under
     /// streams of a packet a millisecond, one each way; none where nobody would use the other.
-    pub fn silence(&self, hosts: &Hosts) -> Option<f64> {
+    pub fn silence(&self, hosts: &Hosts, pulls: usize) -> Option<f64> {
         self.active_port()?;
         let end = |host: &Namespace, device: &str, number, port| End {
             host: host.clone(),
@@ -133,7 +132,7 @@ impl Path {
             self.wait_port(port, true);
             silences.into_iter().max().unwrap_or_default()
         };
-        let longest = (0..PULLS).map(pull).max().unwrap_or_default();
+        let longest = (0..pulls).map(pull).max().unwrap_or_default();
         Some(longest.as_secs_f64() * 1e3)
     }
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 use super::measures::MEASURES;
 use super::{Hosts, Path};
 
-/// Measures all paths beside the bare pair and prints a line for each row.
-pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize) {
+/// Measures all paths beside the bare pair and prints a line for each row; the one of the silence
+/// when the active port's cable is pulled, the longest of `pulls`, if there are any.
+pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize, pulls: usize) {
     println!("medians of {pairs} pairs; of the paths, the ratio to the bare pair");
     line(
         "",
@@ -52,11 +53,13 @@ pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize) {
             line(row, &median(bare).map_or("-".to_owned(), short), cells);
         }
     }
-    let silences = paths.iter().map(|path| {
-        let silence = path.silence(hosts);
-        silence.map_or_else(String::new, |silence| format!("{silence:.1}"))
-    });
-    line("longest silence at a pulled cable, ms", "", silences);
+    if pulls > 0 {
+        let silences = paths.iter().map(|path| {
+            let silence = path.silence(hosts, pulls);
+            silence.map_or_else(String::new, |silence| format!("{silence:.1}"))
+        });
+        line("longest silence at a pulled cable, ms", "", silences);
+    }
     let own = own_cpu.iter().map(|(worked, went_by)| match went_by {
         0.0 => String::new(),
         _ => format!("{:.1}", worked / went_by * 100.0),

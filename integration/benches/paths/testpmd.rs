@@ -48,7 +48,11 @@ impl Testpmd {
                 process: RefCell::new(process),
             }),
             None => Err("testpmd makes no device".into()),
-            Some(status) => Err(format!("testpmd ended with {status}: {}", process.log())),
+            Some(status) => {
+                let log = process.log();
+                let last = log.trim_end().lines().next_back().unwrap_or_default();
+                Err(format!("testpmd ended with {status} {last}"))
+            }
         }
     }
 
