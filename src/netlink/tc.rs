@@ -260,6 +260,19 @@ fn remove(route: &mut RouteSocket, ifindex: u32, hook: u32, filter: &Filter) -> 
     route.execute(request.attribute_str(TCA_KIND, "bpf"))
 }
 
+/// Puts a `clsact` on an interface for programs to come and go. To add or to take one away stops the
+/// queues of a device for a moment, and what it would send meanwhile is lost; so this is done
+/// while it is down, and for good.
+///
+/// # Errors
+/// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact`.
+pub fn prepare_hooks(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    match add_clsact(route, ifindex) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        added => added,
+    }
+}
+
 fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(

@@ -8,8 +8,8 @@ use super::buffer::{FrameBuffer, Message};
 use super::pair::Pair;
 use super::tap::Tap;
 use crate::datapath::programs::TeamSide;
-use crate::netlink::RouteSocket;
 use crate::netlink::link::{self, PAIR_KIND};
+use crate::netlink::{RouteSocket, tc};
 
 /// What the team device of a relay is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,10 @@ impl Device {
                 opened => return opened.map(Device::Pair),
             }
         }
-        Tap::open(route, options).map(Device::Tap)
+        let tap = Tap::open(route, options)?;
+        // Where programs are attached that way.
+        tc::prepare_hooks(route, tap.ifindex)?;
+        Ok(Device::Tap(tap))
     }
 
     /// Its name when it was opened.
