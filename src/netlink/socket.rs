@@ -4,14 +4,14 @@
 //! Neither waits. The kernel answers a request of these families before `send` returns, so
 //! the answer is read back at once; should it be missing, that is an error, not a wait.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, bind,
+    recv, recvmmsg, send, setsockopt, socket, sockopt,
 };
 
 use super::message::{Message, Messages, Request};
@@ -19,6 +19,9 @@ use crate::sys::netlink::join_group;
 
 /// Room for one datagram; the kernel fills at most 32 KiB of it in a dump.
 const DATAGRAM: usize = 32 * 1024;
+/// Datagrams of events taken by one system call: the team driver has one for each option that
+/// changes, 128 when half of the buckets move.
+const AT_ONCE: usize = 8;
 /// Receive buffer of both kinds: a burst of a few thousand link events, or the options of a
 /// thousand ports.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -189,7 +192,7 @@ impl EventSocket {
         join_group(&fd, group)?;
         Ok(EventSocket {
             fd,
-            buffer: vec![0; DATAGRAM],
+            buffer: vec![0; AT_ONCE * DATAGRAM],
         })
     }
 
@@ -200,12 +203,16 @@ impl EventSocket {
     pub fn drain(&mut self, each: &mut dyn FnMut(Message<'_>)) -> io::Result<Received> {
         let mut received = Received::All;
         loop {
-            match recv(
-                self.fd.as_raw_fd(),
-                &mut self.buffer,
-                MsgFlags::MSG_DONTWAIT,
-            ) {
-                Ok(length) => Messages(&self.buffer[..length]).for_each(&mut *each),
+            let places = self.buffer.chunks_exact_mut(DATAGRAM);
+            let mut places: Vec<_> = places.map(|place| [IoSliceMut::new(place)]).collect();
+            let mut headers = MultiHeaders::<()>::preallocate(AT_ONCE, None);
+            let fd = self.fd.as_raw_fd();
+            let flags = MsgFlags::MSG_DONTWAIT;
+            match recvmmsg(fd, &mut headers, &mut places, flags, None) {
+                Ok(datagrams) => {
+                    let parts = datagrams.flat_map(|datagram| datagram.iovs());
+                    parts.flat_map(Messages).for_each(&mut *each);
+                }
                 Err(Errno::EAGAIN) => return Ok(received),
                 Err(Errno::EINTR) => (),
                 Err(Errno::ENOBUFS) => received = Received::Overflow,
