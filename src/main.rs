@@ -3,14 +3,13 @@
 //! Everything that can be known to be wrong before the fork is said before the fork, on stderr.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use json_config::{Config, Problem};
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use teamr::cli::configs::{Plan, Source, Sources};
 use teamr::cli::daemonize::{Readiness, Side, daemonize};
 use teamr::cli::logging::{self, LogOutput};
 use teamr::cli::options::{self, Command, Options};
@@ -22,11 +21,8 @@ use teamr::errno::strerror;
 use teamr::sys::memory;
 use teamr::sys::process::close_inherited;
 
-/// Larger files are refused: a configuration of a thousand ports has a tenth of it.
-const LARGEST_CONFIG: u64 = 1 << 20;
-
-/// `IFNAMSIZ` with its ending zero.
-const LONGEST_NAME: usize = 15;
+/// The lines for stderr, and the error number for who waits.
+type Failure = (String, Errno);
 
 /// Failed after a good start; the service manager may start again, which it must not after 1.
 const FAILED_LATER: u8 = 2;
@@ -70,111 +66,57 @@ fn print(text: &str) -> Result<u8, String> {
     Ok(0)
 }
 
-/// The text of the configuration and where it is from.
-fn config_text(options: &Options) -> Result<(Vec<u8>, String), String> {
-    match (&options.config_text, &options.config_file) {
-        (Some(text), file) => {
-            if file.is_some() {
-                log::warn!("Command line config string is present, ignoring given config file.");
-            }
-            Ok((text.clone(), "command line".to_owned()))
-        }
-        (None, Some(file)) => {
-            let text = read_config(file).map_err(|error| {
-                let (file, why) = (file.display(), strerror(&error));
-                format!("{file}: {why}\nFailed to load config.")
-            })?;
-            Ok((text, file.display().to_string()))
-        }
-        (None, None) => Ok((b"{}".to_vec(), "default".to_owned())),
-    }
-}
-
-fn read_config(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let limit = LARGEST_CONFIG + 1;
-    File::open(path)?.take(limit).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST_CONFIG {
-        let megabytes = LARGEST_CONFIG >> 20;
-        return Err(io::Error::other(format!(
-            "the configuration is larger than {megabytes} MiB"
-        )));
-    }
-    Ok(text)
-}
-
 /// `--check-config`: all problems on stdout, one a line.
 fn check_config(options: &Options) -> Result<u8, String> {
-    let (text, origin) = config_text(options)?;
-    let problems = json_config::check(&text);
-    let lines: Vec<String> = problems
-        .iter()
-        .map(|problem| match problem.position {
+    let sources = Sources::read(options)?;
+    let mut lines = Vec::new();
+    for Source { origin, text, .. } in &sources.all {
+        let problems = json_config::check(text);
+        lines.extend(problems.iter().map(|problem| match problem.position {
             Some(_) => format!("{origin}:{problem}\n"),
             None => format!("{origin}: {problem}\n"),
-        })
-        .collect();
+        }));
+    }
+    // Each may be well, and two of them want one device.
+    if lines.is_empty() && sources.directory.is_some() {
+        lines.extend(sources.plan(options).err().map(|clash| clash + "\n"));
+    }
     print(&lines.concat())?;
-    Ok(u8::from(!problems.is_empty()))
+    Ok(u8::from(!lines.is_empty()))
 }
 
 fn serve(options: &Options) -> Result<u8, String> {
-    let (text, _) = config_text(options)?;
-    let mut config = Config::parse(&text)
-        .map_err(|error| format!("Failed to parse config: {error}\nFailed to load config."))?;
-    logging::set_debug_level(options.debug.max(config.debug_level()));
-    let pid_file = |device: &str| match &options.pid_file {
-        Some(file) => file.clone(),
-        None => run_dir::pid_file(device),
-    };
-    // To find a daemon its pid file is enough.
-    let running = || match &options.pid_file {
-        Some(file) => Ok(file.clone()),
-        None => device_name(options, &config).map(|device| pid_file(&device)),
-    };
+    let sources = Sources::read(options)?;
+    let plans = sources.plan(options)?;
+    let debug = plans.iter().map(|plan| plan.config.debug_level()).max();
+    logging::set_debug_level(options.debug.max(debug.unwrap_or_default()));
+    if sources.directory.is_some() {
+        logging::name_teams();
+    }
     match options.command {
-        Command::Kill => match pidfile::stop(&running()?) {
-            Ok(()) => Ok(0),
-            Err(error) => Err(error.to_string()),
-        },
-        Command::Check => Ok(u8::from(pidfile::running(&running()?).is_none())),
-        _ => {
-            let device = device_name(options, &config)?;
-            config.set_device(&device);
-            let pid_file = pid_file(&device);
-            start(options, config, device, pid_file)
+        Command::Kill => kill(&plans),
+        Command::Check => {
+            let runs = |plan: &Plan| pidfile::running(&plan.pid_file).is_some();
+            Ok(u8::from(!plans.iter().all(runs)))
         }
+        _ => start(options, plans, sources.directory.is_some()),
     }
 }
 
-/// From `-t`, else from the configuration, else the first that is free; a daemon to be found
-/// must be named.
-fn device_name(options: &Options, config: &Config) -> Result<String, String> {
-    let named = options.team_dev.as_deref().or(config.device());
-    let name = match named {
-        Some(name) => name.to_owned(),
-        None if options.command != Command::Run => {
-            return Err("Team device name not specified.".to_owned());
+/// Stops the daemons of these teams, which may be one.
+fn kill(plans: &[Plan]) -> Result<u8, String> {
+    let mut complaint = None;
+    let mut stopped = false;
+    for plan in plans {
+        match pidfile::stop(&plan.pid_file) {
+            Ok(()) => stopped = true,
+            Err(error) => complaint = complaint.or(Some(error.to_string())),
         }
-        None => (0..)
-            .map(|number| format!("team{number}"))
-            .find(|name| if_nametoindex(name.as_str()).is_err())
-            .unwrap_or_default(),
-    };
-    let refuse = |errno: Errno| {
-        Err(format!(
-            "\"{name}\" cannot be the name of a device.\nFailed: {}",
-            errno.desc()
-        ))
-    };
-    if name.len() > LONGEST_NAME {
-        return refuse(Errno::ENAMETOOLONG);
     }
-    let impossible = |c: char| c == '/' || c == ':' || c == '\0' || c.is_ascii_whitespace();
-    if name.is_empty() || name == "." || name == ".." || name.contains(impossible) {
-        return refuse(Errno::EINVAL);
+    match complaint {
+        Some(complaint) if !stopped => Err(complaint),
+        _ => Ok(0),
     }
-    Ok(name)
 }
 
 /// What would keep the team or one of its ports from starting.
@@ -187,22 +129,25 @@ fn validate(config: &Config) -> Result<(), Problem> {
     Ok(())
 }
 
-fn start(
-    options: &Options,
-    config: Config,
-    device: String,
-    pid_file: PathBuf,
-) -> Result<u8, String> {
-    for warning in config.warnings() {
-        log::warn!("config: {warning}");
+/// Starts the daemon; `named` is whether it is one of a directory's teams.
+fn start(options: &Options, plans: Vec<Plan>, named: bool) -> Result<u8, String> {
+    for plan in &plans {
+        let _about = logging::about(&plan.device);
+        for warning in plan.config.warnings() {
+            log::warn!("config: {warning}");
+        }
+        validate(&plan.config).map_err(|problem| {
+            let runner = match problem.path.starts_with("runner") {
+                true => "Failed to init runner.\n",
+                false => "",
+            };
+            let place = match named {
+                true => format!("{}: ", plan.origin),
+                false => String::new(),
+            };
+            format!("{place}{problem}\n{runner}Failed: {}", Errno::EINVAL.desc())
+        })?;
     }
-    validate(&config).map_err(|problem| {
-        let runner = match problem.path.starts_with("runner") {
-            true => "Failed to init runner.\n",
-            false => "",
-        };
-        format!("{problem}\n{runner}Failed: {}", Errno::EINVAL.desc())
-    })?;
     run_dir::create().map_err(|error| {
         let dir = run_dir::path();
         format!(
@@ -211,7 +156,11 @@ fn start(
             strerror(&error)
         )
     })?;
-    if let Some(pid) = pidfile::running(&pid_file) {
+    let running: Vec<_> = plans
+        .iter()
+        .map_while(|plan| pidfile::running(&plan.pid_file))
+        .collect();
+    if let Some(pid) = running.last().filter(|_| running.len() == plans.len()) {
         let exists = Errno::EEXIST.desc();
         return Err(format!(
             "Daemon already running on PID {pid}.\nFailed: {exists}"
@@ -227,14 +176,23 @@ fn start(
     };
     let variable = std::env::var(logging::VARIABLE).ok();
     let output = LogOutput::choose(options.log_output, variable.as_deref(), options.daemonize);
-    logging::set_output(output, &format!("{}_{device}", options.program));
-    let start = StartOptions {
+    let ident = match (named, &plans[..]) {
+        (false, [plan]) => format!("{}_{}", options.program, plan.device),
+        _ => options.program.clone(),
+    };
+    logging::set_output(output, &ident);
+    run(options, plans, named, readiness)
+}
+
+fn start_options(options: &Options, plan: &Plan) -> StartOptions {
+    StartOptions {
+        device: plan.device.clone(),
         run_dir: run_dir::path(),
-        pid_file,
+        pid_file: plan.pid_file.clone(),
         daemonized: options.daemonize,
-        data_path: options.data_path.unwrap_or(config.data_path()),
+        data_path: options.data_path.unwrap_or(plan.config.data_path()),
         // Who replaces teamd sees nothing on the wire that it did not send.
-        probe: config.probe().unwrap_or(options.program != "teamd"),
+        probe: plan.config.probe().unwrap_or(options.program != "teamd"),
         take_over: options.take_over,
         warm_start: options.warm_start,
         recreate: options.force_recreate,
@@ -244,20 +202,18 @@ fn start(
         usock: options.usock,
         dbus: options.dbus,
         zmq: options.zmq.clone(),
-        device,
-    };
-    run(config, &start, options.sandbox, readiness)
+    }
 }
 
-/// The daemon's own life, from its pid file to its end.
+/// The daemon's own life, from its pid files to its end.
 fn run(
-    config: Config,
-    start: &StartOptions,
-    sandboxed: bool,
+    options: &Options,
+    plans: Vec<Plan>,
+    named: bool,
     readiness: Option<Readiness>,
 ) -> Result<u8, String> {
-    let (daemon, _pid_file) = match bring_up(config, start) {
-        Ok(running) => running,
+    let daemon = match bring_up(options, plans, named) {
+        Ok(daemon) => daemon,
         Err((complaint, errno)) => {
             if let Some(readiness) = readiness {
                 readiness.fail(errno);
@@ -265,7 +221,7 @@ fn run(
             return Err(complaint);
         }
     };
-    if sandboxed {
+    if options.sandbox {
         give_up_rights(daemon.loads_programs());
     }
     if let Some(readiness) = readiness {
@@ -297,17 +253,59 @@ fn give_up_rights(loads_programs: bool) {
     }
 }
 
-fn bring_up(config: Config, start: &StartOptions) -> Result<(Daemon, PidFile), (String, Errno)> {
-    let pid_file = PidFile::create(&start.pid_file).map_err(|error| {
+/// Of a directory's teams, one that cannot be had keeps no other from starting.
+fn bring_up(options: &Options, plans: Vec<Plan>, named: bool) -> Result<Daemon, Failure> {
+    if named {
+        allow_many_files();
+    }
+    let mut daemon = Daemon::new().map_err(|error| {
+        let complaint = format!("Failed: {}", strerror(&error));
+        (complaint, errno_of(&error))
+    })?;
+    let mut failed = None;
+    for plan in plans {
+        let device = plan.device.clone();
+        if let Err((complaint, errno)) = bring_up_team(&mut daemon, options, plan) {
+            if !named {
+                return Err((complaint, errno));
+            }
+            let _about = logging::about(&device);
+            log::error!("{complaint}");
+            failed = Some(errno);
+        }
+        // What it has got so far is given back by its own end.
+        if named && !daemon.catch_up().unwrap_or(false) {
+            return Ok(daemon);
+        }
+    }
+    match failed.filter(|_| !daemon.has_teams()) {
+        Some(errno) => Err((format!("No team is left.\nFailed: {}", errno.desc()), errno)),
+        None => Ok(daemon),
+    }
+}
+
+/// A team needs some dozens, and the usual limit was made for programs that wait for files by
+/// `select`.
+fn allow_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(errno) = raised {
+        log::warn!(
+            "Failed to raise the limit of open files ({}).",
+            errno.desc()
+        );
+    }
+}
+
+fn bring_up_team(daemon: &mut Daemon, options: &Options, plan: Plan) -> Result<(), Failure> {
+    let start = start_options(options, &plan);
+    let pid_file = PidFile::create(&plan.pid_file).map_err(|error| {
         let errno = error.errno();
         (format!("{error}\nFailed: {}", errno.desc()), errno)
     })?;
-    let failed = |error: io::Error| (format!("Failed: {}", strerror(&error)), errno_of(&error));
-    let mut daemon = Daemon::new().map_err(failed)?;
     daemon
-        .start(config, start)
-        .map_err(|error| (error.to_string(), errno_of(error.cause())))?;
-    Ok((daemon, pid_file))
+        .start(plan.config, &start, pid_file)
+        .map_err(|error| (error.to_string(), errno_of(error.cause())))
 }
 
 fn errno_of(error: &io::Error) -> Errno {

@@ -1,4 +1,5 @@
-//! What a team costs that has nothing to do: processor time and memory, for each runner.
+//! What teams cost that have nothing to do: processor time and memory, for one team of each runner,
+//! and for a hundred in one process.
 //!
 //! `cargo bench --package integration --bench idle -- [SECONDS]`
 
@@ -7,7 +8,13 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use integration::{CableKind, DataPath, Lab, RUNNERS, Sharing, Teamed, wait_until};
+use integration::{
+    CableKind, DataPath, Lab, Process, RUNNERS, Sharing, Teamed, team_config, teamr_command,
+    wait_until,
+};
+
+/// Teams in one process.
+const MANY: usize = 100;
 
 fn main() -> ExitCode {
     let seconds = std::env::args()
@@ -30,18 +37,69 @@ fn main() -> ExitCode {
         let teamed = Teamed::new(&lab, runner, DataPath::Userspace, CableKind::Nic);
         let pid = teamed.team.pid();
         wait_for_rest(pid);
-        let begin = Instant::now();
-        let (ran_before, turns_before) = schedule(pid);
-        sleep(Duration::from_secs(seconds));
-        let (ran, turns) = schedule(pid);
-        let share = (ran - ran_before).as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
+        let (share, turns) = cost(pid, seconds);
         println!(
-            "{runner:>14} {share:>14.4} {:>10} {:>14}",
-            turns - turns_before,
+            "{runner:>14} {share:>14.4} {turns:>10} {:>14}",
             resident(pid)
         );
     }
+    println!("{MANY} such teams in one process");
+    println!(
+        "{:>22} {:>14} {:>10} {:>14} {:>10}",
+        "", "% of a core", "wake-ups", "resident kB", "start ms"
+    );
+    for (data_path, runner) in [
+        (DataPath::Programs, "activebackup"),
+        (DataPath::Programs, "lacp"),
+        (DataPath::Userspace, "activebackup"),
+    ] {
+        many(data_path, runner, seconds);
+    }
     ExitCode::SUCCESS
+}
+
+fn many(data_path: DataPath, runner: &str, seconds: u64) {
+    let lab = Lab::try_open(Sharing::Alone).expect("a lab as before");
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let directory = lab.folder().join("teams");
+    fs::create_dir(&directory).expect("make a directory");
+    for number in 0..MANY {
+        let ports = ["a", "b"].map(|side| format!("{side}{number}"));
+        for port in &ports {
+            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+            peer.up(port);
+        }
+        let team = format!("team{number}");
+        let config = team_config(&team, runner, data_path, &[&ports[0], &ports[1]]);
+        let file = directory.join(format!("{team}.json"));
+        fs::write(file, config.to_string()).expect("write a configuration");
+    }
+    let mut command = teamr_command(&host);
+    command.arg("-f").arg(&directory);
+    let begin = Instant::now();
+    let daemon = Process::start("teamr", lab.folder(), command);
+    wait_until("the daemon to have started", || {
+        daemon.log().contains("successfully started")
+    });
+    let took = begin.elapsed().as_millis();
+    let pid = daemon.pid();
+    wait_for_rest(pid);
+    let (share, turns) = cost(pid, seconds);
+    println!(
+        "{:>22} {share:>14.4} {turns:>10} {:>14} {took:>10}",
+        format!("{}, {runner}", data_path.name()),
+        resident(pid)
+    );
+}
+
+/// How much of a processor it needs, in percent, and how often it was given one.
+fn cost(pid: u32, seconds: u64) -> (f64, u64) {
+    let begin = Instant::now();
+    let (ran_before, turns_before) = schedule(pid);
+    sleep(Duration::from_secs(seconds));
+    let (ran, turns) = schedule(pid);
+    let share = (ran - ran_before).as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
+    (share, turns - turns_before)
 }
 
 /// Waits until the start is over: after the links came up the daemon is watchful for a second.

@@ -2,14 +2,17 @@
 //!
 //! Standard: teamd's. On stderr and stdout the bare message, one a line; to syslog RFC 3164 with
 //! facility daemon, `<program>_<device>` and the pid. Messages of level info and up always, debug
-//! ones from debug level 1, trace ones from 2. Syslog is written without waiting: a message that
+//! ones from debug level 1, trace ones from 2. Of several teams in one process each has its name
+//! before its messages. Syslog is written without waiting: a message that
 //! its socket has no room for is lost, the loop is not held up.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use env_logger::Target;
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -88,6 +91,48 @@ pub fn debug_level() -> u32 {
     DEBUG_LEVEL.load(Ordering::Relaxed)
 }
 
+/// Messages begin with the team that they are about from now on: there are several.
+pub fn name_teams() {
+    NAMES_TEAMS.store(true, Ordering::Relaxed);
+}
+
+/// The messages of this thread are about the team `device` until this is dropped.
+#[must_use]
+pub fn about(device: &str) -> About {
+    TEAM.with_borrow_mut(|team| device.clone_into(team));
+    About(())
+}
+
+/// See [`about`].
+pub struct About(());
+
+impl Drop for About {
+    fn drop(&mut self) {
+        TEAM.with_borrow_mut(String::clear);
+    }
+}
+
+/// What stands before a message.
+struct Prefix;
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !NAMES_TEAMS.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        TEAM.with_borrow(|team| match team.is_empty() {
+            true => Ok(()),
+            false => write!(f, "{team}: "),
+        })
+    }
+}
+
+static NAMES_TEAMS: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static TEAM: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 static DEBUG_LEVEL: AtomicU32 = AtomicU32::new(0);
 
 static LOGGER: Logger = Logger(Mutex::new(Sink::Unset));
@@ -139,7 +184,7 @@ impl Log for Logger {
 fn stream(target: Target) -> env_logger::Logger {
     env_logger::Builder::new()
         .filter_level(LevelFilter::Trace)
-        .format(|out, record| writeln!(out, "{}", record.args()))
+        .format(|out, record| writeln!(out, "{Prefix}{}", record.args()))
         .target(target)
         .build()
 }
@@ -199,7 +244,7 @@ fn packet(record: &Record<'_>, ident: &str, pid: u32, time: LocalTime) -> String
         Level::Debug | Level::Trace => 7,
     };
     format!(
-        "<{}>{} {:>2} {:02}:{:02}:{:02} {ident}[{pid}]: {}",
+        "<{}>{} {:>2} {:02}:{:02}:{:02} {ident}[{pid}]: {Prefix}{}",
         DAEMON | severity,
         MONTHS[usize::from(time.month) % 12],
         time.day,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a team is.
 
+pub mod configs;
 pub mod daemonize;
 pub mod getopt;
 pub mod logging;

@@ -47,7 +47,10 @@ pub static FLAGS: [Flag; 24] = [
         b"f",
         "config-file",
         Some("FILE"),
-        &["read the configuration from FILE"],
+        &[
+            "read the configuration from FILE; of a directory run",
+            "the team of every file that ends in .json",
+        ],
     ),
     Flag::new(
         b"c",
@@ -349,7 +352,8 @@ pub fn help(program: &str) -> String {
          {}\n\
          Long names may be shortened while they stay unique. Without -f and -c the team\n\
          begins empty and as roundrobin. The name of the device comes from -t, else from\n\
-         the configuration, else it is the first free of team0, team1, ...\n\n\
+         the configuration, else it is the first free of team0, team1, ...; in a\n\
+         directory the file gives it: team5.json.\n\n\
          Exit status: 0 done, 1 not started (or nothing to stop, or not running),\n\
          2 failed after a good start.\n",
         getopt::describe(&FLAGS)

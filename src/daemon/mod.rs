@@ -42,6 +42,8 @@ use self::service_manager::ServiceManager;
 use self::team::{DeviceState, ManagedTeam, return_ipv6};
 use self::transports::Transports;
 use self::warm_note::Left;
+use crate::cli::logging::{self, About};
+use crate::cli::pidfile::PidFile;
 use crate::cli::signals::{Asked, Signals};
 use crate::datapath::{Drained, Mover, PortCare};
 use crate::errno::strerror;
@@ -83,8 +85,9 @@ struct Served {
     warm_dir: Option<PathBuf>,
     /// The device was there before (`-o`), so it is not ours to delete.
     taken_over: bool,
-    /// Given up last of all.
+    /// Given up last of all, both.
     _claim: Claim,
+    _pid_file: PidFile,
 }
 
 /// The daemon.
@@ -97,6 +100,8 @@ pub struct Daemon {
     /// Events were lost since, so everything is to be read again then.
     resync_due: Option<Instant>,
     signals: Signals,
+    /// What a signal has asked for.
+    asked: Option<Asked>,
     /// Told when a name has been resolved.
     resolved: Arc<Waker>,
     manager: ServiceManager,
@@ -129,6 +134,7 @@ impl Daemon {
             resynced: None,
             resync_due: None,
             signals,
+            asked: None,
             resolved,
             manager: ServiceManager::from_environment(),
             started: std::time::Instant::now(),
@@ -143,6 +149,11 @@ impl Daemon {
 
     fn now(&self) -> Instant {
         Instant::ZERO + self.started.elapsed()
+    }
+
+    /// Whether there is any team.
+    pub fn has_teams(&self) -> bool {
+        !self.teams.is_empty()
     }
 
     /// Whether a data path may yet load programs into the kernel.
@@ -161,43 +172,62 @@ impl Daemon {
         self.manager.stopping();
         let now = self.now();
         for served in self.teams.values_mut() {
+            let _about = served.about();
             served.prepare_end(*outcome.as_ref().unwrap_or(&Asked::End));
             served.release_ports(&mut self.kernel, now);
         }
         log::info!("Exiting...");
         for served in std::mem::take(&mut self.teams).into_values() {
+            let _about = served.about();
             served.end(&mut self.kernel);
         }
         outcome.map(drop)
     }
 
+    /// Serves the teams that run already while others are yet to be started; partners wait for no
+    /// start. Whether to go on starting: a signal may have ended that.
+    ///
+    /// # Errors
+    /// A failure of the loop itself.
+    pub fn catch_up(&mut self) -> io::Result<bool> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.turn(&mut events, Some(Duration::ZERO))?;
+        Ok(self.asked.is_none())
+    }
+
     fn serve(&mut self) -> io::Result<Asked> {
         let mut events = Events::with_capacity(EVENTS);
-        while !self.teams.is_empty() {
+        while self.asked.is_none() && !self.teams.is_empty() {
             self.tell_manager();
             let wait = self.wait();
-            match self.poll.poll(&mut events, wait) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                polled => polled?,
-            }
-            self.ready.extend(events.iter().map(|event| event.token()));
-            if self.ready.remove(&SIGNALS) {
-                if let Some(asked) = self.signals.asked()? {
-                    log::warn!("Got {}.", signals_of(asked));
-                    return Ok(asked);
-                }
-            }
-            self.serve_deadlines();
-            if self.ready.remove(&LINKS) {
-                self.serve_links()?;
-            }
-            self.resync_if_due();
-            if self.ready.remove(&RESOLVED) {
-                self.serve_resolved();
-            }
-            self.serve_sources();
+            self.turn(&mut events, wait)?;
         }
-        Ok(Asked::End)
+        Ok(self.asked.unwrap_or(Asked::End))
+    }
+
+    fn turn(&mut self, events: &mut Events, wait: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        self.ready.extend(events.iter().map(|event| event.token()));
+        if self.ready.remove(&SIGNALS) {
+            self.asked = self.signals.asked()?;
+            if let Some(asked) = self.asked {
+                log::warn!("Got {}.", signals_of(asked));
+                return Ok(());
+            }
+        }
+        self.serve_deadlines();
+        if self.ready.remove(&LINKS) {
+            self.serve_links()?;
+        }
+        self.resync_if_due();
+        if self.ready.remove(&RESOLVED) {
+            self.serve_resolved();
+        }
+        self.serve_sources();
+        Ok(())
     }
 
     /// How long to sleep; not at all while a source may have more to give.
@@ -227,6 +257,7 @@ impl Daemon {
         let now = self.now();
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         for served in self.teams.values_mut() {
+            let _about = served.about();
             if is_due(served.team.deadline()) {
                 served.team.deadline_reached(&mut self.kernel, now);
             }
@@ -271,11 +302,13 @@ impl Daemon {
         let kernel = &mut self.kernel;
         let mut orphaned = Vec::new();
         for (block, served) in &mut self.teams {
+            let _about = served.about();
             if read(&mut served.team, kernel) == DeviceState::Deleted {
                 orphaned.push(*block);
             }
         }
         for mut served in orphaned.iter().filter_map(|block| self.teams.remove(block)) {
+            let _about = served.about();
             log::warn!("Team device removal detected.");
             // Nothing is left that could stay.
             served.taken_over = false;
@@ -287,6 +320,7 @@ impl Daemon {
     fn serve_resolved(&mut self) {
         let now = self.now();
         for served in self.teams.values_mut() {
+            let _about = served.about();
             served.team.take_resolved(&mut self.kernel, now);
         }
     }
@@ -316,7 +350,10 @@ impl Daemon {
     fn serve_source(&mut self, token: Token) {
         let now = self.now();
         let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
-            Some(served) => served.serve(&mut self.kernel, now, token),
+            Some(served) => {
+                let _about = served.about();
+                served.serve(&mut self.kernel, now, token)
+            }
             None => Drained::Dry,
         };
         if drained == Drained::Dry {
@@ -339,6 +376,11 @@ fn signals_of(asked: Asked) -> &'static str {
 }
 
 impl Served {
+    /// Messages are about this team meanwhile.
+    fn about(&self) -> About {
+        logging::about(&self.team.device.name)
+    }
+
     fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
         let team = &mut self.team;
         if is_control_frame_token(token) {

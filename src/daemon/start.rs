@@ -24,6 +24,8 @@ use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, Senses, Tipc};
 use super::transports::Transports;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
+use crate::cli::logging;
+use crate::cli::pidfile::PidFile;
 use crate::control::zmq::Endpoint;
 use crate::datapath::{PortCare, kernel_team, userspace};
 use crate::errno::strerror;
@@ -113,8 +115,18 @@ impl std::error::Error for StartError {
 }
 
 impl Daemon {
-    /// Starts a team; when this returns its ports are in place.
-    pub fn start(&mut self, mut config: Config, options: &StartOptions) -> Result<(), StartError> {
+    /// Starts a team; when this returns its ports are in place. `pid_file` is kept as long as it
+    /// runs.
+    ///
+    /// # Errors
+    /// What was attempted and why it failed; the other teams go on.
+    pub fn start(
+        &mut self,
+        mut config: Config,
+        options: &StartOptions,
+        pid_file: PidFile,
+    ) -> Result<(), StartError> {
+        let _about = logging::about(&options.device);
         let block = self.teams.keys().next_back().map_or(1, |last| last + 1);
         let tokens = block * TEAM_TOKENS;
         let mut settings = config.team_settings(seed()).map_err(|problem| {
@@ -168,6 +180,7 @@ impl Daemon {
             warm_dir: options.warm_dir.clone(),
             taken_over,
             _claim: claim,
+            _pid_file: pid_file,
         };
         let now = self.now();
         let kernel = &mut self.kernel;

@@ -8,7 +8,7 @@ complete -c teamr -s k -l kill -d 'stop the daemon of this team, wait until it i
 complete -c teamr -s e -l check -d 'exit with 0 if the daemon of this team runs, else 1'
 complete -c teamr -l check-config -d 'name every mistake in the configuration, start nothing'
 complete -c teamr -s d -l daemonize -d 'go to the background once the ports are in place'
-complete -c teamr -s f -l config-file -r -F -d 'read the configuration from FILE'
+complete -c teamr -s f -l config-file -r -F -d 'read the configuration from FILE; of a directory run the team of every file that ends in .json'
 complete -c teamr -s c -l config -x -d 'the configuration itself; wins over -f'
 complete -c teamr -s p -l pid-file -r -F -d 'pid file, else /var/run/teamd/DEVICE.pid'
 complete -c teamr -s g -l debug -d 'say more; twice for still more'

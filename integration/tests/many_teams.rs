@@ -1,0 +1,216 @@
+//! All teams of a directory in one process: each has its own device, socket and pid file, and the
+//! trouble of one is nobody else's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, binary, in_guest,
+    on_own_data_paths, team_config, teamr_command, wait_until,
+};
+use serde_json::Value;
+
+/// Team, runner, its file, and what its addresses begin with.
+const TEAMS: [(&str, &str, &str, &str); 3] = [
+    ("team0", "activebackup", "team0", "10.0.0"),
+    ("wan", "loadbalance", "outside", "10.0.1"),
+    ("team2", "broadcast", "z", "10.0.2"),
+];
+
+/// A host with two cables to its neighbour for each team, and a directory of configurations.
+struct Site {
+    lab: Lab,
+    host: Namespace,
+    peer: Namespace,
+    directory: PathBuf,
+}
+
+impl Site {
+    fn new(data_path: DataPath) -> Option<Site> {
+        let lab = Lab::open(Sharing::Shared)?;
+        let (host, peer) = (lab.host("host"), lab.host("peer"));
+        let directory = lab.folder().join("teams");
+        fs::create_dir(&directory).expect("make a directory");
+        for (number, (team, runner, file, _)) in TEAMS.into_iter().enumerate() {
+            let ports = ports(number);
+            for port in &ports {
+                lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+                peer.up(port);
+            }
+            let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+            let mut config = team_config(team, runner, data_path, &ports);
+            if file == team {
+                // The file's name says it.
+                config.as_object_mut().expect("an object").remove("device");
+            }
+            fs::write(directory.join(format!("{file}.json")), config.to_string())
+                .expect("write a configuration");
+        }
+        // Neither is a configuration.
+        for name in ["README", ".hidden.json"] {
+            fs::write(directory.join(name), "{").expect("write a file");
+        }
+        Some(Site {
+            lab,
+            host,
+            peer,
+            directory,
+        })
+    }
+
+    fn start(&self) -> Process {
+        let mut command = teamr_command(&self.host);
+        command.arg("-f").arg(&self.directory);
+        let daemon = Process::start("teamr", self.lab.folder(), command);
+        wait_until("the daemon to have started", || {
+            daemon.log().contains("successfully started")
+        });
+        daemon
+    }
+
+    /// Runs the program on the directory and waits for its end.
+    fn run(&self, option: &str) -> Output {
+        let mut command = teamr_command(&self.host);
+        command.arg(option).arg("-f").arg(&self.directory);
+        command.output().expect("run teamr")
+    }
+
+    /// The state of a team; none if nobody answers.
+    fn state(&self, team: &str) -> Option<Value> {
+        let ctl = binary("teamrctl");
+        let line = format!("{} {team} state dump", ctl.display());
+        let answer = self.host.try_run(&line);
+        serde_json::from_slice(&answer.stdout).ok()
+    }
+
+    fn has_links(&self, team: &str, wanted: [bool; 2]) -> bool {
+        let number = TEAMS.iter().position(|(name, ..)| *name == team);
+        let ports = ports(number.expect("a team"));
+        self.state(team).is_some_and(|state| {
+            let up = |port: &String| state["ports"][port]["link_watches"]["up"] == true;
+            ports.iter().map(up).eq(wanted)
+        })
+    }
+
+    fn files(&self) -> String {
+        self.host.run("find /run -type f -o -type s")
+    }
+}
+
+fn ports(team: usize) -> [String; 2] {
+    [1, 2].map(|port| format!("eth{team}{port}"))
+}
+
+fn each_team_is_by_itself(data_path: DataPath) {
+    let Some(site) = Site::new(data_path) else {
+        return;
+    };
+    let (host, peer) = (&site.host, &site.peer);
+    let mut daemon = site.start();
+    assert!(site.run("-e").status.success());
+    for (number, (team, runner, _, network)) in TEAMS.into_iter().enumerate() {
+        wait_until("both links to be up", || site.has_links(team, [true, true]));
+        let state = site.state(team).expect("a state");
+        assert_eq!(state["setup"]["runner_name"], runner);
+        assert_eq!(state["setup"]["pid"], daemon.pid());
+        host.up(team);
+        host.address(team, &format!("{network}.1/24"));
+        // Of a static aggregate's far end one interface will do.
+        let [first, second] = ports(number);
+        if runner == "loadbalance" {
+            peer.ip(&format!("link set dev {second} down"));
+            wait_until("its other link", || site.has_links(team, [true, false]));
+        }
+        peer.address(&first, &format!("{network}.2/24"));
+    }
+    let pinged = |network: &str| Ping::run(host, &format!("{network}.2"), 5, "");
+    assert!(pinged("10.0.0").is_exact() && pinged("10.0.1").is_exact());
+
+    // A link of one is nobody else's, and the log says whose it was.
+    peer.ip("link set dev eth02 down");
+    wait_until("a link to go", || site.has_links("team0", [true, false]));
+    assert!(
+        daemon.log().contains("\nteam0: eth02: "),
+        "{}",
+        daemon.log()
+    );
+    assert!(site.has_links("team2", [true, true]));
+
+    // Nor is the end of one.
+    host.ip("link delete dev wan");
+    wait_until("wan to be given up", || site.state("wan").is_none());
+    assert!(pinged("10.0.0").is_exact());
+    assert!(!site.files().contains("/wan."), "{}", site.files());
+    assert!(!site.run("-e").status.success(), "one of them is gone");
+
+    assert!(site.run("-k").status.success());
+    assert!(daemon.wait().success());
+    assert_eq!(site.files(), "");
+    for (team, ..) in TEAMS {
+        assert!(!host.has_interface(team), "{team}");
+    }
+    assert!(!site.run("-k").status.success(), "none runs any more");
+}
+
+on_own_data_paths!(each_team_is_by_itself);
+
+#[test]
+fn with_the_kernels_driver() {
+    in_guest(|_| each_team_is_by_itself(DataPath::Kernel));
+}
+
+#[test]
+fn one_that_cannot_be_had_keeps_no_other_from_starting() {
+    let Some(site) = Site::new(DataPath::Userspace) else {
+        return;
+    };
+    site.host.ip("link add wan type veth peer name other");
+    let mut daemon = site.start();
+    for team in ["team0", "team2"] {
+        wait_until("both links to be up", || site.has_links(team, [true, true]));
+    }
+    assert!(
+        daemon.log().contains("wan: \"wan\" exists"),
+        "{}",
+        daemon.log()
+    );
+    assert!(site.state("wan").is_none());
+    // The one in the way is left alone, the ports it was to have are free.
+    assert_eq!(site.host.link("wan")["linkinfo"]["info_kind"], "veth");
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_mistake_in_one_starts_none() {
+    let Some(site) = Site::new(DataPath::Userspace) else {
+        return;
+    };
+    let refused = |file: &Path, text: &str, complaint: &str| {
+        fs::write(file, text).expect("write a configuration");
+        let output = site.run("-d");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(complaint), "{said}");
+        assert_eq!(site.files(), "");
+        let output = site.run("--check-config");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&*file.to_string_lossy()), "{said}");
+    };
+    let file = site.directory.join("new.json");
+    refused(&file, "{", "new.json: Failed to parse config");
+    refused(
+        &file,
+        r#"{"device": "wan"}"#,
+        "outside.json: the device \"wan\" is that of",
+    );
+    refused(&file, r#"{"runner": {"name": "nobody"}}"#, "new.json: ");
+    fs::remove_file(&file).expect("remove a file");
+    assert!(site.run("--check-config").status.success());
+
+    // Options that name one team make no sense here.
+    let output = site.run("-tteam0");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("about one team"), "{said}");
+}
