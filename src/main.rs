@@ -158,7 +158,7 @@ fn start(options: &Options, plans: Vec<Plan>, named: bool) -> Result<u8, String>
     })?;
     let running: Vec<_> = plans
         .iter()
-        .map_while(|plan| pidfile::running(&plan.pid_file))
+        .filter_map(|plan| pidfile::running(&plan.pid_file))
         .collect();
     if let Some(pid) = running.last().filter(|_| running.len() == plans.len()) {
         let exists = Errno::EEXIST.desc();
@@ -210,9 +210,10 @@ fn run(
     options: &Options,
     plans: Vec<Plan>,
     named: bool,
-    readiness: Option<Readiness>,
+    mut readiness: Option<Readiness>,
 ) -> Result<u8, String> {
-    let daemon = match bring_up(options, plans, named) {
+    let advance = || readiness.iter_mut().for_each(Readiness::advance);
+    let daemon = match bring_up(options, plans, named, advance) {
         Ok(daemon) => daemon,
         Err((complaint, errno)) => {
             if let Some(readiness) = readiness {
@@ -253,8 +254,14 @@ fn give_up_rights(loads_programs: bool) {
     }
 }
 
-/// Of a directory's teams, one that cannot be had keeps no other from starting.
-fn bring_up(options: &Options, plans: Vec<Plan>, named: bool) -> Result<Daemon, Failure> {
+/// Of a directory's teams, one that cannot be had keeps no other from starting; `advance` is called
+/// after each.
+fn bring_up(
+    options: &Options,
+    plans: Vec<Plan>,
+    named: bool,
+    mut advance: impl FnMut(),
+) -> Result<Daemon, Failure> {
     if named {
         allow_many_files();
     }
@@ -273,6 +280,7 @@ fn bring_up(options: &Options, plans: Vec<Plan>, named: bool) -> Result<Daemon, 
             log::error!("{complaint}");
             failed = Some(errno);
         }
+        advance();
         // What it has got so far is given back by its own end.
         if named && !daemon.catch_up().unwrap_or(false) {
             return Ok(daemon);

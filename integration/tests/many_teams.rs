@@ -182,7 +182,7 @@ fn one_that_cannot_be_had_keeps_no_other_from_starting() {
 }
 
 #[test]
-fn a_mistake_in_one_starts_none() {
+fn a_mistake_in_one_starts_none_until_it_is_mended() {
     let Some(site) = Site::new(DataPath::Userspace) else {
         return;
     };
@@ -207,7 +207,11 @@ fn a_mistake_in_one_starts_none() {
     );
     refused(&file, r#"{"runner": {"name": "nobody"}}"#, "new.json: ");
     fs::remove_file(&file).expect("remove a file");
-    assert!(site.run("--check-config").status.success());
+    for option in ["--check-config", "-d", "-e", "-k"] {
+        let output = site.run(option);
+        assert!(output.status.success(), "{option}: {output:?}");
+    }
+    assert_eq!(site.files(), "");
 
     // Options that name one team make no sense here.
     let output = site.run("-tteam0");

@@ -20,6 +20,9 @@ use crate::sys::process::{Disposition, exit_at_once, fork, set_disposition};
 /// How long the parent waits, in milliseconds; a daemon that takes longer goes on.
 const PATIENCE_MS: u16 = 20_000;
 
+/// What is reported is an error number, 0, or that there is more to do.
+const ADVANCED: i32 = -1;
+
 /// Who goes on after the fork.
 pub enum Side {
     /// The process that was called; its exit status follows from the verdict.
@@ -61,17 +64,22 @@ pub struct Readiness(File);
 
 impl Readiness {
     /// Tells the parent that everything is in place.
-    pub fn succeed(self) {
+    pub fn succeed(mut self) {
         self.report(0);
     }
 
     /// Tells the parent why it is not.
-    pub fn fail(self, errno: Errno) {
+    pub fn fail(mut self, errno: Errno) {
         self.report(errno as i32);
     }
 
+    /// Tells the parent that the next of several teams has had its turn: it waits as long again.
+    pub fn advance(&mut self) {
+        self.report(ADVANCED);
+    }
+
     /// A parent that no longer waits is no reason to end.
-    fn report(mut self, number: i32) {
+    fn report(&mut self, number: i32) {
         let _ = self.0.write_all(&number.to_ne_bytes());
     }
 }
@@ -123,18 +131,22 @@ fn become_daemon() -> io::Result<()> {
 }
 
 fn wait_for_report(pipe: OwnedFd) -> Verdict {
-    let mut waiting = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut waiting, PollTimeout::from(PATIENCE_MS)) {
-        Ok(0) => return Verdict::Silent(Errno::ETIMEDOUT),
-        Ok(_) => {}
-        Err(errno) => return Verdict::Silent(errno),
-    }
-    let mut number = [0; 4];
-    match File::from(pipe).read_exact(&mut number) {
-        Ok(()) => match i32::from_ne_bytes(number) {
-            0 => Verdict::Ready,
-            number => Verdict::Failed(Errno::from_raw(number)),
-        },
-        Err(_) => Verdict::Silent(Errno::EPIPE),
+    let mut pipe = File::from(pipe);
+    loop {
+        let mut waiting = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut waiting, PollTimeout::from(PATIENCE_MS)) {
+            Ok(0) => return Verdict::Silent(Errno::ETIMEDOUT),
+            Ok(_) => {}
+            Err(errno) => return Verdict::Silent(errno),
+        }
+        let mut number = [0; 4];
+        match pipe.read_exact(&mut number) {
+            Ok(()) => match i32::from_ne_bytes(number) {
+                ADVANCED => {}
+                0 => return Verdict::Ready,
+                number => return Verdict::Failed(Errno::from_raw(number)),
+            },
+            Err(_) => return Verdict::Silent(Errno::EPIPE),
+        }
     }
 }
