@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use integration::traffic::Capture;
 use integration::{
     CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, binary, in_guest,
     on_own_data_paths, team_config, teamr_command, wait_until,
@@ -17,6 +18,9 @@ const TEAMS: [(&str, &str, &str, &str); 3] = [
     ("wan", "loadbalance", "outside", "10.0.1"),
     ("team2", "broadcast", "z", "10.0.2"),
 ];
+
+/// Teams whose start takes several periods of PDUs.
+const OTHERS: usize = 40;
 
 /// A host with two cables to its neighbour for each team, and a directory of configurations.
 struct Site {
@@ -217,4 +221,49 @@ fn a_mistake_in_one_starts_none_until_it_is_mended() {
     let output = site.run("-tteam0");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("about one team"), "{said}");
+}
+
+/// The partner of a team that runs hears of it while others are yet to be started.
+#[test]
+fn no_partner_waits_for_the_start_of_others() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    lab.cable((&host, "eth1"), (&peer, "eth1"), CableKind::Virtual);
+    peer.up("eth1");
+    let directory = lab.folder().join("teams");
+    fs::create_dir(&directory).expect("make a directory");
+    let write = |name: &str, config: Value| {
+        let file = directory.join(format!("{name}.json"));
+        fs::write(file, config.to_string()).expect("write a configuration");
+    };
+    let mut first = team_config("first", "lacp", DataPath::Programs, &["eth1"]);
+    first["runner"]["fast_rate"] = true.into();
+    first["runner"]["fast_period"] = 100.into();
+    write("first", first);
+    for number in 0..OTHERS {
+        let name = format!("other{number}");
+        write(
+            &name,
+            team_config(&name, "broadcast", DataPath::Programs, &[]),
+        );
+    }
+    let mut command = teamr_command(&host);
+    command.arg("-f").arg(&directory);
+    let capture = Capture::start(&peer, "eth1");
+    let mut daemon = Process::start("teamr", lab.folder(), command);
+    wait_until("the first team", || host.has_interface("first"));
+    host.up("first");
+    assert!(!daemon.log().contains("successfully started"), "too early");
+    wait_until("the daemon to have started", || {
+        daemon.log().contains("successfully started")
+    });
+    let frames = capture.finish();
+    let pdus = frames
+        .iter()
+        .filter(|frame| !frame.outgoing && frame.ether_type() == Some(0x8809));
+    let pdus = pdus.count();
+    assert!(pdus >= 3, "{pdus} PDUs while {OTHERS} others were started");
+    assert!(daemon.stop().success());
 }
