@@ -94,7 +94,7 @@ fn serve(options: &Options) -> Result<u8, String> {
         logging::name_teams();
     }
     match options.command {
-        Command::Kill => kill(&plans),
+        Command::Kill => kill(&plans, sources.directory.is_some()),
         Command::Check => {
             let runs = |plan: &Plan| pidfile::running(&plan.pid_file).is_some();
             Ok(u8::from(!plans.iter().all(runs)))
@@ -103,11 +103,19 @@ fn serve(options: &Options) -> Result<u8, String> {
     }
 }
 
-/// Stops the daemons of these teams, which may be one.
-fn kill(plans: &[Plan]) -> Result<u8, String> {
+/// Stops the daemons of these teams, which may be one. Who names one team does not mean to end
+/// others; `all` is whether a directory of teams was named.
+fn kill(plans: &[Plan], all: bool) -> Result<u8, String> {
     let mut complaint = None;
     let mut stopped = false;
     for plan in plans {
+        if !all && pidfile::has_siblings(&plan.pid_file) {
+            return Err(
+                "Its daemon has other teams, too: -k -f DIRECTORY ends all of them, \
+                 \"ip link delete\" of its device this one alone."
+                    .to_owned(),
+            );
+        }
         match pidfile::stop(&plan.pid_file) {
             Ok(()) => stopped = true,
             Err(error) => complaint = complaint.or(Some(error.to_string())),

@@ -148,6 +148,13 @@ fn each_team_is_by_itself(data_path: DataPath) {
     assert!(!site.files().contains("/wan."), "{}", site.files());
     assert!(!site.run("-e").status.success(), "one of them is gone");
 
+    let line = format!("{} -k -t team0", binary("teamr").display());
+    let refused = host.try_run(&line);
+    assert!(!refused.status.success(), "others would end, too");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("has other teams"), "{said}");
+    assert!(site.has_links("team2", [true, true]));
+
     assert!(site.run("-k").status.success());
     assert!(daemon.wait().success());
     assert_eq!(site.files(), "");

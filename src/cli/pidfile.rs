@@ -152,6 +152,20 @@ pub fn running(path: &Path) -> Option<Pid> {
     None
 }
 
+/// Whether the daemon of this pid file holds another in the same directory: it has several teams.
+pub fn has_siblings(path: &Path) -> bool {
+    let pid_of = |path: &Path| holder(&mut File::open(path).ok()?).ok()?;
+    let (Some(pid), Some(directory)) = (pid_of(path), path.parent()) else {
+        return false;
+    };
+    let others = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut others = others.map(|entry| entry.path());
+    others.any(|other| {
+        let is_one = other.extension() == path.extension() && other != path;
+        is_one && pid_of(&other) == Some(pid)
+    })
+}
+
 /// Under the lock, so that the file of a daemon that has just begun is never taken for an old one.
 /// Who may not write the file leaves it to the next start.
 fn remove_left_behind(path: &Path) {

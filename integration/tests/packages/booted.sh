@@ -69,9 +69,23 @@ shows teamr@team2 NRestarts 0
 shows teamr@team2 ExecMainStatus 1
 
 systemctl stop teamr@team0
+rm /etc/teamr/team2.json
 test -z "$(find /run/teamd -mindepth 1)"
 if ip link show dev team0; then false; fi
 shows teamr@team0 Result success
+
+# All of the folder in one process.
+echo '{"runner": {"name": "broadcast"}}' >/etc/teamr/team4.json
+systemctl start teamr
+soon shows teamr StatusText 'team0: 2 of 2 ports up, eth1 active; team4: 0 of 0 ports up'
+test "$(stat -c %U "/proc/$(main_pid teamr)")" = teamr
+teamdctl team4 state
+ip link delete dev team4
+soon shows teamr StatusText 'team0: 2 of 2 ports up, eth1 active'
+systemctl stop teamr
+test -z "$(find /run/teamd -mindepth 1)"
+shows teamr Result success
+rm /etc/teamr/team4.json
 
 # As /etc/sysconfig/network-scripts/ifup-Team and wicked start a team, and stop it.
 echo '{"runner": {"name": "roundrobin"}}' >/run/teamd/team3.conf

@@ -147,6 +147,20 @@ fn obstacle() -> Option<String> {
     Some(format!("no `{missing}` here"))
 }
 
+/// One unit cannot include another.
+#[test]
+fn the_unit_of_many_teams_is_as_that_of_one() {
+    let rest = |unit: &str| {
+        let unit = repository().join("dist/systemd").join(unit);
+        let text = fs::read_to_string(unit).expect("read a unit");
+        let own = ["#", "Description=", "ExecStart="];
+        let lines = text.lines();
+        let lines = lines.filter(|line| !own.iter().any(|own| line.starts_with(own)));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rest("teamr.service"), rest("teamr@.service"));
+}
+
 #[test]
 fn a_host_moves_from_teamd_to_teamr_and_back() {
     if let Some(reason) = obstacle() {
