@@ -290,7 +290,7 @@ fn bring_up(
         }
         advance();
         // What it has got so far is given back by its own end.
-        if named && !daemon.catch_up().unwrap_or(false) {
+        if named && !daemon.catch_up() {
             return Ok(daemon);
         }
     }

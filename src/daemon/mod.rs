@@ -185,14 +185,14 @@ impl Daemon {
     }
 
     /// Serves the teams that run already while others are yet to be started; partners wait for no
-    /// start. Whether to go on starting: a signal may have ended that.
-    ///
-    /// # Errors
-    /// A failure of the loop itself.
-    pub fn catch_up(&mut self) -> io::Result<bool> {
+    /// start. Whether to go on starting: a signal, or a failure of the loop, may have ended that.
+    pub fn catch_up(&mut self) -> bool {
         let mut events = Events::with_capacity(EVENTS);
-        self.turn(&mut events, Some(Duration::ZERO))?;
-        Ok(self.asked.is_none())
+        if let Err(error) = self.turn(&mut events, Some(Duration::ZERO)) {
+            log::error!("Failed: {}", strerror(&error));
+            self.asked = Some(Asked::End);
+        }
+        self.asked.is_none()
     }
 
     fn serve(&mut self) -> io::Result<Asked> {
