@@ -44,6 +44,7 @@ impl Site {
             }
             let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
             let mut config = team_config(team, runner, data_path, &ports);
+            config["ports"][ports[0]]["prio"] = 1.into();
             if file == team {
                 // The file's name says it.
                 config.as_object_mut().expect("an object").remove("device");
@@ -120,11 +121,18 @@ fn each_team_is_by_itself(data_path: DataPath) {
         assert_eq!(state["setup"]["pid"], daemon.pid());
         host.up(team);
         host.address(team, &format!("{network}.1/24"));
-        // Of a static aggregate's far end one interface will do.
+        // One interface will do as the far end, if it is the one that is used.
         let [first, second] = ports(number);
-        if runner == "loadbalance" {
-            peer.ip(&format!("link set dev {second} down"));
-            wait_until("its other link", || site.has_links(team, [true, false]));
+        match runner {
+            "loadbalance" => {
+                peer.ip(&format!("link set dev {second} down"));
+                wait_until("its other link", || site.has_links(team, [true, false]));
+            }
+            "activebackup" => wait_until("the preferred port to be active", || {
+                site.state(team)
+                    .is_some_and(|state| state["runner"]["active_port"] == *first)
+            }),
+            _ => {}
         }
         peer.address(&first, &format!("{network}.2/24"));
     }
