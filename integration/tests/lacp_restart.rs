@@ -16,8 +16,18 @@ fn config(data_path: DataPath) -> Value {
         "device": "team0",
         "data_path": data_path.name(),
         "runner": {"name": "lacp", "fast_rate": true, "tx_hash": ["eth", "ipv4", "udp"]},
-        "ports": {"eth1": {}, "eth2": {}},
     })
+}
+
+/// Adds the ports as integrators do while the team runs, with a key that the configuration of the
+/// team does not know.
+fn add_ports(teamr: &Teamr) {
+    for port in LINKS {
+        teamr.ask(&format!(
+            r#"port config update {port} {{"lacp_key":7,"link_watch":{{"name":"ethtool"}}}}"#
+        ));
+        teamr.ask(&format!("port add {port}"));
+    }
 }
 
 /// What the machines of a daemon, which logs at debug level, have done so far.
@@ -44,6 +54,8 @@ fn restarts_unnoticed(data_path: DataPath) {
     let config = config(data_path);
     let partner = Teamr::start_args(right, &config, &["-g"]);
     let mut team = Teamr::start_args(left, &config, &STAYS);
+    add_ports(&team);
+    add_ports(&partner);
     hosts.set_up_teams();
     wait_until("both ports to carry at both ends", || {
         [&team, &partner].map(Teamr::carrying) == [LINKS, LINKS]
@@ -87,6 +99,10 @@ fn restarts_unnoticed(data_path: DataPath) {
             assert_eq!(while_served, Vec::<u64>::new(), "{what}, {way}");
         }
         assert_eq!(team.carrying(), LINKS, "{what}");
+        for port in LINKS {
+            let config = team.ask(&format!("port config dump {port}"));
+            assert!(config.contains(r#""lacp_key": 7"#), "{what}: {config}");
+        }
         assert_eq!(moves(&partner), before, "{what}: the partner noticed");
         assert_eq!(left.link("team0")["ifindex"], device);
     }

@@ -7,6 +7,7 @@ use crate::forwarding::BUCKETS;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
 use crate::lacp::LacpSettings;
 use crate::settings::PortSettings;
+use crate::time::Instant;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +118,15 @@ pub enum Event {
         /// At least 1.
         min_ports: u32,
     },
+    /// The carrier is shown until then whatever the ports do, or until they earn it: the team was
+    /// up before a restart, and is to come back without a flap.
+    CarrierHeld {
+        /// The end of patience.
+        until: Instant,
+    },
+    /// The daemon is about to end and leaves everything in place: partners are told all of it once
+    /// more, so that they wait for the next one as long as they would from now.
+    LeftInPlace,
     /// The user chose the active port (activebackup), or the port whose aggregator carries
     /// (lacp); elsewhere without effect.
     ActivePortChosen {

@@ -104,6 +104,9 @@ pub(crate) trait Runner: fmt::Debug {
     /// lacp has other settings from now on.
     fn lacp_settings_changed(&mut self, _now: Instant, _settings: &LacpSettings) {}
 
+    /// The daemon ends, the ports stay as they are.
+    fn left_in_place(&mut self) {}
+
     /// lacp itself, to tell of its state.
     fn lacp(&self) -> Option<&Lacp> {
         None

@@ -47,6 +47,8 @@ pub struct Team {
     forwarding: Option<Forwarding>,
     failovers: Failovers,
     carrier: Option<bool>,
+    /// Until then the carrier needs no port.
+    carrier_held: Option<Instant>,
     /// What is to be heard, as last asked for; nothing at first.
     control_frames: ControlFrames,
     notify_peers: Announcement,
@@ -75,6 +77,7 @@ impl Team {
             forwarding: None,
             failovers: Failovers::default(),
             carrier: None,
+            carrier_held: None,
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
@@ -117,6 +120,7 @@ impl Team {
             .chain(self.notify_peers.next_deadline())
             .chain(self.mcast_rejoin.next_deadline())
             .chain(self.probe_times.next_deadline())
+            .chain(self.carrier_held)
             .chain(self.runner.next_deadline())
             .min()
     }
@@ -219,6 +223,7 @@ impl Team {
         if self.probe_times.expire(due, now, proven) {
             self.probe();
         }
+        self.carrier_held = self.carrier_held.filter(|until| *until > due);
         self.runner.expire(due, now);
     }
 
@@ -309,6 +314,8 @@ impl Team {
                 }
             }
             Event::MinPortsChanged { min_ports } => self.settings.min_ports = min_ports,
+            Event::CarrierHeld { until } => self.carrier_held = Some(until),
+            Event::LeftInPlace => self.runner.left_in_place(),
             Event::ActivePortChosen { port } => {
                 if let Some(at) = self.position(port) {
                     self.runner.choose_active(&self.ports[at]);
@@ -449,7 +456,11 @@ impl Team {
     /// carrier is on while that many ports have a link and may carry traffic, with lacp while
     /// they do carry. A delay of a watch does not hold it back.
     fn settle_carrier(&mut self) {
-        let up = self.carrying() >= self.settings.min_ports as usize;
+        let earned = self.carrying() >= self.settings.min_ports as usize;
+        if earned {
+            self.carrier_held = None;
+        }
+        let up = earned || self.carrier_held.is_some();
         if self.carrier == Some(up) {
             return;
         }

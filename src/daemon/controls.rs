@@ -50,24 +50,11 @@ impl Controlled for Controls<'_> {
 
     fn port_config_update(&mut self, port: &str, config: &str) -> Result<(), Failure> {
         check_interface(port)?;
-        // All of it is tried on a copy: a bad update leaves everything as it was.
-        let mut updated = self.team.config.clone();
-        updated
-            .update_port(port, config.as_bytes())
-            .map_err(|error| {
-                log::error!("{port}: Failed to parse config: {error}");
-                Failure::ConfigUpdateFail
-            })?;
-        let settings = updated.clone().port_settings(port).map_err(|problem| {
-            log::error!("{problem}");
+        let updated = self.team.update_config(self.kernel, self.now, port, config);
+        updated.map_err(|complaint| {
+            log::error!("{complaint}");
             Failure::ConfigUpdateFail
-        })?;
-        self.team.config = updated;
-        if let Some(port) = self.team.core.find_port(port) {
-            self.team
-                .change_settings(self.kernel, self.now, port, settings);
-        }
-        Ok(())
+        })
     }
 
     fn port_add(&mut self, port: &str) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ mod state;
 mod team;
 mod tipc;
 mod transports;
-mod warm_note;
+mod warm_restart;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use runners::Instant;
+use runners::{Event, Instant};
 
 pub use start::{StartError, StartOptions};
 
@@ -41,7 +41,7 @@ use self::kernel::Kernel;
 use self::service_manager::ServiceManager;
 use self::team::{DeviceState, ManagedTeam, return_ipv6};
 use self::transports::Transports;
-use self::warm_note::Left;
+use self::warm_restart::Left;
 use crate::cli::logging::{self, About};
 use crate::cli::pidfile::PidFile;
 use crate::cli::signals::{Asked, Signals};
@@ -173,7 +173,8 @@ impl Daemon {
         let now = self.now();
         for served in self.teams.values_mut() {
             let _about = served.about();
-            served.prepare_end(*outcome.as_ref().unwrap_or(&Asked::End));
+            let asked = *outcome.as_ref().unwrap_or(&Asked::End);
+            served.prepare_end(&mut self.kernel, now, asked);
             served.release_ports(&mut self.kernel, now);
         }
         log::info!("Exiting...");
@@ -404,7 +405,7 @@ impl Served {
     }
 
     /// Decides what stays, and notes it for a warm restart.
-    fn prepare_end(&mut self, asked: Asked) {
+    fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, asked: Asked) {
         // What the daemon itself relays stops with it, so nothing is won by leaving that.
         let drives_kernel = self.team.data_path.mover() != Mover::Relay;
         let left = match asked {
@@ -412,11 +413,13 @@ impl Served {
             _ => Left::Apart,
         };
         self.keep_device |= left == Left::InPlace;
+        if self.keep_device {
+            self.team.tell(kernel, now, Event::LeftInPlace);
+        }
         let Some(directory) = self.warm_dir.take().filter(|_| asked != Asked::Leave) else {
             return;
         };
-        let device = &self.team.device.name;
-        if let Err(error) = warm_note::write(&directory, device, &self.team.core, left) {
+        if let Err(error) = self.team.note(now, &directory, left) {
             let (place, why) = (directory.display(), strerror(&error));
             log::warn!("Failed to note the state of the team in {place} ({why}).");
         }

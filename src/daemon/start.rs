@@ -23,6 +23,7 @@ use super::resolver::Resolver;
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, Senses, Tipc};
 use super::transports::Transports;
+use super::warm_restart::WarmStart;
 use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::cli::logging;
 use crate::cli::pidfile::PidFile;
@@ -184,7 +185,10 @@ impl Daemon {
         };
         let now = self.now();
         let kernel = &mut self.kernel;
-        let mut taken = served.team.begin(kernel, now, &opened.standing);
+        let warm = options.warm_dir.as_ref().filter(|_| options.warm_start);
+        let warm = warm.map(|directory| WarmStart::read(directory, &options.device, now));
+        let (standing, warm) = (&opened.standing, warm.unwrap_or_default());
+        let mut taken = served.team.begin(kernel, now, standing, warm);
         if !options.no_ports {
             taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
         }

@@ -16,7 +16,7 @@ use host::Host;
 type Case = (&'static str, fn(&Host));
 
 /// Those that can do without the kernel's driver.
-const ANYWHERE: [Case; 8] = [
+const ANYWHERE: [Case; 9] = [
     ("a script", network::script),
     (
         "a call without a configuration",
@@ -28,6 +28,7 @@ const ANYWHERE: [Case; 8] = [
     ("sos", network::sos),
     ("teammgrd", sonic::teammgrd),
     ("tlm_teamd", sonic::tlm_teamd),
+    ("a warm restart of the machine", sonic::reboot),
 ];
 
 /// Those that speak to the driver themselves, or count on it.

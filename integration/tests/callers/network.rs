@@ -185,12 +185,10 @@ pub fn sos(host: &Host) {
 }
 
 /// NetworkManager without a bus: it makes the device, starts the daemon as its child with next to
-/// no environment, connects when it sees the socket, and enslaves the ports itself.
+/// no environment, connects when it sees the socket, and enslaves the ports itself. A daemon that
+/// ends is started again as the first one was, but is told nothing of the ports, which stay.
 pub fn network_manager(host: &Host) {
-    for round in 0..3 {
-        println!("    round {round}");
-        host.sh("ip link add name team0 type team");
-        host.fails("/usr/bin/teamd -k -t team0");
+    let start = || {
         let config = r#"{"runner": {"name": "activebackup"}}"#;
         let mut command = host.namespace.command("env");
         command
@@ -198,31 +196,44 @@ pub fn network_manager(host: &Host) {
             .args(["-o", "-n", "-U", "-N", "-t", "team0", "-c", config, "-gg"])
             .current_dir("/")
             .process_group(0);
-        let mut daemon = Process::start("teamd", &host.folder, command);
+        let daemon = Process::start("teamd", &host.folder, command);
         let socket = format!("/proc/{}/root/run/teamd/team0.sock", daemon.pid());
         wait_until("the control socket to appear", || {
             fs::metadata(&socket).is_ok()
         });
-        // It connects at once and never again.
-        let ask = |method: &str, args: &[&str]| {
-            let answer = control::call_at(socket.as_ref(), method, args).expect("an answer");
-            assert!(answer.starts_with("REPLY_SUCCESS\n"), "{method}: {answer}");
-            answer
-        };
+        (daemon, socket)
+    };
+    // It connects at once and never again.
+    let ask = |socket: &str, method: &str, args: &[&str]| {
+        let answer = control::call_at(socket.as_ref(), method, args).expect("an answer");
+        assert!(answer.starts_with("REPLY_SUCCESS\n"), "{method}: {answer}");
+        answer
+    };
+    for round in 0..3 {
+        println!("    round {round}");
+        host.sh("ip link add name team0 type team");
+        host.fails("/usr/bin/teamd -k -t team0");
+        let (mut daemon, mut socket) = start();
         for method in ["ConfigDump", "ConfigDump", "ConfigDumpActual", "StateDump"] {
-            ask(method, &[]);
+            ask(&socket, method, &[]);
         }
         for port in ["eth1", "eth2"] {
-            ask("PortConfigUpdate", &[port, r#"{ "prio": 10 }"#]);
+            ask(&socket, "PortConfigUpdate", &[port, r#"{ "prio": 10 }"#]);
             host.sh(&format!("ip link set dev {port} down"));
             host.sh(&format!("ip link set dev {port} master team0"));
             host.sh(&format!("ip link set dev {port} up"));
             host.wait_port_up("team0", port);
         }
-        let actual = ask("ConfigDumpActual", &[]);
-        assert_eq!(actual.matches("\"prio\": 10").count(), 2, "{actual}");
+        for ended in [false, true] {
+            if ended {
+                assert!(daemon.stop().success());
+                (daemon, socket) = start();
+            }
+            let actual = ask(&socket, "ConfigDumpActual", &[]);
+            assert_eq!(actual.matches("\"prio\": 10").count(), 2, "{actual}");
+        }
         host.sh("ip link set dev eth2 nomaster");
-        ask("PortConfigUpdate", &["eth2", "{}"]);
+        ask(&socket, "PortConfigUpdate", &["eth2", "{}"]);
         host.wait(
             "eth2 to be out",
             "! teamdctl team0 port present eth2 2>/dev/null",
@@ -231,6 +242,8 @@ pub fn network_manager(host: &Host) {
         // The device is NetworkManager's, with its port.
         assert_eq!(host.namespace.link("eth1")["master"], "team0");
         host.sh("ip link delete dev team0");
+        // For a daemon that would have gone on with the device.
+        host.sh("rm /run/teamd/team0.memory");
         host.assert_gone("team0");
     }
 }

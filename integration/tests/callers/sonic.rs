@@ -1,9 +1,13 @@
 //! SONiC's programs and scripts.
 
+use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
-use integration::{DataPath, repository, wait_until};
+use integration::{DataPath, Process, binary, repository, wait_until};
+use runners::Event;
 use serde_json::{Value, json};
+use teamr::recording::{Recording, What};
 
 use crate::host::Host;
 
@@ -215,7 +219,19 @@ fn wait_carrying(host: &Host, lag: &str, ports: &[&str]) {
     });
 }
 
-/// The device goes on forwarding from one daemon to the next.
+/// Requires that `ip monitor` has told of no lost carrier of the device.
+fn assert_no_flap(host: &Host, lag: &str, news: &Process) {
+    // News come in order, so with this all that there were have been told.
+    host.sh(&format!("ip link set dev {lag} group 77"));
+    wait_until("the news", || news.log().contains("group 77"));
+    let told = news.log();
+    let mut of_device = told
+        .lines()
+        .filter(|line| line.contains(&format!(": {lag}")));
+    assert!(of_device.all(|line| !line.contains("NO-CARRIER")), "{told}");
+}
+
+/// The device goes on forwarding from one daemon to the next, and nobody sees it flap.
 fn restart(host: &Host, lag: &str, signal: &str) {
     assert_eq!(host.path, DataPath::Kernel);
     host.bond_far_ends();
@@ -230,6 +246,7 @@ fn restart(host: &Host, lag: &str, signal: &str) {
         host.namespace.link(lag)["operstate"] == "UP"
     });
     let before = host.namespace.link(lag);
+    let news = host.namespace.start("ip monitor link");
     leave(host, lag, signal);
     for port in ["eth1", "eth2"] {
         assert_eq!(host.namespace.link(port)["master"], lag);
@@ -240,10 +257,12 @@ fn restart(host: &Host, lag: &str, signal: &str) {
         host.sh(&format!("/usr/bin/teamdctl {lag} port present {port}"));
         host.wait_port_up(lag, port);
     }
+    wait_carrying(host, lag, &["eth1", "eth2"]);
     let after = host.namespace.link(lag);
     for what in ["ifindex", "address", "operstate"] {
         assert_eq!(after[what], before[what], "{what}");
     }
+    assert_no_flap(host, lag, &news);
     // The device is the daemon's again.
     stop(host, lag);
     host.assert_gone(lag);
@@ -251,7 +270,7 @@ fn restart(host: &Host, lag: &str, signal: &str) {
 
 pub fn warm_restart(host: &Host) {
     restart(host, "PortChannel1", "USR1");
-    // What is there now is of the ordinary end; so once more for the note alone.
+    // What is there now is of the ordinary end; so once more for the notes alone.
     host.sh(&start("PortChannel2", "-r"));
     host.sh(&add("PortChannel2", "eth1"));
     host.namespace.up("PortChannel2");
@@ -259,7 +278,91 @@ pub fn warm_restart(host: &Host) {
     leave(host, "PortChannel2", "USR1");
     let note = host.sh(&format!("cat {DIRECTORY}PortChannel2"));
     assert_eq!(note, "1\n1\neth1\n1");
+    // teammgrd reads there which address the LAG had.
+    let pdu = host.sh(&format!("od -An -v -t x1 {DIRECTORY}eth1 | tr -d ' \\n'"));
+    assert_eq!((pdu.len() / 2, &pdu[80..92]), (124, "020000000001"));
     host.sh("ip link delete dev PortChannel2");
+}
+
+/// The last LACPDU of a partner that is in sync with port 1 of the LAG, key 1.
+const PARTNERS_LAST_WORD: [&str; 4] = [
+    "0180c2000002 0200000000bb 8809 0101",
+    "0114 ffff 0200000000aa 000f 00ff 0001 3d 000000",
+    "0214 ffff 020000000001 0001 00ff 0001 3d 000000",
+    "0310 0000 000000000000000000000000",
+];
+
+/// The machine was restarted with its kernel: there is no device any more, and the partner has
+/// heard nothing meanwhile.
+pub fn reboot(host: &Host) {
+    host.sh("ip link set dev eth1 name Ethernet0");
+    // On a busy machine the port may come too late for a daemon that waits for 3 s.
+    let in_time = (0..5).any(|_| comes_back_in_time(host));
+    assert!(in_time, "the machine was too slow each time");
+    host.sh("ip link set dev Ethernet0 name eth1");
+}
+
+fn comes_back_in_time(host: &Host) -> bool {
+    let lag = "PortChannel1";
+    let digits = PARTNERS_LAST_WORD.concat().replace(' ', "");
+    let octets = (0..digits.len()).step_by(2);
+    let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
+    let mut pdu: Vec<u8> = octets.map(octet).collect();
+    pdu.resize(124, 0);
+    let file = host.folder.join("pdu");
+    fs::write(&file, pdu).expect("write a PDU");
+    host.sh(&format!(
+        "mkdir -p {DIRECTORY}
+         printf '1\\n1\\nEthernet0\\n1\\n' > {DIRECTORY}{lag}
+         cp {} {DIRECTORY}Ethernet0",
+        file.display()
+    ));
+    host.sh(&start(lag, "-w -o"));
+    host.namespace.up(lag);
+    let carrier = || host.sh(&format!("cat /sys/class/net/{lag}/carrier"));
+    let without_port = carrier();
+    host.sh(&add(lag, "Ethernet0"));
+    host.wait_port_up(lag, "Ethernet0");
+    let state = host.json(&format!("/usr/bin/teamdctl {lag} state dump"));
+    let record = host.sh(&format!(
+        "{} {lag} record dump",
+        binary("teamrctl").display()
+    ));
+    let recording: Recording = serde_json::from_str(&record).expect("a recording");
+    let in_time = link_came_in_time(&recording);
+    if in_time {
+        assert_eq!(without_port, "1");
+        assert_eq!(carrier(), "1");
+        let lost = What::Action("carrier false".to_owned());
+        assert!(
+            recording.entries.iter().all(|entry| entry.what != lost),
+            "{record}"
+        );
+        let port = &state["ports"]["Ethernet0"];
+        assert_eq!(port["runner"]["state"], "current", "{port}");
+        assert_eq!(port["runner"]["actor_lacpdu_info"]["port"], 1);
+        assert_eq!(
+            port["runner"]["partner_lacpdu_info"]["system"],
+            "02:00:00:00:00:aa"
+        );
+        assert_eq!(port["teamr"]["enabled"], true, "{port}");
+    }
+    // What has come back is not waited for any more.
+    host.sh(&format!("/usr/bin/teamdctl {lag} port remove Ethernet0"));
+    wait_until("the carrier to go", || carrier() == "0");
+    stop(host, lag);
+    host.assert_gone(lag);
+    in_time
+}
+
+/// By the daemon's own clock.
+fn link_came_in_time(recording: &Recording) -> bool {
+    let mut entries = recording.entries.iter();
+    let begin = entries.next().expect("a beginning").at;
+    let up = entries.find(
+        |entry| matches!(&entry.what, What::Event(Event::LinkChanged { link, .. }) if link.up),
+    );
+    up.is_some_and(|up| up.at.saturating_since(begin) < Duration::from_secs(3))
 }
 
 pub fn fast_restart(host: &Host) {

@@ -283,6 +283,10 @@ impl Runner for Lacp {
         self.settings = settings.clone();
     }
 
+    fn left_in_place(&mut self) {
+        self.tell_partners();
+    }
+
     fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
         self.flows.count(ports, bytes);
     }

@@ -328,6 +328,20 @@ fn settings_change_without_a_flap() {
     assert_eq!(pair.carrier, [false, true]);
 }
 
+#[test]
+fn who_is_left_in_place_tells_the_partner_once_more() {
+    let mut pair = Pair::new([fast(), fast()], 1).with_ports(2);
+    converges(&mut pair, &[0, 1], seconds(4));
+    // The limit of three PDUs has room again.
+    pair.run(millis(1500));
+    let (before, flaps) = (pair.sent.clone(), pair.flaps);
+    pair.tell(0, Event::LeftInPlace);
+    for port in [0, 1] {
+        assert_eq!(pair.sent[&(0, port)], before[&(0, port)] + 1);
+    }
+    assert_eq!(pair.flaps, flaps);
+}
+
 /// The partner has to select anew (6.4.9, update_Selected: the system priority is part of who we
 /// are), but nobody waits for `wait_while`.
 #[test]

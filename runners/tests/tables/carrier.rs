@@ -52,3 +52,31 @@ fn first_event_sets_a_known_state_once() {
     play.at(0, wake.clone(), &["forward roundrobin:", "carrier false"]);
     play.at(1, wake, &[]);
 }
+
+#[test]
+fn a_carrier_is_held_until_it_is_earned_or_patience_ends() {
+    for earned in [true, false] {
+        let mut play = Play::new(TeamSettings::new(ROUNDROBIN));
+        let held = runners::Event::CarrierHeld { until: at(3000) };
+        play.at(
+            0,
+            held,
+            &[
+                "forward roundrobin:",
+                "carrier true",
+                "carrier changed to UP",
+            ],
+        );
+        play.skip(100, added(1, DOWN, prio(0)));
+        assert!(play.team.carrier());
+        if earned {
+            play.skip(200, link_is(1, UP));
+            play.sleeps();
+            play.skip(300, link_is(1, DOWN));
+            assert!(!play.team.carrier(), "it is held once");
+        } else {
+            play.wakes_at(3000, &["carrier false", "carrier changed to DOWN"]);
+            play.sleeps();
+        }
+    }
+}

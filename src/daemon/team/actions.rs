@@ -66,7 +66,7 @@ impl ManagedTeam {
             Action::Listen(frames) => self.control.listen(*frames),
             Action::SendFrame { port, frame } => self.control.send(*port, frame),
             Action::RememberPdu { port, frame } => match self.ports.get(port) {
-                Some(held) => self.memory.keep(&held.name, frame.as_deref()),
+                Some(held) => self.memory.keep_pdu(&held.name, frame.as_deref()),
                 None => Ok(()),
             },
             Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),

@@ -1,5 +1,6 @@
 //! One team: its core, its data path and its device, and how they are kept in step. How ports
-//! come and go is in `ports`, how actions are carried out in `actions`.
+//! come and go is in `ports`, how actions are carried out in `actions`, how one daemon follows
+//! another in `succession`.
 //!
 //! Facts travel from the kernel to the core as events; the core's actions travel back. What the
 //! kernel says is read anew at each link event, since an event may be older than our own last
@@ -10,7 +11,9 @@ mod control_sockets;
 mod handover;
 mod link_local;
 mod memory;
+mod port_config;
 mod ports;
+mod succession;
 mod tipc;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +21,7 @@ use std::io;
 
 use json_config::Config;
 use mio::Token;
-use runners::{Action, Event, HwAddr, Instant, PortId, PortSettings};
+use runners::{Event, HwAddr, Instant, PortId, PortSettings};
 
 pub use control_sockets::ControlSockets;
 pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
@@ -28,10 +31,11 @@ use memory::Memory;
 use ports::HeldPort;
 
 use super::carrier_watch::CarrierWatch;
-use super::kernel::{self, Kernel};
+use super::kernel::Kernel;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
+use super::warm_restart::WarmStart;
 use crate::datapath::control_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
@@ -45,6 +49,7 @@ pub struct ManagedTeam {
     pub(super) data_path: Box<dyn DataPath>,
     control: ControlSockets,
     memory: Memory,
+    warm: WarmStart,
     tipc: Tipc,
     resolver: Resolver,
     pub(super) device: LinkInfo,
@@ -111,7 +116,11 @@ impl ManagedTeam {
             config,
             data_path,
             control,
-            memory: Memory::open(setup.run_dir.join(format!("{}.lacp", device.name))),
+            memory: Memory::open(
+                setup.run_dir.join(format!("{}.memory", device.name)),
+                device.ifindex,
+            ),
+            warm: WarmStart::default(),
             tipc,
             resolver,
             device,
@@ -126,73 +135,6 @@ impl ManagedTeam {
             own_hwaddrs: BTreeMap::new(),
             carrier_by_hand: false,
             own_socket: None,
-        }
-    }
-
-    /// Brings the data path and the device into the core's first state. `standing` are ports
-    /// that are in the team already; the earlier, the rather they go on carrying.
-    ///
-    /// # Errors
-    /// Those of the data path for one of these ports, and settings that make no sense.
-    pub fn begin(
-        &mut self,
-        kernel: &mut Kernel,
-        now: Instant,
-        standing: &[Standing],
-    ) -> io::Result<()> {
-        if self.data_path.port_care() == PortCare::DataPath {
-            let links = link::all(&mut kernel.route)?.into_iter();
-            let free = links.filter(|link| link.master.is_none());
-            self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
-        }
-        let up = self.device.admin_up;
-        self.core.handle(now, Event::TeamAdminChanged { up });
-        let mut joined = Vec::new();
-        for Standing { interface, found } in standing {
-            let settings = self.port_settings(interface)?;
-            let port = self.attach(kernel, interface, found, &settings)?;
-            joined.push(port);
-            let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
-            let added = Event::PortAdded {
-                port,
-                name,
-                hwaddr,
-                link: kernel::link(interface, kernel.link_settings(interface)),
-                settings,
-                standing: true,
-            };
-            self.core.handle(now, added);
-            // The partner goes on where the last daemon left it.
-            if let Some(frame) = self.memory.pdu(&interface.name) {
-                self.core.handle(now, Event::FrameReceived { port, frame });
-            }
-        }
-        let hwaddr = self.device.hwaddr;
-        self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
-        // Nothing in between is carried out: with only some of the ports known it would
-        // interrupt what goes on.
-        let mut actions: Vec<Action> = std::iter::from_fn(|| self.core.poll_action()).collect();
-        let (mut kept, mut spoke) = (BTreeSet::new(), BTreeSet::new());
-        actions.reverse();
-        actions.retain(|action| match action {
-            Action::ApplyForwarding(_) => kept.insert("forwarding"),
-            Action::SetCarrier(_) => kept.insert("carrier"),
-            Action::SendFrame { port, .. } => spoke.insert(*port),
-            _ => true,
-        });
-        for action in actions.iter().rev() {
-            self.attempt(kernel, now, action);
-        }
-        self.refresh_link_locals(kernel, now);
-        self.refresh_tipc(kernel, now);
-        Ok(())
-    }
-
-    /// Tells partners that the ports are about to leave, and forgets what they said.
-    pub fn say_farewell(&mut self, kernel: &mut Kernel, now: Instant) {
-        self.tell(kernel, now, Event::TeamAdminChanged { up: false });
-        if let Err(error) = self.memory.remove() {
-            log::warn!("Failed to forget the partners ({}).", strerror(&error));
         }
     }
 

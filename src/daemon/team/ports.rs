@@ -205,20 +205,6 @@ impl ManagedTeam {
         opened
     }
 
-    /// The settings of an interface that is, or becomes, a port.
-    pub(super) fn port_settings(&mut self, interface: &LinkInfo) -> io::Result<PortSettings> {
-        let name = &interface.name;
-        let mut settings = self.config.port_settings(name).map_err(|problem| {
-            log::error!("{problem}");
-            io::Error::from_raw_os_error(libc::EINVAL)
-        })?;
-        if settings.queue_id.is_some() && self.data_path.port_care() == PortCare::Daemon {
-            log::warn!("{name}: \"queue_id\" has no effect on the userspace data path.");
-        }
-        settings.lacp.number = port_number(interface.ifindex);
-        Ok(settings)
-    }
-
     /// Has the data path take an interface, under a new identity.
     pub(super) fn attach(
         &mut self,
@@ -247,26 +233,6 @@ impl ManagedTeam {
         self.ports.insert(port, held);
         self.configure(port, settings);
         Ok(port)
-    }
-
-    fn configure(&mut self, port: PortId, settings: &PortSettings) {
-        if let Err(error) = self.data_path.configure_port(port, settings) {
-            let name = self.ports.get(&port).map_or("", |held| &held.name);
-            log::warn!("{name}: Failed to configure port ({}).", strerror(&error));
-        }
-    }
-
-    /// Gives a port other settings.
-    pub fn change_settings(
-        &mut self,
-        kernel: &mut Kernel,
-        now: Instant,
-        port: PortId,
-        mut settings: PortSettings,
-    ) {
-        settings.lacp.number = port_number(self.ifindex(port).unwrap_or_default());
-        self.configure(port, &settings);
-        self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
     }
 
     /// The kernel driver's rules for enslaving.
@@ -429,14 +395,11 @@ impl ManagedTeam {
         self.tell(kernel, now, Event::PortHwAddrChanged { port, hwaddr });
         let link = kernel::link(&interface, link_settings);
         self.tell(kernel, now, Event::LinkChanged { port, link });
-    }
-}
-
-/// The number of a port in LACPDUs, as with teamd; but 0 is none (802.1AX-2014, 6.3.4).
-fn port_number(ifindex: u32) -> u16 {
-    match ifindex as u16 {
-        0 => u16::MAX,
-        number => number,
+        if link.up {
+            if let Some(frame) = self.warm.take_pdu(&interface.name, now) {
+                self.tell(kernel, now, Event::FrameReceived { port, frame });
+            }
+        }
     }
 }
 
