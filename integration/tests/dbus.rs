@@ -190,10 +190,13 @@ fn every_method_answers_the_same_as_over_the_socket() {
         "port config dump eth1",
     ] {
         let words: Vec<&str> = args.split(' ').collect();
-        let over_bus = site.teamrctl(&[&["-D", "team0"], &words[..]].concat());
-        let over_socket = site.teamrctl(&[&["-U", "team0"], &words[..]].concat());
-        assert!(over_bus.status.success(), "{over_bus:?}");
-        assert_eq!(over_bus.stdout, over_socket.stdout, "{args}");
+        // As above: the state may move between two looks at it.
+        wait_until(&format!("the same text of {args}"), || {
+            let over_bus = site.teamrctl(&[&["-D", "team0"], &words[..]].concat());
+            let over_socket = site.teamrctl(&[&["-U", "team0"], &words[..]].concat());
+            assert!(over_bus.status.success(), "{over_bus:?}");
+            over_bus.stdout == over_socket.stdout
+        });
     }
     let verbose = site.teamrctl(&["-D", "team0", "state", "-v"]).stdout;
     let verbose = String::from_utf8_lossy(&verbose).into_owned();

@@ -6,7 +6,7 @@
 //! checked; a malformed message or attribute ends its iterator.
 
 /// Bytes of `struct nlmsghdr`.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 /// Messages and attributes start at multiples of this.
 const ALIGN: usize = 4;
 /// Attribute types carry two flag bits on top (`NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`).

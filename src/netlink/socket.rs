@@ -14,7 +14,9 @@ use nix::sys::socket::{
     recv, recvmmsg, send, setsockopt, socket, sockopt,
 };
 
+use super::bpf::Instruction;
 use super::message::{Message, Messages, Request};
+use crate::sys::filter::attach_filter;
 use crate::sys::netlink::join_group;
 
 /// Room for one datagram; the kernel fills at most 32 KiB of it in a dump.
@@ -179,9 +181,12 @@ impl EventSocket {
         Ok(socket)
     }
 
-    /// Opens a socket in a group of a generic family; the group's number is resolved first.
-    pub fn generic(group: u32) -> io::Result<Self> {
-        EventSocket::join::<Generic>(group)
+    /// Opens a socket in a group of a generic family that hears what `filter` accepts; the
+    /// group's number is resolved first.
+    pub fn generic(group: u32, filter: &[Instruction]) -> io::Result<Self> {
+        let socket = EventSocket::join::<Generic>(group)?;
+        attach_filter(&socket, filter)?;
+        Ok(socket)
     }
 
     fn join<F: Family>(group: u32) -> io::Result<Self> {

@@ -9,8 +9,9 @@ mod tests;
 
 use std::borrow::Cow;
 
+use super::bpf::{Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, RETURN};
 use super::genl;
-use super::message::{Attributes, Message, Request, read_str, read_u32};
+use super::message::{self, Attributes, Message, Request, read_str, read_u32};
 
 /// Name of the family.
 pub const FAMILY: &str = "team";
@@ -25,6 +26,9 @@ const PORT_LIST_GET: u8 = 3;
 const TEAM_IFINDEX: u16 = 1;
 const LIST_OPTION: u16 = 2;
 const LIST_PORT: u16 = 3;
+
+/// Place of a message's first attribute: behind the headers of netlink and of generic netlink.
+const FIRST_ATTRIBUTE: u32 = (message::HEADER + genl::HEADER) as u32;
 
 /// Type of an item in either list.
 const ITEM: u16 = 1;
@@ -294,6 +298,21 @@ pub enum News {
     Options(Vec<TeamOption>),
     /// Ports.
     Ports(Vec<TeamPort>),
+}
+
+/// The filter of a socket for news of the device with this index: those that begin with the index
+/// of another one are left out, as the driver's always begin with one.
+pub fn of_device(ifindex: u32) -> [Instruction; 6] {
+    // Bytes are loaded in network order.
+    let kind = u32::from(TEAM_IFINDEX.to_be());
+    [
+        (LOAD_HALF, 0, 0, FIRST_ATTRIBUTE + 2),
+        (JUMP_EQUAL, 0, 2, kind),
+        (LOAD_WORD, 0, 0, FIRST_ATTRIBUTE + 4),
+        (JUMP_EQUAL, 0, 1, ifindex.to_be()),
+        (RETURN, 0, 0, u32::MAX),
+        (RETURN, 0, 0, 0),
+    ]
 }
 
 /// Reads a message of the family about the team device `ifindex`; none for other messages.

@@ -30,11 +30,12 @@ impl TeamDevice {
         })
     }
 
-    /// A socket that hears of all team devices of the namespace; [`read`](Self::read) takes
-    /// this one's out. To be opened before the first set: without a listener the driver calls
-    /// each of them a failure.
+    /// A socket that hears of this device. The driver tells of all in one group, and of each of
+    /// hundreds of options by itself, so the kernel leaves out what is of others. To be opened
+    /// before the first set: without a listener the driver calls each of them a failure.
     pub fn events(&self) -> io::Result<EventSocket> {
-        EventSocket::generic(self.family.group(team::EVENTS)?)
+        let group = self.family.group(team::EVENTS)?;
+        EventSocket::generic(group, &team::of_device(self.ifindex))
     }
 
     /// What a message tells of this device.

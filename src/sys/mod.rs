@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod ethtool;
+pub mod filter;
 mod ifreq;
 pub mod local_time;
 pub mod memory;

@@ -9,6 +9,7 @@ use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::check;
+use super::filter::attach_filter;
 
 /// What a socket is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,26 +147,7 @@ impl PacketSocket {
     /// # Errors
     /// `EINVAL` for a program that the kernel does not accept.
     pub fn filter(&self, program: &[(u16, u8, u8, u32)]) -> io::Result<()> {
-        let mut program: Vec<libc::sock_filter> = program
-            .iter()
-            .map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
-            .collect();
-        let program = libc::sock_fprog {
-            len: u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
-            filter: program.as_mut_ptr(),
-        };
-        // SAFETY: the kernel reads `program` and the `len` instructions that it points to, both
-        // alive until the end of this function.
-        check(unsafe {
-            libc::setsockopt(
-                self.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_ATTACH_FILTER,
-                std::ptr::from_ref(&program).cast(),
-                mem::size_of_val(&program) as libc::socklen_t,
-            )
-        })?;
-        Ok(())
+        attach_filter(self, program)
     }
 
     fn set<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {

@@ -1,8 +1,11 @@
 //! The codec against messages of a 6.1 kernel's team driver (little-endian), family 28, team
 //! device 4, port 3.
 
+use std::os::unix::net::UnixDatagram;
+
 use super::super::message::Messages;
 use super::*;
+use crate::sys::filter::attach_filter;
 
 const DRIVER: u16 = 28;
 const DEVICE: u32 = 4;
@@ -75,6 +78,31 @@ fn options(news: &News) -> &[TeamOption] {
         News::Options(options) => options,
         News::Ports(_) => panic!("ports"),
     }
+}
+
+/// Any socket for datagrams filters as one of netlink does.
+#[test]
+fn the_filter_leaves_out_what_is_of_other_devices() {
+    let heard = |message: &[u8], ifindex: u32| {
+        let (ours, drivers) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        attach_filter(&ours, &of_device(ifindex)).unwrap();
+        drivers.send(message).unwrap();
+        let mut buffer = [0; 1024];
+        let length = ours.recv(&mut buffer).unwrap_or_default();
+        buffer[..length] == *message
+    };
+    for text in [EMPTY_PORT_LIST, PORT_LIST, OPTION_LIST, PRIORITY, RELEASED] {
+        let message = bytes(text);
+        assert!(heard(&message, DEVICE), "{text}");
+        for other in [0, 3, DEVICE << 8, DEVICE << 24] {
+            assert!(!heard(&message, other), "{other}: {text}");
+        }
+    }
+    // Who knows what a driver of another day begins with.
+    let mut message = bytes(PRIORITY);
+    message[22] = 9;
+    assert!(heard(&message, DEVICE + 1));
 }
 
 #[test]
