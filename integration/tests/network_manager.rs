@@ -141,8 +141,13 @@ impl Managed {
     fn down(&self) {
         nmcli("connection down team0");
         wait_until("the team to be gone", || !has_interface("team0"));
-        let left = fs::read_dir("/run/teamd").expect("a folder").count();
-        assert_eq!(left, 0, "files in /run/teamd");
+        let files = fs::read_dir("/run/teamd").expect("a folder");
+        let mut left: Vec<_> = files
+            .map(|file| file.expect("a file").file_name())
+            .collect();
+        // The daemon cannot know that the device which it leaves will not be taken over.
+        left.retain(|name| name != "team0.memory");
+        assert!(left.is_empty(), "{left:?} in /run/teamd");
     }
 
     fn active(&self) -> String {
@@ -237,8 +242,9 @@ fn network_manager_drives_a_team() {
         // Three by changes and ups, one for each down.
         assert_eq!(count("terminated normally with status 0"), CYCLES + 3);
         assert_eq!(count("Sending SIGKILL"), 0);
-        // The one that we killed, whose ports stayed.
-        assert_eq!(count("died with status 9"), 1);
+        // The one that we killed, whose ports stayed: its end, or that of its name, is seen first.
+        let killed = count("died with status 9") + count("terminated by signal 9");
+        assert_eq!(killed, 1);
         assert_eq!(count("quit unexpectedly"), 0);
     });
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use runners::{Event, Instant};
+use runners::Instant;
 
 pub use start::{StartError, StartOptions};
 
@@ -414,7 +414,7 @@ impl Served {
         };
         self.keep_device |= left == Left::InPlace;
         if self.keep_device {
-            self.team.tell(kernel, now, Event::LeftInPlace);
+            self.team.leave_in_place(kernel, now);
         }
         let Some(directory) = self.warm_dir.take().filter(|_| asked != Asked::Leave) else {
             return;

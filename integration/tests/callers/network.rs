@@ -186,7 +186,7 @@ pub fn sos(host: &Host) {
 
 /// NetworkManager without a bus: it makes the device, starts the daemon as its child with next to
 /// no environment, connects when it sees the socket, and enslaves the ports itself. A daemon that
-/// ends is started again as the first one was, but is told nothing of the ports, which stay.
+/// ends is started again as the first one was; the ports stay, and what was said of them.
 pub fn network_manager(host: &Host) {
     let start = || {
         let config = r#"{"runner": {"name": "activebackup"}}"#;

@@ -77,12 +77,13 @@ impl Memory {
         self.change(name, |port| port.pdu = pdu)
     }
 
-    /// Keeps the configuration of a port.
+    /// Keeps the configuration of a port in place of an older one, or forgets that.
     ///
     /// # Errors
     /// If the file cannot be written; what it had stays.
-    pub fn keep_config(&mut self, name: &str, text: &str) -> io::Result<()> {
-        self.change(name, |port| port.config = Some(text.to_owned()))
+    pub fn keep_config(&mut self, name: &str, text: Option<&str>) -> io::Result<()> {
+        let config = text.map(str::to_owned);
+        self.change(name, |port| port.config = config)
     }
 
     /// Forgets all interfaces but these, which are ports now.
@@ -103,12 +104,9 @@ impl Memory {
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn remove(&mut self) -> io::Result<()> {
+    pub fn forget(&mut self) -> io::Result<()> {
         self.kept.ports.clear();
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+        self.write()
     }
 
     fn change(&mut self, name: &str, change: impl FnOnce(&mut KeptPort)) -> io::Result<()> {
@@ -127,6 +125,12 @@ impl Memory {
     }
 
     fn write(&self) -> io::Result<()> {
+        if self.kept.ports.is_empty() {
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            };
+        }
         let new = self.path.with_extension("memory.new");
         fs::write(&new, serde_json::to_vec(&self.kept)?)?;
         fs::rename(&new, &self.path)
@@ -144,10 +148,10 @@ mod tests {
         let name = format!("teamr-memory-{}.memory", std::process::id());
         let path = env::temp_dir().join(name);
         let mut memory = Memory::open(path.clone(), 7);
-        memory.keep_config("eth1", r#"{"prio": 1}"#).unwrap();
+        memory.keep_config("eth1", Some(r#"{"prio": 1}"#)).unwrap();
         memory.keep_pdu("eth1", Some(&[1, 2])).unwrap();
         memory.keep_pdu("eth2", Some(&[3])).unwrap();
-        memory.keep_config("eth3", "{}").unwrap();
+        memory.keep_config("eth3", Some("{}")).unwrap();
 
         let mut next = Memory::open(path.clone(), 7);
         assert_eq!(next.config("eth1").as_deref(), Some(r#"{"prio": 1}"#));
@@ -164,7 +168,10 @@ mod tests {
 
         let mut another = Memory::open(path.clone(), 8);
         assert_eq!((another.config("eth1"), another.pdu("eth1")), (None, None));
-        another.remove().unwrap();
+        another.forget().unwrap();
         assert!(!path.exists());
+        another.keep_pdu("eth1", Some(&[1])).unwrap();
+        another.keep_only(&["eth2"]).unwrap();
+        assert!(!path.exists(), "nothing is kept");
     }
 }

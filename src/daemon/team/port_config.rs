@@ -58,7 +58,9 @@ impl ManagedTeam {
         text: &str,
     ) -> Result<(), String> {
         let settings = self.replace_config(name, text)?;
-        if let Err(error) = self.memory.keep_config(name, text) {
+        // NetworkManager says so much of ports of which it has nothing to say.
+        let says = Some(text).filter(|_| self.config.dump_port(name) != "{}");
+        if let Err(error) = self.memory.keep_config(name, says) {
             log::warn!("{name}: Failed to keep config ({}).", strerror(&error));
         }
         if let Some(port) = self.core.find_port(name) {
@@ -79,9 +81,7 @@ impl ManagedTeam {
                 log::warn!("{complaint}");
             }
         }
-        if let Err(error) = self.memory.keep_only(&names) {
-            log::warn!("Failed to forget former ports ({}).", strerror(&error));
-        }
+        self.remember_only(&names);
     }
 
     pub(super) fn configure(&mut self, port: PortId, settings: &PortSettings) {

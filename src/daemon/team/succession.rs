@@ -96,10 +96,29 @@ impl ManagedTeam {
         })
     }
 
+    /// Tells partners once more how everything is, which stays; what is kept for the next daemon is
+    /// of the ports that there are.
+    pub fn leave_in_place(&mut self, kernel: &mut Kernel, now: Instant) {
+        self.tell(kernel, now, Event::LeftInPlace);
+        let ports: Vec<String> = self
+            .core
+            .ports()
+            .map(|port| port.name().to_owned())
+            .collect();
+        let names: Vec<&str> = ports.iter().map(String::as_str).collect();
+        self.remember_only(&names);
+    }
+
+    pub(super) fn remember_only(&mut self, ports: &[&str]) {
+        if let Err(error) = self.memory.keep_only(ports) {
+            log::warn!("Failed to forget former ports ({}).", strerror(&error));
+        }
+    }
+
     /// Tells partners that the ports are about to leave, and forgets what they said.
     pub fn say_farewell(&mut self, kernel: &mut Kernel, now: Instant) {
         self.tell(kernel, now, Event::TeamAdminChanged { up: false });
-        if let Err(error) = self.memory.remove() {
+        if let Err(error) = self.memory.forget() {
             log::warn!("Failed to forget the partners ({}).", strerror(&error));
         }
     }
