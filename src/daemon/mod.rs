@@ -13,6 +13,7 @@ mod kernel;
 mod lacp_state;
 mod recorder;
 mod resolver;
+mod served;
 mod service_manager;
 mod setup;
 mod start;
@@ -25,7 +26,6 @@ mod warm_restart;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -35,28 +35,18 @@ use runners::Instant;
 
 pub use start::{StartError, StartOptions};
 
-use self::claim::Claim;
-use self::controls::Controls;
 use self::kernel::Kernel;
+use self::served::{Served, TEAM_TOKENS, is_control_frame_token};
 use self::service_manager::ServiceManager;
-use self::team::{DeviceState, ManagedTeam, return_ipv6};
-use self::transports::Transports;
-use self::warm_restart::Left;
-use crate::cli::logging::{self, About};
-use crate::cli::pidfile::PidFile;
+use self::team::{DeviceState, ManagedTeam};
 use crate::cli::signals::{Asked, Signals};
-use crate::datapath::{Drained, Mover, PortCare};
+use crate::datapath::Drained;
 use crate::errno::strerror;
-use crate::netlink::link::LinkEvent;
+use crate::netlink::link::{self, LinkEvent};
 use crate::netlink::{EventSocket, Received, address};
 
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 64;
-/// Frames moved for one source before everybody else has had a turn.
-const FRAME_BUDGET: usize = 64;
-/// The same of control frames: each may change how the team forwards, which takes longer than
-/// to move a frame, and timers are due meanwhile.
-const CONTROL_BUDGET: usize = 1;
 
 /// What bulk traffic and clients may have of a turn before timers and partners are looked at
 /// again; who got nothing is first in the next one.
@@ -69,26 +59,6 @@ const RESYNC_PAUSE: Duration = Duration::from_millis(50);
 const SIGNALS: Token = Token(0);
 const LINKS: Token = Token(1);
 const RESOLVED: Token = Token(2);
-/// Each team owns a block of tokens: its transports' first, then those of its ports'
-/// control frames, of which the last is TIPC's, then its data path's.
-const TEAM_TOKENS: usize = 1 << 16;
-const CONTROL_FRAME_TOKENS: usize = 1 << 14;
-const DATA_PATH_TOKENS: usize = 1 << 15;
-
-/// A team with what it is controlled by.
-struct Served {
-    team: ManagedTeam,
-    transports: Transports,
-    /// The device stays when the daemon ends (`-N`).
-    keep_device: bool,
-    /// Where to note how the team was left (`-L`).
-    warm_dir: Option<PathBuf>,
-    /// The device was there before (`-o`), so it is not ours to delete.
-    taken_over: bool,
-    /// Given up last of all, both.
-    _claim: Claim,
-    _pid_file: PidFile,
-}
 
 /// The daemon.
 pub struct Daemon {
@@ -292,7 +262,14 @@ impl Daemon {
         let now = self.now();
         if self.resync_due.is_some_and(|due| due <= now) {
             self.resync_due = None;
-            self.refresh(|team, kernel| team.resync(kernel, now));
+            log::warn!("link events were lost, reading all links anew");
+            match link::all(&mut self.kernel.route) {
+                Ok(links) => self.refresh(|team, kernel| team.resync(kernel, now, &links)),
+                Err(error) => {
+                    log::warn!("Failed to read all links ({}).", strerror(&error));
+                    self.resync_due = Some(now + RESYNC_PAUSE);
+                }
+            }
             self.resynced = Some(self.now());
         }
     }
@@ -363,103 +340,11 @@ impl Daemon {
     }
 }
 
-fn is_control_frame_token(token: Token) -> bool {
-    (CONTROL_FRAME_TOKENS..DATA_PATH_TOKENS).contains(&(token.0 % TEAM_TOKENS))
-}
-
 /// teamd's words for its own three.
 fn signals_of(asked: Asked) -> &'static str {
     match asked {
         Asked::End => "SIGINT, SIGQUIT or SIGTERM",
         Asked::LeaveNoted => "SIGUSR1",
         Asked::Leave => "SIGUSR2",
-    }
-}
-
-impl Served {
-    /// Messages are about this team meanwhile.
-    fn about(&self) -> About {
-        logging::about(&self.team.device.name)
-    }
-
-    fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
-        let team = &mut self.team;
-        if is_control_frame_token(token) {
-            return team
-                .hear(kernel, token, CONTROL_BUDGET, now)
-                .unwrap_or_else(|error| {
-                    log::warn!("Failed to hear control frames ({}).", strerror(&error));
-                    Drained::Dry
-                });
-        }
-        if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
-            return team
-                .drain(kernel, token, FRAME_BUDGET, now)
-                .unwrap_or_else(|error| {
-                    log::warn!("Failed to move frames ({}).", strerror(&error));
-                    Drained::Dry
-                });
-        }
-        let controls = &mut Controls { team, kernel, now };
-        self.transports.serve(token, now, controls)
-    }
-
-    /// Decides what stays, and notes it for a warm restart.
-    fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, asked: Asked) {
-        // What the daemon itself relays stops with it, so nothing is won by leaving that.
-        let drives_kernel = self.team.data_path.mover() != Mover::Relay;
-        let left = match asked {
-            Asked::Leave | Asked::LeaveNoted if drives_kernel => Left::InPlace,
-            _ => Left::Apart,
-        };
-        self.keep_device |= left == Left::InPlace;
-        if self.keep_device {
-            self.team.leave_in_place(kernel, now);
-        }
-        let Some(directory) = self.warm_dir.take().filter(|_| asked != Asked::Leave) else {
-            return;
-        };
-        if let Err(error) = self.team.note(now, &directory, left) {
-            let (place, why) = (directory.display(), strerror(&error));
-            log::warn!("Failed to note the state of the team in {place} ({why}).");
-        }
-    }
-
-    fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
-        if !self.keep_device {
-            self.team.say_farewell(kernel, now);
-        }
-        // A data path that takes care of its ports gives them back with the device.
-        let cares = self.team.data_path.port_care() == PortCare::DataPath;
-        if !self.keep_device && (self.taken_over || !cares) {
-            self.team.release_all(kernel, now);
-        }
-        if !self.keep_device {
-            if let Err(error) = self.team.data_path.end() {
-                log::warn!("Failed to remove programs ({}).", strerror(&error));
-            }
-        }
-    }
-
-    /// Bus name and control socket go first, then the device.
-    fn end(self, kernel: &mut Kernel) {
-        drop(self.transports);
-        let device = self.team.device.ifindex;
-        let persistent = self.keep_device || self.taken_over;
-        let silenced = self.team.ports_with_ipv6();
-        drop(self.team);
-        if !persistent {
-            // A device of the relay's went with its descriptor.
-            match crate::netlink::link::delete(&mut kernel.route, device) {
-                Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
-                    log::warn!("Failed to delete the team device ({}).", strerror(&error));
-                }
-                _ => (),
-            }
-            // Only now are they no ports any more.
-            for name in silenced {
-                return_ipv6(kernel, &name, true);
-            }
-        }
     }
 }

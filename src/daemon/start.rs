@@ -17,14 +17,15 @@ use json_config::{Config, DataPathChoice};
 use mio::Token;
 use runners::{Burst, Team};
 
+use super::Daemon;
 use super::claim::Claim;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
+use super::served::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Served, TEAM_TOKENS};
 use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, Senses, Tipc};
 use super::transports::Transports;
 use super::warm_restart::WarmStart;
-use super::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Daemon, Served, TEAM_TOKENS};
 use crate::cli::logging;
 use crate::cli::pidfile::PidFile;
 use crate::control::zmq::Endpoint;

@@ -9,8 +9,9 @@ use runners::TeamSettings;
 
 use super::leftovers::settle_leftovers;
 use super::{CREATE, StartError, StartOptions, TAP_KIND};
+use crate::daemon::Daemon;
+use crate::daemon::served::{DATA_PATH_TOKENS, TEAM_TOKENS};
 use crate::daemon::team::{Standing, as_found};
-use crate::daemon::{DATA_PATH_TOKENS, Daemon, TEAM_TOKENS};
 use crate::datapath::kernel_team::{self, KernelTeam};
 use crate::datapath::programs;
 use crate::datapath::userspace::{DeviceOptions, Userspace};

@@ -267,10 +267,9 @@ impl ManagedTeam {
         DeviceState::Present
     }
 
-    /// Reads everything anew after events were lost.
-    pub fn resync(&mut self, kernel: &mut Kernel, now: Instant) -> DeviceState {
+    /// Reads everything of its own anew after events were lost; `links` are all that there are.
+    pub fn resync(&mut self, kernel: &mut Kernel, now: Instant, links: &[LinkInfo]) -> DeviceState {
         self.resyncs += 1;
-        log::warn!("link events were lost, reading all links anew");
         self.carrier_watch.link_event(now);
         if self.refresh_device(kernel, now) == DeviceState::Deleted {
             return DeviceState::Deleted;
@@ -279,7 +278,10 @@ impl ManagedTeam {
             self.refresh_port(kernel, now, port);
         }
         if self.data_path.port_care() == PortCare::DataPath {
-            self.adopt_all(kernel, now);
+            let ours = Some(self.device.ifindex);
+            for enslaved in links.iter().filter(|link| link.master == ours) {
+                self.adopt(kernel, now, enslaved.ifindex);
+            }
         }
         self.refresh_link_locals(kernel, now);
         self.refresh_tipc(kernel, now);

@@ -87,19 +87,6 @@ impl ManagedTeam {
         }
     }
 
-    /// Takes up the ports that somebody else made so.
-    pub(super) fn adopt_all(&mut self, kernel: &mut Kernel, now: Instant) {
-        match link::all(&mut kernel.route) {
-            Ok(links) => {
-                let ours = Some(self.device.ifindex);
-                for enslaved in links.iter().filter(|link| link.master == ours) {
-                    self.adopt(kernel, now, enslaved.ifindex);
-                }
-            }
-            Err(error) => log::warn!("Failed to read all links ({}).", strerror(&error)),
-        }
-    }
-
     /// Takes up an interface that somebody else made a port, unless it is ours by now or no
     /// port any more.
     pub(super) fn adopt(&mut self, kernel: &mut Kernel, now: Instant, ifindex: u32) {
