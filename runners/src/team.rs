@@ -4,6 +4,8 @@
 //! what differs from what was asked for last leaves as an action. What to choose is the
 //! runner's business, how to do it the data path's.
 
+mod settle;
+
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
@@ -357,132 +359,9 @@ impl Team {
         }
     }
 
-    /// Decides everything from the facts and asks for what differs.
-    fn settle(&mut self, now: Instant) {
-        let enabled_one = self.settle_forwarding(now);
-        self.settle_addresses();
-        self.settle_carrier();
-        self.settle_probing(now);
-        self.settle_listening();
-        let probes = self.probes.drain(..);
-        self.actions
-            .extend(probes.map(|(port, frame)| Action::SendFrame { port, frame }));
-        self.actions
-            .extend(std::iter::from_fn(|| self.runner.poll_action()));
-        if enabled_one && self.notify_peers.begin(now) {
-            self.actions.push_back(Action::NotifyPeers);
-        }
-        if enabled_one && self.mcast_rejoin.begin(now) {
-            self.actions.push_back(Action::RejoinMulticast);
-        }
-    }
-
-    /// Whether a port was enabled that was not before.
-    fn settle_forwarding(&mut self, now: Instant) -> bool {
-        self.runner.team_changed(self.hwaddr, self.admin_up);
-        let policy = self.runner.decide(now, &self.ports);
-        let mut enabled_one = false;
-        for port in &mut self.ports {
-            let enabled = self.runner.enables(port);
-            enabled_one |= enabled && !port.enabled;
-            port.enabled = enabled;
-            port.collecting = self.runner.collects(port);
-            port.team_elsewhere = self.runner.team_elsewhere(port.id());
-        }
-        let forwarding = Forwarding {
-            policy,
-            ports: self.ports.iter().map(Port::forwarding).collect(),
-        };
-        if self.forwarding.as_ref() != Some(&forwarding) {
-            self.failovers.forwards(now, &forwarding);
-            self.forwarding = Some(forwarding.clone());
-            self.actions.push_back(Action::ApplyForwarding(forwarding));
-        }
-
-        let designated = self.runner.designated_port();
-        if let Some(port) = designated.and_then(|designated| self.port(designated)) {
-            if self.designated != designated {
-                let port = port.name().to_owned();
-                let report = Report::DesignatedPortChanged { port };
-                self.actions.push_back(Action::Report(report));
-            }
-        }
-        self.designated = designated;
-        let active = self.runner.active_port();
-        if let Some(port) = active.and_then(|active| self.port(active)) {
-            if self.active != active {
-                let port = port.name().to_owned();
-                let report = Report::ActivePortChanged { port };
-                self.actions.push_back(Action::Report(report));
-            }
-        }
-        self.active = active;
-        enabled_one
-    }
-
-    /// Asks for addresses after the forwarding, for silence ends with the latter.
-    fn settle_addresses(&mut self) {
-        // Followed when it changes and not held, so an address that the user gives the team
-        // device stays until then.
-        let lender = self.runner.lender().and_then(|port| self.port(port));
-        let lent = lender.map(|port| (port.id(), port.hwaddr()));
-        if lent != self.lent {
-            self.lent = lent;
-            if let Some((_, hwaddr)) = lent {
-                self.set_hwaddr(hwaddr);
-            }
-        }
-        // A port gives the team's address back before another gets it.
-        for dressed in [false, true] {
-            for port in &mut self.ports {
-                if self.runner.dresses(port.id()) != dressed {
-                    continue;
-                }
-                let hwaddr = if dressed {
-                    self.hwaddr
-                } else {
-                    port.own_hwaddr()
-                };
-                if port.request_hwaddr(hwaddr) {
-                    let port = port.id();
-                    let action = Action::SetPortHwAddr { port, hwaddr };
-                    self.actions.push_back(action);
-                }
-            }
-        }
-    }
-
-    /// The kernel driver's rule, with `min_ports` (lacp's key in teamd) for every runner: the
-    /// carrier is on while that many ports have a link and may carry traffic, with lacp while
-    /// they do carry. A delay of a watch does not hold it back.
-    fn settle_carrier(&mut self) {
-        let earned = self.carrying() >= self.settings.min_ports as usize;
-        if earned {
-            self.carrier_held = None;
-        }
-        let up = earned || self.carrier_held.is_some();
-        if self.carrier == Some(up) {
-            return;
-        }
-        self.actions.push_back(Action::SetCarrier(up));
-        if self.carrier() != up {
-            let report = Report::CarrierChanged { up };
-            self.actions.push_back(Action::Report(report));
-        }
-        self.carrier = Some(up);
-    }
-
     fn carrying(&self) -> usize {
         let carrying = self.ports.iter().filter(|port| self.runner.carries(port));
         carrying.count()
-    }
-
-    fn settle_probing(&mut self, now: Instant) {
-        if self.settings.probe && self.runner.needs_probes() {
-            let ports = self.ports.iter();
-            let linked = ports.filter(|port| port.is_linked() && port.enabled);
-            self.probe_times.linked(now, linked.map(Port::id).collect());
-        }
     }
 
     /// Begins a round of probes.
@@ -500,21 +379,6 @@ impl Team {
         if let Some((from, at)) = news.and_then(|(from, at)| Some((name(from)?, name(at)?))) {
             let report = Report::PlainSwitch { from, at };
             self.actions.push_back(Action::Report(report));
-        }
-    }
-
-    fn settle_listening(&mut self) {
-        let probes = ControlFrames {
-            probes: self.prober.rounds() > 0,
-            ..ControlFrames::default()
-        };
-        let watched = self.ports.iter().map(Port::control_frames);
-        let control_frames = watched.fold(self.runner.control_frames() | probes, |all, more| {
-            all | more
-        });
-        if self.control_frames != control_frames {
-            self.control_frames = control_frames;
-            self.actions.push_back(Action::Listen(control_frames));
         }
     }
 
