@@ -4,6 +4,7 @@
 use crate::action::{Action, Report};
 use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
+use crate::ident::PortId;
 use crate::port::Port;
 use crate::time::Instant;
 
@@ -52,25 +53,23 @@ impl Team {
             self.actions.push_back(Action::ApplyForwarding(forwarding));
         }
 
-        let designated = self.runner.designated_port();
-        if let Some(port) = designated.and_then(|designated| self.port(designated)) {
-            if self.designated != designated {
-                let port = port.name().to_owned();
-                let report = Report::DesignatedPortChanged { port };
-                self.actions.push_back(Action::Report(report));
-            }
-        }
-        self.designated = designated;
-        let active = self.runner.active_port();
-        if let Some(port) = active.and_then(|active| self.port(active)) {
-            if self.active != active {
-                let port = port.name().to_owned();
-                let report = Report::ActivePortChanged { port };
-                self.actions.push_back(Action::Report(report));
-            }
-        }
-        self.active = active;
+        let (designated, active) = (self.runner.designated_port(), self.runner.active_port());
+        let news = [
+            self.newcomer(self.designated, designated)
+                .map(|port| Report::DesignatedPortChanged { port }),
+            self.newcomer(self.active, active)
+                .map(|port| Report::ActivePortChanged { port }),
+        ];
+        (self.designated, self.active) = (designated, active);
+        self.actions
+            .extend(news.into_iter().flatten().map(Action::Report));
         enabled_one
+    }
+
+    /// The name of the port that has taken another one's place.
+    fn newcomer(&self, before: Option<PortId>, now: Option<PortId>) -> Option<String> {
+        let port = self.port(now.filter(|_| before != now)?)?;
+        Some(port.name().to_owned())
     }
 
     /// Asks for addresses after the forwarding, for silence ends with the latter.
