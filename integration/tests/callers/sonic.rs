@@ -217,6 +217,11 @@ fn wait_carrying(host: &Host, lag: &str, ports: &[&str]) {
     wait_until(&format!("{ports:?} to carry"), || {
         ports.iter().all(|port| enabled(host, lag, port) == "true")
     });
+    // The driver enables a port that only collects as well, and takes its time to tell of the
+    // carrier.
+    wait_until("the device to be up", || {
+        host.namespace.link(lag)["operstate"] == "UP"
+    });
 }
 
 /// Requires that `ip monitor` has told of no lost carrier of the device.
@@ -241,10 +246,6 @@ fn restart(host: &Host, lag: &str, signal: &str) {
     }
     host.namespace.up(lag);
     wait_carrying(host, lag, &["eth1", "eth2"]);
-    // The kernel takes its time to say so.
-    wait_until("the device to be up", || {
-        host.namespace.link(lag)["operstate"] == "UP"
-    });
     let before = host.namespace.link(lag);
     let news = host.namespace.start("ip monitor link");
     leave(host, lag, signal);
