@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::forwarding::BUCKETS;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
-use crate::lacp::LacpSettings;
 use crate::settings::PortSettings;
+use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
 
 /// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.

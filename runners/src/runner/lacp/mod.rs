@@ -19,7 +19,6 @@ mod periodic;
 mod port;
 mod receive;
 mod selection;
-mod settings;
 mod status;
 mod transmit;
 mod why;
@@ -29,7 +28,7 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::control_frames::ControlFrames;
-use crate::flow_table::FlowTable;
+use crate::forwarding::flow_table::FlowTable;
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
@@ -45,9 +44,9 @@ use port::LacpPort;
 use receive::Receive;
 use selection::Selection;
 
+use crate::settings::lacp::{FallbackMethod, LacpSettings};
 pub use mux::Selected;
 pub use port::PduCounters;
-pub use settings::{AggSelectPolicy, FallbackMethod, LacpPortSettings, LacpSettings};
 pub use status::{LacpPortStatus, LacpStatus, MachineStates};
 
 /// The machines of one port settle within a few rounds; more would be a circle.

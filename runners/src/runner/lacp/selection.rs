@@ -17,7 +17,7 @@ use crate::wire::lacpdu::{PortInfo, StateBits};
 use super::mux::Selected;
 use super::port::LacpPort;
 use super::receive::Receive;
-use super::settings::AggSelectPolicy;
+use crate::settings::lacp::AggSelectPolicy;
 
 /// What ports must have in common to be one aggregate (6.3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,23 +4,32 @@
 //! where. Ports, watches, addresses, carrier and announcements belong to the
 //! [`Team`](crate::Team).
 
+mod activebackup;
+mod broadcast;
+pub(crate) mod lacp;
+mod loadbalance;
+mod random;
+mod roundrobin;
+mod slb;
+
 use std::fmt;
 
 use crate::action::Action;
-use crate::activebackup::ActiveBackup;
-use crate::broadcast::Broadcast;
 use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::ident::{HwAddr, PortId};
-use crate::lacp::{Lacp, LacpSettings};
-use crate::loadbalance::LoadBalance;
 use crate::port::Port;
-use crate::random::Random;
-use crate::roundrobin::RoundRobin;
 use crate::settings::RunnerSettings;
-use crate::slb::Slb;
+use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
+use activebackup::ActiveBackup;
+use broadcast::Broadcast;
+use lacp::Lacp;
+use loadbalance::LoadBalance;
+use random::Random;
+use roundrobin::RoundRobin;
+use slb::Slb;
 
 /// One runner. `decide` comes after every event; the answers after it describe that decision.
 pub(crate) trait Runner: fmt::Debug {

@@ -8,10 +8,10 @@ use std::mem;
 use std::num::NonZeroU32;
 
 use crate::event::{PeerSeen, StationSeen};
+use crate::forwarding::source_balance::source_memory::SourceMemory;
+use crate::forwarding::source_balance::{Reception, SourceBalance, SourceRules};
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
-use crate::source_balance::{Reception, SourceBalance, SourceRules};
-use crate::source_memory::SourceMemory;
 use crate::time::Instant;
 use crate::tx_hash::{HashFields, Selector};
 

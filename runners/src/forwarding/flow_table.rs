@@ -6,8 +6,8 @@ use std::mem;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::balancer::{self, Balancer};
-use crate::buckets;
+use crate::forwarding::balancer::{self, Balancer};
+use crate::forwarding::bucket_assignment;
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::PortId;
 use crate::port::Port;
@@ -48,7 +48,7 @@ impl FlowTable {
         balanced: bool,
     ) -> TxPolicy {
         if carrying != self.carrying {
-            buckets::spread(&mut self.buckets, &carrying);
+            bucket_assignment::spread(&mut self.buckets, &carrying);
             self.carrying = carrying;
         }
         if let Some(balancer) = &mut self.balancer {

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use crate::event::StationSeen;
 use crate::forwarding::BUCKETS;
+pub use crate::forwarding::source_balance::LISTENER_DISCOVERY;
+pub use crate::forwarding::source_balance::stations::{
+    CAPACITY, ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LOCK,
+};
+use crate::forwarding::source_balance::stations::{SILENCE, Station};
 use crate::ident::HwAddr;
-pub use crate::source_balance::LISTENER_DISCOVERY;
-pub use crate::stations::{CAPACITY, ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LOCK};
-use crate::stations::{SILENCE, Station};
 
 /// All of it; times are ages, so that it depends on nobody's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]

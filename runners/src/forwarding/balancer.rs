@@ -4,7 +4,7 @@
 //! were level already. Here buckets move from the fullest port to the emptiest, by what each
 //! carries for its speed, only if that gains a tenth of what the best split of the two would,
 //! and at most once a run; the thresholds are those of Open vSwitch's balance-slb. An idle
-//! bucket stays where [`buckets`](crate::buckets) put it.
+//! bucket stays where [`buckets`](crate::forwarding::bucket_assignment) put it.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -208,7 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::buckets;
+    use crate::forwarding::bucket_assignment;
 
     /// Loads of all sizes, with many idle buckets.
     fn loads() -> impl Strategy<Value = Vec<u64>> {
@@ -261,7 +261,7 @@ mod tests {
             let balancer = balancer(&loads);
             let ports: Vec<PortId> = shares.iter().map(|share| share.port).collect();
             let mut table = [None; BUCKETS];
-            buckets::spread(&mut table, &ports);
+            bucket_assignment::spread(&mut table, &ports);
             let before = table;
             balancer.balance(&mut table, &shares);
             prop_assert!(worst(&balancer, &table, &shares) <= worst(&balancer, &before, &shares));
@@ -276,7 +276,7 @@ mod tests {
             let balancer = balancer(&loads);
             let ports: Vec<PortId> = shares.iter().map(|share| share.port).collect();
             let mut table = [None; BUCKETS];
-            buckets::spread(&mut table, &ports);
+            bucket_assignment::spread(&mut table, &ports);
             let rests = (0..20).any(|_| {
                 let before = table;
                 balancer.balance(&mut table, &shares);

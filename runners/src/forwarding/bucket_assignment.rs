@@ -1,6 +1,6 @@
 //! The spread of buckets over ports, with as few moves as evenness needs.
 //!
-//! Evenness is counted in buckets; load is the [`balancer`](crate::balancer)'s business.
+//! Evenness is counted in buckets; load is the [`balancer`](crate::forwarding::balancer)'s business.
 
 use crate::forwarding::BucketTable;
 use crate::ident::PortId;

@@ -2,7 +2,7 @@
 //! guests behind a bridge on top of it.
 //!
 //! Each bucket has a home among the ports; while that is not usable it stays with another, and
-//! goes home when it can. What happens to a frame is in [`source_balance`](crate::source_balance).
+//! goes home when it can. What happens to a frame is in [`source_balance`](crate::forwarding::source_balance).
 //! Whenever a bucket moves, everybody in it is announced, so that also a guest that only listens
 //! is found on its new link. With `tx_balancer` the [`Balancer`] moves buckets by load; as in Open
 //! vSwitch that is off unless asked for.
@@ -11,24 +11,26 @@
 //! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP and
 //! neighbour discovery, so that they answer there; [`Learning`] keeps the switch aware of it.
 
+mod learning;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::balancer::{self, Balancer};
 use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
+use crate::forwarding::balancer::{self, Balancer};
+use crate::forwarding::source_balance::{HostBalance, SourceBalance};
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
-use crate::learning::Learning;
 use crate::port::Port;
 use crate::runner::Runner;
 use crate::settings::HostTraffic;
-use crate::source_balance::{HostBalance, SourceBalance};
 use crate::time::Instant;
 use crate::wire::announce;
+use learning::Learning;
 
 /// For so long a switch may still send to the port that a bucket has left; longer than it is told
 /// otherwise.

@@ -2,12 +2,14 @@
 //!
 //! Ranges are checked where the configuration is read; here every value makes sense.
 
+pub(crate) mod lacp;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::ident::HwAddr;
-use crate::lacp::{LacpPortSettings, LacpSettings};
+use crate::settings::lacp::{LacpPortSettings, LacpSettings};
 use crate::tx_hash::HashFields;
 
 /// Settings of a whole team.

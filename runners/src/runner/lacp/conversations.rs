@@ -13,7 +13,7 @@
 //! comes, they have had the time. Flows of a link that is lost move at once (6.2.4 d).
 //!
 //! Owns which link each bucket is really on. Which it should be on is the
-//! [`FlowTable`](crate::flow_table)'s business, what a marker looks like [`wire`](crate::wire)'s.
+//! [`FlowTable`](crate::forwarding::flow_table)'s business, what a marker looks like [`wire`](crate::wire)'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -7,16 +7,20 @@
 //! station's link, known or not, so that a flooded unicast frame arrives once; and membership
 //! reports leave by the designated port, in the name of the team device.
 //!
-//! It decides nothing about ports: that is the runner [`slb`](crate::slb).
+//! It decides nothing about ports: that is the runner [`slb`](crate::runner::slb).
+
+mod peers;
+pub mod source_memory;
+mod stations;
 
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::{HwAddr, PortId};
-use crate::peers::{self, Parties, Peers, Telling};
-use crate::source_memory::{SourceMemory, place};
-use crate::stations::{Station, Stations};
 use crate::time::Instant;
 use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, ethertype, protocol};
+use peers::{Parties, Peers, Telling};
+use source_memory::{SourceMemory, place};
+use stations::{Station, Stations};
 
 /// ICMPv6 of listener discovery: query, report, done (RFC 2710), and report of version 2
 /// (RFC 3810).

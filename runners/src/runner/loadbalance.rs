@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::balancer;
-use crate::flow_table::FlowTable;
+use crate::forwarding::balancer;
+use crate::forwarding::flow_table::FlowTable;
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::port::Port;
 use crate::runner::Runner;

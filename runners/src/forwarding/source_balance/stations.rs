@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use crate::forwarding::source_balance::source_memory::StationMemory;
 use crate::ident::HwAddr;
-use crate::source_memory::StationMemory;
 use crate::time::Instant;
 
 /// Rows of the table.

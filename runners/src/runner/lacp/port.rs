@@ -22,8 +22,8 @@ use super::mux::{Conditions, Mux, MuxMachine, Selected};
 use super::periodic::{Periodic, PeriodicMachine, Rhythm};
 use super::receive::{Input, Receive, ReceiveMachine};
 use super::selection::LagId;
-use super::settings::LacpSettings;
 use super::transmit::TransmitMachine;
+use crate::settings::lacp::LacpSettings;
 
 /// PDUs of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,25 +4,27 @@
 //! what differs from what was asked for last leaves as an action. What to choose is the
 //! runner's business, how to do it the data path's.
 
+mod announcement;
+pub(crate) mod failovers;
 mod settle;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
 use crate::action::{Action, Report};
-use crate::announce::Announcement;
 use crate::control_frames::ControlFrames;
 use crate::event::Event;
-use crate::failovers::{FailoverTimes, Failovers};
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
-use crate::lacp::LacpStatus;
 use crate::link_watch::{Wish, Wishes, is_sent_by};
 use crate::port::{Port, Rest};
 use crate::probe::Prober;
-use crate::probe_times::ProbeTimes;
+use crate::probe::schedule::ProbeTimes;
+use crate::runner::lacp::LacpStatus;
 use crate::runner::{self, Runner};
 use crate::settings::{RunnerSettings, TeamSettings};
+use crate::team::announcement::Announcement;
+use crate::team::failovers::{FailoverTimes, Failovers};
 use crate::time::Instant;
 
 /// One team device with its ports.

@@ -3,11 +3,18 @@
 //! Each backend computes its own difference from what it does now: the kernel's team driver
 //! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
 
+pub(crate) mod balancer;
+pub(crate) mod bucket_assignment;
+pub(crate) mod distributor;
+pub(crate) mod flow_table;
+pub(crate) mod source_balance;
+pub use source_balance::source_memory;
+
 use std::fmt;
 use std::num::NonZeroU32;
 
+use crate::forwarding::source_balance::SourceBalance;
 use crate::ident::PortId;
-use crate::source_balance::SourceBalance;
 use crate::tx_hash::HashFields;
 
 /// Number of hash buckets, as in the kernel's loadbalance mode.

@@ -8,8 +8,8 @@ use crate::wire::lacpdu::PortInfo;
 
 use super::mux::{Mux, Selected};
 use super::port::{LacpPort, PduCounters};
-use super::settings::LacpSettings;
 use super::{Lacp, selection, why};
+use crate::settings::lacp::LacpSettings;
 
 /// The runner as it is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

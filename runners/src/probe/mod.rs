@@ -4,9 +4,11 @@
 //! port proves that both lead into one network, and that nobody in between takes them for an
 //! aggregate. Owns the frame (IEEE 802 local experimental EtherType 1) and what was heard; what it
 //! means is for `teamrctl doctor` to say, and when the team asks by itself for
-//! [`probe_times`](crate::probe_times).
+//! [`probe_times`](crate::probe::schedule).
 
 use std::collections::BTreeSet;
+
+pub(crate) mod schedule;
 
 use crate::ident::{HwAddr, PortId};
 use crate::wire::{Ethernet, ethertype};

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::lacp::mux::{Mux, Selected};
-use crate::lacp::periodic::SLOW_PERIODIC_TIME;
-use crate::lacp::receive::{Input, Receive};
-use crate::lacp::settings::LacpSettings;
+use crate::runner::lacp::mux::{Mux, Selected};
+use crate::runner::lacp::periodic::SLOW_PERIODIC_TIME;
+use crate::runner::lacp::receive::{Input, Receive};
+use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
 use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, StateBits};
 
@@ -83,7 +83,7 @@ impl LacpPort {
 
     /// A valid LACPDU came: the actions of CURRENT, in the order of figure 6-18. Whether it
     /// told something new.
-    pub(in crate::lacp) fn pdu_received(
+    pub(in crate::runner::lacp) fn pdu_received(
         &mut self,
         now: Instant,
         pdu: &Lacpdu,
