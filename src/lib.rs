@@ -1,7 +1,7 @@
 //! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
 
+pub mod args;
 pub mod bond;
-pub mod cli;
 pub mod client;
 pub mod control;
 pub mod daemon;
@@ -9,6 +9,7 @@ pub mod datapath;
 pub mod doctor;
 pub mod errno;
 pub mod netlink;
+pub mod process;
 pub mod recording;
 pub mod sys;
 pub mod teamnl;

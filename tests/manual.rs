@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use json_config::keys::{KEYS, Preset};
+use teamr::args::getopt::Flag;
 use teamr::bond::options::{MODES, ROWS};
 use teamr::bond::{bond2team, cli as bond};
-use teamr::cli::getopt::Flag;
-use teamr::cli::{logging, run_dir};
 use teamr::client::command;
 use teamr::client::options::Style;
 use teamr::netlink::BUFFER_VARIABLE;
+use teamr::process::{logging, run_dir};
 use teamr::teamnl;
 
 fn page(name: &str) -> String {
@@ -80,7 +80,7 @@ fn assert_options(page_name: &str, flags: &[Flag]) {
 
 #[test]
 fn options_of_the_daemon() {
-    assert_options("teamr.8", &teamr::cli::options::FLAGS);
+    assert_options("teamr.8", &teamr::args::options::FLAGS);
 }
 
 #[test]

@@ -14,9 +14,9 @@ use mio::{Events, Poll, Token};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use teamr::cli::daemonize::{Readiness, Side, daemonize};
-use teamr::cli::pidfile::{self, CreateError, PidFile, StopError};
-use teamr::cli::signals::{self, Signals};
+use teamr::process::daemonize::{Readiness, Side, daemonize};
+use teamr::process::pidfile::{self, CreateError, PidFile, StopError};
+use teamr::process::signals::{self, Signals};
 use teamr::sys::process::close_inherited;
 
 const ROLE: &str = "TEAMR_TEST_ROLE";
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 // Roles.
 
 fn play(role: &str, path: &Path) -> u8 {
-    teamr::cli::logging::init();
+    teamr::process::logging::init();
     signals::reset().unwrap();
     match role {
         "hold" => hold(path),

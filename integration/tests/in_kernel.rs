@@ -10,8 +10,8 @@ use integration::{
     team_config, wait_for, wait_until,
 };
 use runners::HashFields;
-use teamr::datapath::programs::assembler::{Assembler, Reg};
-use teamr::datapath::programs::{bucket, maps::Maps};
+use teamr::datapath::ebpf::assembler::{Assembler, Reg};
+use teamr::datapath::ebpf::{bucket, maps::Maps};
 use teamr::sys::bpf::Program;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];

@@ -14,8 +14,8 @@ use super::model::{Bond, BondPort, Notes, OutFile, Weight};
 use super::to_team::to_team;
 use super::tree::Tree;
 use super::{ifcfg, is_interface_name};
-use crate::cli::VERSION;
-use crate::cli::getopt::{self, Flag, Getopt, Item};
+use crate::args::VERSION;
+use crate::args::getopt::{self, Flag, Getopt, Item};
 
 /// The release whose command line this is.
 const BOND2TEAM_VERSION: &str = "0.97";

@@ -13,7 +13,7 @@ use super::family::{Family, Target};
 use super::live;
 use super::model::OutFile;
 use super::tree::Tree;
-use crate::cli::getopt::{self, Flag, Getopt, Item};
+use crate::args::getopt::{self, Flag, Getopt, Item};
 
 /// All that was there is there again, if not always in the same way.
 pub const KEPT: u8 = 0;

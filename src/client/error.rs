@@ -11,9 +11,9 @@ use super::connection::{CallError, Transport};
 use super::dbus::DbusError;
 use super::options::Style;
 use super::view::Broken;
-use crate::cli::run_dir;
 use crate::control::dbus::{self, INTERFACE};
 use crate::errno::strerror;
+use crate::process::run_dir;
 
 /// Why nothing, or not everything, was done.
 #[derive(Debug)]

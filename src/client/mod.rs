@@ -27,10 +27,10 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
+use crate::args::getopt::Getopt;
+use crate::args::{program_name, version_line};
 use crate::bond::cli::Way;
 use crate::bond::{self, bond2team};
-use crate::cli::getopt::Getopt;
-use crate::cli::{program_name, version_line};
 use crate::control::ItemPath;
 use crate::doctor;
 use command::Command;

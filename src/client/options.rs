@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::command;
 use super::connection::Transport;
-use crate::cli::getopt::{self, Flag, Getopt, Item, UsageError};
-use crate::cli::program_name;
+use crate::args::getopt::{self, Flag, Getopt, Item, UsageError};
+use crate::args::program_name;
 use crate::control::zmq::Endpoint;
 
 /// Every option of the client.

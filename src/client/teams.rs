@@ -17,7 +17,7 @@ use super::error::Error;
 use super::options::{Options, Style};
 use super::usock::Usock;
 use super::zmq::Zmq;
-use crate::cli::run_dir;
+use crate::process::run_dir;
 
 /// An open connection to the daemon that controls `device`.
 pub struct Team {

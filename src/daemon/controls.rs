@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::kernel::Kernel;
 use super::state;
 use super::team::{IfUp, ManagedTeam};
-use crate::cli::logging;
 use crate::control::{Controlled, Failure, ItemPath};
 use crate::datapath::Mover;
 use crate::errno::strerror;
+use crate::process::logging;
 
 /// One team for the length of one call.
 pub struct Controls<'a> {

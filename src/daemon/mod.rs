@@ -14,7 +14,6 @@ mod lacp_state;
 mod recorder;
 mod resolver;
 mod served;
-mod service_manager;
 mod setup;
 mod start;
 mod state;
@@ -37,13 +36,13 @@ pub use start::{StartError, StartOptions};
 
 use self::kernel::Kernel;
 use self::served::{Served, TEAM_TOKENS, is_control_frame_token};
-use self::service_manager::ServiceManager;
 use self::team::{DeviceState, ManagedTeam};
-use crate::cli::signals::{Asked, Signals};
 use crate::datapath::Drained;
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent};
 use crate::netlink::{EventSocket, Received, address};
+use crate::process::service_manager::ServiceManager;
+use crate::process::signals::{Asked, Signals};
 
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 64;

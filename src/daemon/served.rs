@@ -11,12 +11,12 @@ use super::kernel::Kernel;
 use super::team::{ManagedTeam, return_ipv6};
 use super::transports::Transports;
 use super::warm_restart::Left;
-use crate::cli::logging::{self, About};
-use crate::cli::pidfile::PidFile;
-use crate::cli::signals::Asked;
 use crate::datapath::{Drained, Mover, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link;
+use crate::process::logging::{self, About};
+use crate::process::pidfile::PidFile;
+use crate::process::signals::Asked;
 
 /// Frames moved for one source before everybody else has had a turn.
 const FRAME_BUDGET: usize = 64;

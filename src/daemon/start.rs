@@ -26,12 +26,12 @@ use super::setup::Setup;
 use super::team::{ControlSockets, ManagedTeam, Senses, Tipc};
 use super::transports::Transports;
 use super::warm_restart::WarmStart;
-use crate::cli::logging;
-use crate::cli::pidfile::PidFile;
 use crate::control::zmq::Endpoint;
-use crate::datapath::{PortCare, kernel_team, userspace};
+use crate::datapath::{PortCare, device, team_driver};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkInfo};
+use crate::process::logging;
+use crate::process::pidfile::PidFile;
 
 /// teamd's words for a device that could not be had.
 const CREATE: &str = "Failed to create team device.";
@@ -221,8 +221,8 @@ impl Daemon {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
-        let is_team_device = [TAP_KIND, kernel_team::LINK_KIND].contains(&existing.kind.as_str());
-        let left = userspace::is_ours(&mut self.kernel.route, &existing)
+        let is_team_device = [TAP_KIND, team_driver::LINK_KIND].contains(&existing.kind.as_str());
+        let left = device::is_ours(&mut self.kernel.route, &existing)
             .map_err(|error| StartError::new(CREATE, error))?;
         if left && !options.recreate {
             log::info!("Going on with the device that an earlier daemon left.");

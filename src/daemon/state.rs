@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use super::lacp_state;
 use super::team::ManagedTeam;
-use crate::cli::logging;
-use crate::datapath::kernel_team;
+use crate::datapath::team_driver;
+use crate::process::logging;
 
 /// The document as it is at this moment, which is `now`.
 pub fn document(team: &ManagedTeam, now: Instant) -> Value {
@@ -77,7 +77,7 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
         );
     }
     let runner_name = team.config.runner_name();
-    let mode = kernel_team::mode(runner);
+    let mode = team_driver::mode(runner);
     let setup = json!({
         "daemonized": team.setup.daemonized,
         "dbus_enabled": team.setup.dbus,

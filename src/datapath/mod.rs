@@ -4,12 +4,16 @@
 //! carrier are not its business: they go through rtnetlink for every backend. Nor are the frames
 //! that the daemon itself sends and reads: they have a [`ControlSocket`] on each port.
 //!
-//! [`ControlSocket`]: control_socket::ControlSocket
+//! [`ControlSocket`]: port_socket::ControlSocket
 
-pub mod control_socket;
-pub mod kernel_team;
-pub mod programs;
-pub mod userspace;
+pub mod closing;
+pub mod device;
+pub mod ebpf;
+mod frame_buffer;
+pub mod port_socket;
+pub mod port_state;
+pub mod relay;
+pub mod team_driver;
 
 use std::io;
 

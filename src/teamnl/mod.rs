@@ -15,8 +15,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::cli::getopt::Getopt;
-use crate::cli::version_line;
+use crate::args::getopt::Getopt;
+use crate::args::version_line;
 use crate::errno::strerror;
 use crate::netlink::team::{OptionId, Value};
 use device::Device;
@@ -69,7 +69,7 @@ pub fn run(
 ) -> u8 {
     let items = Getopt::new(&options::FLAGS, args, posix);
     let help = options::help(items.argv0());
-    let program = crate::cli::program_name(items.argv0()).to_owned();
+    let program = crate::args::program_name(items.argv0()).to_owned();
     let line = match CommandLine::read(items) {
         Ok(line) => line,
         Err(usage) => {

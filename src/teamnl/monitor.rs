@@ -11,10 +11,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::device::Device;
 use super::lists::{Interfaces, Options, Ports, Style};
-use crate::cli::signals::Signals;
 use crate::netlink::link::{self, LinkEvent};
 use crate::netlink::team::News;
 use crate::netlink::{EventSocket, Received};
+use crate::process::signals::Signals;
 
 /// What is known, batch by batch.
 struct Monitor {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use crate::cli::getopt::{Flag, Getopt, Item};
+use crate::args::getopt::{Flag, Getopt, Item};
 
 /// Every option.
 pub static FLAGS: [Flag; 4] = [

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use teamr::args::getopt::Flag;
 use teamr::bond::bond2team;
-use teamr::cli::getopt::Flag;
 use teamr::client::command;
 use teamr::client::options::Style;
-use teamr::{cli, client, teamnl};
+use teamr::{args, client, teamnl};
 
 /// One of our programs.
 pub struct Program {
@@ -69,7 +69,7 @@ impl Program {
             Program {
                 name: "teamr",
                 old_name: Some("teamd"),
-                flags: &cli::options::FLAGS,
+                flags: &args::options::FLAGS,
                 device: Device::Never,
                 words: BTreeMap::new(),
             },

@@ -5,8 +5,8 @@ use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use runners::{BUCKETS, HashFields, Selector};
-use teamr::datapath::programs::assembler::{Assembler, Reg};
-use teamr::datapath::programs::{bucket, maps::Maps};
+use teamr::datapath::ebpf::assembler::{Assembler, Reg};
+use teamr::datapath::ebpf::{bucket, maps::Maps};
 use teamr::sys::bpf::Program;
 
 const REPETITIONS: usize = 9;

@@ -12,10 +12,10 @@ use super::{CREATE, StartError, StartOptions, TAP_KIND};
 use crate::daemon::Daemon;
 use crate::daemon::served::{DATA_PATH_TOKENS, TEAM_TOKENS};
 use crate::daemon::team::{Standing, as_found};
-use crate::datapath::kernel_team::{self, KernelTeam};
-use crate::datapath::programs;
-use crate::datapath::userspace::{DeviceOptions, Userspace};
+use crate::datapath::ebpf;
+use crate::datapath::team_driver::{self, KernelTeam};
 use crate::datapath::{DataPath, Mover};
+use crate::datapath::{device::DeviceOptions, relay::Userspace};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkInfo, PAIR_KIND};
 
@@ -55,9 +55,9 @@ impl Daemon {
             let advice = format!("\"{name}\" belongs to the data path {movers}; -r makes it anew.");
             Err(StartError::new(advice, invalid))
         };
-        if device.kind == kernel_team::LINK_KIND {
+        if device.kind == team_driver::LINK_KIND {
             if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
-                || !kernel_team::can_do(&settings.runner)
+                || !team_driver::can_do(&settings.runner)
             {
                 return other_kind("kernel");
             }
@@ -130,7 +130,7 @@ impl Daemon {
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let mut create = || {
-            link::create(&mut self.kernel.route, name, kernel_team::LINK_KIND)?;
+            link::create(&mut self.kernel.route, name, team_driver::LINK_KIND)?;
             let device = link::find(&mut self.kernel.route, name)?;
             let ifindex = device.ifindex;
             let opened = self.open_kernel_team(device, settings, tokens);
@@ -256,14 +256,14 @@ impl Daemon {
 /// Whether what a runner wants can be had from a data path at all.
 fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
     match mover {
-        Mover::Kernel => kernel_team::can_do(&settings.runner),
-        Mover::Programs => programs::can_do(&settings.runner),
+        Mover::Kernel => team_driver::can_do(&settings.runner),
+        Mover::Programs => ebpf::can_do(&settings.runner),
         Mover::Relay => true,
     }
 }
 
 fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = kernel_team::mode(&settings.runner).unwrap_or_default();
+    let mode = team_driver::mode(&settings.runner).unwrap_or_default();
     match error.raw_os_error() {
         Some(libc::EBUSY) => format!(
             "The device has ports and another mode than \"{mode}\"; \

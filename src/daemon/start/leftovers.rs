@@ -7,8 +7,8 @@ use super::{StartError, StartOptions};
 use crate::daemon::kernel::Kernel;
 use crate::daemon::team::{Standing, restore, return_ipv6};
 use crate::datapath::PortInterface;
-use crate::datapath::programs;
-use crate::datapath::userspace::Journal;
+use crate::datapath::ebpf;
+use crate::datapath::port_state::Journal;
 use crate::errno::strerror;
 use crate::netlink::{link, tc};
 
@@ -68,7 +68,7 @@ fn give_back_leftovers(
             restore(kernel, found);
             return_ipv6(kernel, &found.name, found.ipv6);
             let program = journal.traces().programs.get(&found.ifindex).copied();
-            let released = programs::clear(&mut kernel.route, found, program)
+            let released = ebpf::clear(&mut kernel.route, found, program)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {
                 log::warn!(

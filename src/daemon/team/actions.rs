@@ -8,7 +8,7 @@ use super::ManagedTeam;
 use crate::daemon::announce;
 use crate::daemon::kernel::Kernel;
 use crate::datapath::PortCare;
-use crate::datapath::control_socket::ControlSocket;
+use crate::datapath::port_socket::ControlSocket;
 use crate::errno::strerror;
 use crate::netlink::link;
 

@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use runners::{ControlFrames, HwAddr, Instant, PortId};
 
 use crate::datapath::Drained;
-use crate::datapath::control_socket::ControlSocket;
+use crate::datapath::port_socket::ControlSocket;
 
 /// After these a socket rests: far more than any protocol has a neighbour send at once.
 const IN_A_ROW: usize = 64;

@@ -36,7 +36,7 @@ use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
 use super::warm_restart::WarmStart;
-use crate::datapath::control_socket::ControlSocket;
+use crate::datapath::port_socket::ControlSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};

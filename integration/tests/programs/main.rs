@@ -1,0 +1,334 @@
+//! The programs of the in-kernel data path, run by the kernel on frames of ours.
+//!
+//! Needs root; without it each test says so and passes.
+
+#[path = "../../../runners/tests/frame/mod.rs"]
+mod frame;
+mod source;
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use frame::{Frame, Network};
+use runners::{HashFields, Selector};
+use teamr::datapath::ebpf::assembler::{Alu, Assembler, Helper, If, Reg, Size};
+use teamr::datapath::ebpf::{bucket, maps::Maps};
+use teamr::sys::bpf::Program;
+
+const NAMES: [&str; 9] = [
+    "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp", "encap",
+];
+const FRAMES: usize = 100_000;
+
+/// Every set of fields; with tunnels, which take the verifier long, only those that name the ports
+/// of no protocol, of one, or of all.
+fn sets() -> impl Iterator<Item = HashFields> {
+    let ports = HashFields::TCP | HashFields::UDP | HashFields::SCTP;
+    let sets = (0..1 << NAMES.len()).map(|set: usize| {
+        (0..NAMES.len())
+            .filter(|bit| set & (1 << bit) != 0)
+            .filter_map(|bit| HashFields::from_name(NAMES[bit]))
+            .fold(HashFields::NONE, |all, field| all | field)
+    });
+    sets.filter(move |fields| {
+        let of_one = !fields.intersects(HashFields::UDP | HashFields::SCTP);
+        !fields.contains(HashFields::ENCAP) || of_one || fields.contains(ports)
+    })
+}
+
+/// A program; none, with the reason printed, where loading it is not permitted.
+fn permitted(loaded: io::Result<Program>) -> Option<Program> {
+    match loaded {
+        Ok(program) => Some(program),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            println!("skipped: cannot load a program: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A program that finds the bucket of a frame, and nothing else.
+fn select(fields: HashFields) -> io::Result<Program> {
+    let maps = Maps::create()?;
+    let mut asm = Assembler::new();
+    asm.set(Reg::R6, Reg::R1);
+    bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
+    asm.set(Reg::R0, Reg::R7);
+    asm.exit();
+    Program::load(&asm.finish(), "teamr_select")
+}
+
+/// User fields of the context: a tag to be put beside the frame, protocol in the upper half, and
+/// a length to cut the frame to; 0 for neither.
+const TAG: i16 = 48;
+const LENGTH: i16 = 52;
+/// The kernel runs no program on an IP header cut short; so we cut in the program.
+const SHORTEST_GIVEN: usize = 60;
+
+/// The begin of a program under test: the frame is made as the user fields want it.
+fn prepare() -> Assembler {
+    let mut asm = Assembler::new();
+    let (whole, untagged) = (asm.label(), asm.label());
+    asm.set(Reg::R6, Reg::R1);
+    asm.load(Size::Word, Reg::R2, Reg::R6, LENGTH);
+    asm.jump_if(If::Equal, Reg::R2, 0, whole);
+    asm.set(Reg::R3, 0);
+    asm.call(Helper::ChangeTail);
+    asm.place(whole);
+    asm.load(Size::Word, Reg::R3, Reg::R6, TAG);
+    asm.jump_if(If::Equal, Reg::R3, 0, untagged);
+    asm.set(Reg::R2, Reg::R3);
+    asm.alu(Alu::ShiftRight, Reg::R2, 16);
+    asm.network_order(Reg::R2, 16);
+    asm.alu(Alu::And, Reg::R3, 0xffff);
+    asm.set(Reg::R1, Reg::R6);
+    asm.call(Helper::VlanPush);
+    asm.place(untagged);
+    asm
+}
+
+/// A program that returns the bucket of a frame: the very instructions of the team device's.
+fn load(fields: HashFields) -> io::Result<Program> {
+    let maps = Maps::create()?;
+    let mut asm = prepare();
+    bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
+    asm.set(Reg::R0, Reg::R7);
+    asm.exit();
+    Program::load(&asm.finish(), "teamr_bucket")
+}
+
+/// What a program returns for a frame. The kernel takes the outermost tag off before the program
+/// sees it if that is to be `outside`; but only a whole one.
+fn run(program: &Program, frame: &[u8], outside: bool) -> u32 {
+    let tag = match u16::from_be_bytes([frame[12], frame[13]]) {
+        kind @ (0x8100 | 0x88a8) if outside && frame.len() >= 18 => {
+            Some((kind, u16::from_be_bytes([frame[14], frame[15]])))
+        }
+        _ => None,
+    };
+    let mut given = match tag {
+        Some(_) => [&frame[..12], &frame[16..]].concat(),
+        None => frame.to_vec(),
+    };
+    let length = given.len();
+    given.resize(length.max(SHORTEST_GIVEN), 0xee);
+    let run = program.test(&given, &context(tag, length), 1);
+    run.unwrap_or_else(|error| panic!("{error}: {given:02x?}"))
+        .result
+}
+
+/// The head of `struct __sk_buff` with these user fields.
+fn context(tag: Option<(u16, u16)>, length: usize) -> [u8; 68] {
+    let (protocol, content) = tag.unwrap_or_default();
+    let tag = u32::from(protocol) << 16 | u32::from(content);
+    let mut context = [0; 68];
+    for (place, value) in [(TAG as usize, tag), (LENGTH as usize, length as u32)] {
+        context[place..place + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    context
+}
+
+/// SplitMix64: the same frames in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.throw() % bound as u64) as usize
+    }
+
+    fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    fn one_of<T: Copy>(&mut self, choice: &[T]) -> T {
+        choice[self.below(choice.len())]
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.throw() as u8)
+    }
+
+    fn network(&mut self) -> Network {
+        match self.below(5) {
+            0 => Network::Arp {
+                addresses: self.bytes(),
+            },
+            1 | 2 => Network::Ipv4 {
+                addresses: self.bytes(),
+                options: self.one_of(&[0, 0, 1, 5, 10]),
+                fragment: self.one_of(&[0, 0x4000, 0x4000, 0x2000, 1, 0x1fff, 0x8000]),
+            },
+            _ => Network::Ipv6 {
+                addresses: self.bytes(),
+                extensions: {
+                    let length = self.one_of(&[0, 0, 1, 2, 7, 8, 9]);
+                    (0..length).map(|_| self.one_of(&[0, 43, 51, 60])).collect()
+                },
+                fragment: match self.below(4) {
+                    0 => Some(self.one_of(&[0, 1, 6, 8, 0xfff8])),
+                    _ => None,
+                },
+            },
+        }
+    }
+
+    /// A tunnel's frame around a frame, or around the packet in it.
+    fn tunnel(&mut self, inside: &[u8]) -> Vec<u8> {
+        let network = self.network();
+        let protocol = self.one_of(&[4, 41, 47, 47, 17, 17]);
+        let outer = Frame {
+            eth: self.bytes(),
+            tags: Vec::new(),
+            network,
+            protocol,
+            ports: [self.throw() as u16, self.one_of(&[4789, 4789, 4790])],
+            filler: 0,
+        };
+        let mut bytes = outer.build();
+        // All that Frame puts behind the header before that of the protocol.
+        bytes.truncate(bytes.len().saturating_sub(32 + 4));
+        let kind = [inside[12], inside[13]];
+        let packet = &inside[14..];
+        match protocol {
+            47 => {
+                let options = self.one_of(&[0, 0x80, 0x10, 0x20, 0xa0, 0xb0, 0x40]);
+                let bridged = self.once_in(2);
+                let version = u8::from(self.once_in(8));
+                bytes.extend([options, version]);
+                bytes.extend(if bridged { [0x65, 0x58] } else { kind });
+                let length = 4 * (options & 0xb0_u8).count_ones();
+                bytes.resize(bytes.len() + length as usize, 7);
+                bytes.extend(if bridged { inside } else { packet });
+            }
+            17 => {
+                bytes.extend(outer.ports.map(u16::to_be_bytes).concat());
+                bytes.extend([0, 0, 0, 0, self.one_of(&[8, 8, 8, 0]), 0, 0, 0, 0, 0, 7, 0]);
+                bytes.extend(inside);
+            }
+            _ => bytes.extend(packet),
+        }
+        bytes
+    }
+
+    /// A frame: mostly sound, some damaged, some cut short, some of random bytes.
+    fn frame(&mut self) -> Vec<u8> {
+        let tags = self.one_of(&[0, 0, 1, 2, 3, 4, 5]);
+        let frame = Frame {
+            eth: self.bytes(),
+            tags: (0..tags)
+                .map(|_| (self.one_of(&[0x8100, 0x88a8]), self.throw() as u16))
+                .collect(),
+            network: self.network(),
+            protocol: self.one_of(&[6, 6, 17, 132, 58, 1, 0, 44, 51]),
+            ports: [self.throw() as u16, self.throw() as u16],
+            filler: self.throw() as u8,
+        };
+        let mut bytes = frame.build();
+        if self.once_in(3) {
+            let tunnels = 1 + self.below(6);
+            bytes = (0..tunnels).fold(bytes, |inside, _| self.tunnel(&inside));
+        }
+        if self.once_in(8) {
+            let place = 12 + self.below(bytes.len() - 12);
+            bytes[place] = self.throw() as u8;
+        }
+        if self.once_in(4) {
+            bytes.truncate(14 + self.below(bytes.len() - 13));
+        }
+        if self.once_in(50) {
+            let length = 14 + self.below(100);
+            bytes = (0..length).map(|_| self.throw() as u8).collect();
+        }
+        bytes
+    }
+}
+
+#[test]
+fn program_and_selector_agree_on_every_frame() {
+    let mut pairs = Vec::new();
+    for fields in sets() {
+        let Some(program) = permitted(load(fields)) else {
+            return;
+        };
+        pairs.push((program, Selector::new(fields)));
+    }
+    let outside = Selector::new(HashFields::IPV4 | HashFields::IPV6);
+    let inside = Selector::new(HashFields::IPV4 | HashFields::IPV6 | HashFields::ENCAP);
+    let mut tunnels = 0;
+    let mut dice = Dice(7);
+    for number in 0..FRAMES {
+        let frame = dice.frame();
+        tunnels += usize::from(outside.bucket(&frame) != inside.bucket(&frame));
+        let (program, selector) = &pairs[dice.below(pairs.len())];
+        let expected = selector.bucket(&frame);
+        assert_eq!(
+            run(program, &frame, dice.once_in(2)),
+            u32::from(expected),
+            "{:?}, frame {number}: {frame:02x?}",
+            selector.fields()
+        );
+    }
+    assert!(tunnels > FRAMES / 20, "{tunnels} with something inside");
+}
+
+/// What a program costs for a frame, in nanoseconds: the best of some means.
+fn cost(program: &Program, frame: &[u8]) -> u32 {
+    let runs = (0..9).map(|_| program.test(frame, &[], 200_000).expect("run"));
+    runs.map(|run| run.nanoseconds).min().unwrap_or_default()
+}
+
+/// A program that does nothing.
+fn nothing() -> Option<Program> {
+    let mut asm = Assembler::new();
+    asm.exit_with(0);
+    permitted(Program::load(&asm.finish(), "nothing"))
+}
+
+/// Prints what the selection costs beyond a program that does nothing; the figure depends on the
+/// machine and is not judged.
+#[test]
+fn the_cost_of_a_selection_is_told() {
+    let Some(nothing) = nothing() else {
+        return;
+    };
+    let tcp4 = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]);
+    let mut tcp6 = tcp4.clone();
+    tcp6.network = Network::Ipv6 {
+        addresses: [0x20; 32],
+        extensions: Vec::new(),
+        fragment: None,
+    };
+    let tagged = Frame {
+        tags: vec![(0x8100, 7)],
+        ..tcp4.clone()
+    };
+    for (what, frame) in [("IPv4", tcp4), ("IPv6", tcp6), ("tagged IPv4", tagged)] {
+        let frame = frame.build();
+        let floor = cost(&nothing, &frame);
+        for set in [
+            &["eth"][..],
+            &["l3"],
+            &["l3", "l4"],
+            &["eth", "l3"],
+            &["eth", "l3", "l4"],
+            &["l3", "l4", "encap"],
+        ] {
+            let named = set.iter().filter_map(|name| HashFields::from_name(name));
+            let fields = named.fold(HashFields::NONE, |all, field| all | field);
+            let Some(program) = permitted(select(fields)) else {
+                return;
+            };
+            let net = cost(&program, &frame).saturating_sub(floor);
+            println!("TCP over {what}, {set:?}: {net} ns");
+        }
+    }
+}

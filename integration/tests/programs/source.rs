@@ -1,0 +1,329 @@
+//! Source balancing by programs and by the relay's rules: the same on every frame.
+
+use std::io;
+use std::time::{Duration, Instant as Clock};
+
+use runners::source_memory::SourceMemory;
+use runners::{
+    BucketTable, Distributor, Forwarding, HwAddr, Instant, PortForwarding, PortId, Reception,
+    SourceBalance, TxPolicy,
+};
+use teamr::datapath::ebpf::assembler::Reg;
+use teamr::datapath::ebpf::maps::{Exit, Maps};
+use teamr::datapath::ebpf::source::{self, Arriving, Deal, Leaving, Policy, SourceMaps};
+use teamr::sys::bpf::Program;
+
+use crate::frame::{Frame, Network};
+use crate::{Dice, cost, nothing, permitted, prepare, run};
+
+const FRAMES: usize = 50_000;
+/// What the program of the transmitting side returns beside a bucket, and the other one.
+const DESIGNATED: u32 = 256;
+const TAKEN: u32 = 0;
+const NOT_HERE: u32 = 1;
+const ECHO: u32 = 2;
+
+const TEAM: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xdd]);
+const PORTS: [PortId; 2] = [PortId(1), PortId(2)];
+
+fn ifindex(port: PortId) -> u32 {
+    40 + port.0
+}
+
+fn exit(port: Option<PortId>) -> Exit {
+    port.map_or(Exit::default(), |port| Exit {
+        ifindex: ifindex(port),
+        slot: port.0,
+    })
+}
+
+/// The programs of a team with two ports.
+struct Programs {
+    maps: SourceMaps,
+    leave: Program,
+    arrive: [Program; 2],
+}
+
+impl Programs {
+    fn load(policy: &SourceBalance) -> io::Result<Programs> {
+        let exits = |table: &BucketTable| table.map(exit).to_vec();
+        let shared = Maps::create()?;
+        let choice = Exit::bytes(&exits(&policy.buckets));
+        shared.choice.write(0, &choice)?;
+        let maps = SourceMaps::create(&[])?;
+        maps.write(&Policy {
+            hwaddr: policy.hwaddr,
+            designated: exit(policy.designated),
+            former: exits(&policy.former)
+                .iter()
+                .map(|exit| exit.ifindex)
+                .collect(),
+        })?;
+
+        let mut asm = prepare();
+        let (by_bucket, designated) = (asm.label(), asm.label());
+        let leaving = Leaving {
+            by_bucket,
+            designated,
+        };
+        source::leave(&mut asm, &maps, Deal::All, leaving);
+        asm.place(by_bucket);
+        asm.set(Reg::R0, Reg::R7);
+        asm.exit();
+        asm.place(designated);
+        asm.exit_with(DESIGNATED as i32);
+        let leave = Program::load(&asm.finish(), "teamr_leave")?;
+
+        let arrive = |port| {
+            let mut asm = prepare();
+            let (taken, not_here, echo) = (asm.label(), asm.label(), asm.label());
+            let arriving = Arriving {
+                taken,
+                not_here,
+                echo,
+            };
+            source::arrive(&mut asm, &maps, &shared.choice, ifindex(port), arriving);
+            for (label, code) in [(taken, TAKEN), (not_here, NOT_HERE), (echo, ECHO)] {
+                asm.place(label);
+                asm.exit_with(code as i32);
+            }
+            Program::load(&asm.finish(), "teamr_arrive")
+        };
+        let arrive = [arrive(PORTS[0])?, arrive(PORTS[1])?];
+        Ok(Programs {
+            maps,
+            leave,
+            arrive,
+        })
+    }
+}
+
+/// Buckets in turn, some without a port, some that have just moved.
+fn policy() -> SourceBalance {
+    let port = |number: usize| match number % 5 {
+        0 | 2 => Some(PORTS[0]),
+        1 | 3 => Some(PORTS[1]),
+        _ => None,
+    };
+    SourceBalance {
+        buckets: Box::new(std::array::from_fn(port)),
+        former: Box::new(std::array::from_fn(|number| match number % 3 {
+            0 => Some(PORTS[number % 2]),
+            _ => None,
+        })),
+        designated: Some(PORTS[0]),
+        hwaddr: TEAM,
+        host: None,
+    }
+}
+
+fn relay(policy: SourceBalance) -> Distributor {
+    let mut distributor = Distributor::new();
+    distributor.apply(&Forwarding {
+        policy: TxPolicy::SourceBalance {
+            ports: policy,
+            balanced: false,
+        },
+        ports: PORTS
+            .map(|port| PortForwarding {
+                port,
+                collecting: true,
+                distributing: true,
+                linked: true,
+                judged: false,
+            })
+            .to_vec(),
+    });
+    distributor
+}
+
+impl Dice {
+    fn station(&mut self) -> [u8; 6] {
+        let number = self.below(40) as u8;
+        match self.below(16) {
+            0 => TEAM.0,
+            1 => [1, 0, 0x5e, 0, 0, number],
+            2 => [0xff; 6],
+            _ => [2, 1, 0, 0, 0, number],
+        }
+    }
+
+    /// A frame among a few stations: announcements, what switches snoop, and others.
+    fn among_stations(&mut self) -> Vec<u8> {
+        let mut frame = self.frame();
+        let announcement = self.once_in(3);
+        if announcement {
+            let own = self.bytes::<4>();
+            let asked = if self.once_in(3) { self.bytes() } else { own };
+            frame = Frame {
+                eth: self.bytes(),
+                tags: Vec::new(),
+                network: Network::Arp {
+                    addresses: [own, asked].concat().try_into().expect("8 bytes"),
+                },
+                protocol: 0,
+                ports: [0; 2],
+                filler: self.throw() as u8,
+            }
+            .build();
+            if self.once_in(4) {
+                frame[12..14].copy_from_slice(&[0x80, 0x35]);
+            }
+        } else if self.once_in(3) {
+            let ip = loop {
+                match self.network() {
+                    Network::Arp { .. } => {}
+                    ip => break ip,
+                }
+            };
+            let protocol = match ip {
+                Network::Ipv4 { .. } => 2,
+                _ => 58,
+            };
+            frame = Frame {
+                eth: self.bytes(),
+                tags: Vec::new(),
+                network: ip,
+                protocol,
+                ports: [
+                    u16::from(self.one_of(&[130, 131, 132, 143, 135_u8])) << 8,
+                    0,
+                ],
+                filler: self.throw() as u8,
+            }
+            .build();
+        }
+        if self.once_in(8) {
+            frame.truncate(14 + self.below(frame.len() - 13));
+        }
+        let (to, from) = (self.station(), self.station());
+        frame[..6].copy_from_slice(&to);
+        frame[6..12].copy_from_slice(&from);
+        if announcement && !self.once_in(4) {
+            frame[..6].fill(0xff);
+        }
+        // Few VLANs, or the tables would overflow, each in its way.
+        if let Some([0x81, 0, high, low] | [0x88, 0xa8, high, low]) = frame.get_mut(12..16) {
+            (*high, *low) = (*high & 0xf0, *low & 1);
+        }
+        if self.once_in(3) {
+            let tag = [0x81, 0, 0xf0 & self.throw() as u8, self.below(2) as u8];
+            frame.splice(12..12, tag);
+        }
+        frame
+    }
+}
+
+/// Without the times, and in one order.
+fn comparable(memory: SourceMemory) -> SourceMemory {
+    let mut stations = memory.stations;
+    for station in &mut stations {
+        station.silent = Duration::ZERO;
+        station.locked = match station.locked {
+            Duration::ZERO => Duration::ZERO,
+            _ => Duration::from_secs(1),
+        };
+    }
+    stations.sort_by_key(|station| (station.hwaddr, station.vlan));
+    SourceMemory { stations, ..memory }
+}
+
+/// Both know the same of stations.
+fn assert_alike(programs: &Programs, relay: &Distributor) {
+    let read = programs.maps.memory().expect("read the maps");
+    let relays = relay.memory().expect("a memory");
+    assert_eq!(comparable(read), comparable(relays));
+}
+
+#[test]
+fn programs_and_relay_treat_every_frame_alike() {
+    let programs = match Programs::load(&policy()) {
+        Ok(programs) => programs,
+        Err(error) => {
+            assert!(permitted(Err(error)).is_none());
+            return;
+        }
+    };
+    let mut relay = relay(policy());
+    let started = Clock::now();
+    let mut dice = Dice(11);
+    let mut seen = [0; 6];
+    for number in 0..FRAMES {
+        relay.set_time(Instant::ZERO + started.elapsed());
+        let frame = dice.among_stations();
+        let outside = dice.once_in(2);
+        let place = dice.below(4);
+        let (found, expected) = match PORTS.get(place) {
+            Some(port) => {
+                let expected = match relay.receive(*port, &frame) {
+                    Reception::Taken => TAKEN,
+                    Reception::NotHere => NOT_HERE,
+                    Reception::Echo => ECHO,
+                    Reception::TakenAs(_) => panic!("the host is not balanced"),
+                };
+                seen[expected as usize] += 1;
+                (run(&programs.arrive[place], &frame, outside), expected)
+            }
+            None => {
+                let selection = relay.select(&frame);
+                let expected = selection.bucket.map_or(DESIGNATED, u32::from);
+                let kind = match (selection.bucket, selection.source) {
+                    (Some(_), _) => 3,
+                    (None, None) => 4,
+                    (None, Some(_)) => 5,
+                };
+                seen[kind] += 1;
+                (run(&programs.leave, &frame, outside), expected)
+            }
+        };
+        assert_eq!(found, expected, "frame {number}, {place}: {frame:02x?}");
+    }
+    assert!(seen.iter().all(|times| *times > 300), "{seen:?}");
+    assert_alike(&programs, &relay);
+}
+
+/// Prints what source balancing costs; the figure depends on the machine and is not judged.
+#[test]
+fn the_cost_of_source_balancing_is_told() {
+    let (Some(nothing), Ok(programs)) = (nothing(), Programs::load(&policy())) else {
+        return;
+    };
+    let mut frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]);
+    let out = frame.build();
+    // Back from the peer to the guest.
+    frame.eth.rotate_left(6);
+    let back = frame.build();
+    let floor = cost(&nothing, &out);
+    for (what, program, frame) in [
+        ("sent", &programs.leave, &out),
+        ("received", &programs.arrive[0], &back),
+    ] {
+        println!("{what}: {} ns", cost(program, frame).saturating_sub(floor));
+    }
+}
+
+#[test]
+fn one_goes_on_from_what_the_other_remembers() {
+    let loaded = Programs::load(&policy()).and_then(|first| {
+        let second = Programs::load(&policy())?;
+        Ok((first, second))
+    });
+    let (first, second) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            assert!(permitted(Err(error)).is_none());
+            return;
+        }
+    };
+    let mut dice = Dice(12);
+    for _ in 0..1000 {
+        run(&first.leave, &dice.among_stations(), false);
+    }
+    let mut relay = relay(policy());
+    relay.set_time(Instant::ZERO + Duration::from_secs(1000));
+    relay.remember(first.maps.memory().expect("read the maps"));
+    assert_alike(&first, &relay);
+    let memory = relay.memory().expect("a memory");
+    second.maps.remember(&memory).expect("write the maps");
+    assert_alike(&second, &relay);
+}

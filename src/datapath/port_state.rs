@@ -1,0 +1,362 @@
+//! A note of how ports were found, so that the next start can give them back after a crash, and of
+//! the programs that move their frames, so that it can go on with them.
+//!
+//! A JSON file with one object for each port that is attached now. It is written before a port
+//! is changed and replaced in one step, so a reader finds the old note or the new one. It is
+//! not flushed to the disk: a machine that crashed has forgotten its interfaces' state too.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use runners::HwAddr;
+use serde_json::{Value, json};
+
+use crate::datapath::PortInterface;
+use crate::datapath::ebpf::Traces;
+
+/// More than a team of a thousand ports needs.
+const LONGEST_FILE: u64 = 256 * 1024;
+/// `IFNAMSIZ` with its ending zero.
+const LONGEST_NAME: usize = 15;
+
+/// The note of one team device.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    ports: Vec<PortInterface>,
+    /// Of nothing but these ports.
+    traces: Traces,
+}
+
+impl Journal {
+    /// Opens the note at `path`. What an earlier daemon left in it stays until it is forgotten.
+    ///
+    /// A note that cannot be read, or does not make sense, counts as empty; the log says so.
+    pub fn open(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let (ports, traces) = match read(&path) {
+            Ok(text) => parse(&text).unwrap_or_else(|what| {
+                log::warn!("{}: {what}; ports stay as they are", path.display());
+                Default::default()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
+            Err(error) => {
+                log::warn!("{}: cannot read: {error}", path.display());
+                Default::default()
+            }
+        };
+        Journal {
+            path,
+            ports,
+            traces,
+        }
+    }
+
+    /// Ports as they were found, oldest first. Right after [`open`](Self::open): the leftovers
+    /// of an earlier daemon. An index may meanwhile belong to another interface, so compare
+    /// the name before restoring anything.
+    pub fn ports(&self) -> &[PortInterface] {
+        &self.ports
+    }
+
+    /// What is noted of programs.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// Notes this of programs, as far as it concerns ports that are noted.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the note is then as before.
+    pub fn keep_traces(&mut self, mut traces: Traces) -> io::Result<()> {
+        let noted = |ifindex: u32| self.ports.iter().any(|port| port.ifindex == ifindex);
+        traces.programs.retain(|ifindex, _| noted(*ifindex));
+        traces.active = traces.active.filter(|ifindex| noted(*ifindex));
+        if traces == self.traces {
+            return Ok(());
+        }
+        self.replace(self.ports.clone(), traces)
+    }
+
+    /// Notes how a port was found, in place of an older note on the same interface.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the note is then as before.
+    pub fn record(&mut self, found: &PortInterface) -> io::Result<()> {
+        let mut ports = self.without(found.ifindex);
+        ports.push(found.clone());
+        self.replace(ports, self.traces.clone())
+    }
+
+    /// Drops the note on an interface that was given back; the last one takes the file along.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the note is then as before.
+    pub fn forget(&mut self, ifindex: u32) -> io::Result<()> {
+        let ports = self.without(ifindex);
+        if ports.len() == self.ports.len() {
+            return Ok(());
+        }
+        let mut traces = self.traces.clone();
+        traces.programs.remove(&ifindex);
+        traces.active = traces.active.filter(|active| *active != ifindex);
+        self.replace(ports, traces)
+    }
+
+    fn without(&self, ifindex: u32) -> Vec<PortInterface> {
+        let others = self.ports.iter().filter(|port| port.ifindex != ifindex);
+        others.cloned().collect()
+    }
+
+    fn replace(&mut self, ports: Vec<PortInterface>, traces: Traces) -> io::Result<()> {
+        if ports.is_empty() {
+            match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => (),
+            }
+        } else {
+            let mut name = self.path.clone().into_os_string();
+            name.push(".new");
+            write(Path::new(&name), &ports, &traces)?;
+            fs::rename(&name, &self.path)?;
+        }
+        self.ports = ports;
+        self.traces = traces;
+        Ok(())
+    }
+}
+
+/// Neither a link nor a pipe put in the file's place makes us follow or wait.
+const CAUTION: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(CAUTION)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut text = Vec::new();
+    file.take(LONGEST_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
+}
+
+fn write(path: &Path, ports: &[PortInterface], traces: &Traces) -> io::Result<()> {
+    let list: Vec<Value> = ports
+        .iter()
+        .map(|port| {
+            let mut entry = json!({
+                "ifindex": port.ifindex,
+                "name": port.name,
+                "hwaddr": port.hwaddr.to_string(),
+                "mtu": port.mtu,
+                "ipv6": port.ipv6,
+                "promiscuous": port.promiscuous,
+            });
+            if let Some(program) = traces.programs.get(&port.ifindex) {
+                entry["program"] = (*program).into();
+            }
+            if traces.active == Some(port.ifindex) {
+                entry["active"] = true.into();
+            }
+            entry
+        })
+        .collect();
+    let mut file: File = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(CAUTION)
+        .open(path)?;
+    file.write_all(format!("{:#}\n", Value::Array(list)).as_bytes())
+}
+
+/// The ports in `text`, and their programs. One that makes no sense spoils the note: half of it must not be
+/// applied as if it were whole.
+fn parse(text: &[u8]) -> Result<(Vec<PortInterface>, Traces), String> {
+    let value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let list = value.as_array().ok_or("expected a list of ports")?;
+    let mut ports = Vec::new();
+    let mut programs = BTreeMap::new();
+    let mut active = None;
+    for (place, entry) in list.iter().enumerate() {
+        let port = port(entry).ok_or(format!("entry {place} is no port"))?;
+        let program = entry.get("program").and_then(Value::as_u64);
+        programs.extend(program.and_then(|id| Some((port.ifindex, u32::try_from(id).ok()?))));
+        if entry.get("active") == Some(&Value::Bool(true)) {
+            active = Some(port.ifindex);
+        }
+        ports.push(port);
+    }
+    Ok((ports, Traces { programs, active }))
+}
+
+fn port(entry: &Value) -> Option<PortInterface> {
+    let number = |key: &str| {
+        let number = u32::try_from(entry.get(key)?.as_u64()?).ok()?;
+        // Both are signed in the kernel.
+        (number > 0 && i32::try_from(number).is_ok()).then_some(number)
+    };
+    let name = entry.get("name")?.as_str()?;
+    let plausible = !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
+    Some(PortInterface {
+        ifindex: number("ifindex")?,
+        name: plausible.then(|| name.to_owned())?,
+        hwaddr: hwaddr(entry.get("hwaddr")?.as_str()?)?,
+        mtu: number("mtu")?,
+        ipv6: entry.get("ipv6")?.as_bool()?,
+        promiscuous: entry.get("promiscuous")?.as_bool()?,
+    })
+}
+
+fn hwaddr(text: &str) -> Option<HwAddr> {
+    let mut bytes = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut bytes {
+        let is_byte = |part: &&str| part.len() == 2 && !part.starts_with('+');
+        let part = parts.next().filter(is_byte)?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(HwAddr(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(ifindex: u32) -> PortInterface {
+        PortInterface {
+            ifindex,
+            name: format!("eth{ifindex}"),
+            hwaddr: HwAddr([2, 0x10, 0x20, 0, 0xff, ifindex as u8]),
+            mtu: 1500,
+            ipv6: true,
+            promiscuous: false,
+        }
+    }
+
+    /// A directory of this test's own, gone at its end.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("teamr-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).expect("a temporary directory");
+            Place(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("team0.ports")
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_found_by_the_next_and_forgotten_one_by_one() {
+        let place = Place::new("journal");
+        let mut journal = Journal::open(place.file());
+        assert!(journal.ports().is_empty());
+        journal.record(&found(3)).expect("written");
+        journal.record(&found(4)).expect("written");
+
+        let mut next = Journal::open(place.file());
+        assert_eq!(next.ports(), [found(3), found(4)]);
+        let moved = PortInterface {
+            mtu: 9000,
+            ..found(3)
+        };
+        next.record(&moved).expect("written");
+        assert_eq!(Journal::open(place.file()).ports(), [found(4), moved]);
+        let mut traces = Traces {
+            programs: BTreeMap::from([(3, 71), (4, 72), (5, 73)]),
+            active: Some(4),
+        };
+        next.keep_traces(traces.clone()).expect("written");
+        // Of a port that nobody knows nothing is kept.
+        traces.programs.remove(&5);
+        assert_eq!(Journal::open(place.file()).traces(), &traces);
+        next.forget(4).expect("written");
+        traces.programs.remove(&4);
+        traces.active = None;
+        assert_eq!(Journal::open(place.file()).traces(), &traces);
+        next.forget(4).expect("nothing to do");
+        next.forget(3).expect("removed");
+        assert_eq!(fs::read_dir(&place.0).expect("still there").count(), 0);
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_written_changes_nothing() {
+        let place = Place::new("journal-unwritable");
+        let mut journal = Journal::open(place.0.join("missing").join("team0.ports"));
+        assert!(journal.record(&found(3)).is_err());
+        assert!(journal.ports().is_empty());
+    }
+
+    #[test]
+    fn senseless_notes_count_as_empty() {
+        let place = Place::new("journal-senseless");
+        let good = r#"{"ifindex": 3, "name": "eth3", "hwaddr": "02:10:20:00:ff:03", "mtu": 1500,
+            "ipv6": true, "promiscuous": false}"#;
+        fs::write(place.file(), format!("[{good}]")).expect("written");
+        assert_eq!(Journal::open(place.file()).ports(), [found(3)]);
+        for (what, with) in [
+            ("\"ifindex\": 3", "\"ifindex\": 0"),
+            ("\"ifindex\": 3", "\"ifindex\": 2147483648"),
+            ("\"ifindex\": 3", "\"ifindex\": \"3\""),
+            ("eth3", ""),
+            ("eth3", "../eth3"),
+            ("eth3", "sixteen-bytes-16"),
+            ("02:10", "02:+1"),
+            ("02:10", "02:010"),
+            ("ff:03", "ff"),
+            ("ff:03", "ff:03:04"),
+            ("1500", "-1"),
+            ("1500", "1e99"),
+            ("true", "1"),
+            ("false", "0"),
+            ("}", ""),
+        ] {
+            fs::write(
+                place.file(),
+                format!("[{good}, {}]", good.replace(what, with)),
+            )
+            .expect("written");
+            assert!(Journal::open(place.file()).ports().is_empty(), "{with:?}");
+        }
+        for text in ["", "{}", "null", "[1]", "\u{feff}[]"] {
+            fs::write(place.file(), text).expect("written");
+            assert!(Journal::open(place.file()).ports().is_empty(), "{text:?}");
+        }
+        fs::write(place.file(), "[".repeat(100_000)).expect("written");
+        assert!(Journal::open(place.file()).ports().is_empty());
+        fs::write(place.file(), vec![b' '; 10 << 20]).expect("written");
+        assert!(Journal::open(place.file()).ports().is_empty());
+    }
+
+    #[test]
+    fn neither_links_nor_pipes_are_read() {
+        let place = Place::new("journal-special");
+        fs::write(place.0.join("elsewhere"), "[]").expect("written");
+        std::os::unix::fs::symlink("elsewhere", place.file()).expect("linked");
+        assert!(read(&place.file()).is_err());
+        fs::remove_file(place.file()).expect("removed");
+        let mode = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
+        nix::unistd::mkfifo(&place.file(), mode).expect("a pipe");
+        assert!(read(&place.file()).is_err());
+    }
+}
