@@ -109,13 +109,13 @@ fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize);
         teamed.wait_port(&port, false);
     }
     sleep(WINDOW);
-    let traces = streams.map(Stream::finish);
+    let persisted_state = streams.map(Stream::finish);
     if case != Case::Still {
         site.cable(&port).put_back();
         teamed.wait_port(&port, true);
         site.switch.wait_forwarding(site.cable(&port));
     }
-    traces.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
+    persisted_state.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
 }
 
 fn millis(duration: Duration) -> f64 {

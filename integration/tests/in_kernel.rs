@@ -227,7 +227,7 @@ fn the_device_counts_and_can_be_captured_on() {
     let teamed = Teamed::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
     let capture = integration::traffic::Capture::start(&teamed.site.left, "team0");
     let before = teamed.site.left.statistics("team0");
-    let traces = {
+    let persisted_state = {
         let streams = streams(&teamed);
         let_pass(&teamed, 300);
         judge(streams)
@@ -237,7 +237,7 @@ fn the_device_counts_and_can_be_captured_on() {
         let count = |document: &serde_json::Value| document[way]["packets"].as_u64();
         count(&after).unwrap_or_default() - count(&before).unwrap_or_default()
     };
-    let [out, back] = traces.map(|trace| trace.sent.len() as u64);
+    let [out, back] = persisted_state.map(|trace| trace.sent.len() as u64);
     // Besides the streams there is ARP and the like.
     assert!((out..out + 50).contains(&grown("tx")), "{out}: {after}");
     assert!((back..back + 50).contains(&grown("rx")), "{back}: {after}");

@@ -116,7 +116,7 @@ fn load_balance(fields: HashFields) -> Distributor {
                 collecting: true,
                 distributing: true,
                 linked: true,
-                judged: false,
+                link_from_watch: false,
             })
             .to_vec(),
     });

@@ -28,7 +28,8 @@ pub enum Event {
         settings: PortSettings,
         /// It was in the team, and may have carried traffic, before this core began. Its
         /// watches begin with the link as it is, and the team keeps its address.
-        standing: bool,
+        #[cfg_attr(feature = "serde", serde(rename = "standing"))]
+        adopted: bool,
     },
     /// A port left the team.
     PortRemoved {

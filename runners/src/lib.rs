@@ -29,7 +29,7 @@ pub use event::{Event, PeerSeen, StationSeen};
 
 pub use forwarding::distributor::{Distributor, Selection, Settled};
 pub use forwarding::source_balance::{HostBalance, Reception, SourceBalance};
-pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy, source_memory};
+pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy, learned_sources};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
 pub use link_watch::{Inquiry, LinkWatch, Obstacle};
 pub use port::Port;

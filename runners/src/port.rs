@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::control_frames::ControlFrames;
 use crate::forwarding::PortForwarding;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
-use crate::link_watch::{LinkWatch, LinkWatches, Surroundings, Wishes};
+use crate::link_watch::{LinkWatch, LinkWatches, WatchActions, WatchContext};
 use crate::settings::{LinkWatchPolicy, PortSettings};
 use crate::time::Instant;
 
@@ -21,7 +21,7 @@ pub struct Port {
     pub(crate) enabled: bool,
     pub(crate) collecting: bool,
     /// The team's own address belongs on another port.
-    pub(crate) team_elsewhere: bool,
+    pub(crate) hwaddr_belongs_elsewhere: bool,
     watches: LinkWatches,
     link_local: Option<Ipv6Addr>,
     original: HwAddr,
@@ -33,9 +33,9 @@ pub struct Port {
     requested: Option<HwAddr>,
 }
 
-/// What the watches of a port have to know of the rest of the team.
+/// What the watches of a port have to know of the context of the team.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rest {
+pub(crate) struct TeamContext {
     pub(crate) someone_enabled: bool,
     /// The team device's.
     pub(crate) hwaddr: HwAddr,
@@ -62,7 +62,7 @@ impl Port {
             allowed: true,
             enabled: false,
             collecting: false,
-            team_elsewhere: false,
+            hwaddr_belongs_elsewhere: false,
             original: hwaddr,
             own: hwaddr,
             hwaddr,
@@ -142,7 +142,7 @@ impl Port {
             collecting: self.collecting,
             distributing: self.enabled,
             linked: self.is_linked(),
-            judged: self.watches.ask_neighbours(),
+            link_from_watch: self.watches.ask_neighbours(),
         }
     }
 
@@ -154,15 +154,20 @@ impl Port {
         self.watches.control_frames()
     }
 
-    pub(crate) fn link_changed(&mut self, now: Instant, link: Link, rest: Rest) -> Wishes {
+    pub(crate) fn link_changed(
+        &mut self,
+        now: Instant,
+        link: Link,
+        context: TeamContext,
+    ) -> WatchActions {
         let came = link.up && !self.link.up;
         self.link = link;
-        let around = self.around(rest);
-        self.watches.link_changed(now, link, came, &around)
+        let watch_context = self.watch_context(context);
+        self.watches.link_changed(now, link, came, &watch_context)
     }
 
     /// The link as it was found, for watches that have seen nothing yet.
-    pub(crate) fn link_found(&mut self, link: Link) -> Wishes {
+    pub(crate) fn link_found(&mut self, link: Link) -> WatchActions {
         self.link = link;
         self.watches.link_found(link)
     }
@@ -171,9 +176,14 @@ impl Port {
         self.link_local = address;
     }
 
-    pub(crate) fn expire(&mut self, due: Instant, now: Instant, rest: Rest) -> Wishes {
-        let around = self.around(rest);
-        self.watches.expire(due, now, &around)
+    pub(crate) fn expire(
+        &mut self,
+        due: Instant,
+        now: Instant,
+        context: TeamContext,
+    ) -> WatchActions {
+        let watch_context = self.watch_context(context);
+        self.watches.expire(due, now, &watch_context)
     }
 
     /// A control frame came in, one of the team's own if `ours`.
@@ -182,10 +192,11 @@ impl Port {
         now: Instant,
         frame: &[u8],
         ours: bool,
-        rest: Rest,
-    ) -> Wishes {
-        let around = self.around(rest);
-        self.watches.frame_received(now, frame, ours, &around)
+        context: TeamContext,
+    ) -> WatchActions {
+        let watch_context = self.watch_context(context);
+        self.watches
+            .frame_received(now, frame, ours, &watch_context)
     }
 
     pub(crate) fn host_resolved(
@@ -194,30 +205,30 @@ impl Port {
         host: &str,
         family: IpFamily,
         address: Option<IpAddr>,
-        rest: Rest,
-    ) -> Wishes {
-        let around = self.around(rest);
+        context: TeamContext,
+    ) -> WatchActions {
+        let watch_context = self.watch_context(context);
         self.watches
-            .host_resolved(now, host, family, address, &around)
+            .host_resolved(now, host, family, address, &watch_context)
     }
 
-    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {
         self.watches.bearers_changed(linked)
     }
 
-    fn around(&self, rest: Rest) -> Surroundings {
-        let spare_hwaddr = match self.own == rest.hwaddr {
+    fn watch_context(&self, context: TeamContext) -> WatchContext {
+        let spare_hwaddr = match self.own == context.hwaddr {
             true => self.own.sibling(),
             false => self.own,
         };
-        Surroundings {
+        WatchContext {
             linked: self.link.up,
             enabled: self.enabled,
-            someone_enabled: rest.someone_enabled,
-            team_elsewhere: self.team_elsewhere,
+            someone_enabled: context.someone_enabled,
+            hwaddr_belongs_elsewhere: self.hwaddr_belongs_elsewhere,
             hwaddr: self.hwaddr,
             spare_hwaddr,
-            link_local: self.link_local.or(rest.link_local),
+            link_local: self.link_local.or(context.link_local),
         }
     }
 
@@ -232,8 +243,13 @@ impl Port {
     }
 
     /// The address was read. Another one than before ends what was asked for; if nothing was,
-    /// and the port is not `dressed` in the `team`'s address, this is its own from now on.
-    pub(crate) fn hwaddr_changed(&mut self, hwaddr: HwAddr, dressed: bool, team: HwAddr) {
+    /// and the port is not `carries_team_hwaddr` in the `team`'s address, this is its own from now on.
+    pub(crate) fn hwaddr_changed(
+        &mut self,
+        hwaddr: HwAddr,
+        carries_team_hwaddr: bool,
+        team: HwAddr,
+    ) {
         // The same as before tells nothing: a request may have failed or not be carried out
         // yet. Asking again would never end at an interface that refuses.
         if hwaddr == self.hwaddr {
@@ -241,7 +257,7 @@ impl Port {
         }
         self.hwaddr = hwaddr;
         // The team's address may be late news of a request that was taken back since.
-        if self.requested.take().is_none() && !dressed && hwaddr != team {
+        if self.requested.take().is_none() && !carries_team_hwaddr && hwaddr != team {
             self.own = hwaddr;
         }
     }

@@ -24,7 +24,7 @@ fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
                 collecting: enabled,
                 distributing: enabled,
                 linked,
-                judged: false,
+                link_from_watch: false,
             })
             .collect(),
     }

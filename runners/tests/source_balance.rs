@@ -44,7 +44,7 @@ fn forwarding_of(
         collecting: true,
         distributing: true,
         linked: true,
-        judged: false,
+        link_from_watch: false,
     });
     Forwarding {
         policy: TxPolicy::SourceBalance {

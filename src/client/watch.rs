@@ -206,7 +206,7 @@ mod tests {
                 }],
                 ..PortSettings::default()
             },
-            standing: false,
+            adopted: false,
         }
     }
 

@@ -7,17 +7,17 @@
 
 mod announce;
 mod carrier_watch;
-mod claim;
-mod controls;
+mod device_lock;
 mod kernel;
 mod lacp_state;
 mod recorder;
 mod resolver;
-mod served;
 mod setup;
 mod start;
 mod state;
 mod team;
+mod team_api;
+mod team_slot;
 mod tipc;
 mod transports;
 mod warm_restart;
@@ -35,8 +35,8 @@ use runners::Instant;
 pub use start::{StartError, StartOptions};
 
 use self::kernel::Kernel;
-use self::served::{Served, TEAM_TOKENS, is_control_frame_token};
 use self::team::{DeviceState, ManagedTeam};
+use self::team_slot::{TEAM_TOKENS, TeamSlot, is_control_frame_token};
 use crate::datapath::Drained;
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent};
@@ -78,7 +78,7 @@ pub struct Daemon {
     /// The same moment in Unix time, in nanoseconds.
     started_unix: u64,
     /// By the number of their block of tokens, from 1.
-    teams: BTreeMap<usize, Box<Served>>,
+    teams: BTreeMap<usize, Box<TeamSlot>>,
     /// Sources that may have more to give; readiness is told only once.
     ready: BTreeSet<Token>,
     /// The source of bulk traffic that was served last.
@@ -128,7 +128,7 @@ impl Daemon {
     /// Whether a data path may yet load programs into the kernel.
     pub fn loads_programs(&self) -> bool {
         let mut teams = self.teams.values();
-        teams.any(|served| served.team.data_path.loads_programs())
+        teams.any(|slot| slot.team.data_path.loads_programs())
     }
 
     /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
@@ -140,16 +140,16 @@ impl Daemon {
         let outcome = self.serve();
         self.manager.stopping();
         let now = self.now();
-        for served in self.teams.values_mut() {
-            let _about = served.about();
+        for slot in self.teams.values_mut() {
+            let _log_scope = slot.log_scope();
             let asked = *outcome.as_ref().unwrap_or(&Asked::End);
-            served.prepare_end(&mut self.kernel, now, asked);
-            served.release_ports(&mut self.kernel, now);
+            slot.prepare_end(&mut self.kernel, now, asked);
+            slot.release_ports(&mut self.kernel, now);
         }
         log::info!("Exiting...");
-        for served in std::mem::take(&mut self.teams).into_values() {
-            let _about = served.about();
-            served.end(&mut self.kernel);
+        for slot in std::mem::take(&mut self.teams).into_values() {
+            let _log_scope = slot.log_scope();
+            slot.end(&mut self.kernel);
         }
         outcome.map(drop)
     }
@@ -208,7 +208,7 @@ impl Daemon {
         let deadlines = self
             .teams
             .values()
-            .flat_map(|served| [served.team.deadline(), served.transports.deadline()]);
+            .flat_map(|slot| [slot.team.deadline(), slot.transports.deadline()]);
         let deadlines = deadlines.flatten().chain(self.manager.deadline());
         let deadline = deadlines.chain(self.resync_due).min()?;
         Some(deadline.saturating_since(self.now()))
@@ -218,7 +218,7 @@ impl Daemon {
     fn tell_manager(&mut self) {
         let teams = &self.teams;
         self.manager.turn(self.now(), || {
-            let lines: Vec<String> = teams.values().map(|served| served.team.summary()).collect();
+            let lines: Vec<String> = teams.values().map(|slot| slot.team.summary()).collect();
             lines.join("; ")
         });
     }
@@ -226,13 +226,13 @@ impl Daemon {
     fn serve_deadlines(&mut self) {
         let now = self.now();
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        for served in self.teams.values_mut() {
-            let _about = served.about();
-            if is_due(served.team.deadline()) {
-                served.team.deadline_reached(&mut self.kernel, now);
+        for slot in self.teams.values_mut() {
+            let _log_scope = slot.log_scope();
+            if is_due(slot.team.deadline()) {
+                slot.team.deadline_reached(&mut self.kernel, now);
             }
-            if is_due(served.transports.deadline()) {
-                served.transports.deadline_reached(now);
+            if is_due(slot.transports.deadline()) {
+                slot.transports.deadline_reached(now);
             }
         }
     }
@@ -278,27 +278,27 @@ impl Daemon {
         let now = self.now();
         let kernel = &mut self.kernel;
         let mut orphaned = Vec::new();
-        for (block, served) in &mut self.teams {
-            let _about = served.about();
-            if read(&mut served.team, kernel) == DeviceState::Deleted {
+        for (block, slot) in &mut self.teams {
+            let _log_scope = slot.log_scope();
+            if read(&mut slot.team, kernel) == DeviceState::Deleted {
                 orphaned.push(*block);
             }
         }
-        for mut served in orphaned.iter().filter_map(|block| self.teams.remove(block)) {
-            let _about = served.about();
+        for mut slot in orphaned.iter().filter_map(|block| self.teams.remove(block)) {
+            let _log_scope = slot.log_scope();
             log::warn!("Team device removal detected.");
             // Nothing is left that could stay.
-            served.taken_over = false;
-            served.release_ports(kernel, now);
-            served.end(kernel);
+            slot.adopted_device = false;
+            slot.release_ports(kernel, now);
+            slot.end(kernel);
         }
     }
 
     fn serve_resolved(&mut self) {
         let now = self.now();
-        for served in self.teams.values_mut() {
-            let _about = served.about();
-            served.team.take_resolved(&mut self.kernel, now);
+        for slot in self.teams.values_mut() {
+            let _log_scope = slot.log_scope();
+            slot.team.take_resolved(&mut self.kernel, now);
         }
     }
 
@@ -327,9 +327,9 @@ impl Daemon {
     fn serve_source(&mut self, token: Token) {
         let now = self.now();
         let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
-            Some(served) => {
-                let _about = served.about();
-                served.serve(&mut self.kernel, now, token)
+            Some(slot) => {
+                let _log_scope = slot.log_scope();
+                slot.serve(&mut self.kernel, now, token)
             }
             None => Drained::Dry,
         };

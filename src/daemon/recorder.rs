@@ -1,4 +1,4 @@
-//! The core of a team with a memory: the last events and decisions, for `teamrctl record`.
+//! The core of a team with a partner_state: the last events and decisions, for `teamrctl record`.
 //!
 //! Two halves of bounded size: when the newer one is full the older one is forgotten, and the
 //! next begins with how the ports stand, so that it can be replayed alone.
@@ -120,7 +120,7 @@ impl RecordedTeam {
         let opening: Vec<Entry> = self
             .core
             .ports()
-            .flat_map(standing)
+            .flat_map(adopted)
             .chain(link_local)
             .map(|event| Entry {
                 at: self.now,
@@ -142,7 +142,7 @@ impl RecordedTeam {
 }
 
 /// The events by which a team comes to know a port as it stands.
-fn standing(port: &Port) -> impl Iterator<Item = Event> + use<> {
+fn adopted(port: &Port) -> impl Iterator<Item = Event> + use<> {
     let id = port.id();
     let added = Event::PortAdded {
         port: id,
@@ -150,7 +150,7 @@ fn standing(port: &Port) -> impl Iterator<Item = Event> + use<> {
         hwaddr: port.original_hwaddr(),
         link: port.link(),
         settings: port.settings().clone(),
-        standing: true,
+        adopted: true,
     };
     let hwaddr = Event::PortHwAddrChanged {
         port: id,
@@ -216,7 +216,7 @@ mod tests {
                     link_watches: vec![watch],
                     ..PortSettings::default()
                 },
-                standing: false,
+                adopted: false,
             };
             tell(0, added);
         }

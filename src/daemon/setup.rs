@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::datapath::Mover;
+use crate::datapath::DataPathKind;
 
 /// The `setup` part of the state document.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Setup {
     /// Started with `-d`.
     pub daemonized: bool,
     /// What would have been preferred to move the frames, and why it does not.
-    pub refused: Vec<(Mover, String)>,
+    pub refused: Vec<(DataPathKind, String)>,
     /// The team is on the system bus (`-D`).
     pub dbus: bool,
     /// It is served over ZeroMQ (`-Z`).

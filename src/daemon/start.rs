@@ -18,12 +18,12 @@ use mio::Token;
 use runners::{Burst, Team};
 
 use super::Daemon;
-use super::claim::Claim;
+use super::device_lock::DeviceLock;
 use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
-use super::served::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, Served, TEAM_TOKENS};
 use super::setup::Setup;
-use super::team::{ControlSockets, ManagedTeam, Senses, Tipc};
+use super::team::{EventSources, ManagedTeam, PortSockets, Tipc};
+use super::team_slot::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, TEAM_TOKENS, TeamSlot};
 use super::transports::Transports;
 use super::warm_restart::WarmStart;
 use crate::control::zmq::Endpoint;
@@ -128,7 +128,7 @@ impl Daemon {
         options: &StartOptions,
         pid_file: PidFile,
     ) -> Result<(), StartError> {
-        let _about = logging::about(&options.device);
+        let _log_scope = logging::about(&options.device);
         let block = self.teams.keys().next_back().map_or(1, |last| last + 1);
         let tokens = block * TEAM_TOKENS;
         let mut settings = config.team_settings(seed()).map_err(|problem| {
@@ -138,14 +138,14 @@ impl Daemon {
                 cause: invalid,
             }
         })?;
-        let claim = Claim::stake(&options.device).map_err(|error| {
+        let device_lock = DeviceLock::acquire(&options.device).map_err(|error| {
             let attempt = format!("Cannot have \"{}\": {error}.", options.device);
             StartError::new(attempt, error.cause())
         })?;
         settings.probe = options.probe;
         let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
         let existing = self.prepare_device(options)?;
-        let taken_over = existing.as_ref().is_some_and(|existing| !existing.ours);
+        let adopted_device = existing.as_ref().is_some_and(|existing| !existing.ours);
         let device = existing.map(|existing| existing.device);
         let opened = self.open_data_path(options, &settings, device, tokens)?;
         if opened.data_path.port_care() == PortCare::DataPath {
@@ -169,42 +169,42 @@ impl Daemon {
         };
         let tipc_token = tokens + DATA_PATH_TOKENS - 1;
         let control_tokens = tokens + CONTROL_FRAME_TOKENS..tipc_token;
-        let senses = Senses {
-            control: ControlSockets::new(registry()?, control_tokens),
+        let senses = EventSources {
+            control: PortSockets::new(registry()?, control_tokens),
             tipc: Tipc::new(registry()?, Token(tipc_token)),
             resolver: Resolver::new(Arc::clone(&self.resolved)),
         };
         let team = ManagedTeam::new(core, config, opened.data_path, opened.device, setup, senses);
-        let mut served = Served {
+        let mut slot = TeamSlot {
             team,
             transports,
             keep_device: options.keep_device,
             warm_dir: options.warm_dir.clone(),
-            taken_over,
-            _claim: claim,
+            adopted_device,
+            _claim: device_lock,
             _pid_file: pid_file,
         };
         let now = self.now();
         let kernel = &mut self.kernel;
         let warm = options.warm_dir.as_ref().filter(|_| options.warm_start);
         let warm = warm.map(|directory| WarmStart::read(directory, &options.device, now));
-        let (standing, warm) = (&opened.standing, warm.unwrap_or_default());
-        let mut taken = served.team.begin(kernel, now, standing, warm);
+        let (adopted, warm) = (&opened.adopted, warm.unwrap_or_default());
+        let mut taken = slot.team.begin(kernel, now, adopted, warm);
         if !options.no_ports {
-            taken = taken.and_then(|()| served.team.take_configured_ports(kernel, now));
+            taken = taken.and_then(|()| slot.team.take_configured_ports(kernel, now));
         }
         let announced = taken
             .map_err(|error| StartError::new("Failed to add ports.", error))
-            .and_then(|()| served.transports.announce());
+            .and_then(|()| slot.transports.announce());
         match announced {
             Ok(token) => self.ready.extend(token),
             Err(error) => {
-                served.release_ports(kernel, now);
-                served.end(kernel);
+                slot.release_ports(kernel, now);
+                slot.end(kernel);
                 return Err(error);
             }
         }
-        self.teams.insert(block, Box::new(served));
+        self.teams.insert(block, Box::new(slot));
         Ok(())
     }
 

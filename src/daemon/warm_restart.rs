@@ -24,11 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How a team was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum PortsAtStop {
     /// With its device and ports in place.
     InPlace,
     /// Taken apart.
-    Apart,
+    Detached,
 }
 
 /// Writes the note on `team`, whose device is `device`; `pdu` knows the last LACPDU of a port by
@@ -37,10 +37,13 @@ pub fn write(
     directory: &Path,
     device: &str,
     team: &Team,
-    left: Left,
+    left: PortsAtStop,
     pdu: impl Fn(&Port) -> Option<Vec<u8>>,
 ) -> io::Result<()> {
-    let ports: Vec<&Port> = team.ports().filter(|_| left == Left::InPlace).collect();
+    let ports: Vec<&Port> = team
+        .ports()
+        .filter(|_| left == PortsAtStop::InPlace)
+        .collect();
     for port in &ports {
         let path = directory.join(port.name());
         match pdu(port) {

@@ -2,9 +2,9 @@
 //!
 //! A data path carries out a [`Forwarding`]; it never decides. Team-device address, MTU and
 //! carrier are not its business: they go through rtnetlink for every backend. Nor are the frames
-//! that the daemon itself sends and reads: they have a [`ControlSocket`] on each port.
+//! that the daemon itself sends and reads: they have a [`PortSocket`] on each port.
 //!
-//! [`ControlSocket`]: port_socket::ControlSocket
+//! [`PortSocket`]: port_socket::PortSocket
 
 pub mod closing;
 pub mod device;
@@ -112,7 +112,7 @@ pub struct Counters {
 
 /// What moves the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mover {
+pub enum DataPathKind {
     /// The kernel's team driver.
     Kernel,
     /// Programs of ours inside the kernel.
@@ -121,21 +121,25 @@ pub enum Mover {
     Relay,
 }
 
-impl Mover {
+impl DataPathKind {
     /// The word of the configuration and of the state.
     pub fn name(self) -> &'static str {
         match self {
-            Mover::Kernel => "kernel",
-            Mover::Programs => "programs",
-            Mover::Relay => "relay",
+            DataPathKind::Kernel => "kernel",
+            DataPathKind::Programs => "programs",
+            DataPathKind::Relay => "relay",
         }
     }
 
     /// The mover that a word names.
-    pub fn from_name(name: &str) -> Option<Mover> {
-        [Mover::Kernel, Mover::Programs, Mover::Relay]
-            .into_iter()
-            .find(|mover| mover.name() == name)
+    pub fn from_name(name: &str) -> Option<DataPathKind> {
+        [
+            DataPathKind::Kernel,
+            DataPathKind::Programs,
+            DataPathKind::Relay,
+        ]
+        .into_iter()
+        .find(|mover| mover.name() == name)
     }
 }
 
@@ -148,7 +152,7 @@ pub trait DataPath {
     fn port_care(&self) -> PortCare;
 
     /// What moves the frames now.
-    fn mover(&self) -> Mover;
+    fn mover(&self) -> DataPathKind;
 
     /// Whether it may yet load programs into the kernel.
     fn loads_programs(&self) -> bool {
@@ -160,7 +164,7 @@ pub trait DataPath {
     /// # Errors
     /// `EOPNOTSUPP` if this team device cannot have it; otherwise why it does not work here.
     /// Everything then goes on as before.
-    fn hand_to(&mut self, mover: Mover) -> io::Result<()> {
+    fn switch_to(&mut self, mover: DataPathKind) -> io::Result<()> {
         match mover == self.mover() {
             true => Ok(()),
             false => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),

@@ -32,7 +32,7 @@ const TAG: usize = 4;
 
 /// Sends and hears control frames on one port.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub struct PortSocket {
     socket: PacketSocket,
     ifindex: u32,
     /// The port's own address, whatever it carries now.
@@ -40,7 +40,7 @@ pub struct ControlSocket {
     hears: ControlFrames,
 }
 
-impl ControlSocket {
+impl PortSocket {
     /// One that can send on `ifindex`, whose own address is `hwaddr`, and hears nothing yet.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl ControlSocket {
     pub fn open(ifindex: u32, hwaddr: HwAddr) -> io::Result<Self> {
         let socket = PacketSocket::sender(ifindex, MARK)?;
         socket.set_priority(FIRST)?;
-        Ok(ControlSocket {
+        Ok(PortSocket {
             socket,
             ifindex,
             hwaddr,
@@ -136,7 +136,7 @@ impl ControlSocket {
     }
 }
 
-impl AsRawFd for ControlSocket {
+impl AsRawFd for PortSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }

@@ -15,7 +15,7 @@ use runners::HwAddr;
 use serde_json::{Value, json};
 
 use crate::datapath::PortInterface;
-use crate::datapath::ebpf::Traces;
+use crate::datapath::ebpf::PersistedState;
 
 /// More than a team of a thousand ports needs.
 const LONGEST_FILE: u64 = 256 * 1024;
@@ -24,20 +24,20 @@ const LONGEST_NAME: usize = 15;
 
 /// The note of one team device.
 #[derive(Debug)]
-pub struct Journal {
+pub struct PortStateFile {
     path: PathBuf,
     ports: Vec<PortInterface>,
     /// Of nothing but these ports.
-    traces: Traces,
+    persisted_state: PersistedState,
 }
 
-impl Journal {
+impl PortStateFile {
     /// Opens the note at `path`. What an earlier daemon left in it stays until it is forgotten.
     ///
     /// A note that cannot be read, or does not make sense, counts as empty; the log says so.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let (ports, traces) = match read(&path) {
+        let (ports, persisted_state) = match read(&path) {
             Ok(text) => parse(&text).unwrap_or_else(|what| {
                 log::warn!("{}: {what}; ports stay as they are", path.display());
                 Default::default()
@@ -48,10 +48,10 @@ impl Journal {
                 Default::default()
             }
         };
-        Journal {
+        PortStateFile {
             path,
             ports,
-            traces,
+            persisted_state,
         }
     }
 
@@ -63,22 +63,24 @@ impl Journal {
     }
 
     /// What is noted of programs.
-    pub fn traces(&self) -> &Traces {
-        &self.traces
+    pub fn persisted_state(&self) -> &PersistedState {
+        &self.persisted_state
     }
 
     /// Notes this of programs, as far as it concerns ports that are noted.
     ///
     /// # Errors
     /// If the file cannot be written; the note is then as before.
-    pub fn keep_traces(&mut self, mut traces: Traces) -> io::Result<()> {
+    pub fn save_persisted_state(&mut self, mut persisted_state: PersistedState) -> io::Result<()> {
         let noted = |ifindex: u32| self.ports.iter().any(|port| port.ifindex == ifindex);
-        traces.programs.retain(|ifindex, _| noted(*ifindex));
-        traces.active = traces.active.filter(|ifindex| noted(*ifindex));
-        if traces == self.traces {
+        persisted_state
+            .programs
+            .retain(|ifindex, _| noted(*ifindex));
+        persisted_state.active = persisted_state.active.filter(|ifindex| noted(*ifindex));
+        if persisted_state == self.persisted_state {
             return Ok(());
         }
-        self.replace(self.ports.clone(), traces)
+        self.replace(self.ports.clone(), persisted_state)
     }
 
     /// Notes how a port was found, in place of an older note on the same interface.
@@ -88,7 +90,7 @@ impl Journal {
     pub fn record(&mut self, found: &PortInterface) -> io::Result<()> {
         let mut ports = self.without(found.ifindex);
         ports.push(found.clone());
-        self.replace(ports, self.traces.clone())
+        self.replace(ports, self.persisted_state.clone())
     }
 
     /// Drops the note on an interface that was given back; the last one takes the file along.
@@ -100,10 +102,10 @@ impl Journal {
         if ports.len() == self.ports.len() {
             return Ok(());
         }
-        let mut traces = self.traces.clone();
-        traces.programs.remove(&ifindex);
-        traces.active = traces.active.filter(|active| *active != ifindex);
-        self.replace(ports, traces)
+        let mut persisted_state = self.persisted_state.clone();
+        persisted_state.programs.remove(&ifindex);
+        persisted_state.active = persisted_state.active.filter(|active| *active != ifindex);
+        self.replace(ports, persisted_state)
     }
 
     fn without(&self, ifindex: u32) -> Vec<PortInterface> {
@@ -111,7 +113,11 @@ impl Journal {
         others.cloned().collect()
     }
 
-    fn replace(&mut self, ports: Vec<PortInterface>, traces: Traces) -> io::Result<()> {
+    fn replace(
+        &mut self,
+        ports: Vec<PortInterface>,
+        persisted_state: PersistedState,
+    ) -> io::Result<()> {
         if ports.is_empty() {
             match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -120,11 +126,11 @@ impl Journal {
         } else {
             let mut name = self.path.clone().into_os_string();
             name.push(".new");
-            write(Path::new(&name), &ports, &traces)?;
+            write(Path::new(&name), &ports, &persisted_state)?;
             fs::rename(&name, &self.path)?;
         }
         self.ports = ports;
-        self.traces = traces;
+        self.persisted_state = persisted_state;
         Ok(())
     }
 }
@@ -148,7 +154,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn write(path: &Path, ports: &[PortInterface], traces: &Traces) -> io::Result<()> {
+fn write(path: &Path, ports: &[PortInterface], persisted_state: &PersistedState) -> io::Result<()> {
     let list: Vec<Value> = ports
         .iter()
         .map(|port| {
@@ -160,10 +166,10 @@ fn write(path: &Path, ports: &[PortInterface], traces: &Traces) -> io::Result<()
                 "ipv6": port.ipv6,
                 "promiscuous": port.promiscuous,
             });
-            if let Some(program) = traces.programs.get(&port.ifindex) {
+            if let Some(program) = persisted_state.programs.get(&port.ifindex) {
                 entry["program"] = (*program).into();
             }
-            if traces.active == Some(port.ifindex) {
+            if persisted_state.active == Some(port.ifindex) {
                 entry["active"] = true.into();
             }
             entry
@@ -181,7 +187,7 @@ fn write(path: &Path, ports: &[PortInterface], traces: &Traces) -> io::Result<()
 
 /// The ports in `text`, and their programs. One that makes no sense spoils the note: half of it must not be
 /// applied as if it were whole.
-fn parse(text: &[u8]) -> Result<(Vec<PortInterface>, Traces), String> {
+fn parse(text: &[u8]) -> Result<(Vec<PortInterface>, PersistedState), String> {
     let value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let list = value.as_array().ok_or("expected a list of ports")?;
     let mut ports = Vec::new();
@@ -196,7 +202,7 @@ fn parse(text: &[u8]) -> Result<(Vec<PortInterface>, Traces), String> {
         }
         ports.push(port);
     }
-    Ok((ports, Traces { programs, active }))
+    Ok((ports, PersistedState { programs, active }))
 }
 
 fn port(entry: &Value) -> Option<PortInterface> {
@@ -269,31 +275,38 @@ mod tests {
     #[test]
     fn what_was_recorded_is_found_by_the_next_and_forgotten_one_by_one() {
         let place = Place::new("journal");
-        let mut journal = Journal::open(place.file());
-        assert!(journal.ports().is_empty());
-        journal.record(&found(3)).expect("written");
-        journal.record(&found(4)).expect("written");
+        let mut port_state = PortStateFile::open(place.file());
+        assert!(port_state.ports().is_empty());
+        port_state.record(&found(3)).expect("written");
+        port_state.record(&found(4)).expect("written");
 
-        let mut next = Journal::open(place.file());
+        let mut next = PortStateFile::open(place.file());
         assert_eq!(next.ports(), [found(3), found(4)]);
         let moved = PortInterface {
             mtu: 9000,
             ..found(3)
         };
         next.record(&moved).expect("written");
-        assert_eq!(Journal::open(place.file()).ports(), [found(4), moved]);
-        let mut traces = Traces {
+        assert_eq!(PortStateFile::open(place.file()).ports(), [found(4), moved]);
+        let mut persisted_state = PersistedState {
             programs: BTreeMap::from([(3, 71), (4, 72), (5, 73)]),
             active: Some(4),
         };
-        next.keep_traces(traces.clone()).expect("written");
+        next.save_persisted_state(persisted_state.clone())
+            .expect("written");
         // Of a port that nobody knows nothing is kept.
-        traces.programs.remove(&5);
-        assert_eq!(Journal::open(place.file()).traces(), &traces);
+        persisted_state.programs.remove(&5);
+        assert_eq!(
+            PortStateFile::open(place.file()).persisted_state(),
+            &persisted_state
+        );
         next.forget(4).expect("written");
-        traces.programs.remove(&4);
-        traces.active = None;
-        assert_eq!(Journal::open(place.file()).traces(), &traces);
+        persisted_state.programs.remove(&4);
+        persisted_state.active = None;
+        assert_eq!(
+            PortStateFile::open(place.file()).persisted_state(),
+            &persisted_state
+        );
         next.forget(4).expect("nothing to do");
         next.forget(3).expect("removed");
         assert_eq!(fs::read_dir(&place.0).expect("still there").count(), 0);
@@ -302,9 +315,9 @@ mod tests {
     #[test]
     fn a_note_that_cannot_be_written_changes_nothing() {
         let place = Place::new("journal-unwritable");
-        let mut journal = Journal::open(place.0.join("missing").join("team0.ports"));
-        assert!(journal.record(&found(3)).is_err());
-        assert!(journal.ports().is_empty());
+        let mut port_state = PortStateFile::open(place.0.join("missing").join("team0.ports"));
+        assert!(port_state.record(&found(3)).is_err());
+        assert!(port_state.ports().is_empty());
     }
 
     #[test]
@@ -313,7 +326,7 @@ mod tests {
         let good = r#"{"ifindex": 3, "name": "eth3", "hwaddr": "02:10:20:00:ff:03", "mtu": 1500,
             "ipv6": true, "promiscuous": false}"#;
         fs::write(place.file(), format!("[{good}]")).expect("written");
-        assert_eq!(Journal::open(place.file()).ports(), [found(3)]);
+        assert_eq!(PortStateFile::open(place.file()).ports(), [found(3)]);
         for (what, with) in [
             ("\"ifindex\": 3", "\"ifindex\": 0"),
             ("\"ifindex\": 3", "\"ifindex\": 2147483648"),
@@ -336,16 +349,22 @@ mod tests {
                 format!("[{good}, {}]", good.replace(what, with)),
             )
             .expect("written");
-            assert!(Journal::open(place.file()).ports().is_empty(), "{with:?}");
+            assert!(
+                PortStateFile::open(place.file()).ports().is_empty(),
+                "{with:?}"
+            );
         }
         for text in ["", "{}", "null", "[1]", "\u{feff}[]"] {
             fs::write(place.file(), text).expect("written");
-            assert!(Journal::open(place.file()).ports().is_empty(), "{text:?}");
+            assert!(
+                PortStateFile::open(place.file()).ports().is_empty(),
+                "{text:?}"
+            );
         }
         fs::write(place.file(), "[".repeat(100_000)).expect("written");
-        assert!(Journal::open(place.file()).ports().is_empty());
+        assert!(PortStateFile::open(place.file()).ports().is_empty());
         fs::write(place.file(), vec![b' '; 10 << 20]).expect("written");
-        assert!(Journal::open(place.file()).ports().is_empty());
+        assert!(PortStateFile::open(place.file()).ports().is_empty());
     }
 
     #[test]

@@ -21,7 +21,7 @@ const CARRIES: i32 = libc::IFF_UP | libc::IFF_LOWER_UP | libc::IFF_RUNNING;
 const IFLA_VLAN_ID: u16 = 1;
 
 /// Kind of an interface of which there are two, each receiving what the other sends.
-pub const PAIR_KIND: &str = "veth";
+pub const VETH_KIND: &str = "veth";
 /// The other end, in the data of such an interface.
 const VETH_INFO_PEER: u16 = 1;
 
@@ -266,7 +266,7 @@ pub fn set_carrier(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resul
 /// Those of [`set_carrier`] and [`set_admin_up`].
 pub fn set_device_carrier(route: &mut RouteSocket, device: &LinkInfo, up: bool) -> io::Result<()> {
     match device.lower {
-        Some(other_end) if device.kind == PAIR_KIND => set_admin_up(route, other_end, up),
+        Some(peer) if device.kind == VETH_KIND => set_admin_up(route, peer, up),
         _ => set_carrier(route, device.ifindex, up),
     }
 }
@@ -305,13 +305,13 @@ pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()>
 ///
 /// # Errors
 /// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such pairs.
-pub fn create_pair(route: &mut RouteSocket, name: &str) -> io::Result<()> {
+pub fn create_veth(route: &mut RouteSocket, name: &str) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(libc::RTM_NEWLINK, flags, &body(0, 0, 0));
     route.execute(request.attribute_str(libc::IFLA_IFNAME, name).nest(
         libc::IFLA_LINKINFO,
         |info| {
-            info.attribute_str(libc::IFLA_INFO_KIND, PAIR_KIND)
+            info.attribute_str(libc::IFLA_INFO_KIND, VETH_KIND)
                 .nest(libc::IFLA_INFO_DATA, |data| {
                     data.attribute(VETH_INFO_PEER, &body(0, 0, 0))
                 })

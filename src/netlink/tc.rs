@@ -136,8 +136,8 @@ fn block(
         Err(error) => return Err(error),
     };
     for (hook, program) in filters {
-        let standing = filters_on(route, ifindex, *hook)?;
-        let standing = standing.into_iter().find(Filter::blocks);
+        let existing = filters_on(route, ifindex, *hook)?;
+        let existing = existing.into_iter().find(Filter::blocks);
         let length = program.len() as u16;
         let set = set_filter(
             route,
@@ -145,7 +145,7 @@ fn block(
             *hook,
             handle,
             PREFERENCES,
-            standing,
+            existing,
             &|options| {
                 options
                     .attribute(TCA_BPF_OPS_LEN, &length.to_ne_bytes())
@@ -177,15 +177,15 @@ pub fn set_program(
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => HANDLE_PROGRAM,
         Err(error) => return Err(error),
     };
-    let standing = filters_on(route, ifindex, parent(hook))?;
-    let standing = standing.into_iter().find(Filter::is_program);
+    let existing = filters_on(route, ifindex, parent(hook))?;
+    let existing = existing.into_iter().find(Filter::is_program);
     set_filter(
         route,
         ifindex,
         parent(hook),
         handle,
         PROGRAM_PREFERENCES,
-        standing,
+        existing,
         &|options| {
             options
                 .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
@@ -283,14 +283,14 @@ fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     route.execute(request.attribute_str(TCA_KIND, "clsact"))
 }
 
-/// Adds a filter with the options that `fill` appends, or has it replace `standing`.
+/// Adds a filter with the options that `fill` appends, or has it replace `existing`.
 fn set_filter(
     route: &mut RouteSocket,
     ifindex: u32,
     hook: u32,
     handle: u32,
     places: RangeInclusive<u32>,
-    standing: Option<Filter>,
+    existing: Option<Filter>,
     fill: &dyn Fn(Request) -> Request,
 ) -> io::Result<()> {
     let mut put = |flags: libc::c_int, handle, info| {
@@ -299,8 +299,8 @@ fn set_filter(
         let request = request.attribute_str(TCA_KIND, "bpf");
         route.execute(request.nest(TCA_OPTIONS, fill))
     };
-    if let Some(standing) = standing {
-        return put(libc::NLM_F_CREATE, standing.handle, standing.info);
+    if let Some(existing) = existing {
+        return put(libc::NLM_F_CREATE, existing.handle, existing.info);
     }
     let mut added = Ok(());
     for preference in places {

@@ -1,12 +1,12 @@
 //! Extended BPF: maps, programs and the hooks of traffic control that need no qdisc (bpf(2),
 //! `linux/bpf.h`).
 
-mod bell;
 mod call;
 mod hook;
 mod map;
 mod program;
 mod table;
+mod wakeup;
 
 use std::io;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use call::{
     PROG_BY_ID, PROG_DETACH, PROG_LOAD, PROG_QUERY,
 };
 
-pub use bell::Bell;
 pub use hook::{Hook, programs_on, take_off};
 pub use map::{Map, MapKind};
 pub use program::{Program, ProgramInfo, TestRun};
 pub use table::Table;
+pub use wakeup::Wakeup;
 
 /// The commands that a running daemon gives.
 pub const COMMANDS: [u32; 11] = [

@@ -99,7 +99,7 @@ fn watched(bytes: &[u8]) {
             link_watches: vec![arp(None), arp(Some(5)), nsna],
             ..PortSettings::default()
         },
-        standing: false,
+        adopted: false,
     };
     team.handle(Instant::ZERO, added);
     let frame = bytes.to_vec();
@@ -205,7 +205,7 @@ fn carrying() -> (Team, Instant) {
                 },
                 ..PortSettings::default()
             },
-            standing: true,
+            adopted: true,
         };
         team.handle(Instant::ZERO, added);
     }

@@ -3,14 +3,16 @@
 use std::io;
 use std::time::{Duration, Instant as Clock};
 
-use runners::source_memory::SourceMemory;
+use runners::learned_sources::LearnedSources;
 use runners::{
     BucketTable, Distributor, Forwarding, HwAddr, Instant, PortForwarding, PortId, Reception,
     SourceBalance, TxPolicy,
 };
 use teamr::datapath::ebpf::assembler::Reg;
-use teamr::datapath::ebpf::maps::{Exit, Maps};
-use teamr::datapath::ebpf::source::{self, Arriving, Deal, Leaving, Policy, SourceMaps};
+use teamr::datapath::ebpf::maps::{Egress, Maps};
+use teamr::datapath::ebpf::source::{
+    self, Arriving, BucketAssignment, Leaving, Policy, SourceMaps,
+};
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
@@ -30,8 +32,8 @@ fn ifindex(port: PortId) -> u32 {
     40 + port.0
 }
 
-fn exit(port: Option<PortId>) -> Exit {
-    port.map_or(Exit::default(), |port| Exit {
+fn exit(port: Option<PortId>) -> Egress {
+    port.map_or(Egress::default(), |port| Egress {
         ifindex: ifindex(port),
         slot: port.0,
     })
@@ -48,7 +50,7 @@ impl Programs {
     fn load(policy: &SourceBalance) -> io::Result<Programs> {
         let exits = |table: &BucketTable| table.map(exit).to_vec();
         let shared = Maps::create()?;
-        let choice = Exit::bytes(&exits(&policy.buckets));
+        let choice = Egress::bytes(&exits(&policy.buckets));
         shared.choice.write(0, &choice)?;
         let maps = SourceMaps::create(&[])?;
         maps.write(&Policy {
@@ -66,7 +68,7 @@ impl Programs {
             by_bucket,
             designated,
         };
-        source::leave(&mut asm, &maps, Deal::All, leaving);
+        source::leave(&mut asm, &maps, BucketAssignment::All, leaving);
         asm.place(by_bucket);
         asm.set(Reg::R0, Reg::R7);
         asm.exit();
@@ -130,7 +132,7 @@ fn relay(policy: SourceBalance) -> Distributor {
                 collecting: true,
                 distributing: true,
                 linked: true,
-                judged: false,
+                link_from_watch: false,
             })
             .to_vec(),
     });
@@ -215,7 +217,7 @@ impl Dice {
 }
 
 /// Without the times, and in one order.
-fn comparable(memory: SourceMemory) -> SourceMemory {
+fn comparable(memory: LearnedSources) -> LearnedSources {
     let mut stations = memory.stations;
     for station in &mut stations {
         station.silent = Duration::ZERO;
@@ -225,7 +227,7 @@ fn comparable(memory: SourceMemory) -> SourceMemory {
         };
     }
     stations.sort_by_key(|station| (station.hwaddr, station.vlan));
-    SourceMemory { stations, ..memory }
+    LearnedSources { stations, ..memory }
 }
 
 /// Both know the same of stations.

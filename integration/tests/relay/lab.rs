@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token, Waker};
 use nix::sched::{CloneFlags, setns, unshare};
 use runners::{Forwarding, PortForwarding, PortId, TxPolicy};
 use teamr::datapath::{DataPath, Drained, PortInterface};
-use teamr::datapath::{device::DeviceOptions, port_state::Journal, relay::Userspace};
+use teamr::datapath::{device::DeviceOptions, port_state::PortStateFile, relay::Userspace};
 use teamr::netlink::{RouteSocket, link};
 
 pub const FIRST: PortId = PortId(0);
@@ -83,7 +83,7 @@ impl Namespace {
         (output.status.success(), text)
     }
 
-    /// A veth pair, one end here, the other in `peer`, both up.
+    /// A veth veth, one end here, the other in `peer`, both up.
     pub fn link_to(&self, here: &str, peer: &Namespace, there: &str) {
         let path = format!("/proc/{}/fd/{}", std::process::id(), peer.0.as_raw_fd());
         self.command(&format!(
@@ -151,7 +151,7 @@ pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
         collecting: true,
         distributing: true,
         linked: true,
-        judged: false,
+        link_from_watch: false,
     });
     Forwarding {
         policy,
@@ -221,8 +221,8 @@ pub struct Team {
 impl Team {
     /// A device `team0` in `host` over `ports`, numbered from 0, under `policy`; it is up.
     pub fn start(host: &Namespace, test: &str, ports: &[&str], policy: TxPolicy) -> Team {
-        let journal = JournalPath::new(test);
-        let path = journal.0.clone();
+        let port_state = JournalPath::new(test);
+        let path = port_state.0.clone();
         let interfaces: Vec<PortInterface> =
             ports.iter().map(|port| host.interface(port)).collect();
         let poll = Poll::new().expect("a poll");
@@ -232,8 +232,9 @@ impl Team {
         let thread = thread::spawn(move || {
             namespace.enter();
             let registry = poll.registry().try_clone().expect("a registry");
-            let mut path = Userspace::create(registry, 0..100, &tap("team0"), Journal::open(path))
-                .expect("a team device");
+            let mut path =
+                Userspace::create(registry, 0..100, &tap("team0"), PortStateFile::open(path))
+                    .expect("a team device");
             let ids: Vec<PortId> = (0..interfaces.len() as u32).map(PortId).collect();
             for (id, interface) in ids.iter().zip(&interfaces) {
                 path.attach_port(*id, interface).expect("a port");
@@ -246,7 +247,7 @@ impl Team {
             jobs: Some(jobs),
             waker,
             thread: Some(thread),
-            _journal: journal,
+            _journal: port_state,
         };
         team.with(|_| ());
         start(host);
@@ -306,19 +307,24 @@ pub fn standing(
     ports: u32,
 ) -> (Userspace, JournalPath) {
     host.enter();
-    let journal = JournalPath::new(test);
+    let port_state = JournalPath::new(test);
     let registry = Poll::new()
         .and_then(|poll| poll.registry().try_clone())
         .expect("a registry");
-    let mut path = Userspace::create(registry, 0..10, &tap("team0"), Journal::open(&journal.0))
-        .expect("a team device");
+    let mut path = Userspace::create(
+        registry,
+        0..10,
+        &tap("team0"),
+        PortStateFile::open(&port_state.0),
+    )
+    .expect("a team device");
     for number in 0..ports {
         let name = format!("a{number}");
         host.link_to(&name, peer, &format!("b{number}"));
         path.attach_port(PortId(number), &host.interface(&name))
             .expect("a port");
     }
-    (path, journal)
+    (path, port_state)
 }
 
 /// Sets team0 up with a carrier. The carrier comes first: that of a device which is up takes

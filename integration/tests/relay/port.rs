@@ -1,7 +1,7 @@
 //! What the daemon itself learns of a port: its control frames and its carrier.
 
 use runners::{ControlFrames, HwAddr};
-use teamr::datapath::port_socket::ControlSocket;
+use teamr::datapath::port_socket::PortSocket;
 use teamr::sys::ethtool;
 
 use crate::frames::{frame, hear_one, socket};
@@ -18,7 +18,7 @@ fn control_frames_pass_on_a_port_that_carries_nothing() {
     let far = socket(&peer, "b1");
     let ifindex = host.interface("a1").ifindex;
     let mut control = host
-        .inside(|| ControlSocket::open(ifindex, HwAddr::default()))
+        .inside(|| PortSocket::open(ifindex, HwAddr::default()))
         .expect("opened");
 
     let own = &frame(0x88b5, 46)[10..];

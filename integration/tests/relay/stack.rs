@@ -105,7 +105,7 @@ fn packets(host: &Namespace, direction: &str) -> u64 {
         .unwrap_or_else(|| panic!("{out}"))
 }
 
-/// What a packet socket on the far end of a plain veth pair hears is what it hears behind the
+/// What a packet socket on the far end of a plain veth veth hears is what it hears behind the
 /// team: tags, unfinished checksums and segments included.
 #[test]
 fn tags_and_offloads_arrive_as_over_a_plain_link() {

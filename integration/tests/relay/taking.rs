@@ -3,7 +3,7 @@
 use mio::Poll;
 use runners::PortId;
 use teamr::datapath::DataPath;
-use teamr::datapath::{device::DeviceOptions, port_state::Journal, relay::Userspace};
+use teamr::datapath::{device::DeviceOptions, port_state::PortStateFile, relay::Userspace};
 
 use crate::lab::{FIRST, JournalPath, Namespace, SECOND, quiet_hosts, standing, tap, wait};
 
@@ -12,9 +12,9 @@ fn ports_are_given_back_as_they_were_found() {
     let Some((host, peer)) = quiet_hosts() else {
         return;
     };
-    let (mut path, journal) = standing(&host, &peer, "back", 2);
+    let (mut path, port_state) = standing(&host, &peer, "back", 2);
     let found = [host.interface("a0"), host.interface("a1")];
-    assert_eq!(Journal::open(&journal.0).ports(), found);
+    assert_eq!(PortStateFile::open(&port_state.0).ports(), found);
     assert!(promiscuous(&host, "a0") && filtered(&host, "a0"));
 
     path.attach_port(FIRST, &found[0]).expect("it is already");
@@ -25,14 +25,17 @@ fn ports_are_given_back_as_they_were_found() {
     assert!(!filtered(&host, "a0"));
     assert!(wait(|| !promiscuous(&host, "a0")));
     assert!(promiscuous(&host, "a1") && filtered(&host, "a1"));
-    assert_eq!(Journal::open(&journal.0).ports(), [found[1].clone()]);
+    assert_eq!(
+        PortStateFile::open(&port_state.0).ports(),
+        [found[1].clone()]
+    );
 
     // The place of the first port is free again.
     path.attach_port(PortId(5), &found[0]).expect("attached");
     for id in [PortId(5), SECOND] {
         path.detach_port(id).expect("detached");
     }
-    assert!(!journal.0.exists());
+    assert!(!port_state.0.exists());
 }
 
 #[test]
@@ -40,11 +43,11 @@ fn a_port_that_cannot_be_taken_leaves_no_trace() {
     let Some((host, peer)) = quiet_hosts() else {
         return;
     };
-    let (mut path, journal) = standing(&host, &peer, "trace", 0);
+    let (mut path, port_state) = standing(&host, &peer, "trace", 0);
     let mut missing = host.interface("lo");
     missing.ifindex = 4711;
     assert!(path.attach_port(FIRST, &missing).is_err());
-    assert!(!journal.0.exists());
+    assert!(!port_state.0.exists());
     assert_eq!(path.counters().tx_dropped, []);
     drop(path);
 
@@ -53,8 +56,13 @@ fn a_port_that_cannot_be_taken_leaves_no_trace() {
     host.link_to("c1", &peer, "d1");
     let poll = Poll::new().expect("a poll");
     let registry = poll.registry().try_clone().expect("a registry");
-    let mut path = Userspace::create(registry, 5..8, &tap("team%d"), Journal::open(&journal.0))
-        .expect("a team device");
+    let mut path = Userspace::create(
+        registry,
+        5..8,
+        &tap("team%d"),
+        PortStateFile::open(&port_state.0),
+    )
+    .expect("a team device");
     assert_eq!(path.name(), "team0");
     assert_eq!(path.ifindex(), host.interface("team0").ifindex);
     assert_eq!(path.hwaddr(), host.interface("team0").hwaddr);
@@ -62,7 +70,7 @@ fn a_port_that_cannot_be_taken_leaves_no_trace() {
         .expect("attached");
     assert!(path.attach_port(SECOND, &host.interface("c1")).is_err());
     assert!(!filtered(&host, "c1"));
-    assert_eq!(Journal::open(&journal.0).ports().len(), 1);
+    assert_eq!(PortStateFile::open(&port_state.0).ports().len(), 1);
 }
 
 /// What a daemon that was killed leaves behind, and what the next makes of it.
@@ -71,7 +79,7 @@ fn the_next_daemon_finds_what_a_crash_left() {
     let Some((host, peer)) = quiet_hosts() else {
         return;
     };
-    let (path, journal) = standing(&host, &peer, "crash", 1);
+    let (path, port_state) = standing(&host, &peer, "crash", 1);
     let found = host.interface("a0");
     drop(path);
     assert!(vanishes(&host, "team0"));
@@ -81,19 +89,19 @@ fn the_next_daemon_finds_what_a_crash_left() {
 
     let poll = Poll::new().expect("a poll");
     let registry = poll.registry().try_clone().expect("a registry");
-    let leftovers = Journal::open(&journal.0);
+    let leftovers = PortStateFile::open(&port_state.0);
     assert_eq!(leftovers.ports(), std::slice::from_ref(&found));
     let mut path = Userspace::create(registry, 0..10, &tap("team0"), leftovers).expect("created");
     path.attach_port(FIRST, &found).expect("attached");
     path.detach_port(FIRST).expect("detached");
-    assert!(!filtered(&host, "a0") && !journal.0.exists());
+    assert!(!filtered(&host, "a0") && !port_state.0.exists());
 }
 
 #[test]
 fn a_device_is_taken_over_only_when_asked() {
     let Some(host) = Namespace::new() else { return };
     host.enter();
-    let journal = JournalPath::new("over");
+    let port_state = JournalPath::new("over");
     let poll = Poll::new().expect("a poll");
     let create = |persist, take_over| {
         let registry = poll.registry().try_clone().expect("a registry");
@@ -102,7 +110,12 @@ fn a_device_is_taken_over_only_when_asked() {
             take_over,
             ..tap("team0")
         };
-        Userspace::create(registry, 0..10, &options, Journal::open(&journal.0))
+        Userspace::create(
+            registry,
+            0..10,
+            &options,
+            PortStateFile::open(&port_state.0),
+        )
     };
     let first = create(true, false).expect("created");
     let ifindex = first.ifindex();

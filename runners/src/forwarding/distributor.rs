@@ -8,7 +8,7 @@ use std::mem;
 use std::num::NonZeroU32;
 
 use crate::event::{PeerSeen, StationSeen};
-use crate::forwarding::source_balance::source_memory::SourceMemory;
+use crate::forwarding::source_balance::learned_sources::LearnedSources;
 use crate::forwarding::source_balance::{Reception, SourceBalance, SourceRules};
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
@@ -281,7 +281,7 @@ impl Distributor {
     }
 
     /// What is remembered of stations, under the policy that remembers; as of the time last set.
-    pub fn memory(&self) -> Option<SourceMemory> {
+    pub fn memory(&self) -> Option<LearnedSources> {
         match &self.choice {
             Choice::BySource { rules, .. } => Some(rules.memory()),
             _ => None,
@@ -289,7 +289,7 @@ impl Distributor {
     }
 
     /// Goes on from what somebody else remembers of stations, under the policy that remembers.
-    pub fn remember(&mut self, memory: SourceMemory) {
+    pub fn remember(&mut self, memory: LearnedSources) {
         if let Choice::BySource { rules, .. } = &mut self.choice {
             rules.remember(memory);
         }

@@ -8,7 +8,7 @@ pub(crate) mod bucket_assignment;
 pub(crate) mod distributor;
 pub(crate) mod flow_table;
 pub(crate) mod source_balance;
-pub use source_balance::source_memory;
+pub use source_balance::learned_sources;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -45,7 +45,7 @@ pub struct PortForwarding {
     pub linked: bool,
     /// `linked` is the word of watches that ask a neighbour: a data path that looks at the
     /// carrier by itself has to be told.
-    pub judged: bool,
+    pub link_from_watch: bool,
 }
 
 /// The choice of a port for a frame that leaves, and with it the receive rule.

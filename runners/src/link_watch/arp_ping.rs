@@ -1,7 +1,7 @@
 //! arp_ping: asks an IPv4 neighbour who it is, and takes ARP for a sign of life.
 //!
 //! Without validation any request or reply counts, as with teamd, on which waiting ports live:
-//! they hear the questions of the active port through the switch. What the team itself sent
+//! they receive the questions of the active port through the switch. What the team itself sent
 //! never answers its own question, though, and brings no dead port to life; it only keeps a
 //! waiting port up.
 //!
@@ -11,7 +11,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::Surroundings;
+use super::WatchContext;
 use super::resolved::Resolved;
 use super::rhythm::Rhythm;
 use crate::ident::HwAddr;
@@ -50,20 +50,20 @@ impl ArpPing {
     }
 
     /// The question, if one is to be sent now.
-    pub(crate) fn ask(&mut self, now: Instant, around: &Surroundings) -> Option<Vec<u8>> {
+    pub(crate) fn ask(&mut self, now: Instant, context: &WatchContext) -> Option<Vec<u8>> {
         let overheard = std::mem::take(&mut self.overheard);
         let target = self.target.address()?;
         let source = self.source_address()?;
-        if !around.linked {
+        if !context.linked {
             return None;
         }
-        let waits = around.is_waiting() && !self.settings.send_always;
-        if waits && overheard && !around.team_elsewhere {
+        let waits = context.is_waiting() && !self.settings.send_always;
+        if waits && overheard && !context.hwaddr_belongs_elsewhere {
             return None;
         }
-        let (hwaddr, source) = match waits || around.team_elsewhere {
-            true => (around.spare_hwaddr, Ipv4Addr::UNSPECIFIED),
-            false => (around.hwaddr, source),
+        let (hwaddr, source) = match waits || context.hwaddr_belongs_elsewhere {
+            true => (context.spare_hwaddr, Ipv4Addr::UNSPECIFIED),
+            false => (context.hwaddr, source),
         };
         self.rhythm.asked(now);
         Some(arp_request(hwaddr, source, target, self.settings.vlanid))
@@ -71,22 +71,22 @@ impl ArpPing {
 
     /// Whether `frame`, sent by the team itself if `ours`, shows that the link is up, which it
     /// was or was not before.
-    pub(crate) fn hear(
+    pub(crate) fn receive(
         &mut self,
         now: Instant,
         frame: &[u8],
         ours: bool,
-        around: &Surroundings,
+        context: &WatchContext,
         up: bool,
     ) -> bool {
         let Some(arp) = self.read(frame) else {
             return false;
         };
         let counts = match ours {
-            true => up && around.is_waiting() && !self.settings.send_always,
+            true => up && context.is_waiting() && !self.settings.send_always,
             false => true,
         };
-        let validates = match around.enabled {
+        let validates = match context.enabled {
             true => self.settings.validate_active,
             false => self.settings.validate_inactive,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{LinkWatch, Surroundings, Wishes};
+use super::{LinkWatch, WatchActions, WatchContext};
 use crate::control_frames::ControlFrames;
 use crate::ident::{IpFamily, Link};
 use crate::settings::{LinkWatchPolicy, LinkWatchSettings};
@@ -49,7 +49,7 @@ impl LinkWatches {
         self.list.iter().any(|watch| watch.inquiry().is_some())
     }
 
-    /// What the watches have to hear.
+    /// What the watches have to receive.
     pub(crate) fn control_frames(&self) -> ControlFrames {
         let frames = self.list.iter().map(LinkWatch::control_frames);
         frames.fold(ControlFrames::default(), |all, frames| all | frames)
@@ -65,19 +65,24 @@ impl LinkWatches {
         now: Instant,
         link: Link,
         came: bool,
-        around: &Surroundings,
-    ) -> Wishes {
-        self.each(|watch| watch.link_changed(now, link, came, around))
+        context: &WatchContext,
+    ) -> WatchActions {
+        self.each(|watch| watch.link_changed(now, link, came, context))
     }
 
     /// The link stood like this before the watches began: no delay applies.
-    pub(crate) fn link_found(&mut self, link: Link) -> Wishes {
+    pub(crate) fn link_found(&mut self, link: Link) -> WatchActions {
         self.each(|watch| watch.link_found(link))
     }
 
     /// The deadline `due` has come.
-    pub(crate) fn expire(&mut self, due: Instant, now: Instant, around: &Surroundings) -> Wishes {
-        self.each(|watch| watch.expire(due, now, around))
+    pub(crate) fn expire(
+        &mut self,
+        due: Instant,
+        now: Instant,
+        context: &WatchContext,
+    ) -> WatchActions {
+        self.each(|watch| watch.expire(due, now, context))
     }
 
     /// A control frame came in, one of the team's own if `ours`.
@@ -86,9 +91,9 @@ impl LinkWatches {
         now: Instant,
         frame: &[u8],
         ours: bool,
-        around: &Surroundings,
-    ) -> Wishes {
-        self.each(|watch| watch.frame_received(now, frame, ours, around))
+        context: &WatchContext,
+    ) -> WatchActions {
+        self.each(|watch| watch.frame_received(now, frame, ours, context))
     }
 
     /// A name was resolved, or could not be.
@@ -98,17 +103,17 @@ impl LinkWatches {
         host: &str,
         family: IpFamily,
         address: Option<IpAddr>,
-        around: &Surroundings,
-    ) -> Wishes {
-        self.each(|watch| watch.host_resolved(now, host, family, address, around))
+        context: &WatchContext,
+    ) -> WatchActions {
+        self.each(|watch| watch.host_resolved(now, host, family, address, context))
     }
 
     /// These TIPC bearers have a link, or nobody can tell.
-    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+    pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {
         self.each(|watch| watch.bearers_changed(linked))
     }
 
-    fn each(&mut self, what: impl FnMut(&mut LinkWatch) -> Wishes) -> Wishes {
+    fn each(&mut self, what: impl FnMut(&mut LinkWatch) -> WatchActions) -> WatchActions {
         self.list.iter_mut().flat_map(what).collect()
     }
 }

@@ -87,7 +87,7 @@ impl fmt::Display for Obstacle<'_> {
 
 /// What a watch has to know of its port and the rest of the team.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct WatchContext {
     /// The port has a carrier.
     pub(crate) linked: bool,
     /// The port takes part in receive and transmit.
@@ -95,7 +95,7 @@ pub(crate) struct Surroundings {
     /// Some port does.
     pub(crate) someone_enabled: bool,
     /// The team's own address belongs on another port, also while this one carries.
-    pub(crate) team_elsewhere: bool,
+    pub(crate) hwaddr_belongs_elsewhere: bool,
     /// The port's hardware address now.
     pub(crate) hwaddr: HwAddr,
     /// One that belongs to the port alone, whatever the team's is.
@@ -104,7 +104,7 @@ pub(crate) struct Surroundings {
     pub(crate) link_local: Option<Ipv6Addr>,
 }
 
-impl Surroundings {
+impl WatchContext {
     /// Others carry the traffic.
     fn is_waiting(&self) -> bool {
         !self.enabled && self.someone_enabled
@@ -112,13 +112,13 @@ impl Surroundings {
 
     /// What the port sends must not draw the team's traffic here.
     fn is_quiet(&self) -> bool {
-        self.team_elsewhere || self.is_waiting()
+        self.hwaddr_belongs_elsewhere || self.is_waiting()
     }
 }
 
 /// What a watch wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum WatchAction {
     /// The verdict changed; worth a line in the log.
     Tell {
         /// Its name.
@@ -250,8 +250,8 @@ impl LinkWatch {
         now: Instant,
         link: Link,
         came: bool,
-        around: &Surroundings,
-    ) -> Wishes {
+        context: &WatchContext,
+    ) -> WatchActions {
         if let Kind::Ethtool(ethtool) = &mut self.kind {
             let up = ethtool.carrier_changed(now, link.up, self.up);
             return self.set(up);
@@ -259,49 +259,49 @@ impl LinkWatch {
         let has_begun = self.rhythm().is_some_and(|rhythm| rhythm.has_begun());
         // What was asked before went nowhere.
         match came && has_begun && !self.up {
-            true => self.ask(now, around),
-            false => Wishes::new(),
+            true => self.ask(now, context),
+            false => WatchActions::new(),
         }
     }
 
     /// The watch goes on from what it would have said: that a neighbour answered as long as
     /// there was a link.
-    fn link_found(&mut self, link: Link) -> Wishes {
+    fn link_found(&mut self, link: Link) -> WatchActions {
         self.set(link.up)
     }
 
-    fn expire(&mut self, due: Instant, now: Instant, around: &Surroundings) -> Wishes {
+    fn expire(&mut self, due: Instant, now: Instant, context: &WatchContext) -> WatchActions {
         let up = self.up;
         if let Kind::Ethtool(ethtool) = &mut self.kind {
             let up = ethtool.expire(due, up);
             return self.set(up);
         }
         let Some(beat) = self.rhythm().map(|rhythm| rhythm.expire(due, now, up)) else {
-            return Wishes::new();
+            return WatchActions::new();
         };
-        let mut wishes = self.set(beat.up);
+        let mut actions = self.set(beat.up);
         if beat.asks {
-            wishes.extend(self.questions(now));
-            wishes.extend(self.ask(now, around));
+            actions.extend(self.questions(now));
+            actions.extend(self.ask(now, context));
         }
-        wishes
+        actions
     }
 
-    fn ask(&mut self, now: Instant, around: &Surroundings) -> Wishes {
+    fn ask(&mut self, now: Instant, context: &WatchContext) -> WatchActions {
         let question = match &mut self.kind {
             Kind::Ethtool(_) | Kind::Tipc(_) => None,
-            Kind::ArpPing(ping) => ping.ask(now, around),
-            Kind::NsnaPing(ping) => ping.ask(now, around),
+            Kind::ArpPing(ping) => ping.ask(now, context),
+            Kind::NsnaPing(ping) => ping.ask(now, context),
         };
-        question.into_iter().map(Wish::Send).collect()
+        question.into_iter().map(WatchAction::Send).collect()
     }
 
     /// The names that have to be resolved.
-    fn questions(&mut self, now: Instant) -> Wishes {
+    fn questions(&mut self, now: Instant) -> WatchActions {
         let up = self.up;
-        let mut wishes = Wishes::new();
+        let mut actions = WatchActions::new();
         let mut resolve = |name: Option<&str>, family| {
-            wishes.extend(name.map(|name| Wish::Resolve {
+            actions.extend(name.map(|name| WatchAction::Resolve {
                 host: name.to_owned(),
                 family,
             }));
@@ -316,7 +316,7 @@ impl LinkWatch {
             }
             Kind::NsnaPing(ping) => resolve(ping.target.question(now, up), IpFamily::V6),
         }
-        wishes
+        actions
     }
 
     fn host_resolved(
@@ -325,8 +325,8 @@ impl LinkWatch {
         host: &str,
         family: IpFamily,
         address: Option<IpAddr>,
-        around: &Surroundings,
-    ) -> Wishes {
+        context: &WatchContext,
+    ) -> WatchActions {
         let is_new = match (&mut self.kind, family) {
             (Kind::ArpPing(ping), IpFamily::V4) => {
                 let address = match address {
@@ -347,8 +347,8 @@ impl LinkWatch {
             _ => false,
         };
         match is_new {
-            true => self.ask(now, around),
-            false => Wishes::new(),
+            true => self.ask(now, context),
+            false => WatchActions::new(),
         }
     }
 
@@ -357,37 +357,37 @@ impl LinkWatch {
         now: Instant,
         frame: &[u8],
         ours: bool,
-        around: &Surroundings,
-    ) -> Wishes {
+        context: &WatchContext,
+    ) -> WatchActions {
         let up = self.up;
         let lives = match &mut self.kind {
             Kind::Ethtool(_) | Kind::Tipc(_) => false,
-            Kind::ArpPing(ping) => ping.hear(now, frame, ours, around, up),
-            Kind::NsnaPing(ping) => ping.hear(now, frame, ours),
+            Kind::ArpPing(ping) => ping.receive(now, frame, ours, context, up),
+            Kind::NsnaPing(ping) => ping.receive(now, frame, ours),
         };
         self.set(up | lives)
     }
 
-    fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> Wishes {
+    fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {
         match &mut self.kind {
             Kind::Tipc(tipc) => {
                 let up = tipc.bearers_changed(linked);
                 self.set(up)
             }
-            _ => Wishes::new(),
+            _ => WatchActions::new(),
         }
     }
 
-    fn set(&mut self, up: bool) -> Wishes {
+    fn set(&mut self, up: bool) -> WatchActions {
         if up == self.up {
-            return Wishes::new();
+            return WatchActions::new();
         }
         self.up = up;
         if !up {
             self.down_count = self.down_count.saturating_add(1);
         }
         let watch = self.name();
-        vec![Wish::Tell { watch, up }]
+        vec![WatchAction::Tell { watch, up }]
     }
 }
 
@@ -397,4 +397,4 @@ fn unresolved<A: Copy>(host: &Resolved<A>) -> Option<Obstacle<'_>> {
 }
 
 /// What the watches of a port want done, in this order.
-pub(crate) type Wishes = Vec<Wish>;
+pub(crate) type WatchActions = Vec<WatchAction>;

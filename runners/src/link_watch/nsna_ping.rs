@@ -1,6 +1,6 @@
 //! nsna_ping: solicits an IPv6 neighbour, and takes its advertisement for a sign of life.
 //!
-//! Advertisements go to who asked, so a waiting port would hear nothing of the active port's
+//! Advertisements go to who asked, so a waiting port would receive nothing of the active port's
 //! questions: every port asks for itself. A waiting port does so from addresses of its own, and so
 //! does one that the team's address is kept off, for what it says must not draw the team's traffic
 //! to it. teamd asks on enabled ports alone, and
@@ -8,7 +8,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::Surroundings;
+use super::WatchContext;
 use super::resolved::Resolved;
 use super::rhythm::Rhythm;
 use crate::ident::HwAddr;
@@ -35,24 +35,24 @@ impl NsnaPing {
     }
 
     /// The question, if one is to be sent now.
-    pub(crate) fn ask(&mut self, now: Instant, around: &Surroundings) -> Option<Vec<u8>> {
+    pub(crate) fn ask(&mut self, now: Instant, context: &WatchContext) -> Option<Vec<u8>> {
         let target = self.target.address()?;
-        let quiet = around.is_quiet();
-        self.lacks_link_local = !quiet && around.link_local.is_none();
-        if !around.linked {
+        let quiet = context.is_quiet();
+        self.lacks_link_local = !quiet && context.link_local.is_none();
+        if !context.linked {
             return None;
         }
-        let (hwaddr, source) = match around.link_local {
-            _ if quiet => (around.spare_hwaddr, link_local_of(around.spare_hwaddr)),
-            Some(link_local) => (around.hwaddr, link_local),
-            None => (around.hwaddr, link_local_of(around.hwaddr)),
+        let (hwaddr, source) = match context.link_local {
+            _ if quiet => (context.spare_hwaddr, link_local_of(context.spare_hwaddr)),
+            Some(link_local) => (context.hwaddr, link_local),
+            None => (context.hwaddr, link_local_of(context.hwaddr)),
         };
         self.rhythm.asked(now);
         Some(neighbour_solicitation(hwaddr, source, target))
     }
 
     /// Whether `frame` is an untagged advertisement of the target.
-    pub(crate) fn hear(&mut self, now: Instant, frame: &[u8], ours: bool) -> bool {
+    pub(crate) fn receive(&mut self, now: Instant, frame: &[u8], ours: bool) -> bool {
         let is_answer = !ours
             && Ethernet::parse(frame).is_some_and(|ethernet| {
                 ethernet.ethertype == ethertype::IPV6

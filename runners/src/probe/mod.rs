@@ -45,7 +45,7 @@ impl Prober {
     }
 
     /// Takes note of a frame that came in at `port`, if it is a probe of this round.
-    pub(crate) fn hear(&mut self, team: HwAddr, port: PortId, frame: &[u8]) {
+    pub(crate) fn receive(&mut self, team: HwAddr, port: PortId, frame: &[u8]) {
         let from = Ethernet::parse(frame)
             .filter(|ethernet| ethernet.ethertype == ethertype::LOCAL_EXPERIMENTAL)
             .and_then(|ethernet| ethernet.payload.strip_prefix(&PROBE_MAGIC))
@@ -130,20 +130,20 @@ mod tests {
         );
         assert_ne!(frames[0].1[6..12], frames[1].1[6..12], "sources");
         let old = frames[0].1.clone();
-        prober.hear(TEAM, B, &old);
+        prober.receive(TEAM, B, &old);
         assert_eq!(prober.heard_at(A).collect::<Vec<_>>(), [B]);
         assert_eq!(prober.heard_at(B).count(), 0);
 
         // Another round, another team, and damage.
         let frames = prober.ask(TEAM, [A].into_iter());
         assert!(prober.sent_on(A) && !prober.sent_on(B));
-        prober.hear(TEAM, B, &old);
-        prober.hear(HwAddr([2; 6]), B, &frames[0].1);
+        prober.receive(TEAM, B, &old);
+        prober.receive(HwAddr([2; 6]), B, &frames[0].1);
         for length in 0..36 {
-            prober.hear(TEAM, B, &frames[0].1[..length]);
+            prober.receive(TEAM, B, &frames[0].1[..length]);
         }
         assert_eq!(prober.heard_at(A).count(), 0);
-        prober.hear(TEAM, A, &frames[0].1);
+        prober.receive(TEAM, A, &frames[0].1);
         assert_eq!(prober.heard_at(A).collect::<Vec<_>>(), [A]);
     }
 }

@@ -102,7 +102,7 @@ impl Runner for ActiveBackup {
         self.active == Some(port.id())
     }
 
-    fn dresses(&self, port: PortId) -> bool {
+    fn carries_team_hwaddr(&self, port: PortId) -> bool {
         match self.hwaddr_policy {
             HwAddrPolicy::SameAll => true,
             HwAddrPolicy::ByActive => false,
@@ -110,7 +110,7 @@ impl Runner for ActiveBackup {
         }
     }
 
-    fn lender(&self) -> Option<PortId> {
+    fn hwaddr_source(&self) -> Option<PortId> {
         match self.hwaddr_policy {
             HwAddrPolicy::ByActive => self.active,
             HwAddrPolicy::SameAll | HwAddrPolicy::OnlyActive => None,

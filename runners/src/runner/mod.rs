@@ -55,12 +55,12 @@ pub(crate) trait Runner: fmt::Debug {
     }
 
     /// The port carries the team's address; if not, its own.
-    fn dresses(&self, _port: PortId) -> bool {
+    fn carries_team_hwaddr(&self, _port: PortId) -> bool {
         true
     }
 
     /// The team's address belongs on another port, although frames may leave on this one.
-    fn team_elsewhere(&self, _port: PortId) -> bool {
+    fn hwaddr_belongs_elsewhere(&self, _port: PortId) -> bool {
         false
     }
 
@@ -71,7 +71,7 @@ pub(crate) trait Runner: fmt::Debug {
     }
 
     /// The port whose own address the team has to take.
-    fn lender(&self) -> Option<PortId> {
+    fn hwaddr_source(&self) -> Option<PortId> {
         None
     }
 

@@ -16,8 +16,8 @@ use crate::control_frames::ControlFrames;
 use crate::event::Event;
 use crate::forwarding::Forwarding;
 use crate::ident::{HwAddr, Link, PortId};
-use crate::link_watch::{Wish, Wishes, is_sent_by};
-use crate::port::{Port, Rest};
+use crate::link_watch::{WatchAction, WatchActions, is_sent_by};
+use crate::port::{Port, TeamContext};
 use crate::probe::Prober;
 use crate::probe::schedule::ProbeTimes;
 use crate::runner::lacp::LacpStatus;
@@ -52,7 +52,7 @@ pub struct Team {
     failovers: Failovers,
     carrier: Option<bool>,
     /// Until then the carrier needs no port.
-    carrier_held: Option<Instant>,
+    carrier_hold_until: Option<Instant>,
     /// What is to be heard, as last asked for; nothing at first.
     control_frames: ControlFrames,
     notify_peers: Announcement,
@@ -81,7 +81,7 @@ impl Team {
             forwarding: None,
             failovers: Failovers::default(),
             carrier: None,
-            carrier_held: None,
+            carrier_hold_until: None,
             control_frames: ControlFrames::default(),
             notify_peers: Announcement::new(settings.notify_peers),
             mcast_rejoin: Announcement::new(settings.mcast_rejoin),
@@ -124,7 +124,7 @@ impl Team {
             .chain(self.notify_peers.next_deadline())
             .chain(self.mcast_rejoin.next_deadline())
             .chain(self.probe_times.next_deadline())
-            .chain(self.carrier_held)
+            .chain(self.carrier_hold_until)
             .chain(self.runner.next_deadline())
             .min()
     }
@@ -212,10 +212,10 @@ impl Team {
     }
 
     fn expire(&mut self, due: Instant, now: Instant) {
-        let rest = self.rest();
+        let context = self.watch_context();
         for port in &mut self.ports {
-            let wishes = port.expire(due, now, rest);
-            carry_on(&mut self.actions, port, wishes);
+            let actions = port.expire(due, now, context);
+            push_watch_actions(&mut self.actions, port, actions);
         }
         if self.notify_peers.expire(due, now) {
             self.actions.push_back(Action::NotifyPeers);
@@ -227,12 +227,12 @@ impl Team {
         if self.probe_times.expire(due, now, proven) {
             self.probe();
         }
-        self.carrier_held = self.carrier_held.filter(|until| *until > due);
+        self.carrier_hold_until = self.carrier_hold_until.filter(|until| *until > due);
         self.runner.expire(due, now);
     }
 
     fn apply(&mut self, now: Instant, event: Event) {
-        let rest = self.rest();
+        let context = self.watch_context();
         match event {
             Event::PortAdded {
                 port,
@@ -240,11 +240,11 @@ impl Team {
                 hwaddr,
                 link,
                 settings,
-                standing,
+                adopted,
             } => {
                 let policy = self.settings.link_watch_policy;
                 let port = Port::new(port, name, hwaddr, settings, policy, now);
-                self.add_port(now, port, link, standing);
+                self.add_port(now, port, link, adopted);
             }
             Event::PortRemoved { port } => {
                 if let Some(at) = self.position(port) {
@@ -260,14 +260,14 @@ impl Team {
                 if let Some(at) = self.position(port) {
                     let forwarding = self.forwarding.as_ref();
                     self.failovers.link_changed(now, port, link.up, forwarding);
-                    let wishes = self.ports[at].link_changed(now, link, rest);
-                    carry_on(&mut self.actions, &self.ports[at], wishes);
+                    let actions = self.ports[at].link_changed(now, link, context);
+                    push_watch_actions(&mut self.actions, &self.ports[at], actions);
                 }
             }
             Event::PortHwAddrChanged { port, hwaddr } => {
                 if let Some(at) = self.position(port) {
-                    let dressed = self.runner.dresses(port);
-                    self.ports[at].hwaddr_changed(hwaddr, dressed, self.hwaddr);
+                    let carries_team_hwaddr = self.runner.carries_team_hwaddr(port);
+                    self.ports[at].hwaddr_changed(hwaddr, carries_team_hwaddr, self.hwaddr);
                 }
             }
             Event::TeamHwAddrChanged { hwaddr } => {
@@ -290,14 +290,14 @@ impl Team {
                 address,
             } => {
                 for port in &mut self.ports {
-                    let wishes = port.host_resolved(now, &host, family, address, rest);
-                    carry_on(&mut self.actions, port, wishes);
+                    let actions = port.host_resolved(now, &host, family, address, context);
+                    push_watch_actions(&mut self.actions, port, actions);
                 }
             }
             Event::TipcBearersChanged { linked } => {
                 for port in &mut self.ports {
-                    let wishes = port.bearers_changed(linked.as_ref());
-                    carry_on(&mut self.actions, port, wishes);
+                    let actions = port.bearers_changed(linked.as_ref());
+                    push_watch_actions(&mut self.actions, port, actions);
                 }
             }
             Event::PortSettingsChanged { port, settings } => {
@@ -318,7 +318,7 @@ impl Team {
                 }
             }
             Event::MinPortsChanged { min_ports } => self.settings.min_ports = min_ports,
-            Event::CarrierHeld { until } => self.carrier_held = Some(until),
+            Event::CarrierHeld { until } => self.carrier_hold_until = Some(until),
             Event::LeftInPlace => self.runner.left_in_place(),
             Event::ActivePortChosen { port } => {
                 if let Some(at) = self.position(port) {
@@ -327,13 +327,13 @@ impl Team {
             }
             Event::ProbesWanted => self.probe(),
             Event::FrameReceived { port, frame } => {
-                self.prober.hear(self.hwaddr, port, &frame);
+                self.prober.receive(self.hwaddr, port, &frame);
                 self.tell_of_plain_switch();
                 if let Some(at) = self.position(port) {
                     self.runner.frame_received(now, &self.ports[at], &frame);
                     let ours = is_sent_by(&frame, |hwaddr| self.sends_from(hwaddr));
-                    let wishes = self.ports[at].frame_received(now, &frame, ours, rest);
-                    carry_on(&mut self.actions, &self.ports[at], wishes);
+                    let actions = self.ports[at].frame_received(now, &frame, ours, context);
+                    push_watch_actions(&mut self.actions, &self.ports[at], actions);
                 }
             }
             Event::BucketCounters { bytes } => {
@@ -344,19 +344,19 @@ impl Team {
         }
     }
 
-    fn add_port(&mut self, now: Instant, mut port: Port, link: Link, standing: bool) {
+    fn add_port(&mut self, now: Instant, mut port: Port, link: Link, adopted: bool) {
         if self.port(port.id()).is_some() {
             log::debug!("{}: added twice", port.name());
             return;
         }
         let hwaddr = port.hwaddr();
-        let wishes = match standing {
+        let actions = match adopted {
             true => port.link_found(link),
-            false => port.link_changed(now, link, self.rest()),
+            false => port.link_changed(now, link, self.watch_context()),
         };
-        carry_on(&mut self.actions, &port, wishes);
+        push_watch_actions(&mut self.actions, &port, actions);
         self.ports.push(port);
-        if self.ports.len() == 1 && self.settings.hwaddr.is_none() && !standing {
+        if self.ports.len() == 1 && self.settings.hwaddr.is_none() && !adopted {
             self.set_hwaddr(hwaddr);
         }
     }
@@ -393,8 +393,8 @@ impl Team {
         }
     }
 
-    fn rest(&self) -> Rest {
-        Rest {
+    fn watch_context(&self) -> TeamContext {
+        TeamContext {
             someone_enabled: self.ports.iter().any(|port| port.enabled),
             hwaddr: self.hwaddr,
             link_local: self.link_local,
@@ -416,16 +416,16 @@ impl Team {
 }
 
 /// Turns what a port's watches want into actions.
-fn carry_on(actions: &mut VecDeque<Action>, port: &Port, wishes: Wishes) {
-    actions.extend(wishes.into_iter().map(|wish| match wish {
-        Wish::Tell { watch, up } => {
+fn push_watch_actions(actions: &mut VecDeque<Action>, port: &Port, watch_actions: WatchActions) {
+    actions.extend(watch_actions.into_iter().map(|action| match action {
+        WatchAction::Tell { watch, up } => {
             let port = port.name().to_owned();
             Action::Report(Report::WatchChanged { port, watch, up })
         }
-        Wish::Send(frame) => {
+        WatchAction::Send(frame) => {
             let port = port.id();
             Action::SendFrame { port, frame }
         }
-        Wish::Resolve { host, family } => Action::ResolveHost { host, family },
+        WatchAction::Resolve { host, family } => Action::ResolveHost { host, family },
     }));
 }

@@ -41,7 +41,7 @@ impl Team {
             enabled_one |= enabled && !port.enabled;
             port.enabled = enabled;
             port.collecting = self.runner.collects(port);
-            port.team_elsewhere = self.runner.team_elsewhere(port.id());
+            port.hwaddr_belongs_elsewhere = self.runner.hwaddr_belongs_elsewhere(port.id());
         }
         let forwarding = Forwarding {
             policy,
@@ -55,9 +55,9 @@ impl Team {
 
         let (designated, active) = (self.runner.designated_port(), self.runner.active_port());
         let news = [
-            self.newcomer(self.designated, designated)
+            self.changed_port(self.designated, designated)
                 .map(|port| Report::DesignatedPortChanged { port }),
-            self.newcomer(self.active, active)
+            self.changed_port(self.active, active)
                 .map(|port| Report::ActivePortChanged { port }),
         ];
         (self.designated, self.active) = (designated, active);
@@ -67,7 +67,7 @@ impl Team {
     }
 
     /// The name of the port that has taken another one's place.
-    fn newcomer(&self, before: Option<PortId>, now: Option<PortId>) -> Option<String> {
+    fn changed_port(&self, before: Option<PortId>, now: Option<PortId>) -> Option<String> {
         let port = self.port(now.filter(|_| before != now)?)?;
         Some(port.name().to_owned())
     }
@@ -76,8 +76,8 @@ impl Team {
     fn settle_addresses(&mut self) {
         // Followed when it changes and not held, so an address that the user gives the team
         // device stays until then.
-        let lender = self.runner.lender().and_then(|port| self.port(port));
-        let lent = lender.map(|port| (port.id(), port.hwaddr()));
+        let hwaddr_source = self.runner.hwaddr_source().and_then(|port| self.port(port));
+        let lent = hwaddr_source.map(|port| (port.id(), port.hwaddr()));
         if lent != self.lent {
             self.lent = lent;
             if let Some((_, hwaddr)) = lent {
@@ -85,12 +85,12 @@ impl Team {
             }
         }
         // A port gives the team's address back before another gets it.
-        for dressed in [false, true] {
+        for carries_team_hwaddr in [false, true] {
             for port in &mut self.ports {
-                if self.runner.dresses(port.id()) != dressed {
+                if self.runner.carries_team_hwaddr(port.id()) != carries_team_hwaddr {
                     continue;
                 }
-                let hwaddr = if dressed {
+                let hwaddr = if carries_team_hwaddr {
                     self.hwaddr
                 } else {
                     port.own_hwaddr()
@@ -108,11 +108,11 @@ impl Team {
     /// carrier is on while that many ports have a link and may carry traffic, with lacp while
     /// they do carry. A delay of a watch does not hold it back.
     fn settle_carrier(&mut self) {
-        let earned = self.carrying() >= self.settings.min_ports as usize;
-        if earned {
-            self.carrier_held = None;
+        let enough_ports = self.carrying() >= self.settings.min_ports as usize;
+        if enough_ports {
+            self.carrier_hold_until = None;
         }
-        let up = earned || self.carrier_held.is_some();
+        let up = enough_ports || self.carrier_hold_until.is_some();
         if self.carrier == Some(up) {
             return;
         }

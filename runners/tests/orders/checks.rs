@@ -224,7 +224,7 @@ impl World {
                     hwaddr: fact.hwaddr,
                     link: fact.link,
                     settings,
-                    standing: false,
+                    adopted: false,
                 },
             );
             let (port, allowed) = (fact.id, fact.allowed);

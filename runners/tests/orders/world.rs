@@ -197,7 +197,7 @@ impl World {
             hwaddr,
             link: fact.link,
             settings: fact.settings,
-            standing: false,
+            adopted: false,
         }
     }
 

@@ -155,7 +155,7 @@ impl Pair {
                 },
                 ..PortSettings::default()
             },
-            standing: true,
+            adopted: true,
         };
         self.tell(team, event);
     }

@@ -221,7 +221,7 @@ fn a_port_that_carried_before_the_core_began_goes_on_without_delay_or_new_addres
     };
     play.at(
         0,
-        standing(1, UP, delayed),
+        adopted(1, UP, delayed),
         &[
             "eth1: ethtool-link went up.",
             "forward active 1: 1+^",

@@ -8,7 +8,7 @@ use runners::wire::{Arp, Ethernet};
 use runners::{Event, LinkWatchPolicy, LinkWatchSettings, PortId, PortSettings, TeamSettings};
 
 use crate::asking::{EVERYBODY, SOURCE, STRANGER, activebackup, alone, pair, ping, port};
-use crate::play::{DOWN, ROUNDROBIN, UP, added, at, ethtool, hw, link_is, standing};
+use crate::play::{DOWN, ROUNDROBIN, UP, added, adopted, at, ethtool, hw, link_is};
 use crate::site::{Site, TARGET, arp_frame};
 
 #[test]
@@ -284,7 +284,7 @@ fn watches_of_several_kinds_are_joined() {
 #[test]
 fn a_port_that_stood_is_believed_at_first() {
     let mut site = Site::new(activebackup(), &[], &[]);
-    site.tell(standing(1, UP, port(0, ping())));
+    site.tell(adopted(1, UP, port(0, ping())));
     assert_eq!(site.active(), Some(1));
     site.pass(359);
     assert_eq!(site.active(), Some(1));

@@ -55,7 +55,7 @@ fn first_event_sets_a_known_state_once() {
 
 #[test]
 fn a_carrier_is_held_until_it_is_earned_or_patience_ends() {
-    for earned in [true, false] {
+    for enough_ports in [true, false] {
         let mut play = Play::new(TeamSettings::new(ROUNDROBIN));
         let held = runners::Event::CarrierHeld { until: at(3000) };
         play.at(
@@ -69,7 +69,7 @@ fn a_carrier_is_held_until_it_is_earned_or_patience_ends() {
         );
         play.skip(100, added(1, DOWN, prio(0)));
         assert!(play.team.carrier());
-        if earned {
+        if enough_ports {
             play.skip(200, link_is(1, UP));
             play.sleeps();
             play.skip(300, link_is(1, DOWN));

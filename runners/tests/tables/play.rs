@@ -61,19 +61,19 @@ pub fn added(n: u32, link: Link, settings: PortSettings) -> Event {
         hwaddr: hw(n as u8),
         link,
         settings,
-        standing: false,
+        adopted: false,
     }
 }
 
 /// The same for a port that was in the team before.
-pub fn standing(n: u32, link: Link, settings: PortSettings) -> Event {
+pub fn adopted(n: u32, link: Link, settings: PortSettings) -> Event {
     Event::PortAdded {
         port: PortId(n),
         name: format!("eth{n}"),
         hwaddr: hw(n as u8),
         link,
         settings,
-        standing: true,
+        adopted: true,
     }
 }
 

@@ -10,23 +10,23 @@ use runners::TeamSettings;
 use super::leftovers::settle_leftovers;
 use super::{CREATE, StartError, StartOptions, TAP_KIND};
 use crate::daemon::Daemon;
-use crate::daemon::served::{DATA_PATH_TOKENS, TEAM_TOKENS};
-use crate::daemon::team::{Standing, as_found};
+use crate::daemon::team::{AdoptedPort, as_found};
+use crate::daemon::team_slot::{DATA_PATH_TOKENS, TEAM_TOKENS};
 use crate::datapath::ebpf;
 use crate::datapath::team_driver::{self, KernelTeam};
-use crate::datapath::{DataPath, Mover};
+use crate::datapath::{DataPath, DataPathKind};
 use crate::datapath::{device::DeviceOptions, relay::Userspace};
 use crate::errno::strerror;
-use crate::netlink::link::{self, LinkInfo, PAIR_KIND};
+use crate::netlink::link::{self, LinkInfo, VETH_KIND};
 
 /// A data path with its device.
 pub(super) struct Opened {
     pub(super) data_path: Box<dyn DataPath>,
     /// For the state.
-    pub(super) refused: Vec<(Mover, String)>,
+    pub(super) refused: Vec<(DataPathKind, String)>,
     pub(super) device: LinkInfo,
     /// Ports that are in the team already.
-    pub(super) standing: Vec<Standing>,
+    pub(super) adopted: Vec<AdoptedPort>,
 }
 
 impl Daemon {
@@ -40,11 +40,15 @@ impl Daemon {
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let Some(device) = existing else {
-            let candidates: &[Mover] = match options.data_path {
-                DataPathChoice::Auto => &[Mover::Kernel, Mover::Programs, Mover::Relay],
-                DataPathChoice::Kernel => &[Mover::Kernel],
-                DataPathChoice::Programs => &[Mover::Programs],
-                DataPathChoice::Relay => &[Mover::Relay],
+            let candidates: &[DataPathKind] = match options.data_path {
+                DataPathChoice::Auto => &[
+                    DataPathKind::Kernel,
+                    DataPathKind::Programs,
+                    DataPathKind::Relay,
+                ],
+                DataPathChoice::Kernel => &[DataPathKind::Kernel],
+                DataPathChoice::Programs => &[DataPathKind::Programs],
+                DataPathChoice::Relay => &[DataPathKind::Relay],
             };
             return self.open_first(candidates, options, settings, false, tokens);
         };
@@ -74,10 +78,10 @@ impl Daemon {
         if choice == DataPathChoice::Kernel {
             return other_kind("programs or relay");
         }
-        let candidates: &[Mover] = match (device.kind.as_str(), choice) {
-            (TAP_KIND, _) | (_, DataPathChoice::Relay) => &[Mover::Relay],
-            (_, DataPathChoice::Programs) => &[Mover::Programs],
-            _ => &[Mover::Programs, Mover::Relay],
+        let candidates: &[DataPathKind] = match (device.kind.as_str(), choice) {
+            (TAP_KIND, _) | (_, DataPathChoice::Relay) => &[DataPathKind::Relay],
+            (_, DataPathChoice::Programs) => &[DataPathKind::Programs],
+            _ => &[DataPathKind::Programs, DataPathKind::Relay],
         };
         self.open_first(candidates, options, settings, true, tokens)
     }
@@ -85,7 +89,7 @@ impl Daemon {
     /// Creates a team device, or takes one over, for the first of `candidates` that works.
     fn open_first(
         &mut self,
-        candidates: &[Mover],
+        candidates: &[DataPathKind],
         options: &StartOptions,
         settings: &TeamSettings,
         take_over: bool,
@@ -103,9 +107,9 @@ impl Daemon {
                     ),
                     io::Error::from_raw_os_error(libc::EOPNOTSUPP),
                 )),
-                Mover::Kernel => self.create_kernel_team(&options.device, settings, tokens),
-                Mover::Programs => self.open_programs(options, take_over, tokens),
-                Mover::Relay => self.open_relay(options, take_over, tokens),
+                DataPathKind::Kernel => self.create_kernel_team(&options.device, settings, tokens),
+                DataPathKind::Programs => self.open_programs(options, take_over, tokens),
+                DataPathKind::Relay => self.open_relay(options, take_over, tokens),
             };
             match opened {
                 Ok(opened) => return Ok(Opened { refused, ..opened }),
@@ -157,12 +161,12 @@ impl Daemon {
     ) -> io::Result<Opened> {
         let token = Token(tokens + DATA_PATH_TOKENS);
         let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, settings)?;
-        let mut standing = link::all(&mut self.kernel.route)?;
-        standing.retain(|link| link.master == Some(device.ifindex));
+        let mut adopted = link::all(&mut self.kernel.route)?;
+        adopted.retain(|link| link.master == Some(device.ifindex));
         // The first to be known keeps a tie, so the port that carries comes first.
         let active = team.active_ifindex();
-        standing.sort_by_key(|link| Some(link.ifindex) != active);
-        let standing = standing.into_iter().map(|interface| Standing {
+        adopted.sort_by_key(|link| Some(link.ifindex) != active);
+        let adopted = adopted.into_iter().map(|interface| AdoptedPort {
             found: as_found(&self.kernel, &interface),
             interface,
         });
@@ -170,7 +174,7 @@ impl Daemon {
             data_path: Box::new(team),
             refused: Vec::new(),
             device,
-            standing: standing.collect(),
+            adopted: adopted.collect(),
         })
     }
 
@@ -181,14 +185,14 @@ impl Daemon {
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let (journal, standing) = settle_leftovers(&mut self.kernel, options, take_over)?;
+        let (port_state, adopted) = settle_leftovers(&mut self.kernel, options, take_over)?;
         let device = DeviceOptions {
             name: options.device.clone(),
             persist: options.keep_device,
             take_over,
         };
-        self.open_userspace(options, tokens, standing, |registry, tokens| {
-            Userspace::create(registry, tokens, &device, journal)
+        self.open_userspace(options, tokens, adopted, |registry, tokens| {
+            Userspace::create(registry, tokens, &device, port_state)
         })
     }
 
@@ -199,15 +203,15 @@ impl Daemon {
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
-        let (journal, standing) = settle_leftovers(&mut self.kernel, options, take_over)?;
+        let (port_state, adopted) = settle_leftovers(&mut self.kernel, options, take_over)?;
         let name = &options.device;
-        let active = journal.traces().active;
-        let mut opened = self.open_userspace(options, tokens, standing, |registry, tokens| {
-            Userspace::create_with_programs(registry, tokens, name, take_over, journal)
+        let active = port_state.persisted_state().active;
+        let mut opened = self.open_userspace(options, tokens, adopted, |registry, tokens| {
+            Userspace::create_with_programs(registry, tokens, name, take_over, port_state)
         })?;
         // The first to be known keeps a tie, so the port that carries comes first.
-        let of_active = |port: &Standing| Some(port.interface.ifindex) != active;
-        opened.standing.sort_by_key(of_active);
+        let of_active = |port: &AdoptedPort| Some(port.interface.ifindex) != active;
+        opened.adopted.sort_by_key(of_active);
         Ok(opened)
     }
 
@@ -215,7 +219,7 @@ impl Daemon {
         &mut self,
         options: &StartOptions,
         tokens: usize,
-        standing: Vec<Standing>,
+        adopted: Vec<AdoptedPort>,
         open: impl FnOnce(Registry, Range<usize>) -> io::Result<Userspace>,
     ) -> Result<Opened, StartError> {
         let tokens = tokens + DATA_PATH_TOKENS..tokens + TEAM_TOKENS;
@@ -230,19 +234,19 @@ impl Daemon {
             data_path: Box::new(data_path),
             refused: Vec::new(),
             device,
-            standing,
+            adopted,
         })
     }
 
     /// Keeps the host from speaking IPv6 at the other end of a pair.
     fn silence_other_end(&mut self, device: &LinkInfo) {
-        let other_end = device.lower.filter(|_| device.kind == PAIR_KIND);
-        let Some(other_end) = other_end else {
+        let peer = device.lower.filter(|_| device.kind == VETH_KIND);
+        let Some(peer) = peer else {
             return;
         };
-        let silenced = link::fetch(&mut self.kernel.route, other_end).and_then(|other_end| {
-            match self.kernel.ipv6(&other_end.name) {
-                true => self.kernel.set_ipv6(&other_end.name, false),
+        let silenced = link::fetch(&mut self.kernel.route, peer).and_then(|peer| {
+            match self.kernel.ipv6(&peer.name) {
+                true => self.kernel.set_ipv6(&peer.name, false),
                 false => Ok(()),
             }
         });
@@ -254,11 +258,11 @@ impl Daemon {
 }
 
 /// Whether what a runner wants can be had from a data path at all.
-fn can_do(mover: Mover, settings: &TeamSettings) -> bool {
+fn can_do(mover: DataPathKind, settings: &TeamSettings) -> bool {
     match mover {
-        Mover::Kernel => team_driver::can_do(&settings.runner),
-        Mover::Programs => ebpf::can_do(&settings.runner),
-        Mover::Relay => true,
+        DataPathKind::Kernel => team_driver::can_do(&settings.runner),
+        DataPathKind::Programs => ebpf::can_do(&settings.runner),
+        DataPathKind::Relay => true,
     }
 }
 

@@ -5,10 +5,10 @@ use std::io;
 
 use super::{StartError, StartOptions};
 use crate::daemon::kernel::Kernel;
-use crate::daemon::team::{Standing, restore, return_ipv6};
+use crate::daemon::team::{AdoptedPort, restore, return_ipv6};
 use crate::datapath::PortInterface;
 use crate::datapath::ebpf;
-use crate::datapath::port_state::Journal;
+use crate::datapath::port_state::PortStateFile;
 use crate::errno::strerror;
 use crate::netlink::{link, tc};
 
@@ -18,33 +18,33 @@ pub(super) fn settle_leftovers(
     kernel: &mut Kernel,
     options: &StartOptions,
     take_over: bool,
-) -> Result<(Journal, Vec<Standing>), StartError> {
+) -> Result<(PortStateFile, Vec<AdoptedPort>), StartError> {
     let file = format!("{}.ports", options.device);
-    let mut journal = Journal::open(options.run_dir.join(file));
-    let mut standing = Vec::new();
-    let mut left = journal.ports().to_vec();
+    let mut port_state = PortStateFile::open(options.run_dir.join(file));
+    let mut adopted = Vec::new();
+    let mut left = port_state.ports().to_vec();
     if take_over {
-        left.retain(|found| match standing_port(kernel, found) {
+        left.retain(|found| match adopted_port(kernel, found) {
             Some(port) => {
-                standing.push(port);
+                adopted.push(port);
                 false
             }
             None => true,
         });
     }
-    give_back_leftovers(kernel, &mut journal, &left)
+    give_back_leftovers(kernel, &mut port_state, &left)
         .map_err(|error| StartError::new("Failed to forget old ports.", error))?;
-    Ok((journal, standing))
+    Ok((port_state, adopted))
 }
 
 /// A port that a daemon which is gone left in the team, as it is now.
-fn standing_port(kernel: &mut Kernel, found: &PortInterface) -> Option<Standing> {
+fn adopted_port(kernel: &mut Kernel, found: &PortInterface) -> Option<AdoptedPort> {
     let interface = link::fetch(&mut kernel.route, found.ifindex).ok()?;
     let stands = interface.name == found.name
         && interface.admin_up
         && interface.master.is_none()
         && tc::is_host_blocked(&mut kernel.route, found.ifindex).ok()?;
-    stands.then(|| Standing {
+    stands.then(|| AdoptedPort {
         interface,
         found: found.clone(),
     })
@@ -53,7 +53,7 @@ fn standing_port(kernel: &mut Kernel, found: &PortInterface) -> Option<Standing>
 /// Gives back those of the ports `left` that a daemon that ended without notice had taken.
 fn give_back_leftovers(
     kernel: &mut Kernel,
-    journal: &mut Journal,
+    port_state: &mut PortStateFile,
     left: &[PortInterface],
 ) -> io::Result<()> {
     for found in left {
@@ -67,7 +67,11 @@ fn give_back_leftovers(
             );
             restore(kernel, found);
             return_ipv6(kernel, &found.name, found.ipv6);
-            let program = journal.traces().programs.get(&found.ifindex).copied();
+            let program = port_state
+                .persisted_state()
+                .programs
+                .get(&found.ifindex)
+                .copied();
             let released = ebpf::clear(&mut kernel.route, found, program)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {
@@ -78,7 +82,7 @@ fn give_back_leftovers(
                 );
             }
         }
-        journal.forget(found.ifindex)?;
+        port_state.forget(found.ifindex)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::ManagedTeam;
 use crate::daemon::announce;
 use crate::daemon::kernel::Kernel;
 use crate::datapath::PortCare;
-use crate::datapath::port_socket::ControlSocket;
+use crate::datapath::port_socket::PortSocket;
 use crate::errno::strerror;
 use crate::netlink::link;
 
@@ -22,8 +22,8 @@ impl ManagedTeam {
     }
 
     pub(super) fn attempt(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) {
-        if let Err(error) = self.carry_out(kernel, now, action) {
-            log::warn!("Failed to {} ({}).", purpose(action), strerror(&error));
+        if let Err(error) = self.execute(kernel, now, action) {
+            log::warn!("Failed to {} ({}).", describe(action), strerror(&error));
         }
     }
 
@@ -38,7 +38,7 @@ impl ManagedTeam {
         self.carrier_by_hand
     }
 
-    fn carry_out(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
+    fn execute(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
         let sets_carrier = self.sets_carrier();
         match action {
             Action::ApplyForwarding(forwarding) => self.apply_forwarding(kernel, forwarding),
@@ -66,7 +66,7 @@ impl ManagedTeam {
             Action::Listen(frames) => self.control.listen(*frames),
             Action::SendFrame { port, frame } => self.control.send(*port, frame),
             Action::RememberPdu { port, frame } => match self.ports.get(port) {
-                Some(held) => self.memory.keep_pdu(&held.name, frame.as_deref()),
+                Some(held) => self.partner_state.keep_pdu(&held.name, frame.as_deref()),
                 None => Ok(()),
             },
             Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
@@ -94,10 +94,7 @@ impl ManagedTeam {
     fn transmit(&mut self, frame: &[u8]) -> io::Result<()> {
         let socket = match &mut self.own_socket {
             Some(socket) => socket,
-            none => none.insert(ControlSocket::open(
-                self.device.ifindex,
-                self.device.hwaddr,
-            )?),
+            none => none.insert(PortSocket::open(self.device.ifindex, self.device.hwaddr)?),
         };
         match socket.send(frame) {
             // A device that is down has nobody behind it.
@@ -124,7 +121,7 @@ impl ManagedTeam {
 }
 
 /// What an action was for, to follow "Failed to".
-fn purpose(action: &Action) -> String {
+fn describe(action: &Action) -> String {
     match action {
         Action::ApplyForwarding(_) => "apply the forwarding".to_owned(),
         Action::SetPortHwAddr { hwaddr, .. } => format!("set a port's hardware address {hwaddr}"),

@@ -7,11 +7,11 @@
 //! change.
 
 mod actions;
-mod control_sockets;
 mod handover;
 mod link_local;
-mod memory;
+mod partner_state;
 mod port_config;
+mod port_sockets;
 mod ports;
 mod succession;
 mod tipc;
@@ -23,11 +23,11 @@ use json_config::Config;
 use mio::Token;
 use runners::{Event, HwAddr, Instant, PortId, PortSettings};
 
-pub use control_sockets::ControlSockets;
-pub use ports::{IfUp, Standing, as_found, restore, return_ipv6};
+pub use port_sockets::PortSockets;
+pub use ports::{AdoptedPort, IfUp, as_found, restore, return_ipv6};
 pub use tipc::Tipc;
 
-use memory::Memory;
+use partner_state::PartnerStateFile;
 use ports::HeldPort;
 
 use super::carrier_watch::CarrierWatch;
@@ -36,7 +36,7 @@ use super::recorder::RecordedTeam;
 use super::resolver::Resolver;
 use super::setup::Setup;
 use super::warm_restart::WarmStart;
-use crate::datapath::port_socket::ControlSocket;
+use crate::datapath::port_socket::PortSocket;
 use crate::datapath::{DataPath, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
@@ -47,8 +47,8 @@ pub struct ManagedTeam {
     pub(super) core: RecordedTeam,
     pub(super) config: Config,
     pub(super) data_path: Box<dyn DataPath>,
-    control: ControlSockets,
-    memory: Memory,
+    control: PortSockets,
+    partner_state: PartnerStateFile,
     warm: WarmStart,
     tipc: Tipc,
     resolver: Resolver,
@@ -73,13 +73,13 @@ pub struct ManagedTeam {
     /// The carrier was set by hand, which ends the driver's own rule.
     carrier_by_hand: bool,
     /// Sends on the team device itself; opened when first needed.
-    own_socket: Option<ControlSocket>,
+    own_socket: Option<PortSocket>,
 }
 
 /// What a team hears by, besides its data path.
-pub struct Senses {
+pub struct EventSources {
     /// Control frames.
-    pub control: ControlSockets,
+    pub control: PortSockets,
     /// TIPC's links.
     pub tipc: Tipc,
     /// Names of hosts.
@@ -103,9 +103,9 @@ impl ManagedTeam {
         data_path: Box<dyn DataPath>,
         device: LinkInfo,
         setup: Setup,
-        senses: Senses,
+        senses: EventSources,
     ) -> Self {
-        let Senses {
+        let EventSources {
             control,
             tipc,
             resolver,
@@ -116,7 +116,7 @@ impl ManagedTeam {
             config,
             data_path,
             control,
-            memory: Memory::open(
+            partner_state: PartnerStateFile::open(
                 setup.run_dir.join(format!("{}.memory", device.name)),
                 device.ifindex,
             ),

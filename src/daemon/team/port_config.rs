@@ -6,7 +6,7 @@ use std::io;
 use runners::{Event, Instant, PortId, PortSettings};
 
 use super::ManagedTeam;
-use super::ports::Standing;
+use super::ports::AdoptedPort;
 use crate::daemon::kernel::Kernel;
 use crate::datapath::PortCare;
 use crate::errno::strerror;
@@ -60,7 +60,7 @@ impl ManagedTeam {
         let settings = self.replace_config(name, text)?;
         // NetworkManager says so much of ports of which it has nothing to say.
         let says = Some(text).filter(|_| self.config.dump_port(name) != "{}");
-        if let Err(error) = self.memory.keep_config(name, says) {
+        if let Err(error) = self.partner_state.keep_config(name, says) {
             log::warn!("{name}: Failed to keep config ({}).", strerror(&error));
         }
         if let Some(port) = self.core.find_port(name) {
@@ -71,12 +71,12 @@ impl ManagedTeam {
 
     /// Gives ports that are in the team already the configuration that they were given while it
     /// ran, unless the configuration of the team has one for them.
-    pub(super) fn recall_configs(&mut self, standing: &[Standing]) {
-        let names = standing.iter().map(|port| port.interface.name.as_str());
+    pub(super) fn recall_configs(&mut self, adopted: &[AdoptedPort]) {
+        let names = adopted.iter().map(|port| port.interface.name.as_str());
         let names: Vec<&str> = names.collect();
         for name in &names {
             let known = self.config.port_names().any(|known| known == *name);
-            let kept = self.memory.config(name).filter(|_| !known);
+            let kept = self.partner_state.config(name).filter(|_| !known);
             if let Some(Err(complaint)) = kept.map(|text| self.replace_config(name, &text)) {
                 log::warn!("{complaint}");
             }

@@ -28,7 +28,7 @@ pub(super) struct HeldPort {
 
 /// A port that is in the team before the daemon begins.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct AdoptedPort {
     /// As it is.
     pub interface: LinkInfo,
     /// As it was before it became a port, as far as is known.
@@ -177,7 +177,7 @@ impl ManagedTeam {
             hwaddr,
             link: runners::Link::default(),
             settings,
-            standing: false,
+            adopted: false,
         };
         self.tell(kernel, now, joined);
         let opened = self.open_port(kernel, interface);

@@ -7,15 +7,15 @@ use std::path::Path;
 use runners::{Action, Event, Instant, PortId};
 
 use super::ManagedTeam;
-use super::ports::Standing;
+use super::ports::AdoptedPort;
 use crate::daemon::kernel::{self, Kernel};
-use crate::daemon::warm_restart::{self, Left, WarmStart};
+use crate::daemon::warm_restart::{self, PortsAtStop, WarmStart};
 use crate::datapath::PortCare;
 use crate::errno::strerror;
 use crate::netlink::link;
 
 impl ManagedTeam {
-    /// Brings the data path and the device into the core's first state. `standing` are ports
+    /// Brings the data path and the device into the core's first state. `adopted` are ports
     /// that are in the team already; the earlier, the rather they go on carrying. With `warm` the
     /// team goes on as it was left.
     ///
@@ -25,7 +25,7 @@ impl ManagedTeam {
         &mut self,
         kernel: &mut Kernel,
         now: Instant,
-        standing: &[Standing],
+        adopted: &[AdoptedPort],
         warm: WarmStart,
     ) -> io::Result<()> {
         self.warm = warm;
@@ -39,8 +39,8 @@ impl ManagedTeam {
         }
         let up = self.device.admin_up;
         self.core.handle(now, Event::TeamAdminChanged { up });
-        self.recall_configs(standing);
-        for Standing { interface, found } in standing {
+        self.recall_configs(adopted);
+        for AdoptedPort { interface, found } in adopted {
             let settings = self.port_settings(interface)?;
             let port = self.attach(kernel, interface, found, &settings)?;
             let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
@@ -50,12 +50,12 @@ impl ManagedTeam {
                 hwaddr,
                 link: kernel::link(interface, kernel.link_settings(interface)),
                 settings,
-                standing: true,
+                adopted: true,
             };
             self.core.handle(now, added);
             // The partner goes on where the last daemon left it.
             let noted = self.warm.take_pdu(&interface.name, now);
-            if let Some(frame) = self.memory.pdu(&interface.name).or(noted) {
+            if let Some(frame) = self.partner_state.pdu(&interface.name).or(noted) {
                 self.core.handle(now, Event::FrameReceived { port, frame });
             }
         }
@@ -84,14 +84,14 @@ impl ManagedTeam {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn note(&self, now: Instant, directory: &Path, left: Left) -> io::Result<()> {
+    pub fn note(&self, now: Instant, directory: &Path, left: PortsAtStop) -> io::Result<()> {
         let status = self.core.lacp_status(now);
         let is_current = |port: PortId| {
             let mut ports = status.iter().flat_map(|status| &status.ports);
             ports.any(|known| known.port == port && known.state == "current")
         };
         warm_restart::write(directory, &self.device.name, &self.core, left, |port| {
-            let pdu = self.memory.pdu(port.name());
+            let pdu = self.partner_state.pdu(port.name());
             pdu.filter(|_| is_current(port.id()))
         })
     }
@@ -110,15 +110,15 @@ impl ManagedTeam {
     }
 
     pub(super) fn remember_only(&mut self, ports: &[&str]) {
-        if let Err(error) = self.memory.keep_only(ports) {
+        if let Err(error) = self.partner_state.keep_only(ports) {
             log::warn!("Failed to forget former ports ({}).", strerror(&error));
         }
     }
 
     /// Tells partners that the ports are about to leave, and forgets what they said.
-    pub fn say_farewell(&mut self, kernel: &mut Kernel, now: Instant) {
+    pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant) {
         self.tell(kernel, now, Event::TeamAdminChanged { up: false });
-        if let Err(error) = self.memory.forget() {
+        if let Err(error) = self.partner_state.forget() {
             log::warn!("Failed to forget the partners ({}).", strerror(&error));
         }
     }

@@ -9,10 +9,10 @@ use runners::HwAddr;
 
 use crate::datapath::ebpf::TeamSide;
 use crate::datapath::frame_buffer::{FrameBuffer, Message};
-use crate::netlink::link::{self, PAIR_KIND};
+use crate::netlink::link::{self, VETH_KIND};
 use crate::netlink::{RouteSocket, tc};
 use tap::Tap;
-use veth::Pair;
+use veth::Veth;
 pub use veth::is_ours;
 
 /// What the team device of a relay is to be.
@@ -31,29 +31,29 @@ pub struct DeviceOptions {
 pub enum Device {
     /// Its frames are read and written by its descriptor.
     Tap(Tap),
-    /// They are at the other end of a pair.
-    Pair(Pair),
+    /// They are at the other end of a veth.
+    Veth(Veth),
 }
 
 impl Device {
-    /// What is there or, if it is to outlive the daemon, a pair; else a TAP.
+    /// What is there or, if it is to outlive the daemon, a veth; else a TAP.
     ///
     /// A TAP has no carrier while nobody has it open. The host would forget its neighbours, and
     /// ask for them again a second later only.
     ///
     /// # Errors
-    /// Those of [`Pair::open`] and `Tap::open`.
+    /// Those of [`Veth::open`] and `Tap::open`.
     pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
         let is_pair = match options.take_over {
-            true => link::find(route, &options.name).is_ok_and(|found| found.kind == PAIR_KIND),
+            true => link::find(route, &options.name).is_ok_and(|found| found.kind == VETH_KIND),
             false => options.persist,
         };
         if is_pair {
-            match Pair::open(route, &options.name, options.take_over) {
+            match Veth::open(route, &options.name, options.take_over) {
                 Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                    log::debug!("no pair of interfaces can be had here, so a TAP must do");
+                    log::debug!("veth is not available, use a TAP device");
                 }
-                opened => return opened.map(Device::Pair),
+                opened => return opened.map(Device::Veth),
             }
         }
         let tap = Tap::open(route, options)?;
@@ -66,7 +66,7 @@ impl Device {
     pub fn name(&self) -> &str {
         match self {
             Device::Tap(tap) => &tap.name,
-            Device::Pair(pair) => &pair.name,
+            Device::Veth(veth) => &veth.name,
         }
     }
 
@@ -74,7 +74,7 @@ impl Device {
     pub fn ifindex(&self) -> u32 {
         match self {
             Device::Tap(tap) => tap.ifindex,
-            Device::Pair(pair) => pair.ifindex,
+            Device::Veth(veth) => veth.ifindex,
         }
     }
 
@@ -82,7 +82,7 @@ impl Device {
     pub fn hwaddr(&self) -> HwAddr {
         match self {
             Device::Tap(tap) => tap.hwaddr,
-            Device::Pair(pair) => pair.hwaddr,
+            Device::Veth(veth) => veth.hwaddr,
         }
     }
 
@@ -90,7 +90,7 @@ impl Device {
     pub fn side(&self) -> TeamSide {
         match self {
             Device::Tap(tap) => TeamSide::Device(tap.ifindex),
-            Device::Pair(pair) => TeamSide::OtherEnd(pair.other_end),
+            Device::Veth(veth) => TeamSide::Peer(veth.peer),
         }
     }
 
@@ -101,7 +101,7 @@ impl Device {
     pub fn read<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
         match self {
             Device::Tap(tap) => tap.read(buffer),
-            Device::Pair(pair) => pair.read(buffer),
+            Device::Veth(veth) => veth.read(buffer),
         }
     }
 
@@ -112,7 +112,7 @@ impl Device {
     pub fn write(&self, message: Message<'_>) -> io::Result<()> {
         match self {
             Device::Tap(tap) => tap.write(message),
-            Device::Pair(pair) => pair.write(message),
+            Device::Veth(veth) => veth.write(message),
         }
     }
 }

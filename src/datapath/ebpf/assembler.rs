@@ -98,7 +98,7 @@ pub enum Helper {
     MapUpdate = 2,
     /// Takes a key out of a map.
     MapDelete = 3,
-    /// Nanoseconds on the monotonic clock, without those asleep.
+    /// Nanoseconds on the monotonic clock, without suspended time.
     Time = 5,
     /// 32 random bits.
     Random = 7,

@@ -7,7 +7,7 @@ use runners::BUCKETS;
 use runners::tx_hash::definition;
 
 use super::source::SourceMaps;
-use crate::sys::bpf::{Bell, Map, MapKind};
+use crate::sys::bpf::{Map, MapKind, Wakeup};
 
 /// The most ports that a team of programs can have.
 pub const SLOTS: usize = 256;
@@ -50,19 +50,19 @@ impl Of {
 
 /// The way out of a port, as the tables have it; that of no port is all zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Exit {
+pub struct Egress {
     /// Interface index, never 0.
     pub ifindex: u32,
     /// Place in the tables.
     pub slot: u32,
 }
 
-impl Exit {
+impl Egress {
     /// Bytes in a table, as a power of two; the slot is in the second half.
     pub const SHIFT: i32 = 3;
 
     /// As the kernel takes it.
-    pub fn bytes(exits: &[Exit]) -> Vec<u8> {
+    pub fn bytes(exits: &[Egress]) -> Vec<u8> {
         let words = exits.iter().flat_map(|exit| [exit.ifindex, exit.slot]);
         bytes(&words.collect::<Vec<u32>>())
     }
@@ -71,7 +71,7 @@ impl Exit {
 /// The maps of one team.
 #[derive(Debug)]
 pub struct Maps {
-    /// One value: for each bucket, the [`Exit`] of its port. Without buckets the first entry is the
+    /// One value: for each bucket, the [`Egress`] of its port. Without buckets the first entry is the
     /// only port.
     pub choice: Map,
     /// One value: for each slot, what becomes of the frames of its port.
@@ -85,9 +85,9 @@ pub struct Maps {
     /// One value: the tables of the flow hash.
     pub hash: Map,
     /// One value: 1 if the daemon wants to hear of the next frame.
-    pub asleep: Map,
+    pub daemon_idle: Map,
     /// By this.
-    pub bell: Bell,
+    pub wakeup: Wakeup,
     /// Under source balancing.
     pub source: Option<SourceMaps>,
 }
@@ -101,13 +101,13 @@ impl Maps {
         let array = |size, name| Map::create(MapKind::Array, size, 1, name);
         let counters = |entries, name| Map::create(MapKind::PerCpuArray, PAIR, entries, name);
         let maps = Maps {
-            choice: array(BUCKETS << Exit::SHIFT, "teamr_choice")?,
+            choice: array(BUCKETS << Egress::SHIFT, "teamr_choice")?,
             verdicts: array(SLOTS * size_of::<u32>(), "teamr_verdicts")?,
             turn: array(size_of::<u64>(), "teamr_turn")?,
             buckets: counters(BUCKETS as u32, "teamr_buckets")?,
             counts: counters(Of::Taken.slot(SLOTS as u32), "teamr_counts")?,
-            asleep: array(size_of::<u32>(), "teamr_asleep")?,
-            bell: Bell::create("teamr_bell")?,
+            daemon_idle: array(size_of::<u32>(), "teamr_asleep")?,
+            wakeup: Wakeup::create("teamr_bell")?,
             source: None,
             hash: array(definition::KEY_LEN * 256 * size_of::<u32>(), "teamr_hash")?,
         };

@@ -37,7 +37,7 @@ use crate::sys::bpf::Program;
 pub use side::{Target, TeamSide};
 
 use hook::{Attached, Way};
-use maps::{ECHOES, Exit, Maps, NO_PORT, Of, SLOTS};
+use maps::{ECHOES, Egress, Maps, NO_PORT, Of, SLOTS};
 use side::arrival;
 use source::Policy;
 use team::Transmit;
@@ -48,7 +48,7 @@ const TRANSMIT: &str = "teamr_transmit";
 /// By what a later daemon knows the programs of one that is gone, and goes on as it did. It may
 /// not have the right to look that up in the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traces {
+pub struct PersistedState {
     /// The numbers of the ports' programs, by interface index.
     pub programs: BTreeMap<u32, u32>,
     /// The interface that carries alone, under a policy with one.
@@ -77,7 +77,7 @@ pub struct Programs {
     maps: Maps,
     members: BTreeMap<PortId, Member>,
     /// What the maps and the hook hold.
-    choice: Vec<Exit>,
+    choice: Vec<Egress>,
     policy: Policy,
     verdicts: Vec<u32>,
     transmit: Option<(Transmit, Attached)>,
@@ -93,7 +93,7 @@ impl Programs {
         let trial = Program::load(&team::transmit(&Transmit::One, &maps), TRANSMIT)?;
         // The one that asks most of the kernel.
         let in_turn = Transmit::InTurn {
-            ports: vec![Exit::default()],
+            ports: vec![Egress::default()],
             packets_per_port: NonZeroU32::MIN,
         };
         Program::load(&team::transmit(&in_turn, &maps), TRANSMIT)?;
@@ -102,7 +102,7 @@ impl Programs {
             way: Way::find(&trial, side.place()),
             maps,
             members: BTreeMap::new(),
-            choice: vec![Exit::default(); BUCKETS],
+            choice: vec![Egress::default(); BUCKETS],
             policy: Policy::default(),
             verdicts: vec![maps::DROP; SLOTS],
             transmit: None,
@@ -110,13 +110,13 @@ impl Programs {
     }
 
     /// Becomes readable with the next frame after [`ask_for_frames`](Self::ask_for_frames).
-    pub fn bell(&self) -> RawFd {
-        self.maps.bell.as_raw_fd()
+    pub fn wakeup(&self) -> RawFd {
+        self.maps.wakeup.as_raw_fd()
     }
 
     /// The frame that was asked for has come.
-    pub fn silence_bell(&self) {
-        self.maps.bell.silence();
+    pub fn drain_wakeup(&self) {
+        self.maps.wakeup.silence();
     }
 
     /// Asks to be told of the next frame.
@@ -124,7 +124,7 @@ impl Programs {
     /// # Errors
     /// Those of bpf(2).
     pub fn ask_for_frames(&self) -> io::Result<()> {
-        self.maps.asleep.write(0, &maps::bytes(&[1]))
+        self.maps.daemon_idle.write(0, &maps::bytes(&[1]))
     }
 
     /// Takes an interface as a port. Its frames meet a program from the next
@@ -207,13 +207,13 @@ impl Programs {
                 self.policy = policy;
             }
         }
-        let standing = self.transmit.as_ref().map(|(standing, _)| standing);
-        let program = match standing == Some(&transmit) {
+        let current = self.transmit.as_ref().map(|(current, _)| current);
+        let program = match current == Some(&transmit) {
             true => None,
             false => {
                 let program = match self.side {
                     TeamSide::Driver(_) => team::tell_bucket(&self.maps),
-                    TeamSide::Device(_) | TeamSide::OtherEnd(_) => {
+                    TeamSide::Device(_) | TeamSide::Peer(_) => {
                         team::transmit(&transmit, &self.maps)
                     }
                 };
@@ -226,7 +226,7 @@ impl Programs {
             self.verdicts = verdicts;
         }
         if choice != self.choice {
-            self.maps.choice.write(0, &Exit::bytes(&choice))?;
+            self.maps.choice.write(0, &Egress::bytes(&choice))?;
             self.choice = choice;
         }
         for member in self.members.values_mut() {
@@ -271,13 +271,13 @@ impl Programs {
         verdicts
     }
 
-    fn exit(&self, port: Option<PortId>) -> Exit {
+    fn exit(&self, port: Option<PortId>) -> Egress {
         let member = port.and_then(|port| self.members.get(&port));
-        member.map_or(Exit::default(), Member::exit)
+        member.map_or(Egress::default(), Member::exit)
     }
 
     /// That of each bucket.
-    fn exits(&self, table: &BucketTable) -> Vec<Exit> {
+    fn exits(&self, table: &BucketTable) -> Vec<Egress> {
         table.iter().map(|port| self.exit(*port)).collect()
     }
 
@@ -285,12 +285,12 @@ impl Programs {
         &self,
         settled: &Settled<'_>,
         counted: bool,
-    ) -> io::Result<(Transmit, Vec<Exit>)> {
+    ) -> io::Result<(Transmit, Vec<Egress>)> {
         let all = |ports: &[PortId]| {
             let members = ports.iter().filter_map(|port| self.members.get(port));
             members.map(Member::exit).collect()
         };
-        let mut choice = vec![Exit::default(); BUCKETS];
+        let mut choice = vec![Egress::default(); BUCKETS];
         let transmit = match *settled {
             Settled::All(ports) => Transmit::All(all(ports)),
             Settled::InTurn {
@@ -321,7 +321,7 @@ impl Programs {
     }
 
     /// What to keep for a later daemon.
-    pub fn traces(&self) -> Traces {
+    pub fn persisted_state(&self) -> PersistedState {
         let programs = self.members.values().filter_map(|member| {
             let attached = member.program.as_ref()?;
             Some((member.ifindex, attached.id()?))
@@ -331,7 +331,7 @@ impl Programs {
             Some(Transmit::One) => Some(self.choice[0].ifindex).filter(|ifindex| *ifindex != 0),
             _ => None,
         };
-        Traces {
+        PersistedState {
             programs: programs.collect(),
             active,
         }
@@ -400,8 +400,8 @@ pub fn can_do(runner: &RunnerSettings) -> bool {
 }
 
 impl Member {
-    fn exit(&self) -> Exit {
-        Exit {
+    fn exit(&self) -> Egress {
+        Egress {
             ifindex: self.ifindex,
             slot: self.slot as u32,
         }

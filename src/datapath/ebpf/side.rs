@@ -19,7 +19,7 @@ pub enum TeamSide {
     Device(u32),
     /// The other end of a pair of interfaces: what the device sends arrives there, and what is
     /// sent there the device receives, both counted and to be captured like on any other.
-    OtherEnd(u32),
+    Peer(u32),
     /// The device of the kernel's driver, which moves the frames: programs tell it the bucket of
     /// each and drop those that are not to be taken.
     Driver(u32),
@@ -33,7 +33,7 @@ impl TeamSide {
                 ifindex,
                 ingress: true,
             }),
-            TeamSide::OtherEnd(ifindex) => Some(Target {
+            TeamSide::Peer(ifindex) => Some(Target {
                 ifindex,
                 ingress: false,
             }),
@@ -47,7 +47,7 @@ impl TeamSide {
                 ifindex,
                 hook: Hook::Egress,
             },
-            TeamSide::OtherEnd(ifindex) => Place {
+            TeamSide::Peer(ifindex) => Place {
                 ifindex,
                 hook: Hook::Ingress,
             },
@@ -59,7 +59,7 @@ impl TeamSide {
     pub(super) fn left(self) -> Option<u32> {
         match self {
             TeamSide::Device(_) | TeamSide::Driver(_) => None,
-            TeamSide::OtherEnd(ifindex) => {
+            TeamSide::Peer(ifindex) => {
                 let programs = bpf::programs_on(ifindex, self.place().hook);
                 programs.ok()?.first().copied()
             }

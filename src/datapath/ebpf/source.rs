@@ -11,14 +11,14 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use runners::BUCKETS;
-use runners::source_memory::{
+use runners::learned_sources::{
     ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LISTENER_DISCOVERY, LOCK,
 };
 use runners::wire::{Arp, ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
 use super::context;
-use super::maps::Exit;
+use super::maps::Egress;
 use super::walk::{self, COPY, KIND, TAGS, half};
 use crate::sys::bpf::Map;
 
@@ -44,7 +44,7 @@ pub const DESIGNATED_BUCKET: u8 = u8::MAX;
 
 /// The buckets that stations are dealt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deal {
+pub enum BucketAssignment {
     /// All.
     All,
     /// All but [`DESIGNATED_BUCKET`].
@@ -62,7 +62,7 @@ pub struct Leaving {
 
 /// Emits the instructions that find how a frame of the team device leaves, in R6, and go on at
 /// one of the labels.
-pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: Deal, leaving: Leaving) {
+pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: BucketAssignment, leaving: Leaving) {
     let Leaving {
         by_bucket,
         designated,
@@ -96,8 +96,8 @@ pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: Deal, leaving: Leavin
     asm.set(R7, 1);
     asm.fetch_add(R2, R7);
     match deal {
-        Deal::All => asm.alu(Alu::And, R7, i32::from(u8::MAX)),
-        Deal::AllButDesignated => asm.alu(Alu::Mod, R7, i32::from(DESIGNATED_BUCKET)),
+        BucketAssignment::All => asm.alu(Alu::And, R7, i32::from(u8::MAX)),
+        BucketAssignment::AllButDesignated => asm.alu(Alu::Mod, R7, i32::from(DESIGNATED_BUCKET)),
     }
     asm.alu(Alu::Add, R7, 1);
     // Another processor may have dealt it one meanwhile.
@@ -313,12 +313,12 @@ fn note_expected(asm: &mut Assembler, maps: &SourceMaps, choice: &Map, ifindex: 
     asm.jump_if(If::Equal, R7, 0, to_designated);
     asm.alu(Alu::Add, R7, -1);
     asm.alu(Alu::And, R7, i32::from(u8::MAX));
-    asm.alu(Alu::ShiftLeft, R7, Exit::SHIFT);
+    asm.alu(Alu::ShiftLeft, R7, Egress::SHIFT);
     asm.load_value(R1, choice.as_raw_fd(), 0);
     asm.alu(Alu::Add, R1, R7);
     asm.load(Size::Word, R1, R1, 0);
     asm.jump_if(If::Equal, R1, ifindex as i32, here);
-    asm.alu(Alu::ShiftRight, R7, Exit::SHIFT - 2);
+    asm.alu(Alu::ShiftRight, R7, Egress::SHIFT - 2);
     asm.load_value(R1, maps.policy.as_raw_fd(), i32::from(FORMER));
     asm.alu(Alu::Add, R1, R7);
     asm.load(Size::Word, R1, R1, 0);

@@ -3,7 +3,7 @@
 use std::io;
 
 use runners::StationSeen;
-use runners::source_memory::SourceMemory;
+use runners::learned_sources::LearnedSources;
 
 use super::source::SourceMaps;
 use super::{Programs, TRANSMIT, hook};
@@ -25,7 +25,7 @@ impl Programs {
     ///
     /// # Errors
     /// Those of bpf(2).
-    pub fn remember(&mut self, route: &mut RouteSocket, memory: &SourceMemory) -> io::Result<()> {
+    pub fn remember(&mut self, route: &mut RouteSocket, memory: &LearnedSources) -> io::Result<()> {
         self.remember_sources(route)?;
         match &self.maps.source {
             Some(source) => source.remember(memory),
@@ -37,7 +37,7 @@ impl Programs {
     ///
     /// # Errors
     /// Those of bpf(2).
-    pub fn memory(&self) -> io::Result<Option<SourceMemory>> {
+    pub fn memory(&self) -> io::Result<Option<LearnedSources>> {
         let source = self.maps.source.as_ref();
         source.map(SourceMaps::memory).transpose()
     }

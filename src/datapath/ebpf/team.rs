@@ -8,8 +8,8 @@ use runners::wire::ethertype;
 use runners::{HashFields, PROBE_MAGIC};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Operand, Reg, Size};
-use super::maps::{COLLECT, COLLECT_IF_CHOSEN, ECHOES, Exit, Maps, NO_PORT, Of};
-use super::source::{self, Arriving, DESIGNATED_BUCKET, Deal, Leaving};
+use super::maps::{COLLECT, COLLECT_IF_CHOSEN, ECHOES, Egress, Maps, NO_PORT, Of};
+use super::source::{self, Arriving, BucketAssignment, DESIGNATED_BUCKET, Leaving};
 use super::{Target, bucket, context, walk};
 use crate::datapath::MARK;
 
@@ -20,16 +20,16 @@ use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transmit {
     /// A copy on each of these.
-    All(Vec<Exit>),
+    All(Vec<Egress>),
     /// One after the other.
     InTurn {
         /// These.
-        ports: Vec<Exit>,
+        ports: Vec<Egress>,
         /// So many frames in a row on each.
         packets_per_port: NonZeroU32,
     },
     /// Any of these.
-    ByChance(Vec<Exit>),
+    ByChance(Vec<Egress>),
     /// The one in the map.
     One,
     /// The one in the map, by the frame's bucket.
@@ -96,7 +96,7 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
     match team {
         Some(team) => {
             let whole = asm.label();
-            ring(&mut asm, maps);
+            wake_daemon(&mut asm, maps);
             unless_link_local(&mut asm, whole);
             send_copy(&mut asm, team);
             asm.jump(next);
@@ -157,7 +157,7 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
     // The filters on the ports let only frames with our mark leave.
     asm.set(R2, MARK as i32);
     asm.store(Size::Word, R6, context::MARK, R2);
-    ring(&mut asm, maps);
+    wake_daemon(&mut asm, maps);
     match transmit {
         Transmit::One => {
             asm.load_value(R8, maps.choice.as_raw_fd(), 0);
@@ -174,7 +174,7 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
                     by_bucket,
                     designated,
                 };
-                source::leave(&mut asm, source, Deal::All, leaving);
+                source::leave(&mut asm, source, BucketAssignment::All, leaving);
                 asm.place(by_bucket);
                 to_bucket(&mut asm, maps, *counted, none);
                 asm.place(designated);
@@ -240,7 +240,12 @@ pub fn tell_bucket(maps: &Maps) -> Vec<u64> {
             by_bucket,
             designated,
         };
-        source::leave(&mut asm, source, Deal::AllButDesignated, leaving);
+        source::leave(
+            &mut asm,
+            source,
+            BucketAssignment::AllButDesignated,
+            leaving,
+        );
         asm.place(designated);
         asm.set(R7, i32::from(DESIGNATED_BUCKET));
         asm.place(by_bucket);
@@ -252,15 +257,15 @@ pub fn tell_bucket(maps: &Maps) -> Vec<u64> {
 }
 
 /// Tells the daemon of the frame if it has asked to be told.
-fn ring(asm: &mut Assembler, maps: &Maps) {
+fn wake_daemon(asm: &mut Assembler, maps: &Maps) {
     const FORCE_WAKEUP: i32 = 2;
     let awake = asm.label();
-    asm.load_value(R1, maps.asleep.as_raw_fd(), 0);
+    asm.load_value(R1, maps.daemon_idle.as_raw_fd(), 0);
     asm.load(Size::Word, R2, R1, 0);
     asm.jump_if(If::Equal, R2, 0, awake);
     asm.store(Size::Word, R1, 0, 0);
     asm.store(Size::Double, R10, -8, 0);
-    asm.load_map(R1, maps.bell.as_raw_fd());
+    asm.load_map(R1, maps.wakeup.as_raw_fd());
     asm.set(R2, R10);
     asm.alu(Alu::Add, R2, -8);
     asm.set(R3, 8);
@@ -275,7 +280,7 @@ fn to_bucket(asm: &mut Assembler, maps: &Maps, counted: bool, none: Label) {
         count_bucket(asm, maps);
     }
     asm.load_value(R8, maps.choice.as_raw_fd(), 0);
-    asm.alu(Alu::ShiftLeft, R7, Exit::SHIFT);
+    asm.alu(Alu::ShiftLeft, R7, Egress::SHIFT);
     asm.alu(Alu::Add, R8, R7);
     to_exit(asm, maps, none);
 }
@@ -294,14 +299,14 @@ fn to_exit(asm: &mut Assembler, maps: &Maps, none: Label) {
 }
 
 /// Sends the frame to a port.
-fn to_port(asm: &mut Assembler, maps: &Maps, port: Exit) {
+fn to_port(asm: &mut Assembler, maps: &Maps, port: Egress) {
     count(asm, maps, Of::Sent.slot(port.slot));
     asm.set(R1, port.ifindex as i32);
     redirect(asm, false);
 }
 
 /// Sends the frame to the port whose place is in R7.
-fn one_of(asm: &mut Assembler, maps: &Maps, ports: &[Exit], none: Label) {
+fn one_of(asm: &mut Assembler, maps: &Maps, ports: &[Egress], none: Label) {
     for (place, port) in ports.iter().enumerate() {
         let another = asm.label();
         asm.jump_if(If::NotEqual, R7, place as i32, another);

@@ -20,12 +20,12 @@ use mio::{Interest, Registry, Token};
 use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, StationSeen, TxPolicy};
 
 use super::ebpf::{self, Programs};
-use super::{Counters, DataPath, Drained, MARK, Mover, PortCare, PortInterface, closing};
+use super::{Counters, DataPath, DataPathKind, Drained, MARK, PortCare, PortInterface, closing};
 use crate::netlink::{RouteSocket, link, tc};
 
-use super::device::veth::Pair;
+use super::device::veth::Veth;
 use super::device::{Device, DeviceOptions};
-use super::port_state::Journal;
+use super::port_state::PortStateFile;
 use frames::Relay;
 use port::Port;
 
@@ -43,7 +43,7 @@ pub struct Userspace {
     registry: Registry,
     tokens: Range<usize>,
     route: RouteSocket,
-    journal: Journal,
+    port_state: PortStateFile,
     device: Device,
     /// Interface indices of the ports.
     members: BTreeMap<PortId, u32>,
@@ -57,7 +57,7 @@ pub struct Userspace {
 
 impl Userspace {
     /// Creates the team device, down and without carrier, or takes it over; the relay serves
-    /// it. Ports will be noted in `journal`.
+    /// it. Ports will be noted in `port_state`.
     ///
     /// # Errors
     /// `EBUSY` or `EEXIST` if the device exists and is not to be taken over, `EBUSY` if another
@@ -67,15 +67,15 @@ impl Userspace {
         registry: Registry,
         tokens: Range<usize>,
         options: &DeviceOptions,
-        journal: Journal,
+        port_state: PortStateFile,
     ) -> io::Result<Self> {
         let mut route = RouteSocket::open()?;
         let mut device = Device::open(&mut route, options)?;
         let fd = match &mut device {
             Device::Tap(tap) => tap.as_raw_fd(),
-            Device::Pair(pair) => pair.listen()?,
+            Device::Veth(veth) => veth.listen()?,
         };
-        let mut path = Self::new(registry, tokens, route, journal, device);
+        let mut path = Self::new(registry, tokens, route, port_state, device);
         if options.take_over {
             path.clear_programs()?;
         }
@@ -83,7 +83,7 @@ impl Userspace {
         Ok(path)
     }
 
-    /// Creates a pair of interfaces, one end of which is the team device, down and without
+    /// Creates a veth of interfaces, one end of which is the team device, down and without
     /// carrier, or takes over the device `name` if it [`is_ours`](super::device::is_ours); programs serve it.
     ///
     /// # Errors
@@ -94,11 +94,11 @@ impl Userspace {
         tokens: Range<usize>,
         name: &str,
         take_over: bool,
-        journal: Journal,
+        port_state: PortStateFile,
     ) -> io::Result<Self> {
         let mut route = RouteSocket::open()?;
-        let pair = Pair::open(&mut route, name, take_over)?;
-        let mut path = Self::new(registry, tokens, route, journal, Device::Pair(pair));
+        let veth = Veth::open(&mut route, name, take_over)?;
+        let mut path = Self::new(registry, tokens, route, port_state, Device::Veth(veth));
         match path.load_programs() {
             Ok(programs) => path.programs = Some(programs),
             Err(error) => {
@@ -115,14 +115,14 @@ impl Userspace {
         registry: Registry,
         tokens: Range<usize>,
         route: RouteSocket,
-        journal: Journal,
+        port_state: PortStateFile,
         device: Device,
     ) -> Self {
         Userspace {
             registry,
             tokens,
             route,
-            journal,
+            port_state,
             device,
             members: BTreeMap::new(),
             ports: Vec::new(),
@@ -135,8 +135,13 @@ impl Userspace {
     /// daemon which is gone.
     fn clear_programs(&mut self) -> io::Result<()> {
         ebpf::clear_device(&mut self.route, self.device.side())?;
-        for found in self.journal.ports() {
-            let program = self.journal.traces().programs.get(&found.ifindex).copied();
+        for found in self.port_state.ports() {
+            let program = self
+                .port_state
+                .persisted_state()
+                .programs
+                .get(&found.ifindex)
+                .copied();
             ebpf::clear(&mut self.route, found, program)?;
         }
         Ok(())
@@ -164,24 +169,24 @@ impl Userspace {
 
     fn load_programs(&self) -> io::Result<Programs> {
         let programs = Programs::new(self.device.side())?;
-        self.listen(programs.bell(), self.bell_token())?;
+        self.listen(programs.wakeup(), self.wakeup_token())?;
         programs.ask_for_frames()?;
         Ok(programs)
     }
 
     fn was_promiscuous(&self, ifindex: u32) -> bool {
-        let mut found = self.journal.ports().iter();
+        let mut found = self.port_state.ports().iter();
         found.any(|port| port.ifindex == ifindex && port.promiscuous)
     }
 
     /// The last of the tokens stands for frames that programs tell of.
-    fn bell_token(&self) -> usize {
+    fn wakeup_token(&self) -> usize {
         self.tokens.end - 1
     }
 
     /// Has programs move the frames. Both are at work for some microseconds, so a frame may
     /// come twice; none is lost.
-    fn hand_to_programs(&mut self) -> io::Result<()> {
+    fn switch_to_programs(&mut self) -> io::Result<()> {
         let mut programs = self.load_programs()?;
         let begun = self
             .members
@@ -205,24 +210,24 @@ impl Userspace {
         for port in std::mem::take(&mut self.ports).into_iter().flatten() {
             self.close(port)?;
         }
-        if let Device::Pair(pair) = &mut self.device {
-            if let Some(socket) = pair.deafen() {
+        if let Device::Veth(veth) = &mut self.device {
+            if let Some(socket) = veth.stop_receiving() {
                 self.registry
                     .deregister(&mut SourceFd(&socket.as_raw_fd()))?;
                 closing::close(socket);
             }
         }
         self.programs = Some(programs);
-        self.keep_traces();
+        self.save_persisted_state();
         Ok(())
     }
 
-    /// Has the relay move the frames; as for [`hand_to_programs`](Self::hand_to_programs).
-    fn hand_to_relay(&mut self) -> io::Result<()> {
+    /// Has the relay move the frames; as for [`switch_to_programs`](Self::switch_to_programs).
+    fn switch_to_relay(&mut self) -> io::Result<()> {
         let Some(programs) = self.programs.take() else {
             return Ok(());
         };
-        if let Err(error) = self.listen_everywhere() {
+        if let Err(error) = self.start_receiving() {
             self.programs = Some(programs);
             return Err(error);
         }
@@ -235,25 +240,28 @@ impl Userspace {
         for port in self.ports.iter().flatten() {
             self.relay.discard(|buffer| port.receive(buffer).map(drop));
         }
-        if let Device::Pair(pair) = &self.device {
-            self.relay.discard(|buffer| pair.read(buffer).map(drop));
+        if let Device::Veth(veth) = &self.device {
+            self.relay.discard(|buffer| veth.read(buffer).map(drop));
         }
         programs.end(&mut self.route)?;
-        self.keep_traces();
+        self.save_persisted_state();
         Ok(())
     }
 
     /// Notes what a later daemon must know of the programs, if it has changed.
-    fn keep_traces(&mut self) {
-        let traces = self.programs.as_ref().map(Programs::traces);
-        if let Err(error) = self.journal.keep_traces(traces.unwrap_or_default()) {
+    fn save_persisted_state(&mut self) {
+        let persisted_state = self.programs.as_ref().map(Programs::persisted_state);
+        if let Err(error) = self
+            .port_state
+            .save_persisted_state(persisted_state.unwrap_or_default())
+        {
             log::warn!("cannot note what programs are at work: {error}");
         }
     }
 
-    fn listen_everywhere(&mut self) -> io::Result<()> {
-        if let Device::Pair(pair) = &mut self.device {
-            let fd = pair.listen()?;
+    fn start_receiving(&mut self) -> io::Result<()> {
+        if let Device::Veth(veth) = &mut self.device {
+            let fd = veth.listen()?;
             self.listen(fd, self.tokens.start)?;
         }
         for (port, ifindex) in self.members.clone() {
@@ -284,7 +292,7 @@ impl Userspace {
         let free = self.ports.iter().position(Option::is_none);
         let place = free.unwrap_or(self.ports.len());
         let token = self.tokens.start + 1 + place;
-        if token >= self.bell_token() {
+        if token >= self.wakeup_token() {
             return Err(io::Error::other("no token is left for another port"));
         }
         let port = Port::open(id, ifindex)?;
@@ -302,19 +310,19 @@ impl DataPath for Userspace {
         PortCare::Daemon
     }
 
-    fn mover(&self) -> Mover {
+    fn mover(&self) -> DataPathKind {
         match self.programs {
-            Some(_) => Mover::Programs,
-            None => Mover::Relay,
+            Some(_) => DataPathKind::Programs,
+            None => DataPathKind::Relay,
         }
     }
 
-    fn hand_to(&mut self, mover: Mover) -> io::Result<()> {
+    fn switch_to(&mut self, mover: DataPathKind) -> io::Result<()> {
         match mover {
             _ if mover == self.mover() => Ok(()),
-            Mover::Programs => self.hand_to_programs(),
-            Mover::Relay => self.hand_to_relay(),
-            Mover::Kernel => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+            DataPathKind::Programs => self.switch_to_programs(),
+            DataPathKind::Relay => self.switch_to_relay(),
+            DataPathKind::Kernel => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
         }
     }
 
@@ -327,13 +335,18 @@ impl DataPath for Userspace {
                 _ => return Err(io::Error::from_raw_os_error(libc::EBUSY)),
             }
         }
-        self.journal.record(interface)?;
+        self.port_state.record(interface)?;
         // The host is silenced before the socket hears, or it would see frames twice.
         let attached =
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
                     Some(programs) => {
-                        let left = self.journal.traces().programs.get(&ifindex).copied();
+                        let left = self
+                            .port_state
+                            .persisted_state()
+                            .programs
+                            .get(&ifindex)
+                            .copied();
                         programs.attach_port(port, ifindex, Some(interface.promiscuous), left)
                     }
                     None => self.open_port(port, ifindex),
@@ -345,7 +358,7 @@ impl DataPath for Userspace {
             }
             Err(_) => {
                 let undone = tc::unblock_host(&mut self.route, ifindex)
-                    .and_then(|()| self.journal.forget(ifindex));
+                    .and_then(|()| self.port_state.forget(ifindex));
                 if let Err(error) = undone {
                     log::warn!("{}: cannot give back: {error}", interface.name);
                 }
@@ -368,11 +381,11 @@ impl DataPath for Userspace {
             closed = programs.detach_port(&mut self.route, port);
         }
         tc::unblock_host(&mut self.route, ifindex)?;
-        self.journal.forget(ifindex)?;
+        self.port_state.forget(ifindex)?;
         closed
     }
 
-    /// What came in before the change is judged by the rule of its time: frames that wait on a
+    /// What came in before the change is link_from_watch by the rule of its time: frames that wait on a
     /// port which now begins to receive were for nobody (the active port brought them already),
     /// and those on a port which ends receiving are still wanted.
     fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
@@ -391,12 +404,12 @@ impl DataPath for Userspace {
         let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
         match programs.apply(&mut self.route, distributor, counted) {
             Ok(()) => {
-                self.keep_traces();
+                self.save_persisted_state();
                 Ok(())
             }
             Err(error) => {
                 log::error!("programs cannot move the frames, the relay does: {error}");
-                self.hand_to_relay()
+                self.switch_to_relay()
             }
         }
     }
@@ -409,9 +422,9 @@ impl DataPath for Userspace {
         let Some(place) = token.0.checked_sub(self.tokens.start) else {
             return Ok(Drained::Dry);
         };
-        if token.0 == self.bell_token() {
+        if token.0 == self.wakeup_token() {
             if let Some(programs) = &self.programs {
-                programs.silence_bell();
+                programs.drain_wakeup();
             }
             return Ok(Drained::Dry);
         }

@@ -5,13 +5,13 @@
 //! itself (up and down, MTU, their own address at the end), announces ports that it enables,
 //! and keeps the team device's carrier.
 //!
-//! `driver` speaks netlink, `wishes` says which options a forwarding comes to, `hash_program`
+//! `driver` speaks netlink, `options` says which options a forwarding comes to, `hash_program`
 //! writes the program of `tx_hash`, `rules` has programs do what slb needs and the driver lacks.
 
 mod driver;
 mod hash_program;
+mod options;
 mod rules;
-mod wishes;
 
 #[cfg(test)]
 mod tests;
@@ -28,16 +28,16 @@ use runners::{
 };
 
 use super::ebpf::source::DESIGNATED_BUCKET;
-use super::{Counters, DataPath, Drained, Mover, PortCare, PortInterface};
+use super::{Counters, DataPath, DataPathKind, Drained, PortCare, PortInterface};
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
 
 pub use hash_program::hash_program;
-pub use wishes::{can_do, mode};
+pub use options::{can_do, mode};
 
 use driver::{Driver, KernelDriver};
+use options::{Indices, OptionWrite, Parts, is_part};
 use rules::Rules;
-use wishes::{Indices, Parts, Wish, is_part};
 
 /// Kind of the link that the driver makes.
 pub const LINK_KIND: &str = "team";
@@ -75,7 +75,7 @@ impl KernelTeam {
         ifindex: u32,
         settings: &TeamSettings,
     ) -> io::Result<Self> {
-        for shortfall in wishes::shortfalls(settings) {
+        for shortfall in options::shortfalls(settings) {
             log::warn!("{shortfall}.");
         }
         let rules = match settings.runner {
@@ -106,7 +106,7 @@ impl<D: Driver> KernelTeam<D> {
             resyncs: 0,
         };
         team.read_options()?;
-        team.fulfil(wishes::team(settings))?;
+        team.write_options(options::team(settings))?;
         Ok(team)
     }
 
@@ -172,27 +172,27 @@ impl<D: Driver> KernelTeam<D> {
         }
     }
 
-    /// Writes those wishes that are not so already, in their order.
-    fn fulfil(&mut self, mut wishes: Vec<Wish>) -> io::Result<()> {
-        wishes.retain(|wish| self.differs(wish));
-        for wishes in wishes.chunks(MOST_AT_ONCE) {
-            self.write(wishes.to_vec())?;
+    /// Writes those options that are not so already, in their order.
+    fn write_options(&mut self, mut options: Vec<OptionWrite>) -> io::Result<()> {
+        options.retain(|option| self.differs(option));
+        for options in options.chunks(MOST_AT_ONCE) {
+            self.write(options.to_vec())?;
         }
         Ok(())
     }
 
-    fn differs(&self, (id, value): &Wish) -> bool {
+    fn differs(&self, (id, value): &OptionWrite) -> bool {
         self.options.get(id) != Some(value)
     }
 
-    fn write(&mut self, mut wishes: Vec<Wish>) -> io::Result<()> {
+    fn write(&mut self, mut options: Vec<OptionWrite>) -> io::Result<()> {
         for _ in 0..TRIES {
-            if wishes.is_empty() {
+            if options.is_empty() {
                 return Ok(());
             }
-            let error = match self.driver.set(&wishes) {
+            let error = match self.driver.set(&options) {
                 Ok(()) => {
-                    self.options.extend(wishes);
+                    self.options.extend(options);
                     return Ok(());
                 }
                 Err(error) => error,
@@ -200,14 +200,15 @@ impl<D: Driver> KernelTeam<D> {
             // How far the driver came only a fresh reading can tell.
             self.hear()?;
             self.read_options()?;
-            let before = wishes.len();
+            let before = options.len();
             match error.raw_os_error() {
                 // Carried out, but the news of it found no listener that could take it.
-                Some(libc::ESRCH | libc::ENOBUFS) => wishes.retain(|wish| self.differs(wish)),
+                Some(libc::ESRCH | libc::ENOBUFS) => options.retain(|option| self.differs(option)),
                 // A port is leaving; what is not about it still stands.
                 Some(libc::ENOENT | libc::ENODEV) => {
-                    wishes.retain(|wish| self.differs(wish) && self.concerns_no_stranger(wish));
-                    if wishes.len() == before {
+                    options
+                        .retain(|option| self.differs(option) && self.concerns_no_stranger(option));
+                    if options.len() == before {
                         return Err(error);
                     }
                 }
@@ -217,8 +218,8 @@ impl<D: Driver> KernelTeam<D> {
         Err(io::Error::from_raw_os_error(libc::EAGAIN))
     }
 
-    /// Whether the ports that a wish speaks of are in the team.
-    fn concerns_no_stranger(&self, (id, value): &Wish) -> bool {
+    /// Whether the ports that a option speaks of are in the team.
+    fn concerns_no_stranger(&self, (id, value): &OptionWrite) -> bool {
         let named = match (&*id.name, value) {
             (name::ACTIVEPORT | name::LB_TX_HASH_TO_PORT_MAPPING, Value::U32(port)) => Some(*port),
             _ => None,
@@ -234,7 +235,7 @@ impl<D: Driver> KernelTeam<D> {
     fn reassert(&mut self) -> io::Result<()> {
         match self.forwarding.clone() {
             Some(forwarding) if is_runners_business(&forwarding.policy) => {
-                self.fulfil(wishes::forwarding(&forwarding, &self.ports, self.parts()))
+                self.write_options(options::forwarding(&forwarding, &self.ports, self.parts()))
             }
             _ => Ok(()),
         }
@@ -253,8 +254,8 @@ fn is_runners_business(policy: &TxPolicy) -> bool {
 }
 
 impl<D: Driver> DataPath for KernelTeam<D> {
-    fn mover(&self) -> Mover {
-        Mover::Kernel
+    fn mover(&self) -> DataPathKind {
+        DataPathKind::Kernel
     }
 
     fn port_care(&self) -> PortCare {
@@ -298,7 +299,7 @@ impl<D: Driver> DataPath for KernelTeam<D> {
 
     fn configure_port(&mut self, port: PortId, settings: &PortSettings) -> io::Result<()> {
         match self.ports.get(&port) {
-            Some(ifindex) => self.fulfil(wishes::port(*ifindex, settings)),
+            Some(ifindex) => self.write_options(options::port(*ifindex, settings)),
             None => Err(io::Error::from_raw_os_error(libc::ENXIO)),
         }
     }
@@ -316,7 +317,7 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             rules.apply(forwarding)?;
         }
         self.hear()?;
-        let mut wishes = wishes::forwarding(forwarding, &self.ports, self.parts());
+        let mut options = options::forwarding(forwarding, &self.ports, self.parts());
         if !is_runners_business(&forwarding.policy) {
             let before = self.forwarding.iter().flat_map(|before| &before.ports);
             let told: Vec<u32> = before
@@ -327,10 +328,10 @@ impl<D: Driver> DataPath for KernelTeam<D> {
                 })
                 .filter_map(|port| self.ports.get(&port.port).copied())
                 .collect();
-            wishes.retain(|(id, _)| !(is_part(id) && id.port.is_some_and(|p| told.contains(&p))));
+            options.retain(|(id, _)| !(is_part(id) && id.port.is_some_and(|p| told.contains(&p))));
         }
         self.forwarding = Some(forwarding.clone());
-        self.fulfil(wishes)
+        self.write_options(options)
     }
 
     /// There are no frames to move; the driver's news are heard.

@@ -199,7 +199,7 @@ fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
         collecting: enabled.contains(&number),
         distributing: enabled.contains(&number),
         linked: linked.contains(&number),
-        judged: false,
+        link_from_watch: false,
     };
     vec![port(1), port(2)]
 }
@@ -275,14 +275,18 @@ fn a_failover_is_one_message_that_enables_before_it_disables() {
 #[test]
 fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
     let mut team = opened(roundrobin());
-    let judged = |judged: bool, linked: &[u32]| Forwarding {
+    let link_from_watch = |link_from_watch: bool, linked: &[u32]| Forwarding {
         policy: TxPolicy::Broadcast,
         ports: ports(&[1, 2], linked)
             .into_iter()
-            .map(|port| PortForwarding { judged, ..port })
+            .map(|port| PortForwarding {
+                link_from_watch,
+                ..port
+            })
             .collect(),
     };
-    team.apply_forwarding(&judged(true, &[1])).expect("applied");
+    team.apply_forwarding(&link_from_watch(true, &[1]))
+        .expect("applied");
     assert_eq!(
         team.driver.take_log(),
         [
@@ -291,7 +295,7 @@ fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
             "user_linkup_enabled[12]=true",
         ]
     );
-    team.apply_forwarding(&judged(false, &[2]))
+    team.apply_forwarding(&link_from_watch(false, &[2]))
         .expect("applied");
     assert_eq!(
         team.driver.take_log(),
@@ -501,7 +505,7 @@ fn a_port_may_collect_alone() {
             collecting: true,
             distributing,
             linked: true,
-            judged: false,
+            link_from_watch: false,
         }],
     };
     let mut team = opened_apart(RunnerSettings::Broadcast);
@@ -581,7 +585,7 @@ fn the_priority_is_the_drivers() {
 
 #[test]
 fn what_the_driver_cannot_do_is_said() {
-    let said = |runner| wishes::shortfalls(&TeamSettings::new(runner)).concat();
+    let said = |runner| options::shortfalls(&TeamSettings::new(runner)).concat();
     assert_eq!(said(roundrobin()), "");
     let packets_per_port = NonZeroU32::new(2).expect("not zero");
     let in_rows = said(RunnerSettings::RoundRobin { packets_per_port });

@@ -9,8 +9,8 @@
 //!
 //! It decides nothing about ports: that is the runner [`slb`](crate::runner::slb).
 
+pub mod learned_sources;
 mod peers;
-pub mod source_memory;
 mod stations;
 
 use crate::event::{PeerSeen, StationSeen};
@@ -18,8 +18,8 @@ use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
 use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, ethertype, protocol};
-use peers::{Parties, Peers, Telling};
-use source_memory::{SourceMemory, place};
+use learned_sources::{LearnedSources, place};
+use peers::{AddressMessage, Endpoints, Peers};
 use stations::{Station, Stations};
 
 /// ICMPv6 of listener discovery: query, report, done (RFC 2710), and report of version 2
@@ -169,7 +169,7 @@ impl SourceRules {
         if is_group(head.destination.hwaddr) {
             return designated;
         }
-        let telling = Telling::parse(head.ethertype, head.payload).filter(|_| host.receive);
+        let telling = AddressMessage::parse(head.ethertype, head.payload).filter(|_| host.receive);
         let bucket = match telling {
             Some(telling) => {
                 let parties = telling.parties;
@@ -266,8 +266,8 @@ impl SourceRules {
     }
 
     /// All that is remembered of stations.
-    pub(crate) fn memory(&self) -> SourceMemory {
-        SourceMemory {
+    pub(crate) fn memory(&self) -> LearnedSources {
+        LearnedSources {
             dealt: self.dealt.clone(),
             next: self.next,
             stations: self.stations.all(self.now).collect(),
@@ -275,7 +275,7 @@ impl SourceRules {
     }
 
     /// Goes on from what somebody else remembers of stations.
-    pub(crate) fn remember(&mut self, memory: SourceMemory) {
+    pub(crate) fn remember(&mut self, memory: LearnedSources) {
         self.dealt = memory.dealt;
         self.next = memory.next;
         self.stations = Stations::new();
@@ -288,12 +288,12 @@ impl SourceRules {
     /// else, that it is ours no more.
     fn learn_peer(&mut self, head: &Head<'_>) {
         let receives = self.policy.host.as_ref().is_some_and(|host| host.receive);
-        let telling = Telling::parse(head.ethertype, head.payload).filter(|_| receives);
-        if let Some(Telling { parties, .. }) = telling {
+        let telling = AddressMessage::parse(head.ethertype, head.payload).filter(|_| receives);
+        if let Some(AddressMessage { parties, .. }) = telling {
             let vlan = head.source.vlan;
             self.peers.lost(vlan, parties.sender);
             if head.destination.hwaddr == self.policy.hwaddr && !parties.target.is_unspecified() {
-                let of_us = Parties {
+                let of_us = Endpoints {
                     sender: parties.target,
                     target: parties.sender,
                 };

@@ -25,7 +25,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// The peer at `hwaddr` knows, or is being told, where `own` is.
-    pub(crate) fn told(&mut self, vlan: u16, parties: Parties, hwaddr: HwAddr) {
+    pub(crate) fn told(&mut self, vlan: u16, parties: Endpoints, hwaddr: HwAddr) {
         let key = (vlan, parties.sender, parties.target);
         if self.told.len() < MOST || self.told.contains_key(&key) {
             self.told.insert(key, hwaddr);
@@ -73,15 +73,15 @@ pub(crate) fn bucket_of(ip: IpAddr) -> u8 {
 
 /// Who tells whom of an address: by ARP, or by neighbour discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parties {
+pub(crate) struct Endpoints {
     pub(crate) sender: IpAddr,
     pub(crate) target: IpAddr,
 }
 
 /// A message that tells where its sender is, as far as it can be told otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Telling {
-    pub(crate) parties: Parties,
+pub(crate) struct AddressMessage {
+    pub(crate) parties: Endpoints,
     /// Where the sender's hardware address stands, from the end of the frame.
     pub(crate) hwaddr_before_end: Option<usize>,
     /// Where the checksum over it stands, from the end of the frame.
@@ -90,7 +90,7 @@ pub(crate) struct Telling {
     pub(crate) router: Option<bool>,
 }
 
-impl Telling {
+impl AddressMessage {
     /// Reads the payload of a frame of this ethertype.
     pub(crate) fn parse(kind: u16, payload: &[u8]) -> Option<Self> {
         match kind {
@@ -103,8 +103,8 @@ impl Telling {
     fn of_arp(payload: &[u8]) -> Option<Self> {
         const SENDER: usize = 8;
         let arp = Arp::parse(payload)?;
-        Some(Telling {
-            parties: Parties {
+        Some(AddressMessage {
+            parties: Endpoints {
                 sender: arp.sender().into(),
                 target: arp.target().into(),
             },
@@ -137,8 +137,8 @@ impl Telling {
         let tells = upper.payload.get(OPTION..OPTION + 8);
         let tells = tells.is_some_and(|field| field[..2] == [option, 1]);
         let length = upper.payload.len();
-        Some(Telling {
-            parties: Parties {
+        Some(AddressMessage {
+            parties: Endpoints {
                 sender: Ipv6Addr::from(sender).into(),
                 target: Ipv6Addr::from(destination).into(),
             },

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::forwarding::source_balance::source_memory::StationMemory;
+use crate::forwarding::source_balance::learned_sources::StationMemory;
 use crate::ident::HwAddr;
 use crate::time::Instant;
 

@@ -296,7 +296,7 @@ impl Runner for Slb {
         port.is_usable()
     }
 
-    fn team_elsewhere(&self, port: PortId) -> bool {
+    fn hwaddr_belongs_elsewhere(&self, port: PortId) -> bool {
         self.designated != Some(port)
     }
 

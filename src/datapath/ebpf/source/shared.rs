@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use runners::source_memory::{CAPACITY, SourceMemory, StationMemory};
+use runners::learned_sources::{CAPACITY, LearnedSources, StationMemory};
 use runners::{BUCKETS, HwAddr};
 
-use crate::datapath::ebpf::maps::{self, Exit};
+use crate::datapath::ebpf::maps::{self, Egress};
 use crate::sys::bpf::{self, Map, MapKind, Table};
 
 const DEALT_NAME: &str = "teamr_dealt";
@@ -29,7 +29,7 @@ pub struct Policy {
     /// The team's own address.
     pub hwaddr: HwAddr,
     /// The designated port.
-    pub designated: Exit,
+    pub designated: Egress,
     /// By bucket, the interface index of the port that it has just left, 0 for none.
     pub former: Vec<u32>,
 }
@@ -76,7 +76,7 @@ impl SourceMaps {
     /// Those of bpf(2).
     pub fn write(&self, policy: &Policy) -> io::Result<()> {
         let mut value = [&policy.hwaddr.0[..], &[0; 2]].concat();
-        value.extend(Exit::bytes(&[policy.designated]));
+        value.extend(Egress::bytes(&[policy.designated]));
         value.extend(maps::bytes(&policy.former));
         value.resize(POLICY, 0);
         self.policy.write(0, &value)
@@ -86,10 +86,10 @@ impl SourceMaps {
     ///
     /// # Errors
     /// Those of bpf(2).
-    pub fn memory(&self) -> io::Result<SourceMemory> {
+    pub fn memory(&self) -> io::Result<LearnedSources> {
         let dealt = self.dealt.read(0)?;
         let (buckets, count) = dealt.split_at(COUNT.min(dealt.len()));
-        let mut memory = SourceMemory {
+        let mut memory = LearnedSources {
             dealt: Box::new([None; BUCKETS]),
             next: number(count) as u8,
             stations: Vec::new(),
@@ -118,7 +118,7 @@ impl SourceMaps {
     ///
     /// # Errors
     /// Those of bpf(2).
-    pub fn remember(&self, memory: &SourceMemory) -> io::Result<()> {
+    pub fn remember(&self, memory: &LearnedSources) -> io::Result<()> {
         let buckets = memory.dealt.iter();
         let buckets = buckets.map(|bucket| bucket.map_or(0, |bucket| u32::from(bucket) + 1));
         let mut dealt = maps::bytes(&buckets.collect::<Vec<u32>>());

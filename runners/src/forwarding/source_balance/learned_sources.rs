@@ -16,7 +16,7 @@ use crate::ident::HwAddr;
 
 /// All of it; times are ages, so that it depends on nobody's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceMemory {
+pub struct LearnedSources {
     /// Bucket by hash of a station.
     pub dealt: Box<[Option<u8>; BUCKETS]>,
     /// The bucket that is dealt next.
@@ -38,7 +38,7 @@ pub struct StationMemory {
     pub locked: Duration,
 }
 
-impl SourceMemory {
+impl LearnedSources {
     /// Those whose frames were sent lately, each with its bucket; none is that of the team's own
     /// address.
     pub fn present(&self, team: HwAddr) -> Vec<StationSeen> {

@@ -1,6 +1,6 @@
-//! One daemon for a device: a claim that is staked before anything of the device is touched.
+//! One daemon for a device: a device_lock that is staked before anything of the device is touched.
 //!
-//! The claim is a socket with an abstract name, `teamr/DEVICE`. Such a name belongs to a network
+//! The device_lock is a socket with an abstract name, `teamr/DEVICE`. Such a name belongs to a network
 //! namespace, as the device does, so two daemons meet there whatever their run directories, pid
 //! files and data paths are; and the kernel drops it with its process, so none is ever left over.
 
@@ -18,52 +18,54 @@ use crate::errno::strerror;
 /// The last user id of the system's own accounts, which run daemons (`SYS_UID_MAX`).
 const LAST_SYSTEM_USER: u32 = 999;
 
-/// The claim on a device; given up when this is dropped.
+/// The device_lock on a device; given up when this is dropped.
 #[derive(Debug)]
-pub struct Claim {
+pub struct DeviceLock {
     /// None if somebody who runs no daemon keeps the name from us.
     _listener: Option<UnixListener>,
 }
 
 /// Why a device cannot be claimed.
 #[derive(Debug)]
-pub enum ClaimError {
+pub enum DeviceLockError {
     /// Another daemon has it; its pid, as far as it can be told.
     Taken(Option<i32>),
     /// The socket could not be made.
     Socket(io::Error),
 }
 
-impl ClaimError {
+impl DeviceLockError {
     /// The error number for the last line.
     pub fn cause(self) -> io::Error {
         match self {
-            ClaimError::Taken(_) => io::Error::from_raw_os_error(libc::EBUSY),
-            ClaimError::Socket(error) => error,
+            DeviceLockError::Taken(_) => io::Error::from_raw_os_error(libc::EBUSY),
+            DeviceLockError::Socket(error) => error,
         }
     }
 }
 
-impl fmt::Display for ClaimError {
+impl fmt::Display for DeviceLockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClaimError::Taken(Some(pid)) => write!(f, "it is in the hands of the daemon {pid}"),
-            ClaimError::Taken(None) => write!(f, "it is in the hands of another daemon"),
-            ClaimError::Socket(error) => write!(f, "make a socket: {}", strerror(error)),
+            DeviceLockError::Taken(Some(pid)) => {
+                write!(f, "it is in the hands of the daemon {pid}")
+            }
+            DeviceLockError::Taken(None) => write!(f, "it is in the hands of another daemon"),
+            DeviceLockError::Socket(error) => write!(f, "make a socket: {}", strerror(error)),
         }
     }
 }
 
-impl Claim {
+impl DeviceLock {
     /// Claims `device` in the network namespace of this process.
     ///
     /// # Errors
-    /// [`ClaimError::Taken`] if another daemon has it.
-    pub fn stake(device: &str) -> Result<Claim, ClaimError> {
+    /// [`DeviceLockError::Taken`] if another daemon has it.
+    pub fn acquire(device: &str) -> Result<DeviceLock, DeviceLockError> {
         let name = format!("teamr/{device}");
-        let address = SocketAddr::from_abstract_name(&name).map_err(ClaimError::Socket)?;
+        let address = SocketAddr::from_abstract_name(&name).map_err(DeviceLockError::Socket)?;
         match UnixListener::bind_addr(&address) {
-            Ok(listener) => Ok(Claim {
+            Ok(listener) => Ok(DeviceLock {
                 _listener: Some(listener),
             }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -72,14 +74,14 @@ impl Claim {
                     // Anybody can have the name. It shall cost nobody his network.
                     if user > LAST_SYSTEM_USER && user != Uid::effective().as_raw() {
                         log::warn!("User {user} holds the name @{name}; going on without it.");
-                        return Ok(Claim { _listener: None });
+                        return Ok(DeviceLock { _listener: None });
                     }
                 }
                 let pid = holder.map(|holder| holder.pid());
                 // A process of another pid namespace has no number here.
-                Err(ClaimError::Taken(pid.filter(|pid| *pid > 0)))
+                Err(DeviceLockError::Taken(pid.filter(|pid| *pid > 0)))
             }
-            Err(error) => Err(ClaimError::Socket(error)),
+            Err(error) => Err(DeviceLockError::Socket(error)),
         }
     }
 }
@@ -100,16 +102,16 @@ mod tests {
     #[test]
     fn a_device_is_claimed_once_and_again_when_it_was_given_up() {
         let device = format!("claimed{}", std::process::id());
-        let claim = Claim::stake(&device).expect("a device that nobody has");
+        let device_lock = DeviceLock::acquire(&device).expect("a device that nobody has");
         let own = i32::try_from(std::process::id()).expect("a pid");
-        let again = Claim::stake(&device);
+        let again = DeviceLock::acquire(&device);
         assert!(
-            matches!(&again, Err(ClaimError::Taken(Some(pid))) if *pid == own),
+            matches!(&again, Err(DeviceLockError::Taken(Some(pid))) if *pid == own),
             "{again:?}"
         );
-        Claim::stake(&format!("{device}x")).expect("another device");
-        drop(claim);
-        Claim::stake(&device).expect("nobody has it any more");
+        DeviceLock::acquire(&format!("{device}x")).expect("another device");
+        drop(device_lock);
+        DeviceLock::acquire(&device).expect("nobody has it any more");
     }
 
     #[test]
@@ -119,8 +121,8 @@ mod tests {
         let name = SockAddr::unix(format!("\0teamr/{device}")).expect("a name");
         silent.bind(&name).expect("a free name");
         assert!(matches!(
-            Claim::stake(&device),
-            Err(ClaimError::Taken(None))
+            DeviceLock::acquire(&device),
+            Err(DeviceLockError::Taken(None))
         ));
     }
 }

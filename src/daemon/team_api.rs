@@ -11,12 +11,12 @@ use super::kernel::Kernel;
 use super::state;
 use super::team::{IfUp, ManagedTeam};
 use crate::control::{Controlled, Failure, ItemPath};
-use crate::datapath::Mover;
+use crate::datapath::DataPathKind;
 use crate::errno::strerror;
 use crate::process::logging;
 
 /// One team for the length of one call.
-pub struct Controls<'a> {
+pub struct TeamApi<'a> {
     /// The team.
     pub team: &'a mut ManagedTeam,
     /// What its changes are made with.
@@ -30,7 +30,7 @@ fn check_interface(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Controlled for Controls<'_> {
+impl Controlled for TeamApi<'_> {
     fn config_dump(&self) -> String {
         self.team.config.dump()
     }
@@ -116,9 +116,9 @@ impl Controlled for Controls<'_> {
                 self.tell(Event::PortAllowed { port, allowed })
             }
             ["teamr", "data_path"] => {
-                let mover = Mover::from_name(value).ok_or(Failure::ItemValueSetFail)?;
+                let mover = DataPathKind::from_name(value).ok_or(Failure::ItemValueSetFail)?;
                 self.team.data_path.set_time(self.now);
-                self.team.data_path.hand_to(mover).map_err(|error| {
+                self.team.data_path.switch_to(mover).map_err(|error| {
                     log::error!(
                         "Failed to change the data path to {value} ({}).",
                         strerror(&error)
@@ -131,7 +131,7 @@ impl Controlled for Controls<'_> {
     }
 }
 
-impl Controls<'_> {
+impl TeamApi<'_> {
     fn is_activebackup(&self) -> bool {
         let runner = &self.team.core.settings().runner;
         matches!(runner, RunnerSettings::ActiveBackup { .. })

@@ -40,12 +40,12 @@ struct Kept {
 
 /// What is kept of one team.
 #[derive(Debug)]
-pub struct Memory {
+pub struct PartnerStateFile {
     path: PathBuf,
     kept: Kept,
 }
 
-impl Memory {
+impl PartnerStateFile {
     /// What an earlier daemon left at `path` of the team device with this index; nothing if that
     /// cannot be read.
     pub fn open(path: PathBuf, ifindex: u32) -> Self {
@@ -55,7 +55,7 @@ impl Memory {
         let kept = kept.filter(|kept: &Kept| kept.ifindex == ifindex);
         let ports = kept.unwrap_or_default().ports;
         let kept = Kept { ifindex, ports };
-        Memory { path, kept }
+        PartnerStateFile { path, kept }
     }
 
     /// The last LACPDU that came in on the interface `name`.
@@ -145,15 +145,17 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_of_one_device_and_of_its_ports() {
-        let name = format!("teamr-memory-{}.memory", std::process::id());
+        let name = format!("teamr-partner_state-{}.memory", std::process::id());
         let path = env::temp_dir().join(name);
-        let mut memory = Memory::open(path.clone(), 7);
-        memory.keep_config("eth1", Some(r#"{"prio": 1}"#)).unwrap();
-        memory.keep_pdu("eth1", Some(&[1, 2])).unwrap();
-        memory.keep_pdu("eth2", Some(&[3])).unwrap();
-        memory.keep_config("eth3", Some("{}")).unwrap();
+        let mut partner_state = PartnerStateFile::open(path.clone(), 7);
+        partner_state
+            .keep_config("eth1", Some(r#"{"prio": 1}"#))
+            .unwrap();
+        partner_state.keep_pdu("eth1", Some(&[1, 2])).unwrap();
+        partner_state.keep_pdu("eth2", Some(&[3])).unwrap();
+        partner_state.keep_config("eth3", Some("{}")).unwrap();
 
-        let mut next = Memory::open(path.clone(), 7);
+        let mut next = PartnerStateFile::open(path.clone(), 7);
         assert_eq!(next.config("eth1").as_deref(), Some(r#"{"prio": 1}"#));
         assert_eq!(next.pdu("eth1"), Some(vec![1, 2]));
         assert_eq!(
@@ -162,11 +164,11 @@ mod tests {
         );
         next.keep_only(&["eth1", "eth2"]).unwrap();
         next.keep_pdu("eth2", None).unwrap();
-        let next = Memory::open(path.clone(), 7);
+        let next = PartnerStateFile::open(path.clone(), 7);
         assert_eq!(next.config("eth3"), None);
         assert_eq!(next.kept.ports.len(), 1);
 
-        let mut another = Memory::open(path.clone(), 8);
+        let mut another = PartnerStateFile::open(path.clone(), 8);
         assert_eq!((another.config("eth1"), another.pdu("eth1")), (None, None));
         another.forget().unwrap();
         assert!(!path.exists());

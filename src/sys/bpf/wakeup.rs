@@ -1,4 +1,4 @@
-//! A queue that serves as a bell: programs ring it, and the daemon's loop wakes by its descriptor.
+//! A queue that serves as a wakeup: programs ring it, and the daemon's loop wakes by its descriptor.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -10,7 +10,7 @@ use super::call::{MAP_CREATE, MapCreate, bpf_descriptor, name_field};
 /// A queue that programs put notes in and whose descriptor becomes readable by them
 /// (`BPF_MAP_TYPE_RINGBUF`). The notes themselves are not read.
 #[derive(Debug)]
-pub struct Bell {
+pub struct Wakeup {
     fd: OwnedFd,
     /// Page with the place that was read up to, which we write.
     consumer: NonNull<AtomicUsize>,
@@ -19,12 +19,12 @@ pub struct Bell {
     page: usize,
 }
 
-impl Bell {
+impl Wakeup {
     /// A new one.
     ///
     /// # Errors
     /// `EINVAL` where the kernel has no such queues (before 5.8), `EPERM` without CAP_BPF.
-    pub fn create(name: &str) -> io::Result<Bell> {
+    pub fn create(name: &str) -> io::Result<Wakeup> {
         const RING_BUFFER: u32 = 27;
         // SAFETY: sysconf takes a number and no memory of ours.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -39,7 +39,7 @@ impl Bell {
         let fd = unsafe { bpf_descriptor(MAP_CREATE, &mut attributes)? };
         let consumer = map_page(&fd, page, 0, libc::PROT_READ | libc::PROT_WRITE)?;
         match map_page(&fd, page, page, libc::PROT_READ) {
-            Ok(producer) => Ok(Bell {
+            Ok(producer) => Ok(Wakeup {
                 fd,
                 consumer,
                 producer,
@@ -82,14 +82,14 @@ fn unmap_page(page: NonNull<AtomicUsize>, length: usize) {
     unsafe { libc::munmap(page.as_ptr().cast(), length) };
 }
 
-impl Drop for Bell {
+impl Drop for Wakeup {
     fn drop(&mut self) {
         unmap_page(self.consumer, self.page);
         unmap_page(self.producer, self.page);
     }
 }
 
-impl AsRawFd for Bell {
+impl AsRawFd for Wakeup {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }

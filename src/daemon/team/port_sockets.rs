@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use runners::{ControlFrames, HwAddr, Instant, PortId};
 
 use crate::datapath::Drained;
-use crate::datapath::port_socket::ControlSocket;
+use crate::datapath::port_socket::PortSocket;
 
 /// After these a socket rests: far more than any protocol has a neighbour send at once.
 const IN_A_ROW: usize = 64;
@@ -23,29 +23,29 @@ const REST: Duration = Duration::from_millis(10);
 
 /// The control socket of a port.
 #[derive(Debug)]
-struct Ear {
+struct PortEntry {
     port: PortId,
-    socket: ControlSocket,
+    socket: PortSocket,
     /// Frames since there were none or it rested.
     in_a_row: usize,
 }
 
 /// One control socket for each port.
 #[derive(Debug)]
-pub struct ControlSockets {
+pub struct PortSockets {
     registry: Registry,
     tokens: Range<usize>,
     hears: ControlFrames,
     /// By the place of their token.
-    sockets: BTreeMap<usize, Ear>,
+    sockets: BTreeMap<usize, PortEntry>,
     /// Those that rest, and until when. They are not registered: each frame would tell of itself.
     resting: BTreeMap<usize, Instant>,
 }
 
-impl ControlSockets {
+impl PortSockets {
     /// None yet; news of frames will come under `tokens`.
     pub fn new(registry: Registry, tokens: Range<usize>) -> Self {
-        ControlSockets {
+        PortSockets {
             registry,
             tokens,
             hears: ControlFrames::default(),
@@ -57,16 +57,16 @@ impl ControlSockets {
     /// Opens the socket of a port whose own address is `hwaddr`.
     ///
     /// # Errors
-    /// Those of [`ControlSocket::open`].
+    /// Those of [`PortSocket::open`].
     pub fn open(&mut self, port: PortId, ifindex: u32, hwaddr: HwAddr) -> io::Result<()> {
         let mut free = self.tokens.clone();
         let token = free
             .find(|token| !self.sockets.contains_key(token))
             .ok_or_else(|| io::Error::other("no token is left for another port"))?;
-        let mut socket = ControlSocket::open(ifindex, hwaddr)?;
+        let mut socket = PortSocket::open(ifindex, hwaddr)?;
         socket.listen(self.hears)?;
         self.register(token, &socket)?;
-        let ear = Ear {
+        let ear = PortEntry {
             port,
             socket,
             in_a_row: 0,
@@ -75,7 +75,7 @@ impl ControlSockets {
         Ok(())
     }
 
-    fn register(&self, token: usize, socket: &ControlSocket) -> io::Result<()> {
+    fn register(&self, token: usize, socket: &PortSocket) -> io::Result<()> {
         let fd = socket.as_raw_fd();
         let mut source = SourceFd(&fd);
         let registry = &self.registry;
@@ -115,7 +115,7 @@ impl ControlSockets {
     /// Sends a frame on a port.
     ///
     /// # Errors
-    /// `ENXIO` for a port without a socket, and those of [`ControlSocket::send`].
+    /// `ENXIO` for a port without a socket, and those of [`PortSocket::send`].
     pub fn send(&self, port: PortId, frame: &[u8]) -> io::Result<()> {
         let ear = self.sockets.values().find(|ear| ear.port == port);
         let ear = ear.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
@@ -126,7 +126,7 @@ impl ControlSockets {
     /// now.
     ///
     /// # Errors
-    /// Those of [`ControlSocket::receive`].
+    /// Those of [`PortSocket::receive`].
     pub fn receive(
         &mut self,
         token: Token,

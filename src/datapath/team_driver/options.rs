@@ -17,7 +17,7 @@ use crate::netlink::bpf::encode;
 use crate::netlink::team::{OptionId, Value, name};
 
 /// An option and the value that it has to have.
-pub type Wish = (OptionId, Value);
+pub type OptionWrite = (OptionId, Value);
 
 /// Interface index of each port.
 pub type Indices = BTreeMap<PortId, u32>;
@@ -44,10 +44,10 @@ pub fn can_do(runner: &RunnerSettings) -> bool {
 }
 
 /// Options of the whole team that never change while the daemon runs; the mode first.
-pub fn team(settings: &TeamSettings) -> Vec<Wish> {
+pub fn team(settings: &TeamSettings) -> Vec<OptionWrite> {
     let mode = mode(&settings.runner).map(|mode| Value::Text(mode.to_owned()));
     let mode = mode.map(|mode| (OptionId::team(name::MODE), mode));
-    let mut wishes: Vec<Wish> = mode.into_iter().collect();
+    let mut options: Vec<OptionWrite> = mode.into_iter().collect();
     let bursts = [
         (
             settings.notify_peers,
@@ -61,9 +61,9 @@ pub fn team(settings: &TeamSettings) -> Vec<Wish> {
         ),
     ];
     for (Burst { count, interval }, count_name, interval_name) in bursts {
-        wishes.push((OptionId::team(count_name), Value::U32(count)));
+        options.push((OptionId::team(count_name), Value::U32(count)));
         let interval = whole(interval.as_millis());
-        wishes.push((OptionId::team(interval_name), interval));
+        options.push((OptionId::team(interval_name), interval));
     }
     if let RunnerSettings::LoadBalance {
         balancing_interval, ..
@@ -78,9 +78,9 @@ pub fn team(settings: &TeamSettings) -> Vec<Wish> {
         let interval = balancing_interval.unwrap_or(Duration::ZERO);
         // The driver counts in tenths of a second; 0 counts nothing.
         let tenths = whole(interval.as_millis() / 100);
-        wishes.push((OptionId::team(name::LB_STATS_REFRESH_INTERVAL), tenths));
+        options.push((OptionId::team(name::LB_STATS_REFRESH_INTERVAL), tenths));
     }
-    wishes
+    options
 }
 
 fn whole(number: u128) -> Value {
@@ -108,14 +108,14 @@ pub fn shortfalls(settings: &TeamSettings) -> Vec<&'static str> {
 }
 
 /// Options that a port has from its configuration.
-pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<Wish> {
-    let mut wishes = Vec::new();
+pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<OptionWrite> {
+    let mut options = Vec::new();
     if let Some(queue) = settings.queue_id {
-        wishes.push((OptionId::port(name::QUEUE_ID, ifindex), Value::U32(queue)));
+        options.push((OptionId::port(name::QUEUE_ID, ifindex), Value::U32(queue)));
     }
     let priority = OptionId::port(name::PRIORITY, ifindex);
-    wishes.push((priority, Value::S32(settings.prio)));
-    wishes
+    options.push((priority, Value::S32(settings.prio)));
+    options
 }
 
 /// How the driver lets a port take part.
@@ -131,7 +131,13 @@ impl Parts {
     /// What a port has to be told so that it takes part, or does no longer, as `on` says. It
     /// collects before it distributes, and ends in the other order. Where the table of buckets
     /// `binds`, it keeps frames off a port that only collects, so that may be enabled at once.
-    fn wishes(self, ifindex: u32, port: &PortForwarding, on: bool, binds: bool) -> Vec<Wish> {
+    fn options(
+        self,
+        ifindex: u32,
+        port: &PortForwarding,
+        on: bool,
+        binds: bool,
+    ) -> Vec<OptionWrite> {
         let rx = (name::RX_ENABLED, port.collecting);
         let tx = (name::TX_ENABLED, port.distributing);
         let parts = match (self, on) {
@@ -155,8 +161,8 @@ pub fn is_part(id: &OptionId) -> bool {
 }
 
 /// Options for a forwarding. Ports that `indices` does not know are left out.
-pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<Wish> {
-    let mut wishes = Vec::new();
+pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<OptionWrite> {
+    let mut options = Vec::new();
     let index = |port: &PortId| indices.get(port).copied();
     let ports: Vec<(u32, &PortForwarding)> = wanted
         .ports
@@ -182,47 +188,47 @@ pub fn forwarding(wanted: &Forwarding, indices: &Indices, parts: Parts) -> Vec<W
     };
     if let Some(program) = program {
         let program = Value::Binary(encode(&program));
-        wishes.push((OptionId::team(name::BPF_HASH_FUNC), program));
+        options.push((OptionId::team(name::BPF_HASH_FUNC), program));
         let method = match table {
             Some(_) => "hash_to_port_mapping",
             None => "hash",
         };
         let method = Value::Text(method.to_owned());
-        wishes.push((OptionId::team(name::LB_TX_METHOD), method));
+        options.push((OptionId::team(name::LB_TX_METHOD), method));
     }
     let binds = table.is_some();
     let enabled = |on: bool| {
         let each = ports.iter();
-        each.flat_map(move |(ifindex, port)| parts.wishes(*ifindex, port, on, binds))
+        each.flat_map(move |(ifindex, port)| parts.options(*ifindex, port, on, binds))
     };
-    wishes.extend(enabled(true));
+    options.extend(enabled(true));
     if let TxPolicy::ActiveBackup { active } = &wanted.policy {
         // None cannot be told: the port that was active is disabled, that is all.
         if let Some(active) = active.as_ref().and_then(index) {
-            wishes.push((OptionId::team(name::ACTIVEPORT), Value::U32(active)));
+            options.push((OptionId::team(name::ACTIVEPORT), Value::U32(active)));
         }
     }
-    wishes.extend(enabled(false));
+    options.extend(enabled(false));
     if let Some(table) = &table {
-        wishes.extend(mapping(table, indices));
+        options.extend(mapping(table, indices));
     }
     for (ifindex, port) in &ports {
         let linkup = OptionId::port(name::USER_LINKUP, *ifindex);
         let linkup = (linkup, Value::Bool(port.linked));
         let told = OptionId::port(name::USER_LINKUP_ENABLED, *ifindex);
-        let told = (told, Value::Bool(port.judged));
+        let told = (told, Value::Bool(port.link_from_watch));
         // What is told is right before the driver begins to heed it, and changes after it has
         // ended to: an earlier daemon may have left it heeding.
-        match port.judged {
-            true => wishes.extend([linkup, told]),
-            false => wishes.extend([told, linkup]),
+        match port.link_from_watch {
+            true => options.extend([linkup, told]),
+            false => options.extend([told, linkup]),
         }
     }
-    wishes
+    options
 }
 
 /// A bucket without a port cannot be told; the driver then chooses by the hash alone.
-fn mapping(buckets: &BucketTable, indices: &Indices) -> impl Iterator<Item = Wish> {
+fn mapping(buckets: &BucketTable, indices: &Indices) -> impl Iterator<Item = OptionWrite> {
     (0_u32..).zip(buckets).filter_map(|(bucket, port)| {
         let ifindex = *indices.get(port.as_ref()?)?;
         let id = OptionId::element(name::LB_TX_HASH_TO_PORT_MAPPING, bucket);

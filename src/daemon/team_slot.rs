@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use mio::Token;
 use runners::Instant;
 
-use super::claim::Claim;
-use super::controls::Controls;
+use super::device_lock::DeviceLock;
 use super::kernel::Kernel;
 use super::team::{ManagedTeam, return_ipv6};
+use super::team_api::TeamApi;
 use super::transports::Transports;
-use super::warm_restart::Left;
-use crate::datapath::{Drained, Mover, PortCare};
+use super::warm_restart::PortsAtStop;
+use crate::datapath::{DataPathKind, Drained, PortCare};
 use crate::errno::strerror;
 use crate::netlink::link;
 use crate::process::logging::{self, About};
@@ -35,7 +35,7 @@ pub(super) fn is_control_frame_token(token: Token) -> bool {
 }
 
 /// A team with what it is controlled by.
-pub(super) struct Served {
+pub(super) struct TeamSlot {
     pub(super) team: ManagedTeam,
     pub(super) transports: Transports,
     /// The device stays when the daemon ends (`-N`).
@@ -43,15 +43,15 @@ pub(super) struct Served {
     /// Where to note how the team was left (`-L`).
     pub(super) warm_dir: Option<PathBuf>,
     /// The device was there before (`-o`), so it is not ours to delete.
-    pub(super) taken_over: bool,
+    pub(super) adopted_device: bool,
     /// Given up last of all, both.
-    pub(super) _claim: Claim,
+    pub(super) _claim: DeviceLock,
     pub(super) _pid_file: PidFile,
 }
 
-impl Served {
+impl TeamSlot {
     /// Messages are about this team meanwhile.
-    pub(super) fn about(&self) -> About {
+    pub(super) fn log_scope(&self) -> About {
         logging::about(&self.team.device.name)
     }
 
@@ -73,19 +73,19 @@ impl Served {
                     Drained::Dry
                 });
         }
-        let controls = &mut Controls { team, kernel, now };
+        let controls = &mut TeamApi { team, kernel, now };
         self.transports.serve(token, now, controls)
     }
 
     /// Decides what stays, and notes it for a warm restart.
     pub(super) fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, asked: Asked) {
         // What the daemon itself relays stops with it, so nothing is won by leaving that.
-        let drives_kernel = self.team.data_path.mover() != Mover::Relay;
+        let drives_kernel = self.team.data_path.mover() != DataPathKind::Relay;
         let left = match asked {
-            Asked::Leave | Asked::LeaveNoted if drives_kernel => Left::InPlace,
-            _ => Left::Apart,
+            Asked::Leave | Asked::LeaveNoted if drives_kernel => PortsAtStop::InPlace,
+            _ => PortsAtStop::Detached,
         };
-        self.keep_device |= left == Left::InPlace;
+        self.keep_device |= left == PortsAtStop::InPlace;
         if self.keep_device {
             self.team.leave_in_place(kernel, now);
         }
@@ -100,11 +100,11 @@ impl Served {
 
     pub(super) fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
         if !self.keep_device {
-            self.team.say_farewell(kernel, now);
+            self.team.send_last_pdus(kernel, now);
         }
         // A data path that takes care of its ports gives them back with the device.
         let cares = self.team.data_path.port_care() == PortCare::DataPath;
-        if !self.keep_device && (self.taken_over || !cares) {
+        if !self.keep_device && (self.adopted_device || !cares) {
             self.team.release_all(kernel, now);
         }
         if !self.keep_device {
@@ -118,7 +118,7 @@ impl Served {
     pub(super) fn end(self, kernel: &mut Kernel) {
         drop(self.transports);
         let device = self.team.device.ifindex;
-        let persistent = self.keep_device || self.taken_over;
+        let persistent = self.keep_device || self.adopted_device;
         let silenced = self.team.ports_with_ipv6();
         drop(self.team);
         if !persistent {
