@@ -85,6 +85,8 @@ impl Guest<'_> {
             .arg("timeout")
             .arg(format!("--kill-after={GRACE}"))
             .arg(LIMIT.to_string())
+            .arg("env")
+            .arg(format!("LD_PRELOAD={}", self.package.xstate().display()))
             .arg(self.package.kernel())
             .args(["rootfstype=hostfs", "ro", MEMORY, "panic=-1"])
             .args(["con=null", "con0=null,fd:1", "ssl=null", "ssl0=fd:3,fd:4"])

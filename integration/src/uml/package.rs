@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use nix::fcntl::FlockArg;
 
-use crate::binaries::target;
+use crate::binaries::{repository, target};
 use crate::lab::lock;
 
 const PACKAGE: &str = "user-mode-linux";
@@ -20,6 +20,11 @@ impl Package {
     /// The kernel, a program.
     pub(super) fn kernel(&self) -> PathBuf {
         self.root.join("usr/bin/linux.uml")
+    }
+
+    /// A library to preload into the kernel: `xstate.c` says why.
+    pub(super) fn xstate(&self) -> PathBuf {
+        self.root.join("xstate.so")
     }
 
     /// The folder that has a folder of modules for each release; of one release here.
@@ -42,11 +47,25 @@ pub(super) fn unpacked() -> Result<Package, String> {
         fetch(&root)?;
     }
     let package = Package { root };
-    if package.kernel().exists() {
-        return Ok(package);
+    if !package.kernel().exists() {
+        let root = package.root.display();
+        return Err(format!("no kernel in {root}; delete it to fetch it anew"));
     }
-    let root = package.root.display();
-    Err(format!("no kernel in {root}; delete it to fetch it anew"))
+    if !package.xstate().exists() {
+        compile(&package.xstate())?;
+    }
+    Ok(package)
+}
+
+/// Compiles `xstate.c` to the shared library `library`.
+fn compile(library: &Path) -> Result<(), String> {
+    let source = repository().join("integration/src/uml/xstate.c");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])
+        .arg(library)
+        .arg(source)
+        .arg("-ldl");
+    run(&mut cc)
 }
 
 /// Fetches and unpacks into a folder beside `root`, which becomes `root` when it is complete: we
