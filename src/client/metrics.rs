@@ -1,4 +1,8 @@
-//! The state of teams as OpenMetrics 1.0, for Prometheus and its like.
+//! The state of teams in Prometheus' text format 0.0.4.
+//!
+//! Of the formats this is the one that all readers have: Prometheus and its like take it from a
+//! scrape, and the text file collector of node_exporter reads no other. OpenMetrics would differ
+//! in the type `info`, in counters whose family lacks `_total`, and in the line `# EOF`.
 //!
 //! Pure but for the counters of the interfaces, which only the kernel has.
 
@@ -8,7 +12,10 @@ use std::fs;
 
 use serde_json::Value;
 
-/// What is counted or measured of a team or a port.
+/// What an HTTP answer says of an exposition.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is counted or measured of a team or a port. The name of a counter ends in `_total`.
 struct Family {
     name: &'static str,
     counter: bool,
@@ -36,27 +43,27 @@ const fn counter(name: &'static str, path: &'static str, help: &'static str) -> 
 /// Of the whole team.
 const TEAM: [Family; 6] = [
     counter(
-        "teamr_resyncs",
+        "teamr_resyncs_total",
         "/teamr/resyncs",
         "Times that lost news made the daemon read everything anew.",
     ),
     counter(
-        "teamr_receive_dropped",
+        "teamr_receive_dropped_total",
         "/teamr/rx_dropped",
         "Frames that the team device would not take.",
     ),
     counter(
-        "teamr_receive_echoes",
+        "teamr_receive_echoes_total",
         "/teamr/rx_echoes",
         "Frames of our own that came back.",
     ),
     counter(
-        "teamr_receive_inactive",
+        "teamr_receive_inactive_total",
         "/teamr/rx_inactive",
         "Frames on a port that does not receive them.",
     ),
     counter(
-        "teamr_transmit_no_port",
+        "teamr_transmit_no_port_total",
         "/teamr/tx_no_port",
         "Frames for which there was no port.",
     ),
@@ -91,12 +98,12 @@ const PORT: [Family; 9] = [
         "Speed of the link, 0 if unknown.",
     ),
     counter(
-        "teamr_port_transmit_dropped",
+        "teamr_port_transmit_dropped_total",
         "/teamr/tx_dropped",
         "Frames that could not be sent on the port.",
     ),
     counter(
-        "teamr_port_receive_missed",
+        "teamr_port_receive_missed_total",
         "/teamr/rx_missed",
         "Frames that came faster than the daemon could take them.",
     ),
@@ -115,22 +122,22 @@ const PORT: [Family; 9] = [
 /// Of each port, from the kernel.
 const INTERFACE: [Family; 4] = [
     counter(
-        "teamr_port_receive_bytes",
+        "teamr_port_receive_bytes_total",
         "rx_bytes",
         "Bytes received on the port.",
     ),
     counter(
-        "teamr_port_receive_frames",
+        "teamr_port_receive_frames_total",
         "rx_packets",
         "Frames received on the port.",
     ),
     counter(
-        "teamr_port_transmit_bytes",
+        "teamr_port_transmit_bytes_total",
         "tx_bytes",
         "Bytes sent on the port.",
     ),
     counter(
-        "teamr_port_transmit_frames",
+        "teamr_port_transmit_frames_total",
         "tx_packets",
         "Frames sent on the port.",
     ),
@@ -151,7 +158,7 @@ const LACP_BITS: [&str; 8] = [
 /// A whole exposition of these states, by team.
 pub fn write(states: &BTreeMap<String, Value>) -> String {
     let mut text = String::new();
-    head(&mut text, "teamr", "info", "What runs the team.");
+    head(&mut text, "teamr_info", "gauge", "What runs the team.");
     for (team, state) in states {
         let of = |path: &str| {
             state
@@ -198,7 +205,6 @@ pub fn write(states: &BTreeMap<String, Value>) -> String {
     }
     lacp(&mut text, states);
     pdus(&mut text, states);
-    text.push_str("# EOF\n");
     text
 }
 
@@ -215,8 +221,7 @@ impl Family {
             other => other.as_u64(),
         });
         if let Some(number) = number {
-            let total = if self.counter { "_total" } else { "" };
-            let _ = writeln!(text, "{}{total}{labels} {number}", self.name);
+            let _ = writeln!(text, "{}{labels} {number}", self.name);
         }
     }
 }
@@ -243,7 +248,7 @@ fn active(text: &mut String, states: &BTreeMap<String, Value>) {
 fn link_downs(text: &mut String, states: &BTreeMap<String, Value>) {
     head(
         text,
-        "teamr_port_down",
+        "teamr_port_down_total",
         "counter",
         "Times that a link watch of the port went down.",
     );
@@ -320,7 +325,7 @@ fn pdus(text: &mut String, states: &BTreeMap<String, Value>) {
         "marker_responses",
     ];
     let help = "LACP: PDUs by kind.";
-    head(text, "teamr_port_lacp_pdus", "counter", help);
+    head(text, "teamr_port_lacp_pdus_total", "counter", help);
     for (team, port, state) in ports(states) {
         for kind in KINDS {
             if let Some(count) = state["teamr"]["lacp"]["pdus"][kind].as_u64() {
@@ -333,7 +338,7 @@ fn pdus(text: &mut String, states: &BTreeMap<String, Value>) {
         }
     }
     let help = "LACP: times that an end was found not to settle.";
-    head(text, "teamr_port_lacp_churns", "counter", help);
+    head(text, "teamr_port_lacp_churns_total", "counter", help);
     for (team, port, state) in ports(states) {
         for side in ["actor", "partner"] {
             if let Some(count) = state["teamr"]["lacp"]["churns"][side].as_u64() {
@@ -379,7 +384,7 @@ fn ports(states: &BTreeMap<String, Value>) -> impl Iterator<Item = (&str, &str, 
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# TYPE {name} {kind}\n# HELP {name} {help}");
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 fn labels(team: &str, port: Option<&str>) -> String {
@@ -423,7 +428,7 @@ mod tests {
             "teamr_failover_last_seconds{team=\"team0\"} 0.0015",
             "teamr_port_probed{team=\"team0\",port=\"eth1\"} 1",
             "teamr_port_probe_crossed{team=\"team0\",port=\"eth1\"} 1",
-            "# TYPE teamr_port_lacp_pdus counter",
+            "# TYPE teamr_port_lacp_pdus_total counter",
             "teamr_port_lacp_pdus_total{team=\"team0\",port=\"eth1\",kind=\"sent\"} 7",
             "teamr_port_lacp_pdus_total{team=\"team0\",port=\"eth1\",kind=\"malformed\"} 1",
             "teamr_port_lacp_churns_total{team=\"team0\",port=\"eth1\",side=\"actor\"} 3",

@@ -1,62 +1,51 @@
-//! Metrics where a scraper finds them: in a file, or at a socket that speaks HTTP.
+//! Metrics for a scraper that asks by HTTP, at a port or at a unix socket.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// How long a scraper may take for its request.
+use socket2::Socket;
+
+use super::metrics;
+use crate::files::{self, PathError};
+
+/// How long a scraper may take for its request, and then for the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest request that is read; longer than any scraper's.
 const LONGEST: usize = 8 << 10;
-
-/// Writes a file in one step, so that no reader sees half of it.
-pub fn write_file(path: &Path, text: &str) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
 
 /// Answers every request at `address` with what `exposition` returns then, one after the other.
 /// An address with a slash is the path of a unix socket, any other one `HOST:PORT`.
 ///
 /// # Errors
 /// When it cannot listen there; a scraper that fails is its own affair.
-pub fn serve(address: &str, mut exposition: impl FnMut() -> String) -> io::Result<()> {
-    if !address.contains('/') {
-        for stream in TcpListener::bind(address)?.incoming() {
-            let stream = stream?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            let _ = answer(stream, &mut exposition);
+pub fn serve(address: &str, mut exposition: impl FnMut() -> String) -> Result<(), PathError> {
+    let listener: Socket = if address.contains('/') {
+        files::remove_stale_socket(Path::new(address))?;
+        UnixListener::bind(address)?.into()
+    } else {
+        TcpListener::bind(address)?.into()
+    };
+    loop {
+        match listener.accept() {
+            Ok((scraper, _)) => {
+                let _ = answer(&scraper, &mut exposition);
+            }
+            // The scraper has gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => return Err(error.into()),
         }
-        return Ok(());
     }
-    // One that an earlier run left would be in the way; one in use is somebody's.
-    if std::os::unix::net::UnixStream::connect(address).is_err() {
-        let _ = fs::remove_file(address);
-    }
-    for stream in UnixListener::bind(address)?.incoming() {
-        let stream = stream?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let _ = answer(stream, &mut exposition);
-    }
-    Ok(())
 }
 
-fn answer(mut stream: impl Read + Write, exposition: &mut dyn FnMut() -> String) -> io::Result<()> {
+fn answer(scraper: &Socket, exposition: &mut dyn FnMut() -> String) -> io::Result<()> {
     let mut request = Vec::new();
     let mut bytes = [0; 1024];
+    let mut reader = Timed::new(scraper);
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < LONGEST {
-        match stream.read(&mut bytes)? {
+        match reader.read(&mut bytes)? {
             0 => break,
             length => request.extend_from_slice(&bytes[..length]),
         }
@@ -66,10 +55,52 @@ fn answer(mut stream: impl Read + Write, exposition: &mut dyn FnMut() -> String)
         false => ("405 Method Not Allowed", String::new()),
     };
     write!(
-        stream,
+        Timed::new(scraper),
         "HTTP/1.0 {status}\r\n\
-         Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n\
+         Content-Type: {}\r\n\
          Content-Length: {}\r\n\r\n{text}",
+        metrics::CONTENT_TYPE,
         text.len()
     )
+}
+
+/// A connection that fails when [`PATIENCE`] is over, however slowly its bytes trickle.
+struct Timed<'a> {
+    socket: &'a Socket,
+    deadline: Instant,
+}
+
+impl<'a> Timed<'a> {
+    fn new(socket: &'a Socket) -> Self {
+        Timed {
+            socket,
+            deadline: Instant::now() + PATIENCE,
+        }
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.checked_duration_since(Instant::now());
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => Ok(Some(left)),
+            None => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(bytes)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
