@@ -141,10 +141,11 @@ impl Source {
 
     fn plan(&self, options: &Options) -> Result<Plan, String> {
         let mut config = self.parse()?;
+        let configured = config.device().map_err(|problem| problem.to_string())?;
         // To find a daemon its pid file is enough.
         let device = match (&options.pid_file, options.command) {
             (Some(_), Command::Kill | Command::Check) => String::new(),
-            _ => self.device_name(options, &config)?,
+            _ => self.device_name(options, configured)?,
         };
         config.set_device(&device);
         Ok(Plan {
@@ -160,8 +161,8 @@ impl Source {
 
     /// From `-t`, else from the configuration, else in a directory from the file, else the first
     /// that is free; a daemon to be found must be named.
-    fn device_name(&self, options: &Options, config: &Config) -> Result<String, String> {
-        let named = options.team_dev.as_deref().or(config.device());
+    fn device_name(&self, options: &Options, configured: Option<&str>) -> Result<String, String> {
+        let named = options.team_dev.as_deref().or(configured);
         let name = match named.or(self.stem.as_deref()) {
             Some(name) => name.to_owned(),
             None if options.command != Command::Run => {
