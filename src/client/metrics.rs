@@ -75,7 +75,7 @@ const TEAM: [Family; 6] = [
 ];
 
 /// Of each port, from the state.
-const PORT: [Family; 9] = [
+const PORT: [Family; 8] = [
     gauge("teamr_port_link", "/link/up", "The port has a carrier."),
     gauge(
         "teamr_port_up",
@@ -91,11 +91,6 @@ const PORT: [Family; 9] = [
         "teamr_port_allowed",
         "/teamr/allowed",
         "The user lets the port carry traffic.",
-    ),
-    gauge(
-        "teamr_port_speed_megabits",
-        "/link/speed",
-        "Speed of the link, 0 if unknown.",
     ),
     counter(
         "teamr_port_transmit_dropped_total",
@@ -190,6 +185,7 @@ pub fn write(states: &BTreeMap<String, Value>) -> String {
             );
         }
     }
+    speed(&mut text, states);
     active(&mut text, states);
     link_downs(&mut text, states);
     probes(&mut text, states);
@@ -222,6 +218,20 @@ impl Family {
         });
         if let Some(number) = number {
             let _ = writeln!(text, "{}{labels} {number}", self.name);
+        }
+    }
+}
+
+/// The speed of each link, in Prometheus' base unit.
+fn speed(text: &mut String, states: &BTreeMap<String, Value>) {
+    const BYTES_IN_MEGABIT: u64 = 125_000;
+    let help = "Speed of the link in bytes a second, 0 if unknown.";
+    head(text, "teamr_port_speed_bytes", "gauge", help);
+    for (team, port, state) in ports(states) {
+        if let Some(megabits) = state.pointer("/link/speed").and_then(Value::as_u64) {
+            let labels = labels(team, Some(port));
+            let bytes = megabits.saturating_mul(BYTES_IN_MEGABIT);
+            let _ = writeln!(text, "teamr_port_speed_bytes{labels} {bytes}");
         }
     }
 }
@@ -411,7 +421,7 @@ mod tests {
     fn what_is_counted_by_kind_has_its_labels() {
         let state = json!({
             "teamr": {"failovers": {"count": 2, "last_us": 1500, "total_us": 21_500}},
-            "ports": {"eth1": {"teamr": {
+            "ports": {"eth1": {"link": {"speed": 10_000}, "teamr": {
                 "probed": true,
                 "probe_heard_at": "eth2",
                 "lacp": {
@@ -426,6 +436,7 @@ mod tests {
             "teamr_failover_seconds_count{team=\"team0\"} 2",
             "teamr_failover_seconds_sum{team=\"team0\"} 0.0215",
             "teamr_failover_last_seconds{team=\"team0\"} 0.0015",
+            "teamr_port_speed_bytes{team=\"team0\",port=\"eth1\"} 1250000000",
             "teamr_port_probed{team=\"team0\",port=\"eth1\"} 1",
             "teamr_port_probe_crossed{team=\"team0\",port=\"eth1\"} 1",
             "# TYPE teamr_port_lacp_pdus_total counter",
@@ -436,5 +447,50 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(!text.contains("kind=\"markers\""), "{text}");
+    }
+
+    /// What the text format asks of a line, and what OpenMetrics alone has.
+    #[test]
+    fn the_format_is_prometheus_own() {
+        let state = json!({
+            "setup": {"runner_name": "a\"b\\c\nd"},
+            "teamr": {"resyncs": 1},
+            "ports": {"eth1": {"link": {"up": true}}},
+        });
+        let text = write(&BTreeMap::from([("team0".to_owned(), state)]));
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                family = help.split(' ').next().unwrap_or_default();
+            } else if let Some(words) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = words.split_once(' ').expect("a name and a type");
+                assert_eq!(name, family, "{line}");
+                assert!(["counter", "gauge", "summary"].contains(&kind), "{line}");
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            } else {
+                assert!(line.starts_with(family) && !line.starts_with('#'), "{line}");
+            }
+        }
+        let runner = r#"teamr_info{team="team0",runner="a\"b\\c\nd",data_path=""} 1"#;
+        assert!(text.lines().any(|line| line == runner), "{text}");
+    }
+
+    #[test]
+    fn the_alerts_are_about_what_is_exposed() {
+        let text = write(&BTreeMap::new());
+        let exposed = |name: &str| {
+            let family = name
+                .strip_suffix("_count")
+                .or(name.strip_suffix("_sum"))
+                .unwrap_or(name);
+            text.contains(&format!("# TYPE {family} "))
+        };
+        let rules = include_str!("../../dist/teamr.rules.yml");
+        let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: Vec<&str> = words.filter(|word| word.starts_with("teamr_")).collect();
+        assert!(names.len() > 10);
+        for name in names {
+            assert!(exposed(name), "no metric is called {name}");
+        }
     }
 }
