@@ -85,6 +85,19 @@ impl From<io::Error> for PathError {
     }
 }
 
+impl PathError {
+    /// The error of a call that was to make something at `path`; most are about its directory.
+    pub fn making(path: &Path, error: io::Error) -> Self {
+        use libc::{EACCES, ENOENT, ENOTDIR, EPERM, EROFS};
+        match error.raw_os_error() {
+            Some(EACCES | ENOENT | ENOTDIR | EPERM | EROFS) => {
+                PathError::Directory(directory(path).to_owned(), error)
+            }
+            _ => PathError::System(error),
+        }
+    }
+}
+
 /// Writes `contents` to the file at `path` in one step: a reader finds the old file or the new
 /// one. A file that was there keeps its owner and its permissions; the others are those of any
 /// new file.
@@ -124,11 +137,7 @@ fn fill(mut file: File, old: Option<Metadata>, contents: &[u8]) -> io::Result<()
 /// Makes an empty file in the directory of `path`. Its name does not depend on that of `path`,
 /// so that a long name is no longer yet, and a reader of `*.prom` does not take it for one.
 fn create_beside(path: &Path) -> Result<(File, PathBuf), PathError> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let failed = |error| PathError::Directory(directory.to_owned(), error);
+    let directory = directory(path);
     for number in 0..MOST_NAMES {
         let temporary = directory.join(format!(".teamr-{}-{number}.new", std::process::id()));
         let made = OpenOptions::new()
@@ -140,10 +149,19 @@ fn create_beside(path: &Path) -> Result<(File, PathBuf), PathError> {
             Ok(file) => return Ok((file, temporary)),
             // A process with our id left it, or somebody wants us to write to it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(PathError::making(path, error)),
         }
     }
-    Err(failed(io::ErrorKind::AlreadyExists.into()))
+    let taken = io::ErrorKind::AlreadyExists.into();
+    Err(PathError::Directory(directory.to_owned(), taken))
+}
+
+/// The directory that has the last component of `path`.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes room for a socket at `path`: removes one that an ended process of this user left there.

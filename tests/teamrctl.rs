@@ -552,10 +552,13 @@ fn metrics_replace_a_file_in_one_step() {
     let names = fs::read_dir(&house.dir).unwrap().count();
     assert_eq!(names, 2, "the socket and the file");
     // No file can be made there, whoever asks.
+    let reason = "no file can be made in \"/proc\" (No such file or directory); name a directory \
+                  that can be written to";
+    let name = "/proc/team0";
     house
-        .teamrctl(&["metrics", "file", "/proc/team0.prom"])
-        .fails(
-            "Failed to write \"/proc/team0.prom\": no file can be made in \"/proc\" (No such file or \
-             directory); name a directory that can be written to.\n",
-        );
+        .teamrctl(&["metrics", "file", name])
+        .fails(&format!("Failed to write \"{name}\": {reason}.\n"));
+    house
+        .teamrctl(&["metrics", "serve", name])
+        .fails(&format!("Failed to listen at \"{name}\": {reason}.\n"));
 }

@@ -560,8 +560,8 @@ fn bad_ports_are_refused_in_teamds_words() {
     }
 }
 
-/// A value of each type at each place whose type teamd looks at; whether teamd 1.31 ran with it and
-/// took the port. What it does otherwise stands in ARCHITECTURE.md.
+/// Values of each type at the places whose type teamd looks at: refused are those with which
+/// teamd 1.31 does not start or does not take the port.
 #[test]
 fn wrong_types_stop_where_teamd_stops() {
     const VALUES: [&str; 6] = ["null", "true", "5", "1.5", "[]", "{}"];

@@ -23,8 +23,10 @@ const LONGEST: usize = 8 << 10;
 /// When it cannot listen there; a scraper that fails is its own affair.
 pub fn serve(address: &str, mut exposition: impl FnMut() -> String) -> Result<(), PathError> {
     let listener: Socket = if address.contains('/') {
-        files::remove_stale_socket(Path::new(address))?;
-        UnixListener::bind(address)?.into()
+        let path = Path::new(address);
+        files::remove_stale_socket(path)?;
+        let listener = UnixListener::bind(path).map_err(|error| PathError::making(path, error))?;
+        listener.into()
     } else {
         TcpListener::bind(address)?.into()
     };
