@@ -12,18 +12,17 @@ use integration::{
 };
 
 /// Two teams of one port each, of runners that have different things to tell.
-fn two_teams(lab: &Lab) -> (Namespace, [Teamr; 2]) {
-    let (host, peer) = (lab.host("host"), lab.host("peer"));
+fn two_teams(lab: &Lab, host: &Namespace) -> [Teamr; 2] {
+    let peer = lab.host("peer");
     let teams = [("team0", "lacp", "eth1"), ("team1", "activebackup", "eth2")];
-    let teams = teams.map(|(device, runner, port)| {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+    teams.map(|(device, runner, port)| {
+        lab.cable((host, port), (&peer, port), CableKind::Virtual);
         peer.up(port);
         let config = team_config(device, runner, DataPath::Userspace, &[port]);
-        let team = Teamr::start(&host, &config);
+        let team = Teamr::start(host, &config);
         team.wait_port(port, true);
         team
-    });
-    (host, teams)
+    })
 }
 
 #[test]
@@ -37,7 +36,8 @@ fn node_exporter_reads_what_is_written() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, teams) = two_teams(&lab);
+    let host = lab.host("host");
+    let teams = two_teams(&lab, &host);
     let folder = lab.folder().join("textfile");
     fs::create_dir(&folder).expect("make a folder");
     // One file for each team, whose families are the same.
@@ -77,22 +77,25 @@ fn a_scraper_is_answered_at_a_port_and_at_a_socket() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let (host, teams) = two_teams(&lab);
+    let host = lab.host("host");
     let serve = |address: &str| {
         let mut command = host.command(binary("teamrctl"));
         command.args(["metrics", "serve", address]);
         Process::start("metrics", lab.folder(), command)
     };
     let mut server = serve("127.0.0.1:9200");
+    let exposed = wait_for("the metrics to be served before there is a team", || {
+        fetch(&host, "http://127.0.0.1:9200/metrics")
+    });
+    assert!(!exposed.contains("teamr_info{"), "{exposed}");
+    let teams = two_teams(&lab, &host);
     let of_both = |text: &str| {
         teams.iter().all(|team| {
             let sample = format!("teamr_port_link{{team=\"{}\"", team.device());
             text.contains(&sample)
         })
     };
-    let exposed = wait_for("the metrics to be served", || {
-        fetch(&host, "http://127.0.0.1:9200/metrics")
-    });
+    let exposed = fetch(&host, "http://127.0.0.1:9200/metrics").expect("metrics");
     assert!(of_both(&exposed), "{exposed}");
     server.kill();
 

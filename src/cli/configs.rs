@@ -230,3 +230,26 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_no_string_is_refused_also_where_another_is_named() {
+        let source = Source::unnamed("-", br#"{"device": 5}"#.to_vec());
+        for line in ["", "-t team0", "-k", "-k -t team0"] {
+            let args = ["teamr"].into_iter().chain(line.split_whitespace());
+            let options = Options::parse(args.map(OsString::from), false).unwrap();
+            assert_eq!(
+                source.plan(&options).err().as_deref(),
+                Some(
+                    "device: Failed to set team device name in config. \
+                         (expected string, found integer)"
+                )
+            );
+        }
+    }
+}

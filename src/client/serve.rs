@@ -106,3 +106,55 @@ impl Write for Timed<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    /// What is answered to this request.
+    fn answered(request: &[u8]) -> String {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(request).unwrap();
+        answer(&ours.into(), &mut || "metrics\n".to_owned()).unwrap();
+        let mut text = String::new();
+        theirs.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_get_is_answered_with_the_exposition() {
+        let expected = "HTTP/1.0 200 OK\r\n\
+                        Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+                        Content-Length: 8\r\n\r\nmetrics\n";
+        let request = "GET /metrics HTTP/1.1\r\n\
+                       Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.3\r\n\r\n";
+        assert_eq!(answered(request.as_bytes()), expected);
+        let longest = [b"GET /".as_slice(), &[b'x'; LONGEST - 5]].concat();
+        assert_eq!(answered(&longest), expected);
+    }
+
+    #[test]
+    fn other_requests_are_refused() {
+        for request in ["POST /metrics HTTP/1.1\r\n\r\n", "\r\n\r\n"] {
+            let text = answered(request.as_bytes());
+            assert!(text.starts_with("HTTP/1.0 405 "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scraper_whose_request_trickles_is_given_up() {
+        const PAUSE: Duration = Duration::from_millis(50);
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let answerer = thread::spawn(move || answer(&ours.into(), &mut String::new));
+        let mut bytes = 0;
+        while theirs.write_all(b"G").is_ok() {
+            bytes += 1;
+            assert!(PAUSE * bytes < 5 * PATIENCE, "still read");
+            thread::sleep(PAUSE);
+        }
+        assert!(answerer.join().unwrap().is_err());
+    }
+}
