@@ -16,7 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::errno::strerror;
 
-/// Names tried for a temporary file before one that is free must have been among them.
+/// How many names are tried for a temporary file.
 const MOST_NAMES: u32 = 100;
 
 /// Read, write and execute; set-user-ID and its like are not carried over to a new file.
@@ -134,8 +134,8 @@ fn fill(mut file: File, old: Option<Metadata>, contents: &[u8]) -> io::Result<()
     file.write_all(contents)
 }
 
-/// Makes an empty file in the directory of `path`. Its name does not depend on that of `path`,
-/// so that a long name is no longer yet, and a reader of `*.prom` does not take it for one.
+/// Makes an empty file in the directory of `path`. The name of the new file does not contain that
+/// of `path`, which may have the greatest length, and ends in `.new`, which no reader looks for.
 fn create_beside(path: &Path) -> Result<(File, PathBuf), PathError> {
     let directory = directory(path);
     for number in 0..MOST_NAMES {
@@ -147,7 +147,7 @@ fn create_beside(path: &Path) -> Result<(File, PathBuf), PathError> {
             .open(&temporary);
         match made {
             Ok(file) => return Ok((file, temporary)),
-            // A process with our id left it, or somebody wants us to write to it.
+            // An earlier process with our id left the file, or another user put something there.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(PathError::making(path, error)),
         }
@@ -180,7 +180,7 @@ pub fn remove_stale_socket(path: &Path) -> Result<(), PathError> {
     if found.uid() != Uid::effective().as_raw() {
         return Err(PathError::OtherUser(found.uid()));
     }
-    // A full queue of a living listener would make a blocking connect wait.
+    // A blocking connect would wait while the queue of a listener is full.
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     match probe.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -188,7 +188,7 @@ pub fn remove_stale_socket(path: &Path) -> Result<(), PathError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => match error.raw_os_error() {
-            // Its queue is full, or it is of another type.
+            // The queue of the socket is full, or the socket is of another type.
             Some(libc::EAGAIN | libc::EPROTOTYPE) => Err(PathError::InUse),
             _ => Err(error.into()),
         },
