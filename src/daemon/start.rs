@@ -143,7 +143,12 @@ impl Daemon {
             StartError::new(attempt, error.cause())
         })?;
         settings.probe = options.probe;
-        let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
+        let transports = Transports::open(
+            options,
+            self.manager.bus_absence(),
+            self.poll.registry(),
+            Token(tokens),
+        )?;
         let existing = self.prepare_device(options)?;
         let adopted_device = existing.as_ref().is_some_and(|existing| !existing.ours);
         let device = existing.map(|existing| existing.device);
