@@ -184,11 +184,19 @@ fn rights() -> &'static Result<Root, String> {
 
 /// Waits until no other lab, also of another process, keeps this one from running.
 fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
-    let arg = match sharing {
-        Sharing::Shared => FlockArg::LockShared,
-        Sharing::Alone => FlockArg::LockExclusive,
+    let (attempt, wait) = match sharing {
+        Sharing::Shared => (FlockArg::LockSharedNonblock, FlockArg::LockShared),
+        Sharing::Alone => (FlockArg::LockExclusiveNonblock, FlockArg::LockExclusive),
     };
-    lock("lab", arg).map_err(|error| format!("wait for other labs: {error}"))
+    lock("lab", attempt)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                eprintln!("Waiting for tests of the same user, which use the network, too.");
+                lock("lab", wait)
+            }
+            _ => Err(error),
+        })
+        .map_err(|error| format!("lock a file in {}: {error}", env::temp_dir().display()))
 }
 
 /// Takes the lock of this name, which all processes of this user share.

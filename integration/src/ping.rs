@@ -13,8 +13,9 @@ use teamr::sys::whole::forbid_fragments;
 use crate::namespace::Namespace;
 use crate::traffic::{Tool, announce_ready, usage};
 
-/// How long the answers may take, in all.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the answers may take, in all: a host asks for its neighbour's address again after a
+/// second.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of data in a request, as ping(8) has them.
 const SIZE: usize = 56;
 /// Bytes of answers that may wait to be read: a request may have several.

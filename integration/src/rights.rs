@@ -41,10 +41,8 @@ pub(crate) fn missing(step: Step, error: io::Error) -> String {
         Step::Driver(kind) => format!("make an interface of the kind {kind}"),
     };
     let mend = match (step, code) {
-        (Step::UserNamespace, libc::ENOSPC | libc::EUSERS) => limit("user"),
-        (Step::Namespaces, libc::ENOSPC | libc::EUSERS) => {
-            format!("{} {}", limit("net"), limit("mnt"))
-        }
+        (Step::UserNamespace, libc::ENOSPC | libc::EUSERS) => too_many(&["user"]),
+        (Step::Namespaces, libc::ENOSPC | libc::EUSERS) => too_many(&["net", "mnt"]),
         (Step::UserNamespace | Step::Namespaces, libc::EINVAL) => {
             "This kernel was built without such namespaces (CONFIG_USER_NS, CONFIG_NET_NS).".into()
         }
@@ -59,11 +57,13 @@ pub(crate) fn missing(step: Step, error: io::Error) -> String {
         .to_owned()
 }
 
-/// What to do about a limit of namespaces of this kind.
-fn limit(kind: &str) -> String {
-    let name = format!("user.max_{kind}_namespaces");
-    let value = sysctl(&name).unwrap_or_else(|| "not known".into());
-    format!("The limit {name} is {value}: raise it by `sysctl {name}=10000` as root.")
+/// What to do about the limits of namespaces of these kinds.
+fn too_many(kinds: &[&str]) -> String {
+    let limits: String = kinds
+        .iter()
+        .map(|kind| format!(" user.max_{kind}_namespaces=10000"))
+        .collect();
+    format!("There may be no more: raise the limit by `sysctl{limits}` as root.")
 }
 
 /// Who forbids it, and what to do about it.
