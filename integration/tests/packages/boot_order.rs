@@ -80,10 +80,9 @@ const VERIFY: &str = "systemd-analyze verify --man=no multi-user.target 2>&1";
 fn debian_with_managers(folder: &Path) -> Debian {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-with-managers");
     if !kept.exists() {
-        let unfinished = Debian::new(folder.join("unfinished"), MANAGERS).root;
         let partial = kept.with_extension("partial");
         let _ = fs::remove_dir_all(&partial);
-        run(Command::new("mv").args([&unfinished, &partial]));
+        Debian::new(partial.clone(), MANAGERS);
         fs::rename(&partial, &kept).expect("keep the new system");
     }
     let root = folder.join("debian");
