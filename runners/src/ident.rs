@@ -30,7 +30,7 @@ impl fmt::Display for HwAddr {
 impl HwAddr {
     /// The same with its other reading of who assigned it (IEEE 802, the U/L bit): a station
     /// that needs a second address may take this one.
-    pub fn sibling(self) -> HwAddr {
+    pub fn with_local_bit_flipped(self) -> HwAddr {
         let [first, rest @ ..] = self.0;
         let [b, c, d, e, f] = rest;
         HwAddr([first ^ 2, b, c, d, e, f])

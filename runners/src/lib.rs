@@ -31,7 +31,7 @@ pub use forwarding::distributor::{Distributor, Selection, Settled};
 pub use forwarding::source_balance::{HostBalance, Reception, SourceBalance};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy, learned_sources};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
-pub use link_watch::{Inquiry, LinkWatch, Obstacle};
+pub use link_watch::{LinkWatch, PingStatus, WatchProblem};
 pub use port::Port;
 pub use probe::{PROBE_MAGIC, is_probe};
 #[cfg(feature = "serde")]

@@ -91,8 +91,8 @@ impl Port {
     }
 
     /// The verdict of its watches together.
-    pub fn verdict(&self) -> bool {
-        self.watches.verdict()
+    pub fn watches_up(&self) -> bool {
+        self.watches.is_up()
     }
 
     /// Its watches, in the order of the configuration.
@@ -112,13 +112,13 @@ impl Port {
 
     /// Its watches and the user let it carry traffic.
     pub fn is_usable(&self) -> bool {
-        self.allowed && self.verdict()
+        self.allowed && self.watches_up()
     }
 
     /// It has a link in the kernel driver's sense: with the ethtool watch alone the carrier
     /// itself, without the watch's delays; where watches ask a neighbour, their verdict too.
     pub fn is_linked(&self) -> bool {
-        self.link.up && (!self.watches.ask_neighbours() || self.verdict())
+        self.link.up && (!self.watches.ask_neighbours() || self.watches_up())
     }
 
     /// Its hardware address as last read.
@@ -218,7 +218,7 @@ impl Port {
 
     fn watch_context(&self, context: TeamContext) -> WatchContext {
         let spare_hwaddr = match self.own == context.hwaddr {
-            true => self.own.sibling(),
+            true => self.own.with_local_bit_flipped(),
             false => self.own,
         };
         WatchContext {
@@ -234,7 +234,7 @@ impl Port {
 
     /// Frames from this address may be its own.
     pub(crate) fn sends_from(&self, hwaddr: HwAddr) -> bool {
-        [self.hwaddr, self.own, self.own.sibling()].contains(&hwaddr)
+        [self.hwaddr, self.own, self.own.with_local_bit_flipped()].contains(&hwaddr)
     }
 
     /// The address that it carries while it need not carry the team's.

@@ -162,7 +162,7 @@ impl Distributor {
                     |table: &BucketTable| Box::new(table.map(|port| port.filter(distributes)));
                 let policy = SourceBalance {
                     buckets: usable(&ports.buckets),
-                    former: usable(&ports.former),
+                    previous: usable(&ports.previous),
                     designated: ports.designated.filter(distributes),
                     hwaddr: ports.hwaddr,
                     host: ports.host.clone(),
@@ -281,17 +281,17 @@ impl Distributor {
     }
 
     /// What is remembered of stations, under the policy that remembers; as of the time last set.
-    pub fn memory(&self) -> Option<LearnedSources> {
+    pub fn learned_sources(&self) -> Option<LearnedSources> {
         match &self.choice {
-            Choice::BySource { rules, .. } => Some(rules.memory()),
+            Choice::BySource { rules, .. } => Some(rules.learned_sources()),
             _ => None,
         }
     }
 
     /// Goes on from what somebody else remembers of stations, under the policy that remembers.
-    pub fn remember(&mut self, memory: LearnedSources) {
+    pub fn restore_sources(&mut self, memory: LearnedSources) {
         if let Choice::BySource { rules, .. } = &mut self.choice {
-            rules.remember(memory);
+            rules.restore_sources(memory);
         }
     }
 

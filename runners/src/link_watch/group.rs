@@ -36,7 +36,7 @@ impl LinkWatches {
     }
 
     /// The port's verdict; without any watch it is up.
-    pub(crate) fn verdict(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         let mut verdicts = self.list.iter().map(LinkWatch::is_up);
         match self.policy {
             LinkWatchPolicy::Any => self.list.is_empty() || verdicts.any(|up| up),
@@ -46,7 +46,7 @@ impl LinkWatches {
 
     /// A watch asks a neighbour, so the verdict knows more of the link than its carrier does.
     pub(crate) fn ask_neighbours(&self) -> bool {
-        self.list.iter().any(|watch| watch.inquiry().is_some())
+        self.list.iter().any(|watch| watch.ping_status().is_some())
     }
 
     /// What the watches have to receive.

@@ -48,7 +48,7 @@ enum Kind {
 
 /// What a watch that asks a neighbour has come to so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inquiry {
+pub struct PingStatus {
     /// Intervals in a row without an answer; counts on while the link is down.
     pub missed: u32,
     /// When it last asked.
@@ -63,7 +63,7 @@ pub struct Inquiry {
 
 /// What keeps a watch from doing what it was told to; displays as a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle<'a> {
+pub enum WatchProblem<'a> {
     /// The name of a host has no address yet; nothing is asked until then.
     Unresolved(&'a str),
     /// Neither the port nor the team device has a link-local address; one is made of the
@@ -73,14 +73,14 @@ pub enum Obstacle<'a> {
     NoTipc,
 }
 
-impl fmt::Display for Obstacle<'_> {
+impl fmt::Display for WatchProblem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Obstacle::Unresolved(host) => write!(f, "waits for the address of \"{host}\""),
-            Obstacle::NoLinkLocal => f.write_str(
+            WatchProblem::Unresolved(host) => write!(f, "waits for the address of \"{host}\""),
+            WatchProblem::NoLinkLocal => f.write_str(
                 "no link-local address, asks from one made of the port's hardware address",
             ),
-            Obstacle::NoTipc => f.write_str("no TIPC in this kernel (module tipc), stays down"),
+            WatchProblem::NoTipc => f.write_str("no TIPC in this kernel (module tipc), stays down"),
         }
     }
 }
@@ -182,7 +182,7 @@ impl LinkWatch {
     }
 
     /// What came of its questions; none for a watch that asks nobody.
-    pub fn inquiry(&self) -> Option<Inquiry> {
+    pub fn ping_status(&self) -> Option<PingStatus> {
         let (rhythm, target, source) = match &self.kind {
             Kind::Ethtool(_) | Kind::Tipc(_) => return None,
             Kind::ArpPing(ping) => {
@@ -195,7 +195,7 @@ impl LinkWatch {
                 (&ping.rhythm, target, None)
             }
         };
-        Some(Inquiry {
+        Some(PingStatus {
             missed: rhythm.missed(),
             last_probe: rhythm.last_probe(),
             last_answer: rhythm.last_answer(),
@@ -205,7 +205,7 @@ impl LinkWatch {
     }
 
     /// Why it cannot do what it was told to.
-    pub fn obstacle(&self) -> Option<Obstacle<'_>> {
+    pub fn problem(&self) -> Option<WatchProblem<'_>> {
         match &self.kind {
             Kind::Ethtool(_) => None,
             Kind::ArpPing(ping) => {
@@ -213,10 +213,10 @@ impl LinkWatch {
                 unresolved(&ping.target).or_else(|| unresolved(source?))
             }
             Kind::NsnaPing(ping) => {
-                let lack = ping.lacks_link_local.then_some(Obstacle::NoLinkLocal);
+                let lack = ping.lacks_link_local.then_some(WatchProblem::NoLinkLocal);
                 unresolved(&ping.target).or(lack)
             }
-            Kind::Tipc(tipc) => tipc.is_missing.then_some(Obstacle::NoTipc),
+            Kind::Tipc(tipc) => tipc.is_missing.then_some(WatchProblem::NoTipc),
         }
     }
 
@@ -391,9 +391,9 @@ impl LinkWatch {
     }
 }
 
-fn unresolved<A: Copy>(host: &Resolved<A>) -> Option<Obstacle<'_>> {
+fn unresolved<A: Copy>(host: &Resolved<A>) -> Option<WatchProblem<'_>> {
     let is_known = host.address().is_some();
-    (!is_known).then(|| Obstacle::Unresolved(host.name()))
+    (!is_known).then(|| WatchProblem::Unresolved(host.name()))
 }
 
 /// What the watches of a port want done, in this order.

@@ -18,16 +18,16 @@ use crate::ident::HwAddr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedSources {
     /// Bucket by hash of a station.
-    pub dealt: Box<[Option<u8>; BUCKETS]>,
-    /// The bucket that is dealt next.
+    pub assigned: Box<[Option<u8>; BUCKETS]>,
+    /// The bucket that is assigned next.
     pub next: u8,
     /// In no order.
-    pub stations: Vec<StationMemory>,
+    pub stations: Vec<LearnedStation>,
 }
 
 /// A station behind the team device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StationMemory {
+pub struct LearnedStation {
     /// Its address.
     pub hwaddr: HwAddr,
     /// Its VLAN, 0 for none.
@@ -50,15 +50,15 @@ impl LearnedSources {
                 vlan: station.vlan,
                 bucket: match station.hwaddr == team {
                     true => None,
-                    false => self.dealt[place(Station::from(*station))],
+                    false => self.assigned[place(Station::from(*station))],
                 },
             })
             .collect()
     }
 }
 
-impl From<StationMemory> for Station {
-    fn from(station: StationMemory) -> Self {
+impl From<LearnedStation> for Station {
+    fn from(station: LearnedStation) -> Self {
         Station {
             hwaddr: station.hwaddr,
             vlan: station.vlan,

@@ -32,7 +32,7 @@ pub struct SourceBalance {
     /// Port by bucket; a bucket is made of source address and VLAN.
     pub buckets: Box<BucketTable>,
     /// The port that a bucket has just left, where it may still be sent to.
-    pub former: Box<BucketTable>,
+    pub previous: Box<BucketTable>,
     /// The one that broadcast and multicast frames are taken from, and that the team's own
     /// address is on.
     pub designated: Option<PortId>,
@@ -86,10 +86,10 @@ pub(crate) struct SourceRules {
     collecting: Vec<PortId>,
     stations: Stations,
     peers: Peers,
-    /// Bucket by hash. Buckets are dealt out in the order in which they are first needed: the
+    /// Bucket by hash. Buckets are assigned out in the order in which they are first needed: the
     /// few stations of a host are spread evenly that way, where chance would often put all of
     /// them on one port.
-    dealt: Box<[Option<u8>; BUCKETS]>,
+    assigned: Box<[Option<u8>; BUCKETS]>,
     next: u8,
     now: Instant,
 }
@@ -101,7 +101,7 @@ impl SourceRules {
             collecting,
             stations: Stations::new(),
             peers: Peers::default(),
-            dealt: Box::new([None; BUCKETS]),
+            assigned: Box::new([None; BUCKETS]),
             next: 0,
             now: Instant::ZERO,
         }
@@ -257,7 +257,7 @@ impl SourceRules {
 
     /// Those whose frames were sent lately, each with its bucket; none is the team's own.
     pub(crate) fn stations(&self) -> Vec<StationSeen> {
-        self.memory().present(self.policy.hwaddr)
+        self.learned_sources().present(self.policy.hwaddr)
     }
 
     /// What is to be carried out.
@@ -266,17 +266,17 @@ impl SourceRules {
     }
 
     /// All that is remembered of stations.
-    pub(crate) fn memory(&self) -> LearnedSources {
+    pub(crate) fn learned_sources(&self) -> LearnedSources {
         LearnedSources {
-            dealt: self.dealt.clone(),
+            assigned: self.assigned.clone(),
             next: self.next,
             stations: self.stations.all(self.now).collect(),
         }
     }
 
     /// Goes on from what somebody else remembers of stations.
-    pub(crate) fn remember(&mut self, memory: LearnedSources) {
-        self.dealt = memory.dealt;
+    pub(crate) fn restore_sources(&mut self, memory: LearnedSources) {
+        self.assigned = memory.assigned;
         self.next = memory.next;
         self.stations = Stations::new();
         for station in memory.stations {
@@ -310,7 +310,7 @@ impl SourceRules {
             None => self.policy.designated == Some(port),
             Some(bucket) => {
                 let bucket = usize::from(bucket);
-                [&self.policy.buckets, &self.policy.former]
+                [&self.policy.buckets, &self.policy.previous]
                     .iter()
                     .any(|table| table[bucket] == Some(port))
             }
@@ -320,13 +320,13 @@ impl SourceRules {
     fn bucket(&self, station: Station) -> Option<u8> {
         match station.hwaddr == self.policy.hwaddr {
             true => None,
-            false => self.dealt[place(station)],
+            false => self.assigned[place(station)],
         }
     }
 
     fn deal(&mut self, station: Station) -> u8 {
         let next = &mut self.next;
-        *self.dealt[place(station)].get_or_insert_with(|| {
+        *self.assigned[place(station)].get_or_insert_with(|| {
             let bucket = *next;
             *next = next.wrapping_add(1);
             bucket

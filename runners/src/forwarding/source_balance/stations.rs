@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::forwarding::source_balance::learned_sources::StationMemory;
+use crate::forwarding::source_balance::learned_sources::LearnedStation;
 use crate::ident::HwAddr;
 use crate::time::Instant;
 
@@ -104,9 +104,9 @@ impl Stations {
     }
 
     /// All in the table.
-    pub(crate) fn all(&self, now: Instant) -> impl Iterator<Item = StationMemory> {
+    pub(crate) fn all(&self, now: Instant) -> impl Iterator<Item = LearnedStation> {
         let entries = self.rows.iter().flatten().flatten();
-        entries.map(move |entry| StationMemory {
+        entries.map(move |entry| LearnedStation {
             hwaddr: entry.station.hwaddr,
             vlan: entry.station.vlan,
             silent: now.saturating_since(entry.heard),
@@ -115,7 +115,7 @@ impl Stations {
     }
 
     /// Remembers one from elsewhere.
-    pub(crate) fn remember(&mut self, station: StationMemory, now: Instant) {
+    pub(crate) fn remember(&mut self, station: LearnedStation, now: Instant) {
         let entry = self.entry(station.into(), now);
         let silent = u64::try_from(station.silent.as_nanos()).unwrap_or(u64::MAX);
         entry.heard = Instant::from_nanos(now.as_nanos().saturating_sub(silent));

@@ -59,8 +59,8 @@ pub(crate) struct Slb {
     designated: Option<PortId>,
     hwaddr: HwAddr,
     buckets: Box<BucketTable>,
-    former: Box<BucketTable>,
-    former_until: Option<Instant>,
+    previous: Box<BucketTable>,
+    previous_until: Option<Instant>,
     balancer: Option<Balancer>,
     learning: Option<Learning>,
     counts_due: bool,
@@ -94,8 +94,8 @@ impl Slb {
             designated: None,
             hwaddr: HwAddr::default(),
             buckets: Box::new([None; BUCKETS]),
-            former: Box::new([None; BUCKETS]),
-            former_until: None,
+            previous: Box::new([None; BUCKETS]),
+            previous_until: None,
             balancer: balancing_interval.map(Balancer::new),
             learning: learning_interval.filter(|_| spread).map(Learning::new),
             counts_due: false,
@@ -133,8 +133,8 @@ impl Slb {
     fn note_moves(&mut self, now: Instant, before: &BucketTable) {
         for (place, from) in before.iter().enumerate() {
             if *from != self.buckets[place] {
-                self.former[place] = from.filter(|from| self.usable.contains(from));
-                self.former_until = Some(now + GRACE);
+                self.previous[place] = from.filter(|from| self.usable.contains(from));
+                self.previous_until = Some(now + GRACE);
                 self.announce(now, place);
             }
         }
@@ -280,7 +280,7 @@ impl Runner for Slb {
         TxPolicy::SourceBalance {
             ports: SourceBalance {
                 buckets: self.buckets.clone(),
-                former: self.former.clone(),
+                previous: self.previous.clone(),
                 designated: self.designated,
                 hwaddr: self.hwaddr,
                 host: (self.host != HostTraffic::OnePort).then(|| HostBalance {
@@ -350,7 +350,7 @@ impl Runner for Slb {
         let learning = self.learning.as_ref().and_then(Learning::next_deadline);
         let own = [
             learning,
-            self.former_until,
+            self.previous_until,
             self.release_due,
             self.repeat_due,
             self.teach_due,
@@ -362,8 +362,8 @@ impl Runner for Slb {
         if let Some(balancer) = &mut self.balancer {
             self.counts_due |= balancer.expire(due, now);
         }
-        if self.former_until.take_if(|until| *until <= due).is_some() {
-            self.former.fill(None);
+        if self.previous_until.take_if(|until| *until <= due).is_some() {
+            self.previous.fill(None);
         }
         if self.teach_due.take_if(|own| *own <= due).is_some() {
             self.teach_all = true;
