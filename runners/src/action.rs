@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
+use crate::hex::Hex;
 use crate::ident::{HwAddr, IpFamily, PortId};
-use crate::wire::hex::Hex;
 
 /// A wish of the team. All are idempotent; the caller carries them out in order and reports
 /// what came of it through the ordinary events (a changed address comes back as one).

@@ -9,6 +9,7 @@ mod action;
 mod control_frames;
 mod event;
 mod forwarding;
+mod hex;
 mod ident;
 mod link_watch;
 mod port;

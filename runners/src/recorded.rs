@@ -3,8 +3,8 @@
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
+use crate::hex::{Hex, from_hex};
 use crate::ident::HwAddr;
-use crate::wire::hex::{Hex, from_hex};
 
 impl Serialize for HwAddr {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

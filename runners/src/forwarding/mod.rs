@@ -6,7 +6,6 @@
 pub(crate) mod balancer;
 pub(crate) mod bucket_assignment;
 pub(crate) mod distributor;
-pub(crate) mod flow_table;
 pub(crate) mod source_balance;
 pub use source_balance::learned_sources;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::forwarding::balancer;
-use crate::forwarding::flow_table::FlowTable;
 use crate::forwarding::{BUCKETS, TxPolicy};
 use crate::port::Port;
 use crate::runner::Runner;
+use crate::runner::flow_table::FlowTable;
 use crate::time::Instant;
 use crate::tx_hash::HashFields;
 

@@ -6,6 +6,7 @@
 
 mod activebackup;
 mod broadcast;
+mod flow_table;
 pub(crate) mod lacp;
 mod loadbalance;
 mod random;

@@ -6,7 +6,7 @@
 
 mod announcement;
 pub(crate) mod failovers;
-mod settle;
+mod outputs;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
