@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Shows bytes as digits without anything between them.
+/// Displays bytes as pairs of digits without separators.
 pub(crate) struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
@@ -11,14 +11,16 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// The bytes that [`Hex`] shows as `text`; none if it is nothing of the kind.
+/// Returns the byte that a pair of digits stands for; `None` for any other text.
+pub(crate) fn byte_from_hex(pair: &[u8]) -> Option<u8> {
+    // `from_str_radix` alone would accept a sign.
+    let is_pair = pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+    let pair = std::str::from_utf8(pair).ok().filter(|_| is_pair)?;
+    u8::from_str_radix(pair, 16).ok()
+}
+
+/// Returns the bytes that [`Hex`] displays as `text`; `None` for any other text.
 #[cfg(feature = "serde")]
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits
-        .map(|pair| match pair {
-            [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
-            _ => None,
-        })
-        .collect()
+    text.as_bytes().chunks(2).map(byte_from_hex).collect()
 }

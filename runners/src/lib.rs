@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod buckets;
 mod control_frames;
 mod event;
 mod forwarding;
@@ -14,6 +15,7 @@ mod ident;
 mod link_watch;
 mod port;
 mod probe;
+mod random;
 #[cfg(feature = "serde")]
 mod recorded;
 mod runner;
@@ -28,13 +30,16 @@ pub use control_frames::ControlFrames;
 
 pub use event::{Event, PeerSeen, StationSeen};
 
+pub use buckets::{BUCKETS, BucketTable};
 pub use forwarding::distributor::{Distributor, Selection, Settled};
-pub use forwarding::source_balance::{HostBalance, Reception, SourceBalance};
-pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy, learned_sources};
-pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};
+pub use forwarding::source_balance::Reception;
+pub use forwarding::source_balance::policy::{HostBalance, SourceBalance};
+pub use forwarding::{Forwarding, PortForwarding, TxPolicy, learned_sources};
+pub use ident::{Duplex, HwAddr, IpFamily, Link, ParseHwAddrError, PortId};
 pub use link_watch::{LinkWatch, PingStatus, WatchProblem};
 pub use port::Port;
 pub use probe::{PROBE_MAGIC, is_probe};
+pub use random::SplitMix64;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use runner::lacp::{LacpPortStatus, LacpStatus, MachineStates, PduCounters, Selected};

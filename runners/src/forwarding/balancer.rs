@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::forwarding::{BUCKETS, BucketTable};
+use crate::buckets::{BUCKETS, BucketTable};
 use crate::ident::PortId;
 use crate::port::Port;
 use crate::time::Instant;

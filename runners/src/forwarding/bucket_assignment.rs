@@ -2,7 +2,7 @@
 //!
 //! Evenness is counted in buckets; load is the [`balancer`](crate::forwarding::balancer)'s business.
 
-use crate::forwarding::BucketTable;
+use crate::buckets::BucketTable;
 use crate::ident::PortId;
 
 /// Gives every bucket one of the `enabled` ports.
@@ -56,7 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::forwarding::BUCKETS;
+    use crate::buckets::BUCKETS;
 
     fn count(table: &BucketTable, port: PortId) -> usize {
         table.iter().filter(|owner| **owner == Some(port)).count()

@@ -9,7 +9,8 @@ use std::num::NonZeroU32;
 
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::source_balance::learned_sources::LearnedSources;
-use crate::forwarding::source_balance::{Reception, SourceBalance, SourceRules};
+use crate::forwarding::source_balance::policy::SourceBalance;
+use crate::forwarding::source_balance::{Reception, SourceRules};
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
@@ -206,7 +207,7 @@ impl Distributor {
                 };
             }
             Choice::BySource { rules, port } => {
-                let leaving = rules.leave(frame);
+                let leaving = rules.select(frame);
                 *port = leaving.port;
                 return Selection {
                     ports: port.as_slice(),

@@ -12,15 +12,10 @@ pub use source_balance::learned_sources;
 use std::fmt;
 use std::num::NonZeroU32;
 
-use crate::forwarding::source_balance::SourceBalance;
+pub(crate) use crate::buckets::{BUCKETS, BucketTable};
+use crate::forwarding::source_balance::policy::SourceBalance;
 use crate::ident::PortId;
 use crate::tx_hash::HashFields;
-
-/// Number of hash buckets, as in the kernel's loadbalance mode.
-pub const BUCKETS: usize = 256;
-
-/// Which port carries each bucket; none while no port can.
-pub type BucketTable = [Option<PortId>; BUCKETS];
 
 /// How frames are to move.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::action::Action;
 use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::balancer::{self, Balancer};
-use crate::forwarding::source_balance::{HostBalance, SourceBalance};
+use crate::forwarding::source_balance::policy::{HostBalance, SourceBalance};
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
