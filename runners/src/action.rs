@@ -1,75 +1,79 @@
-//! What a [`Team`](crate::Team) wants done.
+//! Actions: the output of a [`Team`](crate::Team).
 
 use std::fmt;
 
 use crate::control_frames::ControlFrames;
 use crate::forwarding::Forwarding;
+use crate::hex::Hex;
 use crate::ident::{HwAddr, IpFamily, PortId};
-use crate::wire::hex::Hex;
 
-/// A wish of the team. All are idempotent; the caller carries them out in order and reports
-/// what came of it through the ordinary events (a changed address comes back as one).
+/// Output of [`Team::poll_action`](crate::Team::poll_action). The caller executes actions in order.
+///
+/// Actions are idempotent. The team learns of their effect by ordinary events: a changed address,
+/// for example, comes back as
+/// [`Event::PortHwAddrChanged`](crate::Event::PortHwAddrChanged).
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Make the data path forward like this; the whole desired state.
+    /// Apply this forwarding to the data path; the whole desired state.
     ApplyForwarding(Forwarding),
-    /// Give a port this address.
+    /// Set the hardware address of a port.
     SetPortHwAddr {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// The address.
+        /// The new address.
         hwaddr: HwAddr,
     },
-    /// Give the team device this address.
+    /// Set the hardware address of the team device.
     SetTeamHwAddr(HwAddr),
-    /// Set the team device's carrier.
+    /// Set the carrier of the team device.
     SetCarrier(bool),
     /// Send one round of gratuitous ARP and unsolicited neighbour advertisements.
     NotifyPeers,
     /// Send one round of multicast membership reports.
     RejoinMulticast,
-    /// Hear these control frames on every port from now on.
+    /// Receive these control frames on every port from now on.
     Listen(ControlFrames),
-    /// Send this frame on a port, whether it distributes or not.
+    /// Send a frame on a port, whether the port distributes or not.
     SendFrame {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// Whole Ethernet frame, VLAN tags inside.
+        /// The whole Ethernet frame, VLAN tags inside.
         frame: Vec<u8>,
     },
-    /// Keep this LACPDU for a daemon that takes the team over, who hands it in as
-    /// [`Event::FrameReceived`](crate::Event::FrameReceived); none forgets the port's.
+    /// Save the last LACPDU of a port for a daemon that takes the team over, which hands it in as
+    /// [`Event::FrameReceived`](crate::Event::FrameReceived).
     RememberPdu {
-        /// The port that it came in on.
+        /// The receiving port.
         port: PortId,
-        /// Whole Ethernet frame.
+        /// The whole Ethernet frame; `None` deletes the saved one.
         frame: Option<Vec<u8>>,
     },
-    /// Resolve a name, without haste, and hand the outcome in as
-    /// [`Event::HostResolved`](crate::Event::HostResolved), also if there is no address.
+    /// Resolve a host name outside the event loop and hand the outcome in as
+    /// [`Event::HostResolved`](crate::Event::HostResolved), a failure too.
     ResolveHost {
         /// The name.
         host: String,
-        /// The kind of address that is needed.
+        /// Address family of the wanted address.
         family: IpFamily,
     },
-    /// Read the data path's bucket counters and hand them in as
+    /// Read the bucket counters of the data path and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
-    /// Read whose frames the team device has sent lately, and hand them in as
+    /// Read the stations whose frames the team device sent, and hand them in as
     /// [`Event::Stations`](crate::Event::Stations).
     ReadStations,
-    /// Send this announcement of a station as if the team device had: its port is the station's.
+    /// Send the announcement of a station as if the team device had sent it: the data path
+    /// chooses the port by the station's bucket.
     TransmitFrame {
-        /// Whole Ethernet frame, VLAN tags inside.
+        /// The whole Ethernet frame, VLAN tags inside.
         frame: Vec<u8>,
     },
-    /// Tell the user.
+    /// Write a line to the log.
     Report(Report),
 }
 
-/// One line, short enough to be compared by eye in a test or a recording.
+/// One short line, for tests and recordings.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -107,24 +111,24 @@ impl fmt::Display for Action {
     }
 }
 
-/// A line for the log, worded as teamd's (people search for them).
+/// A line for the log, in teamd's words where teamd logs the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// A watch changed its verdict.
+    /// A link watch went up or down.
     WatchChanged {
         /// Interface name.
         port: String,
         /// Name of the watch, such as `ethtool`.
         watch: &'static str,
-        /// The new verdict.
+        /// Whether the watch is up now.
         up: bool,
     },
-    /// activebackup chose a port.
+    /// activebackup has another active port.
     ActivePortChanged {
         /// Interface name.
         port: String,
     },
-    /// lacp: a port has another state, by teamd's words.
+    /// lacp: a port has another of teamd's states.
     LacpStateChanged {
         /// Interface name.
         port: String,
@@ -133,19 +137,19 @@ pub enum Report {
         /// The state now.
         to: &'static str,
     },
-    /// slb chose the port that broadcasts are taken from.
+    /// slb has another designated port, the one port that broadcasts are received from.
     DesignatedPortChanged {
         /// Interface name.
         port: String,
     },
-    /// Ports that the runner needs apart, or aggregated, lead into one network one by one.
+    /// Two ports lead into one network without an aggregate, which is wrong for the runner.
     PlainSwitch {
-        /// Interface name of the port that a probe left on.
+        /// Interface name of the port that sent the probe.
         from: String,
-        /// That of the port where it came in.
+        /// Interface name of the port that received the probe.
         at: String,
     },
-    /// The team device's carrier changed.
+    /// The carrier of the team device changed.
     CarrierChanged {
         /// The new carrier.
         up: bool,

@@ -1,23 +1,23 @@
-//! The frames that the core itself reads.
+//! Classes of control frames: the received frames that the core itself reads.
 
 use std::fmt;
 use std::ops::BitOr;
 
-/// Kinds of control frames, with at most one VLAN tag before them.
+/// A set of classes of control frames. A frame may carry one VLAN tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlFrames {
-    /// LACP and markers (IEEE 802.3, annex 57A). They never reach the team device.
+    /// LACPDUs and Marker PDUs (IEEE 802.3, annex 57A). They never reach the team device.
     pub slow_protocols: bool,
     /// ARP (RFC 826).
     pub arp: bool,
     /// Neighbour solicitations and advertisements (RFC 4861).
     pub neighbour_discovery: bool,
-    /// Probes of our own. They never reach the team device.
+    /// Probes of teamr itself. They never reach the team device.
     pub probes: bool,
 }
 
 impl ControlFrames {
-    /// None at all.
+    /// Whether the set has no class.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
@@ -36,17 +36,17 @@ impl BitOr for ControlFrames {
     }
 }
 
-/// Each kind after a blank.
+/// Writes each class with a blank before it.
 impl fmt::Display for ControlFrames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = [
+        let classes = [
             (self.slow_protocols, "slow protocols"),
             (self.arp, "arp"),
             (self.neighbour_discovery, "neighbour discovery"),
             (self.probes, "probes"),
         ];
-        for (_, kind) in kinds.iter().filter(|(wanted, _)| *wanted) {
-            write!(f, " {kind}")?;
+        for (_, class) in classes.iter().filter(|(wanted, _)| *wanted) {
+            write!(f, " {class}")?;
         }
         Ok(())
     }

@@ -1,195 +1,200 @@
-//! What a [`Team`](crate::Team) is told.
+//! Events: the input of a [`Team`](crate::Team).
+//!
+//! An event carries a fact that the caller has read, or a request of the user. Facts may repeat
+//! what the team knows. Serialized names are part of the recording format.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::forwarding::BUCKETS;
+use crate::buckets::BUCKETS;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
 use crate::settings::PortSettings;
 use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
 
-/// Something that happened; handed to [`Team::handle`](crate::Team::handle) with its time.
+/// Input of [`Team::handle`](crate::Team::handle), which takes the time with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event {
     /// A port joined the team.
     PortAdded {
-        /// Its new identity.
+        /// Identity of this membership.
         port: PortId,
         /// Interface name.
         name: String,
-        /// The address that the port had before it joined.
+        /// Hardware address before the port joined.
         hwaddr: HwAddr,
-        /// The link at this moment.
+        /// Link state now.
         link: Link,
-        /// What the configuration says of it.
+        /// Settings from the configuration.
         settings: PortSettings,
-        /// It was in the team, and may have carried traffic, before this core began. Its
-        /// watches begin with the link as it is, and the team keeps its address.
+        /// The port was in the team, and may have carried traffic, before this `Team` was
+        /// created. Its watches start with the state of the carrier, without delays, and the
+        /// team device keeps its address.
         #[cfg_attr(feature = "serde", serde(rename = "standing"))]
         adopted: bool,
     },
     /// A port left the team.
     PortRemoved {
-        /// Which.
+        /// The port.
         port: PortId,
     },
     /// The interface of a port has a new name.
     PortRenamed {
-        /// Which.
+        /// The port.
         port: PortId,
         /// The new name.
         name: String,
     },
-    /// Carrier, speed or duplex of a port were read; may repeat what is known.
+    /// Carrier, speed and duplex of a port were read.
     LinkChanged {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// The link now.
+        /// Link state now.
         link: Link,
     },
-    /// A port's hardware address was read; may repeat what is known.
+    /// The hardware address of a port was read.
     PortHwAddrChanged {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// The address now.
+        /// Address now.
         hwaddr: HwAddr,
     },
-    /// The team device's hardware address was read; may repeat what is known.
+    /// The hardware address of the team device was read.
     TeamHwAddrChanged {
-        /// The address now.
+        /// Address now.
         hwaddr: HwAddr,
     },
-    /// The link-local IPv6 address of a port was read; may repeat what is known.
+    /// The link-local IPv6 address of a port was read.
     PortLinkLocalChanged {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// One that may be used now; none if there is none.
+        /// An address that may be used now; `None` without one.
         address: Option<Ipv6Addr>,
     },
-    /// The team device's link-local IPv6 address was read; may repeat what is known.
+    /// The link-local IPv6 address of the team device was read.
     TeamLinkLocalChanged {
-        /// One that may be used now; none if there is none.
+        /// An address that may be used now; `None` without one.
         address: Option<Ipv6Addr>,
     },
-    /// A name was resolved, or could not be; answers
+    /// The resolution of a host name ended; answers
     /// [`Action::ResolveHost`](crate::Action::ResolveHost).
     HostResolved {
-        /// The name as it was given.
+        /// The name from the action.
         host: String,
-        /// Of which kind the address had to be.
+        /// Address family from the action.
         family: IpFamily,
-        /// None if none was found.
+        /// Address of the host; `None` if the resolution failed.
         address: Option<IpAddr>,
     },
-    /// TIPC's links were read; may repeat what is known.
+    /// The TIPC links of the host were read.
     TipcBearersChanged {
-        /// Interface parts of the bearers that have a link up; none if the kernel has no TIPC.
+        /// Interface parts of the bearers with a link up; `None` without TIPC in the kernel.
         linked: Option<BTreeSet<String>>,
     },
-    /// A port's configuration was replaced: `prio` and `sticky` take effect at once,
+    /// The settings of a port were replaced: `prio` and `sticky` take effect at once,
     /// link watches when the port joins again.
     PortSettingsChanged {
-        /// Which.
+        /// The port.
         port: PortId,
         /// The new settings.
         settings: PortSettings,
     },
     /// The user allows or forbids a port to carry traffic.
     PortAllowed {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// False keeps the port out of forwarding whatever its link says.
+        /// `false` keeps the port out of forwarding, whatever its link state.
         allowed: bool,
     },
-    /// The team device was set up or down; up until told.
+    /// The team device was set administratively up or down; a new team counts as up.
     TeamAdminChanged {
-        /// Whether it is up now.
+        /// Whether the device is up now.
         up: bool,
     },
-    /// lacp has these settings from now on; `tx_hash` and the balancer stay.
+    /// The settings of lacp were replaced; `tx_hash` and the balancer stay as they were.
     LacpSettingsChanged {
-        /// All of them.
+        /// The new settings, all of them.
         settings: LacpSettings,
     },
-    /// That many ports that carry are needed for the carrier from now on.
+    /// `min_ports` was changed.
     MinPortsChanged {
-        /// At least 1.
+        /// Ports that must carry for the team device to have a carrier; at least 1.
         min_ports: u32,
     },
-    /// The carrier is shown until then whatever the ports do, or until they earn it: the team was
-    /// up before a restart, and is to come back without a flap.
+    /// The team device keeps its carrier until the deadline, or until enough ports carry: the
+    /// team was up before a restart, and its carrier must not flap.
     CarrierHeld {
-        /// The end of patience.
+        /// The deadline.
         until: Instant,
     },
-    /// The daemon is about to end and leaves everything in place: partners are told all of it once
-    /// more, so that they wait for the next one as long as they would from now.
+    /// The daemon is about to end and leaves device and ports in place. lacp sends one more PDU
+    /// on each port, so that partners start their timeout anew and wait for the next daemon.
     LeftInPlace,
     /// The user chose the active port (activebackup), or the port whose aggregator carries
-    /// (lacp); elsewhere without effect.
+    /// (lacp); other runners ignore the event.
     ActivePortChosen {
-        /// Which.
+        /// The port.
         port: PortId,
     },
-    /// A control frame came in on a port, whether it collects or not; one of those that
-    /// [`Action::Listen`](crate::Action::Listen) asked for, or any other.
+    /// A port received a frame, whether the port collects or not. The classes that
+    /// [`Action::Listen`](crate::Action::Listen) names must be handed in, others may be.
     FrameReceived {
-        /// Receiving port.
+        /// The receiving port.
         port: PortId,
-        /// Whole Ethernet frame, VLAN tags inside.
+        /// The whole Ethernet frame, VLAN tags inside.
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::hex_digits"))]
         frame: Vec<u8>,
     },
-    /// Somebody asks what lies between the ports: a probe on each that has a link.
+    /// The user asks for a probe on each port with a link, to find ports in one network.
     ProbesWanted,
-    /// Bytes sent in each bucket since the team began; answers
+    /// The bucket counters of the data path were read; answers
     /// [`Action::ReadBucketCounters`](crate::Action::ReadBucketCounters).
     BucketCounters {
-        /// By bucket.
+        /// Bytes sent since the data path started, by bucket.
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::counters"))]
         bytes: Box<[u64; BUCKETS]>,
     },
-    /// Whose frames the team device has sent lately; answers
+    /// The stations whose frames the team device sent were read; answers
     /// [`Action::ReadStations`](crate::Action::ReadStations).
     Stations {
-        /// Each address once in each VLAN.
+        /// Stations, each address once in each VLAN.
         stations: Vec<StationSeen>,
-        /// Peers that were told where the team itself is, under the runner that balances them.
+        /// Peers with an address of the team in their neighbour table; only with alb.
         peers: Vec<PeerSeen>,
     },
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
 }
 
-/// A station whose frames the team device has sent lately.
+/// A station behind the team device, or the team itself, whose frames the team device sent in the
+/// last minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StationSeen {
-    /// Its address.
+    /// Hardware address of the station.
     pub hwaddr: HwAddr,
-    /// The VLAN that it spoke in; 0 is none.
+    /// VLAN of the station's frames; 0 if untagged.
     pub vlan: u16,
-    /// Its bucket; none for the team's own address.
+    /// Bucket of the station; `None` for the team's own address.
     pub bucket: Option<u8>,
 }
 
-/// A peer that was told by ARP or neighbour discovery where the team is.
+/// A peer that learned an address of the team by ARP or neighbour discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerSeen {
-    /// The VLAN; 0 is none.
+    /// VLAN of the exchange; 0 if untagged.
     pub vlan: u16,
-    /// The address of ours that it knows.
+    /// IP address of the team that the peer knows.
     pub own: IpAddr,
-    /// Its own address, of the same family.
+    /// IP address of the peer, of the same family.
     pub ip: IpAddr,
-    /// Its hardware address.
+    /// Hardware address of the peer.
     pub hwaddr: HwAddr,
-    /// We told our neighbours that we route IPv6.
+    /// Whether the team advertised itself as an IPv6 router.
     pub router: bool,
-    /// Its bucket.
+    /// Bucket of the peer.
     pub bucket: u8,
 }

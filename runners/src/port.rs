@@ -1,4 +1,6 @@
-//! A port: what is known of it, and which address was asked for.
+//! A port of a team: its facts, its link watches, and the hardware address requested for it.
+//!
+//! The runner and the team decide from ports; a port decides nothing.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::control_frames::ControlFrames;
 use crate::forwarding::PortForwarding;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
-use crate::link_watch::{LinkWatch, LinkWatches, WatchActions, WatchContext};
+use crate::link_watch::{LinkWatch, LinkWatches, TeamContext, WatchActions, WatchContext};
 use crate::settings::{LinkWatchPolicy, PortSettings};
 use crate::time::Instant;
 
@@ -20,27 +22,18 @@ pub struct Port {
     pub(crate) allowed: bool,
     pub(crate) enabled: bool,
     pub(crate) collecting: bool,
-    /// The team's own address belongs on another port.
+    /// Another port must keep the team's hardware address.
     pub(crate) hwaddr_belongs_elsewhere: bool,
     watches: LinkWatches,
     link_local: Option<Ipv6Addr>,
-    original: HwAddr,
-    /// What it carries when it need not carry the team's.
-    own: HwAddr,
-    /// As last read.
+    /// Hardware address before the port joined.
+    original_hwaddr: HwAddr,
+    /// Hardware address of the port while it does not carry the team's.
+    own_hwaddr: HwAddr,
+    /// Hardware address as last read.
     hwaddr: HwAddr,
-    /// Asked for since then.
-    requested: Option<HwAddr>,
-}
-
-/// What the watches of a port have to know of the context of the team.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TeamContext {
-    pub(crate) someone_enabled: bool,
-    /// The team device's.
-    pub(crate) hwaddr: HwAddr,
-    /// The team device's.
-    pub(crate) link_local: Option<Ipv6Addr>,
+    /// Hardware address requested since the last read one changed.
+    requested_hwaddr: Option<HwAddr>,
 }
 
 impl Port {
@@ -63,77 +56,82 @@ impl Port {
             enabled: false,
             collecting: false,
             hwaddr_belongs_elsewhere: false,
-            original: hwaddr,
-            own: hwaddr,
+            original_hwaddr: hwaddr,
+            own_hwaddr: hwaddr,
             hwaddr,
-            requested: None,
+            requested_hwaddr: None,
         }
     }
 
-    /// Its identity.
+    /// Returns the identity of the port.
     pub fn id(&self) -> PortId {
         self.id
     }
 
-    /// The interface name now.
+    /// Returns the interface name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The link as last read.
+    /// Returns the link state as last read.
     pub fn link(&self) -> Link {
         self.link
     }
 
-    /// What the configuration says of it.
+    /// Returns the settings of the port.
     pub fn settings(&self) -> &PortSettings {
         &self.settings
     }
 
-    /// The verdict of its watches together.
-    pub fn verdict(&self) -> bool {
-        self.watches.verdict()
+    /// Whether the link watches together report the port up.
+    pub fn watches_up(&self) -> bool {
+        self.watches.is_up()
     }
 
-    /// Its watches, in the order of the configuration.
+    /// Returns the link watches, in the order of the configuration.
     pub fn watches(&self) -> &[LinkWatch] {
         self.watches.list()
     }
 
-    /// The user lets it carry traffic.
+    /// Whether the user allows the port to carry traffic.
     pub fn is_allowed(&self) -> bool {
         self.allowed
     }
 
-    /// Frames may leave on it.
+    /// Whether frames may leave on the port.
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
 
-    /// Its watches and the user let it carry traffic.
+    /// Whether link watches and user allow the port to carry traffic.
     pub fn is_usable(&self) -> bool {
-        self.allowed && self.verdict()
+        self.allowed && self.watches_up()
     }
 
-    /// It has a link in the kernel driver's sense: with the ethtool watch alone the carrier
-    /// itself, without the watch's delays; where watches ask a neighbour, their verdict too.
+    /// Whether the port has a link in the kernel driver's sense: a carrier, without the delays of the
+    /// ethtool watch, and, with watches that ask a neighbour, link watches that report it up.
     pub fn is_linked(&self) -> bool {
-        self.link.up && (!self.watches.ask_neighbours() || self.verdict())
+        self.link.up && (!self.watches.ask_neighbours() || self.watches_up())
     }
 
-    /// Its hardware address as last read.
+    /// Returns the hardware address as last read.
     pub fn hwaddr(&self) -> HwAddr {
         self.hwaddr
     }
 
-    /// A link-local IPv6 address of its own, as last read.
+    /// Returns a link-local IPv6 address of the port, as last read.
     pub fn link_local(&self) -> Option<Ipv6Addr> {
         self.link_local
     }
 
-    /// The address that it had before it joined.
+    /// Returns the hardware address before the port joined.
     pub fn original_hwaddr(&self) -> HwAddr {
-        self.original
+        self.original_hwaddr
+    }
+
+    /// Returns identity and speed in Mbit/s, 0 if unknown.
+    pub(crate) fn id_and_speed(&self) -> (PortId, u32) {
+        (self.id, self.link.speed)
     }
 
     pub(crate) fn forwarding(&self) -> PortForwarding {
@@ -160,16 +158,17 @@ impl Port {
         link: Link,
         context: TeamContext,
     ) -> WatchActions {
-        let came = link.up && !self.link.up;
+        let came_up = link.up && !self.link.up;
         self.link = link;
         let watch_context = self.watch_context(context);
-        self.watches.link_changed(now, link, came, &watch_context)
+        self.watches
+            .link_changed(now, link, came_up, &watch_context)
     }
 
-    /// The link as it was found, for watches that have seen nothing yet.
-    pub(crate) fn link_found(&mut self, link: Link) -> WatchActions {
+    /// Sets the link state of an adopted port, for link watches that have just started.
+    pub(crate) fn link_adopted(&mut self, link: Link) -> WatchActions {
         self.link = link;
-        self.watches.link_found(link)
+        self.watches.link_adopted(link)
     }
 
     pub(crate) fn link_local_changed(&mut self, address: Option<Ipv6Addr>) {
@@ -186,7 +185,7 @@ impl Port {
         self.watches.expire(due, now, &watch_context)
     }
 
-    /// A control frame came in, one of the team's own if `ours`.
+    /// Handles a received control frame; `ours` if the team sent it.
     pub(crate) fn frame_received(
         &mut self,
         now: Instant,
@@ -217,9 +216,9 @@ impl Port {
     }
 
     fn watch_context(&self, context: TeamContext) -> WatchContext {
-        let spare_hwaddr = match self.own == context.hwaddr {
-            true => self.own.sibling(),
-            false => self.own,
+        let port_only_hwaddr = match self.own_hwaddr == context.hwaddr {
+            true => self.own_hwaddr.with_local_bit_flipped(),
+            false => self.own_hwaddr,
         };
         WatchContext {
             linked: self.link.up,
@@ -227,47 +226,53 @@ impl Port {
             someone_enabled: context.someone_enabled,
             hwaddr_belongs_elsewhere: self.hwaddr_belongs_elsewhere,
             hwaddr: self.hwaddr,
-            spare_hwaddr,
+            port_only_hwaddr,
             link_local: self.link_local.or(context.link_local),
         }
     }
 
-    /// Frames from this address may be its own.
+    /// Whether the port may send frames from this hardware address.
     pub(crate) fn sends_from(&self, hwaddr: HwAddr) -> bool {
-        [self.hwaddr, self.own, self.own.sibling()].contains(&hwaddr)
+        [
+            self.hwaddr,
+            self.own_hwaddr,
+            self.own_hwaddr.with_local_bit_flipped(),
+        ]
+        .contains(&hwaddr)
     }
 
-    /// The address that it carries while it need not carry the team's.
+    /// Returns the hardware address of the port while it does not carry the team's.
     pub(crate) fn own_hwaddr(&self) -> HwAddr {
-        self.own
+        self.own_hwaddr
     }
 
-    /// The address was read. Another one than before ends what was asked for; if nothing was,
-    /// and the port is not `carries_team_hwaddr` in the `team`'s address, this is its own from now on.
+    /// Records the hardware address as read. A changed one ends the request; without a request,
+    /// and without the team's address on the port, it becomes the port's own.
     pub(crate) fn hwaddr_changed(
         &mut self,
         hwaddr: HwAddr,
         carries_team_hwaddr: bool,
         team: HwAddr,
     ) {
-        // The same as before tells nothing: a request may have failed or not be carried out
-        // yet. Asking again would never end at an interface that refuses.
+        // An unchanged address says nothing: the request may be pending, or refused, and a new
+        // request at an interface that refuses would never end.
         if hwaddr == self.hwaddr {
             return;
         }
         self.hwaddr = hwaddr;
-        // The team's address may be late news of a request that was taken back since.
-        if self.requested.take().is_none() && !carries_team_hwaddr && hwaddr != team {
-            self.own = hwaddr;
+        // The team's address may be the late result of a request that was withdrawn since.
+        let was_requested = self.requested_hwaddr.take().is_some();
+        if !was_requested && !carries_team_hwaddr && hwaddr != team {
+            self.own_hwaddr = hwaddr;
         }
     }
 
-    /// Whether `hwaddr` has to be asked for; from now on it was.
+    /// Whether `hwaddr` must be requested; records the request.
     pub(crate) fn request_hwaddr(&mut self, hwaddr: HwAddr) -> bool {
-        let asks = self.requested.unwrap_or(self.hwaddr) != hwaddr;
-        if asks {
-            self.requested = Some(hwaddr);
+        let is_new = self.requested_hwaddr.unwrap_or(self.hwaddr) != hwaddr;
+        if is_new {
+            self.requested_hwaddr = Some(hwaddr);
         }
-        asks
+        is_new
     }
 }

@@ -1,10 +1,10 @@
-//! How those parts of events and settings are written that a recording has to show readably.
+//! Serialized forms that keep a recording readable: hardware addresses, frames, counters.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
+use crate::hex::{Hex, from_hex};
 use crate::ident::HwAddr;
-use crate::wire::hex::{Hex, from_hex};
 
 impl Serialize for HwAddr {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -15,19 +15,16 @@ impl Serialize for HwAddr {
 impl<'de> Deserialize<'de> for HwAddr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = from_hex(&text.replace(':', ""));
-        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes
-            .map(HwAddr)
-            .ok_or_else(|| D::Error::custom(format!("{text:?} is no hardware address")))
+        text.parse()
+            .map_err(|error| D::Error::custom(format!("{error}, found {text:?}")))
     }
 }
 
-/// Bytes as hexadecimal digits, for serde's `with`.
+/// Bytes as a string of hexadecimal digits, for serde's `with`.
 pub mod hex_digits {
     use super::*;
 
-    /// Writes them.
+    /// Serializes `bytes` as pairs of digits.
     ///
     /// # Errors
     /// The serializer's own.
@@ -35,20 +32,20 @@ pub mod hex_digits {
         serializer.collect_str(&Hex(bytes))
     }
 
-    /// Reads them.
+    /// Deserializes pairs of digits.
     ///
     /// # Errors
-    /// For anything but pairs of digits.
+    /// For any other text.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        from_hex(&text).ok_or_else(|| D::Error::custom("a frame must be hexadecimal digits"))
+        from_hex(&text).ok_or_else(|| D::Error::custom("expected pairs of hexadecimal digits"))
     }
 }
 
-/// The counters of all buckets as a list.
+/// Bucket counters as a list, for serde's `with`: serde itself stops at arrays of 32.
 pub(crate) mod counters {
     use super::*;
-    use crate::forwarding::BUCKETS;
+    use crate::buckets::BUCKETS;
 
     pub fn serialize<S: Serializer>(
         counters: &[u64; BUCKETS],
@@ -61,9 +58,10 @@ pub(crate) mod counters {
         deserializer: D,
     ) -> Result<Box<[u64; BUCKETS]>, D::Error> {
         let counters = Vec::<u64>::deserialize(deserializer)?;
+        let found = counters.len();
         counters
             .into_boxed_slice()
             .try_into()
-            .map_err(|_| D::Error::custom(format!("there must be {BUCKETS} counters")))
+            .map_err(|_| D::Error::custom(format!("expected {BUCKETS} counters, found {found}")))
     }
 }

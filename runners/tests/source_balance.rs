@@ -30,13 +30,13 @@ fn in_turn() -> BucketTable {
     std::array::from_fn(|place| Some([A, B][place % 2]))
 }
 
-fn forwarding(buckets: BucketTable, former: BucketTable) -> Forwarding {
-    forwarding_of(buckets, former, None)
+fn forwarding(buckets: BucketTable, previous: BucketTable) -> Forwarding {
+    forwarding_of(buckets, previous, None)
 }
 
 fn forwarding_of(
     buckets: BucketTable,
-    former: BucketTable,
+    previous: BucketTable,
     host: Option<HostBalance>,
 ) -> Forwarding {
     let ports = [A, B].map(|port| PortForwarding {
@@ -50,7 +50,7 @@ fn forwarding_of(
         policy: TxPolicy::SourceBalance {
             ports: SourceBalance {
                 buckets: Box::new(buckets),
-                former: Box::new(former),
+                previous: Box::new(previous),
                 designated: Some(A),
                 hwaddr: TEAM,
                 host,
@@ -228,10 +228,10 @@ fn what_is_under_way_to_the_former_port_is_still_taken() {
     let mut distributor = balanced();
     leaves(&mut distributor, &broadcast(guest(1)));
     let frame = unicast(OUTSIDE, guest(1));
-    let (mut moved, mut former) = (in_turn(), [None; BUCKETS]);
+    let (mut moved, mut previous) = (in_turn(), [None; BUCKETS]);
     moved[0] = Some(B);
-    former[0] = Some(A);
-    distributor.apply(&forwarding(moved, former));
+    previous[0] = Some(A);
+    distributor.apply(&forwarding(moved, previous));
     for port in [A, B] {
         assert_eq!(distributor.receive(port, &frame), Reception::Taken);
     }

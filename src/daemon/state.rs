@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use runners::{
-    Host, HwAddr, Inquiry, Instant, LinkWatch, LinkWatchSettings, Port, PortId, Probing,
+    Host, HwAddr, Instant, LinkWatch, LinkWatchSettings, PingStatus, Port, PortId, Probing,
     RunnerSettings,
 };
 use serde_json::{Map, Value, json};
@@ -153,7 +153,7 @@ fn port_item(team: &ManagedTeam, port: &Port, now: Instant) -> Value {
         },
         "link_watches": {
             "list": watches,
-            "up": port.verdict(),
+            "up": port.watches_up(),
         },
     })
 }
@@ -195,7 +195,7 @@ fn watch_item(watch: &LinkWatch, now: Instant) -> Value {
         }
         LinkWatchSettings::Tipc { bearer } => item["tipc_bearer"] = bearer.as_str().into(),
     }
-    if let Some(obstacle) = watch.obstacle() {
+    if let Some(obstacle) = watch.problem() {
         item["teamr"]["obstacle"] = obstacle.to_string().into();
     }
     item
@@ -207,8 +207,8 @@ fn add_inquiry(
     watch: &LinkWatch,
     probing: Probing,
     now: Instant,
-) -> Option<Inquiry> {
-    let inquiry = watch.inquiry()?;
+) -> Option<PingStatus> {
+    let inquiry = watch.ping_status()?;
     item["init_wait"] = json!(probing.init_wait.as_millis() as u64);
     item["interval"] = json!(probing.interval.as_millis() as u64);
     item["missed"] = inquiry.missed.into();

@@ -68,7 +68,7 @@ impl PortSocket {
             }
             if wanted.arp || wanted.neighbour_discovery {
                 // A port that waits asks from one of these, while it carries the team's.
-                addresses.extend([self.hwaddr.0, self.hwaddr.sibling().0]);
+                addresses.extend([self.hwaddr.0, self.hwaddr.with_local_bit_flipped().0]);
             }
             self.socket
                 .listen(self.ifindex, &accepting(wanted), &addresses)?;

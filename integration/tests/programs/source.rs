@@ -56,7 +56,7 @@ impl Programs {
         maps.write(&Policy {
             hwaddr: policy.hwaddr,
             designated: exit(policy.designated),
-            former: exits(&policy.former)
+            former: exits(&policy.previous)
                 .iter()
                 .map(|exit| exit.ifindex)
                 .collect(),
@@ -109,7 +109,7 @@ fn policy() -> SourceBalance {
     };
     SourceBalance {
         buckets: Box::new(std::array::from_fn(port)),
-        former: Box::new(std::array::from_fn(|number| match number % 3 {
+        previous: Box::new(std::array::from_fn(|number| match number % 3 {
             0 => Some(PORTS[number % 2]),
             _ => None,
         })),
@@ -233,7 +233,7 @@ fn comparable(memory: LearnedSources) -> LearnedSources {
 /// Both know the same of stations.
 fn assert_alike(programs: &Programs, relay: &Distributor) {
     let read = programs.maps.memory().expect("read the maps");
-    let relays = relay.memory().expect("a memory");
+    let relays = relay.learned_sources().expect("a memory");
     assert_eq!(comparable(read), comparable(relays));
 }
 
@@ -323,9 +323,9 @@ fn one_goes_on_from_what_the_other_remembers() {
     }
     let mut relay = relay(policy());
     relay.set_time(Instant::ZERO + Duration::from_secs(1000));
-    relay.remember(first.maps.memory().expect("read the maps"));
+    relay.restore_sources(first.maps.memory().expect("read the maps"));
     assert_alike(&first, &relay);
-    let memory = relay.memory().expect("a memory");
+    let memory = relay.learned_sources().expect("a memory");
     second.maps.remember(&memory).expect("write the maps");
     assert_alike(&second, &relay);
 }

@@ -1,58 +1,59 @@
-//! `tx_balancer` basic: moves buckets by the load that was measured.
+//! `tx_balancer` basic: moves buckets between ports by measured load.
 //!
-//! teamd deals all buckets out afresh at each interval, so heavy flows hop between ports that
-//! were level already. Here buckets move from the fullest port to the emptiest, by what each
-//! carries for its speed, only if that gains a tenth of what the best split of the two would,
-//! and at most once a run; the thresholds are those of Open vSwitch's balance-slb. An idle
-//! bucket stays where [`buckets`](crate::forwarding::bucket_assignment) put it.
+//! teamd assigns all buckets anew at each interval, so heavy flows move between ports that were
+//! level already. This balancer moves buckets from the fullest port to the emptiest, by load in
+//! relation to speed, only if the move gains a tenth of the gain of the best split between the
+//! two, and each bucket at most once a run. The thresholds are those of Open vSwitch's
+//! balance-slb. An idle bucket stays where
+//! [`bucket_assignment`](crate::forwarding::bucket_assignment) put it.
 
 use std::cmp::Reverse;
+use std::mem;
 use std::time::Duration;
 
-use crate::forwarding::{BUCKETS, BucketTable};
+use crate::buckets::{BUCKETS, BucketTable};
 use crate::ident::PortId;
-use crate::port::Port;
 use crate::time::Instant;
 
-/// A gap of fewer bytes in one interval is noise.
+/// Least difference between two ports, in bytes an interval, that counts.
 const LEAST_GAP: u64 = 100_000;
 
-/// A gap of less than this part of the emptier port's load is level enough.
+/// Two ports are level if the difference is less than this fraction of the lower load.
 const LEVEL: u64 = 32;
 
-/// Moves between two ports must gain this part of what their best split would, and end when
-/// no more than that is left.
+/// A move must gain this fraction of the gain of the best split, and moves end when the remaining
+/// surplus is no more than that.
 const LEAST_GAIN: u64 = 10;
 
 /// A port that takes part in balancing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Share {
-    pub(crate) port: PortId,
-    /// Its share of the load, above 0: the speed.
-    pub(crate) weight: u32,
+struct Share {
+    port: PortId,
+    /// Weight of the port, above 0: its speed.
+    weight: u32,
 }
 
-/// The ports that their watches and the user let carry traffic.
-pub(crate) fn usable(ports: &[Port]) -> impl Iterator<Item = &Port> + Clone {
-    ports.iter().filter(|port| port.is_usable())
-}
-
-/// Ports, each weighed by its speed. A port of unknown speed counts as the slowest known one.
-pub(crate) fn shares<'a>(ports: impl Iterator<Item = &'a Port> + Clone) -> Vec<Share> {
-    let known = |port: &Port| Some(port.link().speed).filter(|speed| *speed > 0);
-    let slowest = ports.clone().filter_map(known).min().unwrap_or(1);
-    ports
-        .map(|port| Share {
-            port: port.id(),
-            weight: known(port).unwrap_or(slowest),
+/// Weighs ports by their speeds in Mbit/s. An unknown speed, 0, counts as the slowest known one.
+fn shares(speeds: &[(PortId, u32)]) -> Vec<Share> {
+    let known = speeds.iter().map(|(_, speed)| *speed);
+    let slowest = known.filter(|speed| *speed > 0).min().unwrap_or(1);
+    let weight = |speed: u32| if speed > 0 { speed } else { slowest };
+    speeds
+        .iter()
+        .map(|(port, speed)| Share {
+            port: *port,
+            weight: weight(*speed),
         })
         .collect()
 }
 
+/// Measures the load of buckets and moves them; does neither without an interval.
 #[derive(Debug)]
 pub(crate) struct Balancer {
-    interval: Duration,
+    interval: Option<Duration>,
     due: Option<Instant>,
+    /// The bucket counters are to be read.
+    counters_due: bool,
     /// The counters as last read.
     bytes: Option<Box<[u64; BUCKETS]>>,
     /// Bytes in the last interval, plus half of the load before it.
@@ -60,39 +61,60 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// An interval of 0 never balances, as with teamd.
-    pub(crate) fn new(interval: Duration) -> Self {
+    /// Creates a balancer. An interval of 0 never balances, as with teamd.
+    pub(crate) fn new(interval: Option<Duration>) -> Self {
         Balancer {
             interval,
             due: None,
+            counters_due: false,
             bytes: None,
             loads: Box::new([0; BUCKETS]),
         }
     }
 
-    /// Begins the first interval; later calls do nothing.
+    /// Whether `tx_balancer` is configured.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    /// Starts the first interval; later calls do nothing.
     pub(crate) fn start(&mut self, now: Instant) {
-        if self.due.is_none() && !self.interval.is_zero() {
-            self.due = Some(now + self.interval);
-        }
+        let interval = self.interval.filter(|interval| !interval.is_zero());
+        self.due = self.due.or(interval.map(|interval| now + interval));
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Whether the counters are to be read.
-    pub(crate) fn expire(&mut self, due: Instant, now: Instant) -> bool {
-        let expired = self.due.is_some_and(|own| own <= due);
-        if expired {
-            self.due = Some(now + self.interval);
+    /// Ends the interval if the deadline `due` is its own.
+    pub(crate) fn expire(&mut self, due: Instant, now: Instant) {
+        if self.due.is_some_and(|own| own <= due) {
+            self.due = self.interval.map(|interval| now + interval);
+            self.counters_due = true;
         }
-        expired
     }
 
-    /// Takes the counters in. The first reading is where counting begins; a counter that went
-    /// back has begun anew.
-    pub(crate) fn count(&mut self, bytes: &[u64; BUCKETS]) {
+    /// Whether the bucket counters are to be read; asks once an interval.
+    pub(crate) fn take_counters_due(&mut self) -> bool {
+        mem::take(&mut self.counters_due)
+    }
+
+    /// Takes in the bucket counters and moves buckets of `table` between the ports of `speeds`.
+    pub(crate) fn rebalance(
+        &mut self,
+        table: &mut BucketTable,
+        speeds: &[(PortId, u32)],
+        bytes: &[u64; BUCKETS],
+    ) {
+        if self.is_configured() {
+            self.count(bytes);
+            self.balance(table, &shares(speeds));
+        }
+    }
+
+    /// Updates the loads. The first reading is the reference; a counter that went back was reset.
+    fn count(&mut self, bytes: &[u64; BUCKETS]) {
         if let Some(before) = &self.bytes {
             for ((load, before), now) in self.loads.iter_mut().zip(before.iter()).zip(bytes) {
                 *load = (*load / 2).saturating_add(now.checked_sub(*before).unwrap_or(*now));
@@ -101,8 +123,8 @@ impl Balancer {
         self.bytes = Some(Box::new(*bytes));
     }
 
-    /// Moves what is worth moving, from the fullest port to the emptiest until they are level.
-    pub(crate) fn balance(&self, table: &mut BucketTable, shares: &[Share]) {
+    /// Moves buckets from the fullest port to the emptiest until no move gains enough.
+    fn balance(&self, table: &mut BucketTable, shares: &[Share]) {
         let mut movable = [true; BUCKETS];
         while let Some((buckets, to)) = self.plan(table, shares, &movable) {
             for bucket in buckets {
@@ -112,7 +134,7 @@ impl Balancer {
         }
     }
 
-    /// Buckets of one port, and the port that they should move to.
+    /// Returns buckets of one port and the port to move them to; `None` if no move gains enough.
     fn plan(
         &self,
         table: &BucketTable,
@@ -129,7 +151,7 @@ impl Balancer {
             .collect();
         ports.sort_by_key(|port| Reverse(port.level()));
         let (bottom, tops) = ports.split_last()?;
-        // The fullest port may be stuck with one heavy bucket; the next may still improve.
+        // The fullest port may have one heavy bucket alone; the next one may still improve.
         tops.iter().find_map(|top| {
             let surplus = top.surplus_over(bottom);
             if surplus.saturating_mul(2) < LEAST_GAP.max(bottom.load / LEVEL) {
@@ -151,8 +173,8 @@ impl Balancer {
         })
     }
 
-    /// The heaviest of `candidates` that fit into `surplus` together, else the lightest alone;
-    /// with their load. `candidates` come heaviest first.
+    /// Returns the heaviest of `candidates` that fit into `surplus` together, else the lightest
+    /// alone, with their load. `candidates` are sorted, heaviest first.
     fn choose(&self, candidates: &[usize], surplus: u64) -> (Vec<usize>, u64) {
         let mut chosen = Vec::new();
         let mut left = surplus;
@@ -176,7 +198,7 @@ impl Balancer {
     }
 }
 
-/// What a port carries against what it can.
+/// Load of a port and its weight.
 #[derive(Clone, Copy, Debug)]
 struct Fill {
     port: PortId,
@@ -189,12 +211,12 @@ impl Fill {
         Fill { load, ..self }
     }
 
-    /// How full it is: load by weight, in fixed point.
+    /// Returns load divided by weight, in fixed point.
     fn level(self) -> u128 {
         (u128::from(self.load) << 32) / u128::from(self.weight)
     }
 
-    /// The load to move to `other` for both to be equally full.
+    /// Returns the load to move to `other` that makes both ports equally full.
     fn surplus_over(self, other: &Fill) -> u64 {
         let both = u128::from(self.load) + u128::from(other.load);
         let fair = both * u128::from(self.weight) / u128::from(self.weight + other.weight);
@@ -210,7 +232,7 @@ mod tests {
     use super::*;
     use crate::forwarding::bucket_assignment;
 
-    /// Loads of all sizes, with many idle buckets.
+    /// Loads of all magnitudes, many of them 0.
     fn loads() -> impl Strategy<Value = Vec<u64>> {
         let load = prop_oneof![
             2 => Just(0),
@@ -235,7 +257,7 @@ mod tests {
     }
 
     fn balancer(loads: &[u64]) -> Balancer {
-        let mut balancer = Balancer::new(Duration::from_secs(5));
+        let mut balancer = Balancer::new(Some(Duration::from_secs(5)));
         balancer.loads.copy_from_slice(loads);
         balancer
     }
@@ -254,7 +276,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fullest_port_never_gets_fuller_and_idle_buckets_stay(
+        fn the_fullest_port_gets_no_fuller_and_idle_buckets_stay(
             loads in loads(),
             shares in shares(),
         ) {
@@ -272,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn steady_load_comes_to_rest(loads in loads(), shares in shares()) {
+        fn a_steady_load_ends_all_moves(loads in loads(), shares in shares()) {
             let balancer = balancer(&loads);
             let ports: Vec<PortId> = shares.iter().map(|share| share.port).collect();
             let mut table = [None; BUCKETS];
@@ -286,7 +308,7 @@ mod tests {
         }
 
         #[test]
-        fn many_small_flows_end_near_level(
+        fn many_small_flows_end_within_a_tenth_of_the_fair_share(
             loads in proptest::collection::vec(1_000_000..2_000_000_u64, BUCKETS),
             speeds in proptest::collection::vec(prop_oneof![Just(1000_u32), Just(2500)], 2..5),
         ) {
@@ -295,7 +317,7 @@ mod tests {
                 .zip(speeds)
                 .map(|(port, weight)| Share { port: PortId(port), weight })
                 .collect();
-            // All on one port to begin with.
+            // All buckets start on one port.
             let mut table = [Some(PortId(0)); BUCKETS];
             for _ in 0..10 {
                 balancer.balance(&mut table, &shares);

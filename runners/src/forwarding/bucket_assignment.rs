@@ -1,16 +1,16 @@
-//! The spread of buckets over ports, with as few moves as evenness needs.
+//! Assignment of buckets to ports, with as few moves as evenness needs.
 //!
-//! Evenness is counted in buckets; load is the [`balancer`](crate::forwarding::balancer)'s business.
+//! Evens out the number of buckets; the [`balancer`](crate::forwarding::balancer) evens out load.
 
-use crate::forwarding::BucketTable;
+use crate::buckets::BucketTable;
 use crate::ident::PortId;
 
-/// Gives every bucket one of the `enabled` ports.
+/// Assigns every bucket to one of the `enabled` ports.
 ///
-/// Buckets of ports that are gone go to whichever port has fewest. A port without a bucket is
-/// new and takes from whichever has most, until it is at most one behind. So a table that was
-/// even stays even: when a port leaves only its own buckets move, and when it comes back only
-/// its share. Ties go to the port named first.
+/// A bucket of a removed port moves to the port with the fewest buckets. A port without a bucket
+/// takes buckets from the port with the most, until it has at most one less. An even table stays
+/// even: if a port leaves, only its own buckets move; if it returns, only its share. Of equal
+/// ports the first one of `enabled` wins.
 pub(crate) fn spread(table: &mut BucketTable, enabled: &[PortId]) {
     let mut counts: Vec<usize> = enabled
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn spread(table: &mut BucketTable, enabled: &[PortId]) {
                 .count()
         })
         .collect();
-    let fresh: Vec<usize> = (0..counts.len()).filter(|i| counts[*i] == 0).collect();
+    let added: Vec<usize> = (0..counts.len()).filter(|i| counts[*i] == 0).collect();
 
     for bucket in table.iter_mut() {
         if bucket.is_some_and(|port| enabled.contains(&port)) {
@@ -34,7 +34,7 @@ pub(crate) fn spread(table: &mut BucketTable, enabled: &[PortId]) {
     }
 
     while let (Some(to), Some(from)) = (
-        fresh.iter().copied().min_by_key(|i| counts[*i]),
+        added.iter().copied().min_by_key(|i| counts[*i]),
         (0..counts.len()).rev().max_by_key(|i| counts[*i]),
     ) {
         if counts[from] <= counts[to] + 1 {
@@ -56,7 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::forwarding::BUCKETS;
+    use crate::buckets::BUCKETS;
 
     fn count(table: &BucketTable, port: PortId) -> usize {
         table.iter().filter(|owner| **owner == Some(port)).count()
@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn even_with_the_fewest_moves(history in histories()) {
+        fn buckets_stay_even_with_the_fewest_moves(history in histories()) {
             let mut table = [None; BUCKETS];
             let mut last = BTreeSet::new();
             for enabled in history {
@@ -95,7 +95,7 @@ mod tests {
                 let own: usize = last.difference(&now).map(|port| count(&before, *port)).sum();
                 let share: usize = now.difference(&last).map(|port| count(&table, *port)).sum();
                 if !last.is_empty() && !now.is_empty() {
-                    // What left must move, what came must be given its share; no more.
+                    // The buckets of removed ports and the shares of added ports move, no others.
                     prop_assert_eq!(moved(&before, &table), own.max(share));
                 }
                 last = now;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn more_ports_than_buckets_leaves_some_without() {
+    fn a_bucket_moves_to_one_of_the_ports_beyond_256() {
         let ports: Vec<PortId> = (0..300).map(PortId).collect();
         let mut table = [None; BUCKETS];
         spread(&mut table, &ports);

@@ -1,81 +1,103 @@
-//! The Frame Distributor and the Frame Collector's rule: a [`Forwarding`] carried out frame by
-//! frame, for a data path that moves frames itself.
+//! The Frame Distributor and the receive rule of the Frame Collector (802.1AX): a [`Forwarding`]
+//! applied frame by frame, for a data path that forwards frames itself.
 //!
-//! Owns the choice of ports, and what the choice must remember between frames. It decides
-//! nothing about teams, and sends nothing.
+//! Owns the choice of ports and the state between frames. Sends nothing and decides nothing about
+//! the team.
 
 use std::mem;
 use std::num::NonZeroU32;
 
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::source_balance::learned_sources::LearnedSources;
-use crate::forwarding::source_balance::{Reception, SourceBalance, SourceRules};
+use crate::forwarding::source_balance::policy::SourceBalance;
+use crate::forwarding::source_balance::{Reception, SourceRules};
 use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
+use crate::random::SplitMix64;
 use crate::time::Instant;
 use crate::tx_hash::{HashFields, Selector};
 
-/// Chooses the ports of each frame. Everything that configuration can settle is settled in
-/// [`apply`](Distributor::apply); a choice allocates nothing.
+/// Chooses the ports of each frame. [`apply`](Distributor::apply) prepares the choice, so that
+/// [`select`](Distributor::select) allocates nothing.
+///
+/// ```
+/// use runners::{Distributor, Forwarding, PortForwarding, PortId, TxPolicy};
+///
+/// let port = |number, linked| PortForwarding {
+///     port: PortId(number),
+///     collecting: true,
+///     distributing: true,
+///     linked,
+///     link_from_watch: false,
+/// };
+/// let mut distributor = Distributor::new();
+/// distributor.apply(&Forwarding {
+///     policy: TxPolicy::Broadcast,
+///     ports: vec![port(1, true), port(2, false), port(3, true)],
+/// });
+/// let frame = [0; 60];
+/// assert_eq!(distributor.select(&frame).ports, [PortId(1), PortId(3)]);
+/// assert!(distributor.collects(PortId(2)));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Distributor {
     choice: Choice,
-    /// Ports whose received frames go up; teams are small, so a scan beats a tree.
+    /// Ports whose received frames reach the team device; a team is small enough for a scan.
     collecting: Vec<PortId>,
 }
 
-/// Where a frame goes.
+/// The way out for a frame of the team device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selection<'a> {
-    /// A copy leaves on each of these; none drops the frame.
+    /// Ports that send a copy; no port drops the frame.
     pub ports: &'a [PortId],
-    /// The frame's bucket, under the policy that has buckets.
+    /// Bucket of the frame, under a policy with buckets.
     pub bucket: Option<u8>,
-    /// The source address that the frame has to leave with, if not its own.
+    /// Source address to write into the frame, if another one than its own.
     pub source: Option<HwAddr>,
-    /// Where the source address stands once more in the frame.
+    /// Offset of a second copy of the source address in the frame.
     pub sender_at: Option<usize>,
-    /// Where the Internet checksum over that place stands.
+    /// Offset of the Internet checksum over that copy.
     pub checksum_at: Option<usize>,
 }
 
-/// A policy with the ports that it may use, for a data path that has the choice made elsewhere.
+/// A policy with its usable ports, for a data path whose choice is made by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled<'a> {
-    /// A copy on each.
+    /// A copy on each port.
     All(&'a [PortId]),
-    /// One after the other.
+    /// The next port in turn.
     InTurn {
-        /// These.
+        /// Ports in turn.
         ports: &'a [PortId],
-        /// So many frames in a row on each.
+        /// Frames sent on a port in a row.
         packets_per_port: NonZeroU32,
     },
-    /// Any.
+    /// A random port.
     ByChance(&'a [PortId]),
-    /// Always this one.
+    /// Always this port; `None` drops every frame.
     One(Option<PortId>),
-    /// The one of the frame's bucket.
+    /// The port of the frame's bucket.
     ByBucket {
-        /// What makes up a flow.
+        /// Header fields that identify a flow.
         fields: HashFields,
         /// Port by bucket.
         buckets: &'a BucketTable,
     },
-    /// By what is remembered of stations, as [`select`](Distributor::select) and
-    /// [`receive`](Distributor::receive) do it.
+    /// Source balancing, by the rules of [`select`](Distributor::select) and
+    /// [`receive`](Distributor::receive).
     BySource(&'a SourceBalance),
 }
 
-/// A policy with the ports that it may use.
+/// A policy with its usable ports and its state between frames.
 #[derive(Clone, Debug)]
 enum Choice {
     All(Vec<PortId>),
     InTurn {
         ports: Vec<PortId>,
-        /// The place of the next frame's port, or just past the end.
+        /// Index of the port for the next frame, or the length of the list.
         cursor: usize,
-        /// Frames that have left on it in this turn.
+        /// Frames sent on that port in this turn.
         sent: u32,
         packets_per_port: NonZeroU32,
     },
@@ -91,7 +113,7 @@ enum Choice {
     },
     BySource {
         rules: Box<SourceRules>,
-        /// The port of the frame under way.
+        /// The port of the last selected frame, so that a selection can borrow it.
         port: Option<PortId>,
     },
 }
@@ -103,15 +125,15 @@ impl Default for Choice {
 }
 
 impl Distributor {
-    /// One that drops every frame, until told otherwise.
+    /// Creates a distributor that drops every frame.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
-    /// and the tables of the hash go on from where they were.
+    /// Replaces the forwarding. Under an unchanged policy the turn, the random sequence and the
+    /// learned sources continue, and the hash tables are kept.
     ///
-    /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
+    /// No frame leaves on a port that is not distributing, whatever the policy names.
     pub fn apply(&mut self, forwarding: &Forwarding) {
         let distributing = || forwarding.ports.iter().filter(|port| port.distributing);
         let distributes = |id: &PortId| distributing().any(|port| port.port == *id);
@@ -144,7 +166,7 @@ impl Distributor {
                     Choice::ByChance {
                         seed: old, random, ..
                     } if old == *seed => random,
-                    _ => SplitMix64(*seed),
+                    _ => SplitMix64::new(*seed),
                 },
             },
             TxPolicy::ActiveBackup { active } => Choice::One(active.filter(distributes)),
@@ -162,7 +184,7 @@ impl Distributor {
                     |table: &BucketTable| Box::new(table.map(|port| port.filter(distributes)));
                 let policy = SourceBalance {
                     buckets: usable(&ports.buckets),
-                    former: usable(&ports.former),
+                    previous: usable(&ports.previous),
                     designated: ports.designated.filter(distributes),
                     hwaddr: ports.hwaddr,
                     host: ports.host.clone(),
@@ -191,7 +213,7 @@ impl Distributor {
         };
     }
 
-    /// The ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
+    /// Chooses the ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
     #[inline]
     pub fn select(&mut self, frame: &[u8]) -> Selection<'_> {
         let ports = match &mut self.choice {
@@ -206,14 +228,14 @@ impl Distributor {
                 };
             }
             Choice::BySource { rules, port } => {
-                let leaving = rules.leave(frame);
-                *port = leaving.port;
+                let egress = rules.select(frame);
+                *port = egress.port;
                 return Selection {
                     ports: port.as_slice(),
-                    bucket: leaving.bucket,
-                    source: leaving.source,
-                    sender_at: leaving.sender_at,
-                    checksum_at: leaving.checksum_at,
+                    bucket: egress.bucket,
+                    source: egress.source,
+                    sender_at: egress.sender_at,
+                    checksum_at: egress.checksum_at,
                 };
             }
             Choice::One(port) => port.as_slice(),
@@ -245,14 +267,14 @@ impl Distributor {
         }
     }
 
-    /// The time of what follows, for what is remembered of frames.
+    /// Sets the time for the frames that follow, under the policy that learns from frames.
     pub fn set_time(&mut self, now: Instant) {
         if let Choice::BySource { rules, .. } = &mut self.choice {
             rules.set_time(now);
         }
     }
 
-    /// What becomes of a frame that came in on this port.
+    /// Returns the treatment of a frame that a port received.
     #[inline]
     pub fn receive(&mut self, port: PortId, frame: &[u8]) -> Reception {
         if let Choice::BySource { rules, .. } = &mut self.choice {
@@ -264,7 +286,7 @@ impl Distributor {
         }
     }
 
-    /// Peers that know the team itself, under the policy that needs to know.
+    /// Returns the peers for [`Event::Stations`](crate::Event::Stations); none under other policies.
     pub fn peers(&self) -> Vec<PeerSeen> {
         match &self.choice {
             Choice::BySource { rules, .. } => rules.peers(),
@@ -272,7 +294,7 @@ impl Distributor {
         }
     }
 
-    /// Whose frames were sent lately, under the policy that needs to know.
+    /// Returns the stations for [`Event::Stations`](crate::Event::Stations); none under other policies.
     pub fn stations(&self) -> Vec<StationSeen> {
         match &self.choice {
             Choice::BySource { rules, .. } => rules.stations(),
@@ -280,22 +302,22 @@ impl Distributor {
         }
     }
 
-    /// What is remembered of stations, under the policy that remembers; as of the time last set.
-    pub fn memory(&self) -> Option<LearnedSources> {
+    /// Returns the learned state of source balancing at the time last set; `None` under other policies.
+    pub fn learned_sources(&self) -> Option<LearnedSources> {
         match &self.choice {
-            Choice::BySource { rules, .. } => Some(rules.memory()),
+            Choice::BySource { rules, .. } => Some(rules.learned_sources()),
             _ => None,
         }
     }
 
-    /// Goes on from what somebody else remembers of stations, under the policy that remembers.
-    pub fn remember(&mut self, memory: LearnedSources) {
+    /// Replaces the learned state of source balancing; no effect under other policies.
+    pub fn restore_sources(&mut self, learned: LearnedSources) {
         if let Choice::BySource { rules, .. } = &mut self.choice {
-            rules.remember(memory);
+            rules.restore_sources(learned);
         }
     }
 
-    /// What is to be carried out.
+    /// Returns the policy with its usable ports.
     pub fn settled(&self) -> Settled<'_> {
         match &self.choice {
             Choice::All(ports) => Settled::All(ports),
@@ -317,30 +339,14 @@ impl Distributor {
         }
     }
 
-    /// Whether frames received on this port go up to the team device.
+    /// Whether frames received on a port reach the team device.
     #[inline]
     pub fn collects(&self, port: PortId) -> bool {
         self.collecting.contains(&port)
     }
 }
 
-/// The port at `place`, as a slice; empty if there is none.
+/// Returns the port at `place` as a slice; empty without one.
 fn one(ports: &[PortId], place: usize) -> &[PortId] {
     ports.get(place).map_or(&[], std::slice::from_ref)
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): any seed will do, also 0. Not for secrets.
-#[derive(Clone, Debug)]
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// A number below `bound`, 0 if `bound` is; uneven by less than `bound` in 2⁶⁴.
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        ((u128::from(z) * bound as u128) >> 64) as usize
-    }
 }

@@ -1,95 +1,89 @@
-//! The whole desired state of a data path.
+//! Forwarding: the whole desired state of a data path.
 //!
-//! Each backend computes its own difference from what it does now: the kernel's team driver
-//! turns it into options, the relay feeds it to its [`Distributor`](crate::Distributor).
+//! Each backend computes the difference from its present state: the kernel's team driver turns
+//! a forwarding into options, the relay applies it to a [`Distributor`](crate::Distributor).
 
 pub(crate) mod balancer;
 pub(crate) mod bucket_assignment;
 pub(crate) mod distributor;
-pub(crate) mod flow_table;
 pub(crate) mod source_balance;
 pub use source_balance::learned_sources;
 
 use std::fmt;
 use std::num::NonZeroU32;
 
-use crate::forwarding::source_balance::SourceBalance;
+pub(crate) use crate::buckets::{BUCKETS, BucketTable};
+use crate::forwarding::source_balance::policy::SourceBalance;
 use crate::ident::PortId;
 use crate::tx_hash::HashFields;
 
-/// Number of hash buckets, as in the kernel's loadbalance mode.
-pub const BUCKETS: usize = 256;
-
-/// Which port carries each bucket; none while no port can.
-pub type BucketTable = [Option<PortId>; BUCKETS];
-
-/// How frames are to move.
+/// The desired state of a data path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarding {
-    /// How a port is chosen for a frame that leaves.
+    /// Choice of the port for a frame of the team device.
     pub policy: TxPolicy,
     /// All ports of the team, in the order in which they joined.
     pub ports: Vec<PortForwarding>,
 }
 
-/// One port's part in forwarding.
+/// The part of one port in a forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortForwarding {
-    /// Which.
+    /// The port.
     pub port: PortId,
-    /// Frames received here go up to the team device (802.1AX: Collecting).
+    /// Frames received on the port reach the team device (802.1AX: Collecting).
     pub collecting: bool,
-    /// Frames may leave here (802.1AX: Distributing).
+    /// Frames may leave on the port (802.1AX: Distributing).
     pub distributing: bool,
-    /// The port has a link; the policies that skip dead ports look at it.
+    /// The port has a link. Broadcast, round-robin and random skip a port without one.
     pub linked: bool,
-    /// `linked` is the word of watches that ask a neighbour: a data path that looks at the
-    /// carrier by itself has to be told.
+    /// `linked` comes from link watches that ask a neighbour, so a data path must not replace it by
+    /// the carrier.
     pub link_from_watch: bool,
 }
 
-/// The choice of a port for a frame that leaves, and with it the receive rule.
+/// Choice of the port for a frame of the team device, and the receive rule that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TxPolicy {
     /// A copy on every enabled and linked port; every enabled port receives.
     Broadcast,
     /// The next enabled and linked port; every enabled port receives.
     RoundRobin {
-        /// Frames that leave on a port before it is the next one's turn.
+        /// Frames sent on a port in a row.
         packets_per_port: NonZeroU32,
     },
-    /// Any enabled and linked port by chance; every enabled port receives.
+    /// A random enabled and linked port; every enabled port receives.
     Random {
-        /// Start of the sequence.
+        /// Seed of the random sequence.
         seed: u64,
     },
     /// The active port alone sends and receives.
     ActiveBackup {
-        /// Which; none drops everything.
+        /// The active port; `None` drops every frame.
         active: Option<PortId>,
     },
     /// The port of the frame's bucket; every enabled port receives.
     LoadBalance {
-        /// The fields that make up a flow.
+        /// Header fields that identify a flow.
         fields: HashFields,
         /// Port by bucket.
         buckets: Box<BucketTable>,
-        /// The table binds, also a data path that could choose by itself, and bytes are counted
-        /// by bucket.
+        /// The data path must follow the table, even if it can hash by itself, and count bytes by
+        /// bucket.
         balanced: bool,
     },
-    /// The port of the source's bucket; every station is received from its own port, broadcast
-    /// and multicast frames from one.
+    /// The port of the source's bucket. Unicast frames are received from the port of the
+    /// destination's bucket, broadcast and multicast frames from the designated port.
     SourceBalance {
-        /// Who is where.
+        /// Ports of buckets and addresses.
         ports: SourceBalance,
-        /// Buckets are moved by load, so the data path must count bytes by bucket.
+        /// The data path must count bytes by bucket.
         balanced: bool,
     },
 }
 
-/// `active 1: 1+^ 2-^`: each port collecting and distributing, only one of the two (`<`, `>`),
-/// or neither, and linked or not.
+/// Writes `active 1: 1+^ 2-_`: each port collecting and distributing (`+`), only collecting (`<`),
+/// only distributing (`>`) or neither (`-`), then linked (`^`) or not (`_`).
 impl fmt::Display for Forwarding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.policy {

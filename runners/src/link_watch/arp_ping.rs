@@ -1,19 +1,21 @@
-//! arp_ping: asks an IPv4 neighbour who it is, and takes ARP for a sign of life.
+//! arp_ping: asks an IPv4 neighbour by ARP; ARP messages show that the link works.
 //!
-//! Without validation any request or reply counts, as with teamd, on which waiting ports live:
-//! they receive the questions of the active port through the switch. What the team itself sent
-//! never answers its own question, though, and brings no dead port to life; it only keeps a
-//! waiting port up.
+//! Without validation any request or reply counts, as with teamd. Waiting ports rely on this rule:
+//! they receive the requests of the active port through the switch. A message that the team sent
+//! does not count as an answer and does not take a port up; it only keeps a waiting port up.
 //!
-//! A port that somebody else's traffic could be drawn to must not say the team's addresses: a
-//! waiting port that hears nothing asks in the form of RFC 5227, from 0.0.0.0 and an address of
-//! its own, and so does always one that the team's address is kept off. teamd does not ask there at all, so its preferred port may never return.
+//! A port that must not attract traffic does not send the team's addresses. A waiting port that
+//! receives nothing sends probes of RFC 5227, from 0.0.0.0 and a hardware address of its own; a port
+//! that must not have the team's address always does. teamd sends nothing on such ports, so its
+//! preferred port may never return.
+//!
+//! Standards: RFC 826, RFC 5227.
 
 use std::net::Ipv4Addr;
 
-use super::WatchContext;
+use super::context::WatchContext;
+use super::ping_timer::PingTimer;
 use super::resolved::Resolved;
-use super::rhythm::Rhythm;
 use crate::ident::HwAddr;
 use crate::settings::ArpPingSettings;
 use crate::time::Instant;
@@ -24,10 +26,10 @@ use crate::wire::{Arp, Ethernet, ethertype};
 pub(crate) struct ArpPing {
     settings: ArpPingSettings,
     pub(super) target: Resolved<Ipv4Addr>,
-    /// None asks from 0.0.0.0.
+    /// Configured source; `None` sends from 0.0.0.0.
     pub(super) source: Option<Resolved<Ipv4Addr>>,
-    pub(super) rhythm: Rhythm,
-    /// A message to everybody was heard since the last question was due.
+    pub(super) timer: PingTimer,
+    /// A broadcast message was received since the last request was due.
     overheard: bool,
 }
 
@@ -36,7 +38,7 @@ impl ArpPing {
         ArpPing {
             target: Resolved::new(&settings.target_host),
             source: settings.source_host.as_ref().map(Resolved::new),
-            rhythm: Rhythm::new(settings.probing, now),
+            timer: PingTimer::new(settings.probing, now),
             overheard: false,
             settings: settings.clone(),
         }
@@ -49,8 +51,8 @@ impl ArpPing {
         }
     }
 
-    /// The question, if one is to be sent now.
-    pub(crate) fn ask(&mut self, now: Instant, context: &WatchContext) -> Option<Vec<u8>> {
+    /// Returns the request to send now, if any.
+    pub(crate) fn request(&mut self, now: Instant, context: &WatchContext) -> Option<Vec<u8>> {
         let overheard = std::mem::take(&mut self.overheard);
         let target = self.target.address()?;
         let source = self.source_address()?;
@@ -62,15 +64,15 @@ impl ArpPing {
             return None;
         }
         let (hwaddr, source) = match waits || context.hwaddr_belongs_elsewhere {
-            true => (context.spare_hwaddr, Ipv4Addr::UNSPECIFIED),
+            true => (context.port_only_hwaddr, Ipv4Addr::UNSPECIFIED),
             false => (context.hwaddr, source),
         };
-        self.rhythm.asked(now);
+        self.timer.asked(now);
         Some(arp_request(hwaddr, source, target, self.settings.vlanid))
     }
 
-    /// Whether `frame`, sent by the team itself if `ours`, shows that the link is up, which it
-    /// was or was not before.
+    /// Whether `frame` shows that the link works. `ours` if the team sent it, `up` if the watch is
+    /// up.
     pub(crate) fn receive(
         &mut self,
         now: Instant,
@@ -93,13 +95,13 @@ impl ArpPing {
         if !counts || (validates && !self.is_answer(&arp)) {
             return false;
         }
-        self.overheard |= is_to_everybody(frame);
-        self.rhythm.heard(now);
+        self.overheard |= is_multicast(frame);
+        self.timer.answered(now);
         true
     }
 
-    /// The message, if it came in the VLAN that is watched and is a request or a reply. A tag
-    /// with a priority alone is none.
+    /// Returns the message if it is a request or reply in the VLAN of the watch. A priority tag
+    /// counts as no tag.
     fn read(&self, frame: &[u8]) -> Option<Arp> {
         let ethernet = Ethernet::parse(frame)?;
         let vlan = u64::from(self.settings.vlanid.unwrap_or(0)) << 48;
@@ -112,7 +114,7 @@ impl ArpPing {
             .then_some(arp)
     }
 
-    /// The target's reply to a question of ours, of either form.
+    /// Whether the message is the target's reply to a request of either form.
     fn is_answer(&self, arp: &Arp) -> bool {
         let to_us =
             Some(arp.target()) == self.source_address() || arp.target() == Ipv4Addr::UNSPECIFIED;
@@ -120,12 +122,12 @@ impl ArpPing {
     }
 }
 
-/// Multicast or broadcast.
-fn is_to_everybody(frame: &[u8]) -> bool {
+/// Whether the destination is multicast or broadcast.
+fn is_multicast(frame: &[u8]) -> bool {
     frame.first().is_some_and(|first| first & 1 == 1)
 }
 
-/// Whether one of the stations that a frame names as its sender has an address like `is_ours`.
+/// Whether the source of a frame, or the sender of an ARP message in it, satisfies `is_ours`.
 pub(crate) fn is_sent_by(frame: &[u8], is_ours: impl Fn(HwAddr) -> bool) -> bool {
     let Some(ethernet) = Ethernet::parse(frame) else {
         return false;

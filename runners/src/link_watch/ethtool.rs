@@ -1,6 +1,6 @@
 //! ethtool: follows the carrier, after a delay for each direction.
 //!
-//! The name is teamd's; no ethtool call is made, the carrier comes with the link events.
+//! The name is teamd's. The carrier comes with link events, not from an ethtool request.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::time::Instant;
 pub(crate) struct Ethtool {
     delay_up: Duration,
     delay_down: Duration,
-    /// End of the running delay; it runs only while the carrier differs from the verdict.
+    /// End of the delay; `None` while carrier and watch agree.
     due: Option<Instant>,
 }
 
@@ -27,10 +27,10 @@ impl Ethtool {
         self.due
     }
 
-    /// The verdict that follows the verdict `up` at this carrier.
+    /// Returns the new state of the watch, whose state is `up`.
     ///
-    /// A carrier that comes back ends the delay. One that was merely read again, perhaps with
-    /// another speed, does not restart it: it has been there (or gone) since the delay began.
+    /// A carrier that returns to the state of the watch ends the delay. Another read of the same
+    /// carrier does not restart the delay.
     pub(crate) fn carrier_changed(&mut self, now: Instant, carrier: bool, up: bool) -> bool {
         if carrier == up {
             self.due = None;
@@ -48,7 +48,7 @@ impl Ethtool {
         up
     }
 
-    /// The verdict that follows the verdict `up` when the deadline `due` has come.
+    /// Returns the new state of the watch, whose state is `up`, at the deadline `due`.
     pub(crate) fn expire(&mut self, due: Instant, up: bool) -> bool {
         if self.due.is_none_or(|own| own > due) {
             return up;

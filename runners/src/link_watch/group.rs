@@ -1,15 +1,16 @@
-//! The watches of one port, and the one verdict that they come to.
+//! The link watches of one port, combined by `link_watch_policy`.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{LinkWatch, WatchActions, WatchContext};
+use super::context::WatchContext;
+use super::watch::{LinkWatch, WatchActions};
 use crate::control_frames::ControlFrames;
 use crate::ident::{IpFamily, Link};
 use crate::settings::{LinkWatchPolicy, LinkWatchSettings};
 use crate::time::Instant;
 
-/// All watches of one port.
+/// The link watches of one port.
 #[derive(Debug)]
 pub(crate) struct LinkWatches {
     policy: LinkWatchPolicy,
@@ -35,21 +36,21 @@ impl LinkWatches {
         &self.list
     }
 
-    /// The port's verdict; without any watch it is up.
-    pub(crate) fn verdict(&self) -> bool {
-        let mut verdicts = self.list.iter().map(LinkWatch::is_up);
+    /// Whether the watches report the port up; a port without a watch is up.
+    pub(crate) fn is_up(&self) -> bool {
+        let mut states = self.list.iter().map(LinkWatch::is_up);
         match self.policy {
-            LinkWatchPolicy::Any => self.list.is_empty() || verdicts.any(|up| up),
-            LinkWatchPolicy::All => verdicts.all(|up| up),
+            LinkWatchPolicy::Any => self.list.is_empty() || states.any(|up| up),
+            LinkWatchPolicy::All => states.all(|up| up),
         }
     }
 
-    /// A watch asks a neighbour, so the verdict knows more of the link than its carrier does.
+    /// Whether a watch asks a neighbour, so that the carrier alone does not make a link.
     pub(crate) fn ask_neighbours(&self) -> bool {
-        self.list.iter().any(|watch| watch.inquiry().is_some())
+        self.list.iter().any(|watch| watch.ping_status().is_some())
     }
 
-    /// What the watches have to receive.
+    /// Returns the classes of control frames that the watches read.
     pub(crate) fn control_frames(&self) -> ControlFrames {
         let frames = self.list.iter().map(LinkWatch::control_frames);
         frames.fold(ControlFrames::default(), |all, frames| all | frames)
@@ -59,23 +60,23 @@ impl LinkWatches {
         self.list.iter().filter_map(LinkWatch::next_deadline).min()
     }
 
-    /// The link was read; may repeat what is known. `came` if it was not up before.
+    /// Handles a link state as read; `came_up` if the carrier was down before.
     pub(crate) fn link_changed(
         &mut self,
         now: Instant,
         link: Link,
-        came: bool,
+        came_up: bool,
         context: &WatchContext,
     ) -> WatchActions {
-        self.each(|watch| watch.link_changed(now, link, came, context))
+        self.each(|watch| watch.link_changed(now, link, came_up, context))
     }
 
-    /// The link stood like this before the watches began: no delay applies.
-    pub(crate) fn link_found(&mut self, link: Link) -> WatchActions {
-        self.each(|watch| watch.link_found(link))
+    /// Sets the link state of an adopted port, without delays.
+    pub(crate) fn link_adopted(&mut self, link: Link) -> WatchActions {
+        self.each(|watch| watch.link_adopted(link))
     }
 
-    /// The deadline `due` has come.
+    /// Handles the deadline `due`; `now` may be later.
     pub(crate) fn expire(
         &mut self,
         due: Instant,
@@ -85,7 +86,7 @@ impl LinkWatches {
         self.each(|watch| watch.expire(due, now, context))
     }
 
-    /// A control frame came in, one of the team's own if `ours`.
+    /// Handles a received control frame; `ours` if the team sent it.
     pub(crate) fn frame_received(
         &mut self,
         now: Instant,
@@ -96,7 +97,7 @@ impl LinkWatches {
         self.each(|watch| watch.frame_received(now, frame, ours, context))
     }
 
-    /// A name was resolved, or could not be.
+    /// Handles the end of a resolution; `address` is `None` if it failed.
     pub(crate) fn host_resolved(
         &mut self,
         now: Instant,
@@ -108,12 +109,12 @@ impl LinkWatches {
         self.each(|watch| watch.host_resolved(now, host, family, address, context))
     }
 
-    /// These TIPC bearers have a link, or nobody can tell.
+    /// Handles the TIPC bearers with a link; `None` without TIPC.
     pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {
         self.each(|watch| watch.bearers_changed(linked))
     }
 
-    fn each(&mut self, what: impl FnMut(&mut LinkWatch) -> WatchActions) -> WatchActions {
-        self.list.iter_mut().flat_map(what).collect()
+    fn each(&mut self, handle: impl FnMut(&mut LinkWatch) -> WatchActions) -> WatchActions {
+        self.list.iter_mut().flat_map(handle).collect()
     }
 }

@@ -1,16 +1,16 @@
-//! nsna_ping: solicits an IPv6 neighbour, and takes its advertisement for a sign of life.
+//! nsna_ping: asks an IPv6 neighbour by solicitations; its advertisements show that the link works.
 //!
-//! Advertisements go to who asked, so a waiting port would receive nothing of the active port's
-//! questions: every port asks for itself. A waiting port does so from addresses of its own, and so
-//! does one that the team's address is kept off, for what it says must not draw the team's traffic
-//! to it. teamd asks on enabled ports alone, and
-//! keeps all others down.
+//! A neighbour advertises to the sender of the solicitation only, so every port asks for itself. A
+//! port that must not attract traffic sends from addresses of its own. teamd asks on enabled ports
+//! alone and keeps all others down.
+//!
+//! Standard: RFC 4861.
 
 use std::net::Ipv6Addr;
 
-use super::WatchContext;
+use super::context::WatchContext;
+use super::ping_timer::PingTimer;
 use super::resolved::Resolved;
-use super::rhythm::Rhythm;
 use crate::ident::HwAddr;
 use crate::settings::NsnaPingSettings;
 use crate::time::Instant;
@@ -20,8 +20,8 @@ use crate::wire::{Ethernet, NeighbourAdvertisement, ethertype};
 #[derive(Debug)]
 pub(crate) struct NsnaPing {
     pub(super) target: Resolved<Ipv6Addr>,
-    pub(super) rhythm: Rhythm,
-    /// The last question had to be sent from an address that the host does not have.
+    pub(super) timer: PingTimer,
+    /// The last request was sent from a derived address that the host does not have.
     pub(super) lacks_link_local: bool,
 }
 
@@ -29,13 +29,13 @@ impl NsnaPing {
     pub(crate) fn new(settings: &NsnaPingSettings, now: Instant) -> Self {
         NsnaPing {
             target: Resolved::new(&settings.target_host),
-            rhythm: Rhythm::new(settings.probing, now),
+            timer: PingTimer::new(settings.probing, now),
             lacks_link_local: false,
         }
     }
 
-    /// The question, if one is to be sent now.
-    pub(crate) fn ask(&mut self, now: Instant, context: &WatchContext) -> Option<Vec<u8>> {
+    /// Returns the request to send now, if any.
+    pub(crate) fn request(&mut self, now: Instant, context: &WatchContext) -> Option<Vec<u8>> {
         let target = self.target.address()?;
         let quiet = context.is_quiet();
         self.lacks_link_local = !quiet && context.link_local.is_none();
@@ -43,11 +43,14 @@ impl NsnaPing {
             return None;
         }
         let (hwaddr, source) = match context.link_local {
-            _ if quiet => (context.spare_hwaddr, link_local_of(context.spare_hwaddr)),
+            _ if quiet => (
+                context.port_only_hwaddr,
+                link_local_of(context.port_only_hwaddr),
+            ),
             Some(link_local) => (context.hwaddr, link_local),
             None => (context.hwaddr, link_local_of(context.hwaddr)),
         };
-        self.rhythm.asked(now);
+        self.timer.asked(now);
         Some(neighbour_solicitation(hwaddr, source, target))
     }
 
@@ -61,33 +64,16 @@ impl NsnaPing {
                         .is_some_and(|found| Some(found.target) == self.target.address())
             });
         if is_answer {
-            self.rhythm.heard(now);
+            self.timer.answered(now);
         }
         is_answer
     }
 }
 
-/// The link-local address that belongs to a hardware address (RFC 4291 appendix A): what an
-/// interface has that makes none up.
+/// Derives the link-local address of a hardware address (RFC 4291 appendix A).
 fn link_local_of(hwaddr: HwAddr) -> Ipv6Addr {
     let [a, b, c, d, e, f] = hwaddr.0;
-    let bytes = [
-        0xfe,
-        0x80,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        a ^ 2,
-        b,
-        c,
-        0xff,
-        0xfe,
-        d,
-        e,
-        f,
-    ];
-    Ipv6Addr::from(bytes)
+    let word = |high, low| u16::from_be_bytes([high, low]);
+    let [first, second] = [word(a ^ 2, b), word(c, 0xff)];
+    Ipv6Addr::new(0xfe80, 0, 0, 0, first, second, word(0xfe, d), word(e, f))
 }

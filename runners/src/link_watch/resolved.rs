@@ -1,24 +1,23 @@
-//! A host that a watch asks, or in whose name it asks: when its name has to be resolved.
+//! The target or source host of a watch, and when its name must be resolved.
 //!
-//! Resolving is the caller's work and may take any time; the watch goes on meanwhile. A name is
-//! asked for again while it is not known, and while the link is down, so that a host that moved
-//! is found.
+//! The caller resolves names and may take any time. A resolution is requested again while the name
+//! is unresolved, and while the watch is down, so that a host with a new address is found.
 
 use std::time::Duration;
 
 use crate::settings::Host;
 use crate::time::Instant;
 
-/// Between an answer and the next question.
+/// Least time between the end of a resolution and the next request.
 const PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Resolved<A> {
     host: Host<A>,
     found: Option<A>,
-    under_way: bool,
-    /// Not before this.
-    again: Instant,
+    is_pending: bool,
+    /// Earliest time of the next request.
+    not_before: Instant,
 }
 
 impl<A: Copy> Resolved<A> {
@@ -29,8 +28,8 @@ impl<A: Copy> Resolved<A> {
         Resolved {
             host: host.clone(),
             found: None,
-            under_way: false,
-            again: Instant::ZERO,
+            is_pending: false,
+            not_before: Instant::ZERO,
         }
     }
 
@@ -42,24 +41,24 @@ impl<A: Copy> Resolved<A> {
         self.host.address.or(self.found)
     }
 
-    /// The name, if now is the time to have it resolved; it is under way then.
-    pub(crate) fn question(&mut self, now: Instant, up: bool) -> Option<&str> {
+    /// Returns the name if a resolution is due, and records the request.
+    pub(crate) fn request(&mut self, now: Instant, up: bool) -> Option<&str> {
         let wanted = self.host.address.is_none() && (self.found.is_none() || !up);
-        if !wanted || self.under_way || now < self.again {
+        if !wanted || self.is_pending || now < self.not_before {
             return None;
         }
-        self.under_way = true;
+        self.is_pending = true;
         Some(&self.host.name)
     }
 
-    /// `name` has this address, or none that could be found. Whether an address is known only
-    /// since now.
-    pub(crate) fn answer(&mut self, now: Instant, name: &str, address: Option<A>) -> bool {
-        if !self.under_way || self.host.name != name {
+    /// Records the end of a resolution; `address` is `None` if it failed. Returns whether this is
+    /// the host's first address.
+    pub(crate) fn resolved(&mut self, now: Instant, name: &str, address: Option<A>) -> bool {
+        if !self.is_pending || self.host.name != name {
             return false;
         }
-        self.under_way = false;
-        self.again = now + PAUSE;
+        self.is_pending = false;
+        self.not_before = now + PAUSE;
         let is_first = self.found.is_none() && address.is_some();
         self.found = address.or(self.found);
         is_first

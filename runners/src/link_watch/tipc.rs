@@ -1,19 +1,18 @@
-//! tipc: up while a TIPC link goes over the port's bearer.
+//! tipc: up while the port's bearer has a TIPC link.
 //!
-//! Who has a link and how that is noticed is TIPC's affair; all links of a host are in one
-//! cluster, so one suffices.
+//! All links of a host lead into one cluster, so one link suffices. TIPC itself supervises links.
 
 use std::collections::BTreeSet;
 
 #[derive(Debug)]
 pub(crate) struct Tipc {
     bearer: String,
-    /// The last news was that nobody can tell.
-    pub(crate) is_missing: bool,
+    /// The kernel has no TIPC.
+    pub(super) is_missing: bool,
 }
 
 impl Tipc {
-    /// `bearer` is its interface part, such as `eth1`.
+    /// Creates a watch; `bearer` is the interface part of the bearer, such as `eth1`.
     pub(crate) fn new(bearer: &str) -> Self {
         Tipc {
             bearer: bearer.to_owned(),
@@ -21,7 +20,7 @@ impl Tipc {
         }
     }
 
-    /// The verdict when these bearers have a link, or nobody can tell.
+    /// Returns the new state of the watch; `linked` is `None` without TIPC.
     pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> bool {
         self.is_missing = linked.is_none();
         linked.is_some_and(|linked| linked.contains(&self.bearer))

@@ -1,10 +1,10 @@
-//! Probes: what lies between the ports of a team.
+//! Probes: frames that show which ports of a team lead into one network.
 //!
-//! A probe leaves on each port and is listened for on every port. One that comes in at another
-//! port proves that both lead into one network, and that nobody in between takes them for an
-//! aggregate. Owns the frame (IEEE 802 local experimental EtherType 1) and what was heard; what it
-//! means is for `teamrctl doctor` to say, and when the team asks by itself for
-//! [`probe_times`](crate::probe::schedule).
+//! Each port sends a probe, and every port receives them. A probe at another port than its sender's
+//! proves that both lead into one network and that no switch aggregates them.
+//!
+//! Owns the frame (IEEE 802 local experimental EtherType 1) and the received probes of a round.
+//! [`schedule`] owns when a team probes by itself; `teamrctl doctor` interprets the result.
 
 use std::collections::BTreeSet;
 
@@ -13,38 +13,38 @@ pub(crate) mod schedule;
 use crate::ident::{HwAddr, PortId};
 use crate::wire::{Ethernet, ethertype};
 
-/// What the payload of a probe begins with: a name, and the version of what follows.
+/// First bytes of a probe's payload: a name, and the version of the format.
 pub const PROBE_MAGIC: [u8; 8] = *b"teamr\0\0\x01";
-const BROADCAST: [u8; 6] = [0xff; 6];
-/// The shortest Ethernet frame, without its checksum.
-const SHORTEST: usize = 60;
+/// Least length of an Ethernet frame, without its checksum.
+const LEAST_LENGTH: usize = 60;
 
 /// The probes of one team.
 #[derive(Debug, Default)]
 pub(crate) struct Prober {
     rounds: u32,
     sent: BTreeSet<PortId>,
-    heard: BTreeSet<(PortId, PortId)>,
-    /// The proof of this round was told.
-    told: bool,
+    /// Sending and receiving port of each received probe of this round.
+    received: BTreeSet<(PortId, PortId)>,
+    /// A crossed probe of this round was reported.
+    reported: bool,
 }
 
 impl Prober {
-    /// Begins another round on these ports; the frames to be sent.
-    pub(crate) fn ask(
+    /// Starts another round on `ports`. Returns the frames to send.
+    pub(crate) fn start_round(
         &mut self,
         team: HwAddr,
         ports: impl Iterator<Item = PortId>,
     ) -> Vec<(PortId, Vec<u8>)> {
         self.rounds = self.rounds.wrapping_add(1);
-        self.heard.clear();
-        self.told = false;
+        self.received.clear();
+        self.reported = false;
         self.sent = ports.collect();
         let probe = |port: &PortId| (*port, probe(team, self.rounds, *port));
         self.sent.iter().map(probe).collect()
     }
 
-    /// Takes note of a frame that came in at `port`, if it is a probe of this round.
+    /// Records a frame that `port` received, if it is a probe of this round.
     pub(crate) fn receive(&mut self, team: HwAddr, port: PortId, frame: &[u8]) {
         let from = Ethernet::parse(frame)
             .filter(|ethernet| ethernet.ethertype == ethertype::LOCAL_EXPERIMENTAL)
@@ -54,61 +54,61 @@ impl Prober {
             .and_then(<[u8]>::first_chunk);
         let from = from.map(|from| PortId(u32::from_be_bytes(*from)));
         if let Some(from) = from.filter(|from| self.sent.contains(from)) {
-            self.heard.insert((from, port));
+            self.received.insert((from, port));
         }
     }
 
-    /// A probe of this round came in at another port than its own.
+    /// Returns sender and receiver of a probe of this round that another port received.
     pub(crate) fn crossed(&self) -> Option<(PortId, PortId)> {
-        let mut heard = self.heard.iter();
-        heard.find(|(from, at)| from != at).copied()
+        let mut received = self.received.iter();
+        received.find(|(from, at)| from != at).copied()
     }
 
-    /// As [`crossed`](Self::crossed), once in each round.
-    pub(crate) fn news(&mut self) -> Option<(PortId, PortId)> {
-        let crossed = self.crossed().filter(|_| !self.told)?;
-        self.told = true;
+    /// Like [`crossed`](Self::crossed), once a round.
+    pub(crate) fn take_crossed(&mut self) -> Option<(PortId, PortId)> {
+        let crossed = self.crossed().filter(|_| !self.reported)?;
+        self.reported = true;
         Some(crossed)
     }
 
-    /// Rounds so far.
+    /// Returns the number of rounds.
     pub(crate) fn rounds(&self) -> u32 {
         self.rounds
     }
 
-    /// A probe left on this port in the last round.
+    /// Whether the port sent a probe in the last round.
     pub(crate) fn sent_on(&self, port: PortId) -> bool {
         self.sent.contains(&port)
     }
 
-    /// Where the probe of a port came in.
-    pub(crate) fn heard_at(&self, from: PortId) -> impl Iterator<Item = PortId> {
-        let heard = self.heard.iter();
-        heard
+    /// Returns the ports that received the probe of a port.
+    pub(crate) fn received_at(&self, from: PortId) -> impl Iterator<Item = PortId> {
+        let received = self.received.iter();
+        received
             .filter(move |(sender, _)| *sender == from)
             .map(|(_, at)| *at)
     }
 }
 
-/// Whether a frame is a probe, whosever it is: none is anybody else's business.
+/// Whether a frame is a probe of any team. A probe is for no other receiver.
 pub fn is_probe(frame: &[u8]) -> bool {
     const KIND: [u8; 2] = ethertype::LOCAL_EXPERIMENTAL.to_be_bytes();
     frame.get(12..14) == Some(&KIND) && frame.get(14..22) == Some(&PROBE_MAGIC)
 }
 
-/// The source is an address of the probe's own, another one for each port, so that a switch does
-/// not take the team for having moved.
+/// Builds a probe. Its source address belongs to no interface and differs from port to port, so that
+/// no switch learns an address of the team from it.
 fn probe(team: HwAddr, round: u32, port: PortId) -> Vec<u8> {
     let [.., a, b, c] = team.0;
-    let mut frame = Vec::with_capacity(SHORTEST);
-    frame.extend(BROADCAST);
+    let mut frame = Vec::with_capacity(LEAST_LENGTH);
+    frame.extend(HwAddr::BROADCAST.0);
     frame.extend([0x06, 0x74, a, b, c, port.0 as u8]);
     frame.extend(ethertype::LOCAL_EXPERIMENTAL.to_be_bytes());
     frame.extend(PROBE_MAGIC);
     frame.extend(team.0);
     frame.extend(round.to_be_bytes());
     frame.extend(port.0.to_be_bytes());
-    frame.resize(SHORTEST, 0);
+    frame.resize(LEAST_LENGTH, 0);
     frame
 }
 
@@ -121,9 +121,9 @@ mod tests {
     const B: PortId = PortId(2);
 
     #[test]
-    fn a_probe_is_known_by_team_round_and_port() {
+    fn a_probe_counts_for_its_team_round_and_port() {
         let mut prober = Prober::default();
-        let frames = prober.ask(TEAM, [A, B].into_iter());
+        let frames = prober.start_round(TEAM, [A, B].into_iter());
         assert_eq!(
             frames.iter().map(|(port, _)| *port).collect::<Vec<_>>(),
             [A, B]
@@ -131,19 +131,19 @@ mod tests {
         assert_ne!(frames[0].1[6..12], frames[1].1[6..12], "sources");
         let old = frames[0].1.clone();
         prober.receive(TEAM, B, &old);
-        assert_eq!(prober.heard_at(A).collect::<Vec<_>>(), [B]);
-        assert_eq!(prober.heard_at(B).count(), 0);
+        assert_eq!(prober.received_at(A).collect::<Vec<_>>(), [B]);
+        assert_eq!(prober.received_at(B).count(), 0);
 
-        // Another round, another team, and damage.
-        let frames = prober.ask(TEAM, [A].into_iter());
+        // Another round, another team, and truncated frames.
+        let frames = prober.start_round(TEAM, [A].into_iter());
         assert!(prober.sent_on(A) && !prober.sent_on(B));
         prober.receive(TEAM, B, &old);
         prober.receive(HwAddr([2; 6]), B, &frames[0].1);
         for length in 0..36 {
             prober.receive(TEAM, B, &frames[0].1[..length]);
         }
-        assert_eq!(prober.heard_at(A).count(), 0);
+        assert_eq!(prober.received_at(A).count(), 0);
         prober.receive(TEAM, A, &frames[0].1);
-        assert_eq!(prober.heard_at(A).collect::<Vec<_>>(), [A]);
+        assert_eq!(prober.received_at(A).collect::<Vec<_>>(), [A]);
     }
 }

@@ -1,6 +1,4 @@
-//! When a team probes by itself: some time after links came up, and never often.
-//!
-//! What a probe is and what was heard of it is for [`probe`](crate::probe).
+//! When a team probes by itself: a second after links came up, and seldom.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,16 +6,16 @@ use std::time::Duration;
 use crate::ident::PortId;
 use crate::time::Instant;
 
-/// After the last link came up: time for the others, and for a switch to forward.
-const SETTLED: Duration = Duration::from_secs(1);
-/// The pause before the second round: a switch with spanning tree may wait twice 15 s (IEEE
-/// 802.1D-2004, table 17-1) before it forwards on a link that came up.
+/// Pause after a link came up: time for other links, and for a switch to forward.
+const LINK_DELAY: Duration = Duration::from_secs(1);
+/// Pause before the second round: a switch with spanning tree may wait twice 15 s (IEEE 802.1D-2004,
+/// table 17-1) before it forwards on a link that came up.
 const SPANNING_TREE: Duration = Duration::from_secs(35);
-/// From one round to the next, however often links come and go.
+/// Least pause between two rounds, however often links go down and up.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The rounds of one team: two for links that came up, the second only if the first proved
-/// nothing.
+/// Times of the probe rounds of one team: two rounds after a link came up, the second one only if the
+/// first proved nothing.
 #[derive(Debug, Default)]
 pub(crate) struct ProbeTimes {
     linked: BTreeSet<PortId>,
@@ -28,13 +26,13 @@ pub(crate) struct ProbeTimes {
 }
 
 impl ProbeTimes {
-    /// These ports have links and carry.
-    pub(crate) fn linked(&mut self, now: Instant, linked: BTreeSet<PortId>) {
+    /// Sets the enabled ports with a link.
+    pub(crate) fn set_linked(&mut self, now: Instant, linked: BTreeSet<PortId>) {
         if linked.len() < 2 {
             self.due = None;
         } else if !linked.is_subset(&self.linked) {
             let earliest = self.last.map_or(now, |last| last + PAUSE);
-            self.due = Some(earliest.max(now + SETTLED));
+            self.due = Some(earliest.max(now + LINK_DELAY));
             self.first = true;
         }
         self.linked = linked;
@@ -44,7 +42,8 @@ impl ProbeTimes {
         self.due
     }
 
-    /// Whether a round has to begin; `proven` if the last one found what it looked for.
+    /// Returns whether to start a round at the deadline `due`; `proven` if a probe of the last round
+    /// crossed.
     pub(crate) fn expire(&mut self, due: Instant, now: Instant, proven: bool) -> bool {
         if self.due.take_if(|own| *own <= due).is_none() {
             return false;

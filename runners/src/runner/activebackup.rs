@@ -1,10 +1,10 @@
-//! activebackup: the best port carries everything, the others wait.
+//! activebackup: the best port is active and carries all traffic.
 //!
-//! Best is the highest prio, then speed, then duplex, in this order (teamd joins the three by
-//! "or", which lets the order of joining decide). Among equals the active port stays; with none
-//! active the one that joined first is taken. A sticky active port stays while it is usable,
-//! and so does one that the user chose: the choice is a pin, it ends when the port fails or
-//! another is chosen. `failback` says when a better port takes over from one that works.
+//! Ports rank by prio, then speed, then duplex (teamd joins the three by "or", which lets the order
+//! of joining decide). Among equals the active port stays active; without an active port the one
+//! that joined first wins. A sticky active port stays active while it is usable. A port that the
+//! user chose is pinned: it stays active until it fails or the user chooses another one.
+//! `failback` defines when a better port replaces a usable active port.
 
 use crate::forwarding::TxPolicy;
 use crate::ident::{Duplex, PortId};
@@ -19,8 +19,8 @@ pub(crate) struct ActiveBackup {
     failback: Failback,
     active: Option<PortId>,
     pinned: Option<PortId>,
-    /// The port that waits to take over from one that works, and until when.
-    challenger: Option<(PortId, Instant)>,
+    /// The better port that waits for `failback_delay`, and the end of the delay.
+    candidate: Option<(PortId, Instant)>,
 }
 
 impl ActiveBackup {
@@ -30,46 +30,46 @@ impl ActiveBackup {
             failback,
             active: None,
             pinned: None,
-            challenger: None,
+            candidate: None,
         }
     }
 
-    /// The port that should be active, if none had to wait.
+    /// Returns the port that should be active, apart from `failback_delay`.
     fn best(&self, active: Option<&Port>, ports: &[Port]) -> Option<PortId> {
         if let Some(active) = active.filter(|port| port.settings().sticky) {
             return Some(active.id());
         }
         let usable = ports.iter().filter(|port| port.is_usable());
-        let challengers = usable.filter(|port| {
+        let candidates = usable.filter(|port| {
             active.is_none_or(|active| match self.failback.policy {
                 FailbackPolicy::Always => true,
                 FailbackPolicy::Better => quality(port) > quality(active),
                 FailbackPolicy::Failure => false,
             })
         });
-        // Only a strictly better port displaces: the active one, else the earliest, keeps a tie.
+        // The active port, else the one that joined first, wins a tie.
         active
             .into_iter()
-            .chain(challengers)
+            .chain(candidates)
             .reduce(|best, port| if rank(port) > rank(best) { port } else { best })
             .map(Port::id)
     }
 
-    /// Lets `best` take over from the `active` port when it has waited long enough.
-    fn admit(&mut self, now: Instant, active: PortId, best: PortId) -> PortId {
+    /// Returns `best` if it has been the best port for `failback_delay`, else `active`.
+    fn after_delay(&mut self, now: Instant, active: PortId, best: PortId) -> PortId {
         if best == active {
-            self.challenger = None;
+            self.candidate = None;
             return active;
         }
-        let until = match self.challenger {
+        let until = match self.candidate {
             Some((port, until)) if port == best => until,
             _ => now + self.failback.delay,
         };
         if now >= until {
-            self.challenger = None;
+            self.candidate = None;
             return best;
         }
-        self.challenger = Some((best, until));
+        self.candidate = Some((best, until));
         active
     }
 }
@@ -86,10 +86,10 @@ impl Runner for ActiveBackup {
         let best = self.pinned.or_else(|| self.best(active, ports));
         self.active = match (active, best) {
             (Some(active), Some(best)) if self.pinned.is_none() => {
-                Some(self.admit(now, active.id(), best))
+                Some(self.after_delay(now, active.id(), best))
             }
             _ => {
-                self.challenger = None;
+                self.candidate = None;
                 best
             }
         };
@@ -130,7 +130,7 @@ impl Runner for ActiveBackup {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.challenger.map(|(_, until)| until)
+        self.candidate.map(|(_, until)| until)
     }
 }
 

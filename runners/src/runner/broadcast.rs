@@ -1,6 +1,7 @@
-//! broadcast: every frame leaves on every port that has a link.
+//! broadcast: every frame leaves on every port with a link.
 //!
-//! Ports stay enabled whatever their watches say; the data path skips those without a link.
+//! Ports stay enabled whatever the state of their link watches; the data path skips a port without a
+//! link.
 
 use crate::forwarding::TxPolicy;
 use crate::port::Port;
@@ -14,6 +15,7 @@ impl Runner for Broadcast {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
         TxPolicy::Broadcast
     }
+
     fn needs_probes(&self) -> bool {
         true
     }

@@ -1,15 +1,15 @@
-//! loadbalance: a flow keeps to one port, found through its hash bucket.
+//! loadbalance: a flow stays on one port, found by its hash bucket.
 //!
-//! A port is enabled while it is usable; the [`FlowTable`] spreads the flows over those.
+//! A port is enabled while it is usable; the [`FlowTable`] assigns the flows to enabled ports.
 
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::forwarding::balancer;
-use crate::forwarding::flow_table::FlowTable;
-use crate::forwarding::{BUCKETS, TxPolicy};
+use crate::buckets::BUCKETS;
+use crate::forwarding::TxPolicy;
 use crate::port::Port;
 use crate::runner::Runner;
+use crate::runner::flow_table::FlowTable;
 use crate::time::Instant;
 use crate::tx_hash::HashFields;
 
@@ -28,7 +28,7 @@ impl LoadBalance {
 
 impl Runner for LoadBalance {
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
-        let usable = balancer::usable(ports);
+        let usable = ports.iter().filter(|port| port.is_usable());
         let balanced = self.flows.is_balanced();
         self.flows
             .decide(now, usable.map(Port::id).collect(), balanced)
@@ -38,8 +38,8 @@ impl Runner for LoadBalance {
         port.is_usable()
     }
 
-    /// A frame on a port whose link we take for down shows that the partner has found it up
-    /// before us; it must not be lost.
+    /// A frame on a port without a link shows that the partner detected the link before us; the
+    /// frame must not be lost.
     fn collects(&self, port: &Port) -> bool {
         port.is_usable() || !port.is_linked()
     }

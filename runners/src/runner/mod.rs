@@ -1,11 +1,13 @@
-//! What a team asks of its runner.
+//! The interface between a team and its runner.
 //!
-//! A runner chooses: which ports take part, how a port is found for a frame, whose address goes
-//! where. Ports, watches, addresses, carrier and announcements belong to the
+//! A runner chooses which ports take part, how a port is found for a frame, and which port carries
+//! which hardware address. Ports, link watches, addresses, carrier and announcements belong to the
 //! [`Team`](crate::Team).
 
 mod activebackup;
 mod broadcast;
+pub(crate) mod factory;
+mod flow_table;
 pub(crate) mod lacp;
 mod loadbalance;
 mod random;
@@ -15,139 +17,109 @@ mod slb;
 use std::fmt;
 
 use crate::action::Action;
+use crate::buckets::BUCKETS;
 use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
-use crate::forwarding::{BUCKETS, TxPolicy};
+use crate::forwarding::TxPolicy;
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
-use crate::settings::RunnerSettings;
 use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
-use activebackup::ActiveBackup;
-use broadcast::Broadcast;
 use lacp::Lacp;
-use loadbalance::LoadBalance;
-use random::Random;
-use roundrobin::RoundRobin;
-use slb::Slb;
 
-/// One runner. `decide` comes after every event; the answers after it describe that decision.
+/// A runner. The team calls [`decide`](Runner::decide) after every event; the queries below it
+/// answer for that decision.
 pub(crate) trait Runner: fmt::Debug {
-    /// The team device has this address, and is administratively up or not.
+    /// Sets the hardware address of the team device, and whether it is administratively up.
     fn team_changed(&mut self, _hwaddr: HwAddr, _up: bool) {}
 
-    /// Decides afresh; `ports` are all ports in the order in which they joined.
+    /// Decides from all ports of the team, in the order in which they joined.
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy;
 
-    /// Frames may leave on the port.
+    /// Whether frames may leave on the port.
     fn enables(&self, port: &Port) -> bool {
         port.is_allowed()
     }
 
-    /// Frames received on the port go up to the team device.
+    /// Whether frames received on the port reach the team device.
     fn collects(&self, port: &Port) -> bool {
         self.enables(port)
     }
 
-    /// The port counts for the team's carrier. Kernel driver's rule: it has a link.
+    /// Whether the port counts for the team's carrier. The kernel driver counts ports with a link.
     fn carries(&self, port: &Port) -> bool {
         port.is_allowed() && port.is_linked()
     }
 
-    /// The port carries the team's address; if not, its own.
+    /// Whether the port carries the team's hardware address instead of its own.
     fn carries_team_hwaddr(&self, _port: PortId) -> bool {
         true
     }
 
-    /// The team's address belongs on another port, although frames may leave on this one.
+    /// Whether another port must keep the team's hardware address, although frames may leave here.
     fn hwaddr_belongs_elsewhere(&self, _port: PortId) -> bool {
         false
     }
 
-    /// Ports that lead into one network one by one are wrong for it, so that the team looks for
-    /// that itself.
+    /// Whether separate ports into one network are wrong for the runner, so that the team probes
+    /// for them.
     fn needs_probes(&self) -> bool {
         false
     }
 
-    /// The port whose own address the team has to take.
+    /// Returns the port whose own hardware address the team device takes.
     fn hwaddr_source(&self) -> Option<PortId> {
         None
     }
 
-    /// The only port that carries traffic.
+    /// Returns the one port that carries traffic; `None` if several do.
     fn active_port(&self) -> Option<PortId> {
         None
     }
 
-    /// The port that broadcast and multicast frames are taken from, where only one is.
+    /// Returns the one port that broadcast and multicast frames are received from.
     fn designated_port(&self) -> Option<PortId> {
         None
     }
 
-    /// The user wants this port to be the active one, or its aggregator.
+    /// Makes the port, or its aggregator, the active one at the request of the user.
     fn choose_active(&mut self, _port: &Port) {}
 
-    /// Bytes sent in each bucket so far.
+    /// Takes in the bytes sent in each bucket so far.
     fn count_buckets(&mut self, _now: Instant, _ports: &[Port], _bytes: &[u64; BUCKETS]) {}
 
-    /// Whose frames were sent lately, and who was told by ARP where the team is.
+    /// Takes in the present stations, and the peers that know an address of the team.
     fn stations(&mut self, _now: Instant, _stations: &[StationSeen], _peers: &[PeerSeen]) {}
 
-    /// When `expire` has to be called.
+    /// Returns the time at which [`expire`](Runner::expire) must be called.
     fn next_deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// The deadline `due` has come; `now` may be later.
+    /// Handles the deadline `due`; `now` may be later.
     fn expire(&mut self, _due: Instant, _now: Instant) {}
 
-    /// The control frames that it reads.
+    /// Returns the classes of control frames that the runner reads.
     fn control_frames(&self) -> ControlFrames {
         ControlFrames::default()
     }
 
-    /// A control frame came in on `port`.
+    /// Handles a control frame that `port` received.
     fn frame_received(&mut self, _now: Instant, _port: &Port, _frame: &[u8]) {}
 
-    /// lacp has other settings from now on.
+    /// Replaces the settings of lacp.
     fn lacp_settings_changed(&mut self, _now: Instant, _settings: &LacpSettings) {}
 
-    /// The daemon ends, the ports stay as they are.
+    /// Prepares for the end of the daemon, which leaves the ports as they are.
     fn left_in_place(&mut self) {}
 
-    /// lacp itself, to tell of its state.
+    /// Returns the runner itself if it is lacp, for its status.
     fn lacp(&self) -> Option<&Lacp> {
         None
     }
 
-    /// The next thing to be done besides forwarding, after the last decision.
+    /// Returns the next action of the last decision besides its forwarding.
     fn poll_action(&mut self) -> Option<Action> {
         None
-    }
-}
-
-/// The runner that the settings name.
-pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
-    match settings {
-        RunnerSettings::Broadcast => Box::new(Broadcast),
-        RunnerSettings::RoundRobin { packets_per_port } => {
-            Box::new(RoundRobin::new(*packets_per_port))
-        }
-        RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
-        RunnerSettings::ActiveBackup {
-            hwaddr_policy,
-            failback,
-        } => Box::new(ActiveBackup::new(*hwaddr_policy, *failback)),
-        RunnerSettings::LoadBalance {
-            tx_hash,
-            balancing_interval,
-        } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
-        RunnerSettings::Lacp(settings) => Box::new(Lacp::new(settings)),
-        RunnerSettings::Slb {
-            host,
-            balancing_interval,
-            learning_interval,
-        } => Box::new(Slb::new(*host, *balancing_interval, *learning_interval)),
     }
 }

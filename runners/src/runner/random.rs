@@ -1,7 +1,7 @@
-//! random: every frame leaves on a port found by chance.
+//! random: every frame leaves on a random port.
 //!
-//! The seed comes with the settings, so a run can be repeated. Ports stay enabled whatever
-//! their watches say; the data path skips those without a link.
+//! The settings contain the seed, so a run can be repeated. Ports stay enabled whatever the state of
+//! their link watches; the data path skips a port without a link.
 
 use crate::forwarding::TxPolicy;
 use crate::port::Port;
@@ -23,6 +23,7 @@ impl Runner for Random {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
         TxPolicy::Random { seed: self.seed }
     }
+
     fn needs_probes(&self) -> bool {
         true
     }

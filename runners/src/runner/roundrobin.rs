@@ -1,6 +1,7 @@
-//! roundrobin: frames leave on one port after the other, some in a row if so asked for.
+//! roundrobin: frames leave on one port after the other, `packets_per_port` in a row.
 //!
-//! Ports stay enabled whatever their watches say; the data path skips those without a link.
+//! Ports stay enabled whatever the state of their link watches; the data path skips a port without a
+//! link.
 
 use std::num::NonZeroU32;
 
@@ -26,6 +27,7 @@ impl Runner for RoundRobin {
             packets_per_port: self.packets_per_port,
         }
     }
+
     fn needs_probes(&self) -> bool {
         true
     }

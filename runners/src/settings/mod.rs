@@ -1,6 +1,7 @@
-//! What a team and its ports are told to do; the typed image of the configuration.
+//! Settings of a team and its ports: the configuration as types.
 //!
-//! Ranges are checked where the configuration is read; here every value makes sense.
+//! The crate `json-config` reads the configuration and checks ranges; every value here is valid.
+//! Serialized names are part of the recording format.
 
 pub(crate) mod lacp;
 
@@ -16,26 +17,26 @@ use crate::tx_hash::HashFields;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TeamSettings {
-    /// Which runner decides, with its own keys.
+    /// `runner`: the runner with its own keys.
     pub runner: RunnerSettings,
-    /// `hwaddr`: an address given explicitly is never replaced by a port's.
+    /// `hwaddr`: a configured address is never replaced by a port's.
     pub hwaddr: Option<HwAddr>,
     /// `link_watch_policy`.
     pub link_watch_policy: LinkWatchPolicy,
-    /// `notify_peers`: gratuitous ARP and unsolicited NA when a port becomes enabled.
+    /// `notify_peers`: gratuitous ARP and unsolicited NA after a port became enabled.
     pub notify_peers: Burst,
-    /// `mcast_rejoin`: multicast membership reports when a port becomes enabled.
+    /// `mcast_rejoin`: multicast membership reports after a port became enabled.
     pub mcast_rejoin: Burst,
-    /// `runner.min_ports`: usable ports needed for the team device's carrier; 1 by default.
+    /// `runner.min_ports`: ports that must carry for the team device to have a carrier.
     pub min_ports: u32,
-    /// `probe`: the team looks by itself for ports that lead into one network, where that is
-    /// wrong for its runner.
+    /// `probe`: the team sends probes by itself, with a runner for which separate ports into one
+    /// network are wrong.
     #[cfg_attr(feature = "serde", serde(default))]
     pub probe: bool,
 }
 
 impl TeamSettings {
-    /// The defaults of teamd around `runner`, which never probes.
+    /// Returns the defaults of teamd for `runner`; teamd never probes.
     pub fn new(runner: RunnerSettings) -> Self {
         TeamSettings {
             runner,
@@ -58,16 +59,15 @@ pub enum RunnerSettings {
     Broadcast,
     /// One port after the other.
     RoundRobin {
-        /// `runner.packets_per_port`: frames that leave on a port before it is the next one's
-        /// turn.
+        /// `runner.packets_per_port`: frames sent on a port in a row.
         packets_per_port: NonZeroU32,
     },
-    /// A port by chance.
+    /// A random port.
     Random {
-        /// Start of the sequence; equal seeds give equal choices.
+        /// Seed of the random sequence.
         seed: u64,
     },
-    /// One port carries everything, the others wait.
+    /// One active port carries all traffic.
     ActiveBackup {
         /// `runner.hwaddr_policy`.
         hwaddr_policy: HwAddrPolicy,
@@ -75,39 +75,39 @@ pub enum RunnerSettings {
         #[cfg_attr(feature = "serde", serde(default))]
         failback: Failback,
     },
-    /// A flow keeps to one port.
+    /// A flow stays on one port.
     LoadBalance {
         /// `runner.tx_hash`.
         tx_hash: HashFields,
-        /// `runner.tx_balancer`: how often buckets may move to even out the load; none is off.
+        /// `runner.tx_balancer`: interval of the balancer; `None` turns it off.
         balancing_interval: Option<Duration>,
     },
-    /// Ports that agree with one partner carry together.
+    /// Ports that are aggregated with one partner carry traffic.
     Lacp(LacpSettings),
-    /// A source address keeps to one port, on a switch without an aggregate.
+    /// slb, tlb and alb: a source address stays on one port, on a switch without an aggregate.
     Slb {
-        /// What happens to the traffic of the team itself: the runners tlb and alb.
+        /// Ports for the traffic of the team itself.
         host: HostTraffic,
-        /// `runner.tx_balancer`, as with loadbalance.
+        /// `runner.tx_balancer`: interval of the balancer; `None` turns it off.
         balancing_interval: Option<Duration>,
-        /// `runner.lp_interval` of tlb and alb: how often each port shows the switch its address;
-        /// none is never.
+        /// `runner.lp_interval` of tlb and alb: interval of learning packets; `None` turns them
+        /// off.
         #[cfg_attr(feature = "serde", serde(default))]
         learning_interval: Option<Duration>,
     },
 }
 
-/// What slb and its kin do with the traffic of the team itself.
+/// Ports for the traffic of the team itself, as opposed to that of guests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum HostTraffic {
-    /// slb: all of it is on the designated port.
+    /// slb: sends and receives on the designated port.
     #[default]
     OnePort,
-    /// tlb: what is sent is spread by peer; what is received comes to the designated port.
+    /// tlb: sends on the port of the peer, receives on the designated port.
     Sent,
-    /// alb: both are spread by peer.
+    /// alb: sends and receives on the port of the peer.
     Both,
 }
 
@@ -119,20 +119,19 @@ pub enum HwAddrPolicy {
     /// Every port carries the team's address.
     #[default]
     SameAll,
-    /// The team takes the active port's address.
+    /// The team device takes the active port's address.
     ByActive,
     /// Only the active port carries the team's address; the others keep their own.
     OnlyActive,
 }
 
-/// When a better port takes over from an active one that works; from one that failed it does at
-/// once.
+/// When a better port replaces a usable active port. A failed active port is replaced at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Failback {
     /// `runner.failback`.
     pub policy: FailbackPolicy,
-    /// `runner.failback_delay`: the better port must have been the best one this long.
+    /// `runner.failback_delay`: time for which the better port must have been the best one.
     pub delay: Duration,
 }
 
@@ -141,34 +140,34 @@ pub struct Failback {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum FailbackPolicy {
-    /// Whenever it is better by prio, speed or duplex, in this order.
+    /// If it ranks higher by prio, speed, duplex, in this order.
     #[default]
     Always,
-    /// If it is better in this order, and faster, or as fast with a better duplex.
+    /// If it ranks higher in this order and is faster, or as fast with a better duplex.
     Better,
     /// Never.
     Failure,
 }
 
-/// How the verdicts of several watches on one port become one.
+/// `link_watch_policy`: combination of several link watches on one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchPolicy {
-    /// One watch that is up suffices.
+    /// The port is up while at least one watch is up.
     #[default]
     Any,
-    /// Every watch must be up.
+    /// The port is up while every watch is up.
     All,
 }
 
-/// A repeated announcement: `count` times, `interval` apart. A count of 0 is off.
+/// A repeated announcement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Burst {
-    /// How many times.
+    /// Number of rounds; 0 turns the announcement off.
     pub count: u32,
-    /// The pause between two of them.
+    /// Pause between two rounds.
     pub interval: Duration,
 }
 
@@ -177,28 +176,28 @@ pub struct Burst {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 pub struct PortSettings {
-    /// `prio`: higher is preferred by activebackup.
+    /// `prio`: activebackup and slb prefer the higher one.
     pub prio: i32,
-    /// `sticky`: once active, stays so while its link is up.
+    /// `sticky`: an active port stays active while it is usable.
     pub sticky: bool,
-    /// `queue_id`: transmit queue that is steered to this port, where the data path can.
+    /// `queue_id`: transmit queue that maps to the port, on a data path that supports it.
     pub queue_id: Option<u32>,
-    /// Keys that lacp reads.
+    /// `lacp_prio`, `lacp_key` and other keys of lacp.
     pub lacp: LacpPortSettings,
-    /// The port's own watches, then the team's. Read once, when the port is taken.
+    /// `link_watch`: the port's own, else the team's. Read once, when the port joins.
     pub link_watches: Vec<LinkWatchSettings>,
 }
 
-/// One link watch.
+/// `link_watch`: settings of one link watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LinkWatchSettings {
     /// Follows the carrier.
     Ethtool {
-        /// The carrier must have been there this long before the watch says up.
+        /// Time for which the carrier must be on before the watch goes up.
         delay_up: Duration,
-        /// The carrier must have been gone this long before the watch says down.
+        /// Time for which the carrier must be off before the watch goes down.
         delay_down: Duration,
     },
     /// Asks an IPv4 neighbour by ARP.
@@ -207,30 +206,30 @@ pub enum LinkWatchSettings {
     NsnaPing(NsnaPingSettings),
     /// Follows the TIPC links over a bearer.
     Tipc {
-        /// `tipc_bearer`: its interface part.
+        /// `tipc_bearer`: interface part of the bearer.
         bearer: String,
     },
 }
 
-/// The rhythm of a watch that asks.
+/// Times of a watch that asks a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Probing {
-    /// `interval` between two questions, more than 0.
+    /// `interval` between two requests, above 0.
     pub interval: Duration,
-    /// `init_wait` before the first.
+    /// `init_wait` before the first request.
     pub init_wait: Duration,
-    /// `missed_max`: as many intervals in a row may stay without an answer.
+    /// `missed_max`: intervals in a row without an answer that the watch tolerates.
     pub missed_max: u32,
 }
 
-/// A host as the configuration names it.
+/// A host of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Host<A> {
-    /// As it is written there.
+    /// Name or address as written in the configuration.
     pub name: String,
-    /// The address that it is; none for a name that has to be resolved.
+    /// The address; `None` for a name that must be resolved.
     pub address: Option<A>,
 }
 
@@ -238,19 +237,19 @@ pub struct Host<A> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ArpPingSettings {
-    /// When to ask.
+    /// Times of the requests.
     pub probing: Probing,
-    /// `target_host`: who is asked.
+    /// `target_host`: the neighbour.
     pub target_host: Host<Ipv4Addr>,
-    /// `source_host`: in whose name; none is 0.0.0.0.
+    /// `source_host`: source address of requests; `None` stands for 0.0.0.0.
     pub source_host: Option<Host<Ipv4Addr>>,
-    /// `vlanid` of the tag around the questions, and of what is heard; none is untagged.
+    /// `vlanid` of the tag of requests and answers; `None` is untagged.
     pub vlanid: Option<u16>,
-    /// `validate_active`: on an enabled port only the target's answer counts.
+    /// `validate_active`: on an enabled port only replies of the target count.
     pub validate_active: bool,
-    /// `validate_inactive`: so on the others.
+    /// `validate_inactive`: on other ports only replies of the target count.
     pub validate_inactive: bool,
-    /// `send_always`: the others ask as an enabled port does.
+    /// `send_always`: other ports send requests like an enabled port.
     pub send_always: bool,
 }
 
@@ -258,8 +257,8 @@ pub struct ArpPingSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NsnaPingSettings {
-    /// When to ask.
+    /// Times of the requests.
     pub probing: Probing,
-    /// `target_host`: who is asked.
+    /// `target_host`: the neighbour.
     pub target_host: Host<Ipv6Addr>,
 }

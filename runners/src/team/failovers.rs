@@ -1,5 +1,5 @@
-//! How long it took to go on without a port whose link was lost: from the news of it to the
-//! forwarding that leaves it out. What it took until the news came, nobody here can know.
+//! Duration of failovers: from the event about a lost link to the forwarding without its port. The
+//! time before the event is unknown here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use crate::forwarding::{Forwarding, TxPolicy};
 use crate::ident::PortId;
 use crate::time::Instant;
 
-/// All failovers of a team so far.
+/// Durations of the failovers of a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailoverTimes {
-    /// How many.
+    /// Number of failovers.
     pub count: u64,
-    /// All of their times together.
+    /// Sum of all durations.
     pub total: Duration,
-    /// The time of the last one.
+    /// Duration of the last failover.
     pub last: Duration,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Failovers {
     pub(crate) times: FailoverTimes,
-    /// Ports that carried when their links went, and still do.
+    /// Ports in the forwarding that lost their link, with the time of the loss.
     lost: BTreeMap<PortId, Instant>,
 }
 
 impl Failovers {
-    /// The link of a port that may carry went or came, under the forwarding so far.
+    /// Records a lost or returned link of a port that `forwarding` uses.
     pub(crate) fn link_changed(
         &mut self,
         now: Instant,
@@ -42,16 +42,17 @@ impl Failovers {
         }
     }
 
-    /// What carries from now on. It is a failover if somebody is left who does.
-    pub(crate) fn forwards(&mut self, now: Instant, forwarding: &Forwarding) {
+    /// Records a new forwarding. A lost port that it leaves out was a failover if another port
+    /// carries.
+    pub(crate) fn forwarding_changed(&mut self, now: Instant, forwarding: &Forwarding) {
         let lost = &self.lost;
         let mut ports = forwarding.ports.iter();
-        let goes_on = ports.any(|port| {
+        let continues = ports.any(|port| {
             port.linked && !lost.contains_key(&port.port) && carries(forwarding, port.port)
         });
         self.lost.retain(|port, since| {
             let left_out = !carries(forwarding, *port);
-            if left_out && goes_on {
+            if left_out && continues {
                 let time = now.saturating_since(*since);
                 self.times.count += 1;
                 self.times.total += time;
@@ -62,15 +63,15 @@ impl Failovers {
     }
 }
 
-/// Frames may leave on the port; under the plain policies the data path passes over one without
-/// a link.
+/// Whether frames may leave on the port. Under broadcast, round-robin and random the data path skips
+/// a port without a link.
 fn carries(forwarding: &Forwarding, port: PortId) -> bool {
-    let passes_over = match forwarding.policy {
+    let skips_dead = match forwarding.policy {
         TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => true,
         TxPolicy::ActiveBackup { .. }
         | TxPolicy::LoadBalance { .. }
         | TxPolicy::SourceBalance { .. } => false,
     };
     let mut ports = forwarding.ports.iter();
-    ports.any(|known| known.port == port && known.distributing && (known.linked || !passes_over))
+    ports.any(|known| known.port == port && known.distributing && (known.linked || !skips_dead))
 }

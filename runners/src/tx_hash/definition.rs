@@ -1,5 +1,5 @@
-//! What another implementation of the [`Selector`](super::Selector) is made from, so that it
-//! cannot drift away from the one here.
+//! The constants of the hash, for another implementation of [`Selector`](super::Selector) that must
+//! compute the same buckets.
 
 pub use super::flow::{IPV6_SHIFT, IPV6_WEIGHTS, KEY_LEN, MAX_TUNNELS, place};
 pub use super::selector::MULTIPLIER;
@@ -9,17 +9,18 @@ use super::flow::ports_field;
 use super::selector::{Table, tables};
 use crate::tx_hash::HashFields;
 
-/// CRC of the key that is all zeros.
+/// Returns the CRC of a key of zeros.
 pub fn zero_key() -> u32 {
     crc32fast::hash(&[0; KEY_LEN])
 }
 
-/// What each byte of the key adds to it by exclusive-or: by place, then by value.
+/// Returns the contribution of each byte of the key to its CRC, combined by exclusive-or; indexed by
+/// place, then by value.
 pub fn contributions() -> [Table; KEY_LEN] {
     tables(0, true)
 }
 
-/// The protocols whose ports `fields` names.
+/// Returns the protocols whose ports `fields` names.
 pub fn protocols_with_ports(fields: HashFields) -> impl Iterator<Item = u8> {
     let named =
         move |protocol: &u8| ports_field(*protocol).is_some_and(|field| fields.contains(field));

@@ -1,10 +1,10 @@
-//! The flow of a frame, and the key over which the hash is defined.
+//! The flow of a frame, and the key that the hash is computed over.
 
 use crate::tx_hash::HashFields;
 use crate::wire::{Arp, Ethernet, Inner, Ipv4, Ipv6, Upper, ethertype, inner, protocol};
 
-/// Layout of the key: every field has its own place, and is 0 there when the frame lacks it
-/// or `tx_hash` does not name it.
+/// Layout of the key. Each field has its own place, which is 0 if the frame lacks the field or
+/// `tx_hash` does not name it.
 ///
 /// | bytes | content | name |
 /// |---|---|---|
@@ -14,10 +14,10 @@ use crate::wire::{Arp, Ethernet, Inner, Ipv4, Ipv6, Upper, ethertype, inner, pro
 /// | 28..32 | IPv6 source and destination, folded with `IPV6_WEIGHTS` | `ipv6` |
 /// | 32..36 | source and destination port | `tcp`, `udp`, `sctp` |
 ///
-/// With `encap`, the bytes from 20 on are of the innermost packet that can be read; the hardware
-/// addresses and VLAN ids stay those of the frame.
+/// With `encap`, the bytes from 20 on belong to the innermost readable packet; hardware addresses and
+/// VLAN ids always belong to the frame.
 pub mod place {
-    #![expect(missing_docs, reason = "the table says it")]
+    #![expect(missing_docs, reason = "the table defines them")]
     use std::ops::Range;
 
     pub const ETH: Range<usize> = 0..12;
@@ -31,8 +31,7 @@ pub mod place {
 /// Length of the key in bytes.
 pub const KEY_LEN: usize = place::PORTS.end;
 
-/// What each word of an IPv6 source and destination counts: odd, of 31 bits, and otherwise
-/// arbitrary.
+/// Weights of the words of IPv6 source and destination: odd numbers of 31 bits, otherwise arbitrary.
 pub const IPV6_WEIGHTS: [u32; 8] = [
     0x463a_04c7,
     0x53ed_45a9,
@@ -43,14 +42,14 @@ pub const IPV6_WEIGHTS: [u32; 8] = [
     0x67dc_9215,
     0x7be4_f159,
 ];
-/// How many low bits of the sum are left out. Each bit of a word alone moves one of the 32 above.
+/// Low bits of the sum that are dropped. A single bit of a word changes one of the 32 bits above.
 pub const IPV6_SHIFT: u32 = 16;
 
-/// An IPv6 source and destination as one word: the sum, modulo 2⁶⁴, of their eight words by
-/// weight, without its lowest and highest 16 bits. The first byte of a word is its lowest.
+/// Folds an IPv6 source and destination into one word: the weighted sum, modulo 2⁶⁴, of their eight
+/// little-endian words, without its lowest and highest 16 bits.
 ///
-/// The CRC alone would take a look-up for each of 32 bytes, more than everything else together;
-/// this takes a multiply for four of them.
+/// CRC would need a look-up for each of the 32 bytes, more than for all other fields together; the
+/// sum needs a multiplication for every four bytes.
 #[inline(always)]
 pub(super) fn fold_ipv6(addresses: &[u8; 32]) -> [u8; 4] {
     let words = addresses.chunks_exact(4).zip(IPV6_WEIGHTS);
@@ -61,10 +60,10 @@ pub(super) fn fold_ipv6(addresses: &[u8; 32]) -> [u8; 4] {
     ((sum >> IPV6_SHIFT) as u32).to_le_bytes()
 }
 
-/// How many tunnels inside one another are entered.
+/// Most nested tunnels that are entered.
 pub const MAX_TUNNELS: usize = 4;
 
-/// The field of `tx_hash` that names the ports of a protocol.
+/// Returns the field of `tx_hash` that names the ports of a protocol.
 pub(super) fn ports_field(protocol: u8) -> Option<HashFields> {
     match protocol {
         protocol::TCP => Some(HashFields::TCP),
@@ -81,7 +80,7 @@ pub(super) enum Addresses<'a> {
     Ipv6(&'a [u8; 32]),
 }
 
-/// Whatever of a frame can make up a flow.
+/// The header fields of a frame that can identify a flow.
 pub(super) struct Flow<'a> {
     pub eth: &'a [u8; 12],
     pub vlan_ids: u64,
@@ -91,7 +90,7 @@ pub(super) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    /// Reads a frame; none if it is too short to be one.
+    /// Reads a frame; `None` if the frame is shorter than an Ethernet header.
     #[inline(always)]
     pub fn parse(frame: &'a [u8]) -> Option<Self> {
         let frame = Ethernet::parse(frame)?;
@@ -104,7 +103,7 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// The same, with the addresses and ports of the innermost packet.
+    /// Like [`parse`](Self::parse), with the addresses and ports of the innermost packet.
     pub fn parse_inner(frame: &'a [u8]) -> Option<Self> {
         let frame = Ethernet::parse(frame)?;
         let (mut addresses, mut upper) = network(frame.ethertype, frame.payload);
@@ -112,7 +111,7 @@ impl<'a> Flow<'a> {
             let Some(Inner { ethertype, payload }) = upper.as_ref().and_then(inner) else {
                 break;
             };
-            // What is in the tunnel and is no IP packet leaves the tunnel's own addresses.
+            // A tunnel without an IP packet inside keeps its own addresses.
             match network(ethertype, payload) {
                 (Addresses::None, _) => break,
                 found => (addresses, upper) = found,
@@ -126,7 +125,7 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// The key for these fields.
+    /// Returns the key for these fields.
     pub fn key(&self, fields: HashFields) -> [u8; KEY_LEN] {
         let mut key = [0; KEY_LEN];
         if fields.contains(HashFields::ETH) {

@@ -1,4 +1,6 @@
-//! `tx_hash`: the header fields that make up a flow, and the bucket of a flow.
+//! `tx_hash`: the header fields that identify a flow, and the hash bucket of a flow.
+//!
+//! [`Selector`] computes buckets; [`definition`] publishes the constants for other implementations.
 
 pub mod definition;
 mod flow;
@@ -14,7 +16,7 @@ pub use selector::Selector;
 pub struct HashFields(u16);
 
 impl HashFields {
-    /// No field: every frame falls into one bucket.
+    /// The empty set: every frame has the same bucket.
     pub const NONE: HashFields = HashFields(0);
     /// Both hardware addresses.
     pub const ETH: HashFields = HashFields(1);
@@ -30,13 +32,12 @@ impl HashFields {
     pub const UDP: HashFields = HashFields(1 << 5);
     /// SCTP ports.
     pub const SCTP: HashFields = HashFields(1 << 6);
-
     /// The source hardware address alone.
     pub const SRC_MAC: HashFields = HashFields(1 << 7);
-    /// No field: IP addresses and ports are those of the innermost packet, inside tunnels.
+    /// Not a field: IP addresses and ports are those of the innermost packet of tunnels.
     pub const ENCAP: HashFields = HashFields(1 << 8);
 
-    /// The set that one word of the configuration names (`eth`, `l3`, …); none if unknown.
+    /// Returns the set that a word of the configuration names (`eth`, `l3`, …); `None` if unknown.
     pub fn from_name(name: &str) -> Option<HashFields> {
         Some(match name {
             "eth" => Self::ETH,

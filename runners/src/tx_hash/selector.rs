@@ -1,16 +1,15 @@
-//! The tx selector: from a frame to one of 256 buckets.
+//! The selector: from a frame to one of 256 buckets.
 //!
-//! Owns the value of the hash. Which port carries a bucket is the runner's decision, carried
-//! out by the [`Distributor`](crate::Distributor).
+//! Owns the hash. The runner assigns buckets to ports, and the
+//! [`Distributor`](crate::Distributor) follows the assignment.
 //!
-//! **The value.** CRC-32 (IEEE 802.3, as crc32fast computes it) of a key of 36 bytes, times an
-//! odd constant modulo 2³²; the top 8 bits are the bucket. The key, with each field's place,
-//! is laid out in `flow.rs`; a field that `tx_hash` does not name, or the frame does not have,
-//! is zeros.
+//! **Value.** CRC-32 (IEEE 802.3, as crc32fast computes it) of a key of 36 bytes, multiplied by an odd
+//! constant modulo 2³²; the top 8 bits are the bucket. `flow.rs` defines the layout of the key. A
+//! field that `tx_hash` does not name, or that the frame lacks, is 0.
 //!
-//! **The speed.** CRC is linear: the CRC of a key is that of the zero key, exclusive-or one
-//! contribution for each byte. The contributions are tabled when the selector is built, so
-//! that a frame costs one look-up for each byte that is hashed, and nothing for the zeros.
+//! **Speed.** CRC is linear: the CRC of a key is the CRC of the zero key combined by exclusive-or with
+//! one contribution of each byte. Tables hold the contributions, so a frame costs one look-up for
+//! each hashed byte and nothing for zeros.
 
 use crate::tx_hash::HashFields;
 use crate::tx_hash::flow::{Addresses, Flow, KEY_LEN, fold_ipv6, place, ports_field};
@@ -18,34 +17,44 @@ use crate::wire::ethertype;
 
 /// 2³² over the golden ratio, odd.
 ///
-/// The multiply is there because CRC alone is linear: a pattern of flows with few free bits,
-/// such as ports a power of two apart, is spread either perfectly or over half the buckets and
-/// less, as its image in the 8 bits has full rank or not. Carries run across that structure,
-/// so that every pattern comes out about as even as chance. The top bits are taken since they
-/// depend on all bits of the CRC. `tests/evenness.rs` holds regular patterns to the limit;
-/// the busiest port was there at most 1.03 times its fair share.
+/// CRC alone is linear: it maps a pattern of flows with few free bits, such as ports a power of two
+/// apart, either to all buckets evenly or to half of them and fewer. The carries of the
+/// multiplication break the pattern, so that every pattern becomes about as even as a random one.
+/// The top bits depend on all bits of the CRC. `tests/evenness.rs` checks regular patterns: the
+/// busiest port has at most 1.03 times its fair share.
 pub const MULTIPLIER: u32 = 0x9e37_79b9;
 
-/// What one byte of the key adds to the CRC, by its value.
+/// Contribution of one byte of the key to the CRC, by the value of the byte.
 pub type Table = [u32; 256];
 
-/// From a CRC to a bucket.
+/// Returns the bucket of a CRC.
 #[inline]
 fn bucket_of(crc: u32) -> u8 {
     (crc.wrapping_mul(MULTIPLIER) >> 24) as u8
 }
 
-/// The bucket of each frame for one set of fields; built once, then only read.
+/// Computes the bucket of a frame from one set of header fields.
+///
+/// ```
+/// use runners::{HashFields, Selector};
+///
+/// let selector = Selector::new(HashFields::ETH);
+/// let mut frame = [0; 60];
+/// frame[11] = 1;
+/// assert_eq!(selector.bucket(&frame), selector.bucket(&frame));
+/// let payload_changed = { let mut frame = frame; frame[59] = 1; frame };
+/// assert_eq!(selector.bucket(&frame), selector.bucket(&payload_changed));
+/// ```
 #[derive(Clone)]
 pub struct Selector {
     fields: HashFields,
     tables: Box<Tables>,
-    /// The variant that looks at what the fields can need and at nothing else.
+    /// The variant that reads only the groups of header fields that `fields` names.
     crc: fn(&Tables, &[u8]) -> u32,
 }
 
 impl Selector {
-    /// A selector for these fields. Computes some 500 CRCs and keeps 37 KiB of tables.
+    /// Creates a selector for these fields. Computes some 500 CRCs and keeps 37 KiB of tables.
     pub fn new(fields: HashFields) -> Self {
         let eth = fields.intersects(HashFields::ETH | HashFields::SRC_MAC);
         let network = fields.intersects(HashFields::VLAN | HashFields::IPV4 | HashFields::IPV6);
@@ -68,18 +77,18 @@ impl Selector {
         }
     }
 
-    /// The fields that it was built for.
+    /// Returns the fields.
     pub fn fields(&self) -> HashFields {
         self.fields
     }
 
-    /// The bucket of a whole Ethernet frame, VLAN tags inside. Any bytes have one.
+    /// Returns the bucket of a whole Ethernet frame, VLAN tags inside. Any bytes have a bucket.
     #[inline]
     pub fn bucket(&self, frame: &[u8]) -> u8 {
         bucket_of((self.crc)(&self.tables, frame))
     }
 
-    /// The same value by its definition, slowly; for tests and for other implementations.
+    /// Computes the bucket by its definition, slowly, to check this and other implementations.
     pub fn defined_bucket(fields: HashFields, frame: &[u8]) -> u8 {
         let flow = match fields.contains(HashFields::ENCAP) {
             true => Flow::parse_inner(frame),
@@ -96,7 +105,7 @@ impl std::fmt::Debug for Selector {
     }
 }
 
-/// The contributions of each byte of the key; all 0 for a field that is not named.
+/// Contributions of each byte of the key; all 0 for a field that is not named.
 #[derive(Clone)]
 struct Tables {
     zero_key: u32,
@@ -105,7 +114,7 @@ struct Tables {
     ipv4: [Table; 8],
     ipv6: [Table; 4],
     ports: [Table; 4],
-    /// By protocol: all ones if its ports are named.
+    /// By protocol: all bits set if `tx_hash` names the ports of the protocol.
     port_masks: Table,
 }
 
@@ -123,14 +132,14 @@ impl Tables {
             vlan: tables(place::VLAN.start, fields.contains(HashFields::VLAN)),
             ipv4: tables(place::IPV4.start, fields.contains(HashFields::IPV4)),
             ipv6: tables(place::IPV6.start, fields.contains(HashFields::IPV6)),
-            // Named or not is settled by the protocol, in `port_masks`.
+            // `port_masks` decides by protocol whether ports count.
             ports: tables(place::PORTS.start, true),
             port_masks,
         }
     }
 }
 
-/// The tables of the hardware addresses; of the source alone, the first six stay 0.
+/// Returns the tables of the hardware addresses; for the source alone, the first six are 0.
 fn eth_tables(fields: HashFields) -> [Table; 12] {
     let whole = fields.contains(HashFields::ETH);
     let mut eth = tables(
@@ -143,7 +152,7 @@ fn eth_tables(fields: HashFields) -> [Table; 12] {
     eth
 }
 
-/// The tables of the `N` bytes of the key from `start` on.
+/// Returns the tables of `N` bytes of the key from `start` on; all 0 unless `named`.
 pub(super) fn tables<const N: usize>(start: usize, named: bool) -> [Table; N] {
     let zero_key = crc32fast::hash(&[0; KEY_LEN]);
     let mut tables = [[0; 256]; N];
@@ -162,7 +171,8 @@ pub(super) fn tables<const N: usize>(start: usize, named: bool) -> [Table; N] {
     tables
 }
 
-/// Four bytes a load: look-ups and loads, not arithmetic, are what the time goes into.
+/// Combines the contributions of `bytes`. Loads four bytes at a time: loads and look-ups take the
+/// time, not arithmetic.
 #[inline(always)]
 fn fold<const N: usize>(tables: &[Table; N], bytes: &[u8; N]) -> u32 {
     const { assert!(N % 4 == 0) };
@@ -179,18 +189,18 @@ fn fold<const N: usize>(tables: &[Table; N], bytes: &[u8; N]) -> u32 {
     crc
 }
 
-/// As much as the ports of IPv4 without options need.
+/// Bytes of an untagged frame up to the ports of IPv4 without options.
 const COMMON_LEN: usize = 38;
 
-/// The ethertype, then version 4 and a header of five words, with the type of service blank.
+/// The ethertype, then version 4 and a header length of five words; type of service masked out.
 const UNTAGGED_IPV4_WITHOUT_OPTIONS: u32 = (ethertype::IPV4 as u32) << 16 | 0x4500;
 
-/// The CRC of a frame's key. The parameters say which groups of fields are named at all.
+/// Returns the CRC of a frame's key. The parameters name the groups of fields that count.
 fn crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     tables: &Tables,
     frame: &[u8],
 ) -> u32 {
-    // Untagged IPv4 without options comes first, since most frames are that.
+    // Most frames are untagged IPv4 without options.
     if let Some(head) = frame.first_chunk::<COMMON_LEN>() {
         if let Some(crc) = common_crc::<ETH, NETWORK, PORTS>(tables, head) {
             return crc;
@@ -199,7 +209,7 @@ fn crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     general_crc::<ETH, NETWORK, PORTS>(tables, frame)
 }
 
-/// The CRC for an unfragmented IPv4 datagram without tags and options; none if it is not one.
+/// Returns the CRC for an untagged, unfragmented IPv4 datagram without options; `None` for others.
 #[inline(always)]
 fn common_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     tables: &Tables,
@@ -212,7 +222,7 @@ fn common_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     let (&[_ttl, protocol, _, _], rest) = rest.split_first_chunk::<4>()?;
     let (addresses, rest) = rest.split_first_chunk::<8>()?;
     let ports = rest.first_chunk::<4>()?;
-    // Whole words: one load and one comparison each.
+    // One load and one comparison for each word.
     if u32::from_be_bytes(*kind) & 0xffff_ff00 != UNTAGGED_IPV4_WITHOUT_OPTIONS
         || u16::from_be_bytes(*fragment) & 0x3fff != 0
     {
@@ -232,7 +242,7 @@ fn common_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     Some(crc)
 }
 
-/// The CRC for any frame.
+/// Returns the CRC for any frame.
 #[inline(never)]
 fn general_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     tables: &Tables,
@@ -244,7 +254,8 @@ fn general_crc<const ETH: bool, const NETWORK: bool, const PORTS: bool>(
     }
 }
 
-/// The CRC for any frame, inside tunnels. Tables of fields that are not named add nothing.
+/// Returns the CRC for any frame, with the innermost packet of tunnels. The tables of fields that are
+/// not named contribute 0.
 #[inline(never)]
 fn inner_crc(tables: &Tables, frame: &[u8]) -> u32 {
     match Flow::parse_inner(frame) {

@@ -9,7 +9,6 @@ pub mod announce;
 mod arp;
 mod build;
 mod ethernet;
-pub(crate) mod hex;
 mod ip;
 pub mod lacpdu;
 pub mod marker;

@@ -27,7 +27,11 @@ impl World {
         let usable: Vec<&Fact> = self
             .facts
             .iter()
-            .filter(|fact| self.team.port(fact.id).is_some_and(|port| port.verdict()))
+            .filter(|fact| {
+                self.team
+                    .port(fact.id)
+                    .is_some_and(|port| port.watches_up())
+            })
             .filter(|fact| fact.allowed)
             .collect();
         let find = |id: PortId| usable.iter().find(|fact| fact.id == id);
@@ -68,7 +72,7 @@ impl World {
             let enabled = match self.team.settings().runner {
                 RunnerSettings::ActiveBackup { .. } => active == Some(fact.id),
                 RunnerSettings::LoadBalance { .. } | RunnerSettings::Slb { .. } => {
-                    fact.allowed && port.verdict()
+                    fact.allowed && port.watches_up()
                 }
                 _ => fact.allowed,
             };
@@ -188,7 +192,7 @@ impl World {
                     .iter()
                     .all(|watch| watch.is_up() == fact.link.up)
             );
-            assert_eq!(port.verdict(), fact.link.up || !fact.watched);
+            assert_eq!(port.watches_up(), fact.link.up || !fact.watched);
         }
         let bursts = [
             self.team.settings().notify_peers,
@@ -236,7 +240,7 @@ impl World {
         );
         assert_eq!(fresh.carrier(), self.team.carrier());
         for (a, b) in fresh.ports().zip(self.team.ports()) {
-            assert_eq!((a.id(), a.verdict()), (b.id(), b.verdict()));
+            assert_eq!((a.id(), a.watches_up()), (b.id(), b.watches_up()));
             if !matches!(
                 self.team.settings().runner,
                 RunnerSettings::ActiveBackup { .. }

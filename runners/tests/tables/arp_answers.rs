@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use runners::wire::Arp;
 use runners::wire::probe::arp_request;
-use runners::{Event, Host, IpFamily, Obstacle, PortId};
+use runners::{Event, Host, IpFamily, PortId, WatchProblem};
 
 use crate::asking::{EVERYBODY, SOURCE, STRANGER, alone, pair, ping};
 use crate::play::hw;
@@ -173,7 +173,7 @@ fn a_name_is_resolved_while_everything_goes_on() {
     assert_eq!(asked(&site), 2, "once for each port");
     let obstacle = |site: &Site| {
         let port = site.team.port(PortId(1)).expect("a port");
-        let obstacle = port.watches()[0].obstacle();
+        let obstacle = port.watches()[0].problem();
         obstacle.map(|obstacle| obstacle.to_string())
     };
     assert_eq!(
@@ -181,7 +181,7 @@ fn a_name_is_resolved_while_everything_goes_on() {
         Some("waits for the address of \"gw\"")
     );
     assert_eq!(
-        Obstacle::Unresolved("gw").to_string(),
+        WatchProblem::Unresolved("gw").to_string(),
         obstacle(&site).unwrap_or_default()
     );
 

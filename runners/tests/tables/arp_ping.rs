@@ -67,7 +67,7 @@ fn the_verdict_falls_with_one_miss_more_than_allowed() {
     assert_eq!((site.missed(1), site.is_up(1)), (4, false));
     let watch = &site.team.port(PortId(1)).expect("a port").watches()[0];
     assert_eq!(watch.down_count(), 1);
-    let inquiry = watch.inquiry().expect("it asks");
+    let inquiry = watch.ping_status().expect("it asks");
     assert_eq!(inquiry.last_probe, Some(at(410)));
     assert_eq!(inquiry.last_answer, Some(at(20)));
     site.pass(1000);
@@ -121,7 +121,12 @@ fn prio_holds_after_a_recovery() {
     assert!(!quiet.is_empty());
     for frame in quiet {
         // The first port lends the team its address, so it asks from another one.
-        let question = arp_request(hw(1).sibling(), Ipv4Addr::UNSPECIFIED, TARGET, None);
+        let question = arp_request(
+            hw(1).with_local_bit_flipped(),
+            Ipv4Addr::UNSPECIFIED,
+            TARGET,
+            None,
+        );
         assert_eq!(frame, question);
     }
     site.reached = vec![1, 2];
@@ -259,7 +264,7 @@ fn a_verdict_does_not_outlive_the_carrier_for_the_data_path() {
     site.pass(500);
     site.tell(link_is(1, DOWN));
     let port = site.team.port(PortId(1)).expect("a port");
-    assert!(port.verdict() && !port.is_linked());
+    assert!(port.watches_up() && !port.is_linked());
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Link watches: delays, several on one port, both policies.
 
 use runners::{
-    Event, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, Obstacle, PortId, PortSettings,
-    RunnerSettings, TeamSettings,
+    Event, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, PortId, PortSettings, RunnerSettings,
+    TeamSettings, WatchProblem,
 };
 
 use crate::play::*;
@@ -24,7 +24,9 @@ fn watched(policy: LinkWatchPolicy, watches: &[(u64, u64)]) -> Play {
 }
 
 fn verdict(play: &Play) -> bool {
-    play.team.port(PortId(1)).is_some_and(|port| port.verdict())
+    play.team
+        .port(PortId(1))
+        .is_some_and(|port| port.watches_up())
 }
 
 const CARRIER_ON: [&str; 3] = [
@@ -164,7 +166,8 @@ fn tipc_follows_the_links_over_its_bearer() {
     let linked = |bearers: &[&str]| Event::TipcBearersChanged {
         linked: Some(bearers.iter().map(|&bearer| bearer.to_owned()).collect()),
     };
-    let verdicts = |play: &Play| -> Vec<bool> { play.team.ports().map(|p| p.verdict()).collect() };
+    let verdicts =
+        |play: &Play| -> Vec<bool> { play.team.ports().map(|p| p.watches_up()).collect() };
     assert_eq!(verdicts(&play), [false, false], "the carrier has no say");
     play.skip(10, linked(&["eth2", "eth10"]));
     assert_eq!(verdicts(&play), [false, true]);
@@ -178,9 +181,9 @@ fn tipc_follows_the_links_over_its_bearer() {
     assert_eq!(verdicts(&play), [false, false]);
     let obstacle = |play: &Play| {
         let port = play.team.ports().next().expect("a port");
-        port.watches()[0].obstacle().map(|o| o.to_string())
+        port.watches()[0].problem().map(|o| o.to_string())
     };
-    let none = Obstacle::NoTipc.to_string();
+    let none = WatchProblem::NoTipc.to_string();
     assert_eq!(obstacle(&play), Some(none));
     play.skip(60, linked(&[]));
     assert_eq!(obstacle(&play), None);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use runners::wire::probe::neighbour_solicitation;
 use runners::{
-    Event, Host, HwAddrPolicy, LinkWatchSettings, NsnaPingSettings, Obstacle, PortId, PortSettings,
-    Probing, TeamSettings,
+    Event, Host, HwAddrPolicy, LinkWatchSettings, NsnaPingSettings, PortId, PortSettings, Probing,
+    TeamSettings, WatchProblem,
 };
 
 use crate::play::{UP, added, backed_up, hw};
@@ -44,9 +44,9 @@ fn pair(reached: &[u32]) -> Site {
     site
 }
 
-fn obstacle(site: &Site) -> Option<Obstacle<'_>> {
+fn obstacle(site: &Site) -> Option<WatchProblem<'_>> {
     let port = site.team.port(PortId(1)).expect("a port");
-    port.watches()[0].obstacle()
+    port.watches()[0].problem()
 }
 
 /// The link-local address made of the hardware address of port `n`.
@@ -79,7 +79,8 @@ fn the_preferred_port_returns() {
     site.pass(1000);
     assert_eq!(site.active(), Some(2));
     // The first port's address is the team's.
-    let waiting = neighbour_solicitation(hw(1).sibling(), made_of(1, 0x0200), TARGET6);
+    let waiting =
+        neighbour_solicitation(hw(1).with_local_bit_flipped(), made_of(1, 0x0200), TARGET6);
     assert_eq!(site.sent_on(1, 500)[0], waiting);
     site.reached = vec![1, 2];
     site.pass(1200);
@@ -94,7 +95,7 @@ fn a_missing_link_local_address_is_told_and_mended() {
     let mut site = pair(&[]);
     site.tell(Event::TeamLinkLocalChanged { address: None });
     site.pass(50);
-    assert_eq!(obstacle(&site), Some(Obstacle::NoLinkLocal));
+    assert_eq!(obstacle(&site), Some(WatchProblem::NoLinkLocal));
     let made = neighbour_solicitation(hw(1), made_of(1, 0), TARGET6);
     assert_eq!(site.sent_on(1, 0), [&made]);
     let port = PortId(1);

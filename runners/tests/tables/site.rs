@@ -127,12 +127,12 @@ impl Site {
     pub fn is_up(&self, port: u32) -> bool {
         self.team
             .port(PortId(port))
-            .is_some_and(|port| port.verdict())
+            .is_some_and(|port| port.watches_up())
     }
 
     pub fn missed(&self, port: u32) -> u32 {
         let port = self.team.port(PortId(port)).expect("a port");
-        port.watches()[0].inquiry().expect("it asks").missed
+        port.watches()[0].ping_status().expect("it asks").missed
     }
 
     /// Frames sent on a port since `from` (in ms).

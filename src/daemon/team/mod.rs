@@ -362,7 +362,7 @@ impl ManagedTeam {
     /// How the team is, in half a line.
     pub fn summary(&self) -> String {
         let total = self.core.ports().count();
-        let up = self.core.ports().filter(|port| port.verdict()).count();
+        let up = self.core.ports().filter(|port| port.watches_up()).count();
         let name = &self.device.name;
         let active = self
             .core

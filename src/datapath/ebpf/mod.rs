@@ -196,7 +196,7 @@ impl Programs {
         let (transmit, choice) = self.choice_for(&settled, counted)?;
         if let Settled::BySource(policy) = settled {
             self.remember_sources(route)?;
-            let former = self.exits(&policy.former);
+            let former = self.exits(&policy.previous);
             let policy = Policy {
                 hwaddr: policy.hwaddr,
                 designated: self.exit(policy.designated),

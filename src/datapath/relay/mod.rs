@@ -197,7 +197,7 @@ impl Userspace {
             })
             .and_then(|()| {
                 let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
-                if let Some(memory) = distributor.memory() {
+                if let Some(memory) = distributor.learned_sources() {
                     programs.remember(&mut self.route, &memory)?;
                 }
                 programs.apply(&mut self.route, distributor, counted)
@@ -232,7 +232,7 @@ impl Userspace {
             return Err(error);
         }
         match programs.memory() {
-            Ok(Some(memory)) => self.relay.distributor.remember(memory),
+            Ok(Some(memory)) => self.relay.distributor.restore_sources(memory),
             Ok(None) => {}
             Err(error) => log::warn!("what programs remember of stations is lost: {error}"),
         }

@@ -423,7 +423,7 @@ fn slb_is_the_drivers_loadbalance_with_a_bucket_for_the_designated_port() {
         policy: TxPolicy::SourceBalance {
             ports: SourceBalance {
                 buckets: Box::new([Some(PortId(2)); BUCKETS]),
-                former: Box::new([None; BUCKETS]),
+                previous: Box::new([None; BUCKETS]),
                 designated: Some(PortId(1)),
                 hwaddr: HwAddr::default(),
                 host: None,

@@ -1,46 +1,33 @@
-//! What source balancing remembers of stations, for a data path that has frames moved elsewhere:
-//! what the rules are made of, so that another implementation cannot drift away from those in
-//! [`Distributor`](crate::Distributor), and what was learned so far, so that one can take
-//! the other's place.
+//! The learned state of source balancing, and the constants of its rules.
+//!
+//! For a data path that forwards frames itself. The constants keep its rules identical to those of
+//! [`Distributor`](crate::Distributor); the learned state lets one data path take over from
+//! another.
 
-use std::time::Duration;
-
+use crate::buckets::BUCKETS;
 use crate::event::StationSeen;
-use crate::forwarding::BUCKETS;
-pub use crate::forwarding::source_balance::LISTENER_DISCOVERY;
-pub use crate::forwarding::source_balance::stations::{
-    CAPACITY, ECHO, HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LOCK,
-};
-use crate::forwarding::source_balance::stations::{SILENCE, Station};
 use crate::ident::HwAddr;
 
-/// All of it; times are ages, so that it depends on nobody's clock.
+pub use super::head::LISTENER_DISCOVERY;
+use super::station::Station;
+pub use super::station::{HASH_MULTIPLIER, HASH_ROUNDS, HASH_SHIFT, LearnedStation};
+use super::stations::SILENCE;
+pub use super::stations::{CAPACITY, ECHO, LOCK};
+
+/// The learned state of source balancing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LearnedSources {
-    /// Bucket by hash of a station.
-    pub dealt: Box<[Option<u8>; BUCKETS]>,
-    /// The bucket that is dealt next.
+    /// Bucket by hash of a station; `None` while no station needed it.
+    pub assigned: Box<[Option<u8>; BUCKETS]>,
+    /// The bucket that the next new station gets.
     pub next: u8,
-    /// In no order.
-    pub stations: Vec<StationMemory>,
-}
-
-/// A station behind the team device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StationMemory {
-    /// Its address.
-    pub hwaddr: HwAddr,
-    /// Its VLAN, 0 for none.
-    pub vlan: u16,
-    /// How long ago a frame of it was sent.
-    pub silent: Duration,
-    /// How long yet its announcements are not believed when they come in.
-    pub locked: Duration,
+    /// Stations behind the team device, in no order.
+    pub stations: Vec<LearnedStation>,
 }
 
 impl LearnedSources {
-    /// Those whose frames were sent lately, each with its bucket; none is that of the team's own
-    /// address.
+    /// Returns the stations that sent a frame in the last 300 s, each with its bucket. A station
+    /// with the address `team` has none.
     pub fn present(&self, team: HwAddr) -> Vec<StationSeen> {
         let present = self.stations.iter();
         present
@@ -50,23 +37,9 @@ impl LearnedSources {
                 vlan: station.vlan,
                 bucket: match station.hwaddr == team {
                     true => None,
-                    false => self.dealt[place(Station::from(*station))],
+                    false => self.assigned[Station::from(*station).slot()],
                 },
             })
             .collect()
     }
-}
-
-impl From<StationMemory> for Station {
-    fn from(station: StationMemory) -> Self {
-        Station {
-            hwaddr: station.hwaddr,
-            vlan: station.vlan,
-        }
-    }
-}
-
-/// Where the bucket of a station is noted.
-pub(crate) fn place(station: Station) -> usize {
-    (station.hash() >> HASH_SHIFT) as usize % BUCKETS
 }

@@ -1,84 +1,64 @@
-//! Source balancing, frame by frame: two links into one switch that knows nothing of them.
+//! Source balancing, frame by frame, for links into one switch without an aggregate on them.
 //!
-//! Owns what a switch without an aggregate needs of its host. A source address is always seen on
-//! one link, or the switch would learn it anew with each frame. What the switch sends down every
-//! link is taken from one, and what comes back of our own is taken from none. The rules are those
-//! of Open vSwitch's balance-slb; two are ours: what belongs to a station is expected on that
-//! station's link, known or not, so that a flooded unicast frame arrives once; and membership
-//! reports leave by the designated port, in the name of the team device.
+//! Owns the rules that keep such a switch consistent, and the state that the rules learn:
 //!
-//! It decides nothing about ports: that is the runner [`slb`](crate::runner::slb).
+//! - A source address leaves on one link only, or the switch would learn it anew with each frame.
+//! - A frame that the switch floods down every link is received from one link only.
+//! - A frame of ours that the switch sends back is dropped.
+//!
+//! The rules are those of Open vSwitch's balance-slb, with two additions. A unicast frame is
+//! received from the link of its station, learned or not, so that a flooded one arrives once.
+//! Membership reports leave on the designated port with the address of the team device.
+//!
+//! The runner [`slb`](crate::runner::slb) assigns ports to buckets.
 
+mod head;
 pub mod learned_sources;
 mod peers;
+pub(crate) mod policy;
+mod station;
 mod stations;
 
+use crate::buckets::BUCKETS;
 use crate::event::{PeerSeen, StationSeen};
-use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
-use crate::wire::{Arp, Ethernet, Ipv4, Ipv6, ethertype, protocol};
-use learned_sources::{LearnedSources, place};
+use head::Head;
+use learned_sources::LearnedSources;
 use peers::{AddressMessage, Endpoints, Peers};
-use stations::{Station, Stations};
+use policy::SourceBalance;
+use station::Station;
+use stations::Stations;
 
-/// ICMPv6 of listener discovery: query, report, done (RFC 2710), and report of version 2
-/// (RFC 3810).
-pub const LISTENER_DISCOVERY: [u8; 4] = [130, 131, 132, 143];
-
-/// The ports of [`TxPolicy::SourceBalance`](crate::TxPolicy::SourceBalance).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceBalance {
-    /// Port by bucket; a bucket is made of source address and VLAN.
-    pub buckets: Box<BucketTable>,
-    /// The port that a bucket has just left, where it may still be sent to.
-    pub former: Box<BucketTable>,
-    /// The one that broadcast and multicast frames are taken from, and that the team's own
-    /// address is on.
-    pub designated: Option<PortId>,
-    /// The team's own address.
-    pub hwaddr: HwAddr,
-    /// How the team's own traffic is spread, if it is.
-    pub host: Option<HostBalance>,
-}
-
-/// The team's own traffic on all ports: the runners tlb and alb.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostBalance {
-    /// An address for each port, usable or not, no two of them alike. On the designated port the
-    /// team goes by its own, and is known by this one too.
-    pub addresses: Vec<(PortId, HwAddr)>,
-    /// Peers are told the address of their port, by ARP and neighbour discovery, so that they answer there.
-    pub receive: bool,
-}
-
-/// Where a frame leaves.
+/// The way out for a frame of the team device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Leaving {
+pub(crate) struct Egress {
+    /// The port; `None` drops the frame.
     pub(crate) port: Option<PortId>,
+    /// Bucket of the source, or of the peer for the team's own traffic.
     pub(crate) bucket: Option<u8>,
-    /// The source address that it leaves with, if not its own.
+    /// Source address to write into the frame, if another one than its own.
     pub(crate) source: Option<HwAddr>,
-    /// Where the source address stands once more in the frame.
+    /// Offset of a second copy of the source address in the frame.
     pub(crate) sender_at: Option<usize>,
-    /// Where the Internet checksum over that place stands.
+    /// Offset of the Internet checksum over that copy.
     pub(crate) checksum_at: Option<usize>,
 }
 
-/// What becomes of a frame that came in.
+/// Treatment of a received frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reception {
-    /// It goes up to the team device.
+    /// Deliver the frame to the team device.
     Taken,
-    /// It goes up to the team device with this destination address in place of its own.
+    /// Deliver the frame to the team device with this destination address.
     TakenAs(HwAddr),
-    /// It is for another port to take, or for nobody.
+    /// Drop the frame: another port receives it, or none.
     NotHere,
-    /// It is one of our own that came back.
+    /// Drop the frame: the team sent it.
     Echo,
 }
 
-/// The rules, with what they remember.
+/// The rules of source balancing with their learned state.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceRules {
     policy: SourceBalance,
@@ -86,10 +66,9 @@ pub(crate) struct SourceRules {
     collecting: Vec<PortId>,
     stations: Stations,
     peers: Peers,
-    /// Bucket by hash. Buckets are dealt out in the order in which they are first needed: the
-    /// few stations of a host are spread evenly that way, where chance would often put all of
-    /// them on one port.
-    dealt: Box<[Option<u8>; BUCKETS]>,
+    /// Bucket by hash. Buckets are assigned in the order of first use, so the few stations of a
+    /// host are spread evenly, where chance would often put all of them on one port.
+    assigned: Box<[Option<u8>; BUCKETS]>,
     next: u8,
     now: Instant,
 }
@@ -101,13 +80,13 @@ impl SourceRules {
             collecting,
             stations: Stations::new(),
             peers: Peers::default(),
-            dealt: Box::new([None; BUCKETS]),
+            assigned: Box::new([None; BUCKETS]),
             next: 0,
             now: Instant::ZERO,
         }
     }
 
-    /// Goes by this policy from now on, with all that is remembered.
+    /// Replaces the policy; the learned state stays.
     pub(crate) fn apply(&mut self, policy: SourceBalance, collecting: Vec<PortId>) {
         self.policy = policy;
         self.collecting = collecting;
@@ -117,9 +96,9 @@ impl SourceRules {
         self.now = now;
     }
 
-    /// The port for a frame of the team device.
-    pub(crate) fn leave(&mut self, frame: &[u8]) -> Leaving {
-        let designated = Leaving {
+    /// Returns the way out for a frame of the team device, and learns its source.
+    pub(crate) fn select(&mut self, frame: &[u8]) -> Egress {
+        let designated = Egress {
             port: self.policy.designated,
             bucket: None,
             source: None,
@@ -130,7 +109,7 @@ impl SourceRules {
             return designated;
         };
         let source = head.source;
-        if !is_group(source.hwaddr) {
+        if !source.hwaddr.is_multicast() {
             match head.is_announcement() {
                 true => self.stations.announced(source, self.now),
                 false => self.stations.sent(source, self.now),
@@ -138,20 +117,20 @@ impl SourceRules {
         }
         if source.hwaddr == self.policy.hwaddr {
             return match self.policy.host {
-                Some(_) => self.leave_to_peer(frame, &head, designated),
+                Some(_) => self.select_for_peer(frame, &head, designated),
                 None => designated,
             };
         }
         if head.is_membership() {
-            // A switch that snoops sends the group to the port of the report, so it must be the
-            // one that takes multicast. The station's own address must not show up there.
-            return Leaving {
+            // A snooping switch sends the group to the port of the report, so the report must
+            // leave on the port that receives multicast, without the station's own address.
+            return Egress {
                 source: Some(self.policy.hwaddr),
                 ..designated
             };
         }
-        let bucket = self.deal(source);
-        Leaving {
+        let bucket = self.assign_bucket(source);
+        Egress {
             port: self.policy.buckets[usize::from(bucket)],
             bucket: Some(bucket),
             source: None,
@@ -160,27 +139,27 @@ impl SourceRules {
         }
     }
 
-    /// The port for a frame of the team's own, where those are spread.
-    fn leave_to_peer(&mut self, frame: &[u8], head: &Head<'_>, designated: Leaving) -> Leaving {
+    /// Returns the way out for a frame of the team itself under tlb and alb.
+    fn select_for_peer(&mut self, frame: &[u8], head: &Head<'_>, designated: Egress) -> Egress {
         let Some(host) = self.policy.host.as_ref() else {
             return designated;
         };
-        // What goes to all teaches all, and must teach the address that is always right.
-        if is_group(head.destination.hwaddr) {
+        // All stations learn the source of a broadcast: it must be the address that never moves.
+        if head.destination.hwaddr.is_multicast() {
             return designated;
         }
-        let telling = AddressMessage::parse(head.ethertype, head.payload).filter(|_| host.receive);
-        let bucket = match telling {
-            Some(telling) => {
-                let parties = telling.parties;
-                if !parties.sender.is_unspecified() {
+        let message = AddressMessage::parse(head.ethertype, head.payload).filter(|_| host.receive);
+        let bucket = match message {
+            Some(message) => {
+                let endpoints = message.endpoints;
+                if !endpoints.sender.is_unspecified() {
                     let (vlan, peer) = (head.source.vlan, head.destination.hwaddr);
-                    self.peers.told(vlan, parties, peer);
+                    self.peers.insert(vlan, endpoints, peer);
                 }
-                if let Some(router) = telling.router {
-                    self.peers.routes(router);
+                if let Some(router) = message.router {
+                    self.peers.set_router(router);
                 }
-                Some(peers::bucket_of(parties.target))
+                Some(peers::bucket_of(endpoints.target))
             }
             None => peers::destination_bucket(head.ethertype, head.payload),
         };
@@ -189,27 +168,27 @@ impl SourceRules {
         };
         let port = self.policy.buckets[usize::from(bucket)];
         let address = host.addresses.iter().find(|(of, _)| Some(*of) == port);
-        Leaving {
+        Egress {
             port,
             bucket: Some(bucket),
             source: address
                 .filter(|_| port != self.policy.designated)
                 .map(|(_, hwaddr)| *hwaddr),
-            sender_at: telling
-                .and_then(|telling| telling.hwaddr_before_end)
+            sender_at: message
+                .and_then(|message| message.hwaddr_before_end)
                 .map(|before| frame.len() - before),
-            checksum_at: telling
-                .and_then(|telling| telling.checksum_before_end)
+            checksum_at: message
+                .and_then(|message| message.checksum_before_end)
                 .map(|before| frame.len() - before),
         }
     }
 
-    /// Peers that were told where we are, for those who have to tell them anew.
+    /// Returns the peers that an announcement can be sent to.
     pub(crate) fn peers(&self) -> Vec<PeerSeen> {
-        self.peers.all().collect()
+        self.peers.seen().collect()
     }
 
-    /// The port that has this address.
+    /// Returns the port with this address under tlb and alb.
     fn port_of(&self, hwaddr: HwAddr) -> Option<PortId> {
         let host = self.policy.host.as_ref()?;
         let mut addresses = host.addresses.iter();
@@ -217,7 +196,7 @@ impl SourceRules {
         Some(*port)
     }
 
-    /// What becomes of a frame that came in on `port`.
+    /// Returns the treatment of a frame that `port` received, and learns from it.
     pub(crate) fn receive(&mut self, port: PortId, frame: &[u8]) -> Reception {
         if !self.collecting.contains(&port) {
             return Reception::NotHere;
@@ -231,7 +210,7 @@ impl SourceRules {
         }
         self.learn_peer(&head);
         if let Some(own) = self.port_of(head.destination.hwaddr) {
-            // Peers may not have heard yet that the port is gone.
+            // A peer may still send to the address of a port that has failed.
             let expected = match self.collecting.contains(&own) {
                 true => Some(own),
                 false => self.policy.designated,
@@ -247,7 +226,7 @@ impl SourceRules {
             if !moved || self.stations.is_locked(source, self.now) {
                 return Reception::Echo;
             }
-            self.stations.forget(source);
+            self.stations.remove(source);
         }
         match here {
             true => Reception::Taken,
@@ -255,62 +234,63 @@ impl SourceRules {
         }
     }
 
-    /// Those whose frames were sent lately, each with its bucket; none is the team's own.
+    /// Returns the present stations, each with its bucket; the team's own address has none.
     pub(crate) fn stations(&self) -> Vec<StationSeen> {
-        self.memory().present(self.policy.hwaddr)
+        self.learned_sources().present(self.policy.hwaddr)
     }
 
-    /// What is to be carried out.
+    /// Returns the policy.
     pub(crate) fn policy(&self) -> &SourceBalance {
         &self.policy
     }
 
-    /// All that is remembered of stations.
-    pub(crate) fn memory(&self) -> LearnedSources {
+    /// Returns the learned state.
+    pub(crate) fn learned_sources(&self) -> LearnedSources {
         LearnedSources {
-            dealt: self.dealt.clone(),
+            assigned: self.assigned.clone(),
             next: self.next,
             stations: self.stations.all(self.now).collect(),
         }
     }
 
-    /// Goes on from what somebody else remembers of stations.
-    pub(crate) fn remember(&mut self, memory: LearnedSources) {
-        self.dealt = memory.dealt;
-        self.next = memory.next;
+    /// Replaces the learned state with that of another data path.
+    pub(crate) fn restore_sources(&mut self, learned: LearnedSources) {
+        self.assigned = learned.assigned;
+        self.next = learned.next;
         self.stations = Stations::new();
-        for station in memory.stations {
-            self.stations.remember(station, self.now);
+        for station in learned.stations {
+            self.stations.insert(station, self.now);
         }
     }
 
-    /// An answer to the team tells who knows it now; the same address in the hands of somebody
-    /// else, that it is ours no more.
+    /// Learns a peer from an address message. A message to the team shows a peer that knows the
+    /// team; a message from one of our IP addresses shows that another host uses it now.
     fn learn_peer(&mut self, head: &Head<'_>) {
         let receives = self.policy.host.as_ref().is_some_and(|host| host.receive);
-        let telling = AddressMessage::parse(head.ethertype, head.payload).filter(|_| receives);
-        if let Some(AddressMessage { parties, .. }) = telling {
+        let message = AddressMessage::parse(head.ethertype, head.payload).filter(|_| receives);
+        if let Some(AddressMessage { endpoints, .. }) = message {
             let vlan = head.source.vlan;
-            self.peers.lost(vlan, parties.sender);
-            if head.destination.hwaddr == self.policy.hwaddr && !parties.target.is_unspecified() {
-                let of_us = Endpoints {
-                    sender: parties.target,
-                    target: parties.sender,
+            self.peers.remove_address(vlan, endpoints.sender);
+            if head.destination.hwaddr == self.policy.hwaddr && !endpoints.target.is_unspecified() {
+                let reversed = Endpoints {
+                    sender: endpoints.target,
+                    target: endpoints.sender,
                 };
-                self.peers.told(vlan, of_us, head.source.hwaddr);
+                self.peers.insert(vlan, reversed, head.source.hwaddr);
             }
         }
     }
 
-    /// Whether what is sent to `destination` is taken from `port`.
+    /// Whether frames to `destination` are received from `port`.
     fn is_expected(&self, destination: Station, port: PortId) -> bool {
-        let unicast = !is_group(destination.hwaddr) && destination.hwaddr != self.policy.hwaddr;
-        // An address that never spoke has no bucket: the switch sends to it down every link.
+        let unicast =
+            !destination.hwaddr.is_multicast() && destination.hwaddr != self.policy.hwaddr;
+        // A station without a bucket never sent a frame: the switch floods to it on every link.
         match self.bucket(destination).filter(|_| unicast) {
             None => self.policy.designated == Some(port),
             Some(bucket) => {
                 let bucket = usize::from(bucket);
-                [&self.policy.buckets, &self.policy.former]
+                [&self.policy.buckets, &self.policy.previous]
                     .iter()
                     .any(|table| table[bucket] == Some(port))
             }
@@ -320,81 +300,16 @@ impl SourceRules {
     fn bucket(&self, station: Station) -> Option<u8> {
         match station.hwaddr == self.policy.hwaddr {
             true => None,
-            false => self.dealt[place(station)],
+            false => self.assigned[station.slot()],
         }
     }
 
-    fn deal(&mut self, station: Station) -> u8 {
+    fn assign_bucket(&mut self, station: Station) -> u8 {
         let next = &mut self.next;
-        *self.dealt[place(station)].get_or_insert_with(|| {
+        *self.assigned[station.slot()].get_or_insert_with(|| {
             let bucket = *next;
             *next = next.wrapping_add(1);
             bucket
-        })
-    }
-}
-
-fn is_group(hwaddr: HwAddr) -> bool {
-    hwaddr.0[0] & 1 != 0
-}
-
-/// Who speaks to whom, and about what.
-struct Head<'a> {
-    destination: Station,
-    source: Station,
-    ethertype: u16,
-    payload: &'a [u8],
-}
-
-impl<'a> Head<'a> {
-    fn parse(frame: &'a [u8]) -> Option<Self> {
-        let ethernet = Ethernet::parse(frame)?;
-        let (destination, source) = ethernet.addresses.split_first_chunk::<6>()?;
-        // The outermost tag: the network that the switch learns the address in.
-        let vlan = (ethernet.vlan_ids >> 48) as u16;
-        let station = |hwaddr| Station {
-            hwaddr: HwAddr(hwaddr),
-            vlan,
-        };
-        Some(Head {
-            destination: station(*destination),
-            source: station(*source.first_chunk()?),
-            ethertype: ethernet.ethertype,
-            payload: ethernet.payload,
-        })
-    }
-
-    /// It tells everybody where its sender is: a gratuitous ARP, or a reverse ARP such as
-    /// hypervisors send for a guest that has come to them.
-    fn is_announcement(&self) -> bool {
-        if self.destination.hwaddr != HwAddr([0xff; 6]) {
-            return false;
-        }
-        match self.ethertype {
-            ethertype::RARP => true,
-            ethertype::ARP => Arp::parse(self.payload)
-                .is_some_and(|arp| arp.sender() == arp.target() || arp.operation == Arp::REPLY),
-            _ => false,
-        }
-    }
-
-    /// IGMP, or multicast listener discovery: what a switch snoops.
-    fn is_membership(&self) -> bool {
-        if !is_group(self.destination.hwaddr) {
-            return false;
-        }
-        let upper = match self.ethertype {
-            ethertype::IPV4 => Ipv4::parse(self.payload).and_then(|ip| ip.upper),
-            ethertype::IPV6 => Ipv6::parse(self.payload).and_then(|ip| ip.upper),
-            _ => None,
-        };
-        upper.is_some_and(|upper| match (self.ethertype, upper.protocol) {
-            (ethertype::IPV4, protocol::IGMP) => true,
-            (ethertype::IPV6, protocol::ICMPV6) => {
-                let kind = upper.payload.first();
-                kind.is_some_and(|kind| LISTENER_DISCOVERY.contains(kind))
-            }
-            _ => false,
         })
     }
 }

@@ -1,5 +1,7 @@
-//! The peers of the team itself, under the runners tlb and alb: which bucket a peer belongs to, and
-//! who was told where we are.
+//! The peers of the team's own traffic, for the runners tlb and alb: the bucket of each peer, and
+//! the peers with an address of the team in their neighbour table.
+//!
+//! Standards: RFC 826 (ARP), RFC 4861 (neighbour discovery).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,45 +10,46 @@ use crate::event::PeerSeen;
 use crate::ident::HwAddr;
 use crate::wire::{Arp, Ipv4, Ipv6, ethertype, icmpv6_type, protocol};
 
-/// Peers that are remembered; a network of more teaches the rest anew when they ask.
-const MOST: usize = 1024;
+/// Most entries in the table. A peer beyond it gets the address of its port with the next answer.
+const CAPACITY: usize = 1024;
 
-/// Who was told our address: VLAN, our address, the peer's.
+/// VLAN, IP address of the team, IP address of the peer.
 type Key = (u16, IpAddr, IpAddr);
 
-/// Peers that know us by ARP or neighbour discovery, with their hardware address.
+/// Peers that learned an address of the team by ARP or neighbour discovery.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peers {
-    told: BTreeMap<Key, HwAddr>,
-    /// Whether we route IPv6, as we last said ourselves. Until we have, nobody is told by
-    /// IPv6: who takes us for a host only no longer routes by us (RFC 4861 section 7.2.5).
+    /// Hardware address of each peer.
+    known: BTreeMap<Key, HwAddr>,
+    /// Router flag of the team's last advertisement. IPv6 peers get no announcement before it is
+    /// known: a peer that sees the flag cleared stops routing by us (RFC 4861 section 7.2.5).
     router: Option<bool>,
 }
 
 impl Peers {
-    /// The peer at `hwaddr` knows, or is being told, where `own` is.
-    pub(crate) fn told(&mut self, vlan: u16, parties: Endpoints, hwaddr: HwAddr) {
-        let key = (vlan, parties.sender, parties.target);
-        if self.told.len() < MOST || self.told.contains_key(&key) {
-            self.told.insert(key, hwaddr);
+    /// Adds a peer at `hwaddr` that learns the address of `endpoints.sender`, one of ours.
+    pub(crate) fn insert(&mut self, vlan: u16, endpoints: Endpoints, hwaddr: HwAddr) {
+        let key = (vlan, endpoints.sender, endpoints.target);
+        if self.known.len() < CAPACITY || self.known.contains_key(&key) {
+            self.known.insert(key, hwaddr);
         }
     }
 
-    /// We said whether we route IPv6.
-    pub(crate) fn routes(&mut self, router: bool) {
+    /// Sets the router flag of the team's advertisements.
+    pub(crate) fn set_router(&mut self, router: bool) {
         self.router = Some(router);
     }
 
-    /// An address of ours is used by somebody else: nobody is to be told of it any more.
-    pub(crate) fn lost(&mut self, vlan: u16, own: IpAddr) {
-        self.told.retain(|key, _| (key.0, key.1) != (vlan, own));
+    /// Removes the peers of an address that another host uses now.
+    pub(crate) fn remove_address(&mut self, vlan: u16, own: IpAddr) {
+        self.known.retain(|key, _| (key.0, key.1) != (vlan, own));
     }
 
-    /// All that can be told anew.
-    pub(crate) fn all(&self) -> impl Iterator<Item = PeerSeen> {
-        let tellable = |key: &Key| key.1.is_ipv4() || self.router.is_some();
-        let told = self.told.iter().filter(move |(key, _)| tellable(key));
-        told.map(|((vlan, own, ip), hwaddr)| PeerSeen {
+    /// Returns the peers that an announcement can be sent to.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = PeerSeen> {
+        let is_complete = |key: &Key| key.1.is_ipv4() || self.router.is_some();
+        let known = self.known.iter().filter(move |(key, _)| is_complete(key));
+        known.map(|((vlan, own, ip), hwaddr)| PeerSeen {
             vlan: *vlan,
             own: *own,
             ip: *ip,
@@ -57,13 +60,13 @@ impl Peers {
     }
 }
 
-/// The bucket of a peer: its address folded by exclusive or, as bonding does it, so that peers
-/// with consecutive addresses are spread evenly.
-pub(crate) fn bucket(address: &[u8]) -> u8 {
+/// Folds an IP address into a bucket by exclusive-or, as bonding does, so that peers with
+/// consecutive addresses are spread evenly.
+fn bucket(address: &[u8]) -> u8 {
     address.iter().fold(0, |bucket, byte| bucket ^ byte)
 }
 
-/// The same of an address of either family.
+/// Returns the bucket of a peer.
 pub(crate) fn bucket_of(ip: IpAddr) -> u8 {
     match ip {
         IpAddr::V4(ip) => bucket(&ip.octets()),
@@ -71,27 +74,27 @@ pub(crate) fn bucket_of(ip: IpAddr) -> u8 {
     }
 }
 
-/// Who tells whom of an address: by ARP, or by neighbour discovery.
+/// Sender and target address of an ARP or neighbour discovery message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoints {
     pub(crate) sender: IpAddr,
     pub(crate) target: IpAddr,
 }
 
-/// A message that tells where its sender is, as far as it can be told otherwise.
+/// A message that announces the hardware address of its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AddressMessage {
-    pub(crate) parties: Endpoints,
-    /// Where the sender's hardware address stands, from the end of the frame.
+    pub(crate) endpoints: Endpoints,
+    /// Distance of the announced hardware address from the end of the frame.
     pub(crate) hwaddr_before_end: Option<usize>,
-    /// Where the checksum over it stands, from the end of the frame.
+    /// Distance of the checksum over that address from the end of the frame.
     pub(crate) checksum_before_end: Option<usize>,
-    /// What a neighbour advertisement says of its sender.
+    /// Router flag of a neighbour advertisement.
     pub(crate) router: Option<bool>,
 }
 
 impl AddressMessage {
-    /// Reads the payload of a frame of this ethertype.
+    /// Reads the payload of a frame; `None` if the payload is no such message.
     pub(crate) fn parse(kind: u16, payload: &[u8]) -> Option<Self> {
         match kind {
             ethertype::ARP => Self::of_arp(payload),
@@ -104,7 +107,7 @@ impl AddressMessage {
         const SENDER: usize = 8;
         let arp = Arp::parse(payload)?;
         Some(AddressMessage {
-            parties: Endpoints {
+            endpoints: Endpoints {
                 sender: arp.sender().into(),
                 target: arp.target().into(),
             },
@@ -114,7 +117,8 @@ impl AddressMessage {
         })
     }
 
-    /// RFC 4861 sections 4.3 and 4.4; the address is in the first option, where everybody has it.
+    /// RFC 4861 sections 4.3 and 4.4. Only the first option is read: all known stacks put the
+    /// link-layer address there.
     fn of_neighbour(payload: &[u8]) -> Option<Self> {
         const CHECKSUM: usize = 2;
         const FLAGS: usize = 4;
@@ -127,30 +131,30 @@ impl AddressMessage {
         let message = upper.payload.first_chunk::<OPTION>()?;
         let (source, destination) = ip.addresses.split_first_chunk::<16>()?;
         let destination: [u8; 16] = *destination.first_chunk()?;
-        // The target of the message, which comes last before the options.
+        // The target of the message is the last field before the options.
         let own = *message.last_chunk::<16>()?;
         let (sender, option, router) = match message[0] {
             icmpv6_type::NEIGHBOUR_SOLICITATION => (*source, 1, None),
             icmpv6_type::NEIGHBOUR_ADVERTISEMENT => (own, 2, Some(message[FLAGS] & ROUTER != 0)),
             _ => return None,
         };
-        let tells = upper.payload.get(OPTION..OPTION + 8);
-        let tells = tells.is_some_and(|field| field[..2] == [option, 1]);
+        let option_head = upper.payload.get(OPTION..OPTION + 8);
+        let announces = option_head.is_some_and(|field| field[..2] == [option, 1]);
         let length = upper.payload.len();
         Some(AddressMessage {
-            parties: Endpoints {
+            endpoints: Endpoints {
                 sender: Ipv6Addr::from(sender).into(),
                 target: Ipv6Addr::from(destination).into(),
             },
-            hwaddr_before_end: tells.then(|| length - OPTION - 2),
-            checksum_before_end: tells.then(|| length - CHECKSUM),
+            hwaddr_before_end: announces.then(|| length - OPTION - 2),
+            checksum_before_end: announces.then(|| length - CHECKSUM),
             router,
         })
     }
 }
 
-/// The bucket of whom an IP packet is for. None for what has to come from the address that
-/// everybody knows: router discovery and redirects, and all that is not IP.
+/// Returns the bucket of the destination of an IP packet. `None` for frames that must leave with
+/// the team's own address: neighbour and router discovery, redirects, and all that is not IP.
 pub(crate) fn destination_bucket(kind: u16, payload: &[u8]) -> Option<u8> {
     /// Router solicitation to redirect (RFC 4861).
     const NEIGHBOUR_DISCOVERY: std::ops::RangeInclusive<u8> = 133..=137;
@@ -158,12 +162,12 @@ pub(crate) fn destination_bucket(kind: u16, payload: &[u8]) -> Option<u8> {
         ethertype::IPV4 => Ipv4::parse(payload).map(|ip| bucket(&ip.addresses[4..])),
         ethertype::IPV6 => {
             let ip = Ipv6::parse(payload)?;
-            let discovers = ip.upper.is_some_and(|upper| {
+            let is_discovery = ip.upper.is_some_and(|upper| {
                 let kind = upper.payload.first();
                 upper.protocol == protocol::ICMPV6
                     && kind.is_some_and(|kind| NEIGHBOUR_DISCOVERY.contains(kind))
             });
-            (!discovers).then(|| bucket(&ip.addresses[16..]))
+            (!is_discovery).then(|| bucket(&ip.addresses[16..]))
         }
         _ => None,
     }

@@ -1,13 +1,12 @@
-//! The stations behind the team device: whose frames it sent, and when.
+//! The stations behind the team device, and when each of them last sent a frame.
 //!
-//! Owns a table of fixed size, so that a guest which makes up addresses costs nobody memory: it
-//! pushes out what was heard of longest ago, of those few that share a row with it. What is sent
-//! is always in the table while it may come back.
+//! The table has a fixed size, so a guest that invents addresses cannot exhaust memory: a new
+//! station replaces the one of its row that has been silent the longest. A station stays in the
+//! table at least while its frames may come back.
 
 use std::time::Duration;
 
-use crate::forwarding::source_balance::learned_sources::StationMemory;
-use crate::ident::HwAddr;
+use super::station::{LearnedStation, Station};
 use crate::time::Instant;
 
 /// Rows of the table.
@@ -16,53 +15,24 @@ const ROWS: usize = 1024;
 const WAYS: usize = 4;
 /// Stations in the table.
 pub const CAPACITY: usize = ROWS * WAYS;
-/// A frame of a station that was sent can come back for this long. Afterwards the station may
-/// have gone elsewhere without a word.
+/// Time in which a received frame of a station counts as an echo of a sent one. Afterwards the
+/// station may have moved to another host without an announcement.
 pub const ECHO: Duration = Duration::from_secs(10);
-/// After this time of silence nobody needs to learn where a station is: switches forget it
-/// sooner.
-pub(crate) const SILENCE: Duration = Duration::from_secs(300);
-/// Announcements that come back for this long are a station's own (Open vSwitch's figure).
+/// Time after which a silent station needs no announcement: switches forget it sooner.
+pub(super) const SILENCE: Duration = Duration::from_secs(300);
+/// Time in which a received announcement counts as an echo of a sent one (Open vSwitch's value).
 pub const LOCK: Duration = Duration::from_secs(5);
-/// The hash of a station is made of its VLAN and its address, a number of 64 bits, by so many
-/// rounds of a multiplication and an exclusive-or with the upper half …
-pub const HASH_ROUNDS: usize = 2;
-/// … by this number.
-pub const HASH_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-/// From this bit of it on is the place of its bucket.
-pub const HASH_SHIFT: u32 = 24;
-
-/// A hardware address in a VLAN; 0 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Station {
-    pub(crate) hwaddr: HwAddr,
-    pub(crate) vlan: u16,
-}
-
-impl Station {
-    /// A number that depends on every bit; its upper bits are the best.
-    pub(crate) fn hash(self) -> u64 {
-        let [a, b, c, d, e, f] = self.hwaddr.0;
-        let [g, h] = self.vlan.to_be_bytes();
-        // Folded twice, so that addresses which differ in one byte are as far apart as any.
-        let mut hash = u64::from_be_bytes([g, h, a, b, c, d, e, f]);
-        for _ in 0..HASH_ROUNDS {
-            hash = hash.wrapping_mul(HASH_MULTIPLIER);
-            hash ^= hash >> 32;
-        }
-        hash
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     station: Station,
-    heard: Instant,
-    /// Until then its announcements are not believed when they come in.
-    locked: Instant,
+    /// When the station's last frame was sent.
+    last_sent: Instant,
+    /// End of the time in which received announcements count as echoes.
+    locked_until: Instant,
 }
 
-/// The table.
+/// A table of stations.
 #[derive(Clone, Debug)]
 pub(crate) struct Stations {
     rows: Vec<[Option<Entry>; WAYS]>,
@@ -75,51 +45,52 @@ impl Stations {
         }
     }
 
-    /// A frame of the station was sent.
+    /// Records that a frame of the station was sent.
     pub(crate) fn sent(&mut self, station: Station, now: Instant) {
-        self.entry(station, now).heard = now;
+        self.entry(station, now).last_sent = now;
     }
 
-    /// The station, or somebody for it, announced where it is.
+    /// Records that an announcement of the station was sent.
     pub(crate) fn announced(&mut self, station: Station, now: Instant) {
-        self.entry(station, now).locked = now + LOCK;
+        self.entry(station, now).locked_until = now + LOCK;
     }
 
-    /// Whether a frame of the station that comes in must be one that was sent.
+    /// Whether a received frame of the station is an echo of a sent one.
     pub(crate) fn echoes(&self, station: Station, now: Instant) -> bool {
         self.find(station)
-            .is_some_and(|entry| now < entry.heard + ECHO || now < entry.locked)
+            .is_some_and(|entry| now < entry.last_sent + ECHO || now < entry.locked_until)
     }
 
-    /// Whether an announcement of the station that comes in must be one that was sent.
+    /// Whether a received announcement of the station is an echo of a sent one.
     pub(crate) fn is_locked(&self, station: Station, now: Instant) -> bool {
-        self.find(station).is_some_and(|entry| now < entry.locked)
+        self.find(station)
+            .is_some_and(|entry| now < entry.locked_until)
     }
 
-    /// The station is elsewhere now.
-    pub(crate) fn forget(&mut self, station: Station) {
-        for place in &mut self.rows[row(station)] {
-            place.take_if(|entry| entry.station == station);
+    /// Removes the station, which has moved to another host.
+    pub(crate) fn remove(&mut self, station: Station) {
+        for way in &mut self.rows[row(station)] {
+            way.take_if(|entry| entry.station == station);
         }
     }
 
-    /// All in the table.
-    pub(crate) fn all(&self, now: Instant) -> impl Iterator<Item = StationMemory> {
+    /// Returns all stations, with their times relative to `now`.
+    pub(crate) fn all(&self, now: Instant) -> impl Iterator<Item = LearnedStation> {
         let entries = self.rows.iter().flatten().flatten();
-        entries.map(move |entry| StationMemory {
+        entries.map(move |entry| LearnedStation {
             hwaddr: entry.station.hwaddr,
             vlan: entry.station.vlan,
-            silent: now.saturating_since(entry.heard),
-            locked: entry.locked.saturating_since(now),
+            silent: now.saturating_since(entry.last_sent),
+            locked: entry.locked_until.saturating_since(now),
         })
     }
 
-    /// Remembers one from elsewhere.
-    pub(crate) fn remember(&mut self, station: StationMemory, now: Instant) {
+    /// Inserts a station that another data path learned.
+    pub(crate) fn insert(&mut self, station: LearnedStation, now: Instant) {
         let entry = self.entry(station.into(), now);
         let silent = u64::try_from(station.silent.as_nanos()).unwrap_or(u64::MAX);
-        entry.heard = Instant::from_nanos(now.as_nanos().saturating_sub(silent));
-        entry.locked = now + station.locked;
+        entry.last_sent = Instant::from_nanos(now.as_nanos().saturating_sub(silent));
+        entry.locked_until = now + station.locked;
     }
 
     fn find(&self, station: Station) -> Option<&Entry> {
@@ -128,20 +99,20 @@ impl Stations {
     }
 
     fn entry(&mut self, station: Station, now: Instant) -> &mut Entry {
-        let places = &mut self.rows[row(station)];
-        let known = places
+        let ways = &mut self.rows[row(station)];
+        let known = ways
             .iter()
-            .position(|place| place.is_some_and(|entry| entry.station == station));
-        // A free place is older than any.
-        let oldest = || (0..WAYS).min_by_key(|way| places[*way].map(|entry| entry.heard));
-        let place = known.or_else(oldest).unwrap_or(0);
+            .position(|way| way.is_some_and(|entry| entry.station == station));
+        // `None`, a free way, orders before any time.
+        let oldest = || (0..WAYS).min_by_key(|way| ways[*way].map(|entry| entry.last_sent));
+        let way = known.or_else(oldest).unwrap_or(0);
         if known.is_none() {
-            places[place] = None;
+            ways[way] = None;
         }
-        places[place].get_or_insert(Entry {
+        ways[way].get_or_insert(Entry {
             station,
-            heard: now,
-            locked: Instant::ZERO,
+            last_sent: now,
+            locked_until: Instant::ZERO,
         })
     }
 }
@@ -153,6 +124,7 @@ fn row(station: Station) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ident::HwAddr;
 
     fn station(number: u64) -> Station {
         let bytes = number.to_be_bytes();
@@ -172,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_station_echoes_for_a_while_and_is_present_for_longer() {
+    fn a_station_echoes_for_10_s_and_is_present_for_300_s() {
         let mut stations = Stations::new();
         stations.sent(station(1), at(100));
         assert!(stations.echoes(station(1), at(109)));
@@ -188,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_locks_and_does_not_keep_alive() {
+    fn an_announcement_locks_for_5_s_and_does_not_prolong_presence() {
         let mut stations = Stations::new();
         stations.sent(station(1), at(0));
         stations.announced(station(1), at(299));
@@ -196,12 +168,12 @@ mod tests {
         assert!(stations.echoes(station(1), at(303)));
         assert!(!stations.is_locked(station(1), at(304)));
         assert_eq!(present(&stations, at(301)), 0);
-        stations.forget(station(1));
+        stations.remove(station(1));
         assert!(!stations.is_locked(station(1), at(300)));
     }
 
     #[test]
-    fn made_up_addresses_are_bounded_and_push_out_the_oldest() {
+    fn invented_addresses_replace_the_longest_silent_stations() {
         let mut stations = Stations::new();
         for number in 0..1_000_000 {
             stations.sent(station(number), at(1 + number / 100_000));

@@ -28,11 +28,11 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::control_frames::ControlFrames;
-use crate::forwarding::flow_table::FlowTable;
 use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
+use crate::runner::flow_table::FlowTable;
 use crate::time::Instant;
 use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, SLOW_PROTOCOLS_GROUP, STANDARD_RETRIES};
 use crate::wire::marker::{MARKER_SUBTYPE, Marker};

@@ -1,8 +1,8 @@
-//! Learning packets: each port that the team has an address of its own on shows it to the switch
-//! from time to time, which else would forget it and send to it on every port.
+//! Learning packets: each port periodically sends the team's address there, or the switch would
+//! forget the address and flood frames to it.
 //!
-//! Owns the times and the frames, which are those of the bonding driver: an Ethernet loopback
-//! message from an address to itself, untagged and in each VLAN that the team speaks in.
+//! Owns times and frames. The frame is that of the bonding driver: an Ethernet loopback message from
+//! an address to itself, untagged and in each VLAN that the team sends in.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::wire::announce::learning;
 pub(crate) struct Learning {
     interval: Duration,
     due: Option<Instant>,
+    /// Packets are due and wait for the VLANs of the team.
     wanted: bool,
 }
 
@@ -29,7 +30,7 @@ impl Learning {
         }
     }
 
-    /// Counts from now, if it does not yet.
+    /// Starts the first interval; later calls do nothing.
     pub(crate) fn start(&mut self, now: Instant) {
         self.due.get_or_insert(now + self.interval);
     }
@@ -38,17 +39,17 @@ impl Learning {
         self.due
     }
 
-    /// Whether packets are due; they have to be made once it is known who speaks.
+    /// Whether packets are due. The caller reads the stations and calls [`packets`](Self::packets).
     pub(crate) fn expire(&mut self, due: Instant, now: Instant) -> bool {
-        let came = self.due.take_if(|own| *own <= due).is_some();
-        if came {
+        let is_due = self.due.take_if(|own| *own <= due).is_some();
+        if is_due {
             self.due = Some(now + self.interval);
             self.wanted = true;
         }
-        came
+        is_due
     }
 
-    /// The packets that are due; `ports` are those that carry, with the team's address there.
+    /// Returns the packets that are due, for ports with the team's address on each.
     pub(crate) fn packets(
         &mut self,
         ports: &[(PortId, HwAddr)],

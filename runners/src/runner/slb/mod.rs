@@ -1,80 +1,49 @@
-//! slb, tlb and alb: source load balancing. Several links into a switch that knows nothing of a team, and
-//! guests behind a bridge on top of it.
+//! slb, tlb and alb: source load balancing over several links into a switch without an aggregate on
+//! them, for a host with guests behind a bridge.
 //!
-//! Each bucket has a home among the ports; while that is not usable it stays with another, and
-//! goes home when it can. What happens to a frame is in [`source_balance`](crate::forwarding::source_balance).
-//! Whenever a bucket moves, everybody in it is announced, so that also a guest that only listens
-//! is found on its new link. With `tx_balancer` the [`Balancer`] moves buckets by load; as in Open
-//! vSwitch that is off unless asked for.
+//! [`Assignment`] puts buckets on ports, [`Announcements`] tell the switch and the peers about moves,
+//! and [`source_balance`](crate::forwarding::source_balance) handles the frames. With `tx_balancer`
+//! the [`Balancer`] moves buckets by load; the balancer is off by default, as in Open vSwitch.
 //!
-//! tlb and alb also spread the traffic of the team itself, by peer. Each port has an address then:
-//! what leaves on it has that source, and with alb the peers of its buckets are told it by ARP and
-//! neighbour discovery, so that they answer there; [`Learning`] keeps the switch aware of it.
+//! tlb and alb also spread the traffic of the team itself, by peer. Each port has a hardware address
+//! of the team then, the source of frames on the port. With alb the peers of a port's buckets learn
+//! the port's address by ARP and neighbour discovery, so that they answer there. [`Learning`] keeps
+//! the addresses in the tables of the switch.
 
+mod announcements;
+mod assignment;
 mod learning;
 
-use std::collections::VecDeque;
-use std::mem;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::action::Action;
+use crate::buckets::BUCKETS;
 use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
-use crate::forwarding::balancer::{self, Balancer};
-use crate::forwarding::source_balance::{HostBalance, SourceBalance};
-use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
+use crate::forwarding::TxPolicy;
+use crate::forwarding::balancer::Balancer;
+use crate::forwarding::source_balance::policy::{HostBalance, SourceBalance};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
 use crate::settings::HostTraffic;
 use crate::time::Instant;
-use crate::wire::announce;
+use announcements::Announcements;
+use assignment::Assignment;
 use learning::Learning;
-
-/// For so long a switch may still send to the port that a bucket has left; longer than it is told
-/// otherwise.
-const GRACE: Duration = Duration::from_secs(5);
-/// The pauses before stations that moved are announced again: a switch may not forward yet on a
-/// link that has just come up.
-const REPEATS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
-/// After an answer to the team, the pause before peers are taught their ports again.
-const TEACHING_DELAY: Duration = Duration::from_secs(1);
-/// Announcements that leave at once; the next ones after [`PAUSE`]. 64 frames are 43 microseconds
-/// of a gigabit link.
-const ANNOUNCED_AT_ONCE: usize = 64;
-const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Slb {
     host: HostTraffic,
-    /// The address of each port, where the team's own traffic is spread.
-    addresses: Vec<(PortId, HwAddr)>,
-    /// Every peer is to be told where its port is, not only those whose bucket moved.
-    teach_all: bool,
-    teach_due: Option<Instant>,
-    /// All ports, and of these the usable ones, that the buckets are spread over.
-    known: Vec<PortId>,
-    usable: Vec<PortId>,
-    designated: Option<PortId>,
+    /// Hardware address of the team device.
     hwaddr: HwAddr,
-    buckets: Box<BucketTable>,
-    former: Box<BucketTable>,
-    former_until: Option<Instant>,
-    balancer: Option<Balancer>,
+    /// Hardware address of the team on each port, with tlb and alb.
+    addresses: Vec<(PortId, HwAddr)>,
+    designated: Option<PortId>,
+    assignment: Assignment,
+    balancer: Balancer,
     learning: Option<Learning>,
-    counts_due: bool,
-    /// Buckets, and last the team's own address, that moved since stations were announced.
-    moved: Box<[bool; BUCKETS + 1]>,
-    stations_due: bool,
-    /// The stations that will be told of are to be announced.
-    announcing: bool,
-    repeats: usize,
-    repeat_due: Option<Instant>,
-    announcements: VecDeque<Action>,
-    /// How many of them may leave now.
-    released: usize,
-    release_due: Option<Instant>,
+    announcements: Announcements,
 }
 
 impl Slb {
@@ -83,94 +52,49 @@ impl Slb {
         balancing_interval: Option<Duration>,
         learning_interval: Option<Duration>,
     ) -> Self {
-        let spread = host != HostTraffic::OnePort;
+        let is_spread = host != HostTraffic::OnePort;
         Slb {
             host,
-            addresses: Vec::new(),
-            teach_all: false,
-            teach_due: None,
-            known: Vec::new(),
-            usable: Vec::new(),
-            designated: None,
             hwaddr: HwAddr::default(),
-            buckets: Box::new([None; BUCKETS]),
-            former: Box::new([None; BUCKETS]),
-            former_until: None,
-            balancer: balancing_interval.map(Balancer::new),
-            learning: learning_interval.filter(|_| spread).map(Learning::new),
-            counts_due: false,
-            moved: Box::new([false; BUCKETS + 1]),
-            stations_due: false,
-            announcing: false,
-            repeats: 0,
-            repeat_due: None,
-            announcements: VecDeque::new(),
-            released: 0,
-            release_due: None,
+            addresses: Vec::new(),
+            designated: None,
+            assignment: Assignment::new(),
+            balancer: Balancer::new(balancing_interval),
+            learning: learning_interval.filter(|_| is_spread).map(Learning::new),
+            announcements: Announcements::new(),
         }
     }
 
-    /// Buckets whose port is gone go to another, and to those that came back go theirs.
-    fn spread(&mut self, known: Vec<PortId>, usable: Vec<PortId>) {
-        let came = |port: &PortId| !self.usable.contains(port) || !self.known.contains(port);
-        for (place, bucket) in self.buckets.iter_mut().enumerate() {
-            let home = known.get(place % known.len().max(1)).copied();
-            let home = home.filter(|home| usable.contains(home));
-            let stays = bucket.is_some_and(|port| usable.contains(&port));
-            *bucket = match home {
-                Some(home) if !stays || came(&home) => Some(home),
-                None if !stays => {
-                    let turn = place / known.len().max(1);
-                    usable.get(turn % usable.len().max(1)).copied()
-                }
-                _ => *bucket,
-            };
-        }
-        (self.known, self.usable) = (known, usable);
+    /// Returns the designated port: the present one while it is usable, since a move loses frames
+    /// that are on their way to it, else the port with the highest prio.
+    fn choose_designated(&self, ports: &[Port]) -> Option<PortId> {
+        let usable = || ports.iter().filter(|port| port.is_usable());
+        let is_usable = |id: &PortId| usable().any(|port| port.id() == *id);
+        // `reduce` keeps the first of equals.
+        let best = || {
+            usable().reduce(
+                |best, port| match port.settings().prio > best.settings().prio {
+                    true => port,
+                    false => best,
+                },
+            )
+        };
+        self.designated
+            .filter(is_usable)
+            .or_else(|| best().map(Port::id))
     }
 
-    /// Notes what differs from `before`, for the announcements and for frames under way.
-    fn note_moves(&mut self, now: Instant, before: &BucketTable) {
-        for (place, from) in before.iter().enumerate() {
-            if *from != self.buckets[place] {
-                self.former[place] = from.filter(|from| self.usable.contains(from));
-                self.former_until = Some(now + GRACE);
-                self.announce(now, place);
-            }
-        }
-    }
-
-    /// Has the stations of a place in `moved` announced, now and once more later.
-    fn announce(&mut self, now: Instant, place: usize) {
-        self.moved[place] = true;
-        self.repeats = 0;
-        self.repeat(now);
-    }
-
-    /// Everybody who has to be announced is, once it is known who is there.
-    fn ask_for_stations(&mut self) {
-        self.stations_due = true;
-        self.announcing = true;
-    }
-
-    fn repeat(&mut self, now: Instant) {
-        self.ask_for_stations();
-        self.repeat_due = REPEATS.get(self.repeats).map(|pause| now + *pause);
-        self.repeats += 1;
-    }
-
-    /// Each port has an address of its own, which never goes to another: frames to it may be
-    /// under way for long. The port whose address the team has taken gets one made of it.
-    fn spread_addresses(&mut self, ports: &[Port]) {
-        /// Local, and unlike the address that it is made of.
+    /// Assigns an address to each port. An address never moves to another port, since frames to it
+    /// may still be on their way. The port whose own address the team has gets a derived one.
+    fn assign_addresses(&mut self, ports: &[Port]) {
+        /// The U/L bit, and a bit that makes the address differ from the one it is derived from.
         const LOCAL: u8 = 0x02;
-        const UNLIKE: u8 = 0x04;
+        const DERIVED: u8 = 0x04;
         let address = |port: &Port| {
             let own = port.own_hwaddr();
-            let [first, rest @ ..] = own.0;
-            let [b, c, d, e, f] = rest;
+            let [first, b, c, d, e, f] = own.0;
             match own == self.hwaddr {
-                true => HwAddr([(first ^ UNLIKE) | LOCAL, b, c, d, e, f]),
+                true => HwAddr([(first ^ DERIVED) | LOCAL, b, c, d, e, f]),
                 false => own,
             }
         };
@@ -180,62 +104,14 @@ impl Slb {
             .collect();
     }
 
-    /// The address that the team has on a port.
-    fn address_on(&self, port: PortId) -> Option<HwAddr> {
-        if self.designated == Some(port) {
-            return Some(self.hwaddr);
-        }
-        let mut addresses = self.addresses.iter();
-        let (_, hwaddr) = addresses.find(|(of, _)| *of == port)?;
-        Some(*hwaddr)
-    }
-
-    /// Announces the stations that moved, and teaches peers their ports.
-    fn announce_all(&mut self, stations: &[StationSeen], peers: &[PeerSeen]) {
-        let tagged = |vlan: u16| (vlan != 0).then_some(vlan);
-        for station in stations {
-            let place = station.bucket.map_or(BUCKETS, usize::from);
-            if self.moved[place] {
-                let frame = announce::reverse_arp(station.hwaddr, tagged(station.vlan));
-                self.announcements
-                    .push_back(Action::TransmitFrame { frame });
-            }
-        }
-        for peer in peers {
-            let bucket = usize::from(peer.bucket);
-            let port = self.buckets[bucket].filter(|_| self.teach_all || self.moved[bucket]);
-            if let Some((port, hwaddr)) = port.and_then(|port| Some((port, self.address_on(port)?)))
-            {
-                let vlan = tagged(peer.vlan);
-                let frame = match (peer.own, peer.ip) {
-                    (IpAddr::V4(own), IpAddr::V4(ip)) => {
-                        announce::arp_reply(hwaddr, own, peer.hwaddr, ip, vlan)
-                    }
-                    (IpAddr::V6(own), IpAddr::V6(ip)) => {
-                        let neighbour = (peer.hwaddr, ip);
-                        announce::neighbour_advertisement(hwaddr, own, peer.router, neighbour, vlan)
-                    }
-                    _ => continue,
-                };
-                self.announcements
-                    .push_back(Action::SendFrame { port, frame });
-            }
-        }
-        // An announcement finds its port when it leaves, so of two of one station, when links
-        // come and go fast, both tell the truth.
-        let most = 2 * (stations.len() + peers.len());
-        let surplus = self.announcements.len().saturating_sub(most);
-        self.announcements.drain(..surplus);
-        if self.repeat_due.is_none() {
-            self.moved.fill(false);
-            self.teach_all = false;
-        }
-    }
-
-    fn release(&mut self, now: Instant) {
-        self.released = ANNOUNCED_AT_ONCE.min(self.announcements.len());
-        let more = self.announcements.len() > self.released;
-        self.release_due = more.then(|| now + PAUSE);
+    /// Returns the usable ports with the team's address on each.
+    fn usable_addresses(&self) -> Vec<(PortId, HwAddr)> {
+        let address_on = |port: PortId| match self.designated == Some(port) {
+            true => Some((port, self.hwaddr)),
+            false => self.addresses.iter().find(|(of, _)| *of == port).copied(),
+        };
+        let usable = self.assignment.usable().iter();
+        usable.filter_map(|port| address_on(*port)).collect()
     }
 }
 
@@ -245,50 +121,36 @@ impl Runner for Slb {
     }
 
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
-        let known: Vec<PortId> = ports.iter().map(Port::id).collect();
-        let usable: Vec<PortId> = balancer::usable(ports).map(Port::id).collect();
-        if known != self.known || usable != self.usable {
-            let before = self.buckets.clone();
-            self.spread(known, usable);
-            self.note_moves(now, &before);
-        }
-        // Kept while it can be: moving it loses what is under way to the old one.
-        let kept = self.designated.filter(|port| self.usable.contains(port));
-        let first = || {
-            let ports = balancer::usable(ports);
-            ports.reduce(
-                |best, port| match port.settings().prio > best.settings().prio {
-                    true => port,
-                    false => best,
-                },
-            )
-        };
-        let designated = kept.or_else(|| first().map(Port::id));
+        let all = ports.iter().map(Port::id).collect();
+        let usable = ports.iter().filter(|port| port.is_usable());
+        let usable = usable.map(Port::id).collect();
+        let moved = self.assignment.set_ports(now, all, usable);
+        self.announcements.buckets_moved(now, &moved);
+        let designated = self.choose_designated(ports);
         if designated != self.designated {
             self.designated = designated;
-            self.announce(now, BUCKETS);
+            self.announcements.team_moved(now);
         }
-        if self.host != HostTraffic::OnePort {
-            self.spread_addresses(ports);
+        let is_spread = self.host != HostTraffic::OnePort;
+        if is_spread {
+            self.assign_addresses(ports);
         }
-        if let Some(balancer) = &mut self.balancer {
-            balancer.start(now);
-        }
+        self.balancer.start(now);
         if let Some(learning) = &mut self.learning {
             learning.start(now);
         }
         TxPolicy::SourceBalance {
             ports: SourceBalance {
-                buckets: self.buckets.clone(),
-                former: self.former.clone(),
+                buckets: Box::new(*self.assignment.buckets()),
+                previous: Box::new(*self.assignment.previous()),
                 designated: self.designated,
                 hwaddr: self.hwaddr,
-                host: (self.host != HostTraffic::OnePort).then(|| HostBalance {
+                host: is_spread.then(|| HostBalance {
                     addresses: self.addresses.clone(),
                     receive: self.host == HostTraffic::Both,
                 }),
             },
-            balanced: self.balancer.is_some(),
+            balanced: self.balancer.is_configured(),
         }
     }
 
@@ -305,15 +167,13 @@ impl Runner for Slb {
     }
 
     fn count_buckets(&mut self, now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
-        if let Some(balancer) = &mut self.balancer {
-            let before = self.buckets.clone();
-            balancer.count(bytes);
-            balancer.balance(
-                &mut self.buckets,
-                &balancer::shares(balancer::usable(ports)),
-            );
-            self.note_moves(now, &before);
-        }
+        let usable = ports.iter().filter(|port| port.is_usable());
+        let speeds: Vec<_> = usable.map(Port::id_and_speed).collect();
+        let balancer = &mut self.balancer;
+        let moved = self.assignment.change(now, |table| {
+            balancer.rebalance(table, &speeds, bytes);
+        });
+        self.announcements.buckets_moved(now, &moved);
     }
 
     fn control_frames(&self) -> ControlFrames {
@@ -324,70 +184,56 @@ impl Runner for Slb {
         }
     }
 
-    /// Who answers the team was asked by a broadcast, which taught everybody the team's own
-    /// address.
     fn frame_received(&mut self, now: Instant, _port: &Port, frame: &[u8]) {
         if frame.starts_with(&self.hwaddr.0) && self.host == HostTraffic::Both {
-            self.teach_due.get_or_insert(now + TEACHING_DELAY);
+            self.announcements.schedule_all_peers(now);
         }
     }
 
     fn stations(&mut self, now: Instant, stations: &[StationSeen], peers: &[PeerSeen]) {
-        if mem::take(&mut self.announcing) {
-            self.announce_all(stations, peers);
-        }
-        let on = |port: &PortId| Some((*port, self.address_on(*port)?));
-        let ports: Vec<_> = self.usable.iter().filter_map(on).collect();
-        if let Some(learning) = &mut self.learning {
-            self.announcements
-                .extend(learning.packets(&ports, stations));
-        }
-        self.release(now);
+        let ports = self.usable_addresses();
+        let learning = self.learning.as_mut();
+        let learning = learning.map_or_else(Vec::new, |own| own.packets(&ports, stations));
+        let buckets = self.assignment.buckets();
+        let port_of = |bucket| {
+            let mut ports = ports.iter();
+            let port = buckets[usize::from(bucket)];
+            ports.find(|(id, _)| Some(*id) == port).copied()
+        };
+        self.announcements
+            .stations_read(now, stations, peers, port_of, learning);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let balancing = self.balancer.as_ref().and_then(Balancer::next_deadline);
         let learning = self.learning.as_ref().and_then(Learning::next_deadline);
-        let own = [
+        [
+            self.assignment.next_deadline(),
+            self.announcements.next_deadline(),
+            self.balancer.next_deadline(),
             learning,
-            self.former_until,
-            self.release_due,
-            self.repeat_due,
-            self.teach_due,
-        ];
-        own.into_iter().flatten().chain(balancing).min()
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn expire(&mut self, due: Instant, now: Instant) {
-        if let Some(balancer) = &mut self.balancer {
-            self.counts_due |= balancer.expire(due, now);
+        self.balancer.expire(due, now);
+        self.assignment.expire(due);
+        if self
+            .learning
+            .as_mut()
+            .is_some_and(|own| own.expire(due, now))
+        {
+            self.announcements.read_stations();
         }
-        if self.former_until.take_if(|until| *until <= due).is_some() {
-            self.former.fill(None);
-        }
-        if self.teach_due.take_if(|own| *own <= due).is_some() {
-            self.teach_all = true;
-            self.ask_for_stations();
-        }
-        if let Some(learning) = &mut self.learning {
-            self.stations_due |= learning.expire(due, now);
-        }
-        if self.repeat_due.take_if(|own| *own <= due).is_some() {
-            self.repeat(now);
-        }
-        if self.release_due.take_if(|own| *own <= due).is_some() {
-            self.release(now);
-        }
+        self.announcements.expire(due, now);
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        if mem::take(&mut self.counts_due) {
+        if self.balancer.take_counters_due() {
             return Some(Action::ReadBucketCounters);
         }
-        if mem::take(&mut self.stations_due) {
-            return Some(Action::ReadStations);
-        }
-        self.released = self.released.checked_sub(1)?;
-        self.announcements.pop_front()
+        self.announcements.poll_action()
     }
 }

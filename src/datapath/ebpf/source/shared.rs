@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use runners::learned_sources::{CAPACITY, LearnedSources, StationMemory};
+use runners::learned_sources::{CAPACITY, LearnedSources, LearnedStation};
 use runners::{BUCKETS, HwAddr};
 
 use crate::datapath::ebpf::maps::{self, Egress};
@@ -90,11 +90,11 @@ impl SourceMaps {
         let dealt = self.dealt.read(0)?;
         let (buckets, count) = dealt.split_at(COUNT.min(dealt.len()));
         let mut memory = LearnedSources {
-            dealt: Box::new([None; BUCKETS]),
+            assigned: Box::new([None; BUCKETS]),
             next: number(count) as u8,
             stations: Vec::new(),
         };
-        for (bucket, value) in memory.dealt.iter_mut().zip(buckets.chunks_exact(4)) {
+        for (bucket, value) in memory.assigned.iter_mut().zip(buckets.chunks_exact(4)) {
             let value = value.first_chunk().map_or(0, |it| u32::from_ne_bytes(*it));
             *bucket = value.checked_sub(1).map(|bucket| bucket as u8);
         }
@@ -104,7 +104,7 @@ impl SourceMaps {
                 continue;
             };
             let (heard, locked) = value.split_at(8.min(value.len()));
-            memory.stations.push(StationMemory {
+            memory.stations.push(LearnedStation {
                 hwaddr: HwAddr(*hwaddr),
                 vlan: u16::from_ne_bytes(*vlan),
                 silent: Duration::from_nanos(now.saturating_sub(number(heard))),
@@ -119,7 +119,7 @@ impl SourceMaps {
     /// # Errors
     /// Those of bpf(2).
     pub fn remember(&self, memory: &LearnedSources) -> io::Result<()> {
-        let buckets = memory.dealt.iter();
+        let buckets = memory.assigned.iter();
         let buckets = buckets.map(|bucket| bucket.map_or(0, |bucket| u32::from(bucket) + 1));
         let mut dealt = maps::bytes(&buckets.collect::<Vec<u32>>());
         dealt.extend(u64::from(memory.next).to_ne_bytes());

@@ -1,14 +1,14 @@
-//! Which port carries each flow: the bucket table, spread evenly and balanced by load.
+//! Flows on ports: the bucket table, assigned evenly and balanced by load.
 //!
-//! Shared by the runners that keep a flow on one port; which ports carry is theirs to say.
+//! Shared by the runners that keep a flow on one port; the runner says which ports carry.
 
-use std::mem;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::forwarding::balancer::{self, Balancer};
+use crate::buckets::{BUCKETS, BucketTable};
+use crate::forwarding::TxPolicy;
+use crate::forwarding::balancer::Balancer;
 use crate::forwarding::bucket_assignment;
-use crate::forwarding::{BUCKETS, BucketTable, TxPolicy};
 use crate::ident::PortId;
 use crate::port::Port;
 use crate::time::Instant;
@@ -17,12 +17,10 @@ use crate::tx_hash::HashFields;
 #[derive(Debug)]
 pub(crate) struct FlowTable {
     fields: HashFields,
-    /// The ports that `buckets` is spread over.
+    /// The ports that `buckets` is assigned to.
     carrying: Vec<PortId>,
     buckets: Box<BucketTable>,
-    balancer: Option<Balancer>,
-    /// The balancer waits for the bucket counters.
-    counts_due: bool,
+    balancer: Balancer,
 }
 
 impl FlowTable {
@@ -31,16 +29,15 @@ impl FlowTable {
             fields,
             carrying: Vec::new(),
             buckets: Box::new([None; BUCKETS]),
-            balancer: balancing_interval.map(Balancer::new),
-            counts_due: false,
+            balancer: Balancer::new(balancing_interval),
         }
     }
 
     pub(crate) fn is_balanced(&self) -> bool {
-        self.balancer.is_some()
+        self.balancer.is_configured()
     }
 
-    /// Spreads the flows over these ports.
+    /// Assigns the flows to the carrying ports. `balanced` makes the data path follow the table.
     pub(crate) fn decide(
         &mut self,
         now: Instant,
@@ -51,9 +48,7 @@ impl FlowTable {
             bucket_assignment::spread(&mut self.buckets, &carrying);
             self.carrying = carrying;
         }
-        if let Some(balancer) = &mut self.balancer {
-            balancer.start(now);
-        }
+        self.balancer.start(now);
         TxPolicy::LoadBalance {
             fields: self.fields,
             buckets: self.buckets.clone(),
@@ -61,28 +56,25 @@ impl FlowTable {
         }
     }
 
-    /// Bytes sent in each bucket so far.
+    /// Takes in the bucket counters and balances the carrying ports.
     pub(crate) fn count(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
         let carrying = ports
             .iter()
             .filter(|port| self.carrying.contains(&port.id()));
-        if let Some(balancer) = &mut self.balancer {
-            balancer.count(bytes);
-            balancer.balance(&mut self.buckets, &balancer::shares(carrying));
-        }
+        let speeds: Vec<_> = carrying.map(Port::id_and_speed).collect();
+        self.balancer.rebalance(&mut self.buckets, &speeds, bytes);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.balancer.as_ref()?.next_deadline()
+        self.balancer.next_deadline()
     }
 
     pub(crate) fn expire(&mut self, due: Instant, now: Instant) {
-        if let Some(balancer) = &mut self.balancer {
-            self.counts_due |= balancer.expire(due, now);
-        }
+        self.balancer.expire(due, now);
     }
 
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        mem::take(&mut self.counts_due).then_some(Action::ReadBucketCounters)
+        let is_due = self.balancer.take_counters_due();
+        is_due.then_some(Action::ReadBucketCounters)
     }
 }

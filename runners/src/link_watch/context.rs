@@ -1,0 +1,47 @@
+//! Facts about port and team that a link watch needs.
+
+use std::net::Ipv6Addr;
+
+use crate::ident::HwAddr;
+
+/// Facts about the team.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TeamContext {
+    /// At least one port is enabled.
+    pub(crate) someone_enabled: bool,
+    /// Hardware address of the team device.
+    pub(crate) hwaddr: HwAddr,
+    /// Link-local IPv6 address of the team device.
+    pub(crate) link_local: Option<Ipv6Addr>,
+}
+
+/// Facts about the port of a watch and its team.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WatchContext {
+    /// The port has a carrier.
+    pub(crate) linked: bool,
+    /// The port is enabled.
+    pub(crate) enabled: bool,
+    /// At least one port of the team is enabled.
+    pub(crate) someone_enabled: bool,
+    /// Another port must keep the team's hardware address, even while this one is enabled.
+    pub(crate) hwaddr_belongs_elsewhere: bool,
+    /// Hardware address of the port.
+    pub(crate) hwaddr: HwAddr,
+    /// A hardware address that the port does not share with the team.
+    pub(crate) port_only_hwaddr: HwAddr,
+    /// Link-local IPv6 address of the port, else of the team device.
+    pub(crate) link_local: Option<Ipv6Addr>,
+}
+
+impl WatchContext {
+    /// Whether only other ports carry traffic.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.enabled && self.someone_enabled
+    }
+
+    /// Whether frames from the port must not attract the team's traffic.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.hwaddr_belongs_elsewhere || self.is_waiting()
+    }
+}

@@ -1,0 +1,362 @@
+//! One link watch of any kind.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::arp_ping::ArpPing;
+use super::context::WatchContext;
+use super::ethtool::Ethtool;
+use super::nsna_ping::NsnaPing;
+use super::ping_timer::PingTimer;
+use super::resolved::Resolved;
+use super::tipc::Tipc;
+use crate::control_frames::ControlFrames;
+use crate::ident::{IpFamily, Link};
+use crate::settings::LinkWatchSettings;
+use crate::time::Instant;
+
+/// A link watch on one port. A new watch is down; an adopted port sets it to the carrier.
+#[derive(Debug)]
+pub struct LinkWatch {
+    settings: LinkWatchSettings,
+    up: bool,
+    down_count: u32,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Ethtool(Ethtool),
+    ArpPing(ArpPing),
+    NsnaPing(NsnaPing),
+    Tipc(Tipc),
+}
+
+/// State of a watch that asks a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingStatus {
+    /// Intervals in a row without an answer; the count goes on while the watch is down.
+    pub missed: u32,
+    /// When the watch last sent a request.
+    pub last_probe: Option<Instant>,
+    /// When the watch last received a frame that counts as an answer.
+    pub last_answer: Option<Instant>,
+    /// Address of the neighbour, once resolved.
+    pub target: Option<IpAddr>,
+    /// Configured source address, once resolved.
+    pub source: Option<IpAddr>,
+}
+
+/// A condition that keeps a watch from working; displays as a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchProblem<'a> {
+    /// A host name is not resolved yet; the watch sends no request until then.
+    Unresolved(&'a str),
+    /// Neither the port nor the team device has a link-local address; the watch derives one from
+    /// the hardware address until then.
+    NoLinkLocal,
+    /// The kernel has no TIPC, or its topology server does not answer.
+    NoTipc,
+}
+
+impl fmt::Display for WatchProblem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WatchProblem::Unresolved(host) => write!(f, "waits for the address of \"{host}\""),
+            WatchProblem::NoLinkLocal => f.write_str(
+                "no link-local address, asks from one made of the port's hardware address",
+            ),
+            WatchProblem::NoTipc => f.write_str("no TIPC in this kernel (module tipc), stays down"),
+        }
+    }
+}
+
+/// Output of a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WatchAction {
+    /// The watch went up or down.
+    Report {
+        /// Name of the watch.
+        watch: &'static str,
+        /// Whether the watch is up now.
+        up: bool,
+    },
+    /// Send this frame on the port.
+    Send(Vec<u8>),
+    /// Resolve a host name.
+    Resolve {
+        /// The name.
+        host: String,
+        /// Address family of the wanted address.
+        family: IpFamily,
+    },
+}
+
+/// The outputs of a port's watches, in order.
+pub(crate) type WatchActions = Vec<WatchAction>;
+
+impl LinkWatch {
+    pub(super) fn new(settings: LinkWatchSettings, now: Instant) -> Self {
+        let kind = match &settings {
+            LinkWatchSettings::Ethtool {
+                delay_up,
+                delay_down,
+            } => Kind::Ethtool(Ethtool::new(*delay_up, *delay_down)),
+            LinkWatchSettings::ArpPing(settings) => Kind::ArpPing(ArpPing::new(settings, now)),
+            LinkWatchSettings::NsnaPing(settings) => Kind::NsnaPing(NsnaPing::new(settings, now)),
+            LinkWatchSettings::Tipc { bearer } => Kind::Tipc(Tipc::new(bearer)),
+        };
+        LinkWatch {
+            settings,
+            up: false,
+            down_count: 0,
+            kind,
+        }
+    }
+
+    /// Returns the name of the watch in the configuration.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Ethtool(_) => "ethtool",
+            Kind::ArpPing(_) => "arp_ping",
+            Kind::NsnaPing(_) => "nsna_ping",
+            Kind::Tipc(_) => "tipc",
+        }
+    }
+
+    /// Returns the settings of the watch.
+    pub fn settings(&self) -> &LinkWatchSettings {
+        &self.settings
+    }
+
+    /// Whether the watch reports the link up.
+    pub fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Returns how often the watch went down; saturates.
+    pub fn down_count(&self) -> u32 {
+        self.down_count
+    }
+
+    /// Returns the state of the requests; `None` for a watch that asks no neighbour.
+    pub fn ping_status(&self) -> Option<PingStatus> {
+        let (timer, target, source) = match &self.kind {
+            Kind::Ethtool(_) | Kind::Tipc(_) => return None,
+            Kind::ArpPing(ping) => {
+                let source = ping.source.as_ref().and_then(Resolved::address);
+                let target = ping.target.address().map(IpAddr::V4);
+                (&ping.timer, target, source.map(IpAddr::V4))
+            }
+            Kind::NsnaPing(ping) => {
+                let target = ping.target.address().map(IpAddr::V6);
+                (&ping.timer, target, None)
+            }
+        };
+        Some(PingStatus {
+            missed: timer.missed(),
+            last_probe: timer.last_probe(),
+            last_answer: timer.last_answer(),
+            target,
+            source,
+        })
+    }
+
+    /// Returns the condition that keeps the watch from working.
+    pub fn problem(&self) -> Option<WatchProblem<'_>> {
+        match &self.kind {
+            Kind::Ethtool(_) => None,
+            Kind::ArpPing(ping) => {
+                let source = ping.source.as_ref();
+                unresolved(&ping.target).or_else(|| unresolved(source?))
+            }
+            Kind::NsnaPing(ping) => {
+                let problem = ping.lacks_link_local.then_some(WatchProblem::NoLinkLocal);
+                unresolved(&ping.target).or(problem)
+            }
+            Kind::Tipc(tipc) => tipc.is_missing.then_some(WatchProblem::NoTipc),
+        }
+    }
+
+    fn timer(&mut self) -> Option<&mut PingTimer> {
+        match &mut self.kind {
+            Kind::Ethtool(_) | Kind::Tipc(_) => None,
+            Kind::ArpPing(ping) => Some(&mut ping.timer),
+            Kind::NsnaPing(ping) => Some(&mut ping.timer),
+        }
+    }
+
+    pub(super) fn control_frames(&self) -> ControlFrames {
+        ControlFrames {
+            arp: matches!(self.kind, Kind::ArpPing(_)),
+            neighbour_discovery: matches!(self.kind, Kind::NsnaPing(_)),
+            ..ControlFrames::default()
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Ethtool(ethtool) => ethtool.next_deadline(),
+            Kind::ArpPing(ping) => Some(ping.timer.next_deadline()),
+            Kind::NsnaPing(ping) => Some(ping.timer.next_deadline()),
+            Kind::Tipc(_) => None,
+        }
+    }
+
+    pub(super) fn link_changed(
+        &mut self,
+        now: Instant,
+        link: Link,
+        came_up: bool,
+        context: &WatchContext,
+    ) -> WatchActions {
+        if let Kind::Ethtool(ethtool) = &mut self.kind {
+            let up = ethtool.carrier_changed(now, link.up, self.up);
+            return self.set(up);
+        }
+        let has_begun = self.timer().is_some_and(|timer| timer.has_begun());
+        // A request from before the link came up was lost.
+        match came_up && has_begun && !self.up {
+            true => self.ask(now, context),
+            false => WatchActions::new(),
+        }
+    }
+
+    /// Sets the state for an adopted port. A watch that asks a neighbour assumes answers as long as
+    /// there is a carrier.
+    pub(super) fn link_adopted(&mut self, link: Link) -> WatchActions {
+        self.set(link.up)
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        due: Instant,
+        now: Instant,
+        context: &WatchContext,
+    ) -> WatchActions {
+        let up = self.up;
+        if let Kind::Ethtool(ethtool) = &mut self.kind {
+            let up = ethtool.expire(due, up);
+            return self.set(up);
+        }
+        let Some(expiry) = self.timer().map(|timer| timer.expire(due, now, up)) else {
+            return WatchActions::new();
+        };
+        let mut actions = self.set(expiry.up);
+        if expiry.asks {
+            actions.extend(self.resolve_hosts(now));
+            actions.extend(self.ask(now, context));
+        }
+        actions
+    }
+
+    /// Sends a request to the neighbour.
+    fn ask(&mut self, now: Instant, context: &WatchContext) -> WatchActions {
+        let request = match &mut self.kind {
+            Kind::Ethtool(_) | Kind::Tipc(_) => None,
+            Kind::ArpPing(ping) => ping.request(now, context),
+            Kind::NsnaPing(ping) => ping.request(now, context),
+        };
+        request.into_iter().map(WatchAction::Send).collect()
+    }
+
+    /// Requests the resolution of host names that need it.
+    fn resolve_hosts(&mut self, now: Instant) -> WatchActions {
+        let up = self.up;
+        let mut actions = WatchActions::new();
+        let mut resolve = |name: Option<&str>, family| {
+            actions.extend(name.map(|name| WatchAction::Resolve {
+                host: name.to_owned(),
+                family,
+            }));
+        };
+        match &mut self.kind {
+            Kind::Ethtool(_) | Kind::Tipc(_) => {}
+            Kind::ArpPing(ping) => {
+                resolve(ping.target.request(now, up), IpFamily::V4);
+                if let Some(source) = &mut ping.source {
+                    resolve(source.request(now, up), IpFamily::V4);
+                }
+            }
+            Kind::NsnaPing(ping) => resolve(ping.target.request(now, up), IpFamily::V6),
+        }
+        actions
+    }
+
+    pub(super) fn host_resolved(
+        &mut self,
+        now: Instant,
+        host: &str,
+        family: IpFamily,
+        address: Option<IpAddr>,
+        context: &WatchContext,
+    ) -> WatchActions {
+        let is_new = match (&mut self.kind, family) {
+            (Kind::ArpPing(ping), IpFamily::V4) => {
+                let address = match address {
+                    Some(IpAddr::V4(address)) => Some(address),
+                    _ => None,
+                };
+                let target = ping.target.resolved(now, host, address);
+                let source = ping.source.as_mut();
+                target | source.is_some_and(|source| source.resolved(now, host, address))
+            }
+            (Kind::NsnaPing(ping), IpFamily::V6) => {
+                let address = match address {
+                    Some(IpAddr::V6(address)) => Some(address),
+                    _ => None,
+                };
+                ping.target.resolved(now, host, address)
+            }
+            _ => false,
+        };
+        match is_new {
+            true => self.ask(now, context),
+            false => WatchActions::new(),
+        }
+    }
+
+    pub(super) fn frame_received(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        ours: bool,
+        context: &WatchContext,
+    ) -> WatchActions {
+        let up = self.up;
+        let is_alive = match &mut self.kind {
+            Kind::Ethtool(_) | Kind::Tipc(_) => false,
+            Kind::ArpPing(ping) => ping.receive(now, frame, ours, context, up),
+            Kind::NsnaPing(ping) => ping.receive(now, frame, ours),
+        };
+        self.set(up | is_alive)
+    }
+
+    pub(super) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {
+        match &mut self.kind {
+            Kind::Tipc(tipc) => {
+                let up = tipc.bearers_changed(linked);
+                self.set(up)
+            }
+            _ => WatchActions::new(),
+        }
+    }
+
+    fn set(&mut self, up: bool) -> WatchActions {
+        if up == self.up {
+            return WatchActions::new();
+        }
+        self.up = up;
+        if !up {
+            self.down_count = self.down_count.saturating_add(1);
+        }
+        let watch = self.name();
+        vec![WatchAction::Report { watch, up }]
+    }
+}
+
+fn unresolved<A: Copy>(host: &Resolved<A>) -> Option<WatchProblem<'_>> {
+    let is_known = host.address().is_some();
+    (!is_known).then(|| WatchProblem::Unresolved(host.name()))
+}
