@@ -2,7 +2,7 @@
 
 use runners::{PortId, Selected, TxPolicy};
 
-use crate::wires::Pair;
+use crate::network::Pair;
 
 /// Nothing is sent or taken where it must not be.
 pub fn hold(pair: &Pair) {

@@ -1,11 +1,11 @@
 //! Two teams with lacp in one process, under virtual time, over wires that lose, double,
 //! reorder and delay.
 
-mod conversations;
-mod explore;
-mod generated;
+mod arbitrary_pdus;
+mod every_history;
 mod invariants;
-mod lossy;
+mod marker_generator;
+mod network;
 mod policies;
-mod steps;
-mod wires;
+mod scenarios;
+mod seeded_walk;

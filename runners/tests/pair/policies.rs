@@ -2,7 +2,7 @@
 
 use runners::{AggSelectPolicy, Event, LacpPortSettings, LacpSettings, PortId, PortSettings};
 
-use crate::wires::{Pair, fast, seconds, up};
+use crate::network::{Pair, fast, seconds, up};
 
 /// A port in both teams: its key, which parts the aggregators, and what policies look at.
 #[derive(Clone, Copy)]

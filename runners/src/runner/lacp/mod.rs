@@ -2,8 +2,8 @@
 //!
 //! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5; names are those of the standard. Every
 //! machine has a file, opening with its diagram: [`receive`], [`periodic`], [`selection`],
-//! [`mux`], [`transmit`], [`churn`], [`marker`], [`conversations`]. [`port`] joins the machines of
-//! one port, [`intake`] spares them a flood, [`status`] tells of them, [`why`] says what keeps a
+//! [`mux`], [`transmit`], [`churn`], [`marker_responder`], [`marker_generator`]. [`port`] joins the machines of
+//! one port, [`receive_limit`] spares them a flood, [`status`] tells of them, [`diagnosis`] says what keeps a
 //! port from carrying. This file is the runner: it keeps ports and machines in step, and turns
 //! their outcome into a decision.
 //!
@@ -11,17 +11,17 @@
 //! instead.
 
 mod churn;
-mod conversations;
-mod intake;
-mod marker;
+mod diagnosis;
+mod marker_generator;
+mod marker_responder;
 mod mux;
 mod periodic;
 mod port;
 mod receive;
+mod receive_limit;
 mod selection;
 mod status;
 mod transmit;
-mod why;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -38,7 +38,7 @@ use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, SLOW_PROTOCOLS_GROUP, STANDARD_R
 use crate::wire::marker::{MARKER_SUBTYPE, Marker};
 use crate::wire::{Ethernet, ethertype};
 
-use conversations::Conversations;
+use marker_generator::Conversations;
 use mux::Mux;
 use port::LacpPort;
 use receive::Receive;

@@ -2,9 +2,9 @@
 //!
 //! Owns the variables of 6.4.7; the functions of 6.4.9 that work on one port, `recordPDU`,
 //! `recordDefault`, `update_Selected`, `update_Default_Selected` and `update_NTT`, are in
-//! [`reception`]. Which aggregator a port belongs to is [`selection`](super::selection)'s business.
+//! [`records`]. Which aggregator a port belongs to is [`selection`](super::selection)'s business.
 
-mod reception;
+mod records;
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, State
 use crate::wire::marker::Marker;
 
 use super::churn::ChurnMachine;
-use super::intake::Intake;
-use super::marker::MarkerResponder;
+use super::marker_responder::MarkerResponder;
 use super::mux::{Conditions, Mux, MuxMachine, Selected};
 use super::periodic::{Periodic, PeriodicMachine, Rhythm};
 use super::receive::{Input, Receive, ReceiveMachine};
+use super::receive_limit::Intake;
 use super::selection::LagId;
 use super::transmit::TransmitMachine;
 use crate::settings::lacp::LacpSettings;

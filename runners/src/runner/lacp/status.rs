@@ -8,7 +8,7 @@ use crate::wire::lacpdu::PortInfo;
 
 use super::mux::{Mux, Selected};
 use super::port::{LacpPort, PduCounters};
-use super::{Lacp, selection, why};
+use super::{Lacp, diagnosis, selection};
 use crate::settings::lacp::LacpSettings;
 
 /// The runner as it is at one moment.
@@ -129,7 +129,8 @@ impl Lacp {
             churns: (port.actor_churn.found(), port.partner_churn.found()),
             heard_ago: ago(port.last_heard),
             sent_ago: ago(port.last_sent),
-            why: (port.mux.state() != Mux::Distributing).then(|| why::sentence(self, now, port)),
+            why: (port.mux.state() != Mux::Distributing)
+                .then(|| diagnosis::sentence(self, now, port)),
         }
     }
 }

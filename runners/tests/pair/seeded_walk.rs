@@ -3,7 +3,7 @@
 use runners::{Event, LacpSettings, PortId};
 
 use crate::invariants;
-use crate::wires::{Fate, Pair, fast, millis, seconds};
+use crate::network::{Fate, Pair, fast, millis, seconds};
 
 const SEEDS: u64 = 10_000;
 const THREADS: u64 = 4;

@@ -5,7 +5,7 @@
 //! not attached, and a wire that has been mended leads to both ends forwarding.
 
 use crate::invariants;
-use crate::wires::{Pair, fast, seconds};
+use crate::network::{Pair, fast, seconds};
 
 /// Frames whose fate is explored.
 const FRAMES: u32 = 8;

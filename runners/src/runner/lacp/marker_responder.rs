@@ -6,7 +6,7 @@
 //!
 //! Stateless but for the limit: a slow protocol sends no more than ten frames a second (802.3,
 //! 57A.2), so a flood of markers is answered ten times a second. Our own count, too; when one is
-//! to be sent is [`conversations`](super::conversations)' business.
+//! to be sent is [`conversations`](super::marker_generator)' business.
 
 use std::collections::VecDeque;
 use std::time::Duration;

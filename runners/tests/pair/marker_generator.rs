@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runners::{BUCKETS, Instant, LacpSettings, TxPolicy};
 
-use crate::wires::{Pair, fast, millis, seconds};
+use crate::network::{Pair, fast, millis, seconds};
 
 /// The port with the long wire, which has all flows at first.
 const SLOW: u32 = 0;

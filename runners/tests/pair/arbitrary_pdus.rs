@@ -9,7 +9,7 @@ use runners::wire::lacpdu::{Lacpdu, PortInfo, StateBits};
 use runners::wire::marker::Marker;
 use runners::{Event, HwAddr, LacpPortStatus, PortId};
 
-use crate::wires::{Pair, fast, millis, seconds};
+use crate::network::{Pair, fast, millis, seconds};
 
 /// The place of a frame's payload.
 const PAYLOAD: usize = 14;

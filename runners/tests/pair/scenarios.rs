@@ -8,7 +8,7 @@ use runners::{
 };
 
 use crate::invariants;
-use crate::wires::{Pair, fast, millis, seconds, up};
+use crate::network::{Pair, fast, millis, seconds, up};
 
 fn key(key: u16) -> LacpPortSettings {
     LacpPortSettings {
