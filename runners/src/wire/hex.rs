@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Shows bytes as digits without anything between them.
+/// Displays bytes as hexadecimal digits without separators.
 pub(crate) struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
@@ -11,7 +11,8 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// The bytes that [`Hex`] shows as `text`; none if it is nothing of the kind.
+/// Returns the bytes that [`Hex`] displays as `text`, or `None` if `text` is anything but pairs of
+/// digits.
 #[cfg(feature = "serde")]
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks(2);

@@ -1,19 +1,22 @@
-//! Moves of flows from link to link that keep their order: the Marker Generator and Receiver
-//! (802.1AX-2014, 6.2.4 and 6.5.1). It is optional, and the standard draws no figure:
+//! The Marker Generator/Receiver (IEEE 802.1AX-2014, 6.2.4 and 6.5): moves flows between links
+//! without reordering. The function is optional, and the standard draws no diagram:
 //!
 //! ```text
-//! IDLE ---- buckets are to leave the link --> WAITING (their frames cease, a marker follows
-//!                                                      the last of them)
-//! WAITING - the response, or marker_timeout --> IDLE (they go on on their new link)
-//! WAITING - the link no longer distributes --> IDLE
+//! +--------+  buckets must leave the link: hold them, send a marker   +-----------+
+//! |  IDLE  |--------------------------------------------------------->|  WAITING  |
+//! |        |<---------------------------------------------------------|           |
+//! +--------+  response, or marker_timeout: release them to their      +-----------+
+//!             new link; or the link no longer distributes
 //! ```
 //!
-//! Frames of a flow must not be sent on while they wait: those behind the marker would be
-//! overtaken as well. The response says that the partner has collected all before it; where none
-//! comes, they have had the time. Flows of a link that is lost move at once (6.2.4 d).
+//! A held bucket has no link: its frames are dropped, because frames behind the marker would be
+//! overtaken as well. The response shows that the Partner has collected all earlier frames. Without
+//! a response, `marker_timeout` gives the Partner the time to do so. Flows of a lost link move at
+//! once, as 6.2.4 permits.
 //!
-//! Owns which link each bucket is really on. Which it should be on is the
-//! [`FlowTable`](crate::forwarding::flow_table)'s business, what a marker looks like [`wire`](crate::wire)'s.
+//! Owns the link that each bucket uses now, and the machine of each link. The
+//! [`FlowTable`](crate::forwarding::flow_table) decides which link a bucket should use;
+//! [`wire`](crate::wire) builds the markers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,190 +25,228 @@ use crate::forwarding::{BUCKETS, BucketTable};
 use crate::ident::PortId;
 use crate::time::Instant;
 
-/// A link that may not send a marker now is asked again after this time.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Delay before another attempt on a link whose limit permits no marker now.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// A state of the machine of one link.
+/// State of the machine of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Generator {
+enum GeneratorState {
+    /// No marker is outstanding.
     Idle,
+    /// The response to a marker is outstanding.
     Waiting,
 }
 
+/// Event of the machine of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Input {
-    /// Flows are to leave the link.
-    Move,
-    /// The response to the marker that was sent last.
-    Response,
-    /// `marker_timeout` has passed.
-    Timeout,
-    /// It does not distribute any more.
-    Lost,
+enum GeneratorEvent {
+    /// A marker leaves behind the frames of buckets that must leave the link.
+    MarkerSent,
+    /// The response to the last marker has arrived.
+    ResponseReceived,
+    /// `marker_timeout` has passed since the last marker.
+    TimerExpired,
+    /// The link no longer distributes.
+    LinkLost,
 }
 
-impl Generator {
-    /// The state that is entered; none to stay.
-    fn next(self, input: Input) -> Option<Generator> {
-        match (self, input) {
-            (Generator::Idle, Input::Move) => Some(Generator::Waiting),
-            (Generator::Idle, Input::Response | Input::Timeout | Input::Lost) => None,
-            // What else is to leave has its own marker, once this one is done.
-            (Generator::Waiting, Input::Move) => None,
-            (Generator::Waiting, Input::Response | Input::Timeout | Input::Lost) => {
-                Some(Generator::Idle)
-            }
+impl GeneratorState {
+    /// Returns the state to enter, or `None` to stay.
+    fn next(self, event: GeneratorEvent) -> Option<GeneratorState> {
+        use GeneratorEvent::{LinkLost, MarkerSent, ResponseReceived, TimerExpired};
+        use GeneratorState::{Idle, Waiting};
+        match (self, event) {
+            (Idle, MarkerSent) => Some(Waiting),
+            (Idle, ResponseReceived | TimerExpired | LinkLost) => None,
+            // Buckets that must leave later get the next marker.
+            (Waiting, MarkerSent) => None,
+            (Waiting, ResponseReceived | TimerExpired | LinkLost) => Some(Idle),
         }
     }
 }
 
-/// One link.
+/// The machine of one link.
 #[derive(Clone, Debug)]
-struct Link {
-    generator: Generator,
+struct LinkGenerator {
+    state: GeneratorState,
+    /// Requester_Transaction_ID of the last marker.
     transaction: u32,
-    /// When the response is not waited for any longer.
-    until: Instant,
+    /// When `marker_timeout` has passed since the last marker.
+    marker_timer: Instant,
+    /// Number of markers without a response.
     unanswered: u64,
 }
 
-impl Link {
-    fn handle(&mut self, input: Input) -> bool {
-        let entered = self.generator.next(input);
-        self.generator = entered.unwrap_or(self.generator);
+impl LinkGenerator {
+    /// Handles an event. Returns whether the state has changed.
+    fn handle(&mut self, event: GeneratorEvent) -> bool {
+        let entered = self.state.next(event);
+        self.state = entered.unwrap_or(self.state);
         entered.is_some()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.state == GeneratorState::Waiting
     }
 }
 
-/// A marker that has to be sent now, after what was forwarded before.
+/// A marker that must leave now, behind the frames forwarded so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Question {
+pub(super) struct MarkerRequest {
     pub(super) port: PortId,
     pub(super) transaction: u32,
 }
 
+/// The Marker Generators of all links of a team.
 #[derive(Debug)]
-pub(super) struct Conversations {
+pub(super) struct MarkerGenerator {
+    /// `marker_timeout`.
     timeout: Duration,
-    /// The link on which the last frame of each bucket was sent.
-    on: Box<BucketTable>,
-    /// Buckets whose frames have ceased.
+    /// Link that sent the last frame of each bucket.
+    current: Box<BucketTable>,
     held: BTreeSet<usize>,
-    links: BTreeMap<PortId, Link>,
-    transaction: u32,
-    /// When a link that may not send a marker is asked again.
-    again: Option<Instant>,
+    links: BTreeMap<PortId, LinkGenerator>,
+    last_transaction: u32,
+    /// When to try again on links whose limit permitted no marker.
+    retry_at: Option<Instant>,
 }
 
-impl Conversations {
+impl MarkerGenerator {
     pub(super) fn new(timeout: Duration) -> Self {
-        Conversations {
+        MarkerGenerator {
             timeout,
-            on: Box::new([None; BUCKETS]),
+            current: Box::new([None; BUCKETS]),
             held: BTreeSet::new(),
             links: BTreeMap::new(),
-            transaction: 0,
-            again: None,
+            last_transaction: 0,
+            retry_at: None,
         }
     }
 
-    /// Brings `table`, which says where each bucket should be, down to where it may be now: a
-    /// bucket that is held is on no link. `may_ask` whether a link may send a marker; it then
-    /// has to.
-    pub(super) fn settle(
+    /// Changes `table` from the link that each bucket should use to the link that it may use now;
+    /// a held bucket has none. Returns the markers to send. `may_send` returns whether the limit
+    /// of a link permits a marker, and counts it.
+    pub(super) fn run(
         &mut self,
         now: Instant,
         distributing: &[PortId],
         table: &mut BucketTable,
-        mut may_ask: impl FnMut(PortId) -> bool,
-    ) -> Vec<Question> {
+        may_send: impl FnMut(PortId) -> bool,
+    ) -> Vec<MarkerRequest> {
+        self.run_timers(now, distributing);
+        self.release(table);
+        let leaving = self.assign(distributing, table);
+        let markers = self.hold(now, leaving, may_send);
+        for (bucket, (entry, current)) in table.iter_mut().zip(self.current.iter()).enumerate() {
+            *entry = current.filter(|_| !self.held.contains(&bucket));
+        }
+        markers
+    }
+
+    /// Handles expired timers and lost links.
+    fn run_timers(&mut self, now: Instant, distributing: &[PortId]) {
         for (port, link) in &mut self.links {
             if !distributing.contains(port) {
-                link.handle(Input::Lost);
-            } else if link.until <= now {
-                link.unanswered += u64::from(link.handle(Input::Timeout));
+                link.handle(GeneratorEvent::LinkLost);
+            } else if link.marker_timer <= now {
+                link.unanswered += u64::from(link.handle(GeneratorEvent::TimerExpired));
             }
         }
         self.links.retain(|port, _| distributing.contains(port));
-        self.release(table);
-        let mut leaving: BTreeMap<PortId, Vec<usize>> = BTreeMap::new();
-        for (bucket, wanted) in table.iter().enumerate() {
-            match self.on[bucket].filter(|on| distributing.contains(on)) {
-                Some(on) if *wanted != Some(on) => leaving.entry(on).or_default().push(bucket),
-                Some(_) => {}
-                None => self.on[bucket] = *wanted,
-            }
-        }
-        self.again = None;
-        let mut questions = Vec::new();
-        for (port, buckets) in leaving {
-            let waits = |link: &Link| link.generator == Generator::Waiting;
-            if self.links.get(&port).is_some_and(waits) {
-                continue;
-            }
-            if !may_ask(port) {
-                self.again = Some(now + PAUSE);
-                continue;
-            }
-            self.transaction = self.transaction.wrapping_add(1);
-            let transaction = self.transaction;
-            let link = self.links.entry(port).or_insert(Link {
-                generator: Generator::Idle,
-                transaction,
-                until: now,
-                unanswered: 0,
-            });
-            (link.transaction, link.until) = (transaction, now + self.timeout);
-            link.handle(Input::Move);
-            self.held.extend(buckets);
-            questions.push(Question { port, transaction });
-        }
-        for (bucket, entry) in table.iter_mut().enumerate() {
-            *entry = self.on[bucket].filter(|_| !self.held.contains(&bucket));
-        }
-        questions
     }
 
-    /// Held buckets whose wait is over go to the link that they should be on, as do those that
-    /// are to stay where they were.
+    /// Assigns buckets without a distributing link to the link of `table`. Returns the buckets that
+    /// must leave each link.
+    fn assign(
+        &mut self,
+        distributing: &[PortId],
+        table: &BucketTable,
+    ) -> BTreeMap<PortId, Vec<usize>> {
+        let mut leaving: BTreeMap<PortId, Vec<usize>> = BTreeMap::new();
+        for (bucket, (wanted, current)) in table.iter().zip(self.current.iter_mut()).enumerate() {
+            match current.filter(|port| distributing.contains(port)) {
+                Some(port) if *wanted != Some(port) => {
+                    leaving.entry(port).or_default().push(bucket);
+                }
+                Some(_) => {}
+                None => *current = *wanted,
+            }
+        }
+        leaving
+    }
+
+    /// Holds the buckets that must leave links without an outstanding marker. Returns a marker for
+    /// each of these links.
+    fn hold(
+        &mut self,
+        now: Instant,
+        leaving: BTreeMap<PortId, Vec<usize>>,
+        mut may_send: impl FnMut(PortId) -> bool,
+    ) -> Vec<MarkerRequest> {
+        self.retry_at = None;
+        let mut markers = Vec::new();
+        for (port, buckets) in leaving {
+            if self.links.get(&port).is_some_and(LinkGenerator::is_waiting) {
+                continue;
+            }
+            if !may_send(port) {
+                self.retry_at = Some(now + RETRY_DELAY);
+                continue;
+            }
+            self.last_transaction = self.last_transaction.wrapping_add(1);
+            let transaction = self.last_transaction;
+            let link = self.links.entry(port).or_insert(LinkGenerator {
+                state: GeneratorState::Idle,
+                transaction,
+                marker_timer: now,
+                unanswered: 0,
+            });
+            (link.transaction, link.marker_timer) = (transaction, now + self.timeout);
+            link.handle(GeneratorEvent::MarkerSent);
+            self.held.extend(buckets);
+            markers.push(MarkerRequest { port, transaction });
+        }
+        markers
+    }
+
+    /// Releases held buckets to the link of `table` if their link no longer waits for a response,
+    /// or if they need not move any more.
     fn release(&mut self, table: &BucketTable) {
-        let links = &self.links;
-        let waits = |port: &PortId| {
-            let link = links.get(port);
-            link.is_some_and(|link| link.generator == Generator::Waiting)
-        };
-        let on = &mut self.on;
+        let (links, current) = (&self.links, &mut self.current);
         self.held.retain(|bucket| {
-            let is_held = table[*bucket] != on[*bucket] && on[*bucket].is_some_and(|on| waits(&on));
+            let (wanted, current) = (table[*bucket], &mut current[*bucket]);
+            let link = current.and_then(|port| links.get(&port));
+            let is_held = wanted != *current && link.is_some_and(LinkGenerator::is_waiting);
             if !is_held {
-                on[*bucket] = table[*bucket];
+                *current = wanted;
             }
             is_held
         });
     }
 
-    /// A response to one of our markers came in on a link. Whether it was waited for.
-    pub(super) fn answered(&mut self, port: PortId, transaction: u32) -> bool {
+    /// Handles the response to a marker. Returns whether the response was outstanding.
+    pub(super) fn response_received(&mut self, port: PortId, transaction: u32) -> bool {
         let link = self.links.get_mut(&port);
         let link = link.filter(|link| link.transaction == transaction);
-        link.is_some_and(|link| link.handle(Input::Response))
+        link.is_some_and(|link| link.handle(GeneratorEvent::ResponseReceived))
     }
 
-    /// Markers of a link that nobody answered in time, since it began to distribute.
+    /// Returns the number of markers without a response since the link began to distribute.
     pub(super) fn unanswered(&self, port: PortId) -> u64 {
         self.links.get(&port).map_or(0, |link| link.unanswered)
     }
 
-    /// When the wait for a link's response ends; none if it waits for none.
+    /// Returns when the wait for the response on a link ends, or `None` if no marker is
+    /// outstanding.
     pub(super) fn waits_until(&self, port: PortId) -> Option<Instant> {
-        let link = self.links.get(&port)?;
-        (link.generator == Generator::Waiting).then_some(link.until)
+        let link = self.links.get(&port).filter(|link| link.is_waiting())?;
+        Some(link.marker_timer)
     }
 
-    /// When [`settle`](Self::settle) has to be called.
+    /// Returns when [`run`](Self::run) must be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waits = self.links.keys().filter_map(|port| self.waits_until(*port));
-        waits.chain(self.again).min()
+        waits.chain(self.retry_at).min()
     }
 }
 
@@ -218,21 +259,21 @@ mod tests {
     const B: PortId = PortId(2);
 
     #[test]
-    fn every_state_and_input() {
-        use Generator::{Idle, Waiting};
-        use Input::{Lost, Move, Response, Timeout};
+    fn every_state_handles_every_event() {
+        use GeneratorEvent::{LinkLost, MarkerSent, ResponseReceived, TimerExpired};
+        use GeneratorState::{Idle, Waiting};
         let table = [
-            (Idle, Move, Some(Waiting)),
-            (Idle, Response, None),
-            (Idle, Timeout, None),
-            (Idle, Lost, None),
-            (Waiting, Move, None),
-            (Waiting, Response, Some(Idle)),
-            (Waiting, Timeout, Some(Idle)),
-            (Waiting, Lost, Some(Idle)),
+            (Idle, MarkerSent, Some(Waiting)),
+            (Idle, ResponseReceived, None),
+            (Idle, TimerExpired, None),
+            (Idle, LinkLost, None),
+            (Waiting, MarkerSent, None),
+            (Waiting, ResponseReceived, Some(Idle)),
+            (Waiting, TimerExpired, Some(Idle)),
+            (Waiting, LinkLost, Some(Idle)),
         ];
-        for (state, input, expected) in table {
-            assert_eq!(state.next(input), expected, "{state:?} {input:?}");
+        for (state, event, expected) in table {
+            assert_eq!(state.next(event), expected, "{state:?} {event:?}");
         }
     }
 
@@ -240,21 +281,23 @@ mod tests {
         Instant::ZERO + Duration::from_millis(millis)
     }
 
-    /// A table with all buckets on `A` but the first `moved`.
+    /// Returns a table with the first `moved` buckets on `B` and all others on `A`.
     fn table(moved: usize) -> BucketTable {
         let mut table = [Some(A); BUCKETS];
         table[..moved].fill(Some(B));
         table
     }
 
-    fn begun() -> Conversations {
-        let mut conversations = Conversations::new(TIMEOUT);
+    /// Returns a generator with all buckets on `A`.
+    fn all_on_a() -> MarkerGenerator {
+        let mut generator = MarkerGenerator::new(TIMEOUT);
         let mut first = table(0);
-        let asked = conversations.settle(at(0), &[A, B], &mut first, |_| true);
-        assert_eq!((asked, first), (vec![], table(0)), "nobody was elsewhere");
-        conversations
+        let markers = generator.run(at(0), &[A, B], &mut first, |_| true);
+        assert_eq!((markers, first), (vec![], table(0)), "no bucket moves");
+        generator
     }
 
+    /// Returns a table with the first `moved` buckets held and all others on `A`.
     fn held(moved: usize) -> BucketTable {
         let mut held = table(0);
         held[..moved].fill(None);
@@ -262,87 +305,84 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_held_until_the_response() {
-        let mut conversations = begun();
+    fn moving_buckets_are_held_until_the_response() {
+        let mut generator = all_on_a();
         let mut now = table(8);
-        let asked = conversations.settle(at(1), &[A, B], &mut now, |_| true);
-        let question = Question {
+        let markers = generator.run(at(1), &[A, B], &mut now, |_| true);
+        let marker = MarkerRequest {
             port: A,
             transaction: 1,
         };
-        assert_eq!((asked, now), (vec![question], held(8)));
-        assert_eq!(conversations.deadline(), Some(at(101)));
-        assert!(!conversations.answered(A, 7), "another transaction");
-        assert!(!conversations.answered(B, 1), "another link");
+        assert_eq!((markers, now), (vec![marker], held(8)));
+        assert_eq!(generator.deadline(), Some(at(101)));
+        assert!(!generator.response_received(A, 7), "another transaction");
+        assert!(!generator.response_received(B, 1), "another link");
         let mut now = table(8);
-        assert_eq!(conversations.settle(at(2), &[A, B], &mut now, |_| true), []);
+        assert_eq!(generator.run(at(2), &[A, B], &mut now, |_| true), []);
         assert_eq!(now, held(8));
-        assert!(conversations.answered(A, 1));
-        assert!(!conversations.answered(A, 1), "a copy");
+        assert!(generator.response_received(A, 1));
+        assert!(!generator.response_received(A, 1), "a copy");
         let mut now = table(8);
-        assert_eq!(conversations.settle(at(3), &[A, B], &mut now, |_| true), []);
+        assert_eq!(generator.run(at(3), &[A, B], &mut now, |_| true), []);
         assert_eq!(now, table(8));
-        assert_eq!(conversations.deadline(), None);
-        assert_eq!(conversations.unanswered(A), 0);
+        assert_eq!(generator.deadline(), None);
+        assert_eq!(generator.unanswered(A), 0);
     }
 
     #[test]
-    fn without_a_response_they_move_in_time() {
-        let mut conversations = begun();
-        let _ = conversations.settle(at(1), &[A, B], &mut table(8), |_| true);
+    fn held_buckets_move_after_the_timeout() {
+        let mut generator = all_on_a();
+        let _ = generator.run(at(1), &[A, B], &mut table(8), |_| true);
         let mut now = table(8);
-        let _ = conversations.settle(at(101), &[A, B], &mut now, |_| true);
-        assert_eq!((now, conversations.unanswered(A)), (table(8), 1));
-        assert!(!conversations.answered(A, 1), "too late");
+        let _ = generator.run(at(101), &[A, B], &mut now, |_| true);
+        assert_eq!((now, generator.unanswered(A)), (table(8), 1));
+        assert!(!generator.response_received(A, 1), "too late");
     }
 
     #[test]
-    fn what_leaves_meanwhile_stays_for_the_next_marker() {
-        let mut conversations = begun();
-        let _ = conversations.settle(at(1), &[A, B], &mut table(8), |_| true);
+    fn buckets_that_move_during_a_wait_get_the_next_marker() {
+        let mut generator = all_on_a();
+        let _ = generator.run(at(1), &[A, B], &mut table(8), |_| true);
         let mut now = table(16);
-        assert_eq!(conversations.settle(at(2), &[A, B], &mut now, |_| true), []);
+        assert_eq!(generator.run(at(2), &[A, B], &mut now, |_| true), []);
         assert_eq!(now, held(8));
-        assert!(conversations.answered(A, 1));
+        assert!(generator.response_received(A, 1));
         let mut now = table(16);
-        let asked = conversations.settle(at(3), &[A, B], &mut now, |_| true);
-        assert_eq!(asked[0].transaction, 2);
+        let markers = generator.run(at(3), &[A, B], &mut now, |_| true);
+        assert_eq!(markers[0].transaction, 2);
         let mut expected = table(8);
         expected[8..16].fill(None);
         assert_eq!(now, expected);
     }
 
     #[test]
-    fn a_lost_link_holds_nothing() {
-        let mut conversations = begun();
-        let _ = conversations.settle(at(1), &[A, B], &mut table(8), |_| true);
+    fn a_lost_link_holds_no_bucket() {
+        let mut generator = all_on_a();
+        let _ = generator.run(at(1), &[A, B], &mut table(8), |_| true);
         let mut now = table(BUCKETS);
-        assert_eq!(conversations.settle(at(2), &[B], &mut now, |_| true), []);
+        assert_eq!(generator.run(at(2), &[B], &mut now, |_| true), []);
         assert_eq!(now, table(BUCKETS));
-        assert_eq!(conversations.deadline(), None);
+        assert_eq!(generator.deadline(), None);
         let mut now = [None; BUCKETS];
-        assert_eq!(conversations.settle(at(3), &[], &mut now, |_| true), []);
+        assert_eq!(generator.run(at(3), &[], &mut now, |_| true), []);
         assert_eq!(now, [None; BUCKETS]);
     }
 
     #[test]
-    fn buckets_that_are_to_stay_after_all_go_on_at_once() {
-        let mut conversations = begun();
-        let _ = conversations.settle(at(1), &[A, B], &mut table(8), |_| true);
+    fn held_buckets_that_need_not_move_are_released_at_once() {
+        let mut generator = all_on_a();
+        let _ = generator.run(at(1), &[A, B], &mut table(8), |_| true);
         let mut now = table(4);
-        let _ = conversations.settle(at(2), &[A, B], &mut now, |_| true);
+        let _ = generator.run(at(2), &[A, B], &mut now, |_| true);
         assert_eq!(now, held(4));
     }
 
     #[test]
-    fn a_link_that_may_not_ask_keeps_its_buckets_for_now() {
-        let mut conversations = begun();
+    fn a_link_at_its_limit_keeps_its_buckets_and_tries_again() {
+        let mut generator = all_on_a();
         let mut now = table(8);
-        assert_eq!(
-            conversations.settle(at(1), &[A, B], &mut now, |_| false),
-            []
-        );
+        assert_eq!(generator.run(at(1), &[A, B], &mut now, |_| false), []);
         assert_eq!(now, table(0));
-        assert_eq!(conversations.deadline(), Some(at(101)));
+        assert_eq!(generator.deadline(), Some(at(101)));
     }
 }

@@ -1,12 +1,17 @@
-//! The Marker Responder (802.1AX-2014, 6.5.4.2, figure 6-25), and markers of our own.
+//! The Marker Responder (IEEE 802.1AX-2014, 6.5.4.2).
 //!
 //! ```text
-//! WAIT_FOR_MARKER -- marker --> RESPOND_TO_MARKER (answers) --> WAIT_FOR_MARKER
+//! +-----------------+   marker received    +-------------------+
+//! | WAIT_FOR_MARKER |--------------------->| RESPOND_TO_MARKER |
+//! |                 |<---------------------|  send a response  |
+//! +-----------------+     unconditional    +-------------------+
 //! ```
 //!
-//! Stateless but for the limit: a slow protocol sends no more than ten frames a second (802.3,
-//! 57A.2), so a flood of markers is answered ten times a second. Our own count, too; when one is
-//! to be sent is [`conversations`](super::marker_generator)' business.
+//! RESPOND_TO_MARKER takes no time, so the machine has no stored state.
+//!
+//! Owns the limit of the marker protocol: a slow protocol sends at most ten frames a second (IEEE
+//! 802.3, 57A.2), so a flood of markers gets ten responses a second. Markers that
+//! [`marker_generator`](super::marker_generator) sends count, too.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,35 +19,37 @@ use std::time::Duration;
 use crate::time::Instant;
 use crate::wire::marker::Marker;
 
-const MOST_IN_A_SECOND: usize = 10;
+/// Number of marker PDUs that a port sends in a second.
+const MAX_PDUS_IN_SECOND: usize = 10;
 
+/// The Marker Responder of one port.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MarkerResponder {
-    /// Times of the last frames, oldest first.
+    /// Times of the last marker PDUs, the oldest first.
     sent: VecDeque<Instant>,
 }
 
 impl MarkerResponder {
-    /// The answer to a marker; none to an answer, and beyond the limit.
-    pub(super) fn answer(&mut self, now: Instant, marker: Marker) -> Option<Marker> {
-        let answers = !marker.response && self.may_send(now);
-        answers.then_some(Marker {
+    /// Returns the response to a marker. Returns `None` for a response, and beyond the limit.
+    pub(super) fn respond(&mut self, now: Instant, marker: Marker) -> Option<Marker> {
+        let responds = !marker.response && self.may_send(now);
+        responds.then_some(Marker {
             response: true,
             ..marker
         })
     }
 
-    /// Whether one more frame is within the limit; it counts as sent.
+    /// Returns whether the limit permits one more marker PDU, and counts it.
     pub(super) fn may_send(&mut self, now: Instant) -> bool {
         let second = Duration::from_secs(1);
         while self.sent.front().is_some_and(|at| *at + second <= now) {
             self.sent.pop_front();
         }
-        let may = self.sent.len() < MOST_IN_A_SECOND;
-        if may {
+        let may_send = self.sent.len() < MAX_PDUS_IN_SECOND;
+        if may_send {
             self.sent.push_back(now);
         }
-        may
+        may_send
     }
 }
 
@@ -50,24 +57,43 @@ impl MarkerResponder {
 mod tests {
     use super::*;
 
+    const MARKER: Marker = Marker {
+        response: false,
+        requester: [7; 12],
+    };
+    const RESPONSE: Marker = Marker {
+        response: true,
+        ..MARKER
+    };
+
+    fn at(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
+    }
+
     #[test]
-    fn answers_markers_alone_and_ten_a_second() {
-        let question = Marker {
-            response: false,
-            requester: [7; 12],
-        };
-        let answer = Marker {
-            response: true,
-            ..question
-        };
-        let mut responder = MarkerResponder::default();
-        let at = |millis| Instant::ZERO + Duration::from_millis(millis);
-        assert_eq!(responder.answer(at(0), answer), None);
-        for n in 0..10 {
-            assert_eq!(responder.answer(at(n), question), Some(answer));
+    fn every_pdu_below_and_at_the_limit() {
+        let table = [
+            (MARKER, 0, Some(RESPONSE)),
+            (MARKER, MAX_PDUS_IN_SECOND - 1, Some(RESPONSE)),
+            (MARKER, MAX_PDUS_IN_SECOND, None),
+            (RESPONSE, 0, None),
+            (RESPONSE, MAX_PDUS_IN_SECOND, None),
+        ];
+        for (pdu, sent, expected) in table {
+            let sent = VecDeque::from(vec![at(0); sent]);
+            let mut responder = MarkerResponder { sent };
+            assert_eq!(responder.respond(at(1), pdu), expected, "{responder:?}");
         }
-        assert_eq!(responder.answer(at(999), question), None);
-        assert_eq!(responder.answer(at(1000), question), Some(answer));
-        assert_eq!(responder.answer(at(1000), question), None);
+    }
+
+    #[test]
+    fn a_flood_of_markers_gets_ten_responses_a_second() {
+        let mut responder = MarkerResponder::default();
+        for millis in 0..10 {
+            assert_eq!(responder.respond(at(millis), MARKER), Some(RESPONSE));
+        }
+        assert_eq!(responder.respond(at(999), MARKER), None);
+        assert_eq!(responder.respond(at(1000), MARKER), Some(RESPONSE));
+        assert_eq!(responder.respond(at(1000), MARKER), None);
     }
 }

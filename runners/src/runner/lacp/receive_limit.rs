@@ -1,35 +1,36 @@
-//! How many LACPDUs of one port are heeded.
+//! Limit of the LACPDUs that a port processes.
 //!
-//! A partner sends three in a Fast_Periodic_Time at most (802.1AX-2014, 6.4.16), and no slow
-//! protocol more than ten frames a second (802.3, 57A.2). Whoever sends more shall not have
-//! the team decide anew each time, to the cost of the other ports.
+//! A Partner sends at most three LACPDUs in a Fast_Periodic_Time (IEEE 802.1AX-2014, 6.4.16), and
+//! a slow protocol at most ten frames a second (IEEE 802.3, 57A.2). Each processed LACPDU costs a
+//! new selection over all ports, so the limit keeps a flood on one port from delaying the others.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-const MOST_IN_A_PERIOD: u32 = 10;
+/// Number of LACPDUs processed in a period.
+const MAX_PDUS_IN_PERIOD: u32 = 10;
 
+/// The limit of one port.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Intake {
-    /// Begin of the present period.
-    since: Instant,
-    /// PDUs in it.
-    taken: u32,
+pub(super) struct ReceiveLimit {
+    period_start: Instant,
+    /// Number of LACPDUs processed since `period_start`.
+    processed: u32,
 }
 
-impl Intake {
-    /// Whether a PDU that comes now is heeded; it counts as taken.
-    pub(super) fn takes(&mut self, now: Instant, period: Duration) -> bool {
-        if self.since + period <= now {
-            *self = Intake {
-                since: now,
-                taken: 0,
+impl ReceiveLimit {
+    /// Returns whether the limit permits one more LACPDU, and counts it.
+    pub(super) fn permits(&mut self, now: Instant, period: Duration) -> bool {
+        if self.period_start + period <= now {
+            *self = ReceiveLimit {
+                period_start: now,
+                processed: 0,
             };
         }
-        let takes = self.taken < MOST_IN_A_PERIOD;
-        self.taken += u32::from(takes);
-        takes
+        let permits = self.processed < MAX_PDUS_IN_PERIOD;
+        self.processed += u32::from(permits);
+        permits
     }
 }
 
@@ -38,17 +39,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_in_a_period_and_ten_in_the_next() {
+    fn each_period_permits_ten_pdus() {
         let period = Duration::from_millis(100);
-        let mut intake = Intake::default();
-        for begin in [1000_u64, 1100, 5000] {
-            let mut takes = |millis| {
-                let now = Instant::ZERO + Duration::from_millis(begin + millis);
-                intake.takes(now, period)
+        let mut limit = ReceiveLimit::default();
+        for start in [1000_u64, 1100, 5000] {
+            let mut permits = |millis| {
+                let now = Instant::ZERO + Duration::from_millis(start + millis);
+                limit.permits(now, period)
             };
-            assert!((0..10).all(&mut takes), "from {begin} ms on");
-            assert!(!takes(10));
-            assert!(!takes(99));
+            assert!((0..10).all(&mut permits), "from {start} ms on");
+            assert!(!permits(10));
+            assert!(!permits(99));
         }
     }
 }
