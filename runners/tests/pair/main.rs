@@ -1,8 +1,9 @@
-//! Two teams with lacp in one process, under virtual time, over wires that lose, double,
-//! reorder and delay.
+//! Two teams with the runner lacp in one process, under virtual time, over links that lose,
+//! duplicate, reorder and delay frames.
 
 mod arbitrary_pdus;
 mod every_history;
+mod examples;
 mod invariants;
 mod marker_generator;
 mod network;

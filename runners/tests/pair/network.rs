@@ -1,22 +1,22 @@
-//! Two teams and the wires between them.
+//! Two teams and the links between them.
 //!
-//! Port `n` of one team is wired to port `n` of the other. A frame takes some time; what else
-//! may happen to it is in [`Fate`].
+//! Port `n` of one team is linked to port `n` of the other. A frame takes one millisecond, and
+//! [`Impairment`] or a [`Treatment`] may do more to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use runners::{
-    Action, Duplex, Event, Forwarding, HwAddr, Instant, LacpPortSettings, LacpSettings, Link,
-    PortForwarding, PortId, PortSettings, RunnerSettings, Team, TeamSettings,
+    Action, Duplex, Event, Forwarding, HwAddr, Instant, LacpPortSettings, LacpPortStatus,
+    LacpSettings, Link, PortForwarding, PortId, PortSettings, RunnerSettings, Team, TeamSettings,
 };
 
-/// xorshift64*: the seed says all.
-pub struct Dice(u64);
+/// Random numbers by xorshift64*: the same seed gives the same numbers.
+pub struct Random(u64);
 
-impl Dice {
+impl Random {
     pub fn new(seed: u64) -> Self {
-        Dice(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     pub fn below(&mut self, bound: u64) -> u64 {
@@ -31,50 +31,67 @@ impl Dice {
     }
 }
 
-/// What wires do to frames, in percent of them.
+/// Random faults of all links.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fate {
+pub struct Impairment {
+    /// Percentage of lost frames.
     pub lost: u64,
-    pub doubled: u64,
-    /// Up to so many milliseconds on the way, so that frames overtake one another.
+    /// Percentage of duplicated frames.
+    pub duplicated: u64,
+    /// Largest additional delay in milliseconds; frames with different delays are reordered.
     pub delay: u64,
 }
 
-/// Ports are numbered from 0, teams are 0 and 1.
-pub type Place = (usize, u32);
+/// Treatment of one frame in a scripted history.
+#[derive(Clone, Copy, Debug)]
+pub enum Treatment {
+    Arrives,
+    Lost,
+    /// The frame arrives after frames that are sent later.
+    Late,
+}
 
+impl Treatment {
+    pub const ALL: [Self; 3] = [Self::Arrives, Self::Lost, Self::Late];
+}
+
+/// Delay of a late frame.
+const LATE: Duration = millis(1500);
+
+/// One end of a link: team 0 or 1, and the port, numbered from 0.
+pub type End = (usize, u32);
+
+/// Two teams under virtual time.
 pub struct Pair {
     pub now: Instant,
     pub teams: [Team; 2],
     pub forwarding: [Option<Forwarding>; 2],
     pub carrier: [bool; 2],
-    /// Frames under way by arrival; the number keeps apart those that arrive together.
-    pub wires: BTreeMap<(Instant, u64), (Place, Vec<u8>)>,
-    /// Places where nothing arrives.
-    pub deaf: BTreeSet<Place>,
-    pub fate: Fate,
-    /// What the wires of these ports take beyond the usual millisecond.
+    /// Frames by arrival, with their destination; the number orders those that arrive together.
+    in_flight: BTreeMap<(Instant, u64), (End, Vec<u8>)>,
+    /// Ends at which no frame arrives.
+    pub blocked: BTreeSet<End>,
+    pub impairment: Impairment,
+    /// Delay of the link of each port, beyond one millisecond.
     pub latency: BTreeMap<u32, Duration>,
-    pub dice: Dice,
-    /// Frames sent by place.
-    pub sent: BTreeMap<Place, u64>,
-    /// Something was decided or heard since the last look.
-    pub news: bool,
-    /// Times that a port began or ceased to distribute.
+    pub random: Random,
+    /// Number of frames sent by each end.
+    pub sent: BTreeMap<End, u64>,
+    /// Whether a team has requested anything but frames since the test cleared the flag.
+    pub changed: bool,
+    /// Number of times that a port began or ceased to distribute.
     pub flaps: u64,
-    /// What happens to the next frames: 0 arrives, 1 is lost, 2 comes late.
-    script: VecDeque<u64>,
-    frames: u64,
+    /// Treatment of the next frames; later frames arrive.
+    script: VecDeque<Treatment>,
+    copies_sent: u64,
 }
-
-/// Long enough for a frame's successors to overtake it.
-const LATE: Duration = Duration::from_millis(1500);
 
 pub fn system(team: usize) -> HwAddr {
     HwAddr([2, 0, 0, 0, team as u8 + 1, 0])
 }
 
-pub fn up(speed: u32) -> Link {
+/// Returns a full-duplex link of `speed` Mbit/s.
+pub fn link(speed: u32) -> Link {
     Link {
         up: true,
         speed,
@@ -82,6 +99,7 @@ pub fn up(speed: u32) -> Link {
     }
 }
 
+/// Returns the default settings with Short Timeout.
 pub fn fast() -> LacpSettings {
     LacpSettings {
         fast_rate: true,
@@ -93,56 +111,55 @@ impl Pair {
     pub fn new(settings: [LacpSettings; 2], seed: u64) -> Self {
         let mut team = 0;
         let teams = settings.map(|settings| {
-            let core = Team::new(
-                TeamSettings::new(RunnerSettings::Lacp(settings)),
-                system(team),
-            );
+            let settings = TeamSettings::new(RunnerSettings::Lacp(settings));
             team += 1;
-            core
+            Team::new(settings, system(team - 1))
         });
         Pair {
             now: Instant::ZERO,
             teams,
             forwarding: [None, None],
             carrier: [false; 2],
-            wires: BTreeMap::new(),
-            deaf: BTreeSet::new(),
-            fate: Fate::default(),
+            in_flight: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+            impairment: Impairment::default(),
             latency: BTreeMap::new(),
-            dice: Dice::new(seed),
+            random: Random::new(seed),
             sent: BTreeMap::new(),
-            news: true,
+            changed: true,
             flaps: 0,
             script: VecDeque::new(),
-            frames: 0,
+            copies_sent: 0,
         }
     }
 
-    /// Adds ports 0 to `count` - 1 at both ends, with links.
+    /// Adds ports 0 to `count` - 1 to both teams.
     pub fn with_ports(mut self, count: u32) -> Self {
         for port in 0..count {
             for team in 0..2 {
-                self.add((team, port), LacpPortSettings::default(), up(1000));
+                self.add((team, port), LacpPortSettings::default(), link(1000));
             }
         }
         self
     }
 
-    /// The digits of `history` to the base `fates` say what happens to the first frames.
-    pub fn with_script(mut self, mut history: u64, fates: u64, frames: u32) -> Self {
+    /// Treats the first frames as the digits of `history` say, to the base of all treatments.
+    pub fn with_history(mut self, mut history: u64, frames: u32) -> Self {
+        let base = Treatment::ALL.len() as u64;
         for _ in 0..frames {
-            self.script.push_back(history % fates);
-            history /= fates;
+            self.script
+                .push_back(Treatment::ALL[(history % base) as usize]);
+            history /= base;
         }
         self
     }
 
-    /// At both ends together.
+    /// Returns the number of frames sent by both teams.
     pub fn frames_sent(&self) -> u64 {
         self.sent.values().sum()
     }
 
-    pub fn add(&mut self, (team, port): Place, lacp: LacpPortSettings, link: Link) {
+    pub fn add(&mut self, (team, port): End, lacp: LacpPortSettings, link: Link) {
         let event = Event::PortAdded {
             port: PortId(port),
             name: format!("p{port}"),
@@ -157,25 +174,47 @@ impl Pair {
             },
             adopted: true,
         };
-        self.tell(team, event);
+        self.handle(team, event);
     }
 
-    pub fn link(&mut self, (team, port): Place, up_now: bool) {
-        let link = if up_now { up(1000) } else { Link::default() };
+    pub fn set_link(&mut self, (team, port): End, link: Link) {
         let port = PortId(port);
-        self.tell(team, Event::LinkChanged { port, link });
+        self.handle(team, Event::LinkChanged { port, link });
     }
 
-    /// Both ends of a cable.
-    pub fn cable(&mut self, port: u32, up_now: bool) {
-        self.link((0, port), up_now);
-        self.link((1, port), up_now);
+    pub fn link_down(&mut self, end: End) {
+        self.set_link(end, Link::default());
     }
 
-    pub fn tell(&mut self, team: usize, event: Event) {
+    pub fn link_up(&mut self, end: End) {
+        self.set_link(end, link(1000));
+    }
+
+    pub fn unplug(&mut self, port: u32) {
+        self.link_down((0, port));
+        self.link_down((1, port));
+    }
+
+    pub fn plug(&mut self, port: u32) {
+        self.link_up((0, port));
+        self.link_up((1, port));
+    }
+
+    pub fn allow(&mut self, (team, port): End, allowed: bool) {
+        let port = PortId(port);
+        self.handle(team, Event::PortAllowed { port, allowed });
+    }
+
+    /// Delivers a frame that no team has sent.
+    pub fn receive(&mut self, (team, port): End, frame: Vec<u8>) {
+        let port = PortId(port);
+        self.handle(team, Event::FrameReceived { port, frame });
+    }
+
+    pub fn handle(&mut self, team: usize, event: Event) {
         self.teams[team].handle(self.now, event);
         while let Some(action) = self.teams[team].poll_action() {
-            self.news |= !matches!(action, Action::SendFrame { .. });
+            self.changed |= !matches!(action, Action::SendFrame { .. });
             match action {
                 Action::ApplyForwarding(forwarding) => self.apply(team, forwarding),
                 Action::SetCarrier(up) => self.carrier[team] = up,
@@ -194,81 +233,77 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, (team, port): Place, frame: Vec<u8>) {
+    fn send(&mut self, (team, port): End, frame: Vec<u8>) {
         *self.sent.entry((team, port)).or_default() += 1;
-        let scripted = self.script.pop_front().unwrap_or(0);
-        let copies = match scripted {
-            1 => 0,
-            _ => self.copies(),
+        let treatment = self.script.pop_front().unwrap_or(Treatment::Arrives);
+        let (copies, late) = match treatment {
+            Treatment::Arrives => (self.copies(), Duration::ZERO),
+            Treatment::Lost => (0, Duration::ZERO),
+            Treatment::Late => (self.copies(), LATE),
         };
         for _ in 0..copies {
-            let delay = 1 + self.dice.below(self.fate.delay + 1);
-            let late = if scripted == 2 { LATE } else { Duration::ZERO };
+            let delay = millis(1 + self.random.below(self.impairment.delay + 1));
             let latency = self.latency.get(&port).copied().unwrap_or_default();
-            let arrival = self.now + Duration::from_millis(delay) + latency + late;
-            self.frames += 1;
-            self.wires
-                .insert((arrival, self.frames), ((1 - team, port), frame.clone()));
+            let arrival = self.now + delay + latency + late;
+            self.copies_sent += 1;
+            self.in_flight.insert(
+                (arrival, self.copies_sent),
+                ((1 - team, port), frame.clone()),
+            );
         }
     }
 
     fn copies(&mut self) -> usize {
-        match (
-            self.dice.percent(self.fate.lost),
-            self.dice.percent(self.fate.doubled),
-        ) {
+        let lost = self.random.percent(self.impairment.lost);
+        let duplicated = self.random.percent(self.impairment.duplicated);
+        match (lost, duplicated) {
             (true, _) => 0,
             (false, true) => 2,
             (false, false) => 1,
         }
     }
 
-    /// The next thing happens, if it does before `end`.
+    /// Advances to the next arrival or deadline before `end`. Returns whether there was one.
     pub fn step(&mut self, end: Instant) -> bool {
-        let frame = self.wires.keys().next().map(|(arrival, _)| *arrival);
-        let wakes = [0, 1].map(|team| self.teams[team].next_deadline());
-        let Some(next) = frame.into_iter().chain(wakes.into_iter().flatten()).min() else {
+        let arrival = self.in_flight.keys().next().map(|(arrival, _)| *arrival);
+        let deadlines = [0, 1].map(|team| self.teams[team].next_deadline());
+        let next = arrival.into_iter().chain(deadlines.into_iter().flatten());
+        let Some(next) = next.min().filter(|next| *next < end) else {
             return false;
         };
-        if next >= end {
-            return false;
-        }
-        assert!(next >= self.now, "a deadline has passed unserved");
+        assert!(next >= self.now, "a team missed its deadline");
         self.now = next;
-        if frame == Some(next) {
-            let (_, ((team, port), frame)) = self.wires.pop_first().expect("a frame");
-            let linked = self.teams[team]
-                .port(PortId(port))
-                .is_some_and(|p| p.link().up);
-            if linked && !self.deaf.contains(&(team, port)) {
-                let port = PortId(port);
-                self.tell(team, Event::FrameReceived { port, frame });
+        if arrival == Some(next) {
+            let (_, (end, frame)) = self.in_flight.pop_first().expect("a frame");
+            let port = self.teams[end.0].port(PortId(end.1));
+            if port.is_some_and(|port| port.link().up) && !self.blocked.contains(&end) {
+                self.receive(end, frame);
             }
-        } else if let Some(team) = wakes.iter().position(|wake| *wake == Some(next)) {
-            self.tell(team, Event::DeadlineReached);
-            let again = self.teams[team].next_deadline();
+        } else if let Some(team) = deadlines.iter().position(|end| *end == Some(next)) {
+            self.handle(team, Event::DeadlineReached);
+            let later = self.teams[team].next_deadline();
             assert!(
-                again.is_none_or(|again| again > self.now),
-                "a deadline that does not move"
+                later.is_none_or(|later| later > self.now),
+                "a deadline did not move"
             );
         }
         true
     }
 
-    /// Lets time pass.
+    /// Advances by `time`.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.step(end) {}
         self.now = end;
     }
 
-    pub fn port(&self, (team, port): Place) -> Option<PortForwarding> {
+    pub fn port(&self, (team, port): End) -> Option<PortForwarding> {
         let forwarding = self.forwarding[team].as_ref()?;
         let found = forwarding.ports.iter().find(|known| known.port.0 == port);
         found.copied()
     }
 
-    /// The ports that distribute.
+    /// Returns the ports of a team that distribute.
     pub fn distributing(&self, team: usize) -> Vec<u32> {
         let forwarding = self.forwarding[team].iter().flat_map(|all| &all.ports);
         forwarding
@@ -277,16 +312,15 @@ impl Pair {
             .collect()
     }
 
-    pub fn why(&self, (team, port): Place) -> String {
+    pub fn status(&self, (team, port): End) -> LacpPortStatus {
         let status = self.teams[team].lacp_status(self.now).expect("lacp");
         let port = status.ports.into_iter().find(|known| known.port.0 == port);
-        port.expect("the port").why.unwrap_or_default()
+        port.expect("the port")
     }
 
-    pub fn word(&self, (team, port): Place) -> &'static str {
-        let status = self.teams[team].lacp_status(self.now).expect("lacp");
-        let port = status.ports.into_iter().find(|known| known.port.0 == port);
-        port.expect("the port").state
+    /// Returns why a port does not carry traffic; empty if it does.
+    pub fn why(&self, end: End) -> String {
+        self.status(end).why.unwrap_or_default()
     }
 }
 

@@ -100,9 +100,9 @@ pub(super) struct Conditions {
 impl MuxState {
     /// Returns the state to enter, or `None` to stay.
     fn next(self, conditions: Conditions) -> Option<MuxState> {
+        use self::Selected::{Selected, Standby, Unselected};
         use MuxState::{Attached, Collecting, Detached, Distributing, Waiting};
         use PartnerState as Partner;
-        use self::Selected::{Selected, Standby, Unselected};
         match (self, conditions.selected, conditions.partner) {
             (Detached, Unselected, _) => None,
             (Detached, Standby | Selected, _) => Some(Waiting),
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn every_state_handles_every_condition() {
-        use MuxState::{Attached, Collecting, Detached, Distributing, Waiting};
         use super::Selected::{Selected, Standby, Unselected};
+        use MuxState::{Attached, Collecting, Detached, Distributing, Waiting};
         let (stay, detached, waiting) = (None, Some(Detached), Some(Waiting));
         let (attached, collecting) = (Some(Attached), Some(Collecting));
         let distributing = Some(Distributing);

@@ -37,11 +37,11 @@ pub(super) const SLOW_PERIODIC_TIME: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PeriodicState {
     /// The port sends no periodic LACPDUs.
-    NoPeriodic,
+    No,
     /// The port sends an LACPDU each Fast_Periodic_Time.
-    FastPeriodic,
+    Fast,
     /// The port sends an LACPDU each Slow_Periodic_Time.
-    SlowPeriodic,
+    Slow,
 }
 
 /// The LACP rate of a port.
@@ -65,7 +65,7 @@ struct Transition {
 impl PeriodicState {
     /// Returns the transition, or `None` to stay. Entering the same state restarts the timer.
     fn next(self, rate: Rate, timer_expired: bool) -> Option<Transition> {
-        use PeriodicState::{FastPeriodic, NoPeriodic, SlowPeriodic};
+        use PeriodicState::{Fast, No, Slow};
         let enter = |to| {
             Some(Transition {
                 to,
@@ -79,25 +79,25 @@ impl PeriodicState {
             })
         };
         match (self, rate, timer_expired) {
-            (NoPeriodic, Rate::None, _) => None,
-            (NoPeriodic, Rate::Fast | Rate::Slow, _) => enter(FastPeriodic),
-            (FastPeriodic | SlowPeriodic, Rate::None, _) => enter(NoPeriodic),
-            (FastPeriodic, Rate::Fast, false) => None,
-            (FastPeriodic, Rate::Fast, true) => transmit_and_enter(FastPeriodic),
-            (FastPeriodic, Rate::Slow, false) => enter(SlowPeriodic),
-            (FastPeriodic, Rate::Slow, true) => transmit_and_enter(SlowPeriodic),
-            (SlowPeriodic, Rate::Slow, false) => None,
-            (SlowPeriodic, Rate::Slow, true) => transmit_and_enter(SlowPeriodic),
-            (SlowPeriodic, Rate::Fast, _) => transmit_and_enter(FastPeriodic),
+            (No, Rate::None, _) => None,
+            (No, Rate::Fast | Rate::Slow, _) => enter(Fast),
+            (Fast | Slow, Rate::None, _) => enter(No),
+            (Fast, Rate::Fast, false) => None,
+            (Fast, Rate::Fast, true) => transmit_and_enter(Fast),
+            (Fast, Rate::Slow, false) => enter(Slow),
+            (Fast, Rate::Slow, true) => transmit_and_enter(Slow),
+            (Slow, Rate::Slow, false) => None,
+            (Slow, Rate::Slow, true) => transmit_and_enter(Slow),
+            (Slow, Rate::Fast, _) => transmit_and_enter(Fast),
         }
     }
 
     /// Returns the standard's name of the state.
     pub fn name(self) -> &'static str {
         match self {
-            PeriodicState::NoPeriodic => "NO_PERIODIC",
-            PeriodicState::FastPeriodic => "FAST_PERIODIC",
-            PeriodicState::SlowPeriodic => "SLOW_PERIODIC",
+            PeriodicState::No => "NO_PERIODIC",
+            PeriodicState::Fast => "FAST_PERIODIC",
+            PeriodicState::Slow => "SLOW_PERIODIC",
         }
     }
 }
@@ -112,7 +112,7 @@ pub(super) struct PeriodicMachine {
 impl PeriodicMachine {
     pub(super) fn new() -> Self {
         PeriodicMachine {
-            state: PeriodicState::NoPeriodic,
+            state: PeriodicState::No,
             periodic_timer: None,
         }
     }
@@ -134,9 +134,9 @@ impl PeriodicMachine {
             ntt |= transition.transmits;
             self.state = transition.to;
             self.periodic_timer = match transition.to {
-                PeriodicState::NoPeriodic => None,
-                PeriodicState::FastPeriodic => Some(now + fast_periodic_time),
-                PeriodicState::SlowPeriodic => Some(now + SLOW_PERIODIC_TIME),
+                PeriodicState::No => None,
+                PeriodicState::Fast => Some(now + fast_periodic_time),
+                PeriodicState::Slow => Some(now + SLOW_PERIODIC_TIME),
             };
         }
         ntt
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn every_state_handles_every_rate_with_and_without_expiry() {
-        use PeriodicState::{FastPeriodic, NoPeriodic, SlowPeriodic};
-        let (none, fast, slow) = (NoPeriodic, FastPeriodic, SlowPeriodic);
+        use PeriodicState::{Fast, No, Slow};
+        let (none, fast, slow) = (No, Fast, Slow);
         // The transitions while the timer runs, and after it has expired.
         let table = [
             (none, Rate::None, [None; 2]),

@@ -337,7 +337,7 @@ impl LacpPort {
     /// Returns the frame of the last LACPDU before the port leaves the team or the team device goes
     /// down: a detached port without a Partner.
     pub(super) fn last_pdu(&self, settings: &LacpSettings) -> Option<Vec<u8>> {
-        if !self.receive.is_lacp_enabled() || self.periodic.state() == PeriodicState::NoPeriodic {
+        if !self.receive.is_lacp_enabled() || self.periodic.state() == PeriodicState::No {
             return None;
         }
         let mut detached = LacpPort {

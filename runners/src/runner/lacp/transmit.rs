@@ -100,8 +100,8 @@ impl TransmitMachine {
 /// Returns whether a port may transmit: not in NO_PERIODIC (6.4.16).
 fn may_transmit(periodic: PeriodicState) -> bool {
     match periodic {
-        PeriodicState::NoPeriodic => false,
-        PeriodicState::FastPeriodic | PeriodicState::SlowPeriodic => true,
+        PeriodicState::No => false,
+        PeriodicState::Fast | PeriodicState::Slow => true,
     }
 }
 
@@ -109,7 +109,7 @@ fn may_transmit(periodic: PeriodicState) -> bool {
 mod tests {
     use super::*;
 
-    use PeriodicState::{FastPeriodic, NoPeriodic, SlowPeriodic};
+    use PeriodicState::{Fast, No, Slow};
 
     const FAST_PERIODIC_TIME: Duration = Duration::from_secs(1);
 
@@ -122,12 +122,12 @@ mod tests {
         // Whether an LACPDU leaves, and NTT afterwards, by LACPDUs sent in the period: 0, 1, 2, 3.
         let (sends, waits, idle) = ((true, false), (false, true), (false, false));
         let table = [
-            (false, NoPeriodic, [idle; 4]),
-            (false, FastPeriodic, [idle; 4]),
-            (false, SlowPeriodic, [idle; 4]),
-            (true, NoPeriodic, [idle; 4]),
-            (true, FastPeriodic, [sends, sends, sends, waits]),
-            (true, SlowPeriodic, [sends, sends, sends, waits]),
+            (false, No, [idle; 4]),
+            (false, Fast, [idle; 4]),
+            (false, Slow, [idle; 4]),
+            (true, No, [idle; 4]),
+            (true, Fast, [sends, sends, sends, waits]),
+            (true, Slow, [sends, sends, sends, waits]),
         ];
         for (ntt, periodic, row) in table {
             for (sent, expected) in row.into_iter().enumerate() {
@@ -149,7 +149,7 @@ mod tests {
             if ntt {
                 machine.set_ntt();
             }
-            let sends = machine.run(at(millis), FastPeriodic, FAST_PERIODIC_TIME);
+            let sends = machine.run(at(millis), Fast, FAST_PERIODIC_TIME);
             (sends, machine.deadline(FAST_PERIODIC_TIME))
         };
         assert_eq!(run(0, false), (false, None));
@@ -166,7 +166,7 @@ mod tests {
     fn a_wrong_view_sets_ntt_after_the_crossing_time() {
         let mut machine = TransmitMachine::default();
         let run = |machine: &mut TransmitMachine, millis| {
-            machine.run(at(millis), FastPeriodic, FAST_PERIODIC_TIME)
+            machine.run(at(millis), Fast, FAST_PERIODIC_TIME)
         };
         machine.set_ntt();
         assert!(run(&mut machine, 0));
