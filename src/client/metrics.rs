@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
+use runners::wire::lacpdu::StateBits;
 use serde_json::Value;
 
 /// What an HTTP answer says of an exposition.
@@ -136,18 +137,6 @@ const INTERFACE: [Family; 4] = [
         "tx_packets",
         "Frames sent on the port.",
     ),
-];
-
-/// Bits of a LACP state (IEEE 802.1AX-2014, 6.4.2.3), the lowest first.
-const LACP_BITS: [&str; 8] = [
-    "activity",
-    "timeout",
-    "aggregation",
-    "synchronization",
-    "collecting",
-    "distributing",
-    "defaulted",
-    "expired",
 ];
 
 /// A whole exposition of these states, by team.
@@ -368,18 +357,20 @@ fn lacp(text: &mut String, states: &BTreeMap<String, Value>) {
     for (team, port, state) in ports(states) {
         for side in ["actor", "partner"] {
             let bits = state.pointer(&format!("/runner/{side}_lacpdu_info/state"));
-            let Some(bits) = bits.and_then(Value::as_u64) else {
+            let bits = bits.and_then(Value::as_u64);
+            let Some(bits) = bits.and_then(|bits| u8::try_from(bits).ok()) else {
                 continue;
             };
-            for (place, bit) in LACP_BITS.iter().enumerate() {
+            let bits = StateBits(bits);
+            for (bit, name) in StateBits::NAMED {
                 let _ = writeln!(
                     text,
                     "teamr_port_lacp_state{{team={},port={},side={},bit={}}} {}",
                     quoted(team),
                     quoted(port),
                     quoted(side),
-                    quoted(bit),
-                    bits >> place & 1,
+                    quoted(name),
+                    u8::from(bits.has(bit)),
                 );
             }
         }

@@ -1,45 +1,49 @@
-//! One sentence for a port that does not carry: the cause, then the cure.
+//! Diagnosis of a port that does not carry traffic: one sentence with the cause, then the remedy.
+//!
+//! Reads the state of the machines and of the other ports; the order of the checks is that of the
+//! machines, from the link to the Partner's Frame Collector.
 
 use crate::time::Instant;
 use crate::wire::lacpdu::StateBits;
 
 use super::Lacp;
-use super::mux::{Mux, Selected};
+use super::mux::{MuxState, Selected};
 use super::port::LacpPort;
-use super::receive::Receive;
+use super::receive::ReceiveState;
 
-/// What keeps `port` from carrying.
-pub(super) fn sentence(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
+/// Returns why `port` does not carry traffic, and the remedy.
+pub(super) fn diagnose(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
     if !port.allowed {
         return "an administrator forbids it to carry: set its state item teamr.allowed to true"
             .to_owned();
     }
     match port.receive.state() {
-        Receive::PortDisabled if !lacp.team_is_up => {
+        ReceiveState::PortDisabled if !lacp.team_is_up => {
             "the team device is down: set it up".to_owned()
         }
-        Receive::PortDisabled => {
+        ReceiveState::PortDisabled => {
             "no link: check the cable, and that both ends are set up".to_owned()
         }
-        Receive::LacpDisabled => format!(
+        ReceiveState::LacpDisabled => format!(
             "the link runs at {} Mbit/s half duplex, which LACP excludes: let both ends negotiate \
              full duplex",
             port.speed
         ),
-        Receive::Expired | Receive::Defaulted => unheard(lacp, now, port),
-        Receive::Current if port.hears_itself() => format!(
+        ReceiveState::Expired | ReceiveState::Defaulted => no_partner(lacp, now, port),
+        ReceiveState::Current if port.is_looped_back() => format!(
             "its own system's LACPDUs come back, from port number {}: the cable leads back to \
              this host, or a switch forwards LACPDUs; connect it to the partner",
             port.partner.port
         ),
-        Receive::Current => unattached(lacp, port),
+        ReceiveState::Current => not_distributing(lacp, port),
     }
 }
 
-fn unheard(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
+/// The Receive machine is in EXPIRED or DEFAULTED.
+fn no_partner(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
     let counters = port.counters;
-    if let Some(heard) = port.last_heard {
-        let seconds = now.saturating_since(heard).as_secs();
+    if let Some(received) = port.last_received {
+        let seconds = now.saturating_since(received).as_secs();
         return format!(
             "no LACPDU heard for {seconds} s: the partner has stopped sending, or its LACPDUs are \
              lost on the way; check the partner's port and what is in between"
@@ -60,24 +64,25 @@ fn unheard(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
         .to_owned()
 }
 
-fn unattached(lacp: &Lacp, port: &LacpPort) -> String {
+/// The Receive machine is in CURRENT, the Mux machine not in DISTRIBUTING.
+fn not_distributing(lacp: &Lacp, port: &LacpPort) -> String {
     match (port.selected, port.mux.state()) {
-        (Selected::Standby | Selected::Unselected, _) => standby(lacp, port),
-        (Selected::Selected, Mux::Detached | Mux::Waiting) => {
+        (Selected::Standby | Selected::Unselected, _) => not_selected(lacp, port),
+        (Selected::Selected, MuxState::Detached | MuxState::Waiting) => {
             "about to be attached: waiting up to 2 s for other links to come up".to_owned()
         }
-        (Selected::Selected, Mux::Attached) => out_of_sync(port),
-        (Selected::Selected, Mux::Collecting | Mux::Distributing) => {
+        (Selected::Selected, MuxState::Attached) => out_of_sync(port),
+        (Selected::Selected, MuxState::Collecting | MuxState::Distributing) => {
             "the partner does not collect on this link: check why its port is not forwarding"
                 .to_owned()
         }
     }
 }
 
-/// Another aggregator carries: what is different there.
-fn standby(lacp: &Lacp, port: &LacpPort) -> String {
-    let carries = |other: &&LacpPort| lacp.selection.carries(other);
-    let Some(other) = lacp.ports.values().find(carries) else {
+/// Another Aggregator is selected: compares the port with a port of that Aggregator.
+fn not_selected(lacp: &Lacp, port: &LacpPort) -> String {
+    let is_selected = |other: &&LacpPort| lacp.selection.is_selected(other);
+    let Some(other) = lacp.ports.values().find(is_selected) else {
         return "about to be selected".to_owned();
     };
     let name = &other.name;
@@ -125,7 +130,7 @@ fn standby(lacp: &Lacp, port: &LacpPort) -> String {
     format!("another aggregator carries, with {name}")
 }
 
-/// Attached, but the partner does not agree.
+/// The port is attached, the Partner is not in sync.
 fn out_of_sync(port: &LacpPort) -> String {
     let actor = port.actor();
     match port.partner_view {
@@ -134,12 +139,12 @@ fn out_of_sync(port: &LacpPort) -> String {
                 .to_owned()
         }
         Some(view) if !view.is_same_port(&actor) => format!(
-            "the partner speaks of port {} of {}, not of this one: it has not heard our last \
-             LACPDU, or hears another device",
+            "the partner reports port {} of {} as its partner, not this port: our last LACPDU has \
+             not arrived, or the partner receives those of another device",
             view.port, view.system
         ),
-        Some(_) if port.partner_claims_sync => {
-            "both ends wait to be spoken to: set runner.active to true at one end".to_owned()
+        Some(_) if port.partner_sync_received => {
+            "both ends are passive: set runner.active to true at one end".to_owned()
         }
         Some(_) | None => "the partner is not in sync: it waits for its other links, or keeps \
                            this one on standby; look at its aggregate"

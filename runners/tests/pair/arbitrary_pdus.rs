@@ -1,25 +1,25 @@
-//! Generated LACPDUs: what makes no sense changes nothing but its counter, now or later; what
-//! does is read, whatever its version and its other TLVs.
+//! Arbitrary LACPDUs and marker PDUs: a malformed one changes only its counter, now and later; a
+//! well-formed one is processed with any version and any unknown TLVs.
 
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use runners::HwAddr;
 use runners::wire::lacpdu::{Lacpdu, PortInfo, StateBits};
 use runners::wire::marker::Marker;
-use runners::{Event, HwAddr, LacpPortStatus, PortId};
 
-use crate::wires::{Pair, fast, millis, seconds};
+use crate::network::{Pair, fast, millis, seconds};
 
-/// The place of a frame's payload.
+/// Offset of the payload in a frame.
 const PAYLOAD: usize = 14;
-/// Where the lengths of the TLVs of actor, partner and collector stand, and that of the
-/// terminator, in the payload.
+/// Offsets of the TLV lengths of actor, partner and collector in the payload.
 const LENGTHS: [usize; 3] = [3, 23, 43];
+/// Offset of the terminator's length in the payload.
 const TERMINATOR_LENGTH: usize = 59;
-/// The end of what every LACPDU has.
+/// End of the TLVs of actor, partner and collector in the payload.
 const FIXED_PART: usize = 58;
-const MARKER: u8 = 2;
+const MARKER_SUBTYPE: u8 = 2;
 
 fn info() -> impl Strategy<Value = PortInfo> {
     let numbers = any::<(u16, [u8; 6], u16, u16, u16, u8)>();
@@ -35,8 +35,8 @@ fn info() -> impl Strategy<Value = PortInfo> {
     )
 }
 
-/// Well-formed, from nobody and for nobody that is known.
-fn good() -> impl Strategy<Value = Vec<u8>> {
+/// Well-formed LACPDUs between unknown systems.
+fn well_formed() -> impl Strategy<Value = Vec<u8>> {
     let pdu = (info(), info(), any::<u16>());
     pdu.prop_map(|(actor, partner, delay)| {
         let mut pdu = Lacpdu::new(actor, partner, None);
@@ -45,11 +45,11 @@ fn good() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// One of a version above 1, with TLVs that nobody knows behind the fixed part.
+/// LACPDUs of a version above 1, with unknown TLVs.
 fn newer() -> impl Strategy<Value = Vec<u8>> {
-    // From 0x80 on stand those of the retry counts.
+    // Types from 0x80 on are those of the retry counts.
     let tlvs = vec((4..0x80u8, vec(any::<u8>(), 0..30)), 0..4);
-    (good(), 2..=u8::MAX, tlvs).prop_map(|(mut frame, version, tlvs)| {
+    (well_formed(), 2..=u8::MAX, tlvs).prop_map(|(mut frame, version, tlvs)| {
         frame[PAYLOAD + 1] = version;
         frame.truncate(PAYLOAD + FIXED_PART);
         for (kind, value) in tlvs {
@@ -61,17 +61,18 @@ fn newer() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Frames of LACP or of the marker protocol that make no sense.
+/// Malformed LACPDUs and marker PDUs.
 fn malformed() -> impl Strategy<Value = Vec<u8>> {
-    let short = (good(), 1..FIXED_PART + 2).prop_map(|(mut frame, length)| {
+    let short = (well_formed(), 1..FIXED_PART + 2).prop_map(|(mut frame, length)| {
         frame.truncate(PAYLOAD + length);
         frame
     });
-    let wrong_length = (good(), 0..LENGTHS.len(), 1..=u8::MAX).prop_map(|(mut frame, tlv, off)| {
-        frame[PAYLOAD + LENGTHS[tlv]] ^= off;
-        frame
-    });
-    let wrong_terminator = (good(), 1..=u8::MAX).prop_map(|(mut frame, length)| {
+    let wrong_length =
+        (well_formed(), 0..LENGTHS.len(), 1..=u8::MAX).prop_map(|(mut frame, tlv, off)| {
+            frame[PAYLOAD + LENGTHS[tlv]] ^= off;
+            frame
+        });
+    let wrong_terminator = (well_formed(), 1..=u8::MAX).prop_map(|(mut frame, length)| {
         frame[PAYLOAD + TERMINATOR_LENGTH] = length;
         frame
     });
@@ -86,16 +87,16 @@ fn malformed() -> impl Strategy<Value = Vec<u8>> {
     });
     let tlv_without_length = (newer(), 4..0x80u8, 0..2u8).prop_map(|(mut frame, kind, length)| {
         frame.truncate(PAYLOAD + FIXED_PART);
-        // Read on behind it, the rest would make sense.
+        // The bytes behind this TLV are well-formed.
         frame.extend([kind, length, 3, 0, 0, 0]);
         frame
     });
-    let no_marker = vec(any::<u8>(), 0..16).prop_map(|rest| {
+    let short_marker = vec(any::<u8>(), 0..16).prop_map(|rest| {
         let mut frame =
             Lacpdu::new(PortInfo::default(), PortInfo::default(), None).frame(HwAddr::default());
         frame.truncate(PAYLOAD);
-        frame.push(MARKER);
-        // Too short by a byte at least for its twelve bytes of requester.
+        frame.push(MARKER_SUBTYPE);
+        // At least one byte is missing.
         frame.extend(rest.iter().take(14));
         frame
     });
@@ -106,61 +107,51 @@ fn malformed() -> impl Strategy<Value = Vec<u8>> {
         without_end,
         tlv_beyond_the_end,
         tlv_without_length,
-        no_marker,
+        short_marker,
     ]
 }
 
-/// Between two milliseconds, at which everything else happens: a frame that came when something
-/// was due would only bring that forward.
-fn carrying() -> Pair {
+/// Returns a pair that distributes on two ports. Its time lies between two milliseconds, so that no
+/// deadline coincides with an arbitrary PDU.
+fn distributing_pair() -> Pair {
     let mut pair = Pair::new([fast(), fast()], 1).with_ports(2);
     pair.run(seconds(4) + Duration::from_micros(500));
     assert_eq!(pair.distributing(0), [0, 1]);
     pair
 }
 
-fn hear(pair: &mut Pair, port: u32, frame: Vec<u8>) {
-    let port = PortId(port);
-    pair.tell(0, Event::FrameReceived { port, frame });
-}
-
-fn status(pair: &Pair, port: usize) -> LacpPortStatus {
-    pair.teams[0].lacp_status(pair.now).expect("lacp").ports[port].clone()
-}
-
-/// All that can be seen of both teams, without the counter of what made no sense.
-fn seen(pair: &Pair) -> String {
+/// Returns the visible state of both teams, without the counters of malformed PDUs.
+fn visible_state(pair: &Pair) -> String {
     let mut statuses = pair.teams.each_ref().map(|team| team.lacp_status(pair.now));
     for port in statuses.iter_mut().flatten().flat_map(|all| &mut all.ports) {
         port.counters.malformed = 0;
     }
-    let wakes = pair.teams.each_ref().map(|team| team.next_deadline());
+    let deadlines = pair.teams.each_ref().map(|team| team.next_deadline());
     format!(
-        "{statuses:?} {wakes:?} {:?} {:?}",
+        "{statuses:?} {deadlines:?} {:?} {:?}",
         pair.forwarding, pair.sent
     )
 }
 
-/// A partner that changes its mind with each PDU has the team decide as often as one that keeps
-/// to the standard's limits could.
+/// Each LACPDU of the flood changes Collecting.
 #[test]
-fn of_a_flood_ten_pdus_a_period_are_heeded() {
-    let mut pair = carrying();
-    let (before, flaps) = (status(&pair, 0), pair.flaps);
+fn a_port_processes_ten_pdus_of_a_flood_in_a_period() {
+    let mut pair = distributing_pair();
+    let (before, flaps) = (pair.status((0, 0)), pair.flaps);
     for n in 0..1000 {
         let mut actor = before.partner;
         let collects = n % 2 == 0;
         actor.state = actor.state.with(StateBits::COLLECTING, collects);
         let frame = Lacpdu::new(actor, before.actor, None).frame(HwAddr::default());
-        hear(&mut pair, 0, frame);
+        pair.receive((0, 0), frame);
         pair.run(millis(1));
     }
-    let after = status(&pair, 0);
-    let heeded = after.counters.received - before.counters.received;
-    assert!((10..=20).contains(&heeded), "{heeded}");
+    let after = pair.status((0, 0));
+    let processed = after.counters.received - before.counters.received;
+    assert!((10..=20).contains(&processed), "{processed}");
     let ignored = after.counters.ignored - before.counters.ignored;
-    assert!(heeded + ignored >= 1000, "{heeded} and {ignored}");
-    assert!(pair.flaps - flaps <= heeded, "{}", pair.flaps - flaps);
+    assert!(processed + ignored >= 1000, "{processed} and {ignored}");
+    assert!(pair.flaps - flaps <= processed, "{}", pair.flaps - flaps);
     pair.run(seconds(2));
     assert_eq!(pair.distributing(0), [0, 1]);
 }
@@ -168,66 +159,65 @@ fn of_a_flood_ten_pdus_a_period_are_heeded() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Beside a pair that hears nothing of the kind, at every step of the way.
+    /// Compares the pair with one that receives no such PDU, after each PDU and each pause.
     #[test]
-    fn what_makes_no_sense_changes_nothing(
+    fn malformed_pdus_change_only_their_counter(
         frames in vec((malformed(), 0..2u32, 0..1500u64), 1..20),
     ) {
-        let (mut pair, mut quiet) = (carrying(), carrying());
-        let mut heard = [0; 2];
+        let (mut pair, mut reference) = (distributing_pair(), distributing_pair());
+        let mut received = [0; 2];
         for (frame, port, pause) in frames {
-            heard[port as usize] += 1;
-            hear(&mut pair, port, frame);
-            prop_assert!(seen(&pair) == seen(&quiet), "at once");
+            received[port as usize] += 1;
+            pair.receive((0, port), frame);
+            prop_assert!(visible_state(&pair) == visible_state(&reference), "after the PDU");
             pair.run(millis(pause));
-            quiet.run(millis(pause));
-            prop_assert!(seen(&pair) == seen(&quiet), "within {pause} ms");
+            reference.run(millis(pause));
+            prop_assert!(visible_state(&pair) == visible_state(&reference), "after {pause} ms");
         }
-        let counted = [0, 1].map(|port| status(&pair, port).counters.malformed);
-        prop_assert_eq!(counted, heard);
+        let counted = [0, 1].map(|port| pair.status((0, port)).counters.malformed);
+        prop_assert_eq!(counted, received);
     }
 
-    /// A stranger's PDU is counted and believed, and the team finds back to its partner.
+    /// An LACPDU of an unknown system replaces the partner, until the partner's next LACPDU.
     #[test]
-    fn what_makes_sense_is_read(frame in prop_oneof![good(), newer()]) {
-        let mut pair = carrying();
-        let (before, sibling) = (status(&pair, 0), status(&pair, 1).counters);
+    fn well_formed_pdus_are_recorded(frame in prop_oneof![well_formed(), newer()]) {
+        let mut pair = distributing_pair();
+        let (before, sibling) = (pair.status((0, 0)), pair.status((0, 1)).counters);
         let pdu = Lacpdu::parse(&frame[PAYLOAD..]).expect("a PDU");
-        hear(&mut pair, 0, frame);
-        let after = status(&pair, 0);
+        pair.receive((0, 0), frame);
+        let after = pair.status((0, 0));
         prop_assert_eq!(after.counters.received, before.counters.received + 1);
         prop_assert_eq!(after.counters.malformed, 0);
         prop_assert_eq!(after.state, "current");
         let in_sync = StateBits::SYNCHRONIZATION;
-        let heard = PortInfo { state: pdu.actor.state.with(in_sync, false), ..pdu.actor };
-        let kept = PortInfo { state: after.partner.state.with(in_sync, false), ..after.partner };
-        prop_assert_eq!(kept, heard);
-        prop_assert_eq!(status(&pair, 1).counters.received, sibling.received);
+        let sent = PortInfo { state: pdu.actor.state.with(in_sync, false), ..pdu.actor };
+        let recorded = PortInfo { state: after.partner.state.with(in_sync, false), ..after.partner };
+        prop_assert_eq!(recorded, sent);
+        prop_assert_eq!(pair.status((0, 1)).counters.received, sibling.received);
         pair.run(seconds(8));
         prop_assert_eq!(pair.distributing(0), [0, 1]);
     }
 
-    /// Neither panic nor livelock, and a count for each frame that was LACP's or the marker
-    /// protocol's.
+    /// No bytes cause a panic or a livelock.
     #[test]
-    fn any_bytes_behind_the_header(
+    fn each_pdu_with_arbitrary_bytes_counts_once(
         payloads in vec((0..3u8, vec(any::<u8>(), 0..120)), 1..20),
     ) {
-        let mut pair = carrying();
+        let mut pair = distributing_pair();
         let header = Lacpdu::new(PortInfo::default(), PortInfo::default(), None)
             .frame(HwAddr::default())[..PAYLOAD].to_vec();
         for (subtype, rest) in payloads {
-            let before = status(&pair, 0).counters;
+            let before = pair.status((0, 0)).counters;
             let frame = [&header[..], &[subtype], &rest].concat();
             let counted = |counters: runners::PduCounters| {
                 let of_lacp = counters.received + counters.ignored;
                 of_lacp + counters.malformed + counters.markers
             };
-            // An answer that nobody asked for is no business of anybody's.
-            let answer = Marker::parse(&frame[PAYLOAD..]).is_some_and(|marker| marker.response);
-            let expected = u64::from(subtype != 0 && !answer);
-            hear(&mut pair, 0, frame);
-            let after = status(&pair, 0).counters;
+            // A response without a marker is not counted.
+            let is_response = Marker::parse(&frame[PAYLOAD..]).is_some_and(|marker| marker.response);
+            let expected = u64::from(subtype != 0 && !is_response);
+            pair.receive((0, 0), frame);
+            let after = pair.status((0, 0)).counters;
             prop_assert_eq!(counted(after) - counted(before), expected);
             pair.run(millis(10));
         }

@@ -1,17 +1,17 @@
-//! Flows that move between a slow link and a fast one: with markers they keep their order.
+//! Flows that move from a slow link to a fast one: with markers they keep their order.
 
 use std::time::Duration;
 
 use runners::{BUCKETS, Instant, LacpSettings, TxPolicy};
 
-use crate::wires::{Pair, fast, millis, seconds};
+use crate::network::{Pair, fast, millis, seconds};
 
-/// The port with the long wire, which has all flows at first.
+/// The port with the slow link, which has all flows at first.
 const SLOW: u32 = 0;
-/// The port that comes and goes.
+/// The port that goes up and down.
 const QUICK: u32 = 1;
-/// By how much the long wire is longer.
-const LONGER: Duration = millis(20);
+/// Additional delay of the slow link.
+const SLOW_LATENCY: Duration = millis(20);
 const TIMEOUT: Duration = millis(100);
 
 fn settings(marker_timeout: Option<Duration>) -> LacpSettings {
@@ -21,25 +21,25 @@ fn settings(marker_timeout: Option<Duration>) -> LacpSettings {
     }
 }
 
-/// A frame in each bucket each millisecond, from the first team to the second.
+/// One frame in each bucket each millisecond, from the first team to the second.
 struct Flows {
     pair: Pair,
-    /// The last arrival in each bucket.
+    /// Last arrival in each bucket.
     last: [Instant; BUCKETS],
     reordered: u64,
-    /// Frames that no port was there for.
+    /// Frames in buckets without a port.
     dropped: [u64; BUCKETS],
     /// Frames on the quick port.
     quick: u64,
-    /// The slow port was given up, which loses its flows to the quick one at once.
+    /// Whether the slow port ever ceased to distribute, which moves its flows at once.
     slow_was_lost: bool,
 }
 
 impl Flows {
     fn new(marker_timeout: Option<Duration>, seed: u64) -> Flows {
         let mut pair = Pair::new([settings(marker_timeout), fast()], seed).with_ports(2);
-        pair.latency.insert(SLOW, LONGER);
-        pair.cable(QUICK, false);
+        pair.latency.insert(SLOW, SLOW_LATENCY);
+        pair.unplug(QUICK);
         pair.run(seconds(5));
         assert_eq!(pair.distributing(0), [SLOW]);
         Flows {
@@ -67,7 +67,7 @@ impl Flows {
     fn send(&mut self) {
         let forwarding = self.pair.forwarding[0].as_ref().expect("a forwarding");
         let TxPolicy::LoadBalance { buckets, .. } = &forwarding.policy else {
-            panic!("not lacp's policy");
+            panic!("lacp without buckets");
         };
         for (bucket, port) in buckets.iter().enumerate() {
             let Some(port) = port else {
@@ -82,50 +82,48 @@ impl Flows {
         }
     }
 
-    /// Own markers, answers to them, and markers without an answer, of the slow port.
+    /// Returns the markers of the slow port: sent, answered in time, unanswered.
     fn markers(&self) -> [u64; 3] {
-        let status = self.pair.teams[0].lacp_status(self.pair.now).expect("lacp");
-        let port = &status.ports[SLOW as usize];
-        let counters = port.counters;
+        let status = self.pair.status((0, SLOW));
         [
-            counters.own_markers,
-            counters.own_marker_responses,
-            port.unanswered_markers,
+            status.counters.own_markers,
+            status.counters.own_marker_responses,
+            status.unanswered_markers,
         ]
     }
 }
 
 #[test]
-fn without_markers_they_overtake_themselves() {
+fn flows_without_markers_are_reordered() {
     let mut flows = Flows::new(None, 1);
-    flows.pair.cable(QUICK, true);
+    flows.pair.plug(QUICK);
     flows.run(seconds(4));
     assert!(flows.quick > 0);
-    assert!(flows.reordered > 0, "this world cannot show it");
+    assert!(flows.reordered > 0, "the links have the same latency");
     assert_eq!(flows.dropped, [0; BUCKETS]);
 }
 
 #[test]
-fn with_markers_they_wait_for_the_answer_and_the_others_go_on() {
+fn moving_flows_wait_for_the_response_and_others_do_not() {
     let mut flows = Flows::new(Some(TIMEOUT), 1);
-    flows.pair.cable(QUICK, true);
+    flows.pair.plug(QUICK);
     flows.run(seconds(4));
     assert_eq!(flows.reordered, 0);
     assert_eq!(flows.markers(), [1, 1, 0]);
     let moved = flows.dropped.iter().filter(|dropped| **dropped > 0);
     assert_eq!(moved.count(), BUCKETS / 2);
-    // There and back.
+    // One round trip over the slow link.
     let most = flows.dropped.iter().max().expect("buckets");
     assert!((42..45).contains(most), "{most}");
 }
 
 #[test]
-fn without_an_answer_they_wait_for_the_timeout() {
+fn moving_flows_without_a_response_wait_for_the_timeout() {
     let mut flows = Flows::new(Some(TIMEOUT), 1);
-    flows.pair.cable(QUICK, true);
+    flows.pair.plug(QUICK);
     flows.run(millis(1500));
-    // It hears PDUs no more, but has not given up yet.
-    flows.pair.deaf.insert((1, SLOW));
+    // The partner receives no marker, but its current_while_timer has not expired yet.
+    flows.pair.blocked.insert((1, SLOW));
     flows.run(millis(1500));
     assert_eq!(flows.reordered, 0);
     assert_eq!(flows.markers(), [1, 0, 1]);
@@ -135,21 +133,22 @@ fn without_an_answer_they_wait_for_the_timeout() {
 }
 
 #[test]
-fn order_is_kept_whatever_gets_lost() {
-    let mut lives = 0;
+fn flows_keep_their_order_under_loss() {
+    let mut meaningful = 0;
     for seed in 0..80 {
         let mut flows = Flows::new(Some(TIMEOUT), seed);
-        flows.pair.fate.lost = 10 * (seed % 4);
-        flows.pair.fate.doubled = 20;
+        flows.pair.impairment.lost = 10 * (seed % 4);
+        flows.pair.impairment.duplicated = 20;
         for _ in 0..4 {
-            for up in [true, false] {
-                flows.pair.cable(QUICK, up);
-                let lasts = millis(flows.pair.dice.below(3000));
-                flows.run(lasts);
-            }
+            flows.pair.plug(QUICK);
+            let duration = millis(flows.pair.random.below(3000));
+            flows.run(duration);
+            flows.pair.unplug(QUICK);
+            let duration = millis(flows.pair.random.below(3000));
+            flows.run(duration);
         }
         assert!(flows.slow_was_lost || flows.reordered == 0, "seed {seed}");
-        lives += u32::from(!flows.slow_was_lost && flows.quick > 0);
+        meaningful += u32::from(!flows.slow_was_lost && flows.quick > 0);
     }
-    assert!(lives > 30, "{lives} of 80 show something");
+    assert!(meaningful > 30, "only {meaningful} of 80 seeds moved flows");
 }
