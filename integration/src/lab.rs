@@ -5,11 +5,10 @@
 //! namespace in which we are root, and the others are made inside it.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, thread};
@@ -18,7 +17,10 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 
 use crate::cable::{Cable, CableKind};
-use crate::namespace::{Holder, Namespace};
+use crate::holder::Holder;
+use crate::links::{PairEnd, create_bridge, create_pair};
+use crate::namespace::Namespace;
+use crate::rights::{self, Step};
 use crate::switch::Switch;
 
 /// How a lab gets along with labs of other tests at the same time.
@@ -52,23 +54,27 @@ impl Lab {
         }
     }
 
+    /// Tries whether this machine allows a lab, once for the process; else says which right is
+    /// missing and what to do about it.
+    pub fn check_rights() -> Result<(), String> {
+        rights().clone().map(drop)
+    }
+
     /// Opens a lab, or says what is missing for it.
     pub fn try_open(sharing: Sharing) -> Result<Lab, String> {
-        possible().clone()?;
+        let root = rights().clone()?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("teamr-lab-{}-{number}", process::id()));
         let turn = take_turn(sharing)?;
         fs::create_dir(&folder)
             .map_err(|error| format!("make the folder {}: {error}", folder.display()))?;
-        let user = if own_namespaces_allowed() {
-            None
-        } else {
-            Some(Namespace::new(
-                "user",
-                Holder::with_user_namespace()?,
-                &folder,
-            ))
+        let user = match root {
+            Root::Own => None,
+            Root::OfUserNamespace => {
+                let holder = Holder::with_user_namespace(Some(&folder))?;
+                Some(Namespace::new("user", holder, &folder))
+            }
         };
         Ok(Lab {
             folder,
@@ -82,8 +88,8 @@ impl Lab {
     /// A host without interfaces but loopback. It stays until the lab is closed.
     pub fn host(&self, name: &str) -> Namespace {
         let holder = match &self.user {
-            None => Holder::with_namespaces(),
-            Some(user) => Holder::with_namespaces_inside(user.holder()),
+            None => Holder::with_namespaces(Some(&self.folder)),
+            Some(user) => Holder::with_namespaces_inside(user.holder(), Some(&self.folder)),
         };
         let holder = holder.unwrap_or_else(|error| panic!("host {name}: {error}"));
         let host = Namespace::new(name, holder, &self.folder);
@@ -138,46 +144,42 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// Whether this machine lets us have a lab; found out once.
-fn possible() -> &'static Result<(), String> {
-    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+/// What makes us root in the namespaces of a lab.
+#[derive(Clone, Copy, Debug)]
+enum Root {
+    /// The rights of this process.
+    Own,
+    /// A user namespace around the others.
+    OfUserNamespace,
+}
+
+/// How this process can have a lab, or what is missing for it; found out once, by a host that is
+/// ended again.
+fn rights() -> &'static Result<Root, String> {
+    static ANSWER: OnceLock<Result<Root, String>> = OnceLock::new();
     ANSWER.get_or_init(|| {
-        for (tool, package) in [
-            ("ip", "iproute2"),
-            ("unshare", "util-linux"),
-            ("ping", "iputils-ping"),
-        ] {
-            if !runs(tool, ["-V"]) {
-                return Err(format!("no `{tool}` here (Debian package {package})"));
-            }
+        if !Path::new("/proc/self/ns").exists() {
+            return Err("no /proc: mount it by `mount -t proc proc /proc` as root.".into());
         }
-        if !own_namespaces_allowed() && !runs("unshare", ["--user", "--map-root-user", "true"]) {
-            return Err("neither root nor allowed to make user namespaces".into());
-        }
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/net/tun")
-            .map(drop)
-            .map_err(|error| format!("open /dev/net/tun: {error}"))
+        rights::open_tun()?;
+        let own = match Uid::effective().is_root() {
+            true => Holder::with_namespaces(None).map(|holder| (holder, Root::Own)),
+            false => Err(String::new()),
+        };
+        let (holder, root) = own.or_else(|refused| {
+            Holder::with_user_namespace(None)
+                .map(|holder| (holder, Root::OfUserNamespace))
+                .map_err(|reason| if refused.is_empty() { reason } else { refused })
+        })?;
+        holder
+            .links(|route| create_bridge(route, "bridge", 1500))
+            .map_err(|error| rights::missing(Step::Driver("bridge"), error))?;
+        let [near, far] = ["near", "far"].map(|name| PairEnd { name, index: 0 });
+        holder
+            .links(|route| create_pair(route, near, far, holder.pid()))
+            .map_err(|error| rights::missing(Step::Driver("veth"), error))?;
+        Ok(root)
     })
-}
-
-/// Whether we can make network namespaces without a user namespace around them.
-fn own_namespaces_allowed() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER
-        .get_or_init(|| Uid::effective().is_root() && runs("unshare", ["--net", "--mount", "true"]))
-}
-
-fn runs<const N: usize>(program: &str, args: [&str; N]) -> bool {
-    Command::new(program)
-        .args(args.map(OsStr::new))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 /// Waits until no other lab, also of another process, keeps this one from running.
