@@ -27,7 +27,7 @@ pub use control_frames::ControlFrames;
 
 pub use event::{Event, PeerSeen, StationSeen};
 
-pub use forwarding::distributor::{Distributor, Selection, Settled};
+pub use forwarding::distributor::{Distributor, Selection};
 pub use forwarding::source_balance::{HostBalance, Reception, SourceBalance};
 pub use forwarding::{BUCKETS, BucketTable, Forwarding, PortForwarding, TxPolicy, learned_sources};
 pub use ident::{Duplex, HwAddr, IpFamily, Link, PortId};

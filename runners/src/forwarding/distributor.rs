@@ -9,23 +9,43 @@ use std::num::NonZeroU32;
 
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::source_balance::learned_sources::LearnedSources;
-use crate::forwarding::source_balance::{Reception, SourceBalance, SourceRules};
-use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
+use crate::forwarding::source_balance::{Reception, SourceRules};
+use crate::forwarding::{Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
-use crate::tx_hash::{HashFields, Selector};
+use crate::tx_hash::Selector;
 
 /// Chooses the ports of each frame. Everything that configuration can settle is settled in
 /// [`apply`](Distributor::apply); a choice allocates nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Distributor {
-    choice: Choice,
+    /// [Resolved](Forwarding::resolve).
+    forwarding: Forwarding,
+    /// Ports that distribute and have a link.
+    usable: Vec<PortId>,
     /// Ports whose received frames go up; teams are small, so a scan beats a tree.
     collecting: Vec<PortId>,
+    turn: Turn,
+    random: SplitMix64,
+    /// Under loadbalance; built for its fields.
+    selector: Option<Selector>,
+    /// Under source balancing.
+    sources: Option<Box<SourceRules>>,
+    /// Source balancing: the port of the frame under way.
+    port: Option<PortId>,
+}
+
+/// Whose turn it is under roundrobin.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    /// The place of the next frame's port, or just past the end.
+    cursor: usize,
+    /// Frames that have left on it in this turn.
+    sent: u32,
 }
 
 /// Where a frame goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection<'a> {
     /// A copy leaves on each of these; none drops the frame.
     pub ports: &'a [PortId],
@@ -39,73 +59,28 @@ pub struct Selection<'a> {
     pub checksum_at: Option<usize>,
 }
 
-/// A policy with the ports that it may use, for a data path that has the choice made elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled<'a> {
-    /// A copy on each.
-    All(&'a [PortId]),
-    /// One after the other.
-    InTurn {
-        /// These.
-        ports: &'a [PortId],
-        /// So many frames in a row on each.
-        packets_per_port: NonZeroU32,
-    },
-    /// Any.
-    ByChance(&'a [PortId]),
-    /// Always this one.
-    One(Option<PortId>),
-    /// The one of the frame's bucket.
-    ByBucket {
-        /// What makes up a flow.
-        fields: HashFields,
-        /// Port by bucket.
-        buckets: &'a BucketTable,
-    },
-    /// By what is remembered of stations, as [`select`](Distributor::select) and
-    /// [`receive`](Distributor::receive) do it.
-    BySource(&'a SourceBalance),
-}
-
-/// A policy with the ports that it may use.
-#[derive(Clone, Debug)]
-enum Choice {
-    All(Vec<PortId>),
-    InTurn {
-        ports: Vec<PortId>,
-        /// The place of the next frame's port, or just past the end.
-        cursor: usize,
-        /// Frames that have left on it in this turn.
-        sent: u32,
-        packets_per_port: NonZeroU32,
-    },
-    ByChance {
-        ports: Vec<PortId>,
-        seed: u64,
-        random: SplitMix64,
-    },
-    One(Option<PortId>),
-    ByBucket {
-        selector: Selector,
-        buckets: Box<BucketTable>,
-    },
-    BySource {
-        rules: Box<SourceRules>,
-        /// The port of the frame under way.
-        port: Option<PortId>,
-    },
-}
-
-impl Default for Choice {
+impl Default for Distributor {
     fn default() -> Self {
-        Choice::One(None)
+        Self::new()
     }
 }
 
 impl Distributor {
-    /// One that drops every frame, until told otherwise.
+    /// Returns a distributor that drops every frame until a forwarding is applied.
     pub fn new() -> Self {
-        Self::default()
+        Distributor {
+            forwarding: Forwarding {
+                policy: TxPolicy::ActiveBackup { active: None },
+                ports: Vec::new(),
+            },
+            usable: Vec::new(),
+            collecting: Vec::new(),
+            turn: Turn::default(),
+            random: SplitMix64(0),
+            selector: None,
+            sources: None,
+            port: None,
+        }
     }
 
     /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
@@ -113,141 +88,85 @@ impl Distributor {
     ///
     /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
     pub fn apply(&mut self, forwarding: &Forwarding) {
-        let distributing = || forwarding.ports.iter().filter(|port| port.distributing);
-        let distributes = |id: &PortId| distributing().any(|port| port.port == *id);
-        let usable = || {
-            distributing()
-                .filter(|port| port.linked)
-                .map(|port| port.port)
-                .collect()
-        };
-
-        let previous = mem::take(&mut self.choice);
-        self.choice = match &forwarding.policy {
-            TxPolicy::Broadcast => Choice::All(usable()),
-            TxPolicy::RoundRobin { packets_per_port } => {
-                let (cursor, sent) = match previous {
-                    Choice::InTurn { cursor, sent, .. } => (cursor, sent),
-                    _ => (0, 0),
-                };
-                Choice::InTurn {
-                    ports: usable(),
-                    cursor,
-                    sent,
-                    packets_per_port: *packets_per_port,
+        let previous = mem::replace(&mut self.forwarding, forwarding.resolve()).policy;
+        self.usable = self.forwarding.usable();
+        self.collecting = self.forwarding.collecting();
+        let policy = &self.forwarding.policy;
+        if mem::discriminant(policy) != mem::discriminant(&previous) {
+            self.turn = Turn::default();
+            self.selector = None;
+            self.sources = None;
+        }
+        match policy {
+            TxPolicy::Random { seed } if *policy != previous => self.random = SplitMix64(*seed),
+            TxPolicy::LoadBalance { fields, .. } => {
+                self.selector = self.selector.take().filter(|it| it.fields() == *fields);
+                self.selector.get_or_insert_with(|| Selector::new(*fields));
+            }
+            TxPolicy::SourceBalance { ports, .. } => {
+                let collecting = self.collecting.clone();
+                match &mut self.sources {
+                    Some(rules) => rules.apply(ports.clone(), collecting),
+                    none => *none = Some(Box::new(SourceRules::new(ports.clone(), collecting))),
                 }
             }
-            TxPolicy::Random { seed } => Choice::ByChance {
-                ports: usable(),
-                seed: *seed,
-                random: match previous {
-                    Choice::ByChance {
-                        seed: old, random, ..
-                    } if old == *seed => random,
-                    _ => SplitMix64(*seed),
-                },
-            },
-            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(distributes)),
-            TxPolicy::LoadBalance {
-                fields, buckets, ..
-            } => Choice::ByBucket {
-                selector: match previous {
-                    Choice::ByBucket { selector, .. } if selector.fields() == *fields => selector,
-                    _ => Selector::new(*fields),
-                },
-                buckets: Box::new(buckets.map(|port| port.filter(distributes))),
-            },
-            TxPolicy::SourceBalance { ports, .. } => {
-                let usable =
-                    |table: &BucketTable| Box::new(table.map(|port| port.filter(distributes)));
-                let policy = SourceBalance {
-                    buckets: usable(&ports.buckets),
-                    former: usable(&ports.former),
-                    designated: ports.designated.filter(distributes),
-                    hwaddr: ports.hwaddr,
-                    host: ports.host.clone(),
-                };
-                let collecting = forwarding.ports.iter().filter(|port| port.collecting);
-                let collecting = collecting.map(|port| port.port).collect();
-                let rules = match previous {
-                    Choice::BySource { mut rules, .. } => {
-                        rules.apply(policy, collecting);
-                        rules
-                    }
-                    _ => Box::new(SourceRules::new(policy, collecting)),
-                };
-                Choice::BySource { rules, port: None }
-            }
-        };
+            _ => {}
+        }
+    }
 
-        self.collecting = match &self.choice {
-            Choice::One(active) => active.iter().copied().collect(),
-            _ => forwarding
-                .ports
-                .iter()
-                .filter(|port| port.collecting)
-                .map(|port| port.port)
-                .collect(),
-        };
+    /// The forwarding that is carried out, [resolved](Forwarding::resolve).
+    pub fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
     }
 
     /// The ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
     #[inline]
     pub fn select(&mut self, frame: &[u8]) -> Selection<'_> {
-        let ports = match &mut self.choice {
-            Choice::ByBucket { selector, buckets } => {
-                let bucket = selector.bucket(frame);
+        let ports = match &self.forwarding.policy {
+            TxPolicy::LoadBalance { buckets, .. } => {
+                let bucket = self
+                    .selector
+                    .as_ref()
+                    .map(|selector| selector.bucket(frame));
                 return Selection {
-                    ports: buckets[usize::from(bucket)].as_slice(),
-                    bucket: Some(bucket),
+                    ports: bucket.map_or(&[], |bucket| buckets[usize::from(bucket)].as_slice()),
+                    bucket,
                     source: None,
                     sender_at: None,
                     checksum_at: None,
                 };
             }
-            Choice::BySource { rules, port } => {
+            TxPolicy::SourceBalance { .. } => {
+                let Some(rules) = &mut self.sources else {
+                    return Selection::default();
+                };
                 let leaving = rules.leave(frame);
-                *port = leaving.port;
+                self.port = leaving.port;
                 return Selection {
-                    ports: port.as_slice(),
+                    ports: self.port.as_slice(),
                     bucket: leaving.bucket,
                     source: leaving.source,
                     sender_at: leaving.sender_at,
                     checksum_at: leaving.checksum_at,
                 };
             }
-            Choice::One(port) => port.as_slice(),
-            Choice::All(ports) => ports,
-            Choice::InTurn {
-                ports,
-                cursor,
-                sent,
-                packets_per_port,
-            } => {
-                let turn = if *cursor < ports.len() { *cursor } else { 0 };
-                *sent += 1;
-                let ends = *sent >= packets_per_port.get();
-                *cursor = turn + usize::from(ends);
-                *sent *= u32::from(!ends);
-                one(ports, turn)
+            TxPolicy::ActiveBackup { active } => active.as_slice(),
+            TxPolicy::Broadcast => &self.usable,
+            TxPolicy::RoundRobin { packets_per_port } => {
+                let place = self.turn.take(self.usable.len(), *packets_per_port);
+                one(&self.usable, place)
             }
-            Choice::ByChance { ports, random, .. } => {
-                let place = random.below(ports.len());
-                one(ports, place)
-            }
+            TxPolicy::Random { .. } => one(&self.usable, self.random.below(self.usable.len())),
         };
         Selection {
             ports,
-            bucket: None,
-            source: None,
-            sender_at: None,
-            checksum_at: None,
+            ..Selection::default()
         }
     }
 
     /// The time of what follows, for what is remembered of frames.
     pub fn set_time(&mut self, now: Instant) {
-        if let Choice::BySource { rules, .. } = &mut self.choice {
+        if let Some(rules) = &mut self.sources {
             rules.set_time(now);
         }
     }
@@ -255,7 +174,7 @@ impl Distributor {
     /// What becomes of a frame that came in on this port.
     #[inline]
     pub fn receive(&mut self, port: PortId, frame: &[u8]) -> Reception {
-        if let Choice::BySource { rules, .. } = &mut self.choice {
+        if let Some(rules) = &mut self.sources {
             return rules.receive(port, frame);
         }
         match self.collects(port) {
@@ -266,54 +185,27 @@ impl Distributor {
 
     /// Peers that know the team itself, under the policy that needs to know.
     pub fn peers(&self) -> Vec<PeerSeen> {
-        match &self.choice {
-            Choice::BySource { rules, .. } => rules.peers(),
-            _ => Vec::new(),
-        }
+        self.sources
+            .as_ref()
+            .map_or(Vec::new(), |rules| rules.peers())
     }
 
     /// Whose frames were sent lately, under the policy that needs to know.
     pub fn stations(&self) -> Vec<StationSeen> {
-        match &self.choice {
-            Choice::BySource { rules, .. } => rules.stations(),
-            _ => Vec::new(),
-        }
+        self.sources
+            .as_ref()
+            .map_or(Vec::new(), |rules| rules.stations())
     }
 
     /// What is remembered of stations, under the policy that remembers; as of the time last set.
     pub fn memory(&self) -> Option<LearnedSources> {
-        match &self.choice {
-            Choice::BySource { rules, .. } => Some(rules.memory()),
-            _ => None,
-        }
+        self.sources.as_ref().map(|rules| rules.memory())
     }
 
     /// Goes on from what somebody else remembers of stations, under the policy that remembers.
     pub fn remember(&mut self, memory: LearnedSources) {
-        if let Choice::BySource { rules, .. } = &mut self.choice {
+        if let Some(rules) = &mut self.sources {
             rules.remember(memory);
-        }
-    }
-
-    /// What is to be carried out.
-    pub fn settled(&self) -> Settled<'_> {
-        match &self.choice {
-            Choice::All(ports) => Settled::All(ports),
-            Choice::InTurn {
-                ports,
-                packets_per_port,
-                ..
-            } => Settled::InTurn {
-                ports,
-                packets_per_port: *packets_per_port,
-            },
-            Choice::ByChance { ports, .. } => Settled::ByChance(ports),
-            Choice::One(port) => Settled::One(*port),
-            Choice::ByBucket { selector, buckets } => Settled::ByBucket {
-                fields: selector.fields(),
-                buckets,
-            },
-            Choice::BySource { rules, .. } => Settled::BySource(rules.policy()),
         }
     }
 
@@ -321,6 +213,18 @@ impl Distributor {
     #[inline]
     pub fn collects(&self, port: PortId) -> bool {
         self.collecting.contains(&port)
+    }
+}
+
+impl Turn {
+    /// The place, among `ports` ports, of the one that the next frame leaves on.
+    fn take(&mut self, ports: usize, packets_per_port: NonZeroU32) -> usize {
+        let place = if self.cursor < ports { self.cursor } else { 0 };
+        self.sent += 1;
+        let ends = self.sent >= packets_per_port.get();
+        self.cursor = place + usize::from(ends);
+        self.sent *= u32::from(!ends);
+        place
     }
 }
 

@@ -260,11 +260,6 @@ impl SourceRules {
         self.memory().present(self.policy.hwaddr)
     }
 
-    /// What is to be carried out.
-    pub(crate) fn policy(&self) -> &SourceBalance {
-        &self.policy
-    }
-
     /// All that is remembered of stations.
     pub(crate) fn memory(&self) -> LearnedSources {
         LearnedSources {
