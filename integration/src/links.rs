@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 
 use teamr::netlink::RouteSocket;
-use teamr::netlink::link::{self, LinkInfo, PAIR_KIND, VETH_INFO_PEER, ifinfomsg};
+use teamr::netlink::link::{self, LinkInfo, VETH_INFO_PEER, VETH_KIND, ifinfomsg};
 use teamr::netlink::message::{Attributes, Request};
 
 // linux/if_link.h
@@ -42,7 +42,7 @@ pub(crate) fn create_pair(
     route.execute(request.attribute_str(libc::IFLA_IFNAME, near.name).nest(
         libc::IFLA_LINKINFO,
         |info| {
-            info.attribute_str(libc::IFLA_INFO_KIND, PAIR_KIND)
+            info.attribute_str(libc::IFLA_INFO_KIND, VETH_KIND)
                 .nest(libc::IFLA_INFO_DATA, |data| {
                     data.nest(VETH_INFO_PEER, |peer| {
                         peer.structure(&ifinfomsg(far.index, 0, 0))
