@@ -1,60 +1,31 @@
-//! The two programs of a team: what a port's frames meet on arrival, and what those of the team
-//! device meet on their way out.
+//! The two programs of a team: one for frames that a port receives, one for frames that the team
+//! device sends.
 
-use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
 use runners::wire::ethertype;
-use runners::{HashFields, PROBE_MAGIC};
+use runners::{BUCKETS, PROBE_MAGIC, TxPolicy};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Operand, Reg, Size};
-use super::maps::{COLLECT, COLLECT_IF_CHOSEN, ECHOES, Egress, Maps, NO_PORT, Of};
-use super::source::{self, Arriving, BucketAssignment, DESIGNATED_BUCKET, Leaving};
-use super::{Target, bucket, context, walk};
+use super::layout::Egress;
+use super::maps::{COLLECT, COLLECT_IF_ACTIVE, ECHOES, Maps, NO_PORT, PortCounter};
+use super::source_program::{self, Arriving, DESIGNATED_BUCKET, Leaving};
+use super::team_hook::Redirect;
+use super::{bucket, context, headers};
 use crate::datapath::MARK;
 
 use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 
-/// How the program on the team device's transmit side chooses. What is in here is part of the
-/// program; ports in the map are not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transmit {
-    /// A copy on each of these.
-    All(Vec<Egress>),
-    /// One after the other.
-    InTurn {
-        /// These.
-        ports: Vec<Egress>,
-        /// So many frames in a row on each.
-        packets_per_port: NonZeroU32,
-    },
-    /// Any of these.
-    ByChance(Vec<Egress>),
-    /// The one in the map.
-    One,
-    /// The one in the map, by the frame's bucket.
-    ByBucket {
-        /// What makes up a flow.
-        fields: HashFields,
-        /// Frames and bytes are counted by bucket.
-        counted: bool,
-    },
-    /// The one in the map, by the bucket of the frame's sender, or the designated one.
-    BySource {
-        /// Frames and bytes are counted by bucket.
-        counted: bool,
-    },
-}
-
-/// The program for frames that arrive on the port `ifindex` with the slot `slot`.
+/// Returns the program for frames that the port `ifindex`, with this index in the tables,
+/// receives.
 ///
-/// Slow protocols and our own probes are the daemon's, which hears them by itself. Link-local control frames go
-/// to the team device, too, but first of all to the port's own listeners; the filter that comes
-/// next lets only them pass.
+/// The daemon receives slow protocols and probes by its port socket. Link-local control frames go
+/// to the team device and to the port's own listeners; the filter that comes next lets no other
+/// frames pass.
 ///
-/// Without a `team` to send them to, frames that are taken go on to the driver, with those
-/// protocols; there are no filters, so others are dropped here.
-pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Vec<u64> {
+/// Without a `team` to redirect to, frames that are taken go on to the driver, and so do those
+/// protocols; there are no filters, so the program drops all others.
+pub fn receive(port_index: u32, ifindex: u32, team: Option<Redirect>, maps: &Maps) -> Vec<u64> {
     let mut asm = Assembler::new();
     let (collects, idle) = (asm.label(), asm.label());
     let (next, refused) = (asm.label(), asm.label());
@@ -69,12 +40,12 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
         asm.jump(next);
         asm.place(other);
     }
-    let verdict = slot as i32 * size_of::<u32>() as i32;
+    let verdict = port_index as i32 * size_of::<u32>() as i32;
     asm.load_value(R1, maps.verdicts.as_raw_fd(), verdict);
     asm.load(Size::Word, R1, R1, 0);
     asm.jump_if(If::Equal, R1, COLLECT as i32, collects);
-    asm.jump_if(If::NotEqual, R1, COLLECT_IF_CHOSEN as i32, idle);
-    asm.load_value(R1, maps.choice.as_raw_fd(), 0);
+    asm.jump_if(If::NotEqual, R1, COLLECT_IF_ACTIVE as i32, idle);
+    asm.load_value(R1, maps.egress.as_raw_fd(), 0);
     asm.load(Size::Word, R1, R1, 0);
     asm.jump_if(If::NotEqual, R1, ifindex as i32, idle);
 
@@ -86,13 +57,13 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
             not_here: idle,
             echo,
         };
-        source::arrive(&mut asm, source, &maps.choice, ifindex, arriving);
+        source_program::arrive(&mut asm, source, &maps.egress, ifindex, arriving);
         asm.place(echo);
         count(&mut asm, maps, ECHOES);
         asm.jump(refused);
         asm.place(taken);
     }
-    count(&mut asm, maps, Of::Taken.slot(slot));
+    count(&mut asm, maps, PortCounter::Received.key(port_index));
     match team {
         Some(team) => {
             let whole = asm.label();
@@ -108,7 +79,7 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
     }
 
     asm.place(idle);
-    count(&mut asm, maps, Of::Refused.slot(slot));
+    count(&mut asm, maps, PortCounter::Refused.key(port_index));
     asm.place(refused);
     if team.is_none() {
         asm.exit_with(context::DROP);
@@ -118,7 +89,7 @@ pub fn receive(slot: u32, ifindex: u32, team: Option<Target>, maps: &Maps) -> Ve
     asm.finish()
 }
 
-/// Goes on at `other` unless the frame is for a link-local control address.
+/// Continues at `other` unless the frame's destination is a link-local control address.
 fn unless_link_local(asm: &mut Assembler, other: Label) {
     asm.load(Size::Word, R2, R6, context::DATA);
     asm.load(Size::Word, R3, R6, context::DATA_END);
@@ -126,31 +97,32 @@ fn unless_link_local(asm: &mut Assembler, other: Label) {
     asm.alu(Alu::Add, R1, 6);
     asm.jump_if(If::Greater, R1, R3, other);
     asm.load(Size::Half, R1, R2, 0);
-    asm.jump_if(If::NotEqual, R1, walk::half(0x0180), other);
+    asm.jump_if(If::NotEqual, R1, headers::half(0x0180), other);
     asm.load(Size::Half, R1, R2, 2);
-    asm.jump_if(If::NotEqual, R1, walk::half(0xc200), other);
+    asm.jump_if(If::NotEqual, R1, headers::half(0xc200), other);
     asm.load(Size::Half, R1, R2, 4);
-    asm.jump_if(If::AnyBit, R1, walk::half(0xfff0), other);
+    asm.jump_if(If::AnyBit, R1, headers::half(0xfff0), other);
 }
 
-/// Goes on at `probe` if the frame is one; R2 holds its ethertype.
+/// Continues at `probe` if the frame is a probe; R2 holds the frame's ethertype.
 fn unless_probe(asm: &mut Assembler, probe: Label) {
     let other = asm.label();
-    let kind = walk::half(ethertype::LOCAL_EXPERIMENTAL);
+    let kind = headers::half(ethertype::LOCAL_EXPERIMENTAL);
     asm.jump_if(If::NotEqual, R2, kind, other);
-    asm.set(R9, walk::ETHERNET);
-    walk::copy(asm, PROBE_MAGIC.len() as i32, other);
+    asm.set(R9, headers::ETHERNET);
+    headers::copy(asm, PROBE_MAGIC.len() as i32, other);
     for (place, pair) in (0..).zip(PROBE_MAGIC.chunks_exact(2)) {
         let expected = i32::from(u16::from_ne_bytes([pair[0], pair[1]]));
-        asm.load(Size::Half, R2, R10, walk::COPY + 2 * place);
+        asm.load(Size::Half, R2, R10, headers::COPY + 2 * place);
         asm.jump_if(If::NotEqual, R2, expected, other);
     }
     asm.jump(probe);
     asm.place(other);
 }
 
-/// The program for frames that leave the team device.
-pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
+/// Returns the program for frames that the team device sends under `policy`; `usable` are the
+/// ports of a policy that names none.
+pub fn transmit(policy: &TxPolicy, usable: &[Egress], maps: &Maps) -> Vec<u64> {
     let mut asm = Assembler::new();
     let none = asm.label();
     asm.set(R6, R1);
@@ -158,50 +130,30 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
     asm.set(R2, MARK as i32);
     asm.store(Size::Word, R6, context::MARK, R2);
     wake_daemon(&mut asm, maps);
-    match transmit {
-        Transmit::One => {
-            asm.load_value(R8, maps.choice.as_raw_fd(), 0);
-            to_exit(&mut asm, maps, none);
+    match policy {
+        TxPolicy::ActiveBackup { .. } => {
+            asm.load_value(R8, maps.egress.as_raw_fd(), 0);
+            to_egress(&mut asm, maps, none);
         }
-        Transmit::ByBucket { fields, counted } => {
+        TxPolicy::LoadBalance {
+            fields, balanced, ..
+        } => {
             bucket::emit(&mut asm, *fields, maps.hash.as_raw_fd());
-            to_bucket(&mut asm, maps, *counted, none);
+            to_bucket(&mut asm, maps, *balanced, none);
         }
-        Transmit::BySource { counted } => {
-            if let Some(source) = &maps.source {
-                let (by_bucket, designated) = (asm.label(), asm.label());
-                let leaving = Leaving {
-                    by_bucket,
-                    designated,
-                };
-                source::leave(&mut asm, source, BucketAssignment::All, leaving);
-                asm.place(by_bucket);
-                to_bucket(&mut asm, maps, *counted, none);
-                asm.place(designated);
-                source::designated(&mut asm, R8, source);
-                to_exit(&mut asm, maps, none);
-            }
-        }
-        Transmit::All(ports) => {
-            if let Some((last, others)) = ports.split_last() {
+        TxPolicy::SourceBalance { balanced, .. } => by_source(&mut asm, maps, *balanced, none),
+        TxPolicy::Broadcast => {
+            if let Some((last, others)) = usable.split_last() {
                 for port in others {
-                    count(&mut asm, maps, Of::Sent.slot(port.slot));
-                    let out = Target {
-                        ifindex: port.ifindex,
-                        ingress: false,
-                    };
-                    send_copy(&mut asm, out);
+                    copy_to_port(&mut asm, maps, *port);
                 }
                 to_port(&mut asm, maps, *last);
-                // The verifier refuses what no path leads to.
+                // The verifier refuses instructions that no path leads to.
                 return asm.finish();
             }
         }
-        Transmit::InTurn {
-            ports,
-            packets_per_port,
-        } => {
-            if !ports.is_empty() {
+        TxPolicy::RoundRobin { packets_per_port } => {
+            if !usable.is_empty() {
                 asm.load_value(R2, maps.turn.as_raw_fd(), 0);
                 asm.set(R7, 1);
                 asm.fetch_add(R2, R7);
@@ -209,17 +161,17 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
                     asm.alu32(Alu::Move, R2, packets_per_port.get() as i32);
                     asm.alu(Alu::Div, R7, R2);
                 }
-                asm.alu(Alu::Mod, R7, ports.len() as i32);
-                one_of(&mut asm, maps, ports, none);
+                asm.alu(Alu::Mod, R7, usable.len() as i32);
+                one_of(&mut asm, maps, usable, none);
             }
         }
-        Transmit::ByChance(ports) => {
-            if !ports.is_empty() {
+        TxPolicy::Random { .. } => {
+            if !usable.is_empty() {
                 asm.call(Helper::Random);
                 asm.set(R7, R0);
-                asm.alu(Alu::Mul, R7, ports.len() as i32);
+                asm.alu(Alu::Mul, R7, usable.len() as i32);
                 asm.alu(Alu::ShiftRight, R7, 32);
-                one_of(&mut asm, maps, ports, none);
+                one_of(&mut asm, maps, usable, none);
             }
         }
     }
@@ -229,26 +181,39 @@ pub fn transmit(transmit: &Transmit, maps: &Maps) -> Vec<u64> {
     asm.finish()
 }
 
-/// The program for frames that leave a device of the kernel's driver: the bucket of each is in the
-/// last byte of its mark.
-pub fn tell_bucket(maps: &Maps) -> Vec<u64> {
+/// Sends the frame by the bucket of its source address, or continues at `none` if that has no
+/// port.
+fn by_source(asm: &mut Assembler, maps: &Maps, balanced: bool, none: Label) {
+    let Some(source) = &maps.source else {
+        return;
+    };
+    let leaving = Leaving {
+        by_bucket: asm.label(),
+        designated: asm.label(),
+    };
+    source_program::leave(asm, source, BUCKETS as i32, leaving);
+    asm.place(leaving.by_bucket);
+    to_bucket(asm, maps, balanced, none);
+    asm.place(leaving.designated);
+    source_program::designated(asm, R8, source);
+    to_egress(asm, maps, none);
+}
+
+/// Returns the program for frames that a device of the kernel's driver sends: the bucket becomes
+/// the last byte of the frame's mark.
+pub fn mark_bucket(maps: &Maps) -> Vec<u64> {
     let mut asm = Assembler::new();
     asm.set(R6, R1);
     if let Some(source) = &maps.source {
-        let (by_bucket, designated) = (asm.label(), asm.label());
         let leaving = Leaving {
-            by_bucket,
-            designated,
+            by_bucket: asm.label(),
+            designated: asm.label(),
         };
-        source::leave(
-            &mut asm,
-            source,
-            BucketAssignment::AllButDesignated,
-            leaving,
-        );
-        asm.place(designated);
+        let assignable = i32::from(DESIGNATED_BUCKET);
+        source_program::leave(&mut asm, source, assignable, leaving);
+        asm.place(leaving.designated);
         asm.set(R7, i32::from(DESIGNATED_BUCKET));
-        asm.place(by_bucket);
+        asm.place(leaving.by_bucket);
         asm.alu(Alu::Or, R7, (MARK & !0xff) as i32);
         asm.store(Size::Word, R6, context::MARK, R7);
     }
@@ -256,7 +221,7 @@ pub fn tell_bucket(maps: &Maps) -> Vec<u64> {
     asm.finish()
 }
 
-/// Tells the daemon of the frame if it has asked to be told.
+/// Wakes the daemon if [`Maps::daemon_idle`] asks for that.
 fn wake_daemon(asm: &mut Assembler, maps: &Maps) {
     const FORCE_WAKEUP: i32 = 2;
     let awake = asm.label();
@@ -274,38 +239,40 @@ fn wake_daemon(asm: &mut Assembler, maps: &Maps) {
     asm.place(awake);
 }
 
-/// Sends the frame to the port of the bucket in R7, or goes on at `none` if it has none.
-fn to_bucket(asm: &mut Assembler, maps: &Maps, counted: bool, none: Label) {
-    if counted {
+/// Sends the frame to the port of the bucket in R7, or continues at `none` if the bucket has
+/// none. Bytes are counted by bucket if the policy is `balanced`.
+fn to_bucket(asm: &mut Assembler, maps: &Maps, balanced: bool, none: Label) {
+    if balanced {
         count_bucket(asm, maps);
     }
-    asm.load_value(R8, maps.choice.as_raw_fd(), 0);
+    asm.load_value(R8, maps.egress.as_raw_fd(), 0);
     asm.alu(Alu::ShiftLeft, R7, Egress::SHIFT);
     asm.alu(Alu::Add, R8, R7);
-    to_exit(asm, maps, none);
+    to_egress(asm, maps, none);
 }
 
-/// Sends the frame by the exit at R8, or goes on at `none` if that is no port's.
-fn to_exit(asm: &mut Assembler, maps: &Maps, none: Label) {
+/// Sends the frame to the port whose [`Egress`] R8 points to, or continues at `none` if that is no
+/// port's.
+fn to_egress(asm: &mut Assembler, maps: &Maps, none: Label) {
     asm.load(Size::Word, R2, R8, 4);
     asm.load(Size::Word, R8, R8, 0);
     asm.jump_if(If::Equal, R8, 0, none);
-    asm.alu(Alu::Mul, R2, Of::EACH as i32);
-    asm.alu(Alu::Add, R2, Of::Sent.slot(0) as i32);
+    asm.alu(Alu::Mul, R2, PortCounter::COUNT as i32);
+    asm.alu(Alu::Add, R2, PortCounter::Sent.key(0) as i32);
     asm.store(Size::Word, R10, KEY, R2);
-    count_at(asm, maps.counts.as_raw_fd());
+    count_at(asm, maps.counters.as_raw_fd());
     asm.set(R1, R8);
     redirect(asm, false);
 }
 
 /// Sends the frame to a port.
 fn to_port(asm: &mut Assembler, maps: &Maps, port: Egress) {
-    count(asm, maps, Of::Sent.slot(port.slot));
+    count(asm, maps, PortCounter::Sent.key(port.port_index));
     asm.set(R1, port.ifindex as i32);
     redirect(asm, false);
 }
 
-/// Sends the frame to the port whose place is in R7.
+/// Sends the frame to the port of `ports` whose place is in R7.
 fn one_of(asm: &mut Assembler, maps: &Maps, ports: &[Egress], none: Label) {
     for (place, port) in ports.iter().enumerate() {
         let another = asm.label();
@@ -316,27 +283,37 @@ fn one_of(asm: &mut Assembler, maps: &Maps, ports: &[Egress], none: Label) {
     asm.jump(none);
 }
 
-/// Ends with the frame on its way to the interface in R1.
+/// Ends the program by redirecting the frame to the interface in R1.
 fn redirect(asm: &mut Assembler, ingress: bool) {
     asm.set(R2, i32::from(ingress));
     asm.call(Helper::Redirect);
     asm.exit();
 }
 
-fn send_copy(asm: &mut Assembler, to: Target) {
+/// Sends a copy of the frame to a port.
+fn copy_to_port(asm: &mut Assembler, maps: &Maps, port: Egress) {
+    count(asm, maps, PortCounter::Sent.key(port.port_index));
+    let port = Redirect {
+        ifindex: port.ifindex,
+        ingress: false,
+    };
+    send_copy(asm, port);
+}
+
+fn send_copy(asm: &mut Assembler, to: Redirect) {
     asm.set(R1, R6);
     asm.set(R2, to.ifindex as i32);
     asm.set(R3, i32::from(to.ingress));
     asm.call(Helper::CloneRedirect);
 }
 
-/// Where the key of a pair of counters is on the stack.
+/// Offset on the stack of the key of a pair of counters.
 const KEY: i16 = -4;
 
 /// Counts the frame and its bytes in the pair with this key.
 fn count(asm: &mut Assembler, maps: &Maps, key: u32) {
     asm.store(Size::Word, R10, KEY, key as i32);
-    count_at(asm, maps.counts.as_raw_fd());
+    count_at(asm, maps.counters.as_raw_fd());
 }
 
 /// Counts the frame and its bytes for the bucket in R7.
@@ -345,7 +322,8 @@ fn count_bucket(asm: &mut Assembler, maps: &Maps) {
     count_at(asm, maps.buckets.as_raw_fd());
 }
 
-/// The same in the pair of a map whose key is on the stack. R0 to R5 are destroyed.
+/// Counts the frame and its bytes in the pair of a map whose key is on the stack. R0 to R5 are
+/// destroyed.
 fn count_at(asm: &mut Assembler, map: RawFd) {
     let gone = asm.label();
     asm.load_map(R1, map);

@@ -1,9 +1,8 @@
-//! The part of a program that walks through the headers of a frame, as [`runners::wire`] reads
-//! them, with one difference: the outermost VLAN tag stands beside the frame if the kernel has
-//! taken it off.
+//! Parts of programs that parse the headers of a frame, as [`runners::wire`] parses them. The
+//! outermost VLAN tag may be in the frame or, taken off by the kernel, in the context.
 //!
-//! R6 holds the context all the way, R9 where the next header starts. A header is copied to the
-//! stack, at [`COPY`]; its words lie there as in the frame. R0 to R5 are destroyed.
+//! R6 holds the context throughout, R9 the offset of the next header. A header is copied to the
+//! stack, at [`COPY`], in the byte order of the frame. R0 to R5 are destroyed.
 
 use runners::tx_hash::definition::{MAX_EXTENSIONS, MAX_TAGS};
 use runners::wire::tunnel::{GRE_ETHERNET, GRE_OPTIONS, GRE_OTHER, VXLAN_HAS_ID, VXLAN_PORT};
@@ -14,28 +13,28 @@ use super::context;
 
 use Reg::{R0, R1, R2, R3, R4, R6, R9, R10};
 
-/// The stack, from its end: what was copied from the frame (an IPv6 header at most) …
+/// Offsets on the stack, from its end: the copied header (an IPv6 header at most), …
 pub const COPY: i16 = -40;
-/// … the VLAN ids, the outermost on top, how far the next one is shifted, and the ethertype in
-/// network order.
+/// … the VLAN ids, the outermost in the top bits, the shift of the next id, and the ethertype in
+/// network byte order.
 pub const TAGS: i16 = -48;
 const SHIFT: i16 = -56;
 /// See [`TAGS`].
-pub const KIND: i16 = -64;
-/// What lies beyond is not used here.
-pub const END: i16 = KIND;
+pub const ETHERTYPE: i16 = -64;
+/// The stack beyond this offset is free.
+pub const END: i16 = ETHERTYPE;
 
 /// Length of a frame's addresses and ethertype.
 pub const ETHERNET: i32 = 14;
 /// Length of a tag.
 pub const TAG: i32 = 4;
 
-/// A number of two bytes as a load finds it that does not care for the network's order.
+/// Returns a number of two bytes in network byte order, as a plain load reads it.
 pub fn half(value: u16) -> i32 {
     i32::from(value.to_be())
 }
 
-/// Copies `length` bytes of the frame from R9 on, or goes on at `short` if there are fewer.
+/// Copies `length` bytes of the frame from R9 on, or continues at `short` if there are fewer.
 pub fn copy(asm: &mut Assembler, length: i32, short: Label) {
     asm.set(R1, R6);
     asm.set(R2, R9);
@@ -46,7 +45,7 @@ pub fn copy(asm: &mut Assembler, length: i32, short: Label) {
     asm.jump_if(If::NotEqual, R0, 0, short);
 }
 
-/// Walks the tags behind the addresses, which are copied; R9 is then where the payload starts.
+/// Parses the tags behind the copied addresses; R9 becomes the start of the payload.
 pub fn tags(asm: &mut Assembler) {
     begin_tags(asm);
     let all_inside = asm.label();
@@ -63,7 +62,7 @@ pub fn tags(asm: &mut Assembler) {
 
 fn begin_tags(asm: &mut Assembler) {
     asm.load(Size::Half, R2, R10, COPY + 12);
-    asm.store(Size::Double, R10, KIND, R2);
+    asm.store(Size::Double, R10, ETHERTYPE, R2);
     asm.alu(Alu::Add, R9, ETHERNET);
     asm.store(Size::Double, R10, TAGS, 0);
     asm.store(Size::Double, R10, SHIFT, 48);
@@ -73,7 +72,7 @@ fn tags_inside(asm: &mut Assembler) {
     let ended = asm.label();
     for _ in 0..MAX_TAGS {
         let tag = asm.label();
-        asm.load(Size::Double, R2, R10, KIND);
+        asm.load(Size::Double, R2, R10, ETHERTYPE);
         asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
         asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), ended);
         asm.place(tag);
@@ -91,7 +90,7 @@ fn tags_inside(asm: &mut Assembler) {
         asm.alu(Alu::Add, R3, -16);
         asm.store(Size::Double, R10, SHIFT, R3);
         asm.load(Size::Half, R2, R10, COPY + 2);
-        asm.store(Size::Double, R10, KIND, R2);
+        asm.store(Size::Double, R10, ETHERTYPE, R2);
         asm.alu(Alu::Add, R9, TAG);
     }
     asm.place(ended);
@@ -103,7 +102,7 @@ fn version(asm: &mut Assembler, version: i32, other: Label) {
     asm.jump_if(If::NotEqual, R2, version, other);
 }
 
-/// Copies an IPv4 header without its options, or goes on at `none` if there is no sound one.
+/// Copies an IPv4 header without its options, or continues at `none` if there is no valid one.
 pub fn ipv4(asm: &mut Assembler, none: Label) {
     copy(asm, 20, none);
     version(asm, 4, none);
@@ -112,8 +111,8 @@ pub fn ipv4(asm: &mut Assembler, none: Label) {
     asm.jump_if(If::Less, R2, 5, none);
 }
 
-/// From the IPv4 header that was copied on, goes on at `none` if it is a fragment's. Otherwise R2
-/// is the protocol and R9 where its header starts, if the frame is so long.
+/// Continues at `none` if the copied IPv4 header is a fragment's. Otherwise R2 becomes the protocol
+/// and R9 the start of its header, which may be past the end of the frame.
 pub fn ipv4_upper(asm: &mut Assembler, none: Label) {
     asm.load(Size::Half, R2, R10, COPY + 6);
     asm.jump_if(If::AnyBit, R2, half(0x3fff), none);
@@ -124,13 +123,13 @@ pub fn ipv4_upper(asm: &mut Assembler, none: Label) {
     asm.load(Size::Byte, R2, R10, COPY + 9);
 }
 
-/// Copies an IPv6 header, or goes on at `none` if there is none.
+/// Copies an IPv6 header, or continues at `none` if there is none.
 pub fn ipv6(asm: &mut Assembler, none: Label) {
     copy(asm, 40, none);
     version(asm, 6, none);
 }
 
-/// As [`ipv4_upper`], past the extension headers.
+/// As [`ipv4_upper`], past the extension headers of IPv6.
 pub fn ipv6_upper(asm: &mut Assembler, none: Label) {
     let upper = asm.label();
     asm.load(Size::Byte, R2, R10, COPY + 6);
@@ -169,7 +168,7 @@ pub fn ipv6_upper(asm: &mut Assembler, none: Label) {
     asm.place(upper);
 }
 
-/// Copies an ARP message about IPv4 over Ethernet, or goes on at `none` if there is none.
+/// Copies an ARP message for IPv4 over Ethernet, or continues at `none` if there is none.
 pub fn arp(asm: &mut Assembler, none: Label) {
     copy(asm, 28, none);
     for (place, pair) in Arp::ETHERNET_IPV4.chunks_exact(2).enumerate() {
@@ -179,9 +178,9 @@ pub fn arp(asm: &mut Assembler, none: Label) {
     }
 }
 
-/// From the protocol in R2 and its header at R9 on, as they were after [`ipv4_upper`]: goes to the
-/// packet inside the tunnel, whose ethertype is noted and which starts at R9, or on at `none` if it
-/// is no tunnel.
+/// Enters the tunnel whose protocol is in R2 and whose header is at R9, as [`ipv4_upper`] leaves
+/// them: R9 becomes the start of the packet inside, whose ethertype is stored. Continues at `none`
+/// if the protocol is no tunnel.
 pub fn inner(asm: &mut Assembler, none: Label) {
     let (ipv4, ipv6) = (asm.label(), asm.label());
     let (gre, frame, found) = (asm.label(), asm.label(), asm.label());
@@ -217,7 +216,7 @@ pub fn inner(asm: &mut Assembler, none: Label) {
         }
     }
     asm.load(Size::Half, R2, R10, COPY + 2);
-    asm.store(Size::Double, R10, KIND, R2);
+    asm.store(Size::Double, R10, ETHERTYPE, R2);
     asm.jump_if(If::NotEqual, R2, half(GRE_ETHERNET), found);
 
     asm.place(frame);
@@ -227,9 +226,9 @@ pub fn inner(asm: &mut Assembler, none: Label) {
     asm.jump(found);
 
     asm.place(ipv4);
-    asm.store(Size::Double, R10, KIND, half(ethertype::IPV4));
+    asm.store(Size::Double, R10, ETHERTYPE, half(ethertype::IPV4));
     asm.jump(found);
     asm.place(ipv6);
-    asm.store(Size::Double, R10, KIND, half(ethertype::IPV6));
+    asm.store(Size::Double, R10, ETHERTYPE, half(ethertype::IPV6));
     asm.place(found);
 }

@@ -1,11 +1,5 @@
-//! Source balancing as parts of programs: the rules of the relay's
-//! [`Distributor`](runners::Distributor), carried out where frames pass.
-//!
-//! In `shared` is what these parts share: what the policy says, which the daemon writes, and what
-//! is remembered of stations, which the programs write. Another daemon goes on with the latter,
-//! so that no station changes its link.
-
-mod shared;
+//! Parts of programs for source balancing, by the rules of the relay's
+//! [`Distributor`](runners::Distributor).
 
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -18,62 +12,51 @@ use runners::wire::{Arp, ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
 use super::context;
-use super::maps::Egress;
-use super::walk::{self, COPY, KIND, TAGS, half};
+use super::headers::{self, COPY, ETHERTYPE, TAGS, half};
+use super::layout::Egress;
+use super::source_maps::{COUNT, DESIGNATED, FORMER, SourceMaps, nanoseconds};
 use crate::sys::bpf::Map;
-
-pub use shared::{Policy, SourceMaps};
-
-use shared::{COUNT, DESIGNATED, FORMER, nanoseconds};
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
 
-/// The stack, past what [`walk`] uses: the stations that sent the frame and that it is for, …
-const SOURCE: i16 = walk::END - 8;
-const DESTINATION: i16 = walk::END - 16;
+/// Offsets on the stack, past those of [`headers`]: the frame's source and destination, each an
+/// address and a VLAN, …
+const SOURCE: i16 = headers::END - 8;
+const DESTINATION: i16 = headers::END - 16;
 /// … the time, …
-const NOW: i16 = walk::END - 24;
-/// … a station's value to be written, …
-const STATION: i16 = walk::END - 40;
-/// … and whether the frame is an announcement, or is to be taken here.
-const FLAG: i16 = walk::END - 48;
+const NOW: i16 = headers::END - 24;
+/// … the value to be written for a source, …
+const VALUE: i16 = headers::END - 40;
+/// … and whether the frame is an announcement, or is expected on this port.
+const FLAG: i16 = headers::END - 48;
 
-/// The bucket of everything that leaves by the designated port, where a bucket is all that can be
-/// told of it: no station is dealt that one there.
+/// The bucket that stands for the designated port under the kernel's driver, which knows buckets
+/// only; no source is assigned this bucket there.
 pub const DESIGNATED_BUCKET: u8 = u8::MAX;
 
-/// The buckets that stations are dealt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BucketAssignment {
-    /// All.
-    All,
-    /// All but [`DESIGNATED_BUCKET`].
-    AllButDesignated,
-}
-
-/// How a frame leaves: what [`leave`] ends with.
+/// Where [`leave`] continues.
 #[derive(Clone, Copy, Debug)]
 pub struct Leaving {
-    /// By the port of the bucket in R7.
+    /// The frame leaves by the port of the bucket in R7.
     pub by_bucket: Label,
-    /// By the designated port.
+    /// The frame leaves by the designated port.
     pub designated: Label,
 }
 
-/// Emits the instructions that find how a frame of the team device leaves, in R6, and go on at
-/// one of the labels.
-pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: BucketAssignment, leaving: Leaving) {
+/// Emits the instructions that find the egress of the team device's frame in R6 and continue at
+/// one of the labels. Sources are assigned the first `assignable` buckets.
+pub fn leave(asm: &mut Assembler, maps: &SourceMaps, assignable: i32, leaving: Leaving) {
     let Leaving {
         by_bucket,
         designated,
     } = leaving;
-    head(asm, designated);
-    note_source(asm, maps);
-    let guest = asm.label();
-    unless_own(asm, maps, SOURCE, guest);
+    read_addresses(asm, designated);
+    learn_source(asm, maps);
+    let foreign = asm.label();
+    unless_own(asm, maps, SOURCE, foreign);
     asm.jump(designated);
 
-    asm.place(guest);
+    asm.place(foreign);
     let (membership, other) = (asm.label(), asm.label());
     if_membership(asm, membership, other);
     asm.place(membership);
@@ -88,52 +71,54 @@ pub fn leave(asm: &mut Assembler, maps: &SourceMaps, deal: BucketAssignment, lea
     asm.jump(designated);
 
     asm.place(other);
-    let dealt = asm.label();
-    entry(asm, maps, SOURCE);
-    asm.load(Size::Word, R0, R8, 0);
-    asm.jump_if(If::NotEqual, R0, 0, dealt);
-    asm.load_value(R2, maps.dealt.as_raw_fd(), COUNT as i32);
-    asm.set(R7, 1);
-    asm.fetch_add(R2, R7);
-    match deal {
-        BucketAssignment::All => asm.alu(Alu::And, R7, i32::from(u8::MAX)),
-        BucketAssignment::AllButDesignated => asm.alu(Alu::Mod, R7, i32::from(DESIGNATED_BUCKET)),
-    }
-    asm.alu(Alu::Add, R7, 1);
-    // Another processor may have dealt it one meanwhile.
-    asm.set(R0, 0);
-    asm.compare_exchange(R8, R7);
-    asm.jump_if(If::NotEqual, R0, 0, dealt);
-    asm.set(R0, R7);
-    asm.place(dealt);
-    asm.set(R7, R0);
-    asm.alu(Alu::Add, R7, -1);
-    asm.alu(Alu::And, R7, i32::from(u8::MAX));
+    assigned_bucket(asm, maps, assignable);
     asm.jump(by_bucket);
 }
 
-/// `to` becomes the address of the designated port's exit.
+/// R7 becomes the bucket of the frame's source, which is assigned one if it has none.
+fn assigned_bucket(asm: &mut Assembler, maps: &SourceMaps, assignable: i32) {
+    let assigned = asm.label();
+    bucket_entry(asm, maps, SOURCE);
+    asm.load(Size::Word, R0, R8, 0);
+    asm.jump_if(If::NotEqual, R0, 0, assigned);
+    asm.load_value(R2, maps.assigned.as_raw_fd(), COUNT as i32);
+    asm.set(R7, 1);
+    asm.fetch_add(R2, R7);
+    asm.alu(Alu::Mod, R7, assignable);
+    asm.alu(Alu::Add, R7, 1);
+    // Another processor may have assigned one meanwhile.
+    asm.set(R0, 0);
+    asm.compare_exchange(R8, R7);
+    asm.jump_if(If::NotEqual, R0, 0, assigned);
+    asm.set(R0, R7);
+    asm.place(assigned);
+    asm.set(R7, R0);
+    asm.alu(Alu::Add, R7, -1);
+    asm.alu(Alu::And, R7, i32::from(u8::MAX));
+}
+
+/// `to` becomes the address of the designated port's [`Egress`].
 pub fn designated(asm: &mut Assembler, to: Reg, maps: &SourceMaps) {
     asm.load_value(to, maps.policy.as_raw_fd(), DESIGNATED);
 }
 
-/// What becomes of a frame that came in: what [`arrive`] ends with.
+/// Where [`arrive`] continues.
 #[derive(Clone, Copy, Debug)]
 pub struct Arriving {
-    /// It goes up.
+    /// The frame goes up to the team device.
     pub taken: Label,
-    /// It is for another port to take, or for nobody.
+    /// Another port takes the frame, or none.
     pub not_here: Label,
-    /// It is one of our own that came back.
+    /// The team itself sent the frame.
     pub echo: Label,
 }
 
-/// Emits the instructions that judge a frame which came in on the port `ifindex`, in R6, and go
-/// on at one of the labels. `choice` is the map of the buckets' ports.
+/// Emits the instructions that decide on the frame in R6, received on the port `ifindex`, and
+/// continue at one of the labels. `egress` is the map of the buckets' ports.
 pub fn arrive(
     asm: &mut Assembler,
     maps: &SourceMaps,
-    choice: &Map,
+    egress: &Map,
     ifindex: u32,
     arriving: Arriving,
 ) {
@@ -142,15 +127,15 @@ pub fn arrive(
         not_here,
         echo,
     } = arriving;
-    head(asm, not_here);
+    read_addresses(asm, not_here);
     let foreign = asm.label();
     unless_own(asm, maps, SOURCE, foreign);
     asm.jump(echo);
     asm.place(foreign);
-    note_expected(asm, maps, choice, ifindex);
+    set_expected(asm, maps, egress, ifindex);
 
     let (silent, suspect, credible) = (asm.label(), asm.label(), asm.label());
-    asm.load_map(R1, maps.stations.as_raw_fd());
+    asm.load_map(R1, maps.sources.as_raw_fd());
     key(asm, SOURCE);
     asm.call(Helper::MapLookup);
     asm.jump_if(If::Equal, R0, 0, credible);
@@ -163,7 +148,7 @@ pub fn arrive(
     asm.jump(silent);
 
     asm.place(suspect);
-    // The station may have moved away; who is there tells everybody.
+    // The source may have moved behind another port, and announces itself there.
     asm.load(Size::Double, R2, R10, FLAG);
     asm.jump_if(If::Equal, R2, 0, echo);
     let announces = asm.label();
@@ -172,13 +157,13 @@ pub fn arrive(
     asm.load(Size::Double, R0, R10, NOW);
     asm.load(Size::Double, R2, R8, 8);
     asm.jump_if(If::Less, R0, R2, echo);
-    asm.load_map(R1, maps.stations.as_raw_fd());
+    asm.load_map(R1, maps.sources.as_raw_fd());
     key(asm, SOURCE);
     asm.call(Helper::MapDelete);
     asm.jump(taken);
 
     asm.place(silent);
-    // Locked: whatever it sends must be what was sent.
+    // Locked: a frame from this source can only be one that the team has sent.
     asm.load(Size::Double, R2, R8, 8);
     asm.jump_if(If::Less, R0, R2, echo);
     asm.place(credible);
@@ -187,30 +172,30 @@ pub fn arrive(
     asm.jump(taken);
 }
 
-/// Reads who speaks to whom: the stations on the stack, the ethertype behind the tags, R9 where
-/// the payload starts.
-fn head(asm: &mut Assembler, short: Label) {
+/// Copies source and destination to the stack, with the ethertype behind the tags; R9 becomes the
+/// start of the payload.
+fn read_addresses(asm: &mut Assembler, short: Label) {
     asm.set(R9, 0);
-    walk::copy(asm, walk::ETHERNET, short);
+    headers::copy(asm, headers::ETHERNET, short);
     for (to, from) in [(DESTINATION, COPY), (SOURCE, COPY + 6)] {
         for place in [0, 2, 4] {
             asm.load(Size::Half, R2, R10, from + place);
             asm.store(Size::Half, R10, to + place, R2);
         }
     }
-    walk::tags(asm);
-    // The outermost tag: the network that the switch learns the address in.
+    headers::tags(asm);
+    // The outermost tag is the VLAN that the switch learns the address in.
     asm.load(Size::Double, R2, R10, TAGS);
     asm.alu(Alu::ShiftRight, R2, 48);
-    for station in [DESTINATION, SOURCE] {
-        asm.store(Size::Half, R10, station + 6, R2);
+    for address in [DESTINATION, SOURCE] {
+        asm.store(Size::Half, R10, address + 6, R2);
     }
 }
 
-/// R2 becomes the address of a station on the stack.
-fn key(asm: &mut Assembler, station: i16) {
+/// R2 becomes a pointer to a source or destination on the stack.
+fn key(asm: &mut Assembler, address: i16) {
     asm.set(R2, R10);
-    asm.alu(Alu::Add, R2, i32::from(station));
+    asm.alu(Alu::Add, R2, i32::from(address));
 }
 
 fn add_time(asm: &mut Assembler, to: Reg, time: Duration) {
@@ -218,28 +203,28 @@ fn add_time(asm: &mut Assembler, to: Reg, time: Duration) {
     asm.alu(Alu::Add, to, R3);
 }
 
-/// Goes on at `other` unless a station on the stack has the team's own address.
-fn unless_own(asm: &mut Assembler, maps: &SourceMaps, station: i16, other: Label) {
+/// Continues at `other` unless the address on the stack is the team's own.
+fn unless_own(asm: &mut Assembler, maps: &SourceMaps, address: i16, other: Label) {
     asm.load_value(R8, maps.policy.as_raw_fd(), 0);
     for place in [0, 2, 4] {
         asm.load(Size::Half, R2, R8, place);
-        asm.load(Size::Half, R3, R10, station + place);
+        asm.load(Size::Half, R3, R10, address + place);
         asm.jump_if(If::NotEqual, R2, R3, other);
     }
 }
 
-/// Goes on at `group` if the station on the stack is a group.
-fn if_group(asm: &mut Assembler, station: i16, group: Label) {
-    asm.load(Size::Byte, R2, R10, station);
+/// Continues at `group` if the address on the stack is a group's.
+fn if_group(asm: &mut Assembler, address: i16, group: Label) {
+    asm.load(Size::Byte, R2, R10, address);
     asm.jump_if(If::AnyBit, R2, 1, group);
 }
 
-/// R8 becomes the address of the entry in the table of buckets for a station on the stack.
-fn entry(asm: &mut Assembler, maps: &SourceMaps, station: i16) {
-    asm.load(Size::Double, R2, R10, station);
+/// R8 becomes a pointer to the entry of [`SourceMaps::assigned`] for an address on the stack.
+fn bucket_entry(asm: &mut Assembler, maps: &SourceMaps, address: i16) {
+    asm.load(Size::Double, R2, R10, address);
     asm.network_order(R2, 64);
     asm.alu(Alu::ShiftRight, R2, 16);
-    asm.load(Size::Half, R3, R10, station + 6);
+    asm.load(Size::Half, R3, R10, address + 6);
     asm.alu(Alu::ShiftLeft, R3, 48);
     asm.alu(Alu::Or, R2, R3);
     asm.set_wide(R3, HASH_MULTIPLIER);
@@ -252,54 +237,54 @@ fn entry(asm: &mut Assembler, maps: &SourceMaps, station: i16) {
     asm.alu(Alu::ShiftRight, R2, HASH_SHIFT as i32);
     asm.alu(Alu::And, R2, BUCKETS as i32 - 1);
     asm.alu(Alu::ShiftLeft, R2, 2);
-    asm.load_value(R8, maps.dealt.as_raw_fd(), 0);
+    asm.load_value(R8, maps.assigned.as_raw_fd(), 0);
     asm.alu(Alu::Add, R8, R2);
 }
 
-/// Notes that the station was heard, or that it has announced itself.
-fn note_source(asm: &mut Assembler, maps: &SourceMaps) {
-    let (ended, announces, speaks) = (asm.label(), asm.label(), asm.label());
+/// Writes when the source sent, or that the source has announced itself.
+fn learn_source(asm: &mut Assembler, maps: &SourceMaps) {
+    let (ended, announces, sends) = (asm.label(), asm.label(), asm.label());
     let (fresh, known) = (asm.label(), asm.label());
     if_group(asm, SOURCE, ended);
     asm.store(Size::Double, R10, FLAG, 0);
-    asm.store(Size::Double, R10, STATION + 8, 0);
-    if_announcement(asm, announces, speaks);
+    asm.store(Size::Double, R10, VALUE + 8, 0);
+    if_announcement(asm, announces, sends);
     asm.place(announces);
     asm.store(Size::Double, R10, FLAG, 1);
-    asm.place(speaks);
+    asm.place(sends);
     asm.call(Helper::Time);
     asm.set(R7, R0);
-    asm.load_map(R1, maps.stations.as_raw_fd());
+    asm.load_map(R1, maps.sources.as_raw_fd());
     key(asm, SOURCE);
     asm.call(Helper::MapLookup);
     asm.load(Size::Double, R2, R10, FLAG);
     asm.jump_if(If::NotEqual, R0, 0, known);
-    asm.store(Size::Double, R10, STATION, R7);
+    asm.store(Size::Double, R10, VALUE, R7);
     asm.jump_if(If::Equal, R2, 0, fresh);
     add_time(asm, R7, LOCK);
-    asm.store(Size::Double, R10, STATION + 8, R7);
+    asm.store(Size::Double, R10, VALUE + 8, R7);
     asm.place(fresh);
-    asm.load_map(R1, maps.stations.as_raw_fd());
+    asm.load_map(R1, maps.sources.as_raw_fd());
     key(asm, SOURCE);
     asm.set(R3, R10);
-    asm.alu(Alu::Add, R3, i32::from(STATION));
+    asm.alu(Alu::Add, R3, i32::from(VALUE));
     asm.set(R4, 0);
     asm.call(Helper::MapUpdate);
     asm.jump(ended);
 
     asm.place(known);
-    let heard = asm.label();
-    asm.jump_if(If::Equal, R2, 0, heard);
+    let sent = asm.label();
+    asm.jump_if(If::Equal, R2, 0, sent);
     add_time(asm, R7, LOCK);
     asm.store(Size::Double, R0, 8, R7);
     asm.jump(ended);
-    asm.place(heard);
+    asm.place(sent);
     asm.store(Size::Double, R0, 0, R7);
     asm.place(ended);
 }
 
-/// Notes whether what is sent to the destination is taken from the port `ifindex`.
-fn note_expected(asm: &mut Assembler, maps: &SourceMaps, choice: &Map, ifindex: u32) {
+/// Sets the flag if frames for this destination are taken from the port `ifindex`.
+fn set_expected(asm: &mut Assembler, maps: &SourceMaps, egress: &Map, ifindex: u32) {
     let (to_designated, unicast, here) = (asm.label(), asm.label(), asm.label());
     let (compared, ended) = (asm.label(), asm.label());
     asm.store(Size::Double, R10, FLAG, 0);
@@ -307,14 +292,14 @@ fn note_expected(asm: &mut Assembler, maps: &SourceMaps, choice: &Map, ifindex: 
     unless_own(asm, maps, DESTINATION, unicast);
     asm.jump(to_designated);
     asm.place(unicast);
-    entry(asm, maps, DESTINATION);
+    bucket_entry(asm, maps, DESTINATION);
     asm.load(Size::Word, R7, R8, 0);
-    // An address that never spoke has no bucket: the switch sends to it down every link.
+    // An address that never sent has no bucket: the switch floods frames for it on every link.
     asm.jump_if(If::Equal, R7, 0, to_designated);
     asm.alu(Alu::Add, R7, -1);
     asm.alu(Alu::And, R7, i32::from(u8::MAX));
     asm.alu(Alu::ShiftLeft, R7, Egress::SHIFT);
-    asm.load_value(R1, choice.as_raw_fd(), 0);
+    asm.load_value(R1, egress.as_raw_fd(), 0);
     asm.alu(Alu::Add, R1, R7);
     asm.load(Size::Word, R1, R1, 0);
     asm.jump_if(If::Equal, R1, ifindex as i32, here);
@@ -333,16 +318,17 @@ fn note_expected(asm: &mut Assembler, maps: &SourceMaps, choice: &Map, ifindex: 
     asm.place(ended);
 }
 
-/// Whether the frame tells everybody where its sender is: a gratuitous ARP, or a reverse ARP.
+/// Continues at `yes` if the frame announces its sender to all (gratuitous ARP, reverse ARP), else
+/// at `no`.
 fn if_announcement(asm: &mut Assembler, yes: Label, no: Label) {
     for place in [0, 2, 4] {
         asm.load(Size::Half, R2, R10, DESTINATION + place);
         asm.jump_if(If::NotEqual, R2, 0xffff, no);
     }
-    asm.load(Size::Double, R2, R10, KIND);
+    asm.load(Size::Double, R2, R10, ETHERTYPE);
     asm.jump_if(If::Equal, R2, half(ethertype::RARP), yes);
     asm.jump_if(If::NotEqual, R2, half(ethertype::ARP), no);
-    walk::arp(asm, no);
+    headers::arp(asm, no);
     asm.load(Size::Half, R2, R10, COPY + 6);
     asm.jump_if(If::Equal, R2, half(Arp::REPLY), yes);
     for place in [0, 2] {
@@ -353,29 +339,30 @@ fn if_announcement(asm: &mut Assembler, yes: Label, no: Label) {
     asm.jump(yes);
 }
 
-/// Whether the frame is what a switch snoops: IGMP, or multicast listener discovery.
+/// Continues at `yes` if switches snoop on the frame (IGMP, multicast listener discovery), else at
+/// `no`.
 fn if_membership(asm: &mut Assembler, yes: Label, no: Label) {
     let (group, ipv4) = (asm.label(), asm.label());
     if_group(asm, DESTINATION, group);
     asm.jump(no);
     asm.place(group);
-    asm.load(Size::Double, R2, R10, KIND);
+    asm.load(Size::Double, R2, R10, ETHERTYPE);
     asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
     asm.jump_if(If::NotEqual, R2, half(ethertype::IPV6), no);
-    walk::ipv6(asm, no);
-    walk::ipv6_upper(asm, no);
+    headers::ipv6(asm, no);
+    headers::ipv6_upper(asm, no);
     asm.jump_if(If::NotEqual, R2, i32::from(protocol::ICMPV6), no);
-    walk::copy(asm, 1, no);
+    headers::copy(asm, 1, no);
     asm.load(Size::Byte, R2, R10, COPY);
     for kind in LISTENER_DISCOVERY {
         asm.jump_if(If::Equal, R2, i32::from(kind), yes);
     }
     asm.jump(no);
     asm.place(ipv4);
-    walk::ipv4(asm, no);
-    walk::ipv4_upper(asm, no);
+    headers::ipv4(asm, no);
+    headers::ipv4_upper(asm, no);
     asm.jump_if(If::NotEqual, R2, i32::from(protocol::IGMP), no);
-    // Options that run past the end are nothing.
+    // A header whose options run past the end of the frame is none.
     asm.load(Size::Word, R2, R6, context::LENGTH);
     asm.jump_if(If::Greater, R9, R2, no);
     asm.jump(yes);
