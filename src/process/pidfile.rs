@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -21,6 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::errno::strerror;
+use crate::sys::clock;
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 
 /// How long `-k` waits for the daemon to end.
@@ -233,9 +234,9 @@ fn ended(e: io::Error) -> Result<(), StopError> {
 /// For kernels before 5.3: looks every 100 ms, as teamd does.
 fn stop_without_descriptor(pid: Pid) -> Result<(), StopError> {
     kill(pid, Signal::SIGTERM).or_else(|errno| ended(errno.into()))?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = clock::monotonic() + PATIENCE;
     while is_alive(pid) {
-        if Instant::now() >= deadline {
+        if clock::monotonic() >= deadline {
             return Err(StopError::Failed(Errno::ETIME));
         }
         thread::sleep(Duration::from_millis(100));

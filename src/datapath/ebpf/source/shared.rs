@@ -7,7 +7,8 @@ use runners::learned_sources::{CAPACITY, LearnedSources, StationMemory};
 use runners::{BUCKETS, HwAddr};
 
 use crate::datapath::ebpf::maps::{self, Egress};
-use crate::sys::bpf::{self, Map, MapKind, Table};
+use crate::sys::bpf::{Map, MapKind, Table};
+use crate::sys::clock;
 
 const DEALT_NAME: &str = "teamr_dealt";
 const STATIONS_NAME: &str = "teamr_stations";
@@ -98,7 +99,7 @@ impl SourceMaps {
             let value = value.first_chunk().map_or(0, |it| u32::from_ne_bytes(*it));
             *bucket = value.checked_sub(1).map(|bucket| bucket as u8);
         }
-        let now = nanoseconds(bpf::time()?);
+        let now = nanoseconds(clock::monotonic());
         for (key, value) in self.stations.read()? {
             let (Some(hwaddr), Some(vlan)) = (key.first_chunk(), key.last_chunk()) else {
                 continue;
@@ -124,7 +125,7 @@ impl SourceMaps {
         let mut dealt = maps::bytes(&buckets.collect::<Vec<u32>>());
         dealt.extend(u64::from(memory.next).to_ne_bytes());
         self.dealt.write(0, &dealt)?;
-        let now = nanoseconds(bpf::time()?);
+        let now = nanoseconds(clock::monotonic());
         for station in &memory.stations {
             let key = [&station.hwaddr.0[..], &station.vlan.to_ne_bytes()].concat();
             let heard = now.saturating_sub(nanoseconds(station.silent));
