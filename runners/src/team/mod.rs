@@ -103,11 +103,19 @@ impl Team {
     /// path is in a known state. Drain [`poll_action`](Self::poll_action) and ask for
     /// [`next_deadline`](Self::next_deadline) after each call.
     pub fn handle(&mut self, now: Instant, event: Event) {
+        self.handle_all(now, [event]);
+    }
+
+    /// The same with several events, after which the team decides once: what one reading of an
+    /// interface brings.
+    pub fn handle_all(&mut self, now: Instant, events: impl IntoIterator<Item = Event>) {
         while let Some(due) = self.next_deadline().filter(|due| *due <= now) {
             self.expire(due, now);
             self.settle(now);
         }
-        self.apply(now, event);
+        for event in events {
+            self.apply(now, event);
+        }
         self.settle(now);
     }
 
