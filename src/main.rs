@@ -92,7 +92,7 @@ fn serve(options: &Options) -> Result<u8, String> {
     let debug = plans.iter().map(|plan| plan.config.debug_level()).max();
     logging::set_debug_level(options.debug.max(debug.unwrap_or_default()));
     if sources.directory.is_some() {
-        logging::name_teams();
+        logging::show_scopes();
     }
     match options.command {
         Command::Kill => kill(&plans, sources.directory.is_some()),
@@ -141,7 +141,7 @@ fn validate(config: &Config) -> Result<(), Problem> {
 /// Starts the daemon; `named` is whether it is one of a directory's teams.
 fn start(options: &Options, plans: Vec<Plan>, named: bool) -> Result<u8, String> {
     for plan in &plans {
-        let _about = logging::about(&plan.device);
+        let _log_scope = logging::scope(&plan.device);
         for warning in plan.config.warnings() {
             log::warn!("config: {warning}");
         }
@@ -285,13 +285,13 @@ fn bring_up(
             if !named {
                 return Err((complaint, errno));
             }
-            let _about = logging::about(&device);
+            let _log_scope = logging::scope(&device);
             log::error!("{complaint}");
             failed = Some(errno);
         }
         advance();
         // What it has got so far is given back by its own end.
-        if named && !daemon.catch_up() {
+        if named && !daemon.turn_between_starts() {
             return Ok(daemon);
         }
     }

@@ -147,7 +147,7 @@ fn until_quit() -> u8 {
     let mut events = Events::with_capacity(1);
     loop {
         poll.poll(&mut events, None).unwrap();
-        if signals.asked().unwrap().is_some() {
+        if signals.read().unwrap().is_some() {
             return 7;
         }
         println!("ignored");
