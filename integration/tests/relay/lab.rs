@@ -1,5 +1,9 @@
 //! Network namespaces of a test's own, and in one of them a data path: driven by a loop, or standing
 //! still until it is drained.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 use std::any::Any;
 use std::fs::File;
