@@ -3,6 +3,7 @@
 //! Prints the least and the median over repetitions, beside two yardsticks: crc32fast over
 //! 12 bytes (no parse), and the folding of addresses and ports that DPDK's bonding does for
 //! its policy l34 (parse included).
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::hint::black_box;
 use std::time::Instant;
