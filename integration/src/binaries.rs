@@ -13,7 +13,7 @@ pub fn repository() -> &'static Path {
 }
 
 /// Names the folder of the programs to a process for which they have been built already.
-pub(crate) const PROGRAMS: &str = "TEAMR_PROGRAMS";
+pub const PROGRAMS: &str = "TEAMR_PROGRAMS";
 
 /// Path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the same
 /// profile as the running program.

@@ -25,7 +25,7 @@ use teamr::sys::command::enter;
 use teamr::sys::descriptor;
 
 use crate::binaries::binary;
-use crate::rights::{self, Step};
+use crate::rights::{self, Root, Step};
 
 /// The command that makes one of our programs a holder.
 const COMMAND: &str = "hold";
@@ -45,9 +45,12 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 pub fn hold_if_asked() {
     let mut args = env::args_os().skip(1);
     if args.next().is_some_and(|command| command == COMMAND) {
-        let user = args.next().is_some_and(|kind| kind == WITH_USER);
+        let root = match args.next() {
+            Some(kind) if kind == WITH_USER => Root::OfUserNamespace,
+            _ => Root::Own,
+        };
         let folder = args.next().map(PathBuf::from);
-        process::exit(i32::from(hold(user, folder.as_deref()).is_err()));
+        process::exit(i32::from(hold(root, folder.as_deref()).is_err()));
     }
     PROGRAM.get_or_init(|| "/proc/self/exe".into());
 }
@@ -158,7 +161,7 @@ fn open_namespaces(pid: u32, kinds: &[&str]) -> Result<Arc<[OwnedFd]>, String> {
 }
 
 /// The holder's side: makes the namespaces, says so, waits for the end of the lab.
-fn hold(user: bool, folder: Option<&Path>) -> io::Result<()> {
+fn hold(root: Root, folder: Option<&Path>) -> io::Result<()> {
     let stdin = io::stdin();
     let send = |text: &str, controls: &[ControlMessage<'_>]| {
         let parts = [IoSlice::new(text.as_bytes())];
@@ -170,7 +173,7 @@ fn hold(user: bool, folder: Option<&Path>) -> io::Result<()> {
             None,
         )
     };
-    match prepare(user) {
+    match prepare(root) {
         Ok(route) => {
             let descriptors = [route.as_fd().as_raw_fd()];
             send("ready", &[ControlMessage::ScmRights(&descriptors)])?;
@@ -189,9 +192,9 @@ fn hold(user: bool, folder: Option<&Path>) -> io::Result<()> {
 
 /// Moves this process into namespaces of its own and makes them a host; returns a route socket of
 /// that host.
-fn prepare(user: bool) -> Result<RouteSocket, String> {
-    let failed = |step| move |error: nix::Error| rights::missing(step, error.into());
-    if user {
+fn prepare(root: Root) -> Result<RouteSocket, String> {
+    let failed = |step| move |error: nix::Error| rights::missing(root, step, error.into());
+    if root == Root::OfUserNamespace {
         let (uid, gid) = (Uid::effective(), Gid::effective());
         unshare(CloneFlags::CLONE_NEWUSER).map_err(failed(Step::UserNamespace))?;
         for (file, text) in [
@@ -200,7 +203,7 @@ fn prepare(user: bool) -> Result<RouteSocket, String> {
             ("gid_map", format!("0 {gid} 1")),
         ] {
             fs::write(format!("/proc/self/{file}"), text)
-                .map_err(|error| rights::missing(Step::IdMap, error))?;
+                .map_err(|error| rights::missing(root, Step::IdMap, error))?;
         }
     }
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
@@ -217,8 +220,9 @@ fn prepare(user: bool) -> Result<RouteSocket, String> {
         let loopback = link::find(route, "lo")?;
         link::set_admin_up(route, loopback.ifindex, true)
     };
-    let mut route = RouteSocket::open().map_err(|error| rights::missing(Step::Netlink, error))?;
-    up(&mut route).map_err(|error| rights::missing(Step::Netlink, error))?;
+    let mut route =
+        RouteSocket::open().map_err(|error| rights::missing(root, Step::Netlink, error))?;
+    up(&mut route).map_err(|error| rights::missing(root, Step::Netlink, error))?;
     Ok(route)
 }
 

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, thread};
@@ -20,7 +20,7 @@ use crate::cable::{Cable, CableKind};
 use crate::holder::Holder;
 use crate::links::{PairEnd, create_bridge, create_pair};
 use crate::namespace::Namespace;
-use crate::rights::{self, Step};
+use crate::rights::{self, Root, Step};
 use crate::switch::Switch;
 
 /// How a lab gets along with labs of other tests at the same time.
@@ -45,7 +45,7 @@ impl Lab {
     /// Opens a lab; none if the machine does not allow it, which is printed with its reason
     /// and is a failure when `CI=true`: a test that CI skips proves nothing.
     pub fn open(sharing: Sharing) -> Option<Lab> {
-        match Lab::try_open(sharing) {
+        match tests_have_ip().and_then(|()| Lab::try_open(sharing)) {
             Ok(lab) => Some(lab),
             Err(reason) => {
                 skip(&reason);
@@ -144,13 +144,14 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// What makes us root in the namespaces of a lab.
-#[derive(Clone, Copy, Debug)]
-enum Root {
-    /// The rights of this process.
-    Own,
-    /// A user namespace around the others.
-    OfUserNamespace,
+/// Whether there is the tool by which nearly all tests look at links and change them.
+fn tests_have_ip() -> Result<(), String> {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    let runs = || Command::new("ip").arg("-V").output().is_ok();
+    match ANSWER.get_or_init(runs) {
+        true => Ok(()),
+        false => Err("no `ip` here (Debian package iproute2)".into()),
+    }
 }
 
 /// How this process can have a lab, or what is missing for it; found out once, by a host that is
@@ -162,24 +163,32 @@ fn rights() -> &'static Result<Root, String> {
             return Err("no /proc: mount it by `mount -t proc proc /proc` as root.".into());
         }
         rights::open_tun()?;
-        let own = match Uid::effective().is_root() {
-            true => Holder::with_namespaces(None).map(|holder| (holder, Root::Own)),
-            false => Err(String::new()),
-        };
-        let (holder, root) = own.or_else(|refused| {
-            Holder::with_user_namespace(None)
-                .map(|holder| (holder, Root::OfUserNamespace))
-                .map_err(|reason| if refused.is_empty() { reason } else { refused })
-        })?;
+        let (holder, root) = trial()?;
+        let missing = |kind| move |error| rights::missing(root, Step::Driver(kind), error);
         holder
             .links(|route| create_bridge(route, "bridge", 1500))
-            .map_err(|error| rights::missing(Step::Driver("bridge"), error))?;
+            .map_err(missing("bridge"))?;
         let [near, far] = ["near", "far"].map(|name| PairEnd { name, index: 0 });
         holder
             .links(|route| create_pair(route, near, far, holder.pid()))
-            .map_err(|error| rights::missing(Step::Driver("veth"), error))?;
+            .map_err(missing("veth"))?;
         Ok(root)
     })
+}
+
+/// A host to try things on.
+fn trial() -> Result<(Holder, Root), String> {
+    let in_user_namespace =
+        || Holder::with_user_namespace(None).map(|holder| (holder, Root::OfUserNamespace));
+    if !Uid::effective().is_root() {
+        return in_user_namespace();
+    }
+    // The root of a container may lack the rights of the machine's, but be allowed that of any
+    // user.
+    match Holder::with_namespaces(None) {
+        Ok(holder) => Ok((holder, Root::Own)),
+        Err(reason) => in_user_namespace().map_err(|_| reason),
+    }
 }
 
 /// Waits until no other lab, also of another process, keeps this one from running.

@@ -40,7 +40,7 @@ mod uml;
 mod vlan;
 mod wait;
 
-pub use binaries::{Progress, binary, build_programs, programs, repository};
+pub use binaries::{PROGRAMS, Progress, binary, build_programs, programs, repository};
 pub use bonded::Bonded;
 pub use bus::Bus;
 pub use cable::{Cable, CableKind};

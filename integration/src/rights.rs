@@ -6,10 +6,19 @@ use std::io;
 use nix::unistd::Uid;
 
 /// What to do where a container's limits are the cause.
-const CONTAINER: &str = "start the container with `--privileged`, or at least with \
-                         `--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt \
+const CONTAINER: &str = "leave it, or start the container with `--privileged`, at least \
+                         with `--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt \
                          seccomp=unconfined --security-opt apparmor=unconfined \
                          --device /dev/net/tun`";
+
+/// What makes us root in the namespaces of a lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// The rights of this process.
+    Own,
+    /// A user namespace around the others.
+    OfUserNamespace,
+}
 
 /// The step on the way to a host that failed.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +38,7 @@ pub(crate) enum Step {
 }
 
 /// Says which right a failed step lacked and what to do about it, in whole sentences.
-pub(crate) fn missing(step: Step, error: io::Error) -> String {
+pub(crate) fn missing(root: Root, step: Step, error: io::Error) -> String {
     let code = error.raw_os_error().unwrap_or(0);
     let refused = matches!(code, libc::EPERM | libc::EACCES | libc::ENOSYS);
     let what = match step {
@@ -49,7 +58,7 @@ pub(crate) fn missing(step: Step, error: io::Error) -> String {
         (Step::Driver(kind), libc::EOPNOTSUPP) => {
             format!("Load the kernel's driver: `modprobe {kind}` as root.")
         }
-        _ if refused => forbidden(step),
+        _ if refused => forbidden(root, step),
         _ => String::new(),
     };
     format!("no right to {what}: {error}. {mend}")
@@ -67,33 +76,32 @@ fn too_many(kinds: &[&str]) -> String {
 }
 
 /// Who forbids it, and what to do about it.
-fn forbidden(step: Step) -> String {
+fn forbidden(root: Root, step: Step) -> String {
     let settings = [
         ("kernel.unprivileged_userns_clone", "0", "1"),
         ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
     ];
     for (name, forbids, allows) in settings {
-        if !Uid::effective().is_root() && sysctl(name).as_deref() == Some(forbids) {
+        if root == Root::OfUserNamespace && sysctl(name).as_deref() == Some(forbids) {
             return format!(
                 "The setting {name}={forbids} forbids it to all but root: run the same as root, \
                  or allow it by `sysctl {name}={allows}` as root."
             );
         }
     }
-    if status("Seccomp").as_deref() == Some("2") {
-        return format!("A seccomp filter, such as a container's, may forbid it: {CONTAINER}.");
-    }
-    match step {
-        Step::UserNamespace | Step::IdMap => {
-            format!(
-                "A chroot, a security module or a container forbids it: leave the chroot; {CONTAINER}."
-            )
+    let cause = if status("Seccomp").as_deref() == Some("2") {
+        "A seccomp filter, such as a container's, may forbid it"
+    } else {
+        match (root, step) {
+            (Root::Own, _) => {
+                "This root lacks CAP_SYS_ADMIN, as in a container, or a security \
+                               module forbids it"
+            }
+            (_, Step::UserNamespace) => "A chroot, a container or a security module forbids it",
+            _ => "A container or a security module forbids it",
         }
-        _ => format!(
-            "The process lacks CAP_SYS_ADMIN or a security module forbids it; in a container: \
-             {CONTAINER}."
-        ),
-    }
+    };
+    format!("{cause}: {CONTAINER}.")
 }
 
 /// Opens the TAP clone device, or says what is missing for that.
@@ -126,4 +134,33 @@ fn status(name: &str) -> Option<String> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.strip_prefix(':')?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_comes_with_what_to_do() {
+        for (step, code, command) in [
+            (
+                Step::UserNamespace,
+                libc::ENOSPC,
+                "`sysctl user.max_user_namespaces=10000`",
+            ),
+            (Step::UserNamespace, libc::EPERM, "--privileged"),
+            (Step::Namespaces, libc::EPERM, "--privileged"),
+            (Step::Mounts, libc::EACCES, "--privileged"),
+            (
+                Step::Driver("veth"),
+                libc::EOPNOTSUPP,
+                "`modprobe veth` as root",
+            ),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            let text = missing(Root::Own, step, error);
+            assert!(text.starts_with("no right to "), "{text}");
+            assert!(text.contains(command), "{text}");
+        }
+    }
 }
