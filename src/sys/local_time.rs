@@ -1,4 +1,4 @@
-//! The wall clock as the system's log shows it.
+//! The wall clock in local time, for the log.
 
 use std::mem::MaybeUninit;
 
@@ -17,7 +17,7 @@ pub struct LocalTime {
     pub second: u8,
 }
 
-/// The time now.
+/// Returns the time now.
 pub fn now() -> LocalTime {
     let mut broken_down = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: time() takes a null pointer. localtime_r writes only to the tm it is given, which

@@ -1,24 +1,24 @@
-//! How the allocator gets along with a daemon that mostly rests.
+//! Settings of the allocator for a daemon that is mostly idle.
 
-/// From this size on an allocation has pages of its own: those of a buffer that were never
-/// touched cost nothing, and all go back to the system with it. Netlink's buffers are the
-/// smallest meant, of twice this size.
+/// Bytes from which on an allocation has pages of its own: untouched pages of a buffer cost nothing,
+/// and all pages go back to the system with it. The smallest such buffers are netlink's, of twice
+/// this size.
 const OWN_PAGES: libc::c_int = 16 * 1024;
-/// Unused memory that the heap keeps or asks for in advance.
+/// Bytes of unused memory that the heap keeps or asks for in advance.
 const SLACK: libc::c_int = 4 * 1024;
 
-/// Has the allocator keep little for later. By default it keeps up to 128 KiB, several times
-/// what a team needs, and it clears buffers by writing to them. To be called first, before the
-/// heap is in use.
+/// Has the allocator keep little unused memory. By default the allocator keeps up to 128 KiB, several
+/// times what a team needs, and clears buffers by writing to them. Call this first, before the heap
+/// is in use.
 pub fn be_thrifty() {
-    // Other libraries than glibc have nothing to set.
+    // Only glibc has these settings.
     #[cfg(target_env = "gnu")]
-    // SAFETY: they take numbers, and refuse those that make no sense.
+    // SAFETY: mallopt and malloc_trim take numbers, and refuse invalid ones.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, SLACK);
         libc::mallopt(libc::M_TOP_PAD, SLACK);
-        // What was taken before main; large requests are served from it as long as they fit.
+        // Memory taken before main; the heap would serve large requests from it.
         libc::malloc_trim(0);
     }
 }
