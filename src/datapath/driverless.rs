@@ -18,7 +18,7 @@ use super::port_state::PortStateFile;
 use super::relay::Relay;
 use super::{
     Capabilities, Change, Counters, DataPath, DataPathKind, Drained, MARK, Owner, Polled,
-    PortInterface, Snapshot, SnapshotPart, unsupported,
+    PortInterface, Snapshot, SnapshotPart,
 };
 use crate::netlink::{RouteSocket, link, tc};
 
@@ -164,6 +164,14 @@ impl DriverlessTeam {
         programs.apply(&mut self.route, self.relay.forwarding())
     }
 
+    /// Has the other backend move the frames.
+    fn switch(&mut self) -> io::Result<()> {
+        match self.programs {
+            Some(_) => self.switch_to_relay(),
+            None => self.switch_to_programs(),
+        }
+    }
+
     /// Has programs move the frames. For some microseconds both backends are at work: a frame may
     /// come twice, and none is lost.
     fn switch_to_programs(&mut self) -> io::Result<()> {
@@ -242,13 +250,6 @@ impl DriverlessTeam {
         }
     }
 
-    fn kind(&self) -> DataPathKind {
-        match self.programs {
-            Some(_) => DataPathKind::Programs,
-            None => DataPathKind::Relay,
-        }
-    }
-
     fn counters(&self) -> Counters {
         let mut counters = self.relay.counters();
         if let Some(programs) = &self.programs {
@@ -264,7 +265,10 @@ impl DriverlessTeam {
 impl DataPath for DriverlessTeam {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            kind: self.kind(),
+            kind: match self.programs {
+                Some(_) => DataPathKind::Programs,
+                None => DataPathKind::Relay,
+            },
             ports: Owner::Daemon,
             announcements: Owner::Daemon,
             carrier: Owner::Daemon,
@@ -336,10 +340,10 @@ impl DataPath for DriverlessTeam {
         match change {
             Change::Forwarding(forwarding) => self.apply_forwarding(forwarding),
             Change::PortSettings(..) => Ok(()),
-            Change::SwitchTo(kind) if kind == self.kind() => Ok(()),
-            Change::SwitchTo(DataPathKind::Programs) => self.switch_to_programs(),
-            Change::SwitchTo(DataPathKind::Relay) => self.switch_to_relay(),
-            Change::SwitchTo(DataPathKind::Kernel) => Err(unsupported()),
+            Change::SwitchTo(kind) => match self.capabilities().needs_switch(kind)? {
+                true => self.switch(),
+                false => Ok(()),
+            },
             Change::WakeOnFrame => match &self.programs {
                 Some(programs) => programs.wake_on_frame(),
                 None => Ok(()),

@@ -29,7 +29,7 @@ const PREFERENCES: RangeInclusive<u32> = 7..=39;
 /// Handle of our filters on a `clsact` that existed before …
 const HANDLE_FOUND: u32 = 0x7ea0_0001;
 /// … and on one that we added and remove again. The handle stays with the filter, so that the next
-/// start can tell the two even after a crash.
+/// start can distinguish the two after a crash.
 const HANDLE_MADE: u32 = 0x7ea0_0002;
 
 /// `TC_H_CLSACT`, and its two hooks.

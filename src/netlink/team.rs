@@ -250,7 +250,7 @@ impl TeamOption {
 pub struct TeamPort {
     /// Interface index.
     pub ifindex: u32,
-    /// The port has a link, whatever `user_linkup` says.
+    /// The port has a link, regardless of `user_linkup`.
     pub linkup: bool,
     /// Speed in Mbit/s; 0 while down, `u32::MAX` if unknown.
     pub speed: u32,

@@ -30,7 +30,7 @@ pub(super) struct Opened {
     /// Data paths that were tried first, and why they cannot be used.
     pub(super) refused: Vec<(DataPathKind, String)>,
     pub(super) device: LinkInfo,
-    /// Ports that an earlier daemon, or somebody else, has attached.
+    /// Ports that the device has already.
     pub(super) adopted: Vec<AdoptedPort>,
 }
 

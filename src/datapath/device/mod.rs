@@ -101,7 +101,7 @@ impl Device {
         }
     }
 
-    /// Starts to receive the frames that the device sends; `token` tells of them.
+    /// Starts to receive the frames that the device sends, as the source `token`.
     ///
     /// # Errors
     /// Those of opening the socket of a veth. The device then receives nothing.

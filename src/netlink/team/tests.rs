@@ -83,7 +83,7 @@ fn options(news: &TeamMessage) -> &[TeamOption] {
 /// Any datagram socket filters as a netlink socket does.
 #[test]
 fn the_filter_drops_events_of_other_devices() {
-    let heard = |message: &[u8], ifindex: u32| {
+    let passed = |message: &[u8], ifindex: u32| {
         let (ours, drivers) = UnixDatagram::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         attach_filter(&ours, &device_filter(ifindex)).unwrap();
@@ -94,15 +94,15 @@ fn the_filter_drops_events_of_other_devices() {
     };
     for text in [EMPTY_PORT_LIST, PORT_LIST, OPTION_LIST, PRIORITY, RELEASED] {
         let message = bytes(text);
-        assert!(heard(&message, DEVICE), "{text}");
+        assert!(passed(&message, DEVICE), "{text}");
         for other in [0, 3, DEVICE << 8, DEVICE << 24] {
-            assert!(!heard(&message, other), "{other}: {text}");
+            assert!(!passed(&message, other), "{other}: {text}");
         }
     }
     // A later driver may begin with another attribute.
     let mut message = bytes(PRIORITY);
     message[22] = 9;
-    assert!(heard(&message, DEVICE + 1));
+    assert!(passed(&message, DEVICE + 1));
 }
 
 #[test]
