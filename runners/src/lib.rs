@@ -37,6 +37,7 @@ pub use probe::{PROBE_MAGIC, is_probe};
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use runner::lacp::{LacpPortStatus, LacpStatus, MachineStates, PduCounters, Selected};
+pub use runner::policy_without_ports;
 pub use settings::lacp::{AggSelectPolicy, FallbackMethod, LacpPortSettings, LacpSettings};
 pub use settings::{
     ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HostTraffic, HwAddrPolicy,

@@ -56,10 +56,11 @@ impl DriverlessTeam {
         let mut route = RouteSocket::open()?;
         let device = Device::open(&mut route, options)?;
         let mut team = Self::new(registry, tokens, route, port_state, device);
+        // The relay receives before the programs of a previous daemon end, so that no frame is lost.
+        team.relay.start(&mut team.device, [])?;
         if options.take_over {
             team.clear_programs()?;
         }
-        team.relay.start(&mut team.device, [])?;
         Ok(team)
     }
 
@@ -111,9 +112,9 @@ impl DriverlessTeam {
         }
     }
 
-    /// The team device.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Interface index of the team device.
+    pub fn ifindex(&self) -> u32 {
+        self.device.ifindex()
     }
 
     /// Detaches the programs of a previous daemon from the device and its ports.

@@ -127,6 +127,11 @@ pub(crate) trait Runner: fmt::Debug {
     }
 }
 
+/// Returns how a runner chooses ports, while there is none.
+pub fn policy_without_ports(settings: &RunnerSettings) -> TxPolicy {
+    new(settings).decide(Instant::ZERO, &[])
+}
+
 /// The runner that the settings name.
 pub(crate) fn new(settings: &RunnerSettings) -> Box<dyn Runner> {
     match settings {
