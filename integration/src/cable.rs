@@ -1,6 +1,6 @@
 //! A cable between two hosts, or a host and a switch.
 
-use crate::links::{PairEnd, create_pair};
+use crate::links::{VethEnd, create_veth};
 use crate::namespace::Namespace;
 
 /// How the kernel reports a cable's links.
@@ -14,7 +14,7 @@ pub enum CableKind {
     Nic,
 }
 
-/// A pair of interfaces, one at each end. It outlives this value, not its ends' hosts.
+/// A veth with one end on each host. It outlives this value, not its ends' hosts.
 #[derive(Clone)]
 pub struct Cable {
     far: Namespace,
@@ -28,10 +28,10 @@ impl Cable {
         index: Option<u32>,
     ) -> Cable {
         let index = index.unwrap_or(0);
-        let [near_end, far_end] = [near.1, far.1].map(|name| PairEnd { name, index });
+        let [near_end, far_end] = [near.1, far.1].map(|name| VethEnd { name, index });
         near.0
             .links(&format!("make the cable of {}", near.1), |route| {
-                create_pair(route, near_end, far_end, far.0.pid())
+                create_veth(route, near_end, far_end, far.0.pid())
             });
         Cable {
             far: far.0.clone(),

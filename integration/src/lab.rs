@@ -18,7 +18,7 @@ use nix::unistd::Uid;
 
 use crate::cable::{Cable, CableKind};
 use crate::holder::Holder;
-use crate::links::{PairEnd, create_bridge, create_pair};
+use crate::links::{VethEnd, create_bridge, create_veth};
 use crate::namespace::Namespace;
 use crate::rights::{self, Root, Step};
 use crate::switch::Switch;
@@ -168,9 +168,9 @@ fn rights() -> &'static Result<Root, String> {
         holder
             .links(|route| create_bridge(route, "bridge", 1500))
             .map_err(missing("bridge"))?;
-        let [near, far] = ["near", "far"].map(|name| PairEnd { name, index: 0 });
+        let [near, far] = ["near", "far"].map(|name| VethEnd { name, index: 0 });
         holder
-            .links(|route| create_pair(route, near, far, holder.pid()))
+            .links(|route| create_veth(route, near, far, holder.pid()))
             .map_err(missing("veth"))?;
         Ok(root)
     })

@@ -22,20 +22,20 @@ const BRIDGE_KIND: &str = "bridge";
 
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 
-/// One end of a pair of interfaces.
+/// One end of a veth.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PairEnd<'a> {
+pub(crate) struct VethEnd<'a> {
     /// Its name.
     pub(crate) name: &'a str,
     /// Its interface index; 0 for the next free one.
     pub(crate) index: u32,
 }
 
-/// Makes a pair of interfaces, one here and one in the network namespace of the process `pid`.
-pub(crate) fn create_pair(
+/// Makes a veth with one end here and one in the network namespace of the process `pid`.
+pub(crate) fn create_veth(
     route: &mut RouteSocket,
-    near: PairEnd<'_>,
-    far: PairEnd<'_>,
+    near: VethEnd<'_>,
+    far: VethEnd<'_>,
     pid: u32,
 ) -> io::Result<()> {
     let request = Request::new(libc::RTM_NEWLINK, CREATE, &ifinfomsg(near.index, 0, 0));

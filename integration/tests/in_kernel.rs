@@ -1,5 +1,5 @@
-//! What is peculiar to programs in the kernel: they go on without the daemon, the next daemon
-//! goes on with them, and they and the relay take each other's place.
+//! Programs in the kernel: they move frames without a daemon, the next daemon takes them over, and
+//! programs and relay can take each other's place.
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -16,7 +16,7 @@ use teamr::sys::bpf::Program;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
-/// Streams of a packet a millisecond, one each way.
+/// Starts streams of a packet a millisecond, one each way.
 fn streams(teamed: &Teamed) -> [Stream; 2] {
     let (left, right) = (&teamed.site.left, &teamed.site.right);
     left.address("team0", "10.0.0.1/24");
@@ -44,7 +44,7 @@ fn judge(streams: [Stream; 2]) -> [Trace; 2] {
     })
 }
 
-/// Waits until a stream has had time to notice.
+/// Waits until the team device has received so many more packets.
 fn let_pass(teamed: &Teamed, packets: u64) {
     let received = || {
         let link = teamed.site.left.statistics("team0");
@@ -83,7 +83,7 @@ fn crash_and_restart(runner: &str) {
     assert_eq!(teamed.team.state()["teamr"]["data_path"], "programs");
     assert_eq!(teamed.team.active_port(), active);
     assert_eq!(teamed.site.left.link("team0")["address"], hwaddr);
-    // The end of the second daemon takes away what the first one made.
+    // The second daemon removes at its end what the first one has created.
     teamed.team.stop();
     assert_eq!(left.interfaces(), ["lo", "eth1", "eth2"]);
     for port in PORTS {
@@ -156,10 +156,10 @@ fn programs_and_relay_take_each_others_place() {
         teamed.take_precedence();
         let index = teamed.site.left.link("team0")["ifindex"].clone();
         let streams = streams(&teamed);
-        for mover in ["relay", "programs", "relay", "programs"] {
-            let set = format!("state item set teamr.data_path {mover}");
+        for kind in ["relay", "programs", "relay", "programs"] {
+            let set = format!("state item set teamr.data_path {kind}");
             teamed.team.ask(&set);
-            assert_eq!(teamed.team.state()["teamr"]["data_path"], mover);
+            assert_eq!(teamed.team.state()["teamr"]["data_path"], kind);
             let sent = teamed.site.right.statistics("eth1")["tx"]["packets"].as_u64();
             wait_until("packets to pass", || {
                 let now = teamed.site.right.statistics("eth1")["tx"]["packets"].as_u64();
@@ -171,7 +171,7 @@ fn programs_and_relay_take_each_others_place() {
     }
 }
 
-/// Frames and bytes, as `way` of the device and as the sum over its ports.
+/// Returns frames and bytes in the direction `way`, of the device and summed over its ports.
 fn carried(teamed: &Teamed, way: &str) -> [[u64; 2]; 2] {
     let device = teamed.site.left.statistics("team0");
     let state = teamed.team.state();
@@ -186,7 +186,7 @@ fn carried(teamed: &Teamed, way: &str) -> [[u64; 2]; 2] {
 }
 
 #[test]
-fn what_ports_carry_is_what_the_device_does() {
+fn ports_and_device_count_the_same_traffic() {
     for (path, runners) in [
         (
             DataPath::Programs,
@@ -211,7 +211,7 @@ fn what_ports_carry_is_what_the_device_does() {
                 let [device, ports] = [0, 1].map(|of| [grown(of, 0), grown(of, 1)]);
                 println!("{runner}, {way}: {device:?} {ports:?}");
                 assert!(ports[0] > 100 && ports[1] > 100 * 64);
-                // A stray frame may come between two readings.
+                // Other frames may pass between two readings.
                 assert!(device[0].abs_diff(ports[0]) < 10, "{runner}, {way}");
                 assert!(device[1].abs_diff(ports[1]) < 1000, "{runner}, {way}");
             }
@@ -227,7 +227,7 @@ fn the_device_counts_and_can_be_captured_on() {
     let teamed = Teamed::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
     let capture = integration::traffic::Capture::start(&teamed.site.left, "team0");
     let before = teamed.site.left.statistics("team0");
-    let persisted_state = {
+    let traces = {
         let streams = streams(&teamed);
         let_pass(&teamed, 300);
         judge(streams)
@@ -237,8 +237,8 @@ fn the_device_counts_and_can_be_captured_on() {
         let count = |document: &serde_json::Value| document[way]["packets"].as_u64();
         count(&after).unwrap_or_default() - count(&before).unwrap_or_default()
     };
-    let [out, back] = persisted_state.map(|trace| trace.sent.len() as u64);
-    // Besides the streams there is ARP and the like.
+    let [out, back] = traces.map(|trace| trace.sent.len() as u64);
+    // ARP and the like come in addition to the streams.
     assert!((out..out + 50).contains(&grown("tx")), "{out}: {after}");
     assert!((back..back + 50).contains(&grown("rx")), "{back}: {after}");
     let frames = capture.finish();
@@ -247,7 +247,7 @@ fn the_device_counts_and_can_be_captured_on() {
     assert!(frames.len() as u64 - outgoing >= back);
 }
 
-/// A script with a packet socket `s`.
+/// Starts a script with a packet socket `s`.
 fn python(host: &Namespace, script: &str) -> Process {
     let open = "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)";
     let mut command = host.command("python3");
@@ -255,8 +255,8 @@ fn python(host: &Namespace, script: &str) -> Process {
     Process::start("python", host.folder(), command)
 }
 
-/// What is for a port itself, whether it carries or waits, reaches who listens there, and leaves
-/// where it was sent.
+/// Link-local control frames of a port, active or not, reach the listeners on that port, and leave
+/// on the port that they are sent on.
 #[test]
 fn ports_have_their_own_lldp_and_8021x() {
     const LLDP: (&str, &str) = ("0180c200000e", "88cc");
@@ -271,12 +271,12 @@ fn ports_have_their_own_lldp_and_8021x() {
     for port in PORTS {
         for (destination, kind) in [LLDP, EAPOL] {
             for (from, to) in [(&peer, &host), (&host, &peer)] {
-                // As daemons do: of one EtherType, on one interface.
+                // As such daemons do: one EtherType, one interface.
                 let listener = python(
                     to,
                     &format!(
                         "s.bind(('{port}', 0x{kind})); print('ready', flush=True)\n\
-                         s.recv(100); print('heard', flush=True)"
+                         s.recv(100); print('received', flush=True)"
                     ),
                 );
                 wait_until("a listener", || listener.log().contains("ready"));
@@ -288,13 +288,13 @@ fn ports_have_their_own_lldp_and_8021x() {
                     ),
                 );
                 let what = format!("{kind} from {} at {port}", from.name());
-                wait_until(&what, || listener.log().contains("heard"));
+                wait_until(&what, || listener.log().contains("received"));
             }
         }
     }
 }
 
-/// Interfaces on the team device with hardware addresses of their own, and addresses that change.
+/// Interfaces on the team device with hardware addresses of their own, and temporary addresses.
 #[test]
 fn a_guest_by_macvlan_and_privacy_addresses_work() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
@@ -312,13 +312,14 @@ fn a_guest_by_macvlan_and_privacy_addresses_work() {
     assert!(Ping::run(&guest, "10.0.0.2", 10, "").is_exact());
     assert!(Ping::run(right, "10.0.0.3", 10, "").is_exact());
 
-    // As a router's announcement would have it.
+    // As after a router advertisement.
     left.write("/proc/sys/net/ipv6/conf/team0/use_tempaddr", "2");
     left.write("/proc/sys/net/ipv6/conf/team0/dad_transmits", "0");
     left.ip("address add fd00::211:22ff:fe33:4455/64 dev team0 mngtmpaddr");
     right.address("eth1", "fd00::2/64");
     let temporary = wait_for("a temporary address", || {
-        let text = left.ip("-6 -oneline address show dev team0 temporary");
+        // Nothing can be sent from an address under duplicate address detection.
+        let text = left.ip("-6 -oneline address show dev team0 temporary -tentative");
         let (_, rest) = text.split_once("inet6 ")?;
         Some(rest.split('/').next()?.to_owned())
     });

@@ -79,6 +79,7 @@ pub use probe::{PROBE_MAGIC, is_probe};
 pub use random::SplitMix64;
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
+pub use runner::factory::policy_without_ports;
 pub use runner::lacp::{LacpPortStatus, LacpStatus, MachineStates, PduCounters, Selected};
 pub use settings::lacp::{AggSelectPolicy, FallbackMethod, LacpPortSettings, LacpSettings};
 pub use settings::{

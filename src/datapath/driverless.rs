@@ -18,7 +18,7 @@ use super::port_state::PortStateFile;
 use super::relay::Relay;
 use super::{
     Capabilities, Change, Counters, DataPath, DataPathKind, Drained, MARK, Owner, Polled,
-    PortInterface, Snapshot, SnapshotPart, unsupported,
+    PortInterface, Snapshot, SnapshotPart,
 };
 use crate::netlink::{RouteSocket, link, tc};
 
@@ -56,10 +56,11 @@ impl DriverlessTeam {
         let mut route = RouteSocket::open()?;
         let device = Device::open(&mut route, options)?;
         let mut team = Self::new(registry, tokens, route, port_state, device);
+        // The relay receives before the programs of a previous daemon end, so that no frame is lost.
+        team.relay.start(&mut team.device, [])?;
         if options.take_over {
             team.clear_programs()?;
         }
-        team.relay.start(&mut team.device, [])?;
         Ok(team)
     }
 
@@ -111,9 +112,9 @@ impl DriverlessTeam {
         }
     }
 
-    /// The team device.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Interface index of the team device.
+    pub fn ifindex(&self) -> u32 {
+        self.device.ifindex()
     }
 
     /// Detaches the programs of a previous daemon from the device and its ports.
@@ -162,6 +163,14 @@ impl DriverlessTeam {
             programs.write_learned_sources(&mut self.route, &learned)?;
         }
         programs.apply(&mut self.route, self.relay.forwarding())
+    }
+
+    /// Has the other backend move the frames.
+    fn switch(&mut self) -> io::Result<()> {
+        match self.programs {
+            Some(_) => self.switch_to_relay(),
+            None => self.switch_to_programs(),
+        }
     }
 
     /// Has programs move the frames. For some microseconds both backends are at work: a frame may
@@ -242,13 +251,6 @@ impl DriverlessTeam {
         }
     }
 
-    fn kind(&self) -> DataPathKind {
-        match self.programs {
-            Some(_) => DataPathKind::Programs,
-            None => DataPathKind::Relay,
-        }
-    }
-
     fn counters(&self) -> Counters {
         let mut counters = self.relay.counters();
         if let Some(programs) = &self.programs {
@@ -264,7 +266,10 @@ impl DriverlessTeam {
 impl DataPath for DriverlessTeam {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            kind: self.kind(),
+            kind: match self.programs {
+                Some(_) => DataPathKind::Programs,
+                None => DataPathKind::Relay,
+            },
             ports: Owner::Daemon,
             announcements: Owner::Daemon,
             carrier: Owner::Daemon,
@@ -336,10 +341,10 @@ impl DataPath for DriverlessTeam {
         match change {
             Change::Forwarding(forwarding) => self.apply_forwarding(forwarding),
             Change::PortSettings(..) => Ok(()),
-            Change::SwitchTo(kind) if kind == self.kind() => Ok(()),
-            Change::SwitchTo(DataPathKind::Programs) => self.switch_to_programs(),
-            Change::SwitchTo(DataPathKind::Relay) => self.switch_to_relay(),
-            Change::SwitchTo(DataPathKind::Kernel) => Err(unsupported()),
+            Change::SwitchTo(kind) => match self.capabilities().needs_switch(kind)? {
+                true => self.switch(),
+                false => Ok(()),
+            },
             Change::WakeOnFrame => match &self.programs {
                 Some(programs) => programs.wake_on_frame(),
                 None => Ok(()),

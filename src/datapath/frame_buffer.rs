@@ -1,9 +1,9 @@
 //! The one buffer that every frame passes through, and the virtio-net header before a frame.
 //!
-//! TAP and packet sockets speak of a frame in the same way, so a message passes untouched
-//! from one to the other, with one exception: a packet socket hands out the VLAN tag beside
-//! the frame, the TAP wants it inside. So a received message is laid out with a gap where the
-//! tag goes, and either the tag fills the gap or the few bytes before it close up.
+//! TAP and packet sockets use the same header, so that a message passes unchanged from one to the
+//! other, with one exception: a packet socket hands out the VLAN tag beside the frame, and the TAP
+//! takes the tag inside. A received message has a gap at the tag's place: either the tag fills the
+//! gap, or the few bytes before the gap move up.
 //!
 //! Header: `struct virtio_net_hdr` (VIRTIO 1.2, 5.1.6), in the byte order of this machine.
 
@@ -15,30 +15,30 @@ use crate::sys::packet::{Received, VlanTag};
 pub const HEADER: usize = 10;
 /// Bytes of an Ethernet header without tags; nothing shorter is a frame.
 pub const ETHERNET: usize = 14;
-/// Bytes of the two addresses, after which the tag goes.
+/// Bytes of the two addresses; the tag follows them.
 const ADDRESSES: usize = 12;
 const TAG: usize = 4;
 /// The longest frame: 64 KiB of IP packet, Ethernet header, tags.
 const LONGEST: usize = 65536 + 64;
 
-/// Where a message with a tag starts. Together with the header and 70 bytes of Ethernet, tag,
-/// IPv4 and TCP with timestamps, the bulk of a segment starts on a cache line, which the
-/// kernel's copies are a tenth faster for.
+/// Offset of a message with a tag. After the header and 70 bytes of Ethernet, tag, IPv4 and TCP with
+/// timestamps, the payload of a segment starts on a cache line: the kernel copies it a tenth
+/// faster.
 const TAGGED: usize = 48;
-/// Where the gap for a tag is.
+/// Offset of the gap for a tag.
 const GAP: usize = TAGGED + HEADER + ADDRESSES;
-/// Where a message without a tag starts.
+/// Offset of a message without a tag.
 const UNTAGGED: usize = TAGGED + TAG;
 const SIZE: usize = UNTAGGED + HEADER + LONGEST;
 
-/// The header needs the checksum to be finished by whoever sends the frame out.
+/// Flag of the header: the sender has to finish the checksum.
 const NEEDS_CHECKSUM: u8 = 1;
 
 #[derive(Debug)]
 #[repr(align(64))]
 struct Space([u8; SIZE]);
 
-/// Space for one message: header and frame.
+/// Memory for one message: header and frame.
 #[derive(Debug)]
 pub struct FrameBuffer(Box<Space>);
 
@@ -49,7 +49,7 @@ pub struct Message<'a> {
     start: usize,
 }
 
-/// Where a message is in the buffer, which outlives the borrow of its bytes.
+/// The place of a message in the buffer, without borrowing its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     start: usize,
@@ -57,29 +57,29 @@ pub struct Place {
 }
 
 impl<'a> Message<'a> {
-    /// None if there is less than a header and an Ethernet header.
+    /// Returns `None` if there is less than a header and an Ethernet header.
     fn new(bytes: &'a [u8], start: usize) -> Option<Self> {
         (bytes.len() >= HEADER + ETHERNET).then_some(Message { bytes, start })
     }
 
-    /// Header and frame.
+    /// Returns header and frame.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The frame alone.
+    /// Returns the frame alone.
     pub fn frame(&self) -> &'a [u8] {
         &self.bytes[HEADER..]
     }
 
-    /// The frame's source address.
+    /// Returns the frame's source address.
     pub fn source(&self) -> HwAddr {
         const SOURCE: usize = 6;
         let source = self.frame().get(SOURCE..).and_then(<[u8]>::first_chunk);
         HwAddr(source.copied().unwrap_or_default())
     }
 
-    /// Where it is.
+    /// Returns its place in the buffer.
     pub fn place(&self) -> Place {
         Place {
             start: self.start,
@@ -89,23 +89,23 @@ impl<'a> Message<'a> {
 }
 
 impl FrameBuffer {
-    /// An empty one, of the size that the longest frame needs.
+    /// Returns an empty buffer for the longest frame.
     pub fn new() -> Self {
         FrameBuffer(Box::new(Space([0; SIZE])))
     }
 
-    /// Where a message without a gap is read into.
+    /// Memory for a message without a gap.
     pub fn whole(&mut self) -> &mut [u8] {
         &mut self.0.0[UNTAGGED..]
     }
 
-    /// The message of `length` bytes that was read into [`whole`](Self::whole).
+    /// Returns the message of `length` bytes that was read into [`whole`](Self::whole).
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
         Message::new(self.0.0[UNTAGGED..].get(..length)?, UNTAGGED)
     }
 
-    /// Writes a hardware address into the frame of `message`, `at` bytes from its beginning; what
-    /// runs past the end is left out.
+    /// Writes a hardware address at an offset in the frame of `message`; an address that would run
+    /// past the end of the frame is not written.
     pub fn write_hwaddr(
         &mut self,
         message: Place,
@@ -119,8 +119,8 @@ impl FrameBuffer {
         Message::new(bytes, message.start)
     }
 
-    /// Makes good for it in the finished Internet checksum at `checksum_at` that a hardware address
-    /// changes, at an even distance from the beginning of what the sum is over (RFC 1624).
+    /// Corrects the finished Internet checksum at `checksum_at` for the change of a hardware address
+    /// at an even offset in the data that the sum is over (RFC 1624).
     pub fn correct_checksum(
         &mut self,
         message: Place,
@@ -151,14 +151,14 @@ impl FrameBuffer {
         *field = (!(sum as u16)).to_be_bytes();
     }
 
-    /// Where a message is received into: what comes before the gap, and what after it.
+    /// Memory for a received message: before the gap, and after it.
     pub fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
         let (head, tail) = self.0.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
         (head, &mut tail[TAG..])
     }
 
-    /// The message that was received into [`parts`](Self::parts), its tag put back; none if it
-    /// is not whole.
+    /// Returns the message that was received into [`parts`](Self::parts), its tag put back; `None`
+    /// if the message is cut short.
     pub fn restore(&mut self, received: Received) -> Option<Message<'_>> {
         if received.truncated {
             return None;
@@ -171,7 +171,7 @@ impl FrameBuffer {
         Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?, TAGGED)
     }
 
-    /// Fills the gap, and moves what the header says of places in the frame past the tag.
+    /// Writes the tag into the gap, and adds its length to the header's offsets.
     fn insert(&mut self, tag: VlanTag) {
         let space = &mut self.0.0;
         space[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
@@ -187,7 +187,7 @@ impl FrameBuffer {
     }
 }
 
-/// Moves a place in the frame, which the header gives at `field`, past the tag.
+/// Adds the length of the tag to the offset that the header has at `field`.
 fn shift(header: &mut [u8], field: usize) {
     let place = u16::from_ne_bytes([header[field], header[field + 1]]);
     let moved = place.saturating_add(TAG as u16);
@@ -220,13 +220,13 @@ mod tests {
         bytes
     }
 
-    /// Flags and kind of segmentation, as the first two bytes are.
+    /// The first two bytes: flags and kind of segmentation.
     fn kind(flags: u8, segmentation: u8) -> u16 {
         u16::from_ne_bytes([flags, segmentation])
     }
 
     #[test]
-    fn an_untagged_frame_comes_out_as_it_came() {
+    fn an_untagged_frame_is_unchanged() {
         let mut buffer = FrameBuffer::new();
         let bytes = message([kind(1, 1), 54, 1448, 34, 16]);
         let received = receive(&mut buffer, &bytes, None);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_goes_after_the_addresses_and_the_header_makes_room() {
+    fn a_tag_follows_the_addresses_and_moves_the_offsets() {
         let tag = VlanTag {
             tpid: 0x88a8,
             tci: 0x6064,
@@ -246,7 +246,7 @@ mod tests {
             ([kind(0, 0), 0, 0, 0, 0], [kind(0, 0), 0, 0, 0, 0]),
             // An unfinished checksum.
             ([kind(1, 0), 0, 0, 34, 16], [kind(1, 0), 0, 0, 38, 16]),
-            // A merged frame with a good checksum: there is no start to move.
+            // A merged frame with a good checksum: no offset to move.
             ([kind(2, 1), 66, 1448, 0, 0], [kind(2, 1), 70, 1448, 0, 0]),
             // Segments to cut.
             (
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_no_message() {
+    fn an_incomplete_message_is_none() {
         let mut buffer = FrameBuffer::new();
         for length in 0..HEADER + ETHERNET {
             let received = receive(&mut buffer, &message([0; 5])[..length], None);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_follows_an_address() {
+    fn a_checksum_is_corrected_for_a_new_address() {
         use std::net::Ipv6Addr;
 
         use runners::wire::announce::unsolicited_na;

@@ -85,6 +85,19 @@ pub struct Capabilities {
     pub switches_to: &'static [DataPathKind],
 }
 
+impl Capabilities {
+    /// Whether [`Change::SwitchTo`] `kind` changes anything.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for a kind that is not in `switches_to`.
+    fn needs_switch(&self, kind: DataPathKind) -> io::Result<bool> {
+        match self.switches_to.contains(&kind) {
+            true => Ok(kind != self.kind),
+            false => Err(unsupported()),
+        }
+    }
+}
+
 /// What a team needs of its data path, known before the first [`Forwarding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirements {

@@ -1,11 +1,10 @@
-//! The daemon's own frames on one port: LACPDUs, probes and announcements, whatever data path
-//! carries the rest.
+//! The daemon's own frames on one port, on every data path: LACPDUs, probes and announcements.
 //!
-//! A packet socket sees a frame before the team driver, traffic control or a filter of ours
-//! does, so control frames arrive on a port that does not collect, too. They have a buffer of
-//! their own, and no amount of traffic on the port pushes them out. What is sent goes before the
-//! traffic that waits in the port's queue; a marker alone goes behind it, since that is what it
-//! marks.
+//! A packet socket receives a frame before the team driver, traffic control or a filter of ours
+//! does, so that control frames arrive on a port that does not collect, too. The socket has a
+//! receive buffer of its own: traffic on the port cannot push control frames out. Control frames
+//! are sent ahead of the traffic in the port's queue; only a marker is sent behind it, to mark
+//! the end of that traffic.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -20,59 +19,61 @@ use crate::netlink::bpf::{
 };
 use crate::sys::packet::PacketSocket;
 
-/// Where slow protocols are sent to (IEEE 802.3, annex 57A.3).
+/// Destination of slow protocols (IEEE 802.3, annex 57A.3).
 const SLOW_PROTOCOLS_GROUP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
-/// The longest control frame that is read, in bytes, its tag not counted; a longer one is none.
+/// Bytes of the longest control frame, without its tag; longer frames are ignored.
 const LONGEST: usize = 2048;
 const ADDRESSES: usize = 12;
 /// `TC_PRIO_CONTROL` and `TC_PRIO_BESTEFFORT` (`linux/pkt_sched.h`).
-const FIRST: i32 = 7;
-const IN_TURN: i32 = 0;
+const PRIORITY_CONTROL: i32 = 7;
+const PRIORITY_BEST_EFFORT: i32 = 0;
 const TAG: usize = 4;
 
-/// Sends and hears control frames on one port.
+/// Sends and receives control frames on one port.
 #[derive(Debug)]
 pub struct PortSocket {
     socket: PacketSocket,
     ifindex: u32,
-    /// The port's own address, whatever it carries now.
+    /// The port's own address, also while the port carries another.
     hwaddr: HwAddr,
-    hears: ControlFrames,
+    /// The frames that are received.
+    wanted: ControlFrames,
 }
 
 impl PortSocket {
-    /// One that can send on `ifindex`, whose own address is `hwaddr`, and hears nothing yet.
+    /// Opens a socket that sends on `ifindex`, whose own address is `hwaddr`, and receives nothing
+    /// yet.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
     pub fn open(ifindex: u32, hwaddr: HwAddr) -> io::Result<Self> {
         let socket = PacketSocket::sender(ifindex, MARK)?;
-        socket.set_priority(FIRST)?;
+        socket.set_priority(PRIORITY_CONTROL)?;
         Ok(PortSocket {
             socket,
             ifindex,
             hwaddr,
-            hears: ControlFrames::default(),
+            wanted: ControlFrames::default(),
         })
     }
 
-    /// Hears these frames and no others from now on.
+    /// Receives only these frames from now on.
     ///
     /// # Errors
     /// `ENODEV` once the interface is gone.
     pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
-        if wanted != self.hears {
+        if wanted != self.wanted {
             let mut addresses = Vec::new();
             if wanted.slow_protocols {
                 addresses.push(SLOW_PROTOCOLS_GROUP);
             }
             if wanted.arp || wanted.neighbour_discovery {
-                // A port that waits asks from one of these, while it carries the team's.
+                // An inactive port probes from one of these addresses, while it carries the team's.
                 addresses.extend([self.hwaddr.0, self.hwaddr.with_local_bit_flipped().0]);
             }
             self.socket
                 .listen(self.ifindex, &accepting(wanted), &addresses)?;
-            self.hears = wanted;
+            self.wanted = wanted;
         }
         Ok(())
     }
@@ -86,21 +87,21 @@ impl PortSocket {
         if !is_marker(frame) {
             return self.send_now(frame);
         }
-        self.socket.set_priority(IN_TURN)?;
+        self.socket.set_priority(PRIORITY_BEST_EFFORT)?;
         let sent = self.send_now(frame);
-        self.socket.set_priority(FIRST)?;
+        self.socket.set_priority(PRIORITY_CONTROL)?;
         sent
     }
 
     fn send_now(&self, frame: &[u8]) -> io::Result<()> {
         match self.socket.send(frame) {
-            // Told once for each time that the interface was down, even if it is up again.
+            // Reported once for each time that the interface was down, even if it is up again.
             Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => self.socket.send(frame),
             sent => sent,
         }
     }
 
-    /// The next frame that was heard, its VLAN tag put back; none if there is no more.
+    /// Returns the next received frame, its VLAN tag put back; `None` if there is none.
     ///
     /// # Errors
     /// `ENXIO` once the interface is gone.
@@ -112,7 +113,7 @@ impl PortSocket {
                 Ok(received) => received,
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => return Ok(None),
-                    // Told once after the interface went down; no frame was lost.
+                    // Reported once after the interface went down; no frame is lost.
                     Some(libc::ENETDOWN) => continue,
                     _ => return Err(error),
                 },
@@ -147,7 +148,7 @@ fn is_marker(frame: &[u8]) -> bool {
     frame.get(ADDRESSES..ADDRESSES + 3) == Some(&[high, low, MARKER_SUBTYPE])
 }
 
-/// Places of the fields without a tag; X holds the length of the tag.
+/// Offsets of the fields in a frame without a tag; X holds the length of the tag.
 const ETHERTYPE: u32 = 12;
 const NEXT_HEADER: u32 = 14 + 6;
 const ICMP6_TYPE: u32 = 14 + 40;
@@ -156,13 +157,13 @@ const ICMP6: u32 = 58;
 const NEIGHBOUR_SOLICITATION: u32 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
 
-/// A program that accepts the wanted frames.
+/// Returns a program that accepts the wanted frames.
 fn accepting(wanted: ControlFrames) -> Vec<Instruction> {
     const ACCEPT: Instruction = (RETURN, 0, 0, u32::MAX);
     const REJECT: Instruction = (RETURN, 0, 0, 0);
     let accept_if = |value: u32| [(JUMP_EQUAL, 0, 1, value), ACCEPT];
 
-    // A tag may stand in the frame or, taken off by the kernel, beside it.
+    // The tag may be in the frame or, taken off by the kernel, beside it.
     let mut program = vec![
         (LOAD_X_IMMEDIATE, 0, 0, 0),
         (LOAD_HALF, 0, 0, ETHERTYPE),

@@ -1,5 +1,5 @@
-//! IP addresses of interfaces, which the peers are told of after a change of port, and which
-//! link watches ask from.
+//! IP addresses of interfaces: announced after a change of port, and used as the sources of link
+//! watches.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,35 +10,35 @@ use super::socket::RouteSocket;
 
 /// Bytes of `struct ifaddrmsg`: family, prefix length, flags, scope, u32 index.
 const BODY: usize = 8;
-/// Place of the flags in it.
+/// Offset of the flags in it.
 const FLAGS: usize = 2;
-/// Duplicate address detection goes on, or has found one.
+/// Flags of an address whose duplicate address detection has not ended, or has failed.
 const UNUSABLE: u32 = libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
 
-/// An address and the interface that holds it.
+/// An address and its interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceAddress {
     /// Interface index.
     pub ifindex: u32,
     /// The address.
     pub address: IpAddr,
-    /// Nothing may be sent from it: it is not known yet to be the only one, or known not to be.
+    /// Duplicate address detection has not ended, or has failed: nothing may be sent from it.
     pub tentative: bool,
-    /// Length of its prefix in bits.
+    /// Length of the prefix in bits.
     pub prefix_len: u8,
-    /// Neither link-local nor given for a time only (`IFA_F_PERMANENT`).
+    /// Not link-local, and without a lifetime (`IFA_F_PERMANENT`).
     pub is_lasting: bool,
 }
 
 impl InterfaceAddress {
-    /// The address that `message` tells of; none if it tells of none.
+    /// Parses an address; `None` for other messages.
     pub fn parse(message: &Message<'_>) -> Option<InterfaceAddress> {
         if message.kind != libc::RTM_NEWADDR {
             return None;
         }
         let mut address = None;
         for (kind, value) in Attributes(message.payload.get(BODY..)?) {
-            // On a point-to-point interface IFA_ADDRESS is the peer, IFA_LOCAL ourselves.
+            // On a point-to-point interface IFA_ADDRESS is that of the peer, IFA_LOCAL our own.
             if kind == libc::IFA_LOCAL || (kind == libc::IFA_ADDRESS && address.is_none()) {
                 address = ip(value).or(address);
             }
@@ -65,13 +65,13 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
         .map(|octets| Ipv6Addr::from(octets).into())
 }
 
-/// The interface whose addresses have changed, if `message` is news of that.
+/// Returns the index of the interface whose addresses have changed; `None` for other messages.
 pub fn changed(message: &Message<'_>) -> Option<u32> {
-    let is_news = [libc::RTM_NEWADDR, libc::RTM_DELADDR].contains(&message.kind);
-    read_u32(message.payload, 4).filter(|_| is_news)
+    let is_change = [libc::RTM_NEWADDR, libc::RTM_DELADDR].contains(&message.kind);
+    read_u32(message.payload, 4).filter(|_| is_change)
 }
 
-/// A link-local IPv6 address of each interface that has one to send from, by index.
+/// Returns a usable link-local IPv6 address of each interface that has one, by index.
 pub fn link_locals(route: &mut RouteSocket) -> io::Result<BTreeMap<u32, Ipv6Addr>> {
     let mut found = BTreeMap::new();
     for held in all(route)? {
@@ -84,7 +84,7 @@ pub fn link_locals(route: &mut RouteSocket) -> io::Result<BTreeMap<u32, Ipv6Addr
     Ok(found)
 }
 
-/// All addresses of all interfaces.
+/// Reads all addresses of all interfaces.
 pub fn all(route: &mut RouteSocket) -> io::Result<Vec<InterfaceAddress>> {
     let mut addresses = Vec::new();
     let request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP as u16, &[0; BODY]);
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_wins_over_the_peer_of_a_point_to_point_link() {
+    fn the_local_address_of_a_point_to_point_link_is_read() {
         let mut request = vec![0; BODY];
         request[4..8].copy_from_slice(&5u32.to_ne_bytes());
         let bytes = Request::new(libc::RTM_NEWADDR, 0, &request)

@@ -1,4 +1,4 @@
-//! Generic netlink: a family is known by its name, its numbers are asked for at run time.
+//! Generic netlink: a family has a fixed name; its numbers are resolved at run time.
 //!
 //! Source: `linux/genetlink.h`, family `nlctrl`.
 
@@ -28,7 +28,7 @@ pub struct Family {
 }
 
 impl Family {
-    /// The family called `name`. A module that holds it is not loaded for the asking.
+    /// Resolves the family called `name`; the kernel loads no module for that.
     ///
     /// # Errors
     /// `ENOENT` if there is none.
@@ -53,7 +53,7 @@ impl Family {
         Some(Family { id: id?, groups })
     }
 
-    /// The number of a multicast group.
+    /// Returns the number of a multicast group.
     ///
     /// # Errors
     /// `ENOENT` if the family has none of that name.
@@ -78,7 +78,7 @@ fn group(nest: &[u8]) -> Option<(String, u32)> {
     Some((name?.to_owned(), id?))
 }
 
-/// The header of a request; every family here is at version 1.
+/// Returns the header of a request; every family here is at version 1.
 pub fn header(command: u8) -> [u8; HEADER] {
     [command, 1, 0, 0]
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_controller_resolves_itself() {
+    fn the_controller_resolves_its_own_family() {
         let mut socket = GenericSocket::open().unwrap();
         let family = Family::resolve(&mut socket, "nlctrl").unwrap();
         assert_eq!(family.id, NLCTRL);

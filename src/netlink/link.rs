@@ -1,4 +1,4 @@
-//! Interfaces: what the kernel says of them, and the changes that the daemon asks for.
+//! Interfaces over rtnetlink: parsing, reading and changing them.
 //!
 //! Source: rtnetlink(7), `RTM_NEWLINK` and its relatives.
 
@@ -12,17 +12,17 @@ use super::socket::RouteSocket;
 /// Bytes of `struct ifinfomsg`: family, pad, u16 type, i32 index, u32 flags, u32 change.
 pub const BODY: usize = 16;
 
-/// Up, with a physical carrier, and ready to send: a carrier that has just come back gets its
-/// queue a little later, and what is sent before that is lost. Nor is a link that is dormant or
-/// under test (RFC 2863) running.
+/// Flags of an interface that is up, has a physical carrier, and can send. A carrier that has just
+/// come back gets its queue a little later, and frames sent before that are lost; a link that is
+/// dormant or under test (RFC 2863) is not running either.
 const CARRIES: i32 = libc::IFF_UP | libc::IFF_LOWER_UP | libc::IFF_RUNNING;
 
 /// First attribute in the data of a VLAN interface.
 const IFLA_VLAN_ID: u16 = 1;
 
-/// Kind of an interface of which there are two, each receiving what the other sends.
+/// Kind of a veth: two interfaces, each receiving the frames that the other sends.
 pub const VETH_KIND: &str = "veth";
-/// The other end, in the data of such an interface.
+/// Attribute of the peer, in the data of a veth.
 pub const VETH_INFO_PEER: u16 = 1;
 
 /// An interface as the kernel describes it.
@@ -36,20 +36,19 @@ pub struct LinkInfo {
     pub hardware_type: u16,
     /// Administratively up.
     pub admin_up: bool,
-    /// Somebody has it take in frames for any address.
+    /// The interface receives frames for any address.
     pub promiscuous: bool,
     /// Frames can be sent and received.
     pub carrier: bool,
     /// Loopback.
     pub loopback: bool,
-    /// Hardware address; zero where the interface has none of 6 bytes.
+    /// Hardware address; zero if the interface has none of 6 bytes.
     pub hwaddr: HwAddr,
     /// MTU in bytes.
     pub mtu: u32,
     /// The interface that this one is a port of.
     pub master: Option<u32>,
-    /// The interface of this namespace that this one stands on (a VLAN's parent), or the other
-    /// end of a pair.
+    /// The lower interface in this namespace (a VLAN's parent), or the peer of a veth.
     pub lower: Option<u32>,
     /// VLAN id of a VLAN interface.
     pub vlan: Option<u16>,
@@ -57,15 +56,15 @@ pub struct LinkInfo {
     pub kind: String,
 }
 
-/// What an event says of the time when it was sent, which may be before our own last change:
-/// enough to tell whom it concerns. What is acted on is read anew with [`fetch`].
+/// The state of an interface when an event was sent, which may be before our own last change:
+/// enough to find the team that the event concerns, which reads the interface with [`fetch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkEvent {
     /// Interface index.
     pub ifindex: u32,
     /// Name.
     pub name: String,
-    /// Hardware address; zero where the interface has none of 6 bytes.
+    /// Hardware address; zero if the interface has none of 6 bytes.
     pub hwaddr: HwAddr,
     /// The interface that this one was a port of.
     pub master: Option<u32>,
@@ -74,8 +73,8 @@ pub struct LinkEvent {
 }
 
 impl LinkEvent {
-    /// The event in `message`; none for messages of other kinds and other families (a bridge
-    /// tells of its ports with messages of its own family).
+    /// Parses an event; `None` for messages of other kinds and of other families (a bridge sends
+    /// messages of its own family about its ports).
     pub fn parse(message: &Message<'_>) -> Option<LinkEvent> {
         if !is_link(message) || message.payload.first() != Some(&(libc::AF_UNSPEC as u8)) {
             return None;
@@ -106,7 +105,7 @@ fn is_link(message: &Message<'_>) -> bool {
 }
 
 impl LinkInfo {
-    /// The interface that `message` describes; none if it describes none.
+    /// Parses the interface that `message` describes; `None` if it describes none.
     pub fn parse(message: &Message<'_>) -> Option<LinkInfo> {
         if !is_link(message) {
             return None;
@@ -164,8 +163,8 @@ impl LinkInfo {
     }
 }
 
-/// The structure that a link message begins with: the interface by its index, or 0; its flags,
-/// `IFF_*`, and the mask of those to be changed.
+/// Returns the structure that a link message begins with: interface index, or 0; flags, `IFF_*`;
+/// and the mask of the flags to be changed.
 pub fn ifinfomsg(ifindex: u32, flags: u32, change: u32) -> [u8; BODY] {
     let mut body = [0; BODY];
     body[4..8].copy_from_slice(&ifindex.to_ne_bytes());
@@ -180,7 +179,7 @@ fn one(route: &mut RouteSocket, request: Request) -> io::Result<LinkInfo> {
     found.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
 }
 
-/// The interface with this index.
+/// Reads the interface with this index.
 ///
 /// # Errors
 /// `ENODEV` if there is none.
@@ -191,7 +190,7 @@ pub fn fetch(route: &mut RouteSocket, ifindex: u32) -> io::Result<LinkInfo> {
     )
 }
 
-/// The interface with this name.
+/// Reads the interface with this name.
 ///
 /// # Errors
 /// `ENODEV` if there is none, `ERANGE` or `EINVAL` for a name that cannot be one.
@@ -200,7 +199,7 @@ pub fn find(route: &mut RouteSocket, name: &str) -> io::Result<LinkInfo> {
     one(route, request.attribute_str(libc::IFLA_IFNAME, name))
 }
 
-/// All interfaces.
+/// Reads all interfaces.
 pub fn all(route: &mut RouteSocket) -> io::Result<Vec<LinkInfo>> {
     let mut links = std::collections::BTreeMap::new();
     let request = Request::new(
@@ -231,7 +230,7 @@ pub fn set_admin_up(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resu
     ))
 }
 
-/// Has an interface take in frames for any address, or no longer.
+/// Sets an interface promiscuous, or no longer.
 pub fn set_promiscuous(route: &mut RouteSocket, ifindex: u32, on: bool) -> io::Result<()> {
     let flag = libc::IFF_PROMISC as u32;
     let flags = if on { flag } else { 0 };
@@ -266,7 +265,7 @@ pub fn set_carrier(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resul
     route.execute(change(ifindex).attribute(libc::IFLA_CARRIER, &[u8::from(up)]))
 }
 
-/// Sets the carrier of a team device, which a pair of interfaces takes from its other end.
+/// Sets the carrier of a team device; that of a veth is up while its peer is.
 ///
 /// # Errors
 /// Those of [`set_carrier`] and [`set_admin_up`].
@@ -285,15 +284,15 @@ pub fn set_master(route: &mut RouteSocket, ifindex: u32, master: u32) -> io::Res
     route.execute(change(ifindex).attribute_u32(libc::IFLA_MASTER, master))
 }
 
-/// Takes an interface out of whatever it is a port of.
+/// Releases an interface from its master.
 pub fn clear_master(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     route.execute(change(ifindex).attribute_u32(libc::IFLA_MASTER, 0))
 }
 
-/// Creates a virtual interface of a kind that needs no settings; its driver is loaded.
+/// Creates a virtual interface of a kind that needs no settings; the kernel loads the driver.
 ///
 /// # Errors
-/// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such kind.
+/// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel has no such kind.
 pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(libc::RTM_NEWLINK, flags, &ifinfomsg(0, 0, 0));
@@ -306,11 +305,10 @@ pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()>
     )
 }
 
-/// Creates a pair of interfaces, each end receiving what the other sends; the kernel names the
-/// other end.
+/// Creates a veth, whose peer the kernel names.
 ///
 /// # Errors
-/// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such pairs.
+/// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel has no veth driver.
 pub fn create_veth(route: &mut RouteSocket, name: &str) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(libc::RTM_NEWLINK, flags, &ifinfomsg(0, 0, 0));
@@ -339,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loopback_describes_itself() {
+    fn the_loopback_is_found_by_name_and_index() {
         let mut route = RouteSocket::open().unwrap();
         let by_name = find(&mut route, "lo").unwrap();
         assert!(by_name.loopback);

@@ -1,9 +1,9 @@
 //! Netlink messages and attributes: a builder and two length-checked iterators.
 //!
-//! Own codec rather than a crate: the daemon speaks a dozen messages, and the team driver's
-//! replies break the general rules (an empty DONE, an ACK after it, flags as absent
-//! attributes). Source: netlink(7), rtnetlink(7). Every length comes from outside and is
-//! checked; a malformed message or attribute ends its iterator.
+//! No crate is used: the daemon sends a dozen kinds of messages, and the team driver's answers
+//! break the general rules (an empty DONE, an ACK after it, flags as absent attributes). Source:
+//! netlink(7), rtnetlink(7). Every received length is checked; a malformed message or attribute
+//! ends its iterator.
 
 /// Bytes of `struct nlmsghdr`.
 pub(super) const HEADER: usize = 16;
@@ -23,8 +23,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// A message of type `kind` with `NLM_F_REQUEST` and `flags`, followed by a fixed `body`
-    /// such as `struct ifinfomsg`.
+    /// Returns a message of type `kind` with `NLM_F_REQUEST` and `flags`, followed by a fixed
+    /// `body` such as `struct ifinfomsg`.
     pub fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
@@ -43,7 +43,7 @@ impl Request {
         self
     }
 
-    /// Appends a 32-bit attribute in host order.
+    /// Appends a 32-bit attribute in host byte order.
     pub fn attribute_u32(self, kind: u16, value: u32) -> Self {
         self.attribute(kind, &value.to_ne_bytes())
     }
@@ -55,14 +55,14 @@ impl Request {
         self.attribute(kind, &bytes)
     }
 
-    /// Appends a fixed structure, with which the contents of some attributes begin.
+    /// Appends a fixed structure, which the contents of some attributes begin with.
     pub fn structure(mut self, value: &[u8]) -> Self {
         self.bytes.extend_from_slice(value);
         self.bytes.resize(aligned(self.bytes.len()), 0);
         self
     }
 
-    /// Appends an attribute that holds what `fill` appends.
+    /// Appends an attribute whose contents `fill` appends.
     pub fn nest(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0, 0]);
@@ -74,7 +74,7 @@ impl Request {
         filled
     }
 
-    /// The finished message under sequence number `sequence`, asking for an ACK if `ack`.
+    /// Returns the finished message with a sequence number, and the flag for an ACK if `ack`.
     pub fn finish(mut self, sequence: u32, ack: bool) -> Vec<u8> {
         let length = self.bytes.len() as u32;
         self.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
@@ -93,14 +93,14 @@ pub struct Message<'a> {
     pub kind: u16,
     /// `NLM_F_*`.
     pub flags: u16,
-    /// Sequence number of the request that it answers; 0 in events.
+    /// Sequence number of the answered request; 0 in events.
     pub sequence: u32,
-    /// What follows the header.
+    /// Bytes after the header.
     pub payload: &'a [u8],
 }
 
 impl Message<'_> {
-    /// The error number of an `NLMSG_ERROR`, 0 for an ACK; none for other messages.
+    /// Returns the error number of an `NLMSG_ERROR`, 0 for an ACK; `None` for other messages.
     pub fn error(&self) -> Option<i32> {
         if i32::from(self.kind) != libc::NLMSG_ERROR {
             return None;
@@ -109,12 +109,12 @@ impl Message<'_> {
         Some(code.checked_neg().unwrap_or(libc::EPROTO))
     }
 
-    /// The last message of a multi-part answer. Its payload may be empty (the team driver's is).
+    /// Whether this is the last message of a multi-part answer; its payload may be empty.
     pub fn is_done(&self) -> bool {
         i32::from(self.kind) == libc::NLMSG_DONE
     }
 
-    /// The dump was interrupted by a change and must be repeated.
+    /// Whether a change interrupted the dump, which must be repeated.
     pub fn is_interrupted(&self) -> bool {
         i32::from(self.flags) & libc::NLM_F_DUMP_INTR != 0
     }
@@ -162,19 +162,19 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// Host-order u16 at `offset`.
+/// Reads a u16 at `offset`, in host byte order.
 pub fn read_u16(bytes: &[u8], offset: usize) -> Option<u16> {
     let field = bytes.get(offset..offset.checked_add(2)?)?;
     Some(u16::from_ne_bytes(field.try_into().ok()?))
 }
 
-/// Host-order u32 at `offset`.
+/// Reads a u32 at `offset`, in host byte order.
 pub fn read_u32(bytes: &[u8], offset: usize) -> Option<u32> {
     let field = bytes.get(offset..offset.checked_add(4)?)?;
     Some(u32::from_ne_bytes(field.try_into().ok()?))
 }
 
-/// A string attribute without its NUL; none if it is not UTF-8.
+/// Returns a string attribute without its NUL; `None` if it is not UTF-8.
 pub fn read_str(value: &[u8]) -> Option<&str> {
     let end = value
         .iter()
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_reads_back() {
+    fn a_request_is_parsed_as_it_was_written() {
         let bytes = Request::new(16, 0, &[7; 16])
             .attribute_str(3, "eth0")
             .nest(18, |nest| nest.attribute_u32(1, 9).attribute(2, &[1, 2, 3]))
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+        fn any_bytes_are_parsed_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             for message in Messages(&bytes) {
                 let _ = message.error();
                 for (_, value) in Attributes(message.payload) {

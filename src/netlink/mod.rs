@@ -1,8 +1,8 @@
 //! Netlink: links, addresses and traffic-control filters over rtnetlink, the team driver's
 //! family over generic netlink.
 //!
-//! `message` reads and writes bytes, `bpf`, `link`, `address`, `tc`, `genl` and `team` know what
-//! they mean, `socket` and `team_device` move them. Nothing here decides anything.
+//! `message` reads and writes bytes; `bpf`, `link`, `address`, `tc`, `genl` and `team` encode and
+//! decode messages; `socket` and `team_device` send and receive them. Nothing here decides.
 
 pub mod address;
 pub mod bpf;

@@ -1,8 +1,8 @@
-//! The two kinds of netlink sockets that the daemon holds: one for requests, one for events,
-//! each of the route or of the generic family.
+//! The daemon's netlink sockets: for requests and for events, each of the route or of the generic
+//! family.
 //!
-//! Neither waits. The kernel answers a request of these families before `send` returns, so
-//! the answer is read back at once; should it be missing, that is an error, not a wait.
+//! No call waits. The kernel answers a request of these families before `send` returns, so that
+//! the answer can be read at once; a missing answer is an error.
 
 use std::io::{self, IoSliceMut};
 use std::marker::PhantomData;
@@ -19,23 +19,23 @@ use super::message::{Message, Messages, Request};
 use crate::sys::filter::attach_filter;
 use crate::sys::netlink::join_group;
 
-/// Room for one datagram; the kernel fills at most 32 KiB of it in a dump.
+/// Bytes of the buffer for one datagram; a dump has at most 32 KiB in one.
 const DATAGRAM: usize = 32 * 1024;
-/// Datagrams of events taken by one system call: the team driver has one for each option that
-/// changes, 128 when half of the buckets move.
-const AT_ONCE: usize = 8;
-/// Receive buffer of both kinds: a burst of a few thousand link events, or the options of a
+/// Events read by one system call: the team driver sends one for each option that changes, 128 when
+/// half of the buckets move.
+const EVENTS_AT_ONCE: usize = 8;
+/// Bytes of the receive buffers: enough for a burst of a few thousand link events, or the options of a
 /// thousand ports.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// libteam's variable: bytes of the receive buffers of events, in place of our own size;
-/// negative is 0, which the kernel raises to its minimum.
+/// libteam's variable for the bytes of the receive buffers of events; negative counts as 0, which
+/// the kernel raises to its minimum.
 pub const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
-/// A dump interrupted this often in a row is given up.
+/// Times that an interrupted dump is repeated before it fails.
 const DUMP_TRIES: usize = 16;
 
-/// A netlink family, so that no request reaches the socket of another.
+/// A netlink family, as a type: no request reaches the socket of another family.
 pub trait Family {
-    /// Its number.
+    /// Number of the family.
     const PROTOCOL: SockProtocol;
 }
 
@@ -67,7 +67,7 @@ fn open<F: Family>(receive_buffer: usize) -> io::Result<OwnedFd> {
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
         F::PROTOCOL,
     )?;
-    // Without CAP_NET_ADMIN `rmem_max` is the limit; an overflow then costs a resync.
+    // Without CAP_NET_ADMIN `rmem_max` is the limit; more events then overflow and cost a resync.
     if setsockopt(&fd, sockopt::RcvBufForce, &receive_buffer).is_err() {
         setsockopt(&fd, sockopt::RcvBuf, &receive_buffer)?;
     }
@@ -85,7 +85,7 @@ pub struct RequestSocket<F> {
 }
 
 impl<F: Family> RequestSocket<F> {
-    /// Opens the socket; needs no right.
+    /// Opens the socket; needs no privilege.
     pub fn open() -> io::Result<Self> {
         Ok(open::<F>(RECEIVE_BUFFER)?.into())
     }
@@ -98,11 +98,11 @@ impl<F: Family> RequestSocket<F> {
         self.exchange(request, true, &mut |_| ())
     }
 
-    /// Hands each message of the answer to `each`; the answer may have many parts.
+    /// Calls `each` with every message of the answer.
     ///
     /// # Errors
-    /// The kernel's error number; `EINTR` for a dump that changes interrupted again and again
-    /// (what was handed over until then may be incomplete).
+    /// The kernel's error number; `EINTR` for a dump that changes interrupted every time (the
+    /// messages may then be incomplete).
     pub fn query(&mut self, request: Request, each: &mut dyn FnMut(Message<'_>)) -> io::Result<()> {
         for _ in 0..DUMP_TRIES {
             let mut interrupted = false;
@@ -139,7 +139,7 @@ impl<F: Family> RequestSocket<F> {
                 match message.error() {
                     Some(0) => return Ok(()),
                     Some(code) => return Err(io::Error::from_raw_os_error(code)),
-                    // The team driver sends the ACK, if one was asked for, after the DONE.
+                    // The team driver sends a requested ACK after the DONE.
                     None if message.is_done() && ack => continue,
                     None if message.is_done() => return Ok(()),
                     None => each(message),
@@ -152,7 +152,7 @@ impl<F: Family> RequestSocket<F> {
     }
 }
 
-/// A socket of this family that was opened elsewhere, such as in another network namespace.
+/// Takes a socket of this family that was opened elsewhere, such as in another network namespace.
 impl<F: Family> From<OwnedFd> for RequestSocket<F> {
     fn from(fd: OwnedFd) -> Self {
         RequestSocket {
@@ -170,16 +170,16 @@ impl<F> AsFd for RequestSocket<F> {
     }
 }
 
-/// What reading the event socket came to.
+/// The outcome of reading an event socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// Everything there was has been handed over.
+    /// All queued events were read.
     All,
-    /// The kernel dropped events: what they told must be read anew.
+    /// The kernel dropped events: read the state anew.
     Overflow,
 }
 
-/// A socket that hears of changes.
+/// A socket that receives events.
 #[derive(Debug)]
 pub struct EventSocket {
     fd: OwnedFd,
@@ -187,15 +187,14 @@ pub struct EventSocket {
 }
 
 impl EventSocket {
-    /// Opens a socket that hears of links, and of their IPv6 addresses.
+    /// Opens a socket for events of links and of their IPv6 addresses.
     pub fn links() -> io::Result<Self> {
         let socket = EventSocket::join::<Route>(libc::RTNLGRP_LINK)?;
         join_group(&socket, libc::RTNLGRP_IPV6_IFADDR)?;
         Ok(socket)
     }
 
-    /// Opens a socket in a group of a generic family that hears what `filter` accepts; the
-    /// group's number is resolved first.
+    /// Opens a socket for the events of a group of a generic family that `filter` accepts.
     pub fn generic(group: u32, filter: &[Instruction]) -> io::Result<Self> {
         let socket = EventSocket::join::<Generic>(group)?;
         attach_filter(&socket, filter)?;
@@ -210,11 +209,11 @@ impl EventSocket {
         join_group(&fd, group)?;
         Ok(EventSocket {
             fd,
-            buffer: vec![0; AT_ONCE * DATAGRAM],
+            buffer: vec![0; EVENTS_AT_ONCE * DATAGRAM],
         })
     }
 
-    /// Hands over events until none is left.
+    /// Calls `each` with every queued event.
     ///
     /// # Errors
     /// The kernel's, apart from an overflow.
@@ -223,7 +222,7 @@ impl EventSocket {
         loop {
             let places = self.buffer.chunks_exact_mut(DATAGRAM);
             let mut places: Vec<_> = places.map(|place| [IoSliceMut::new(place)]).collect();
-            let mut headers = MultiHeaders::<()>::preallocate(AT_ONCE, None);
+            let mut headers = MultiHeaders::<()>::preallocate(EVENTS_AT_ONCE, None);
             let fd = self.fd.as_raw_fd();
             let flags = MsgFlags::MSG_DONTWAIT;
             match recvmmsg(fd, &mut headers, &mut places, flags, None) {

@@ -1,13 +1,13 @@
-//! Traffic control's hooks: the filters that keep the host's own stack off a port, and programs
-//! of ours that run before them.
+//! Traffic control: the filters that keep the host's own stack off a port, and programs of ours
+//! that run before the filters.
 //!
-//! A port of the userspace data path is an ordinary interface to the kernel: without help the
-//! host would answer ARP on it and see every frame a second time. Packet sockets look at a
-//! frame before traffic control does, so a drop on the `clsact` hook silences the stack and
-//! leaves the frames to us. Classic BPF suffices for that and needs no bpf(2).
+//! Without the team driver a port is an ordinary interface to the kernel: the host would answer ARP
+//! on it and receive every frame a second time. Packet sockets receive a frame before traffic
+//! control, so that a drop at the `clsact` hook hides the frame from the stack only. The filters
+//! are classic BPF and need no bpf(2).
 //!
-//! Link-local control frames (01:80:C2:00:00:0X, IEEE 802.1Q table 8-1) pass both ways: LLDP
-//! and 802.1X belong to the port itself, as under the kernel's team driver.
+//! Link-local control frames (01:80:C2:00:00:0X, IEEE 802.1Q table 8-1) pass both ways: LLDP and
+//! 802.1X belong to the port itself, as under the kernel's team driver.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -18,18 +18,18 @@ use super::message::{Attributes, Request, read_u32};
 use super::socket::RouteSocket;
 use crate::sys::bpf::{Hook, Program};
 
-/// Places for our programs, which are to run before the filters.
+/// Preferences of our programs, which run before the filters.
 const PROGRAM_PREFERENCES: RangeInclusive<u32> = 1..=6;
-/// Handle of our programs on a `clsact` that was there before them, and on one made for them.
+/// Handle of our programs on a `clsact` that existed before, and on one that we added.
 const HANDLE_PROGRAM: u32 = 0x7ea0_0003;
 const HANDLE_PROGRAM_MADE: u32 = 0x7ea0_0004;
-/// Places for our filters among others on the same hook, the first that is free; a low number
-/// runs early. A filter of another kind may hold a place already.
+/// Preferences of our filters: the first free one; low numbers run early. A filter of another kind
+/// may have a preference already.
 const PREFERENCES: RangeInclusive<u32> = 7..=39;
-/// Handle of our filters on a `clsact` that was there before us …
+/// Handle of our filters on a `clsact` that existed before …
 const HANDLE_FOUND: u32 = 0x7ea0_0001;
-/// … and on one that we made and take away again. The filter itself remembers which, so the
-/// next start knows it even after a crash.
+/// … and on one that we added and remove again. The handle stays with the filter, so that the next
+/// start can distinguish the two after a crash.
 const HANDLE_MADE: u32 = 0x7ea0_0002;
 
 /// `TC_H_CLSACT`, and its two hooks.
@@ -46,7 +46,7 @@ const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
 const TCA_BPF_ID: u16 = 11;
-/// The program's result is the verdict.
+/// Flag: the program's result is the verdict.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 
 /// Verdicts of a direct-action program.
@@ -70,7 +70,7 @@ fn info(preference: u32) -> u32 {
     preference << 16 | u32::from((libc::ETH_P_ALL as u16).to_be())
 }
 
-/// Lets link-local control frames go on, drops the rest.
+/// Passes link-local control frames to the next filter, drops others.
 const LINK_LOCAL_ONLY: [Instruction; 7] = [
     (LOAD_WORD, 0, 0, 0),
     (JUMP_EQUAL, 0, 4, 0x0180_c200),
@@ -91,9 +91,8 @@ fn egress_program(mark: u32) -> Vec<Instruction> {
     program
 }
 
-/// Keeps the host's stack from receiving on an interface, and from sending on it anything but
-/// frames that carry the socket mark `mark`. May be repeated; what is there already stays in
-/// force meanwhile.
+/// Keeps the host's stack from receiving on an interface, and from sending frames without the
+/// socket mark `mark`. Repeating the call replaces the filters without a gap.
 ///
 /// # Errors
 /// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`.
@@ -161,7 +160,7 @@ fn block(
     Ok(())
 }
 
-/// Has frames on a hook meet `program` first, in the place of an earlier one of ours.
+/// Attaches `program` to a hook, in place of an earlier program of ours.
 ///
 /// # Errors
 /// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`.
@@ -195,15 +194,15 @@ pub fn set_program(
     )
 }
 
-/// The number of our program on a hook.
+/// Returns the id of our program on a hook.
 pub fn program_on(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<Option<u32>> {
     let filters = filters_on(route, ifindex, parent(hook))?;
     let ours = filters.iter().find(|filter| filter.is_program());
     Ok(ours.and_then(|filter| filter.program))
 }
 
-/// Takes our program off a hook, and the `clsact` if it was made for it and nobody else uses it by
-/// now. Nothing to take away is no error, nor is an interface that is gone.
+/// Detaches our program from a hook, and removes the `clsact` if we added it and nobody else uses
+/// it. Success if there is no program, or no interface.
 pub fn remove_program(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<()> {
     let ours = |on, filter: &Filter| on == parent(hook) && filter.is_program();
     remove_filters(route, ifindex, ours)
@@ -216,16 +215,16 @@ fn parent(hook: Hook) -> u32 {
     }
 }
 
-/// Takes our filters and programs away, and the `clsact` if we made it and nobody else uses it
-/// by now. Nothing to take away is no error, nor is an interface that is gone.
+/// Removes our filters and programs, and the `clsact` if we added it and nobody else uses it.
+/// Success if there are none, or no interface.
 pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     remove_filters(route, ifindex, |_, filter| {
         filter.blocks() || filter.is_program()
     })
 }
 
-/// Takes those of the filters away that are `ours`, by hook, and with the last one the `clsact`, if
-/// that was made for one of them.
+/// Removes the filters that are `ours`, and with the last of all filters the `clsact`, if it was
+/// added for one of ours.
 fn remove_filters(
     route: &mut RouteSocket,
     ifindex: u32,
@@ -260,9 +259,8 @@ fn remove(route: &mut RouteSocket, ifindex: u32, hook: u32, filter: &Filter) -> 
     route.execute(request.attribute_str(TCA_KIND, "bpf"))
 }
 
-/// Puts a `clsact` on an interface for programs to come and go. To add or to take one away stops the
-/// queues of a device for a moment, and what it would send meanwhile is lost; so this is done
-/// while it is down, and for good.
+/// Adds a `clsact` to an interface for good, while the interface is down. Adding or removing a
+/// `clsact` stops the queues of a device for a moment, and the frames sent meanwhile are lost.
 ///
 /// # Errors
 /// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact`.
@@ -283,13 +281,13 @@ fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     route.execute(request.attribute_str(TCA_KIND, "clsact"))
 }
 
-/// Adds a filter with the options that `fill` appends, or has it replace `existing`.
+/// Adds a filter with the options that `fill` appends, or replaces `existing`.
 fn set_filter(
     route: &mut RouteSocket,
     ifindex: u32,
     hook: u32,
     handle: u32,
-    places: RangeInclusive<u32>,
+    preferences: RangeInclusive<u32>,
     existing: Option<Filter>,
     fill: &dyn Fn(Request) -> Request,
 ) -> io::Result<()> {
@@ -303,10 +301,10 @@ fn set_filter(
         return put(libc::NLM_F_CREATE, existing.handle, existing.info);
     }
     let mut added = Ok(());
-    for preference in places {
+    for preference in preferences {
         let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         added = put(flags, handle, info(preference));
-        // The place belongs to a filter of another kind.
+        // A filter of another kind has this preference.
         if added.as_ref().err().and_then(io::Error::raw_os_error) != Some(libc::EINVAL) {
             break;
         }
@@ -314,12 +312,12 @@ fn set_filter(
     added
 }
 
-/// A filter on a hook, ours or another's.
+/// A filter on a hook.
 struct Filter {
     handle: u32,
     /// `tcm_info`.
     info: u32,
-    /// Number of its program, if it is extended BPF.
+    /// Id of its program, if it is extended BPF.
     program: Option<u32>,
 }
 
@@ -333,7 +331,7 @@ impl Filter {
     }
 }
 
-/// The filters on a hook. A filter chain announces itself with handle 0; that is no filter.
+/// Reads the filters on a hook. An entry with handle 0 is a filter chain.
 fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Vec<Filter>> {
     let mut filters = Vec::new();
     let request = Request::new(
@@ -362,7 +360,7 @@ fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Ve
     });
     match answer {
         Ok(()) => Ok(filters),
-        // No clsact there, or no such interface.
+        // The interface has no clsact, or does not exist.
         Err(error)
             if matches!(
                 error.raw_os_error(),

@@ -1,8 +1,8 @@
 //! The generic family `team` of the kernel's team driver: options and ports, as bytes.
 //!
-//! Pure: what the messages mean and how requests are written. What the options are for is the
-//! data path's business. Unknown attributes are skipped; an option whose type is unknown, or
-//! whose value does not fit its type, is skipped alone. Source: `linux/if_team.h`.
+//! Pure: parses messages and writes requests; the data path uses the options. Unknown attributes
+//! are skipped; so is an option of an unknown type, or whose value does not fit its type. Source:
+//! `linux/if_team.h`.
 
 #[cfg(all(test, target_endian = "little"))]
 mod tests;
@@ -27,7 +27,7 @@ const TEAM_IFINDEX: u16 = 1;
 const LIST_OPTION: u16 = 2;
 const LIST_PORT: u16 = 3;
 
-/// Place of a message's first attribute: behind the headers of netlink and of generic netlink.
+/// Offset of a message's first attribute, behind the headers of netlink and of generic netlink.
 const FIRST_ATTRIBUTE: u32 = (message::HEADER + genl::HEADER) as u32;
 
 /// Type of an item in either list.
@@ -52,7 +52,7 @@ mod port {
     pub const REMOVED: u16 = 6;
 }
 
-/// Names of the options that the daemon knows.
+/// Names of the options that the daemon uses.
 pub mod name {
     macro_rules! names {
         ($($(#[$doc:meta])* $constant:ident = $text:literal;)*) => {
@@ -62,31 +62,31 @@ pub mod name {
         };
     }
     names! {
-        /// How a port is chosen; text.
+        /// Mode, which chooses the port of each frame; text.
         MODE = "mode";
-        /// Announcements a port that is enabled causes; the pause between, in milliseconds.
+        /// Number of announcements after a port is enabled, and the interval in milliseconds.
         NOTIFY_PEERS_COUNT = "notify_peers_count";
         /// See [`NOTIFY_PEERS_COUNT`].
         NOTIFY_PEERS_INTERVAL = "notify_peers_interval";
-        /// The same for multicast membership reports.
+        /// As [`NOTIFY_PEERS_COUNT`], for multicast membership reports.
         MCAST_REJOIN_COUNT = "mcast_rejoin_count";
         /// See [`MCAST_REJOIN_COUNT`].
         MCAST_REJOIN_INTERVAL = "mcast_rejoin_interval";
-        /// Per port: takes part in receive and transmit.
+        /// Per port: the port receives and transmits.
         ENABLED = "enabled";
-        /// Per port: takes part in receive; drivers of 2026 and later.
+        /// Per port: the port receives; drivers of 2026 and later.
         RX_ENABLED = "rx_enabled";
-        /// Per port: takes part in transmit. [`ENABLED`] sets both, and reads true if both are.
+        /// Per port: the port transmits. [`ENABLED`] sets both, and is true if both are.
         TX_ENABLED = "tx_enabled";
-        /// Per port: the link as the daemon says, used if …
+        /// Per port: state of the link as set by the daemon, used if …
         USER_LINKUP = "user_linkup";
         /// … this is on.
         USER_LINKUP_ENABLED = "user_linkup_enabled";
         /// Per port: orders ports of one queue.
         PRIORITY = "priority";
-        /// Per port: transmit queue that is steered to it.
+        /// Per port: transmit queue that is steered to the port.
         QUEUE_ID = "queue_id";
-        /// activebackup: interface index of the port that carries.
+        /// activebackup: interface index of the active port.
         ACTIVEPORT = "activeport";
         /// loadbalance: classic BPF program.
         BPF_HASH_FUNC = "bpf_hash_func";
@@ -96,12 +96,12 @@ pub mod name {
         LB_TX_HASH_TO_PORT_MAPPING = "lb_tx_hash_to_port_mapping";
         /// loadbalance, by bucket: bytes sent, 64 bits.
         LB_HASH_STATS = "lb_hash_stats";
-        /// loadbalance: how often the bytes are counted, in tenths of a second.
+        /// loadbalance: interval of counting the bytes, in tenths of a second.
         LB_STATS_REFRESH_INTERVAL = "lb_stats_refresh_interval";
     }
 }
 
-/// Value types, by the kernel's internal numbers of netlink types.
+/// Value types, by the kernel's internal numbers of netlink attribute types.
 mod value_type {
     pub const U32: u8 = 3;
     pub const STRING: u8 = 5;
@@ -110,19 +110,19 @@ mod value_type {
     pub const S32: u8 = 14;
 }
 
-/// Which instance of which option.
+/// Identifies an instance of an option.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OptionId {
     /// Name.
     pub name: Cow<'static, str>,
-    /// Interface index of the port, for options that each port has.
+    /// Interface index of the port, for options of a port.
     pub port: Option<u32>,
-    /// Place in an array, for options that are arrays.
+    /// Index in an array, for options that are arrays.
     pub index: Option<u32>,
 }
 
 impl OptionId {
-    /// An option of the whole team.
+    /// Returns the id of an option of the whole team.
     pub const fn team(name: &'static str) -> Self {
         OptionId {
             name: Cow::Borrowed(name),
@@ -131,7 +131,7 @@ impl OptionId {
         }
     }
 
-    /// An option of the port with this interface index.
+    /// Returns the id of an option of the port with this interface index.
     pub const fn port(name: &'static str, ifindex: u32) -> Self {
         OptionId {
             name: Cow::Borrowed(name),
@@ -140,7 +140,7 @@ impl OptionId {
         }
     }
 
-    /// An element of an array of the whole team.
+    /// Returns the id of an element of an array of the whole team.
     pub const fn element(name: &'static str, index: u32) -> Self {
         OptionId {
             name: Cow::Borrowed(name),
@@ -150,8 +150,8 @@ impl OptionId {
     }
 }
 
-/// A name; one that the daemon knows, as most are in arrays of 256, needs no memory of its own.
-fn known(text: &str) -> Cow<'static, str> {
+/// Returns a name; the names that the daemon uses, which come by arrays of 256, are not copied.
+fn interned(text: &str) -> Cow<'static, str> {
     match name::ALL.iter().find(|known| **known == text) {
         Some(known) => Cow::Borrowed(known),
         None => Cow::Owned(text.to_owned()),
@@ -167,9 +167,9 @@ pub enum Value {
     S32(i32),
     /// Yes or no.
     Bool(bool),
-    /// A text; bytes that are no UTF-8 are replaced.
+    /// A text; bytes that are not UTF-8 are replaced.
     Text(String),
-    /// Anything.
+    /// Bytes.
     Binary(Vec<u8>),
 }
 
@@ -188,7 +188,7 @@ impl Value {
         Some(match type_number {
             value_type::U32 => Value::U32(read_u32(data?, 0)?),
             value_type::S32 => Value::S32(read_u32(data?, 0)? as i32),
-            // The presence alone counts.
+            // True by its presence, whatever the value.
             value_type::FLAG => Value::Bool(data.is_some()),
             value_type::STRING => {
                 let bytes = data?;
@@ -202,16 +202,16 @@ impl Value {
     }
 }
 
-/// An instance of an option with its value.
+/// An instance of an option and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TeamOption {
-    /// Which.
+    /// Identifies the instance.
     pub id: OptionId,
-    /// Its value.
+    /// The value.
     pub value: Value,
-    /// First told of since it changed; no reader may rely on being that first one.
+    /// This is the first message since the change; another reader may have caused an earlier one.
     pub changed: bool,
-    /// It ceases to be, with its port or with its mode.
+    /// The option is removed, with its port or with its mode.
     pub removed: bool,
 }
 
@@ -223,7 +223,7 @@ impl TeamOption {
         let (mut changed, mut removed) = (false, false);
         for (kind, value) in Attributes(nest) {
             match kind {
-                option::NAME => id.name = known(read_str(value)?),
+                option::NAME => id.name = interned(read_str(value)?),
                 option::TYPE => type_number = value.first().copied(),
                 option::DATA => data = Some(value),
                 option::PORT_IFINDEX => id.port = Some(read_u32(value, 0)?),
@@ -250,15 +250,15 @@ impl TeamOption {
 pub struct TeamPort {
     /// Interface index.
     pub ifindex: u32,
-    /// It has a link, whatever `user_linkup` says.
+    /// The port has a link, regardless of `user_linkup`.
     pub linkup: bool,
-    /// Mbit/s; 0 while down, `u32::MAX` unknown.
+    /// Speed in Mbit/s; 0 while down, `u32::MAX` if unknown.
     pub speed: u32,
-    /// 0 half and while down, 1 full, 255 unknown.
+    /// 0 for half duplex and while down, 1 for full, 255 if unknown.
     pub duplex: u8,
     /// See [`TeamOption::changed`].
     pub changed: bool,
-    /// It has left the team.
+    /// The port has left the team.
     pub removed: bool,
 }
 
@@ -291,19 +291,19 @@ impl TeamPort {
     }
 }
 
-/// What a message of the family tells; answers and events look alike.
+/// The contents of a message of the family, an answer or an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum TeamMessage {
     /// Options.
     Options(Vec<TeamOption>),
     /// Ports.
     Ports(Vec<TeamPort>),
 }
 
-/// The filter of a socket for news of the device with this index: those that begin with the index
-/// of another one are left out, as the driver's always begin with one.
-pub fn of_device(ifindex: u32) -> [Instruction; 6] {
-    // Bytes are loaded in network order.
+/// Returns the filter of a socket for events of the device with this index: events that begin with
+/// another index are dropped. All of the driver's events begin with one.
+pub fn device_filter(ifindex: u32) -> [Instruction; 6] {
+    // The filter loads bytes in network byte order.
     let kind = u32::from(TEAM_IFINDEX.to_be());
     [
         (LOAD_HALF, 0, 0, FIRST_ATTRIBUTE + 2),
@@ -315,10 +315,10 @@ pub fn of_device(ifindex: u32) -> [Instruction; 6] {
     ]
 }
 
-/// Reads a message of the family about the team device `ifindex`; none for other messages.
+/// Parses a message of the family about the team device `ifindex`; `None` for other messages.
 ///
-/// Events of a device's birth come under index 0, before it has its own.
-pub fn parse(family: u16, ifindex: u32, message: &Message<'_>) -> Option<News> {
+/// The driver sends events about a device that is being created with index 0.
+pub fn parse(family: u16, ifindex: u32, message: &Message<'_>) -> Option<TeamMessage> {
     if message.kind != family {
         return None;
     }
@@ -344,8 +344,8 @@ pub fn parse(family: u16, ifindex: u32, message: &Message<'_>) -> Option<News> {
         .filter(|(kind, _)| *kind == ITEM)
         .map(|(_, nest)| nest);
     Some(match command {
-        OPTIONS_GET => News::Options(items.filter_map(TeamOption::parse).collect()),
-        _ => News::Ports(items.filter_map(TeamPort::parse).collect()),
+        OPTIONS_GET => TeamMessage::Options(items.filter_map(TeamOption::parse).collect()),
+        _ => TeamMessage::Ports(items.filter_map(TeamPort::parse).collect()),
     })
 }
 
@@ -353,17 +353,17 @@ fn request(family: u16, command: u8, ifindex: u32) -> Request {
     Request::new(family, 0, &genl::header(command)).attribute_u32(TEAM_IFINDEX, ifindex)
 }
 
-/// Asks for all options. A dump it is not: the driver answers `EOPNOTSUPP` to that flag.
+/// Returns a request for all options; the driver answers `EOPNOTSUPP` to the flag of a dump.
 pub fn options_request(family: u16, ifindex: u32) -> Request {
     request(family, OPTIONS_GET, ifindex)
 }
 
-/// Asks for all ports.
+/// Returns a request for all ports.
 pub fn ports_request(family: u16, ifindex: u32) -> Request {
     request(family, PORT_LIST_GET, ifindex)
 }
 
-/// Sets options, in this order; the first that fails ends it, the ones before stay set.
+/// Returns a request to set options, in this order; the driver stops at the first that fails.
 pub fn set_request(family: u16, ifindex: u32, options: &[(OptionId, Value)]) -> Request {
     request(family, OPTIONS_SET, ifindex).nest(LIST_OPTION, |mut list| {
         for (id, value) in options {
@@ -387,7 +387,7 @@ fn write_option(mut item: Request, id: &OptionId, value: &Value) -> Request {
         Value::U32(number) => item.attribute_u32(option::DATA, *number),
         Value::S32(number) => item.attribute(option::DATA, &number.to_ne_bytes()),
         Value::Bool(true) => item.attribute(option::DATA, &[]),
-        // An attribute with a zero in it would be true.
+        // An attribute with any value would be true.
         Value::Bool(false) => item,
         Value::Text(text) => item.attribute_str(option::DATA, text),
         Value::Binary(bytes) => item.attribute(option::DATA, bytes),

@@ -1,13 +1,13 @@
-//! One team device of the kernel's driver, asked and told over generic netlink.
+//! Requests to one team device of the kernel's driver, over generic netlink.
 
 use std::io;
 
 use super::genl::Family;
 use super::message::{Message, Request};
 use super::socket::{EventSocket, GenericSocket};
-use super::team::{self, News, OptionId, TeamOption, TeamPort, Value};
+use super::team::{self, OptionId, TeamMessage, TeamOption, TeamPort, Value};
 
-/// A team device with a socket for requests.
+/// A team device, and a socket for requests.
 #[derive(Debug)]
 pub struct TeamDevice {
     ifindex: u32,
@@ -16,7 +16,8 @@ pub struct TeamDevice {
 }
 
 impl TeamDevice {
-    /// The device with this index; whether it is a team only the first request shows.
+    /// Opens a socket for the device with this index; the first request fails if the device is no
+    /// team device.
     ///
     /// # Errors
     /// `ENOENT` if the driver is not loaded.
@@ -30,46 +31,47 @@ impl TeamDevice {
         })
     }
 
-    /// A socket that hears of this device. The driver tells of all in one group, and of each of
-    /// hundreds of options by itself, so the kernel leaves out what is of others. To be opened
-    /// before the first set: without a listener the driver calls each of them a failure.
+    /// Opens a socket that receives the events of this device. The driver sends the events of all
+    /// devices to one group, and one event for each of hundreds of options; a filter in the kernel
+    /// drops those of other devices. Open the socket before the first [`set`](Self::set): without
+    /// a listener the driver reports every set as a failure.
     pub fn events(&self) -> io::Result<EventSocket> {
         let group = self.family.group(team::EVENTS)?;
-        EventSocket::generic(group, &team::of_device(self.ifindex))
+        EventSocket::generic(group, &team::device_filter(self.ifindex))
     }
 
-    /// What a message tells of this device.
-    pub fn read(&self, message: &Message<'_>) -> Option<News> {
+    /// Parses a message about this device; `None` for other messages.
+    pub fn read(&self, message: &Message<'_>) -> Option<TeamMessage> {
         team::parse(self.family.id, self.ifindex, message)
     }
 
-    /// All options, in the driver's order.
+    /// Reads all options, in the driver's order.
     pub fn options(&mut self) -> io::Result<Vec<TeamOption>> {
         let mut options = Vec::new();
         let request = team::options_request(self.family.id, self.ifindex);
-        self.query(request, &mut |news| match news {
-            News::Options(part) => options.extend(part),
-            News::Ports(_) => (),
+        self.query(request, &mut |message| match message {
+            TeamMessage::Options(part) => options.extend(part),
+            TeamMessage::Ports(_) => (),
         })?;
         Ok(options)
     }
 
-    /// All ports, oldest first.
+    /// Reads all ports, oldest first.
     pub fn ports(&mut self) -> io::Result<Vec<TeamPort>> {
         let mut ports = Vec::new();
         let request = team::ports_request(self.family.id, self.ifindex);
-        self.query(request, &mut |news| match news {
-            News::Ports(part) => ports.extend(part),
-            News::Options(_) => (),
+        self.query(request, &mut |message| match message {
+            TeamMessage::Ports(part) => ports.extend(part),
+            TeamMessage::Options(_) => (),
         })?;
         Ok(ports)
     }
 
-    fn query(&mut self, request: Request, each: &mut dyn FnMut(News)) -> io::Result<()> {
+    fn query(&mut self, request: Request, each: &mut dyn FnMut(TeamMessage)) -> io::Result<()> {
         let (family, ifindex) = (self.family.id, self.ifindex);
         self.requests.query(request, &mut |message| {
-            if let Some(news) = team::parse(family, ifindex, &message) {
-                each(news);
+            if let Some(parsed) = team::parse(family, ifindex, &message) {
+                each(parsed);
             }
         })
     }
@@ -77,8 +79,8 @@ impl TeamDevice {
     /// Sets options in this order.
     ///
     /// # Errors
-    /// The first that fails ends it, the ones before stay set. After `ESRCH` and `ENOBUFS` the
-    /// failing one is set, too: only the news of it found no listener.
+    /// That of the first option that fails; the options before it stay set. After `ESRCH` and
+    /// `ENOBUFS` the failing option is set, too: only its event had no listener.
     pub fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()> {
         let request = team::set_request(self.family.id, self.ifindex, options);
         self.requests.execute(request)

@@ -13,13 +13,13 @@ use call::{
     PROG_BY_ID, PROG_DETACH, PROG_LOAD, PROG_QUERY,
 };
 
-pub use hook::{Hook, programs_on, take_off};
+pub use hook::{Hook, detach_by_id, programs_on};
 pub use map::{Map, MapKind};
 pub use program::{Program, ProgramInfo, TestRun};
 pub use table::Table;
 pub use wakeup::Wakeup;
 
-/// The commands that a running daemon gives.
+/// The commands that a running daemon uses.
 pub const COMMANDS: [u32; 11] = [
     MAP_CREATE,
     MAP_LOOKUP,

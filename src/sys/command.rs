@@ -1,7 +1,7 @@
-//! What a command's process does between its fork and its program (`CommandExt::pre_exec`).
+//! Settings of a command's process between fork and exec (`CommandExt::pre_exec`).
 //!
-//! That moment allows system calls only: no memory may be allocated and no lock taken, because
-//! another thread of the parent may have held it.
+//! Only system calls are allowed there: allocating memory or taking a lock could wait for a lock
+//! that another thread of the parent holds.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,8 +15,8 @@ use nix::sys::signal::Signal;
 
 use super::process::set_real_time;
 
-/// Has `command` start in these namespaces, entered in this order (setns(2)). Starting fails with
-/// the kernel's error where one may not be entered.
+/// Has `command` start in these namespaces, entered in this order (setns(2)). Starting the command
+/// fails with the kernel's error for a namespace that may not be entered.
 pub fn enter(command: &mut Command, namespaces: Arc<[OwnedFd]>) {
     let enter = move || {
         for namespace in namespaces.iter() {
@@ -28,15 +28,15 @@ pub fn enter(command: &mut Command, namespaces: Arc<[OwnedFd]>) {
     unsafe { command.pre_exec(enter) };
 }
 
-/// Has the kernel kill the process of `command` when the thread that starts it ends. A change of
-/// credentials forgets that, so namespaces are to be entered before.
+/// Has the kernel kill the process of `command` when the thread that starts the process ends. A
+/// change of credentials resets this: enter namespaces before.
 pub fn kill_with_parent(command: &mut Command) {
     let bind = || Ok(set_pdeathsig(Signal::SIGKILL)?);
     // SAFETY: prctl is a plain system call.
     unsafe { command.pre_exec(bind) };
 }
 
-/// Has `command` run as a real-time task of this priority, or as any other where that is not
+/// Has `command` run as a real-time task of this priority, or as an ordinary task where that is not
 /// permitted.
 pub fn prefer(command: &mut Command, priority: u8) {
     let prefer = move || {
@@ -47,7 +47,7 @@ pub fn prefer(command: &mut Command, priority: u8) {
     unsafe { command.pre_exec(prefer) };
 }
 
-/// Has `command` run behind all others that want a processor (nice(2) by 10).
+/// Has `command` run at a low priority (nice(2) by 10).
 pub fn defer(command: &mut Command) {
     let defer = || {
         // SAFETY: nice takes a number.

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-/// Reads a message of at most `room` bytes and the descriptor that came with it; of several
-/// descriptors the first, the others are closed.
+/// Reads a message of at most `room` bytes and the first descriptor that came with it; closes
+/// other descriptors.
 ///
 /// # Errors
 /// Those of recvmsg(2).
@@ -25,7 +25,7 @@ pub fn receive(socket: &impl AsFd, room: usize) -> io::Result<(Vec<u8>, Option<O
     let mut descriptors = Vec::new();
     for received in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(numbers) = received {
-            // SAFETY: the kernel has just made these descriptors for us; nobody else owns them.
+            // SAFETY: the kernel has just opened these descriptors for us; nobody else owns them.
             let owned = |number| unsafe { OwnedFd::from_raw_fd(number) };
             descriptors.extend(numbers.into_iter().map(owned));
         }

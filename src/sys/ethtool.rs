@@ -1,7 +1,6 @@
-//! The questions that the ethtool link watch asks (`linux/ethtool.h`, through `SIOCETHTOOL`).
+//! Carrier, speed and duplex of an interface (`linux/ethtool.h`, through `SIOCETHTOOL`).
 //!
-//! Any socket will do to ask. Unlike a link event, the answer is never late: the driver gives
-//! it on the spot.
+//! Any socket will do. Unlike a link event, the answer is never late: the driver itself answers.
 
 use std::os::fd::AsFd;
 use std::{io, mem};
@@ -24,7 +23,7 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// Those of no link, or of one whose driver cannot be asked.
+    /// Settings without a link, or of a driver without ethtool.
     pub const NONE: LinkSettings = LinkSettings {
         speed: Some(0),
         full_duplex: Some(false),
@@ -39,7 +38,7 @@ struct Value {
 }
 const _: () = assert!(mem::size_of::<Value>() == 8);
 
-/// Words of each of the three link-mode masks at most: the count is a signed byte.
+/// Most words in each of the three link-mode masks: the count is a signed byte.
 const MASK_WORDS: usize = 127;
 
 /// `struct ethtool_link_settings` with room for its masks.
@@ -61,21 +60,21 @@ const _: () = assert!(mem::size_of::<Settings>() == 48 + 4 * 3 * MASK_WORDS);
 /// Whether the interface `name` has a carrier.
 ///
 /// # Errors
-/// `ENODEV` if there is no such interface, `EOPNOTSUPP` if its driver cannot tell.
+/// `ENODEV` if there is no such interface, `EOPNOTSUPP` if its driver has no ethtool.
 pub fn carrier(socket: &impl AsFd, name: &str) -> io::Result<bool> {
     let mut value = Value {
         command: ETHTOOL_GLINK,
         data: 0,
     };
     // SAFETY: GLINK reads and writes one `ethtool_value`.
-    unsafe { ask(socket, name, &mut value)? };
+    unsafe { request(socket, name, &mut value)? };
     Ok(value.data != 0)
 }
 
 /// Speed and duplex of the interface `name`.
 ///
 /// # Errors
-/// `ENODEV` if there is no such interface, `EOPNOTSUPP` if its driver cannot tell.
+/// `ENODEV` if there is no such interface, `EOPNOTSUPP` if its driver has no ethtool.
 pub fn link_settings(socket: &impl AsFd, name: &str) -> io::Result<LinkSettings> {
     let mut settings = Settings {
         command: ETHTOOL_GLINKSETTINGS,
@@ -87,10 +86,10 @@ pub fn link_settings(socket: &impl AsFd, name: &str) -> io::Result<LinkSettings>
         reserved: [0; 7],
         masks: [0; 3 * MASK_WORDS],
     };
-    // The first round asks for the length of the masks and is told it, negated; only the
-    // second, which repeats it, is answered.
+    // The first call returns the length of the masks, negated; the second call has to repeat that
+    // length to get the settings.
     // SAFETY: with a count of 0 only the fixed part is read and written.
-    unsafe { ask(socket, name, &mut settings)? };
+    unsafe { request(socket, name, &mut settings)? };
     if settings.mask_words >= 0 {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
@@ -98,7 +97,7 @@ pub fn link_settings(socket: &impl AsFd, name: &str) -> io::Result<LinkSettings>
     settings.mask_words = settings.mask_words.saturating_neg();
     // SAFETY: after the fixed part three masks of `mask_words` are written, of which `masks`
     // holds the most there can be.
-    unsafe { ask(socket, name, &mut settings)? };
+    unsafe { request(socket, name, &mut settings)? };
     let Settings { speed, duplex, .. } = settings;
     Ok(LinkSettings {
         speed: (speed != SPEED_UNKNOWN).then_some(speed),
@@ -107,18 +106,12 @@ pub fn link_settings(socket: &impl AsFd, name: &str) -> io::Result<LinkSettings>
 }
 
 /// # Safety
-/// `command` must be what its first word, the ethtool command, reads and writes.
-unsafe fn ask<T>(socket: &impl AsFd, name: &str, command: &mut T) -> io::Result<()> {
-    let mut request = ifreq::named(name)?;
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(command).cast();
+/// `command` must be of the type that its first word, the ethtool command, reads and writes.
+unsafe fn request<T>(socket: &impl AsFd, name: &str, command: &mut T) -> io::Result<()> {
+    let mut ifreq = ifreq::named(name)?;
+    ifreq.ifr_ifru.ifru_data = std::ptr::from_mut(command).cast();
     // SAFETY: SIOCETHTOOL takes one ifreq that points to a command; the caller answers for it.
-    unsafe {
-        ioctl(
-            socket.as_fd(),
-            libc::SIOCETHTOOL as libc::Ioctl,
-            &mut request,
-        )?
-    };
+    unsafe { ioctl(socket.as_fd(), libc::SIOCETHTOOL as libc::Ioctl, &mut ifreq)? };
     Ok(())
 }
 
@@ -129,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_has_a_carrier_and_nothing_else_to_tell() {
+    fn loopback_has_a_carrier_and_no_settings() {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket to ask through");
         assert!(carrier(&socket, "lo").expect("loopback answers"));
         let error = link_settings(&socket, "lo").expect_err("loopback has no speed");
@@ -137,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_interface_has_are_errors() {
+    fn names_without_an_interface_are_errors() {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket to ask through");
         let error = carrier(&socket, "no-such-thing").expect_err("not there");
         assert_eq!(error.raw_os_error(), Some(libc::ENODEV));

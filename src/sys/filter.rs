@@ -1,14 +1,14 @@
-//! What a socket receives, chosen by a classic BPF program.
+//! Classic BPF programs that filter the messages of a socket.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use socket2::{SockFilter, SockRef};
 
-/// Has `socket` receive from now on only what the program accepts; what waits already stays.
+/// Has `socket` receive only messages that the program accepts; queued messages stay.
 ///
 /// # Errors
-/// `EINVAL` for a program that the kernel does not accept.
+/// `EINVAL` for a program that the kernel refuses.
 pub fn attach_filter(socket: &impl AsFd, program: &[(u16, u8, u8, u32)]) -> io::Result<()> {
     let program: Vec<SockFilter> = program
         .iter()

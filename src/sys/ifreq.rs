@@ -2,10 +2,10 @@
 
 use std::{io, mem};
 
-/// A request for the interface `name`, zero elsewhere.
+/// Returns a request for the interface `name`, zero elsewhere.
 ///
 /// # Errors
-/// `InvalidInput` for a name that the kernel could not hold.
+/// `InvalidInput` for a name that is too long, or has a NUL.
 pub fn named(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all fields are integers, pointers or unions of them; zero is a value of each.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
@@ -21,7 +21,7 @@ pub fn named(name: &str) -> io::Result<libc::ifreq> {
     Ok(request)
 }
 
-/// The name in a request that the kernel filled in; it always ends it with a zero.
+/// Returns the name in a request that the kernel filled in and ended with a zero.
 pub fn name(request: &libc::ifreq) -> String {
     let bytes: Vec<u8> = request
         .ifr_name

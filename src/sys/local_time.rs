@@ -1,4 +1,4 @@
-//! The wall clock as the system's log shows it.
+//! The wall clock in local time, for the log.
 
 use std::mem::MaybeUninit;
 
@@ -19,7 +19,7 @@ pub struct LocalTime {
     pub second: u8,
 }
 
-/// The time now.
+/// Returns the time now.
 pub fn now() -> LocalTime {
     let mut broken_down = MaybeUninit::<libc::tm>::zeroed();
     let seconds = clock::unix_time().as_secs() as libc::time_t;

@@ -1,8 +1,8 @@
-//! The system calls that no library wraps safely: TAP and ethtool ioctls, packet, netlink and
-//! TIPC sockets, bpf(2); forks and what a child does before its program; the clocks; the allocator's settings.
+//! System calls that no library wraps safely: TAP and ethtool ioctls, packet, netlink and TIPC
+//! sockets, bpf(2), fork and exec, the clocks, the allocator's settings.
 //!
-//! The only place with `unsafe`; everything public here is safe to call with any argument.
-//! Knows descriptors, names and bytes, nothing of teams.
+//! The only place with `unsafe`; every public function is safe to call with any argument. Works on
+//! descriptors, names and bytes, not on teams.
 #![allow(unsafe_code)]
 
 pub mod bpf;
@@ -24,7 +24,7 @@ pub mod whole;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// The result of a system call that answers -1 and `errno` on failure.
+/// Converts the result of a system call that returns -1 and sets `errno` on failure.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -32,10 +32,10 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     Ok(result)
 }
 
-/// An ioctl whose argument is a pointer.
+/// Calls an ioctl whose argument is a pointer.
 ///
 /// # Safety
-/// `argument` must be what `request` reads and writes, and so must all that it points to.
+/// `argument`, and all that it points to, must be of the types that `request` reads and writes.
 unsafe fn ioctl<T>(
     fd: BorrowedFd<'_>,
     request: libc::Ioctl,

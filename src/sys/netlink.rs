@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::check;
 
-/// Joins a multicast group by its number; unlike the mask of `bind` this reaches groups above
-/// 32, as generic families have.
+/// Joins a multicast group by its number, also above 32, where the mask of `bind` ends and the
+/// groups of generic families are.
 ///
 /// # Errors
 /// `EINVAL` if the family has no such group.

@@ -11,14 +11,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::check;
 use super::filter::attach_filter;
 
-/// What a socket is to have.
+/// Settings of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Mark on every frame sent, for traffic control to tell ours from the host's.
+    /// Mark on every sent frame, by which filters tell our frames from the host's.
     pub mark: u32,
-    /// Bytes of received frames that may wait, in the kernel's own measure.
+    /// Bytes of queued received frames, as the kernel counts them.
     pub receive_buffer: usize,
-    /// Bytes of sent frames that may be under way, in the kernel's own measure.
+    /// Bytes of sent frames that the driver still has, as the kernel counts them.
     pub send_buffer: usize,
 }
 
@@ -36,9 +36,9 @@ pub struct VlanTag {
 pub struct Received {
     /// Bytes of header and frame together.
     pub length: usize,
-    /// The tag that belongs after the addresses.
+    /// The tag, which belongs after the addresses.
     pub tag: Option<VlanTag>,
-    /// The buffers were too small; the end of the frame is lost.
+    /// The buffers were too small, and the end of the frame is lost.
     pub truncated: bool,
 }
 
@@ -50,7 +50,7 @@ const _: () = assert!(mem::size_of::<libc::tpacket_auxdata>() == 20);
 const _: () = assert!(mem::size_of::<libc::sockaddr_ll>() == 20);
 const _: () = assert!(mem::size_of::<libc::packet_mreq>() == 16);
 
-/// Room for the auxiliary data and its header; `cmsghdr` first to have it aligned.
+/// Memory for the auxiliary data and its header; `cmsghdr` first for the alignment.
 #[repr(C)]
 struct Control {
     header: libc::cmsghdr,
@@ -58,9 +58,8 @@ struct Control {
 }
 
 impl PacketSocket {
-    /// Opens a socket for all frames that arrive on `ifindex`, whomever they are for, and none
-    /// that the host itself sends there. Messages both ways are a virtio-net header of 10
-    /// bytes and a frame.
+    /// Opens a socket for all frames that `ifindex` receives, for any destination, and none that the
+    /// host sends there. A message is a virtio-net header of 10 bytes and a frame.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
@@ -69,7 +68,7 @@ impl PacketSocket {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
         socket.set_mark(options.mark)?;
-        // The forced ones go past the system's limit, which root of a user namespace may not.
+        // The forced options ignore the system's limit, which root of a user namespace may not.
         if setsockopt(&socket, sockopt::RcvBufForce, &options.receive_buffer).is_err() {
             setsockopt(&socket, sockopt::RcvBuf, &options.receive_buffer)?;
         }
@@ -95,8 +94,8 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Opens a socket that sends on `ifindex`, frames with `mark` on them, and hears nothing
-    /// until [`listen`](Self::listen); messages are bare frames.
+    /// Opens a socket that sends frames with `mark` on `ifindex`, and receives nothing until
+    /// [`listen`](Self::listen). A message is a frame without a header.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
@@ -112,8 +111,8 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Hears from now on those frames of `ifindex` that the classic BPF program accepts, and
-    /// has the interface take in what is sent to `addresses`, groups or stations.
+    /// Starts to receive the frames of `ifindex` that the classic BPF program accepts; the interface
+    /// also receives frames for `addresses`, unicast or multicast.
     ///
     /// # Errors
     /// `EINVAL` for a program that the kernel does not accept.
@@ -124,25 +123,25 @@ impl PacketSocket {
         addresses: &[[u8; 6]],
     ) -> io::Result<()> {
         self.filter(program)?;
-        for station in addresses {
-            let mut address = [0; 8];
-            address[..station.len()].copy_from_slice(station);
-            let kind = match station[0] & 1 {
+        for address in addresses {
+            let mut padded = [0; 8];
+            padded[..address.len()].copy_from_slice(address);
+            let kind = match address[0] & 1 {
                 1 => libc::PACKET_MR_MULTICAST,
                 _ => libc::PACKET_MR_UNICAST,
             };
             let membership = libc::packet_mreq {
                 mr_ifindex: ifindex as libc::c_int,
                 mr_type: kind as libc::c_ushort,
-                mr_alen: station.len() as libc::c_ushort,
-                mr_address: address,
+                mr_alen: address.len() as libc::c_ushort,
+                mr_address: padded,
             };
             self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
         }
         self.bind(ifindex, libc::ETH_P_ALL as u16)
     }
 
-    /// Receives from now on only those frames that the classic BPF program accepts.
+    /// Receives only frames that the classic BPF program accepts from now on.
     ///
     /// # Errors
     /// `EINVAL` for a program that the kernel does not accept.
@@ -185,18 +184,17 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Receives one message, the first bytes into `head`, the rest into `tail`: where `head`
-    /// ends after the addresses, a VLAN tag can be put back without moving the frame.
+    /// Receives one message, the first bytes into `head`, the rest into `tail`: if `head` ends after
+    /// the addresses, a VLAN tag can be put back without moving the frame.
     ///
     /// # Errors
-    /// `EAGAIN` if there is none; `EINVAL` for a frame that no header can describe, which is
-    /// lost; `ENETDOWN` once after the interface went down.
+    /// `EAGAIN` if there is none; `EINVAL` for a lost frame that no header can describe; `ENETDOWN` once after the interface went down.
     pub fn receive(&self, head: &mut [u8], tail: &mut [u8]) -> io::Result<Received> {
         let mut parts = [IoSliceMut::new(head), IoSliceMut::new(tail)];
         let mut control = MaybeUninit::<Control>::uninit();
         // SAFETY: all fields are integers or pointers; zero is a value of each.
         let mut message: libc::msghdr = unsafe { mem::zeroed() };
-        // The standard library promises that an `IoSliceMut` is an `iovec`.
+        // The standard library guarantees that an `IoSliceMut` is an `iovec`.
         message.msg_iov = parts.as_mut_ptr().cast();
         message.msg_iovlen = parts.len() as _;
         message.msg_control = control.as_mut_ptr().cast();
@@ -214,8 +212,8 @@ impl PacketSocket {
         })
     }
 
-    /// Gives what is sent from now on this priority (socket(7), `SO_PRIORITY`), by which queueing
-    /// disciplines choose: 0 is that of most traffic, 7 the highest.
+    /// Sets the priority of sent frames (socket(7), `SO_PRIORITY`) for queueing disciplines: 0 is that
+    /// of most traffic, 7 the highest.
     ///
     /// # Errors
     /// `EPERM` for 7 without CAP_NET_ADMIN.
@@ -234,7 +232,7 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Frames lost since the last call because the receive buffer was full.
+    /// Returns the number of frames lost since the last call because the receive buffer was full.
     pub fn take_missed(&self) -> io::Result<u32> {
         let mut statistics = libc::tpacket_stats {
             tp_packets: 0,

@@ -1,4 +1,4 @@
-//! Processes: forking, ending, precedence, signal dispositions, descriptors for pids.
+//! Processes: fork, exit, real-time priority, signal dispositions, descriptors of processes.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,8 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::check;
 
-/// Forks; refuses with `EDEADLK` in a process with several threads, whose child could find locks
-/// held by threads that it does not have.
+/// Forks; fails with `EDEADLK` in a process with several threads, whose child could inherit locks
+/// that no thread releases.
 pub fn fork() -> io::Result<ForkResult> {
     if fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
         return Err(io::Error::from_raw_os_error(libc::EDEADLK));
@@ -20,15 +20,15 @@ pub fn fork() -> io::Result<ForkResult> {
     Ok(unsafe { nix::unistd::fork() }?)
 }
 
-/// Ends the process at once: nothing is flushed, no destructor runs. For the passing generation
-/// of a double fork, which shares its buffers and files with the one that goes on.
+/// Ends the process at once: nothing is flushed, no destructor runs. For the parents of a double
+/// fork, which share their buffers and files with the daemon.
 pub fn exit_at_once(status: i32) -> ! {
     // SAFETY: _exit has no preconditions.
     unsafe { libc::_exit(status) }
 }
 
-/// Closes every descriptor above stderr, which a careless parent may have left open. To be called
-/// before the program has opened any.
+/// Closes every descriptor above stderr that the parent has left open. Call this before the program
+/// opens any.
 ///
 /// # Errors
 /// `EBADF` if a descriptor cannot be closed.
@@ -51,7 +51,7 @@ pub fn close_inherited() -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a process, 0 for the calling one, a real-time task of this priority (`SCHED_FIFO`).
+/// Makes a process, or the calling one if 0, a real-time task of this priority (`SCHED_FIFO`).
 ///
 /// # Errors
 /// `EPERM` without CAP_SYS_NICE, `EINVAL` for a priority that is not one of 1 to 99, `ESRCH`.
@@ -65,16 +65,16 @@ pub fn set_real_time(pid: u32, priority: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// What a signal does.
+/// The effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// What the system does by default.
+    /// The system's default.
     Default,
-    /// Nothing.
+    /// The signal is ignored.
     Ignore,
 }
 
-/// Sets what a signal does.
+/// Sets the effect of a signal.
 ///
 /// # Errors
 /// `EINVAL` for SIGKILL and SIGSTOP.
@@ -89,8 +89,8 @@ pub fn set_disposition(signal: Signal, disposition: Disposition) -> io::Result<(
     Ok(())
 }
 
-/// A descriptor for a process; it becomes readable when the process ends, and never means
-/// another process that got the same pid.
+/// Opens a descriptor of a process, which becomes readable when the process ends, and never stands
+/// for another process with the same pid.
 ///
 /// # Errors
 /// `ESRCH` without such a process, `ENOSYS` before Linux 5.3.
@@ -101,14 +101,14 @@ pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just made this descriptor for us.
+    // SAFETY: the kernel has just opened this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sends a signal to the process behind a descriptor.
+/// Sends a signal to the process of a descriptor.
 ///
 /// # Errors
-/// `ESRCH` if it has ended, `EPERM` if it is not ours to signal.
+/// `ESRCH` if the process has ended, `EPERM` without the right to signal it.
 pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
     let none = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is open, and a null siginfo is allowed.

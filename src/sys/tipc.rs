@@ -1,5 +1,4 @@
-//! A connection to TIPC's topology server, which is in the kernel and tells of links
-//! (`linux/tipc.h`).
+//! A connection to TIPC's topology server in the kernel, which reports links (`linux/tipc.h`).
 
 use std::io;
 use std::mem;
@@ -66,7 +65,7 @@ impl TopologySocket {
                 Ok(())
             })
         }?;
-        // The other end is the kernel's: it is there or it is not.
+        // The server is in the kernel: connecting succeeds or fails at once.
         socket.connect(&address)?;
         socket.set_nonblocking(true)?;
         Ok(TopologySocket(socket))
@@ -81,7 +80,7 @@ impl TopologySocket {
         Ok(())
     }
 
-    /// The length of the next message, which goes into `buffer`; none while there is none.
+    /// Reads the next message into `buffer` and returns its length; `None` if there is none.
     ///
     /// # Errors
     /// Those of recv(2).
@@ -93,7 +92,7 @@ impl TopologySocket {
         }
     }
 
-    /// The name of the link to the node `peer` over a bearer, by the kernel's number for it.
+    /// Returns the name of the link to the node `peer` over the bearer with this number.
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` if there is no such link (any more).

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use super::{check, ifreq, ioctl};
 
-/// Opens the clone device, non-blocking; it is no interface yet.
+/// Opens the clone device, non-blocking; the descriptor has no interface yet.
 ///
 /// # Errors
 /// `ENOENT` where the kernel has no tun driver, `EACCES` where a sandbox hides it.
@@ -19,7 +19,7 @@ pub fn open() -> io::Result<File> {
         .open("/dev/net/tun")
 }
 
-/// The `IFF_*` flags that this kernel's driver knows.
+/// Returns the `IFF_*` flags that this kernel's driver has.
 pub fn features(tun: &File) -> io::Result<libc::c_uint> {
     let mut features: libc::c_uint = 0;
     // SAFETY: TUNGETFEATURES writes one unsigned int.
@@ -27,12 +27,13 @@ pub fn features(tun: &File) -> io::Result<libc::c_uint> {
     Ok(features)
 }
 
-/// Makes the descriptor a queue of the interface `name`, which is created if there is none.
-/// Returns the name that the kernel gave it (`%d` in `name` is replaced by a number).
+/// Makes the descriptor a queue of the interface `name`, and creates the interface if there is none.
+/// Returns the interface's name (the kernel replaces `%d` in `name` by a number).
 ///
 /// # Errors
-/// `EBUSY` if another process holds it, or if it exists and `flags` has `IFF_TUN_EXCL`;
-/// `EINVAL` if the name belongs to another kind of interface; `EPERM` without CAP_NET_ADMIN.
+/// `EBUSY` if another process has the interface open, or if the interface exists and `flags` has
+/// `IFF_TUN_EXCL`; `EINVAL` if the name belongs to another kind of interface; `EPERM` without
+/// CAP_NET_ADMIN.
 pub fn attach(tun: &File, name: &str, flags: libc::c_int) -> io::Result<String> {
     let mut request = ifreq::named(name)?;
     // The flags fill all 16 bits, the sign too.
@@ -50,20 +51,20 @@ pub fn set_header_size(tun: &File, size: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Promises to take the unfinished frames that `mask` (`TUN_F_*`) names.
+/// Sets the offloads (`TUN_F_*`) of the reader, who accepts such frames unfinished.
 ///
 /// # Errors
-/// `EINVAL` if the kernel does not know a bit of it.
+/// `EINVAL` if the kernel does not have one of them.
 pub fn set_offload(tun: &File, mask: libc::c_uint) -> io::Result<()> {
     set_value(tun.as_fd(), libc::TUNSETOFFLOAD, mask.into())
 }
 
-/// Whether the interface outlives the descriptor.
+/// Sets whether the interface outlives the descriptor.
 pub fn set_persistent(tun: &File, persistent: bool) -> io::Result<()> {
     set_value(tun.as_fd(), libc::TUNSETPERSIST, persistent.into())
 }
 
-/// An ioctl of this driver whose argument is a number.
+/// Calls an ioctl of this driver whose argument is a number.
 fn set_value(fd: BorrowedFd<'_>, request: libc::Ioctl, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: the two requests above take a number and no memory of ours.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), request, value) })?;

@@ -1,4 +1,4 @@
-//! The socket option that keeps packets whole (ip(7), ipv6(7)).
+//! The socket option that forbids fragments (ip(7), ipv6(7)).
 
 use std::io;
 use std::mem;
@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::check;
 
-/// Has sending fail with `EMSGSIZE` where a packet would have to be cut, also on its way.
+/// Has sending fail with `EMSGSIZE` for packets that would be fragmented, here or on the way.
 pub fn forbid_fragments(socket: &impl AsFd, is_ipv6: bool) -> io::Result<()> {
     let (level, name, value) = match is_ipv6 {
         false => (

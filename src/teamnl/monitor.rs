@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::device::Device;
 use super::lists::{Interfaces, Options, Ports, Style};
 use crate::netlink::link::{self, LinkEvent};
-use crate::netlink::team::News;
+use crate::netlink::team::TeamMessage;
 use crate::netlink::{EventSocket, Received};
 use crate::process::signals::Signals;
 
@@ -106,13 +106,13 @@ impl Monitor {
                 }
             }
             match device.team.read(&message) {
-                Some(News::Ports(news)) => {
+                Some(TeamMessage::Ports(news)) => {
                     if batch.replace(Batch::Ports).is_none() {
                         ports.begin();
                     }
                     news.into_iter().for_each(|port| ports.update(port));
                 }
-                Some(News::Options(news)) => {
+                Some(TeamMessage::Options(news)) => {
                     if batch.replace(Batch::Options).is_none() {
                         options.begin();
                     }

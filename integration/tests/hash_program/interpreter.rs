@@ -1,9 +1,9 @@
-//! Classic BPF, as far as hash programs need it, by the rules of the kernel's documentation
-//! (networking/filter): a load past the end ends the program with 0.
+//! An interpreter of the classic BPF instructions that hash programs use, by the kernel's
+//! documentation (networking/filter): a load past the end ends the program with 0.
 
 use teamr::netlink::bpf::{Instruction, OUTSIDE_TAG, OUTSIDE_TAG_PRESENT};
 
-/// The result of `program` for a frame whose outer tag may be kept outside of it.
+/// Returns the result of `program` for a frame whose outer tag may be beside it.
 pub fn run(program: &[Instruction], frame: &[u8], outside_tag: Option<u16>) -> u32 {
     let load = |at: usize, length: usize| -> Option<u32> {
         let bytes = frame.get(at..at + length)?;

@@ -1,4 +1,4 @@
-//! The hash program against what teamd's does with real frames.
+//! The hash program and teamd's give the same hash for real frames.
 
 mod interpreter;
 
@@ -24,8 +24,8 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// What teamd leaves out: the source port of an IPv6 packet whose ports count.
-fn forgotten_source_port(fields: HashFields, frame: &[u8]) -> u32 {
+/// Returns the source port of an IPv6 packet whose ports count, which teamd leaves out.
+fn omitted_source_port(fields: HashFields, frame: &[u8]) -> u32 {
     let half = |at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
     let start = if half(12) == 0x8100 { 18 } else { 14 };
     if half(start - 2) != 0x86dd {
@@ -54,11 +54,11 @@ fn every_vector_of_teamd_holds_apart_from_the_source_port_of_ipv6() {
             let teamd = result[1].as_str().expect("a hash").trim_start_matches("0x");
             let teamd = u32::from_str_radix(teamd, 16).expect("a number");
             let ours = interpreter::run(&hash_program(fields), &frame, tci);
-            let forgotten = forgotten_source_port(fields, &frame);
+            let omitted = omitted_source_port(fields, &frame);
             let name = &vector["name"];
-            assert_eq!(ours, teamd ^ forgotten, "{name} {}", result[0]);
+            assert_eq!(ours, teamd ^ omitted, "{name} {}", result[0]);
             compared += 1;
-            with_source_port += u32::from(forgotten != 0);
+            with_source_port += u32::from(omitted != 0);
         }
     }
     assert_eq!(compared, 28 * 9);

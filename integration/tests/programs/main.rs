@@ -1,6 +1,6 @@
-//! The programs of the in-kernel data path, run by the kernel on frames of ours.
+//! The eBPF programs, run by the kernel on test frames.
 //!
-//! Needs root; without it each test says so and passes.
+//! Needs root; without it each test is skipped with the reason.
 
 #[path = "../../../runners/tests/frame/mod.rs"]
 mod frame;
@@ -36,7 +36,7 @@ fn sets() -> impl Iterator<Item = HashFields> {
     })
 }
 
-/// A program; none, with the reason printed, where loading it is not permitted.
+/// Returns a program; prints the reason and returns `None` where loading it is not permitted.
 fn permitted(loaded: io::Result<Program>) -> Option<Program> {
     match loaded {
         Ok(program) => Some(program),
@@ -48,7 +48,7 @@ fn permitted(loaded: io::Result<Program>) -> Option<Program> {
     }
 }
 
-/// A program that finds the bucket of a frame, and nothing else.
+/// Loads a program that only finds the bucket of a frame.
 fn select(fields: HashFields) -> io::Result<Program> {
     let maps = Maps::create()?;
     let mut asm = Assembler::new();
@@ -59,14 +59,14 @@ fn select(fields: HashFields) -> io::Result<Program> {
     Program::load(&asm.finish(), "teamr_select")
 }
 
-/// User fields of the context: a tag to be put beside the frame, protocol in the upper half, and
-/// a length to cut the frame to; 0 for neither.
+/// User fields of the context: a tag to be kept beside the frame, protocol in the upper half, and the
+/// length to cut the frame to; 0 for neither.
 const TAG: i16 = 48;
 const LENGTH: i16 = 52;
-/// The kernel runs no program on an IP header cut short; so we cut in the program.
+/// The kernel runs no program on a truncated IP header, so the program itself truncates the frame.
 const SHORTEST_GIVEN: usize = 60;
 
-/// The begin of a program under test: the frame is made as the user fields want it.
+/// Returns the beginning of a program under test, which changes the frame by the user fields.
 fn prepare() -> Assembler {
     let mut asm = Assembler::new();
     let (whole, untagged) = (asm.label(), asm.label());
@@ -88,7 +88,7 @@ fn prepare() -> Assembler {
     asm
 }
 
-/// A program that returns the bucket of a frame: the very instructions of the team device's.
+/// Loads a program that returns the bucket of a frame, by the instructions of the team's program.
 fn load(fields: HashFields) -> io::Result<Program> {
     let maps = Maps::create()?;
     let mut asm = prepare();
@@ -98,8 +98,8 @@ fn load(fields: HashFields) -> io::Result<Program> {
     Program::load(&asm.finish(), "teamr_bucket")
 }
 
-/// What a program returns for a frame. The kernel takes the outermost tag off before the program
-/// sees it if that is to be `outside`; but only a whole one.
+/// Returns the result of a program for a frame. With `outside` the outermost tag, if complete, is in
+/// the context instead of the frame.
 fn run(program: &Program, frame: &[u8], outside: bool) -> u32 {
     let tag = match u16::from_be_bytes([frame[12], frame[13]]) {
         kind @ (0x8100 | 0x88a8) if outside && frame.len() >= 18 => {
@@ -118,7 +118,7 @@ fn run(program: &Program, frame: &[u8], outside: bool) -> u32 {
         .result
 }
 
-/// The head of `struct __sk_buff` with these user fields.
+/// Returns the head of a `struct __sk_buff` with these user fields.
 fn context(tag: Option<(u16, u16)>, length: usize) -> [u8; 68] {
     let (protocol, content) = tag.unwrap_or_default();
     let tag = u32::from(protocol) << 16 | u32::from(content);
@@ -129,7 +129,7 @@ fn context(tag: Option<(u16, u16)>, length: usize) -> [u8; 68] {
     context
 }
 
-/// SplitMix64: the same frames in each run.
+/// SplitMix64: the same frames in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -181,7 +181,7 @@ impl Dice {
         }
     }
 
-    /// A tunnel's frame around a frame, or around the packet in it.
+    /// Returns a tunnel's frame around a frame, or around its packet.
     fn tunnel(&mut self, inside: &[u8]) -> Vec<u8> {
         let network = self.network();
         let protocol = self.one_of(&[4, 41, 47, 47, 17, 17]);
@@ -194,7 +194,7 @@ impl Dice {
             filler: 0,
         };
         let mut bytes = outer.build();
-        // All that Frame puts behind the header before that of the protocol.
+        // Remove all that Frame adds behind the IP header.
         bytes.truncate(bytes.len().saturating_sub(32 + 4));
         let kind = [inside[12], inside[13]];
         let packet = &inside[14..];
@@ -219,7 +219,7 @@ impl Dice {
         bytes
     }
 
-    /// A frame: mostly sound, some damaged, some cut short, some of random bytes.
+    /// Returns a frame: most are valid, some damaged, some truncated, some of random bytes.
     fn frame(&mut self) -> Vec<u8> {
         let tags = self.one_of(&[0, 0, 1, 2, 3, 4, 5]);
         let frame = Frame {
@@ -277,26 +277,26 @@ fn program_and_selector_agree_on_every_frame() {
             selector.fields()
         );
     }
-    assert!(tunnels > FRAMES / 20, "{tunnels} with something inside");
+    assert!(tunnels > FRAMES / 20, "{tunnels} frames in tunnels");
 }
 
-/// What a program costs for a frame, in nanoseconds: the best of some means.
+/// Returns the nanoseconds that a program takes for a frame: the least of some means.
 fn cost(program: &Program, frame: &[u8]) -> u32 {
     let runs = (0..9).map(|_| program.test(frame, &[], 200_000).expect("run"));
     runs.map(|run| run.nanoseconds).min().unwrap_or_default()
 }
 
-/// A program that does nothing.
+/// Loads a program that does nothing.
 fn nothing() -> Option<Program> {
     let mut asm = Assembler::new();
     asm.exit_with(0);
     permitted(Program::load(&asm.finish(), "nothing"))
 }
 
-/// Prints what the selection costs beyond a program that does nothing; the figure depends on the
-/// machine and is not judged.
+/// Prints the cost of the selection beyond a program that does nothing; the figure depends on the
+/// machine and is not checked.
 #[test]
-fn the_cost_of_a_selection_is_told() {
+fn the_cost_of_a_selection_is_printed() {
     let Some(nothing) = nothing() else {
         return;
     };

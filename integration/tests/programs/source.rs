@@ -1,4 +1,4 @@
-//! Source balancing by programs and by the relay's rules: the same on every frame.
+//! Source balancing by programs and by the relay gives the same result for every frame.
 #![allow(
     clippy::disallowed_methods,
     reason = "a test waits for and measures real daemons"
@@ -23,7 +23,7 @@ use crate::frame::{Frame, Network};
 use crate::{Dice, cost, nothing, permitted, prepare, run};
 
 const FRAMES: usize = 50_000;
-/// What the program of the transmitting side returns beside a bucket, and the other one.
+/// Results of the programs: of the team device's beside a bucket, and of a port's.
 const DESIGNATED: u32 = 256;
 const TAKEN: u32 = 0;
 const NOT_HERE: u32 = 1;
@@ -96,7 +96,7 @@ impl Programs {
     }
 }
 
-/// Buckets in turn, some without a port, some that have just moved.
+/// Returns a policy with buckets on both ports, some without a port, some that have just moved.
 fn policy() -> SourceBalance {
     let port = |number: usize| match number % 5 {
         0 | 2 => Some(PORTS[0]),
@@ -115,7 +115,7 @@ fn policy() -> SourceBalance {
     }
 }
 
-fn relay(policy: SourceBalance) -> Distributor {
+fn distributor(policy: SourceBalance) -> Distributor {
     let mut distributor = Distributor::new();
     distributor.apply(&Forwarding {
         policy: TxPolicy::SourceBalance {
@@ -136,7 +136,7 @@ fn relay(policy: SourceBalance) -> Distributor {
 }
 
 impl Dice {
-    fn station(&mut self) -> [u8; 6] {
+    fn source(&mut self) -> [u8; 6] {
         let number = self.below(40) as u8;
         match self.below(16) {
             0 => TEAM.0,
@@ -146,8 +146,8 @@ impl Dice {
         }
     }
 
-    /// A frame among a few stations: announcements, what switches snoop, and others.
-    fn among_stations(&mut self) -> Vec<u8> {
+    /// Returns a frame between a few addresses: announcements, membership reports, and others.
+    fn among_sources(&mut self) -> Vec<u8> {
         let mut frame = self.frame();
         let announcement = self.once_in(3);
         if announcement {
@@ -194,13 +194,13 @@ impl Dice {
         if self.once_in(8) {
             frame.truncate(14 + self.below(frame.len() - 13));
         }
-        let (to, from) = (self.station(), self.station());
+        let (to, from) = (self.source(), self.source());
         frame[..6].copy_from_slice(&to);
         frame[6..12].copy_from_slice(&from);
         if announcement && !self.once_in(4) {
             frame[..6].fill(0xff);
         }
-        // Few VLANs, or the tables would overflow, each in its way.
+        // Few VLANs: full tables drop keys in different orders.
         if let Some([0x81, 0, high, low] | [0x88, 0xa8, high, low]) = frame.get_mut(12..16) {
             (*high, *low) = (*high & 0xf0, *low & 1);
         }
@@ -212,7 +212,7 @@ impl Dice {
     }
 }
 
-/// Without the times, and in one order.
+/// Returns the learned sources without times, and sorted.
 fn comparable(memory: LearnedSources) -> LearnedSources {
     let mut stations = memory.stations;
     for station in &mut stations {
@@ -226,15 +226,15 @@ fn comparable(memory: LearnedSources) -> LearnedSources {
     LearnedSources { stations, ..memory }
 }
 
-/// Both know the same of stations.
+/// Asserts that both have learned the same sources.
 fn assert_alike(programs: &Programs, relay: &Distributor) {
     let read = programs.maps.read().expect("read the maps");
-    let relays = relay.learned_sources().expect("a memory");
+    let relays = relay.learned_sources().expect("learned sources");
     assert_eq!(comparable(read), comparable(relays));
 }
 
 #[test]
-fn programs_and_relay_treat_every_frame_alike() {
+fn programs_and_relay_agree_on_every_frame() {
     let programs = match Programs::load(&policy()) {
         Ok(programs) => programs,
         Err(error) => {
@@ -242,13 +242,13 @@ fn programs_and_relay_treat_every_frame_alike() {
             return;
         }
     };
-    let mut relay = relay(policy());
+    let mut relay = distributor(policy());
     let started = Clock::now();
     let mut dice = Dice(11);
     let mut seen = [0; 6];
     for number in 0..FRAMES {
         relay.set_time(Instant::ZERO + started.elapsed());
-        let frame = dice.among_stations();
+        let frame = dice.among_sources();
         let outside = dice.once_in(2);
         let place = dice.below(4);
         let (found, expected) = match PORTS.get(place) {
@@ -280,15 +280,15 @@ fn programs_and_relay_treat_every_frame_alike() {
     assert_alike(&programs, &relay);
 }
 
-/// Prints what source balancing costs; the figure depends on the machine and is not judged.
+/// Prints the cost of source balancing; the figure depends on the machine and is not checked.
 #[test]
-fn the_cost_of_source_balancing_is_told() {
+fn the_cost_of_source_balancing_is_printed() {
     let (Some(nothing), Ok(programs)) = (nothing(), Programs::load(&policy())) else {
         return;
     };
     let mut frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]);
     let out = frame.build();
-    // Back from the peer to the guest.
+    // The answer of the peer.
     frame.eth.rotate_left(6);
     let back = frame.build();
     let floor = cost(&nothing, &out);
@@ -301,7 +301,7 @@ fn the_cost_of_source_balancing_is_told() {
 }
 
 #[test]
-fn one_goes_on_from_what_the_other_remembers() {
+fn learned_sources_pass_between_programs_and_relay() {
     let loaded = Programs::load(&policy()).and_then(|first| {
         let second = Programs::load(&policy())?;
         Ok((first, second))
@@ -315,13 +315,13 @@ fn one_goes_on_from_what_the_other_remembers() {
     };
     let mut dice = Dice(12);
     for _ in 0..1000 {
-        run(&first.leave, &dice.among_stations(), false);
+        run(&first.leave, &dice.among_sources(), false);
     }
-    let mut relay = relay(policy());
+    let mut relay = distributor(policy());
     relay.set_time(Instant::ZERO + Duration::from_secs(1000));
     relay.restore_sources(first.maps.read().expect("read the maps"));
     assert_alike(&first, &relay);
-    let memory = relay.learned_sources().expect("a memory");
+    let memory = relay.learned_sources().expect("learned sources");
     second.maps.write(&memory).expect("write the maps");
     assert_alike(&second, &relay);
 }

@@ -1,4 +1,4 @@
-//! Frame by frame: which way each one goes, which are dropped, and what is counted.
+//! Single frames: the port that each frame leaves on, the frames that are dropped, the counters.
 
 use integration::comes_true;
 use runners::{BUCKETS, HashFields, TxPolicy};
@@ -12,7 +12,7 @@ use crate::lab::{
 };
 
 #[test]
-fn a_port_that_does_not_collect_is_deaf_but_for_the_daemon() {
+fn a_port_that_does_not_collect_delivers_nothing() {
     let Some((lab, host, peer)) = quiet_hosts() else {
         return;
     };
@@ -63,8 +63,8 @@ fn a_budget_that_ends_early_says_so() {
     }
 }
 
-/// A flooded frame arrives on both ports. If only one of the copies has been looked at when the
-/// active port changes, it must neither come twice nor be lost.
+/// A flooded frame arrives on both ports. If the relay has read only one of the copies when the active
+/// port changes, the frame must neither come twice nor be lost.
 #[test]
 fn frames_under_way_at_a_failover_arrive_once() {
     let Some((lab, host, peer)) = quiet_hosts() else {
@@ -74,18 +74,18 @@ fn frames_under_way_at_a_failover_arrive_once() {
     start(&host);
     let near = socket(&host, "team0");
     let ports = [FIRST, SECOND];
-    for looked_at in [1, 2] {
+    for polled in [1, 2] {
         forward(&mut path, &forwarding(active(FIRST), &ports));
         for far in ["b0", "b1"] {
             socket(&peer, far).send(&frame(0x88b5, 100)).expect("sent");
         }
-        poll(&mut path, looked_at, 10).expect("drained");
+        poll(&mut path, polled, 10).expect("drained");
         forward(&mut path, &forwarding(active(SECOND), &ports));
         for token in [1, 2] {
             poll(&mut path, token, 10).expect("drained");
         }
-        assert_eq!(receive_one(&near).0, frame(0x88b5, 100), "{looked_at:?}");
-        assert_eq!(receive(&near), None, "{looked_at:?}");
+        assert_eq!(receive_one(&near).0, frame(0x88b5, 100), "{polled:?}");
+        assert_eq!(receive(&near), None, "{polled:?}");
     }
 }
 
@@ -106,11 +106,10 @@ fn a_port_may_go_down_come_back_and_vanish() {
     assert_eq!(counters(&path).tx_dropped, [(FIRST, 1)]);
     assert_eq!(drain(&mut path, 1), Drained::Dry);
     host.run("ip link set a0 up");
-    // Nobody has read the error of the first time down, nor that of the second.
+    // The errors of both times down are still unread.
     host.run("ip link set a0 down");
     host.run("ip link set a0 up");
-    // The kernel takes a while to believe in a carrier that came back; what is sent until
-    // then is lost without a word.
+    // The kernel delays a carrier that came back; frames sent before are lost without an error.
     for (token, from, to) in [(0, &near, &far), (1, &far, &near)] {
         let arrived = comes_true(|| {
             from.send(&frame(0x88b5, 120)).expect("sent");
@@ -134,7 +133,7 @@ fn a_port_may_go_down_come_back_and_vanish() {
 }
 
 #[test]
-fn a_team_device_that_is_down_or_gone() {
+fn a_team_device_that_is_down_drops_and_one_that_is_gone_is_an_error() {
     let Some((lab, host, peer)) = quiet_hosts() else {
         return;
     };
@@ -166,7 +165,7 @@ fn a_full_queue_drops_and_counts() {
     }
     let drained = poll(&mut path, 0, 100);
     assert_eq!(drained.expect("no error"), Drained::Dry);
-    // Two go out at once, three wait; a slow machine may let another one out.
+    // Two frames leave at once, three are queued; on a slow machine another one may leave.
     let dropped = counters(&path).tx_dropped[0].1;
     assert!((10..=15).contains(&dropped), "{dropped}");
 }

@@ -1,8 +1,7 @@
-//! Frames as a packet socket sends and hears them, with the header that tells of offloads.
-
-use teamr::sys::packet::{Options, PacketSocket, VlanTag};
+//! Frames as a packet socket sends and receives them, with the header of their offloads.
 
 use integration::{Namespace, comes_true};
+use teamr::sys::packet::{Options, PacketSocket, VlanTag};
 
 use crate::lab::{inside, interface};
 
@@ -18,7 +17,7 @@ pub fn socket(namespace: &Namespace, name: &str) -> PacketSocket {
     })
 }
 
-/// A message as a socket hands it out: header and frame, and the tag beside it.
+/// A received message: header and frame, and the tag beside them.
 pub type Received = (Vec<u8>, Option<VlanTag>);
 
 pub fn receive(socket: &PacketSocket) -> Option<Received> {
@@ -30,7 +29,7 @@ pub fn receive(socket: &PacketSocket) -> Option<Received> {
     Some((message, received.tag))
 }
 
-/// The next message, waited for.
+/// Waits for the next message.
 #[track_caller]
 pub fn receive_one(socket: &PacketSocket) -> Received {
     let mut received = None;
@@ -42,7 +41,7 @@ pub fn receive_one(socket: &PacketSocket) -> Received {
     received.expect("just received")
 }
 
-/// A broadcast frame without offloads: header, addresses, EtherType and `length` bytes.
+/// Returns a broadcast frame without offloads: header, addresses, EtherType and `length` bytes.
 pub fn frame(ether_type: u16, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; 10];
     bytes.extend([0xff; 6]);
@@ -52,7 +51,7 @@ pub fn frame(ether_type: u16, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A TCP segment to 10.0.0.9, with offloads in its header as asked for.
+/// Returns a TCP segment to 10.0.0.9, with these offloads in its header.
 pub fn tcp_message(tags: &[u16], flags: u8, segmentation: u8, payload: usize) -> Vec<u8> {
     let network = 14 + 4 * tags.len();
     let mut bytes = vec![flags, segmentation];

@@ -1,4 +1,4 @@
-//! Data paths in hosts of a lab: driven by a loop, or standing still until they are polled.
+//! Data paths in hosts of a lab: driven by a loop, or polled by the test.
 #![allow(
     clippy::disallowed_methods,
     reason = "a test waits for and measures real daemons"
@@ -133,7 +133,7 @@ const BUDGET: usize = 32;
 type Answer = Box<dyn Any + Send>;
 type Job = Box<dyn FnOnce(&mut DriverlessTeam) -> Answer + Send>;
 
-/// Moves frames and does jobs until nobody can send jobs any more.
+/// Moves frames and runs jobs until the sender of jobs is dropped.
 fn drive(
     mut poll: Poll,
     mut path: DriverlessTeam,
@@ -161,7 +161,7 @@ fn drive(
         ready = left;
         loop {
             match jobs.try_recv() {
-                // Whoever asked may have given up.
+                // The receiver of the answer may have timed out.
                 Ok((job, answer)) => drop(answer.send(job(&mut path))),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Ok(()),
@@ -170,7 +170,7 @@ fn drive(
     }
 }
 
-/// A team device whose frames a thread of its own moves, as the daemon would.
+/// A team device whose frames a thread moves, as the daemon would.
 pub struct Team {
     jobs: Option<Sender<(Job, Sender<Answer>)>>,
     waker: Waker,
@@ -179,7 +179,7 @@ pub struct Team {
 }
 
 impl Team {
-    /// A device `team0` in `host` over `ports`, numbered from 0, under `policy`; it is up.
+    /// Starts a device `team0` in `host` over `ports`, numbered from 0, under `policy`, and sets it up.
     pub fn start(host: &Namespace, test: &str, ports: &[&str], policy: TxPolicy) -> Team {
         let port_state = PortStatePath::new(test);
         let path = port_state.0.clone();
@@ -269,8 +269,8 @@ pub fn quiet_hosts() -> Option<(Lab, Namespace, Namespace)> {
     Some((lab, host, peer))
 }
 
-/// A data path with ports a0, a1, … that stands still until it is polled. This thread moves into
-/// `host`.
+/// Opens a data path with ports a0, a1, …, which moves frames only when polled. This thread moves
+/// into `host`.
 pub fn standing(
     lab: &Lab,
     host: &Namespace,

@@ -1,6 +1,6 @@
-//! The userspace data path against the kernel, in network namespaces of its own.
+//! The data path without the kernel's team driver, in network namespaces.
 //!
-//! Needs root and `ip`; without the right to make a namespace every test says so and passes.
+//! Needs root and `ip`; without the right to open a lab every test is skipped with the reason.
 
 mod forwarding;
 mod frames;

@@ -1,4 +1,4 @@
-//! What the daemon itself learns of a port: its control frames and its carrier.
+//! Control frames and the carrier of a port.
 
 use runners::{ControlFrames, HwAddr};
 use teamr::datapath::port_socket::PortSocket;
@@ -8,7 +8,7 @@ use crate::frames::{frame, receive_one, socket};
 use crate::lab::{connect, inside, interface, quiet_hosts, standing};
 
 #[test]
-fn control_frames_pass_on_a_port_that_carries_nothing() {
+fn control_frames_pass_on_a_port_that_does_not_collect() {
     let Some((lab, host, peer)) = quiet_hosts() else {
         return;
     };
@@ -37,7 +37,7 @@ fn control_frames_pass_on_a_port_that_carries_nothing() {
     tagged.splice(22..22, [0x81, 0x00, 0x00, 0x05]);
     let long = frame(0x8809, 2100);
     let sent = [&lacpdu, &arp, &solicitation, &echo, &tagged, &long];
-    let mut hears = |wanted: ControlFrames| -> Vec<Vec<u8>> {
+    let mut received = |wanted: ControlFrames| -> Vec<Vec<u8>> {
         control.listen(wanted).expect("listening");
         for frame in sent {
             far.send(frame).expect("sent");
@@ -48,29 +48,29 @@ fn control_frames_pass_on_a_port_that_carries_nothing() {
         frames.iter().map(|frame| frame[10..].to_vec()).collect()
     };
     let nothing = ControlFrames::default();
-    assert_eq!(hears(nothing), bare(&[]));
+    assert_eq!(received(nothing), bare(&[]));
     let slow_protocols = true;
     let wanted = ControlFrames {
         slow_protocols,
         ..nothing
     };
-    assert_eq!(hears(wanted), bare(&[&lacpdu]));
+    assert_eq!(received(wanted), bare(&[&lacpdu]));
     let wanted = ControlFrames {
         arp: true,
         ..nothing
     };
-    assert_eq!(hears(wanted), bare(&[&arp, &tagged]));
+    assert_eq!(received(wanted), bare(&[&arp, &tagged]));
     let neighbour_discovery = true;
     let wanted = ControlFrames {
         neighbour_discovery,
         ..wanted
     };
-    assert_eq!(hears(wanted), bare(&[&arp, &solicitation, &tagged]));
-    assert_eq!(hears(nothing), bare(&[]));
+    assert_eq!(received(wanted), bare(&[&arp, &solicitation, &tagged]));
+    assert_eq!(received(nothing), bare(&[]));
 }
 
 #[test]
-fn a_carrier_is_seen_at_once() {
+fn a_lost_carrier_is_seen_at_once() {
     let Some((lab, host, peer)) = quiet_hosts() else {
         return;
     };

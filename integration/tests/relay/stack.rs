@@ -1,4 +1,4 @@
-//! Two hosts that talk over a team: whatever their stacks send arrives as over a plain link.
+//! Traffic between the stacks of two hosts over a team arrives as over a plain link.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -62,7 +62,7 @@ fn tcp_segments_pass_whole_both_ways() {
     host.run("ip addr add 10.0.0.1/24 dev team0");
     peer.run("ip addr add 10.0.0.2/24 dev b0");
     const PERIOD: usize = 65521;
-    // As many periods as a read of any length at any place needs.
+    // Enough periods for a read of any length at any offset.
     let pattern: Vec<u8> = (0..3 * PERIOD)
         .map(|at| (at % PERIOD * 7 % 251) as u8)
         .collect();
@@ -102,7 +102,7 @@ fn tcp_segments_pass_whole_both_ways() {
     assert_eq!(team.with(|path| counters(path).rx_dropped), 0);
 }
 
-/// Packets that the team device has counted in one direction.
+/// Returns the packets that the team device has counted in one direction.
 fn packets(host: &Namespace, direction: &str) -> u64 {
     let out = host.run("ip -s -j link show team0");
     let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
@@ -111,8 +111,8 @@ fn packets(host: &Namespace, direction: &str) -> u64 {
         .unwrap_or_else(|| panic!("{out}"))
 }
 
-/// What a packet socket on the far end of a plain veth veth hears is what it hears behind the
-/// team: tags, unfinished checksums and segments included.
+/// A packet socket behind the team receives the same messages as one on a plain veth: tags,
+/// unfinished checksums and segments included.
 #[test]
 fn tags_and_offloads_arrive_as_over_a_plain_link() {
     let Some((lab, host, peer)) = quiet_hosts() else {
@@ -155,7 +155,7 @@ fn tags_and_offloads_arrive_as_over_a_plain_link() {
 }
 
 #[test]
-fn the_host_neither_hears_nor_speaks_on_a_port() {
+fn the_host_neither_receives_nor_sends_on_a_port() {
     let Some((lab, host, peer)) = hosts() else {
         return;
     };
@@ -167,7 +167,7 @@ fn the_host_neither_hears_nor_speaks_on_a_port() {
     peer.run("ip addr add 10.0.0.2/24 dev b0");
     peer.run("ip route add 10.0.1.1 dev b0 src 10.0.0.2");
     peer.run("ip addr add fd01::2/64 dev b0 nodad");
-    // The weak host model answers for the port's address, but once, and through the team.
+    // By the weak host model the host answers for the port's address, once and through the team.
     let out = peer.run("ping -c 5 -i 0.01 -W 5 10.0.1.1");
     assert!(out.contains(" 5 received") && !out.contains("DUP"), "{out}");
     let neighbours = peer.run("ip neigh show 10.0.1.1");

@@ -1,5 +1,6 @@
 //! Creates the runner that the settings name.
 
+use crate::forwarding::TxPolicy;
 use crate::runner::Runner;
 use crate::runner::activebackup::ActiveBackup;
 use crate::runner::broadcast::Broadcast;
@@ -9,6 +10,12 @@ use crate::runner::random::Random;
 use crate::runner::roundrobin::RoundRobin;
 use crate::runner::slb::Slb;
 use crate::settings::RunnerSettings;
+use crate::time::Instant;
+
+/// Returns the policy of the runner that `settings` name, for a team without ports.
+pub fn policy_without_ports(settings: &RunnerSettings) -> TxPolicy {
+    runner(settings).decide(Instant::ZERO, &[])
+}
 
 /// Creates the runner that `settings` name.
 pub(crate) fn runner(settings: &RunnerSettings) -> Box<dyn Runner> {

@@ -2,14 +2,10 @@
 
 use std::io;
 use std::ops::Range;
-use std::time::Duration;
 
 use json_config::DataPathChoice;
 use mio::{Registry, Token};
-use runners::{
-    BUCKETS, HashFields, HostBalance, HostTraffic, HwAddr, RunnerSettings, SourceBalance,
-    TeamSettings, TxPolicy,
-};
+use runners::{RunnerSettings, TeamSettings, TxPolicy, policy_without_ports};
 
 use super::leftovers::settle_leftovers;
 use super::{CREATE, StartError, StartOptions, TAP_KIND};
@@ -30,7 +26,7 @@ pub(super) struct Opened {
     /// Data paths that were tried first, and why they cannot be used.
     pub(super) refused: Vec<(DataPathKind, String)>,
     pub(super) device: LinkInfo,
-    /// Ports that an earlier daemon, or somebody else, has attached.
+    /// Ports that the device has already.
     pub(super) adopted: Vec<AdoptedPort>,
 }
 
@@ -276,60 +272,26 @@ fn supports(kind: DataPathKind, requirements: &Requirements) -> bool {
 
 /// Returns what a team with these settings needs of its data path.
 pub(super) fn requirements(settings: &TeamSettings) -> Requirements {
-    let load_balance = |fields: HashFields, interval: Option<Duration>| TxPolicy::LoadBalance {
-        fields,
-        buckets: Box::new([None; BUCKETS]),
-        balanced: interval.is_some(),
-    };
-    let (policy, balancing_interval) = match &settings.runner {
-        RunnerSettings::Broadcast => (TxPolicy::Broadcast, None),
-        RunnerSettings::RoundRobin { packets_per_port } => {
-            let packets_per_port = *packets_per_port;
-            (TxPolicy::RoundRobin { packets_per_port }, None)
-        }
-        RunnerSettings::Random { seed } => (TxPolicy::Random { seed: *seed }, None),
-        RunnerSettings::ActiveBackup { .. } => (TxPolicy::ActiveBackup { active: None }, None),
-        RunnerSettings::LoadBalance {
-            tx_hash,
-            balancing_interval: interval,
-        } => (load_balance(*tx_hash, *interval), *interval),
-        RunnerSettings::Lacp(lacp) => {
-            let interval = lacp.balancing_interval;
-            (load_balance(lacp.tx_hash, interval), interval)
-        }
-        RunnerSettings::Slb {
-            host,
-            balancing_interval: interval,
-            ..
-        } => (source_balance(*host, interval.is_some()), *interval),
+    let lacp = match &settings.runner {
+        RunnerSettings::Lacp(lacp) => Some(lacp),
+        _ => None,
     };
     Requirements {
-        policy,
+        policy: policy_without_ports(&settings.runner),
         // A flow that waits for the partner's Marker Response has no port.
-        drops_unmapped: matches!(&settings.runner, RunnerSettings::Lacp(lacp)
-            if lacp.marker_timeout.is_some()),
-        balancing_interval,
+        drops_unmapped: lacp.is_some_and(|lacp| lacp.marker_timeout.is_some()),
+        balancing_interval: match &settings.runner {
+            RunnerSettings::LoadBalance {
+                balancing_interval, ..
+            }
+            | RunnerSettings::Slb {
+                balancing_interval, ..
+            } => *balancing_interval,
+            _ => lacp.and_then(|lacp| lacp.balancing_interval),
+        },
         notify_peers: settings.notify_peers,
         mcast_rejoin: settings.mcast_rejoin,
     }
-}
-
-fn source_balance(host: HostTraffic, balanced: bool) -> TxPolicy {
-    let host = match host {
-        HostTraffic::OnePort => None,
-        HostTraffic::Sent | HostTraffic::Both => Some(HostBalance {
-            addresses: Vec::new(),
-            receive: host == HostTraffic::Both,
-        }),
-    };
-    let ports = SourceBalance {
-        buckets: Box::new([None; BUCKETS]),
-        previous: Box::new([None; BUCKETS]),
-        designated: None,
-        hwaddr: HwAddr::default(),
-        host,
-    };
-    TxPolicy::SourceBalance { ports, balanced }
 }
 
 fn mode_advice(policy: &TxPolicy, error: &io::Error) -> String {

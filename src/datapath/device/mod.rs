@@ -11,7 +11,6 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::HwAddr;
 
 use crate::datapath::ebpf::TeamHook;
 use crate::datapath::frame_buffer::{FrameBuffer, Message};
@@ -69,27 +68,11 @@ impl Device {
         Veth::open(route, name, take_over).map(Device::Veth)
     }
 
-    /// Name of the device when it was opened.
-    pub fn name(&self) -> &str {
-        match self {
-            Device::Tap(tap) => &tap.name,
-            Device::Veth(veth) => &veth.name,
-        }
-    }
-
     /// Interface index.
     pub fn ifindex(&self) -> u32 {
         match self {
             Device::Tap(tap) => tap.ifindex,
             Device::Veth(veth) => veth.ifindex,
-        }
-    }
-
-    /// Address of the device when it was opened.
-    pub fn hwaddr(&self) -> HwAddr {
-        match self {
-            Device::Tap(tap) => tap.hwaddr,
-            Device::Veth(veth) => veth.hwaddr,
         }
     }
 
@@ -101,7 +84,7 @@ impl Device {
         }
     }
 
-    /// Starts to receive the frames that the device sends; `token` tells of them.
+    /// Starts to receive the frames that the device sends, as the source `token`.
     ///
     /// # Errors
     /// Those of opening the socket of a veth. The device then receives nothing.
@@ -124,7 +107,7 @@ impl Device {
             Device::Veth(veth) => veth.close_socket(registry),
         };
         if let Err(error) = deregistered {
-            log::debug!("{}: cannot deregister: {error}", self.name());
+            log::debug!("cannot deregister the team device: {error}");
         }
     }
 

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
-use runners::HwAddr;
-
 use super::options::DeviceOptions;
 use crate::datapath::frame_buffer::{FrameBuffer, HEADER, Message};
 use crate::netlink::{RouteSocket, link};
@@ -26,9 +24,7 @@ const OFFLOADS: [libc::c_uint; 3] = {
 #[derive(Debug)]
 pub struct Tap {
     file: File,
-    pub(super) name: String,
     pub(super) ifindex: u32,
-    pub(super) hwaddr: HwAddr,
 }
 
 impl Tap {
@@ -56,9 +52,7 @@ impl Tap {
         }
         Ok(Tap {
             file,
-            name,
             ifindex: link.ifindex,
-            hwaddr: link.hwaddr,
         })
     }
 

@@ -11,7 +11,6 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use mio::Registry;
 use mio::unix::SourceFd;
-use runners::HwAddr;
 
 use crate::datapath::closing;
 use crate::datapath::frame_socket::FrameSocket;
@@ -24,9 +23,7 @@ const PEER_MTU: u32 = 65535;
 /// The veth.
 #[derive(Debug)]
 pub struct Veth {
-    pub(super) name: String,
     pub(super) ifindex: u32,
-    pub(super) hwaddr: HwAddr,
     /// Interface index of the peer.
     pub(super) peer: u32,
     /// At the peer; open while frames are relayed.
@@ -54,9 +51,7 @@ impl Veth {
         }
         Ok(Veth {
             peer: prepared?,
-            name: device.name,
             ifindex: device.ifindex,
-            hwaddr: device.hwaddr,
             socket: None,
         })
     }

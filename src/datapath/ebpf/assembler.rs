@@ -4,8 +4,8 @@
 
 use std::os::fd::RawFd;
 
-/// A register. R0 holds results, R1 to R5 arguments, which a call destroys; R6 to R9 last; R10
-/// points past the stack.
+/// A register. R0 holds results, R1 to R5 hold arguments and are destroyed by a call, R6 to R9 are
+/// kept; R10 points past the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "numbers are names enough")]
 pub enum Reg {
@@ -22,12 +22,12 @@ pub enum Reg {
     R10,
 }
 
-/// What stands on the right of an operation.
+/// The right operand of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
     /// A register.
     Reg(Reg),
-    /// A number, extended by its sign to 64 bits.
+    /// A number, sign-extended to 64 bits.
     Number(i32),
 }
 
@@ -43,7 +43,7 @@ impl From<i32> for Operand {
     }
 }
 
-/// Arithmetic; the code of RFC 9669, table 3.
+/// Arithmetic; codes of RFC 9669, table 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the usual names")]
 pub enum Alu {
@@ -59,20 +59,20 @@ pub enum Alu {
     Move = 0xb0,
 }
 
-/// A comparison; the code of RFC 9669, table 8.
+/// A comparison; codes of RFC 9669, table 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum If {
     /// Equal.
     Equal = 0x10,
-    /// Greater, without sign.
+    /// Greater, unsigned.
     Greater = 0x20,
-    /// A bit in common.
+    /// A common bit.
     AnyBit = 0x40,
     /// Not equal.
     NotEqual = 0x50,
-    /// Less, without sign.
+    /// Less, unsigned.
     Less = 0xa0,
-    /// Less, with sign.
+    /// Less, signed.
     SignedLess = 0xc0,
 }
 
@@ -89,36 +89,36 @@ pub enum Size {
     Double = 0x18,
 }
 
-/// A function of the kernel (`enum bpf_func_id`).
+/// A helper function of the kernel (`enum bpf_func_id`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Helper {
-    /// The value of a key of a map, or null.
+    /// Returns a pointer to the value of a key of a map, or null.
     MapLookup = 1,
     /// Writes the value of a key of a map.
     MapUpdate = 2,
-    /// Takes a key out of a map.
+    /// Deletes a key of a map.
     MapDelete = 3,
-    /// Nanoseconds on the monotonic clock, without suspended time.
+    /// Returns nanoseconds of the monotonic clock, without suspended time.
     Time = 5,
-    /// 32 random bits.
+    /// Returns 32 random bits.
     Random = 7,
     /// Writes bytes into the frame.
     StoreBytes = 9,
     /// Sends a copy of the frame to an interface.
     CloneRedirect = 13,
-    /// Puts a VLAN tag on the frame.
+    /// Adds a VLAN tag to the frame.
     VlanPush = 18,
-    /// Sends the frame to an interface; the verdict to return.
+    /// Redirects the frame to an interface; returns the verdict to end with.
     Redirect = 23,
-    /// Copies bytes of the frame, whether or not they lie in one piece.
+    /// Copies bytes of the frame, contiguous or not.
     LoadBytes = 26,
     /// Lengthens or cuts the frame.
     ChangeTail = 38,
-    /// Puts a note into a queue.
+    /// Writes a record to a ring buffer.
     RingOutput = 130,
 }
 
-/// A place in a program, to jump to.
+/// A jump target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label(usize);
 
@@ -136,7 +136,7 @@ const TO_LITTLE_ENDIAN: u8 = 0xd4;
 const TO_BIG_ENDIAN: u8 = 0xdc;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
-/// What a 64-bit number stands for: a map, or a place in the value of its key 0.
+/// The meaning of a 64-bit number: a map, or an offset in the value of its key 0.
 const MAP: u8 = 1;
 const MAP_VALUE: u8 = 2;
 const FETCH_ADD: i32 = 0x01;
@@ -169,14 +169,14 @@ impl Instruction {
 #[derive(Clone, Debug, Default)]
 pub struct Assembler {
     code: Vec<Instruction>,
-    /// Where each label is, once it is placed.
+    /// Instruction of each label, once the label is placed.
     labels: Vec<Option<usize>>,
-    /// Jumps and the labels that they go to.
+    /// Jumps and their labels.
     jumps: Vec<(usize, Label)>,
 }
 
 impl Assembler {
-    /// An empty program.
+    /// Returns an empty program.
     pub fn new() -> Self {
         Self::default()
     }
@@ -200,12 +200,12 @@ impl Assembler {
         }
     }
 
-    /// Computes on 64 bits: `to` becomes `to` and the operand.
+    /// Computes on 64 bits; the result is in `to`.
     pub fn alu(&mut self, operation: Alu, to: Reg, operand: impl Into<Operand>) {
         self.operate(ALU_64, operation as u8, to, operand.into(), 0);
     }
 
-    /// Computes on 32 bits; the upper ones become 0.
+    /// Computes on 32 bits; the upper bits of `to` become 0.
     pub fn alu32(&mut self, operation: Alu, to: Reg, operand: impl Into<Operand>) {
         self.operate(ALU_32, operation as u8, to, operand.into(), 0);
     }
@@ -215,14 +215,14 @@ impl Assembler {
         self.alu(Alu::Move, to, operand);
     }
 
-    /// Turns the low 16, 32 or 64 bits from this machine's order into the network's, or back.
+    /// Swaps the low 16, 32 or 64 bits between this machine's byte order and the network's.
     pub fn network_order(&mut self, to: Reg, bits: i32) {
         self.emit(TO_BIG_ENDIAN, to, Reg::R0, 0, bits);
     }
 
-    /// Turns the low 16, 32 or 64 bits from this machine's order into the lowest byte first, or
-    /// back; the bits above become 0.
-    pub fn lowest_first(&mut self, to: Reg, bits: i32) {
+    /// Swaps the low 16, 32 or 64 bits between this machine's byte order and little-endian; the bits
+    /// above become 0.
+    pub fn little_endian(&mut self, to: Reg, bits: i32) {
         self.emit(TO_LITTLE_ENDIAN, to, Reg::R0, 0, bits);
     }
 
@@ -242,15 +242,14 @@ impl Assembler {
         }
     }
 
-    /// Adds `from` to 64 bits at `base`, whatever other processors do; `from` becomes what was
-    /// there before.
+    /// Adds `from` to the 64 bits at `base` atomically; `from` becomes their former value.
     pub fn fetch_add(&mut self, base: Reg, from: Reg) {
         let code = STORE | ATOMIC | Size::Double as u8;
         self.emit(code, base, from, 0, FETCH_ADD);
     }
 
-    /// Writes the 32 bits of `from` at `base` if those there are as in R0; R0 becomes what was
-    /// there before.
+    /// Writes the 32 bits of `from` at `base` if R0 has their former value; R0 becomes the former
+    /// value. Atomic.
     pub fn compare_exchange(&mut self, base: Reg, from: Reg) {
         let code = STORE | ATOMIC | Size::Word as u8;
         self.emit(code, base, from, 0, COMPARE_EXCHANGE);
@@ -283,49 +282,49 @@ impl Assembler {
         self.load_descriptor(to, MAP_VALUE, map, offset);
     }
 
-    /// A label, to be placed later.
+    /// Returns a label, to be placed later.
     pub fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
-    /// The next instruction is where `label` is.
+    /// Places `label` at the next instruction.
     pub fn place(&mut self, label: Label) {
         self.labels[label.0] = Some(self.code.len());
     }
 
-    /// Goes on at `label`.
+    /// Jumps to `label`.
     pub fn jump(&mut self, label: Label) {
         self.jumps.push((self.code.len(), label));
         self.emit(JUMP, Reg::R0, Reg::R0, 0, 0);
     }
 
-    /// Goes on at `label` if the comparison of 64 bits holds.
+    /// Jumps to `label` if the comparison of 64 bits holds.
     pub fn jump_if(&mut self, comparison: If, left: Reg, right: impl Into<Operand>, label: Label) {
         self.jumps.push((self.code.len(), label));
         self.operate(JUMP, comparison as u8, left, right.into(), 0);
     }
 
-    /// Calls a function of the kernel.
+    /// Calls a helper function.
     pub fn call(&mut self, helper: Helper) {
         self.emit(CALL, Reg::R0, Reg::R0, 0, helper as i32);
     }
 
-    /// Ends with what is in R0.
+    /// Ends the program with the value of R0.
     pub fn exit(&mut self) {
         self.emit(EXIT, Reg::R0, Reg::R0, 0, 0);
     }
 
-    /// Ends with a number.
+    /// Ends the program with a number.
     pub fn exit_with(&mut self, number: i32) {
         self.set(Reg::R0, number);
         self.exit();
     }
 
-    /// The finished program.
+    /// Returns the finished program.
     ///
-    /// A jump to a label that was never placed, or too far, stays one to the next instruction
-    /// with an offset that the kernel's verifier refuses.
+    /// A jump to a label that was never placed, or is too far, gets an offset that the kernel's
+    /// verifier refuses.
     pub fn finish(mut self) -> Vec<u64> {
         for (from, label) in &self.jumps {
             let distance = self.labels[label.0].and_then(|to| to.checked_sub(from + 1));
@@ -341,7 +340,7 @@ impl Assembler {
 mod tests {
     use super::*;
 
-    /// As the kernel's own tools print them.
+    /// As the kernel's tools print the instructions.
     fn bytes(program: &[u64]) -> Vec<[u8; 8]> {
         program.iter().map(|word| word.to_ne_bytes()).collect()
     }

@@ -1,5 +1,5 @@
-//! The part of a program that finds a frame's bucket: the flow hash of
-//! [`Selector`](runners::Selector), made from its tables and its layout of the key.
+//! The part of a program that computes a frame's bucket: the flow hash of
+//! [`Selector`](runners::Selector), with the same tables and the same layout of the key.
 
 use std::ops::Range;
 use std::os::fd::RawFd;
@@ -14,13 +14,13 @@ use super::headers::{self, COPY, ETHERTYPE, TAG, TAGS, half};
 
 use Reg::{R0, R2, R3, R4, R6, R7, R8, R9, R10};
 
-/// Bytes of the tables of one place of the key.
+/// Bytes of the table of one byte of the key.
 const TABLE: usize = 256 * size_of::<u32>();
-/// As much as the ports of IPv4 without options need …
+/// Bytes of a frame up to the ports, over IPv4 without options …
 const COMMON_IPV4: i32 = 38;
-/// … and of IPv6 without extension headers.
+/// … and over IPv6 without extension headers.
 const COMMON_IPV6: i32 = 58;
-/// Headers that may follow that of IPv6 before the upper layer's.
+/// Protocol numbers of IPv6 extension headers.
 const EXTENSIONS: [u8; 5] = [
     protocol::HOP_BY_HOP,
     protocol::ROUTING,
@@ -29,9 +29,9 @@ const EXTENSIONS: [u8; 5] = [
     protocol::FRAGMENT,
 ];
 
-/// Emits the instructions that leave the bucket in R7.
+/// Emits the instructions after which R7 holds the bucket.
 ///
-/// R6 holds the context, before and after. The tables are the only value of the map `hash`.
+/// R6 holds the context throughout. The tables are the only value of the map `hash`.
 pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     let mut part = Part {
         vlan: fields.contains(HashFields::VLAN),
@@ -64,18 +64,18 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     asm.alu32(Alu::ShiftRight, R7, 24);
 }
 
-/// The program under construction, and what it is to look at.
+/// The program under construction, and the fields that count.
 pub struct Part<'a> {
     pub(super) asm: &'a mut Assembler,
     hash: RawFd,
-    /// Which of the hardware addresses, by their place in the key and in the frame.
+    /// The hardware addresses that count, by their place in the key and in the frame.
     eth: Option<Range<usize>>,
     vlan: bool,
-    /// Inside tunnels.
+    /// The innermost packet of a tunnel counts.
     encap: bool,
     pub(super) ipv4: bool,
     pub(super) ipv6: bool,
-    /// Whose ports are named.
+    /// Protocols whose ports count.
     protocols: Vec<u8>,
     done: Label,
 }
@@ -85,10 +85,10 @@ impl Part<'_> {
         !self.protocols.is_empty()
     }
 
-    /// Adds `length` bytes at `base` and `offset` to the CRC, with the tables from `place` on. R3, R4
-    /// and R8 are destroyed.
+    /// Adds `length` bytes at `base` and `offset` to the CRC, with the tables from `place` on.
+    /// R3, R4 and R8 are destroyed.
     ///
-    /// Each byte is loaded by itself: that is one instruction less than to cut it out of a word.
+    /// Loading each byte takes one instruction less than cutting it out of a word.
     pub(super) fn fold(&mut self, place: usize, length: usize, base: Reg, offset: i16) {
         self.asm.load_value(R8, self.hash, (place * TABLE) as i32);
         for at in 0..length {
@@ -96,7 +96,7 @@ impl Part<'_> {
             self.asm.alu32(Alu::ShiftLeft, R3, 2);
             self.asm.alu(Alu::Add, R3, R8);
             self.asm.load(Size::Word, R3, R3, (at * TABLE) as i16);
-            // Two sums, so that one addition need not wait for the other.
+            // Two sums, so that no addition waits for another.
             match at {
                 0 => self.asm.alu32(Alu::Move, R4, R3),
                 _ if at % 2 == 0 => self.asm.alu32(Alu::Xor, R4, R3),
@@ -106,13 +106,13 @@ impl Part<'_> {
         self.asm.alu32(Alu::Xor, R7, R4);
     }
 
-    /// Adds the IPv6 addresses at `base` and `offset`, as [`fold`](Self::fold) does; a word of
-    /// the copy that no header's length or type is in is overwritten.
+    /// Adds the IPv6 addresses at `base` and `offset`, as [`fold`](Self::fold) does. A word of the
+    /// copied header that is not used later is overwritten.
     pub(super) fn fold_ipv6(&mut self, base: Reg, offset: i16) {
         const FOLDED: i16 = COPY + 8;
         for (at, weight) in (0..).zip(definition::IPV6_WEIGHTS) {
             self.asm.load(Size::Word, R3, base, offset + 4 * at);
-            self.asm.lowest_first(R3, 32);
+            self.asm.little_endian(R3, 32);
             self.asm.alu(Alu::Mul, R3, weight as i32);
             match at {
                 0 => self.asm.set(R4, R3),
@@ -121,7 +121,7 @@ impl Part<'_> {
         }
         let shift = definition::IPV6_SHIFT as i32;
         self.asm.alu(Alu::ShiftRight, R4, shift);
-        self.asm.lowest_first(R4, 32);
+        self.asm.little_endian(R4, 32);
         self.asm.store(Size::Word, R10, FOLDED, R4);
         self.fold(place::IPV6.start, place::IPV6.len(), R10, FOLDED);
     }
@@ -133,9 +133,9 @@ impl Part<'_> {
         }
     }
 
-    /// Unfragmented IP, with one tag in the frame at most, without options or extension headers, and
-    /// in one piece: most frames are that, and are read where they lie. The others go on at
-    /// `general`, where everything begins anew.
+    /// Handles most frames without copying: unfragmented IP with one tag in the frame at most,
+    /// without options or extension headers, in contiguous memory. Continues at `general` with the
+    /// other frames, where the hash starts from the beginning.
     fn common(&mut self, general: Label) {
         self.asm.load(Size::Word, R0, R6, context::DATA);
         self.asm.load(Size::Word, R9, R6, context::DATA_END);
@@ -197,14 +197,14 @@ impl Part<'_> {
         self.common_ports(23, 34);
     }
 
-    /// Goes on at `short` unless `length` bytes from R0 on lie before R9.
+    /// Continues at `short` unless `length` bytes from R0 on lie before R9.
     fn whole(&mut self, length: i32, short: Label) {
         self.asm.set(R2, R0);
         self.asm.alu(Alu::Add, R2, length);
         self.asm.jump_if(If::Greater, R2, R9, short);
     }
 
-    /// Adds the id of the tag that the kernel has taken off the frame.
+    /// Adds the id of the tag that the kernel keeps in the context.
     fn tag_beside(&mut self) {
         let untagged = self.asm.label();
         self.asm.load(Size::Word, R2, R6, context::VLAN_PRESENT);
@@ -230,14 +230,14 @@ impl Part<'_> {
         self.asm.place(added);
     }
 
-    /// Adds the VLAN id in R2, in network order, that has `outer` others around it.
+    /// Adds the VLAN id in R2, in network byte order, with `outer` tags around it.
     fn vlan_id(&mut self, outer: usize) {
         let place = place::VLAN.start + 2 * outer;
         self.asm.store(Size::Half, R10, TAGS, R2);
         self.fold(place, 2, R10, TAGS);
     }
 
-    /// Goes on at `general` if tunnels count and the protocol at R0 and an offset may be one's.
+    /// Continues at `general` if tunnels count and the protocol at R0 and an offset may be a tunnel's.
     fn unless_tunnel(&mut self, protocol: i16, general: Label) {
         if self.encap {
             self.asm.load(Size::Byte, R2, R0, protocol);
@@ -246,7 +246,7 @@ impl Part<'_> {
         }
     }
 
-    /// Ends with the ports, if the protocol is one whose ports count; both are at R0 and an offset.
+    /// Adds the ports, if those of the protocol count, and ends; both are at R0 and an offset.
     fn common_ports(&mut self, protocol: i16, ports: i16) {
         if self.ports() {
             self.asm.load(Size::Byte, R2, R0, protocol);
@@ -257,7 +257,7 @@ impl Part<'_> {
         self.asm.jump(self.done);
     }
 
-    /// Goes on at the label returned if the protocol in R2 is one whose ports count, else ends.
+    /// Continues at the returned label if the ports of the protocol in R2 count, else ends.
     fn if_named(&mut self) -> Label {
         let named = self.asm.label();
         for protocol in &self.protocols {
@@ -281,7 +281,7 @@ impl Part<'_> {
         }
     }
 
-    /// The VLAN ids; R9 is then where the payload starts.
+    /// Adds the VLAN ids; R9 becomes the start of the payload.
     fn tags(&mut self) {
         headers::tags(self.asm);
         if self.vlan {
@@ -327,7 +327,7 @@ impl Part<'_> {
         }
     }
 
-    /// The ports at R9, if those of the protocol in R2 count.
+    /// Adds the ports at R9, if those of the protocol in R2 count.
     pub(super) fn named_ports(&mut self) {
         let named = self.if_named();
         self.asm.place(named);
@@ -335,7 +335,7 @@ impl Part<'_> {
         self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
     }
 
-    /// The addresses; then, at `ports`, R2 holds the protocol and R9 where its header starts.
+    /// Adds the IPv4 addresses; at `ports` R2 holds the protocol and R9 the start of its header.
     fn ipv4(&mut self, ports: Label) {
         let done = self.done;
         headers::ipv4(self.asm, done);
@@ -350,7 +350,7 @@ impl Part<'_> {
         }
     }
 
-    /// As [`ipv4`](Self::ipv4).
+    /// As [`ipv4`](Self::ipv4), for IPv6.
     fn ipv6(&mut self, ports: Label) {
         let done = self.done;
         headers::ipv6(self.asm, done);
@@ -372,9 +372,9 @@ impl Part<'_> {
         self.asm.jump(done);
     }
 
-    /// The addresses of the ARP message at R9, which is whole.
+    /// Adds the addresses of the complete ARP message at R9.
     pub(super) fn arp_addresses(&mut self, short: Label) {
-        // The verifier wants whole words where words are: each address is copied by itself.
+        // The verifier wants aligned words: each address is copied by itself.
         for (place, step) in [(place::IPV4.start, 14), (place::IPV4.start + 4, 10)] {
             self.asm.alu(Alu::Add, R9, step);
             headers::copy(self.asm, 4, short);

@@ -66,7 +66,7 @@ impl AttachMode {
         let cleared = match (self, previous) {
             (AttachMode::Tcx, _) => tc::remove_program(route, at.ifindex, at.hook),
             // The previous daemon may have had more rights, and attached by TCX.
-            (AttachMode::Clsact, Some(id)) => bpf::take_off(at.ifindex, at.hook, id),
+            (AttachMode::Clsact, Some(id)) => bpf::detach_by_id(at.ifindex, at.hook, id),
             (AttachMode::Clsact, None) => Ok(()),
         };
         if let Err(error) = cleared {
@@ -156,7 +156,7 @@ pub fn clear(
         program.detach(at.ifindex, at.hook)?;
     }
     if let Some(id) = previous {
-        bpf::take_off(at.ifindex, at.hook, id)?;
+        bpf::detach_by_id(at.ifindex, at.hook, id)?;
     }
     tc::remove_program(route, at.ifindex, at.hook)
 }

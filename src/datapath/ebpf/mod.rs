@@ -188,7 +188,7 @@ impl Programs {
         dropped.and(released)
     }
 
-    /// Detaches the team device's program, so that somebody else may send its frames.
+    /// Detaches the team device's program, so that the relay may send the device's frames.
     ///
     /// # Errors
     /// Those of detaching; the programs then forward as before.
@@ -200,8 +200,8 @@ impl Programs {
         Ok(())
     }
 
-    /// Detaches all programs. A program that cannot be detached drops its frames, which leaves
-    /// them to whoever receives them elsewhere.
+    /// Detaches all programs. A program that cannot be detached delivers no more frames; the relay's
+    /// socket on the port receives them all the same.
     ///
     /// # Errors
     /// The first of what could not be undone.
@@ -426,7 +426,7 @@ pub fn supports(requirements: &Requirements) -> bool {
     has_policy(&requirements.policy)
 }
 
-/// Only the relay knows which peer was told which address.
+/// Only the relay can rewrite ARP messages, which source balancing of host traffic needs.
 fn has_policy(policy: &TxPolicy) -> bool {
     !matches!(policy, TxPolicy::SourceBalance { ports, .. } if ports.host.is_some())
 }

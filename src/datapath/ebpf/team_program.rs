@@ -51,32 +51,19 @@ pub fn receive(port_index: u32, ifindex: u32, team: Option<Redirect>, maps: &Map
 
     asm.place(collects);
     if let Some(source) = &maps.source {
-        let (taken, echo) = (asm.label(), asm.label());
         let arriving = Arriving {
-            taken,
+            taken: asm.label(),
             not_here: idle,
-            echo,
+            echo: asm.label(),
         };
         source_program::arrive(&mut asm, source, &maps.egress, ifindex, arriving);
-        asm.place(echo);
+        asm.place(arriving.echo);
         count(&mut asm, maps, ECHOES);
         asm.jump(refused);
-        asm.place(taken);
+        asm.place(arriving.taken);
     }
     count(&mut asm, maps, PortCounter::Received.key(port_index));
-    match team {
-        Some(team) => {
-            let whole = asm.label();
-            wake_daemon(&mut asm, maps);
-            unless_link_local(&mut asm, whole);
-            send_copy(&mut asm, team);
-            asm.jump(next);
-            asm.place(whole);
-            asm.set(R1, team.ifindex as i32);
-            redirect(&mut asm, team.ingress);
-        }
-        None => asm.jump(next),
-    }
+    deliver(&mut asm, team, maps, next);
 
     asm.place(idle);
     count(&mut asm, maps, PortCounter::Refused.key(port_index));
@@ -87,6 +74,22 @@ pub fn receive(port_index: u32, ifindex: u32, team: Option<Redirect>, maps: &Map
     asm.place(next);
     asm.exit_with(context::NEXT);
     asm.finish()
+}
+
+/// Delivers the frame to the team device, or continues at `next` where the driver does. Link-local
+/// control frames continue at `next`, too.
+fn deliver(asm: &mut Assembler, team: Option<Redirect>, maps: &Maps, next: Label) {
+    let Some(team) = team else {
+        return asm.jump(next);
+    };
+    let other = asm.label();
+    wake_daemon(asm, maps);
+    unless_link_local(asm, other);
+    send_copy(asm, team);
+    asm.jump(next);
+    asm.place(other);
+    asm.set(R1, team.ifindex as i32);
+    redirect(asm, team.ingress);
 }
 
 /// Continues at `other` unless the frame's destination is a link-local control address.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::datapath::ebpf::{self, TeamHook};
-use crate::netlink::team::{News, OptionId, TeamOption, Value};
+use crate::netlink::team::{OptionId, TeamMessage, TeamOption, Value};
 use crate::netlink::{EventSocket, Received, RouteSocket, TeamDevice, link};
 
 /// The requests that the data path makes; a fake driver stands in for tests.
@@ -83,7 +83,7 @@ impl Driver for KernelDriver {
     fn events(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
         let KernelDriver { device, events, .. } = self;
         events.drain(&mut |message| {
-            if let Some(News::Options(part)) = device.read(&message) {
+            if let Some(TeamMessage::Options(part)) = device.read(&message) {
                 part.into_iter().for_each(&mut *each);
             }
         })

@@ -27,7 +27,7 @@ use runners::{BUCKETS, Forwarding, Instant, PortForwarding, PortId, PortSettings
 use super::ebpf::source_program::DESIGNATED_BUCKET;
 use super::{
     Capabilities, Change, Counters, DataPath, DataPathKind, Drained, Owner, Polled, PortInterface,
-    Requirements, Snapshot, SnapshotPart, unsupported,
+    Requirements, Snapshot, SnapshotPart,
 };
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
@@ -61,8 +61,8 @@ pub struct KernelTeam<D = KernelDriver> {
 }
 
 impl KernelTeam {
-    /// Opens the driver of the team device `ifindex` and sets the mode of the policy. `token`
-    /// tells of the driver's events.
+    /// Opens the driver of the team device `ifindex` and sets the mode of the policy. `token` stands
+    /// for the driver's events.
     ///
     /// # Errors
     /// `ENOENT` if the driver has no generic netlink family, `EPERM` for root of a user
@@ -154,8 +154,8 @@ impl<D: Driver> KernelTeam<D> {
         Ok(changed)
     }
 
-    /// Whether `enabled` of a port contradicts the options of its two directions: somebody has set
-    /// both directions by the joint option.
+    /// Whether `enabled` of a port contradicts the options of its two directions: another program
+    /// has set both directions by the joint option.
     fn is_joint_newer(&self, port: u32) -> bool {
         let [both, rx, tx] = [name::ENABLED, name::RX_ENABLED, name::TX_ENABLED]
             .map(|name| self.options.get(&OptionId::port(name, port)));
@@ -163,7 +163,7 @@ impl<D: Driver> KernelTeam<D> {
         rx.is_some() && is_on(both) != (is_on(rx) && is_on(tx))
     }
 
-    /// The enable options that the driver has; the driver's version says nothing about them.
+    /// The enable options that the driver has; the driver's version does not tell.
     fn enable_options(&self) -> EnableOptions {
         match self.options.keys().any(|id| id.name == name::TX_ENABLED) {
             true => EnableOptions::PerDirection,
@@ -229,7 +229,7 @@ impl<D: Driver> KernelTeam<D> {
         id.port.into_iter().chain(named).all(is_known)
     }
 
-    /// Writes options of the forwarding again that somebody else has changed.
+    /// Writes options of the forwarding again that another program has changed.
     fn restore_options(&mut self) -> io::Result<()> {
         match self.forwarding.clone() {
             Some(forwarding) if runner_enables_ports(&forwarding.policy) => {
@@ -382,8 +382,7 @@ impl<D: Driver> DataPath for KernelTeam<D> {
         match change {
             Change::Forwarding(forwarding) => self.forward(forwarding),
             Change::PortSettings(port, settings) => self.configure(port, settings),
-            Change::SwitchTo(DataPathKind::Kernel) => Ok(()),
-            Change::SwitchTo(_) => Err(unsupported()),
+            Change::SwitchTo(kind) => self.capabilities().needs_switch(kind).map(drop),
             // The kernel delivers link events of the driver's ports in time, frames or not.
             Change::WakeOnFrame => Ok(()),
         }

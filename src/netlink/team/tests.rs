@@ -66,27 +66,27 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.map(byte).collect()
 }
 
-fn news(bytes: &[u8]) -> Vec<News> {
+fn messages(bytes: &[u8]) -> Vec<TeamMessage> {
     let messages = Messages(bytes);
     messages
         .filter_map(|message| parse(DRIVER, DEVICE, &message))
         .collect()
 }
 
-fn options(news: &News) -> &[TeamOption] {
+fn options(news: &TeamMessage) -> &[TeamOption] {
     match news {
-        News::Options(options) => options,
-        News::Ports(_) => panic!("ports"),
+        TeamMessage::Options(options) => options,
+        TeamMessage::Ports(_) => panic!("ports"),
     }
 }
 
-/// Any socket for datagrams filters as one of netlink does.
+/// Any datagram socket filters as a netlink socket does.
 #[test]
-fn the_filter_leaves_out_what_is_of_other_devices() {
-    let heard = |message: &[u8], ifindex: u32| {
+fn the_filter_drops_events_of_other_devices() {
+    let passed = |message: &[u8], ifindex: u32| {
         let (ours, drivers) = UnixDatagram::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        attach_filter(&ours, &of_device(ifindex)).unwrap();
+        attach_filter(&ours, &device_filter(ifindex)).unwrap();
         drivers.send(message).unwrap();
         let mut buffer = [0; 1024];
         let length = ours.recv(&mut buffer).unwrap_or_default();
@@ -94,21 +94,21 @@ fn the_filter_leaves_out_what_is_of_other_devices() {
     };
     for text in [EMPTY_PORT_LIST, PORT_LIST, OPTION_LIST, PRIORITY, RELEASED] {
         let message = bytes(text);
-        assert!(heard(&message, DEVICE), "{text}");
+        assert!(passed(&message, DEVICE), "{text}");
         for other in [0, 3, DEVICE << 8, DEVICE << 24] {
-            assert!(!heard(&message, other), "{other}: {text}");
+            assert!(!passed(&message, other), "{other}: {text}");
         }
     }
-    // Who knows what a driver of another day begins with.
+    // A later driver may begin with another attribute.
     let mut message = bytes(PRIORITY);
     message[22] = 9;
-    assert!(heard(&message, DEVICE + 1));
+    assert!(passed(&message, DEVICE + 1));
 }
 
 #[test]
 fn an_answer_ends_with_an_empty_done_and_the_ack_comes_after() {
     let bytes = bytes(EMPTY_PORT_LIST);
-    assert_eq!(news(&bytes), [News::Ports(Vec::new())]);
+    assert_eq!(messages(&bytes), [TeamMessage::Ports(Vec::new())]);
     let messages: Vec<_> = Messages(&bytes).collect();
     assert_eq!(messages.len(), 3);
     assert!(messages[1].is_done());
@@ -126,12 +126,15 @@ fn a_port_with_its_link() {
         changed: false,
         removed: false,
     };
-    assert_eq!(news(&bytes(PORT_LIST)), [News::Ports(vec![port])]);
+    assert_eq!(
+        messages(&bytes(PORT_LIST)),
+        [TeamMessage::Ports(vec![port])]
+    );
 }
 
 #[test]
 fn options_of_every_common_type() {
-    let news = news(&bytes(OPTION_LIST));
+    let news = messages(&bytes(OPTION_LIST));
     let options = options(&news[0]);
     let value = |id: OptionId| {
         let found = options.iter().find(|option| option.id == id);
@@ -144,7 +147,7 @@ fn options_of_every_common_type() {
     assert_eq!(value(count), Some(Value::U32(0)));
     let enabled = OptionId::port(name::ENABLED, 3);
     assert_eq!(value(enabled), Some(Value::Bool(true)));
-    // False is an absence.
+    // A missing attribute is false.
     let linkup = OptionId::port(name::USER_LINKUP, 3);
     assert_eq!(value(linkup), Some(Value::Bool(false)));
     let priority = OptionId::port(name::PRIORITY, 3);
@@ -153,23 +156,25 @@ fn options_of_every_common_type() {
 }
 
 #[test]
-fn events_of_a_ports_stay() {
-    let enslaved = news(&bytes(ENSLAVED));
+fn events_of_a_port_from_enslaving_to_release() {
+    let enslaved = messages(&bytes(ENSLAVED));
     assert_eq!(enslaved.len(), 3);
-    assert!(matches!(&enslaved[0], News::Ports(ports) if ports[0].changed && !ports[0].linkup));
+    assert!(
+        matches!(&enslaved[0], TeamMessage::Ports(ports) if ports[0].changed && !ports[0].linkup)
+    );
     assert!(options(&enslaved[1]).iter().all(|option| option.changed));
-    assert!(matches!(&enslaved[2], News::Ports(ports) if ports[0].linkup));
+    assert!(matches!(&enslaved[2], TeamMessage::Ports(ports) if ports[0].linkup));
 
-    let set = news(&bytes(PRIORITY));
+    let set = messages(&bytes(PRIORITY));
     assert_eq!(options(&set[0])[0].value, Value::S32(-7));
 
-    let released = news(&bytes(RELEASED));
+    let released = messages(&bytes(RELEASED));
     assert!(options(&released[0]).iter().all(|option| option.removed));
-    assert!(matches!(&released[1], News::Ports(ports) if ports[0].removed));
+    assert!(matches!(&released[1], TeamMessage::Ports(ports) if ports[0].removed));
 }
 
 #[test]
-fn another_device_or_family_tells_nothing() {
+fn messages_of_another_device_or_family_are_none() {
     let bytes = bytes(PORT_LIST);
     let message = Messages(&bytes).next().unwrap();
     assert_eq!(parse(DRIVER, DEVICE + 1, &message), None);
@@ -195,7 +200,7 @@ fn a_set_request_is_as_the_driver_writes_options() {
     let mut bytes = set_request(DRIVER, DEVICE, &wishes).finish(1, true);
     // Read back as if it were an event.
     bytes[16] = OPTIONS_GET;
-    let news = news(&bytes);
+    let news = messages(&bytes);
     let read: Vec<_> = options(&news[0])
         .iter()
         .map(|option| (option.id.clone(), option.value.clone()))
@@ -212,7 +217,7 @@ fn an_option_of_an_unknown_type_is_skipped_alone() {
         .position(|window| window == [5, 0, 3, 0, 5, 0, 0, 0])
         .unwrap();
     bytes[place + 4] = 99;
-    let news = news(&bytes);
+    let news = messages(&bytes);
     assert_eq!(options(&news[0]).len(), 9);
 }
 
@@ -221,11 +226,11 @@ fn no_cut_and_no_flipped_byte_panics() {
     let captured = [PORT_LIST, OPTION_LIST, ENSLAVED, RELEASED];
     for captured in captured.map(bytes) {
         for end in 0..captured.len() {
-            news(&captured[..end]);
+            messages(&captured[..end]);
             for byte in [0, 1, 0x7f, 0xff] {
                 let mut spoilt = captured.clone();
                 spoilt[end] = byte;
-                news(&spoilt);
+                messages(&spoilt);
             }
         }
     }

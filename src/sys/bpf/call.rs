@@ -1,6 +1,5 @@
-//! The one system call of all this: its commands, the attributes that each of them reads and
-//! writes (`union bpf_attr` of `linux/bpf.h`), and the way of names, slices and descriptors into
-//! them. What is done with it is the siblings' affair.
+//! The system call bpf(2): its commands, the attributes that each command reads and writes (`union
+//! bpf_attr` of `linux/bpf.h`), and the conversion of names, slices and descriptors to attributes.
 
 use std::io;
 use std::mem;
@@ -180,7 +179,7 @@ const _: () = assert!(mem::size_of::<ProgInfo>() == 80);
 const _: () = assert!(mem::size_of::<MapInfo>() == 40);
 
 /// # Safety
-/// `attributes` must be what `command` reads and writes, and so must all that it points to.
+/// `attributes`, and all that they point to, must be of the types that `command` reads and writes.
 pub(super) unsafe fn bpf<T>(command: u32, attributes: &mut T) -> io::Result<libc::c_int> {
     let size = mem::size_of::<T>();
     // SAFETY: the kernel reads and writes `size` bytes; the caller answers for the rest.

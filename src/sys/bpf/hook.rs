@@ -1,33 +1,33 @@
-//! The hooks of an interface: which programs are there, and how one gets on and off.
+//! The hooks of an interface for programs: query, attach, detach.
 
 use std::io;
 
 use super::call::{Attach, PROG_ATTACH, PROG_DETACH, PROG_QUERY, Query, address_mut, bpf, raw};
 use super::program::Program;
 
-/// Before the others, after another, in the place of another; the other is named by its number
-/// (`BPF_F_BEFORE`, `BPF_F_AFTER`, `BPF_F_REPLACE`, `BPF_F_ID`).
+/// Flags: before the others, after another program, in place of another; the other program is named
+/// by its id (`BPF_F_BEFORE`, `BPF_F_AFTER`, `BPF_F_REPLACE`, `BPF_F_ID`).
 const BEFORE: u32 = 1 << 3;
 const AFTER: u32 = 1 << 4;
 const REPLACE: u32 = 1 << 2;
-const BY_NUMBER: u32 = 1 << 5;
-/// More programs than that on one hook are not looked at.
+const BY_ID: u32 = 1 << 5;
+/// Most programs on one hook that are read.
 const MOST_ON_HOOK: usize = 64;
 
-/// A place where programs see frames without a qdisc (TCX, kernel 6.6 and later).
+/// A hook of an interface that needs no qdisc (TCX, kernel 6.6 and later).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// Frames that arrive on the interface.
+    /// Frames that the interface receives.
     Ingress = 46,
-    /// Frames that leave it.
+    /// Frames that the interface sends.
     Egress = 47,
 }
 
 impl Program {
-    /// Puts it on a hook, in the place of `replaces` or else before all others there.
+    /// Attaches the program to a hook, in place of `replaces` or else before all others.
     ///
     /// # Errors
-    /// `EINVAL` where the kernel has no such hooks, `ENOENT` if `replaces` is not there,
+    /// `EINVAL` where the kernel has no such hooks, `ENOENT` if `replaces` is not attached,
     /// `ENODEV` without such an interface.
     pub fn attach(&self, ifindex: u32, hook: Hook, replaces: Option<&Program>) -> io::Result<()> {
         let mut attributes = Attach {
@@ -43,10 +43,10 @@ impl Program {
         Ok(())
     }
 
-    /// Takes it off a hook.
+    /// Detaches the program from a hook.
     ///
     /// # Errors
-    /// `ENOENT` if it is not there, `ENODEV` without such an interface.
+    /// `ENOENT` if the program is not attached, `ENODEV` without such an interface.
     pub fn detach(&self, ifindex: u32, hook: Hook) -> io::Result<()> {
         let mut attributes = Attach {
             ifindex,
@@ -60,7 +60,7 @@ impl Program {
     }
 }
 
-/// The programs on a hook, in the order in which they run.
+/// Returns the ids of the programs on a hook, in the order in which they run.
 ///
 /// # Errors
 /// `EINVAL` where the kernel has no such hooks, `ENODEV` without such an interface.
@@ -76,26 +76,26 @@ pub fn programs_on(ifindex: u32, hook: Hook) -> io::Result<Vec<u32>> {
     // SAFETY: the kernel writes at most `count` numbers to `ids`.
     match unsafe { bpf(PROG_QUERY, &mut attributes) } {
         Ok(_) => Ok(ids[..ids.len().min(attributes.count as usize)].to_vec()),
-        // No program was ever there.
+        // No program was ever attached.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-/// Takes the program with this number off a hook. Its number suffices, where a descriptor of it
-/// would take CAP_SYS_ADMIN. No error if it is not there, or the interface or the hook is not.
+/// Detaches the program with this id from a hook; opening a descriptor of the program would need
+/// CAP_SYS_ADMIN. Success if there is no such program, interface or hook.
 ///
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN.
-pub fn take_off(ifindex: u32, hook: Hook, id: u32) -> io::Result<()> {
+pub fn detach_by_id(ifindex: u32, hook: Hook, id: u32) -> io::Result<()> {
     let ids = programs_on(ifindex, hook).unwrap_or_default();
     let Some(place) = ids.iter().position(|on_hook| *on_hook == id) else {
         return Ok(());
     };
-    // A place is named by who is next to it.
+    // A program is named by the one before it.
     let (flags, relative) = match place.checked_sub(1) {
         None => (BEFORE, 0),
-        Some(earlier) => (AFTER | BY_NUMBER, ids[earlier]),
+        Some(earlier) => (AFTER | BY_ID, ids[earlier]),
     };
     let mut attributes = Attach {
         ifindex,

@@ -1,5 +1,5 @@
-//! Maps that are arrays, and what all kinds of maps have in common: their numbers and how many
-//! processors have a value in them. Those with keys of any kind are in `table`.
+//! Maps that are arrays, and what all kinds of maps share: opening by id, and the number of
+//! processors. Maps with other keys are in `table`.
 
 use std::io;
 use std::mem;
@@ -13,10 +13,10 @@ use super::call::{
 /// `BPF_MAP_TYPE_ARRAY`, `BPF_MAP_TYPE_PERCPU_ARRAY`.
 const ARRAY: u32 = 2;
 const PER_CPU_ARRAY: u32 = 6;
-/// The most processors a kernel can be built for.
+/// Most processors that a kernel can be built for.
 const MOST_PROCESSORS: usize = 8192;
 
-/// What a map is like.
+/// Kinds of arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapKind {
     /// One value for each key.
@@ -25,7 +25,7 @@ pub enum MapKind {
     PerCpuArray,
 }
 
-/// A map with keys from 0 on.
+/// An array, with keys from 0 on.
 #[derive(Debug)]
 pub struct Map {
     fd: OwnedFd,
@@ -34,10 +34,10 @@ pub struct Map {
 }
 
 impl Map {
-    /// Makes a map with `entries` values of `value_size` bytes, all zero.
+    /// Creates an array of `entries` values of `value_size` bytes, all zero.
     ///
     /// # Errors
-    /// `EPERM` without CAP_BPF, `EINVAL` for a size of 0 or one that the kernel does not take.
+    /// `EPERM` without CAP_BPF, `EINVAL` for a size that the kernel refuses, as 0.
     pub fn create(kind: MapKind, value_size: usize, entries: u32, name: &str) -> io::Result<Map> {
         let mut attributes = MapCreate {
             kind: match kind {
@@ -59,10 +59,10 @@ impl Map {
         })
     }
 
-    /// The map with this number, if it is an array named `name`.
+    /// Opens the map with this id, if it is an array named `name`.
     ///
     /// # Errors
-    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none or it is another one.
+    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is no such array.
     pub fn by_id(id: u32, name: &str) -> io::Result<Map> {
         let (fd, info) = map_by_id(id, ARRAY, name)?;
         Ok(Map {
@@ -75,8 +75,8 @@ impl Map {
     /// Writes the value of a key of an array.
     ///
     /// # Errors
-    /// `EINVAL` for a value of another size or a map for each processor, `E2BIG` for a key past
-    /// the end.
+    /// `EINVAL` for a value of another size or an array with a value for each processor, `E2BIG` for
+    /// a key past the end.
     pub fn write(&self, key: u32, value: &[u8]) -> io::Result<()> {
         if self.kind != MapKind::Array || value.len() != self.value_size {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -93,8 +93,8 @@ impl Map {
         Ok(())
     }
 
-    /// Reads the value of a key; of a map for each processor, the values of all, each padded to
-    /// a multiple of 8 bytes.
+    /// Reads the value of a key, or the values of all processors, each padded to a multiple of 8
+    /// bytes.
     ///
     /// # Errors
     /// `ENOENT` for a key past the end.
@@ -123,7 +123,7 @@ impl AsRawFd for Map {
     }
 }
 
-/// The map with this number and what it is like, if it is of this kind and name.
+/// Opens the map with this id, if it is of this kind and name; returns its description, too.
 pub(super) fn map_by_id(id: u32, kind: u32, name: &str) -> io::Result<(OwnedFd, MapInfo)> {
     let mut attributes = ById {
         id,
@@ -146,11 +146,11 @@ pub(super) fn map_by_id(id: u32, kind: u32, name: &str) -> io::Result<(OwnedFd, 
     }
 }
 
-/// How many processors there can be: what a map for each processor has values for.
+/// Returns the number of processors that there can be, each of which has a value in some maps.
 pub(super) fn processors() -> usize {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
     let last = text.trim().rsplit([',', '-']).next().unwrap_or_default();
-    // Too many do no harm, too few would.
+    // Too many do no harm; with too few, the kernel would write past the buffer.
     last.parse::<usize>().map_or(MOST_PROCESSORS, |last| {
         last.saturating_add(1).min(MOST_PROCESSORS)
     })

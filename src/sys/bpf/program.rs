@@ -1,5 +1,5 @@
-//! Programs: how they are loaded, found by their numbers, asked about and tried on a frame. Where
-//! they run is in `hook`.
+//! Programs: loading, opening by id, reading their description, running on a test frame. `hook`
+//! attaches them.
 
 use std::ffi::CString;
 use std::io;
@@ -13,41 +13,41 @@ use super::call::{
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
-/// Room for the verifier's words on a refusal, in bytes; it keeps the last of them.
+/// Bytes of the verifier's log; the verifier keeps the end of a longer log.
 const VERIFIER_LOG: usize = 256 * 1024;
-/// More maps of one program than that are not told of.
+/// Most maps of one program that are read.
 const MOST_MAPS: usize = 64;
 
 /// A loaded program.
 #[derive(Debug)]
 pub struct Program(pub(super) OwnedFd);
 
-/// What the kernel tells of a program.
+/// The kernel's description of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramInfo {
-    /// Its number; unique while it lives.
+    /// Id, unique while the program is loaded.
     pub id: u32,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The maps that it uses.
+    /// Ids of the maps that the program uses.
     pub maps: Vec<u32>,
 }
 
 /// The outcome of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TestRun {
-    /// What the program returned.
+    /// Result of the program.
     pub result: u32,
     /// Mean duration of one run in nanoseconds.
     pub nanoseconds: u32,
 }
 
 impl Program {
-    /// Loads a program for traffic control, after the kernel has proved it harmless.
+    /// Loads a program for traffic control.
     ///
     /// # Errors
-    /// `EPERM` without CAP_BPF and CAP_NET_ADMIN; an error with the last words of the kernel's
-    /// verifier for a program that it does not accept.
+    /// `EPERM` without CAP_BPF and CAP_NET_ADMIN; an error with the last line of the verifier's log
+    /// for a program that the verifier refuses.
     pub fn load(instructions: &[u64], name: &str) -> io::Result<Program> {
         let license = CString::default();
         let mut attributes = Load {
@@ -67,7 +67,7 @@ impl Program {
         if !matches!(refused.raw_os_error(), Some(libc::EINVAL | libc::EACCES)) {
             return Err(refused);
         }
-        // Once more, to hear why.
+        // Load again, with the verifier's log.
         let mut log = vec![0_u8; VERIFIER_LOG];
         attributes.log_level = 1;
         attributes.log_size = log.len() as u32;
@@ -87,7 +87,7 @@ impl Program {
         Err(io::Error::other(text))
     }
 
-    /// The program with this number.
+    /// Opens the program with this id.
     ///
     /// # Errors
     /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none.
@@ -101,7 +101,7 @@ impl Program {
         Ok(Program(fd))
     }
 
-    /// What the kernel tells of it.
+    /// Reads the kernel's description of the program.
     pub fn info(&self) -> io::Result<ProgramInfo> {
         let mut maps = [0_u32; MOST_MAPS];
         let mut info = [ProgInfo {
@@ -126,11 +126,11 @@ impl Program {
         })
     }
 
-    /// Runs it `repeat` times on a frame, of an Ethernet header at least. `context` is the head
-    /// of `struct __sk_buff` as the program is to find it.
+    /// Runs the program `repeat` times on a frame, of an Ethernet header at least. `context` is the
+    /// head of the `struct __sk_buff` that the program gets.
     ///
     /// # Errors
-    /// `EINVAL` for a frame too short or a context with fields that cannot be given.
+    /// `EINVAL` for a frame that is too short, or a context with fields that may not be set.
     pub fn test(&self, frame: &[u8], context: &[u8], repeat: u32) -> io::Result<TestRun> {
         let mut attributes = Test {
             program: raw(&self.0),

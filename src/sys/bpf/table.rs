@@ -1,4 +1,4 @@
-//! Maps with keys of any kind that forget what was used least lately
+//! Hash tables that drop the least recently used key when they are full
 //! (`BPF_MAP_TYPE_LRU_HASH`).
 
 use std::io;
@@ -12,13 +12,13 @@ use super::map::{map_by_id, processors};
 
 /// `BPF_MAP_TYPE_LRU_HASH`.
 const LRU_HASH: u32 = 9;
-/// Free places that each processor may keep to itself (`LOCAL_FREE_TARGET`), while another one has
-/// to make something be forgotten.
-const KEPT_FREE: usize = 128;
-/// For more processors no room is made.
-const MANY: usize = 256;
+/// Free entries that each processor may reserve (`LOCAL_FREE_TARGET`) while another processor has to
+/// drop keys.
+const RESERVED: usize = 128;
+/// Most processors whose reserved entries are added.
+const MOST_PROCESSORS: usize = 256;
 
-/// A table of bounded size.
+/// A hash table of bounded size.
 #[derive(Debug)]
 pub struct Table {
     fd: OwnedFd,
@@ -28,7 +28,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty one for `entries` keys at least; sizes in bytes.
+    /// Creates an empty table for `entries` keys at least; sizes in bytes.
     ///
     /// # Errors
     /// `EPERM` without CAP_BPF, `EINVAL` for a size of 0, `ENOMEM`.
@@ -38,7 +38,7 @@ impl Table {
         entries: u32,
         name: &str,
     ) -> io::Result<Table> {
-        let entries = entries + (KEPT_FREE * processors().min(MANY)) as u32;
+        let entries = entries + (RESERVED * processors().min(MOST_PROCESSORS)) as u32;
         let mut attributes = MapCreate {
             kind: LRU_HASH,
             key_size: key_size as u32,
@@ -57,10 +57,10 @@ impl Table {
         })
     }
 
-    /// The table with this number, if it is one named `name`.
+    /// Opens the table with this id, if it is named `name`.
     ///
     /// # Errors
-    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none or it is another map.
+    /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is no such table.
     pub fn by_id(id: u32, name: &str) -> io::Result<Table> {
         let (fd, info) = map_by_id(id, LRU_HASH, name)?;
         Ok(Table {
@@ -90,7 +90,7 @@ impl Table {
         Ok(())
     }
 
-    /// All keys with their values, in no order.
+    /// Reads all keys and their values, in no order.
     ///
     /// # Errors
     /// `EINVAL` where the kernel cannot read many at once (before 5.6).
@@ -98,7 +98,7 @@ impl Table {
         let count = self.entries as usize;
         let mut keys = vec![0_u8; count * self.key_size];
         let mut values = vec![0_u8; count * self.value_size];
-        // Where the next reading would begin.
+        // Position of the next batch.
         let mut end = [0_u32; 2];
         let mut attributes = Batch {
             end: address_mut(&mut end),
@@ -112,7 +112,7 @@ impl Table {
         // which there is room, and four bytes to `end`.
         match unsafe { bpf(MAP_LOOKUP_BATCH, &mut attributes) } {
             Ok(_) => {}
-            // That was all.
+            // The batch reached the end.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error),
         }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_pairs_are_read() {
         let table = match Table::create(8, 16, 64, "trial") {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 println!("skipped: cannot make a map: {error}");

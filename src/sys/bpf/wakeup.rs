@@ -1,4 +1,4 @@
-//! A queue that serves as a wakeup: programs ring it, and the daemon's loop wakes by its descriptor.
+//! A ring buffer by which programs wake the daemon's loop.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -7,23 +7,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::call::{MAP_CREATE, MapCreate, bpf_descriptor, name_field};
 
-/// A queue that programs put notes in and whose descriptor becomes readable by them
-/// (`BPF_MAP_TYPE_RINGBUF`). The notes themselves are not read.
+/// A ring buffer that programs write records to, which makes its descriptor readable
+/// (`BPF_MAP_TYPE_RINGBUF`). The records themselves are not read.
 #[derive(Debug)]
 pub struct Wakeup {
     fd: OwnedFd,
-    /// Page with the place that was read up to, which we write.
+    /// Page with the position read so far, which the daemon writes.
     consumer: NonNull<AtomicUsize>,
-    /// Page with the place that was written up to.
+    /// Page with the position written so far.
     producer: NonNull<AtomicUsize>,
     page: usize,
 }
 
 impl Wakeup {
-    /// A new one.
+    /// Creates a ring buffer.
     ///
     /// # Errors
-    /// `EINVAL` where the kernel has no such queues (before 5.8), `EPERM` without CAP_BPF.
+    /// `EINVAL` where the kernel has no ring buffers (before 5.8), `EPERM` without CAP_BPF.
     pub fn create(name: &str) -> io::Result<Wakeup> {
         const RING_BUFFER: u32 = 27;
         // SAFETY: sysconf takes a number and no memory of ours.
@@ -52,7 +52,7 @@ impl Wakeup {
         }
     }
 
-    /// Takes all notes away.
+    /// Drops all records.
     pub fn drain(&self) {
         // SAFETY: both pages are mapped as long as this lives and begin with a counter that the
         // kernel, too, only uses atomically.
