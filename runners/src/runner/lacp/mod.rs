@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`receive`] | Receive machine | 6.4.12 |
 //! | [`periodic`] | Periodic Transmission machine | 6.4.13 |
+//! | [`lag`] | Link Aggregation Group identification | 6.3.6 |
 //! | [`selection`] | Selection Logic | 6.4.14 |
 //! | [`mux`] | Mux machine | 6.4.15 |
 //! | [`transmit`] | Transmit machine | 6.4.16 |
@@ -19,11 +20,11 @@
 //! [`diagnosis`] states why a port carries no traffic. The runner, in this file, runs the machines
 //! of all ports until they stay, and turns the outcome into a forwarding policy.
 //!
-//! Configuration and defaults are teamd's. ARCHITECTURE.md lists the deviations from teamd; each
-//! machine lists its deviations from the standard.
+//! Configuration and defaults are teamd's. Each machine lists its deviations from the standard.
 
 mod churn;
 mod diagnosis;
+mod lag;
 mod marker_generator;
 mod marker_responder;
 mod mux;
@@ -46,9 +47,9 @@ use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
 use crate::time::Instant;
-use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, SLOW_PROTOCOLS_GROUP, STANDARD_RETRIES};
+use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, STANDARD_RETRIES};
 use crate::wire::marker::{MARKER_SUBTYPE, Marker};
-use crate::wire::{Ethernet, ethertype};
+use crate::wire::slow_protocol;
 
 use marker_generator::MarkerGenerator;
 use mux::MuxState;
@@ -364,7 +365,7 @@ impl Runner for Lacp {
     }
 
     fn frame_received(&mut self, now: Instant, port: &Port, frame: &[u8]) {
-        let Some(payload) = slow_protocol_payload(frame) else {
+        let Some(payload) = slow_protocol::payload(frame) else {
             return;
         };
         let malformed = |lacp: &mut Lacp| {
@@ -398,14 +399,4 @@ impl Runner for Lacp {
 
 fn send_frame(port: PortId, frame: Vec<u8>) -> Action {
     Action::SendFrame { port, frame }
-}
-
-/// Returns the payload of a slow protocol's frame: one to the group address (IEEE 802.3, 57A.3),
-/// without a tag or with a tag that only carries a priority.
-fn slow_protocol_payload(frame: &[u8]) -> Option<&[u8]> {
-    let ethernet = Ethernet::parse(frame)?;
-    let is_slow_protocol = ethernet.ethertype == ethertype::SLOW_PROTOCOLS
-        && ethernet.vlan_ids == 0
-        && ethernet.addresses.starts_with(&SLOW_PROTOCOLS_GROUP.0);
-    is_slow_protocol.then_some(ethernet.payload)
 }

@@ -16,12 +16,12 @@ use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, State
 use crate::wire::marker::Marker;
 
 use super::churn::{ChurnInput, ChurnMachine};
+use super::lag::LagId;
 use super::marker_responder::MarkerResponder;
 use super::mux::{Conditions, MuxMachine, MuxState, PartnerState, Selected};
 use super::periodic::{PeriodicMachine, PeriodicState, Rate};
 use super::receive::{ReceiveEvent, ReceiveMachine, ReceiveState};
 use super::receive_limit::ReceiveLimit;
-use super::selection::LagId;
 use super::transmit::TransmitMachine;
 use crate::settings::lacp::LacpSettings;
 

@@ -12,40 +12,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::ident::{HwAddr, PortId};
-use crate::wire::lacpdu::{PortInfo, StateBits};
+use crate::wire::lacpdu::PortInfo;
 
+use super::lag::LagId;
 use super::mux::Selected;
 use super::port::LacpPort;
 use super::receive::ReceiveState;
 use crate::settings::lacp::AggSelectPolicy;
-
-/// Link Aggregation Group Identifier (6.3.6): equal for ports that aggregate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct LagId {
-    actor_key: u16,
-    partner_system_priority: u16,
-    partner_system: HwAddr,
-    partner_key: u16,
-    /// A port with an individual Partner is alone in its group (6.3.6.1).
-    individual: Option<PortId>,
-    /// Ports in fallback aggregate without a Partner.
-    fallback: bool,
-}
-
-impl LagId {
-    fn of(port: &LacpPort) -> Self {
-        let partner = &port.partner;
-        let is_individual = !partner.state.has(StateBits::AGGREGATION) && !port.fallback;
-        LagId {
-            actor_key: port.actor().key,
-            partner_system_priority: partner.system_priority,
-            partner_system: partner.system,
-            partner_key: partner.key,
-            individual: is_individual.then_some(port.id),
-            fallback: port.fallback,
-        }
-    }
-}
 
 /// The choice of the selected Aggregator.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +125,9 @@ enum Membership {
     /// The port stays in the group in which it is.
     Unchanged,
     /// The port belongs to the group of its Partner.
-    OfPartner,
+    WithPartner,
+    /// The port belongs to the group of the ports in fallback.
+    InFallback,
 }
 
 impl Membership {
@@ -161,8 +136,8 @@ impl Membership {
             (ReceiveState::PortDisabled | ReceiveState::LacpDisabled, _) => Membership::None,
             (ReceiveState::Expired, _) => Membership::Unchanged,
             (ReceiveState::Defaulted, false) => Membership::None,
-            (ReceiveState::Defaulted, true) => Membership::OfPartner,
-            (ReceiveState::Current, _) => Membership::OfPartner,
+            (ReceiveState::Defaulted, true) => Membership::InFallback,
+            (ReceiveState::Current, _) => Membership::WithPartner,
         }
     }
 }
@@ -172,10 +147,12 @@ fn lag_of(port: &LacpPort) -> Option<LagId> {
     if !port.allowed || port.is_looped_back() {
         return None;
     }
+    let actor_key = port.actor().key;
     match Membership::of(port.receive.state(), port.fallback) {
         Membership::None => None,
         Membership::Unchanged => port.lag,
-        Membership::OfPartner => Some(LagId::of(port)),
+        Membership::WithPartner => Some(LagId::with_partner(actor_key, &port.partner, port.id)),
+        Membership::InFallback => Some(LagId::in_fallback(actor_key)),
     }
 }
 
@@ -254,8 +231,8 @@ mod tests {
             (PortDisabled, [Membership::None; 2]),
             (LacpDisabled, [Membership::None; 2]),
             (Expired, [Membership::Unchanged; 2]),
-            (Defaulted, [Membership::None, Membership::OfPartner]),
-            (Current, [Membership::OfPartner; 2]),
+            (Defaulted, [Membership::None, Membership::InFallback]),
+            (Current, [Membership::WithPartner; 2]),
         ];
         for (state, row) in table {
             for (fallback, expected) in [false, true].into_iter().zip(row) {
