@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Processes and cards that exist as long as the set-up.
 #[derive(Default)]
-struct Kept {
+struct Resources {
     teams: Vec<Teamr>,
     processes: Vec<Process>,
     cards: Vec<Card>,
@@ -18,7 +18,7 @@ struct Hosts<'a> {
     lab: &'a Lab,
     left: Namespace,
     right: Namespace,
-    kept: Kept,
+    resources: Resources,
 }
 
 impl<'a> Hosts<'a> {
@@ -28,7 +28,7 @@ impl<'a> Hosts<'a> {
             lab,
             left,
             right,
-            kept: Kept::default(),
+            resources: Resources::default(),
         }
     }
 
@@ -36,14 +36,14 @@ impl<'a> Hosts<'a> {
     fn start_partner(&mut self, config: &Value) {
         let teamr = Teamr::start(&self.right, config);
         self.right.up("team0");
-        self.kept.teams.push(teamr);
+        self.resources.teams.push(teamr);
     }
 
     /// Puts a card with this speed between the left eth2 and its cable.
     fn insert_card(&mut self, speed: &str) {
         let left = &self.left;
         left.ip("link set dev eth2 name cable2");
-        self.kept.cards.push(Card::fit(left, "eth2", "cable2"));
+        self.resources.cards.push(Card::fit(left, "eth2", "cable2"));
         left.run(&format!("ethtool -s eth2 {speed} autoneg off"));
     }
 
@@ -138,7 +138,7 @@ causes! {
     };
     a_partner_that_is_down: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
         let teamr = Teamr::start(&hosts.right, &lacp());
-        hosts.kept.teams.push(teamr);
+        hosts.resources.teams.push(teamr);
         lacp()
     };
     a_switch_between_the_ends: "check what drops LACPDUs on the way", |hosts| {
@@ -171,7 +171,7 @@ causes! {
         hosts.start_partner(&lacp_with("/ports", json!({"eth1": {}})));
         let other = Teamr::start(&third, &lacp_with("/ports", json!({"eth2": {}})));
         third.up("team0");
-        hosts.kept.teams.push(other);
+        hosts.resources.teams.push(other);
         // The better system decides, so the priorities of its ports count.
         let mut config = lacp_with("/runner/sys_prio", json!(1));
         config["ports"]["eth1"] = json!({"lacp_prio": 1});
@@ -210,7 +210,7 @@ causes! {
     };
     a_partner_with_a_forbidden_port: "the partner is not in sync", |hosts| {
         hosts.start_partner(&lacp());
-        hosts.kept.teams[0].ask("state item set ports.eth2.teamr.allowed false");
+        hosts.resources.teams[0].ask("state item set ports.eth2.teamr.allowed false");
         lacp()
     };
     too_few_ports: "\"min_ports\" asks for", |hosts| {
@@ -238,7 +238,7 @@ causes! {
         let mut sender = hosts.right.command("python3");
         sender.args(["-c", program]);
         let process = Process::start("malformed", hosts.right.folder(), sender);
-        hosts.kept.processes.push(process);
+        hosts.resources.processes.push(process);
         lacp()
     };
 }
@@ -287,7 +287,7 @@ changes! {
         team.ask("state item set runner.min_ports 3");
     };
     a_crashed_partner: "no LACPDU heard for", |hosts, _team| {
-        hosts.kept.teams.pop().expect("a partner").crash()
+        hosts.resources.teams.pop().expect("a partner").crash()
     };
     pdus_dropped_at_run_time: "no LACPDU heard for", |hosts, _team| {
         Hosts::drop_lacpdus(&hosts.right, "eth2")

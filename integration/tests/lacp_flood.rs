@@ -40,7 +40,7 @@ fn config(data_path: DataPath, ports: &[&str]) -> Value {
 fn hostile(state: &Value) -> [(&'static str, Vec<Vec<u8>>); 3] {
     let source = HwAddr([2, 0, 0, 0, 9, 0]);
     let pdu = |actor, partner| Lacpdu::new(actor, partner, None).frame(source);
-    let stranger = |number: u8| PortInfo {
+    let other_partner = |number: u8| PortInfo {
         system_priority: 1,
         system: HwAddr([2, 0, 0, 0, 9, number]),
         key: number.into(),
@@ -48,13 +48,13 @@ fn hostile(state: &Value) -> [(&'static str, Vec<Vec<u8>>); 3] {
         port: number.into(),
         state: StateBits(0x3f),
     };
-    let mut malformed = pdu(stranger(0), PortInfo::default());
+    let mut malformed = pdu(other_partner(0), PortInfo::default());
     malformed[17] = 0;
     let marker = Marker {
         response: false,
         requester: [9; 12],
     };
-    let strangers = (0..7).map(|number| pdu(stranger(number), PortInfo::default()));
+    let other_partners = (0..7).map(|number| pdu(other_partner(number), PortInfo::default()));
 
     // LACPDUs as the partner of eth2 would send on another of its ports.
     let actor = info(&state["ports"]["eth1"]["runner"]["actor_lacpdu_info"]);
@@ -71,7 +71,7 @@ fn hostile(state: &Value) -> [(&'static str, Vec<Vec<u8>>); 3] {
             vec![malformed, marker.frame(source)],
         ),
         // Each LACPDU is of another system than the one before.
-        ("LACPDUs of changing partners", strangers.collect()),
+        ("LACPDUs of changing partners", other_partners.collect()),
         (
             "LACPDUs of a partner with changing Collecting",
             partners.map(|partner| pdu(partner, actor)).to_vec(),
