@@ -167,7 +167,7 @@ pub struct RetryCounts {
     pub partner: u8,
 }
 
-/// One LACPDU.
+/// An LACPDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lacpdu {
     /// Version number.

@@ -1,8 +1,11 @@
 //! Selection Logic (IEEE 802.1AX-2014, 6.4.14).
 //!
-//! Ports of one Link Aggregation Group belong to one Aggregator. One Aggregator of a team device
-//! carries traffic: its ports are Selected, the ports of the others are Standby. An Aggregator is
-//! named after its lead port, the best of its ports.
+//! Ports of one Link Aggregation Group belong to one Aggregator. An Aggregator is named after its
+//! lead port, the best of its ports.
+//!
+//! Deviation: in 6.4.14 each Aggregator carries the traffic of a client of its own. A team device
+//! is one client, so one Aggregator is selected and carries traffic. The ports of this Aggregator
+//! are Selected, the ports of the others are Standby.
 //!
 //! Owns the Link Aggregation Groups, their lead ports, and the choice of the selected Aggregator.
 //! Each run computes all of them anew from the ports; only the selected Aggregator and the user's
