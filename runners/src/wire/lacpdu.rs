@@ -4,7 +4,7 @@
 //! reserved fields. A version above 1 may append TLVs to the fixed part; unknown ones are skipped.
 //! Version 0xf1 is SONiC's: two TLVs with the number of LACPDUs that a partner may miss.
 //!
-//! [`View`] checks the lengths, [`Lacpdu`] holds the values.
+//! A private `View` checks the lengths, [`Lacpdu`] holds the values.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
