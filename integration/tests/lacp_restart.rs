@@ -44,6 +44,31 @@ fn streams(hosts: &Facing) -> [Stream; 2] {
     ]
 }
 
+/// Asserts that the stream lost no frame that did not need the daemon, which was absent between the
+/// two times in nanoseconds.
+fn assert_loses_only_in_absence(
+    stream: Stream,
+    data_path: DataPath,
+    what: &str,
+    (end, back): (u64, u64),
+) {
+    let way = stream.what().to_owned();
+    let trace = stream.finish();
+    let (lost, (run, outage)) = (trace.lost().len(), trace.longest_outage());
+    println!(
+        "{} {what}, {way}: {lost} of {} lost, {run} in a row in {outage:.1?}; the daemon was away \
+         for {} ms",
+        data_path.name(),
+        trace.sent.len(),
+        (back - end) / 1_000_000,
+    );
+    let unexpected = match data_path {
+        DataPath::Userspace => trace.lost_outside(end - UNDER_WAY, back),
+        DataPath::Programs | DataPath::Kernel => trace.lost(),
+    };
+    assert_eq!(unexpected, Vec::<u64>::new(), "{what}, {way}");
+}
+
 fn assert_restarts_keep_the_aggregation(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
@@ -81,21 +106,7 @@ fn assert_restarts_keep_the_aggregation(data_path: DataPath) {
         let back = now();
         flow(500);
         for stream in streams {
-            let way = stream.what().to_owned();
-            let trace = stream.finish();
-            let (lost, (run, outage)) = (trace.lost().len(), trace.longest_outage());
-            println!(
-                "{} {what}, {way}: {lost} of {} lost, {run} in a row in {outage:.1?}; the daemon \
-                 was away for {} ms",
-                data_path.name(),
-                trace.sent.len(),
-                (back - end) / 1_000_000,
-            );
-            let while_served = match data_path {
-                DataPath::Userspace => trace.lost_outside(end - UNDER_WAY, back),
-                DataPath::Programs | DataPath::Kernel => trace.lost(),
-            };
-            assert_eq!(while_served, Vec::<u64>::new(), "{what}, {way}");
+            assert_loses_only_in_absence(stream, data_path, what, (end, back));
         }
         assert_eq!(team.carrying(), LINKS, "{what}");
         for port in LINKS {
