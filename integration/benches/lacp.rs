@@ -1,9 +1,10 @@
-//! teamd and teamr with lacp on the kernel's driver, the kernel's bond as their partner, measured
-//! in one guest: until both links carry, and what is lost when the daemon ends and starts anew
-//! and when the partner goes deaf. Medians, in brackets the least and the most.
+//! teamd and teamr with lacp on the kernel driver and with a bond as partner, in one guest: the
+//! time until both links carry traffic, and the traffic lost when the daemon restarts and when the
+//! partner receives no LACPDUs. Each figure is a median, with the minimum and the maximum in
+//! brackets.
 //!
-//! A guest has one processor and is slower than its host: the columns compare, the figures by
-//! themselves say little.
+//! A guest has one processor and is slower than its host, so only the comparison of the columns has
+//! a meaning.
 //!
 //! `cargo bench --package integration --bench lacp`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
@@ -21,20 +22,20 @@ use serde_json::json;
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 const REPETITIONS: usize = 5;
-/// Of what takes a partner's patience.
-const DEAF_REPETITIONS: usize = 3;
-/// How long a stream runs before and after what happens to it.
+/// Repetitions of the measurement that waits for timeouts.
+const TIMEOUT_REPETITIONS: usize = 3;
+/// Time that a stream runs before and after an event.
 const WINDOW: Duration = Duration::from_millis(500);
-/// Longer than either end waits for the other, twice.
-const PATIENCE: Duration = Duration::from_secs(12);
+/// Longer than the timeouts of both ends in a row.
+const TIMEOUTS: Duration = Duration::from_secs(12);
 /// Synchronization, Collecting and Distributing.
 const CARRIES: u64 = 0x38;
-/// Between two packets of a stream. At full pace the guest would hardly have the time for
-/// anything else, bond and daemon least of all.
-const DISTANCE: f64 = 50.0;
+/// Milliseconds between two packets of a stream. A faster stream would leave bond and daemon no
+/// time in the guest.
+const PACKET_INTERVAL: f64 = 50.0;
 
-/// Leaves the device in place, and takes it over.
-const STAYS: &[&str] = &["-N", "-o"];
+/// Options that leave the device in place at exit and take an existing device over.
+const KEEP_DEVICE: &[&str] = &["-N", "-o"];
 
 fn main() {
     in_guest(|_| {
@@ -55,19 +56,20 @@ fn main() {
         });
         row("stop, start: both carry after, ms", carry);
         row("stop, start: lost, ms", lost);
-        let anew = |crashes| {
+        let restarts = |crashes| {
             DAEMONS.map(|daemon| {
-                let repetition = |_| go_on(&Bonded::new(&lab(), "lacp_rate fast"), daemon, crashes);
+                let repetition =
+                    |_| restart(&Bonded::new(&lab(), "lacp_rate fast"), daemon, crashes);
                 (0..REPETITIONS).map(repetition).collect()
             })
         };
-        row("-N, -o: lost, ms", anew(false));
-        row("kill -9, -o: lost, ms", anew(true));
-        row("deaf partner: lost, ms", each(&deaf_partner));
+        row("-N, -o: lost, ms", restarts(false));
+        row("kill -9, -o: lost, ms", restarts(true));
+        row("blocked LACPDUs: lost, ms", each(&blocked_partner));
     });
 }
 
-/// A running daemon on the left host.
+/// A daemon on the left host.
 struct Running {
     process: Process,
     socket: PathBuf,
@@ -102,8 +104,8 @@ impl Running {
         running
     }
 
-    /// Ports whose LACP state is such.
-    fn ports(&self, is_such: impl Fn(u64) -> bool) -> usize {
+    /// Returns the number of ports whose Actor state passes the test.
+    fn ports(&self, passes: impl Fn(u64) -> bool) -> usize {
         let Some(state) = control::state_at(&self.socket) else {
             return 0;
         };
@@ -112,7 +114,7 @@ impl Running {
         LINKS
             .iter()
             .filter_map(state)
-            .filter(|state| is_such(*state))
+            .filter(|state| passes(*state))
             .count()
     }
 
@@ -132,7 +134,7 @@ fn links_come_up(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
     running.wait_carrying(bonded);
     let repetition = |_| {
         bonded.cables.iter().for_each(|cable| cable.pull());
-        // A bond whose links are lost does not care to say so.
+        // A bond without links keeps its old state.
         wait_until("no port to carry", || running.carrying() == 0);
         sleep(WINDOW);
         let begin = Instant::now();
@@ -151,7 +153,7 @@ fn end(host: &Namespace, interface: &str, address: &str) -> End {
     }
 }
 
-/// One each way.
+/// Starts one stream in each direction.
 fn streams(bonded: &Bonded) -> [Stream; 2] {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let left = end(&bonded.left, "team0", "10.0.0.1:7000");
@@ -164,14 +166,14 @@ fn streams(bonded: &Bonded) -> [Stream; 2] {
     streams
 }
 
-/// What the stream lost that lost more, in milliseconds.
+/// Returns the larger loss of the streams, in milliseconds.
 fn lost<const N: usize>(streams: [Stream; N]) -> f64 {
     let lost = |stream: Stream| stream.finish().lost().len();
     let lost = streams.map(lost).into_iter().max();
-    lost.unwrap_or_default() as f64 * DISTANCE
+    lost.unwrap_or_default() as f64 * PACKET_INTERVAL
 }
 
-/// Until both links carry again, and what is lost.
+/// Returns the time until both links carry again and the traffic lost, for each restart.
 fn stop_and_start(bonded: &Bonded, daemon: Daemon) -> Vec<(f64, f64)> {
     let start = || {
         let running = Running::start(bonded, daemon, &[]);
@@ -194,8 +196,9 @@ fn stop_and_start(bonded: &Bonded, daemon: Daemon) -> Vec<(f64, f64)> {
     figures
 }
 
-fn go_on(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
-    let mut running = Running::start(bonded, daemon, STAYS);
+/// Returns the traffic lost across a restart that keeps the device.
+fn restart(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
+    let mut running = Running::start(bonded, daemon, KEEP_DEVICE);
     bonded.left.address("team0", "10.0.0.1/24");
     running.wait_carrying(bonded);
     let streams = streams(bonded);
@@ -203,34 +206,34 @@ fn go_on(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
         true => running.process.kill(),
         false => assert!(running.process.stop().success()),
     }
-    running = Running::start(bonded, daemon, STAYS);
-    // What follows may take the partner's patience to show.
-    sleep(PATIENCE / 2);
+    running = Running::start(bonded, daemon, KEEP_DEVICE);
+    // A loss may start with a timeout of the partner.
+    sleep(TIMEOUTS / 2);
     let lost = lost(streams);
     drop(running);
     lost
 }
 
-/// Our PDUs do not reach the partner on eth2. It gives that port up, and says so.
-fn deaf_partner(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
+/// Returns the traffic lost on eth2 when the partner receives no LACPDUs there.
+fn blocked_partner(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     bonded.left.address("team0", "10.0.0.1/24");
     bonded.right.run("tc qdisc add dev eth2 clsact");
     let right = end(&bonded.right, "bond0", "10.0.0.2:7000");
     let mut figures = Vec::new();
-    for _ in 0..DEAF_REPETITIONS {
+    for _ in 0..TIMEOUT_REPETITIONS {
         running.wait_carrying(bonded);
         let stream = stream_on_eth2(bonded, &right);
-        let deaf = "tc filter add dev eth2 ingress protocol 0x8809 matchall action drop";
-        bonded.right.run(deaf);
-        sleep(PATIENCE);
+        let drop_lacpdus = "tc filter add dev eth2 ingress protocol 0x8809 matchall action drop";
+        bonded.right.run(drop_lacpdus);
+        sleep(TIMEOUTS);
         figures.push(lost([stream]));
         bonded.right.run("tc filter del dev eth2 ingress");
     }
     figures
 }
 
-/// A stream from the left that leaves on eth2.
+/// Starts a stream from the left host whose frames leave on eth2.
 fn stream_on_eth2(bonded: &Bonded, right: &End) -> Stream {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let sent = || bonded.left.statistics("eth2")["tx"]["packets"].as_u64();
@@ -239,7 +242,7 @@ fn stream_on_eth2(bonded: &Bonded, right: &End) -> Stream {
         let stream = Stream::start_at(Pace::Gentle, &left, right, None, 100);
         let before = sent();
         sleep(WINDOW);
-        // A PDU or two leave meanwhile in any case.
+        // One or two LACPDUs leave in the same time.
         if sent() > before.map(|before| before + 4) {
             return stream;
         }

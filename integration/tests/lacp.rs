@@ -1,4 +1,4 @@
-//! lacp with partners: the kernel's bonding in a guest that has it, and teamr itself.
+//! lacp with the bonding driver as partner, on both data paths, in a guest kernel.
 #![allow(
     clippy::disallowed_methods,
     reason = "a test waits for and measures real daemons"
@@ -24,14 +24,14 @@ fn config(data_path: DataPath, fast: bool, active: bool) -> Value {
     })
 }
 
-/// Starts the daemon on the left and sets the team up.
+/// Starts the daemon on the left host and sets the team device up.
 fn team(bonded: &Bonded, config: &Value, args: &[&str]) -> Teamr {
     let teamr = Teamr::start_args(&bonded.left, config, args);
     bonded.left.up("team0");
     teamr
 }
 
-fn wait_carrying(bonded: &Bonded, teamr: &Teamr, count: usize) {
+fn wait_for_carrying(bonded: &Bonded, teamr: &Teamr, count: usize) {
     wait_until(&format!("{count} ports to carry at both ends"), || {
         teamr.carrying().len() == count && bonded.carrying() == count
     });
@@ -44,14 +44,14 @@ fn why(teamr: &Teamr, port: &str) -> String {
 }
 
 fn ping(from: &Namespace, to: &str, when: &str) {
-    // The first packet asks for an address.
+    // The first packet resolves the address.
     Ping::run(from, to, 1, "");
     let ping = Ping::run(from, to, PACKETS, "");
     assert!(ping.is_exact(), "{when}: {ping:?}");
 }
 
 #[test]
-fn a_bond_is_a_partner_whoever_asks_for_what() {
+fn a_bond_aggregates_with_every_rate_and_activity() {
     in_guest(|_| {
         for data_path in [DataPath::Kernel, DataPath::Userspace] {
             for (fast, active, bond) in [
@@ -65,7 +65,7 @@ fn a_bond_is_a_partner_whoever_asks_for_what() {
                 let bonded = Bonded::new(&lab, bond);
                 let teamr = team(&bonded, &config(data_path, fast, active), &[]);
                 let begin = Instant::now();
-                wait_carrying(&bonded, &teamr, 2);
+                wait_for_carrying(&bonded, &teamr, 2);
                 println!("  {what}: both ports after {:.1?}", begin.elapsed());
                 bonded.left.address("team0", "10.0.0.1/24");
                 ping(&bonded.left, "10.0.0.2", &what);
@@ -78,21 +78,21 @@ fn a_bond_is_a_partner_whoever_asks_for_what() {
                     assert_eq!(port["teamr"]["lacp"]["why"], "");
                 }
                 assert!(teamr.stop().success());
-                // The last PDU: the bond does not wait for a timeout.
-                wait_until("the bond to be alone", || bonded.carrying() == 0);
+                // The last LACPDU detaches the bond's ports before a timeout.
+                wait_until("the bond to have no partner", || bonded.carrying() == 0);
             }
         }
     });
 }
 
 #[test]
-fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
+fn a_port_without_pdus_stops_carrying_after_the_timeout() {
     in_guest(|_| {
         for data_path in [DataPath::Kernel, DataPath::Userspace] {
             let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
             let bonded = Bonded::new(&lab, "lacp_rate fast");
             let teamr = team(&bonded, &config(data_path, true, true), &[]);
-            wait_carrying(&bonded, &teamr, 2);
+            wait_for_carrying(&bonded, &teamr, 2);
             bonded.left.address("team0", "10.0.0.1/24");
             let filter = "protocol 0x8809 matchall action drop";
             bonded.right.run("tc qdisc add dev eth2 clsact");
@@ -100,31 +100,37 @@ fn a_port_whose_pdus_are_blocked_leaves_within_the_timeout() {
                 .right
                 .run(&format!("tc filter add dev eth2 egress {filter}"));
             let begin = Instant::now();
-            wait_until("the deaf port to leave", || teamr.carrying() == ["eth1"]);
-            println!("  {}: left after {:.1?}", data_path.name(), begin.elapsed());
-            // The bond is told at once that the port is out of sync, not only when it is given up.
-            wait_carrying(&bonded, &teamr, 1);
-            println!("    the bond, too, after {:.1?}", begin.elapsed());
+            wait_until("the port without PDUs to stop", || {
+                teamr.carrying() == ["eth1"]
+            });
+            println!(
+                "  {}: stopped after {:.1?}",
+                data_path.name(),
+                begin.elapsed()
+            );
+            // The LACPDU of the expired port is out of sync, so the bond stops at once, too.
+            wait_for_carrying(&bonded, &teamr, 1);
+            println!("    the bond stopped after {:.1?}", begin.elapsed());
             assert_eq!(teamr.state()["ports"]["eth2"]["runner"]["state"], "expired");
             ping(&bonded.left, "10.0.0.2", "on one port");
-            wait_until("the cause", || {
+            wait_until("the diagnosis", || {
                 why(&teamr, "eth2").starts_with("no LACPDU heard for")
             });
             bonded.right.run("tc filter del dev eth2 egress");
-            wait_carrying(&bonded, &teamr, 2);
+            wait_for_carrying(&bonded, &teamr, 2);
             ping(&bonded.left, "10.0.0.2", "on both again");
         }
     });
 }
 
 #[test]
-fn a_successor_takes_over_without_the_partner_noticing() {
+fn a_restarted_daemon_keeps_the_aggregation() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let bonded = Bonded::new(&lab, "lacp_rate fast");
         let config = config(DataPath::Kernel, true, true);
         let mut teamr = team(&bonded, &config, &["-N"]);
-        wait_carrying(&bonded, &teamr, 2);
+        wait_for_carrying(&bonded, &teamr, 2);
         bonded.left.address("team0", "10.0.0.1/24");
         ping(&bonded.left, "10.0.0.2", "before");
         for (what, crashes) in [("restart with -N and -o", false), ("kill -9 and -o", true)] {
@@ -142,7 +148,7 @@ fn a_successor_takes_over_without_the_partner_noticing() {
             while Instant::now() < end {
                 least = least.min(bonded.carrying());
             }
-            assert_eq!(least, 2, "{what}: the bond has noticed");
+            assert_eq!(least, 2, "{what}: the bond detached a port");
             assert_eq!(teamr.carrying(), LINKS);
             pings.wait();
             let log = pings.log();

@@ -1,24 +1,24 @@
-//! lacp set up wrongly: the state names the cause and the cure in the sentence of the port.
+//! Faulty set-ups of lacp: the state item `why` of the port has the cause and the remedy.
 
 use integration::{
     CableKind, Card, DataPath, Facing, Lab, Namespace, Process, Sharing, Teamr, wait_for,
 };
 use serde_json::{Value, json};
 
-/// What keeps a set-up alive.
+/// Processes and cards that exist as long as the set-up.
 #[derive(Default)]
-struct Kept {
+struct Resources {
     teams: Vec<Teamr>,
     processes: Vec<Process>,
     cards: Vec<Card>,
 }
 
-/// Two hosts with a cable for each of eth1 and eth2.
+/// Two hosts with one cable between their eth1 and one between their eth2.
 struct Hosts<'a> {
     lab: &'a Lab,
     left: Namespace,
     right: Namespace,
-    kept: Kept,
+    resources: Resources,
 }
 
 impl<'a> Hosts<'a> {
@@ -28,29 +28,29 @@ impl<'a> Hosts<'a> {
             lab,
             left,
             right,
-            kept: Kept::default(),
+            resources: Resources::default(),
         }
     }
 
-    /// A team on the right, set up.
-    fn partner(&mut self, config: &Value) {
+    /// Starts a team on the right host and sets the device up.
+    fn start_partner(&mut self, config: &Value) {
         let teamr = Teamr::start(&self.right, config);
         self.right.up("team0");
-        self.kept.teams.push(teamr);
+        self.resources.teams.push(teamr);
     }
 
-    /// Puts a card between the left eth2 and its cable, which runs at `speed`.
-    fn fit_card(&mut self, speed: &str) {
+    /// Puts a card with this speed between the left eth2 and its cable.
+    fn insert_card(&mut self, speed: &str) {
         let left = &self.left;
         left.ip("link set dev eth2 name cable2");
-        self.kept.cards.push(Card::fit(left, "eth2", "cable2"));
+        self.resources.cards.push(Card::fit(left, "eth2", "cable2"));
         left.run(&format!("ethtool -s eth2 {speed} autoneg off"));
     }
 
-    /// Drops LACPDUs that leave on a port.
-    fn mute(host: &Namespace, port: &str) {
+    /// Drops outgoing LACPDUs of a port.
+    fn drop_lacpdus(host: &Namespace, port: &str) {
         host.try_run(&format!("tc qdisc add dev {port} clsact"));
-        // EtherType 0x8809: TC_ACT_SHOT; else the next filter. Not every kernel has `matchall`.
+        // EtherType 0x8809: TC_ACT_SHOT; others: the next filter. Some kernels lack `matchall`.
         let program = "4,40 0 0 12,21 0 1 34825,6 0 0 2,6 0 0 4294967295";
         let mut filter = host.command("tc");
         filter.args(["filter", "add", "dev", port, "egress", "pref", "1"]);
@@ -68,7 +68,7 @@ fn lacp() -> Value {
     })
 }
 
-/// `lacp` with one value more, at a JSON pointer.
+/// Returns the configuration of `lacp` with this value at a JSON pointer.
 fn lacp_with(pointer: &str, value: Value) -> Value {
     let mut config = lacp();
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
@@ -76,36 +76,36 @@ fn lacp_with(pointer: &str, value: Value) -> Value {
     config
 }
 
-/// Starts the team on the left and waits for the sentence of eth2.
-fn assert_told(hosts: &Hosts<'_>, config: &Value, sentence: &str) {
+/// Starts the team on the left host and waits for the diagnosis of eth2.
+fn assert_started_team_reports(hosts: &Hosts<'_>, config: &Value, sentence: &str) {
     let team = Teamr::start(&hosts.left, config);
     hosts.left.up("team0");
-    assert_tells(&team, sentence);
+    assert_reports(&team, sentence);
 }
 
-fn assert_tells(team: &Teamr, sentence: &str) {
-    assert_comes_to_say("eth2", sentence, || {
+fn assert_reports(team: &Teamr, sentence: &str) {
+    assert_eventually_reports("eth2", sentence, || {
         let state = team.state_at_socket();
         let why = &state["ports"]["eth2"]["teamr"]["lacp"]["why"];
         why.as_str().unwrap_or_default().to_owned()
     });
 }
 
-fn assert_comes_to_say(who: &str, sentence: &str, mut says: impl FnMut() -> String) {
+fn assert_eventually_reports(source: &str, sentence: &str, mut read: impl FnMut() -> String) {
     let mut last = String::new();
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_for(&format!("{who} to say {sentence:?}"), || {
-            last = says();
+        wait_for(&format!("{source} to report {sentence:?}"), || {
+            last = read();
             last.contains(sentence).then_some(())
         });
     }));
     assert!(
         found.is_ok(),
-        "{who} does not say {sentence:?} but {last:?}"
+        "{source} does not report {sentence:?} but {last:?}"
     );
 }
 
-/// One test for each set-up.
+/// Defines one test for each set-up.
 macro_rules! causes {
     ($($name:ident: $sentence:literal, |$hosts:ident| $build:expr;)*) => {
         $(
@@ -117,32 +117,32 @@ macro_rules! causes {
                 let build: fn(&mut Hosts<'_>) -> Value = |$hosts| $build;
                 let mut hosts = Hosts::new(&lab);
                 let config = build(&mut hosts);
-                assert_told(&hosts, &config, $sentence);
+                assert_started_team_reports(&hosts, &config, $sentence);
             }
         )*
     };
 }
 
 causes! {
-    a_plain_host_is_no_partner: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
+    a_host_without_a_team: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
         hosts.right.up("eth2");
         lacp()
     };
     a_partner_without_lacp: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
-        hosts.partner(&lacp_with("/runner", json!({"name": "loadbalance"})));
+        hosts.start_partner(&lacp_with("/runner", json!({"name": "loadbalance"})));
         lacp()
     };
-    a_partner_with_one_active_port: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
-        hosts.partner(&lacp_with("/runner", json!({"name": "activebackup"})));
+    a_partner_with_activebackup: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
+        hosts.start_partner(&lacp_with("/runner", json!({"name": "activebackup"})));
         lacp()
     };
     a_partner_that_is_down: "no LACPDU heard: enable LACP on the partner's port", |hosts| {
         let teamr = Teamr::start(&hosts.right, &lacp());
-        hosts.kept.teams.push(teamr);
+        hosts.resources.teams.push(teamr);
         lacp()
     };
-    a_switch_in_between: "check what drops LACPDUs on the way", |hosts| {
-        // A bridge forwards no slow protocols (802.1Q, 8.6.3).
+    a_switch_between_the_ends: "check what drops LACPDUs on the way", |hosts| {
+        // A bridge does not forward slow protocols (IEEE 802.1Q, 8.6.3).
         let switch = hosts.lab.switch("switch");
         let cables = [(&hosts.left, "eth3"), (&hosts.right, "eth3")];
         for (number, (host, port)) in cables.into_iter().enumerate() {
@@ -153,14 +153,14 @@ causes! {
         let through = json!({"eth1": {}, "eth3": {}});
         hosts.left.ip("link set dev eth2 name spare");
         hosts.left.ip("link set dev eth3 name eth2");
-        hosts.partner(&lacp_with("/ports", through));
+        hosts.start_partner(&lacp_with("/ports", through));
         lacp()
     };
-    both_passive: "none sent because \"active\" is false", |hosts| {
-        hosts.partner(&lacp_with("/runner/active", json!(false)));
+    two_passive_ends: "none sent because \"active\" is false", |hosts| {
+        hosts.start_partner(&lacp_with("/runner/active", json!(false)));
         lacp_with("/runner/active", json!(false))
     };
-    a_cable_that_is_out: "no link: check the cable", |hosts| {
+    an_unplugged_cable: "no link: check the cable", |hosts| {
         hosts.right.up("eth1");
         lacp()
     };
@@ -168,23 +168,23 @@ causes! {
         let third = hosts.lab.host("third");
         hosts.left.ip("link set dev eth2 name spare");
         hosts.lab.cable((&hosts.left, "eth2"), (&third, "eth2"), CableKind::Virtual);
-        hosts.partner(&lacp_with("/ports", json!({"eth1": {}})));
+        hosts.start_partner(&lacp_with("/ports", json!({"eth1": {}})));
         let other = Teamr::start(&third, &lacp_with("/ports", json!({"eth2": {}})));
         third.up("team0");
-        hosts.kept.teams.push(other);
-        // Its ports' priorities count, not the partners': they go with the better system.
+        hosts.resources.teams.push(other);
+        // The better system decides, so the priorities of its ports count.
         let mut config = lacp_with("/runner/sys_prio", json!(1));
         config["ports"]["eth1"] = json!({"lacp_prio": 1});
         config
     };
-    another_key_of_our_own: "its key is 7, that of eth1 is 0", |hosts| {
-        hosts.partner(&lacp());
+    different_keys_of_the_actor: "its key is 7, that of eth1 is 0", |hosts| {
+        hosts.start_partner(&lacp());
         let mut config = lacp_with("/ports/eth2", json!({"lacp_key": 7}));
         config["ports"]["eth1"] = json!({"lacp_prio": 1});
         config
     };
-    another_key_of_the_partners: "the partner gives it key 7, and eth1 key 0", |hosts| {
-        hosts.partner(&lacp_with("/ports/eth2", json!({"lacp_key": 7})));
+    different_keys_of_the_partner: "the partner gives it key 7, and eth1 key 0", |hosts| {
+        hosts.start_partner(&lacp_with("/ports/eth2", json!({"lacp_key": 7})));
         lacp_with("/ports/eth1", json!({"lacp_prio": 1}))
     };
     a_looped_cable: "its own system's LACPDUs come back", |hosts| {
@@ -195,58 +195,58 @@ causes! {
     };
     two_systems_with_one_address: "its own system's LACPDUs come back", |hosts| {
         let hwaddr = json!("02:00:00:00:00:07");
-        hosts.partner(&lacp_with("/hwaddr", hwaddr.clone()));
+        hosts.start_partner(&lacp_with("/hwaddr", hwaddr.clone()));
         lacp_with("/hwaddr", hwaddr)
     };
-    a_partner_that_is_mute: "no LACPDU heard: enable LACP", |hosts| {
-        Hosts::mute(&hosts.right, "eth2");
-        hosts.partner(&lacp());
+    a_partner_whose_pdus_are_dropped: "no LACPDU heard: enable LACP", |hosts| {
+        Hosts::drop_lacpdus(&hosts.right, "eth2");
+        hosts.start_partner(&lacp());
         lacp()
     };
-    a_partner_that_does_not_hear: "the partner does not hear our LACPDUs", |hosts| {
-        Hosts::mute(&hosts.left, "eth2");
-        hosts.partner(&lacp());
+    a_partner_that_receives_no_pdus: "the partner does not hear our LACPDUs", |hosts| {
+        Hosts::drop_lacpdus(&hosts.left, "eth2");
+        hosts.start_partner(&lacp());
         lacp()
     };
-    a_partner_that_holds_a_port_back: "the partner is not in sync", |hosts| {
-        hosts.partner(&lacp());
-        hosts.kept.teams[0].ask("state item set ports.eth2.teamr.allowed false");
+    a_partner_with_a_forbidden_port: "the partner is not in sync", |hosts| {
+        hosts.start_partner(&lacp());
+        hosts.resources.teams[0].ask("state item set ports.eth2.teamr.allowed false");
         lacp()
     };
     too_few_ports: "\"min_ports\" asks for", |hosts| {
-        hosts.partner(&lacp());
+        hosts.start_partner(&lacp());
         lacp_with("/runner/min_ports", json!(3))
     };
-    half_duplex: "the link runs at 100 Mbit/s half duplex", |hosts| {
-        hosts.fit_card("speed 100 duplex half");
+    a_half_duplex_link: "the link runs at 100 Mbit/s half duplex", |hosts| {
+        hosts.insert_card("speed 100 duplex half");
         lacp()
     };
-    another_speed: "key 7, and eth1 key 0 (speeds differ, too: 1000 and 10000 Mbit/s)", |hosts| {
-        hosts.fit_card("speed 1000 duplex full");
-        // As switches do, whose keys depend on the speed.
-        hosts.partner(&lacp_with("/ports/eth2", json!({"lacp_key": 7})));
+    different_speeds: "key 7, and eth1 key 0 (speeds differ, too: 1000 and 10000 Mbit/s)", |hosts| {
+        hosts.insert_card("speed 1000 duplex full");
+        // Many switches derive the key from the speed.
+        hosts.start_partner(&lacp_with("/ports/eth2", json!({"lacp_key": 7})));
         lacp_with("/ports/eth1", json!({"lacp_prio": 1}))
     };
-    rubbish_in_place_of_pdus: "no valid LACPDU heard, but", |hosts| {
+    malformed_pdus: "no valid LACPDU heard, but", |hosts| {
         hosts.right.up("eth2");
-        let rubbish = "import socket, time\n\
+        let program = "import socket, time\n\
             s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
             s.bind(('eth2', 0))\n\
             while True:\n    \
                 s.send(bytes.fromhex('0180c2000002' '020000000009' '8809' '0101') + bytes(40))\n    \
                 time.sleep(0.05)\n";
         let mut sender = hosts.right.command("python3");
-        sender.args(["-c", rubbish]);
-        let process = Process::start("rubbish", hosts.right.folder(), sender);
-        hosts.kept.processes.push(process);
+        sender.args(["-c", program]);
+        let process = Process::start("malformed", hosts.right.folder(), sender);
+        hosts.resources.processes.push(process);
         lacp()
     };
 }
 
-/// Set-ups that go wrong while the team runs.
+/// Returns a team that carries traffic on eth2.
 fn carrying(lab: &Lab) -> (Hosts<'_>, Teamr) {
     let mut hosts = Hosts::new(lab);
-    hosts.partner(&lacp());
+    hosts.start_partner(&lacp());
     let team = Teamr::start(&hosts.left, &lacp());
     hosts.left.up("team0");
     wait_for("eth2 to carry", || {
@@ -267,64 +267,64 @@ macro_rules! changes {
                 let change: fn(&mut Hosts<'_>, &Teamr) = |$hosts, $team| $change;
                 let (mut hosts, team) = carrying(&lab);
                 change(&mut hosts, &team);
-                assert_tells(&team, $sentence);
+                assert_reports(&team, $sentence);
             }
         )*
     };
 }
 
 changes! {
-    a_team_that_was_set_down: "the team device is down: set it up", |hosts, _team| {
+    a_team_device_set_down: "the team device is down: set it up", |hosts, _team| {
         hosts.left.ip("link set dev team0 down");
     };
-    a_port_that_was_set_down: "no link: check the cable", |hosts, _team| {
+    a_port_set_down: "no link: check the cable", |hosts, _team| {
         hosts.left.ip("link set dev eth2 down");
     };
-    a_port_that_was_forbidden: "an administrator forbids it to carry", |_hosts, team| {
+    a_forbidden_port: "an administrator forbids it to carry", |_hosts, team| {
         team.ask("state item set ports.eth2.teamr.allowed false");
     };
-    more_ports_wanted_than_there_are: "\"min_ports\" asks for", |_hosts, team| {
+    a_min_ports_above_the_number_of_ports: "\"min_ports\" asks for", |_hosts, team| {
         team.ask("state item set runner.min_ports 3");
     };
-    a_partner_that_crashed: "no LACPDU heard for", |hosts, _team| {
-        hosts.kept.teams.pop().expect("a partner").crash()
+    a_crashed_partner: "no LACPDU heard for", |hosts, _team| {
+        hosts.resources.teams.pop().expect("a partner").crash()
     };
-    pdus_that_no_longer_arrive: "no LACPDU heard for", |hosts, _team| {
-        Hosts::mute(&hosts.right, "eth2")
+    pdus_dropped_at_run_time: "no LACPDU heard for", |hosts, _team| {
+        Hosts::drop_lacpdus(&hosts.right, "eth2")
     };
 }
 
-/// Waits until the doctor says this first.
-fn assert_diagnosed(team: &Teamr, sentence: &str) {
-    assert_comes_to_say("the doctor", sentence, || {
+/// Waits until the first line of `teamrctl doctor` contains this text.
+fn assert_doctor_reports(team: &Teamr, sentence: &str) {
+    assert_eventually_reports("the doctor", sentence, || {
         let answer = team.ctl("doctor").stdout;
-        let told = String::from_utf8_lossy(&answer);
-        told.lines().next().unwrap_or_default().to_owned()
+        let report = String::from_utf8_lossy(&answer);
+        report.lines().next().unwrap_or_default().to_owned()
     });
 }
 
-/// Ports that carry all the same: the doctor tells.
+/// Both ports carry traffic, so only the doctor reports the difference.
 #[test]
-fn one_speed_for_the_partner_and_two_for_us() {
+fn the_doctor_reports_different_speeds() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let mut hosts = Hosts::new(&lab);
-    hosts.fit_card("speed 1000 duplex full");
-    hosts.partner(&lacp());
+    hosts.insert_card("speed 1000 duplex full");
+    hosts.start_partner(&lacp());
     let team = Teamr::start(&hosts.left, &lacp());
     hosts.left.up("team0");
     let cause = "different speeds: 1000 and 10000 Mbit/s. [speed-unlike]";
-    assert_diagnosed(&team, cause);
+    assert_doctor_reports(&team, cause);
 }
 
 #[test]
-fn a_port_with_another_mtu() {
+fn the_doctor_reports_a_different_mtu() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let (hosts, team) = carrying(&lab);
     hosts.left.ip("link set dev eth2 mtu 1400");
     let cause = "eth2 has another MTU than the team device's 1500. [mtu-unlike]";
-    assert_diagnosed(&team, cause);
+    assert_doctor_reports(&team, cause);
 }

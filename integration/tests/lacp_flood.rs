@@ -1,4 +1,4 @@
-//! A hostile neighbour: what it sends on one port keeps no PDU of another port waiting.
+//! A hostile neighbour: a flood on one port does not delay the LACPDUs of another port.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use runners::wire::marker::Marker;
 use serde_json::{Value, json};
 
 const PER_SECOND: u32 = 100_000;
-/// The distance between two PDUs.
+/// Interval between two LACPDUs.
 const PERIOD: Duration = Duration::from_millis(100);
-/// What nothing may add to it.
-const LATE: Duration = Duration::from_millis(50);
-/// How long is listened at a time, and how often: what else runs on the machine may disturb a
-/// turn, but hardly most of them.
+/// Longest additional delay under a flood.
+const MAX_DELAY: Duration = Duration::from_millis(50);
+/// Duration of one measurement.
 const TURN: Duration = Duration::from_secs(1);
+/// Number of measurements; the median ignores a disturbance by other processes.
 const TURNS: usize = 3;
 
 fn config(data_path: DataPath, ports: &[&str]) -> Value {
@@ -35,11 +35,12 @@ fn config(data_path: DataPath, ports: &[&str]) -> Value {
     })
 }
 
-/// Frames of a foe at our eth1 that cost the daemon as much as they can; `state` is ours.
+/// Returns floods for the host's eth1 that cost the daemon as much time as possible. `state` is the
+/// state of the host's team.
 fn hostile(state: &Value) -> [(&'static str, Vec<Vec<u8>>); 3] {
     let source = HwAddr([2, 0, 0, 0, 9, 0]);
     let pdu = |actor, partner| Lacpdu::new(actor, partner, None).frame(source);
-    let stranger = |number: u8| PortInfo {
+    let other_partner = |number: u8| PortInfo {
         system_priority: 1,
         system: HwAddr([2, 0, 0, 0, 9, number]),
         key: number.into(),
@@ -47,39 +48,39 @@ fn hostile(state: &Value) -> [(&'static str, Vec<Vec<u8>>); 3] {
         port: number.into(),
         state: StateBits(0x3f),
     };
-    let mut malformed = pdu(stranger(0), PortInfo::default());
+    let mut malformed = pdu(other_partner(0), PortInfo::default());
     malformed[17] = 0;
     let marker = Marker {
         response: false,
         requester: [9; 12],
     };
-    let strangers = (0..7).map(|number| pdu(stranger(number), PortInfo::default()));
+    let other_partners = (0..7).map(|number| pdu(other_partner(number), PortInfo::default()));
 
-    // What eth2's partner would say on another of its ports.
-    let us = info(&state["ports"]["eth1"]["runner"]["actor_lacpdu_info"]);
+    // LACPDUs as the partner of eth2 would send on another of its ports.
+    let actor = info(&state["ports"]["eth1"]["runner"]["actor_lacpdu_info"]);
     let partner = info(&state["ports"]["eth2"]["runner"]["partner_lacpdu_info"]);
-    let minds = [0x3f, 0x0f].map(StateBits);
-    let minds = minds.map(|state| PortInfo {
+    let states = [0x3f, 0x0f].map(StateBits);
+    let partners = states.map(|state| PortInfo {
         port: 99,
         state,
         ..partner
     });
     [
         (
-            "markers and what makes no sense",
+            "markers and malformed PDUs",
             vec![malformed, marker.frame(source)],
         ),
-        // Each of another partner than the one before, who has never heard of us.
-        ("PDUs of ever other partners", strangers.collect()),
+        // Each LACPDU is of another system than the one before.
+        ("LACPDUs of changing partners", other_partners.collect()),
         (
-            "PDUs of a partner that collects and does not, in turn",
-            minds.map(|mind| pdu(mind, us)).to_vec(),
+            "LACPDUs of a partner with changing Collecting",
+            partners.map(|partner| pdu(partner, actor)).to_vec(),
         ),
     ]
 }
 
-/// A frame of a protocol for experiments, to everybody.
-fn nobodys() -> Vec<u8> {
+/// Returns a broadcast frame of an experimental protocol, which the daemon does not receive.
+fn unrelated_frame() -> Vec<u8> {
     [
         &[0xff; 6][..],
         &[2, 0, 0, 0, 9, 0],
@@ -89,9 +90,10 @@ fn nobodys() -> Vec<u8> {
     .concat()
 }
 
-fn info(told: &Value) -> PortInfo {
-    let number = |name: &str| told[name].as_u64().expect("a number") as u16;
-    let system = told["system"].as_str().expect("a system");
+/// Reads the information about an end from the state.
+fn info(json: &Value) -> PortInfo {
+    let number = |name: &str| json[name].as_u64().expect("a number") as u16;
+    let system = json["system"].as_str().expect("a system");
     let mut octets = system
         .split(':')
         .map(|octet| u8::from_str_radix(octet, 16).expect("an octet"));
@@ -105,18 +107,18 @@ fn info(told: &Value) -> PortInfo {
     }
 }
 
-/// How much later than a period after the one before a PDU of ours came, at worst.
-fn lateness(host: &Namespace, port: &str) -> Duration {
+/// Returns the longest delay of an LACPDU that arrives at a port within one measurement.
+fn longest_delay(host: &Namespace, port: &str) -> Duration {
     let capture = Capture::start(host, port);
     sleep(TURN);
     let frames = capture.finish();
-    let came: Vec<u64> = frames
+    let arrivals: Vec<u64> = frames
         .iter()
         .filter(|frame| !frame.outgoing && frame.ether_type() == Some(0x8809))
         .map(|frame| frame.at)
         .collect();
-    assert!(came.len() > 2, "{} PDUs in {TURN:?}", came.len());
-    let gaps = came
+    assert!(arrivals.len() > 2, "{} PDUs in {TURN:?}", arrivals.len());
+    let gaps = arrivals
         .windows(2)
         .map(|pair| Duration::from_nanos(pair[1] - pair[0]));
     let longest = gaps.max().unwrap_or_default();
@@ -128,24 +130,25 @@ fn median(mut of: Vec<Duration>) -> Duration {
     of[of.len() / 2]
 }
 
-fn frames_heard(team: &Teamr, port: &str) -> u64 {
+/// Returns the number of slow-protocol frames that a port has received.
+fn frames_received(team: &Teamr, port: &str) -> u64 {
     let state = team.state_at_socket();
     let pdus = &state["ports"][port]["teamr"]["lacp"]["pdus"];
     let counters = ["received", "malformed", "markers"].map(|name| &pdus[name]);
     counters.iter().filter_map(|count| count.as_u64()).sum()
 }
 
-fn flooded(data_path: DataPath) {
+fn assert_flood_delays_no_pdu(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let (host, partner, foe) = (lab.host("host"), lab.host("partner"), lab.host("foe"));
-    lab.cable((&host, "eth1"), (&foe, "eth1"), CableKind::Virtual);
+    let (host, partner, attacker) = (lab.host("host"), lab.host("partner"), lab.host("attacker"));
+    lab.cable((&host, "eth1"), (&attacker, "eth1"), CableKind::Virtual);
     lab.cable((&host, "eth2"), (&partner, "eth2"), CableKind::Virtual);
-    foe.up("eth1");
+    attacker.up("eth1");
     let theirs = Teamr::start(&partner, &config(data_path, &["eth2"]));
     let ours = Teamr::start(&host, &config(data_path, &["eth1", "eth2"]));
-    // A guest has one processor, which others need as well.
+    // In a guest with one processor, other processes need time, too.
     if data_path != DataPath::Kernel {
         ours.take_precedence();
         theirs.take_precedence();
@@ -156,51 +159,55 @@ fn flooded(data_path: DataPath) {
         |team: &Teamr| team.state_at_socket()["ports"]["eth2"]["teamr"]["enabled"] == true;
     wait_until("eth2 to carry", || carries(&ours) && carries(&theirs));
 
-    // The machine has as much to do with frames that the daemon does not hear.
-    let flood = Flood::start(&foe, "eth1", PER_SECOND, &[nobodys()]);
-    let busy: Vec<Duration> = (0..TURNS).map(|_| lateness(&partner, "eth2")).collect();
+    // Reference: a flood of frames that the daemon does not receive.
+    let flood = Flood::start(&attacker, "eth1", PER_SECOND, &[unrelated_frame()]);
+    let busy: Vec<Duration> = (0..TURNS)
+        .map(|_| longest_delay(&partner, "eth2"))
+        .collect();
     let pace = flood.finish();
     println!(
-        "{}: {pace:.0} frames a second that are nobody's: at worst {busy:.1?} late in {TURNS} turns",
+        "{}: {pace:.0} unrelated frames a second: {busy:.1?} longest delays in {TURNS} turns",
         data_path.name()
     );
     let busy = median(busy);
     for (what, frames) in hostile(&ours.state()) {
-        let before = frames_heard(&ours, "eth1");
-        let flood = Flood::start(&foe, "eth1", PER_SECOND, &frames);
-        let late: Vec<Duration> = (0..TURNS).map(|_| lateness(&partner, "eth2")).collect();
+        let before = frames_received(&ours, "eth1");
+        let flood = Flood::start(&attacker, "eth1", PER_SECOND, &frames);
+        let delays: Vec<Duration> = (0..TURNS)
+            .map(|_| longest_delay(&partner, "eth2"))
+            .collect();
         let pace = flood.finish();
-        let heard = frames_heard(&ours, "eth1") - before;
+        let received = frames_received(&ours, "eth1") - before;
         println!(
-            "  {what}, {pace:.0} a second: at worst {late:.1?} late in {TURNS} turns; {heard} heard"
+            "  {what}, {pace:.0} a second: {delays:.1?} longest delays in {TURNS} turns; {received} received"
         );
-        assert!(heard > 0, "no {what} were heard");
-        let late = median(late);
+        assert!(received > 0, "no {what} were received");
+        let delay = median(delays);
         assert!(
-            late < busy + LATE,
-            "{late:?} late under a flood of {what}, {busy:?} under one of others"
+            delay < busy + MAX_DELAY,
+            "{delay:?} under a flood of {what}, {busy:?} under a flood of unrelated frames"
         );
     }
     for team in [&ours, &theirs] {
         let log = team.log();
         assert!(
             !log.contains("eth2: Changed port state: \"current\""),
-            "eth2 was given up: {log}"
+            "eth2 lost its partner: {log}"
         );
     }
 }
 
 #[test]
-fn relayed() {
-    flooded(DataPath::Userspace);
+fn a_flood_delays_no_pdu_of_the_relay() {
+    assert_flood_delays_no_pdu(DataPath::Userspace);
 }
 
 #[test]
-fn with_programs() {
-    flooded(DataPath::Programs);
+fn a_flood_delays_no_pdu_with_programs() {
+    assert_flood_delays_no_pdu(DataPath::Programs);
 }
 
 #[test]
-fn with_the_kernels_driver() {
-    in_guest(|_| flooded(DataPath::Kernel));
+fn a_flood_delays_no_pdu_with_the_kernel_driver() {
+    in_guest(|_| assert_flood_delays_no_pdu(DataPath::Kernel));
 }

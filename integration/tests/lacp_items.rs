@@ -1,11 +1,11 @@
-//! Settings of lacp that change while it runs: they take effect, and nobody notices.
+//! Settings of lacp that change at run time: they take effect without an interruption.
 
 use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
 use serde_json::{Value, json};
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
-/// What the log has of carriers and of states of ports.
+/// Returns the log lines about changes of carriers and port states.
 fn changes(team: &Teamr) -> Vec<String> {
     let log = team.log();
     let lines = log.lines().filter(|line| line.contains("hanged"));
@@ -17,7 +17,7 @@ fn settings(team: &Teamr) -> Value {
 }
 
 #[test]
-fn settings_take_effect_without_a_flap() {
+fn new_settings_take_effect_without_a_flap() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -34,7 +34,7 @@ fn settings_take_effect_without_a_flap() {
         team
     });
     let [left, right] = &teams;
-    wait_until("both ends to carry", || {
+    wait_until("both ports to carry at both ends", || {
         teams.each_ref().map(Teamr::carrying) == [PORTS, PORTS]
     });
     let before = teams.each_ref().map(changes);
@@ -51,19 +51,19 @@ fn settings_take_effect_without_a_flap() {
         assert_eq!(settings(left)[item], value, "{item}");
         assert_eq!(left.carrying().len(), 2, "{item}");
     }
-    let short = |team: &Teamr| {
+    let short_timeout = |team: &Teamr| {
         let state = team.state_at_socket();
         PORTS.map(|port| state["ports"][port]["teamr"]["lacp"]["partner"]["timeout"] == true)
     };
-    wait_until("the partner to hear of fast_rate", || {
-        short(right) == [true; 2]
+    wait_until("the partner to receive fast_rate", || {
+        short_timeout(right) == [true; 2]
     });
-    let told = |team: &Teamr| {
+    let retry_count = |team: &Teamr| {
         let state = team.state_at_socket();
         PORTS.map(|port| state["ports"][port]["runner"]["partner_retry_count"] == 5)
     };
-    wait_until("the partner to hear of retry_count", || {
-        told(right) == [true; 2]
+    wait_until("the partner to receive retry_count", || {
+        retry_count(right) == [true; 2]
     });
     assert_eq!(teams.each_ref().map(changes), before);
 
@@ -88,15 +88,15 @@ fn settings_take_effect_without_a_flap() {
     left.ask("state item set runner.min_ports 1");
     wait_until("enough ports", || carrier(true));
 
-    // Who we are to the partner has changed: it selects anew, and both are back at once.
+    // A new system priority makes the partner select anew; both ends carry again at once.
     left.ask("state item set runner.sys_prio 7");
-    let known = |team: &Teamr| {
+    let sys_prio = |team: &Teamr| {
         let state = team.state_at_socket();
         PORTS.map(|port| {
             state["ports"][port]["runner"]["partner_lacpdu_info"]["system_priority"] == 7
         })
     };
-    wait_until("the partner to hear of sys_prio", || {
-        known(right) == [true; 2] && teams.each_ref().map(Teamr::carrying) == [PORTS, PORTS]
+    wait_until("the partner to receive sys_prio", || {
+        sys_prio(right) == [true; 2] && teams.each_ref().map(Teamr::carrying) == [PORTS, PORTS]
     });
 }

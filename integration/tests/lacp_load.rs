@@ -1,23 +1,23 @@
-//! PDUs leave on time while the relay has more to move than it can.
+//! LACPDUs leave on time while the relay has more frames than it can forward.
 
 use std::time::Duration;
 
 use integration::traffic::{Pace, Stream, Transfer};
 use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
 use runners::Event;
-use runners::wire::lacpdu::SLOW_PROTOCOLS_GROUP;
+use runners::wire::SLOW_PROTOCOLS_GROUP;
 use serde_json::{Value, json};
 use teamr::recording::{Recording, What};
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
-/// The distance between two PDUs.
+/// Interval between two LACPDUs.
 const PERIOD: Duration = Duration::from_millis(100);
-/// With a longer pause a PDU was left out. A process with precedence that never rests is itself
-/// held up by the kernel, for 50 ms of each second.
+/// A longer pause means that an LACPDU is missing. The kernel stops even a process with precedence
+/// for 50 ms of each second, if the process never sleeps.
 const LONGEST: Duration = Duration::from_millis(200);
-/// Connections that send all they can both ways.
+/// Number of TCP connections that send at full speed in both directions.
 const CONNECTIONS: u16 = 8;
-/// Of one port, to be looked at.
+/// Number of LACPDUs of one port in a measurement.
 const PDUS: usize = 30;
 
 fn config(data_path: DataPath) -> Value {
@@ -32,7 +32,7 @@ fn config(data_path: DataPath) -> Value {
     })
 }
 
-/// When the last PDUs of one port came in, by what the daemon remembers.
+/// Returns when the last LACPDUs of one port arrived, according to the daemon's recording.
 fn arrivals(teamr: &Teamr) -> Vec<runners::Instant> {
     let recording: Recording =
         serde_json::from_str(&teamr.ask("record dump")).expect("a recording");
@@ -53,26 +53,24 @@ fn arrivals(teamr: &Teamr) -> Vec<runners::Instant> {
     of_port.map(|(_, at)| *at).collect()
 }
 
-/// The longest pause between PDUs among as many as follow from now on.
+/// Waits for new LACPDUs and returns the longest pause between two of them.
 fn longest_pause(partner: &Teamr) -> Duration {
     let from = arrivals(partner).last().copied().expect("PDUs");
-    let mut came = Vec::new();
-    wait_until("PDUs to come", || {
-        came = arrivals(partner);
-        came.retain(|at| *at >= from);
-        came.len() > PDUS
+    let mut new = Vec::new();
+    wait_until("new LACPDUs", || {
+        new = arrivals(partner);
+        new.retain(|at| *at >= from);
+        new.len() > PDUS
     });
-    let pauses = came
-        .windows(2)
-        .map(|pair| pair[1].saturating_since(pair[0]));
+    let pauses = new.windows(2).map(|pair| pair[1].saturating_since(pair[0]));
     pauses.max().unwrap_or_default()
 }
 
-/// Teams at both ends that carry on both ports, by daemons with precedence.
+/// Teams at both ends that carry on both ports; both daemons have precedence.
 struct Teams {
     hosts: Facing,
     team: Teamr,
-    /// Its frames move without it, so it has time to look at the clock.
+    /// The programs forward this team's frames, so the daemon has time to read LACPDUs.
     partner: Teamr,
 }
 
@@ -81,7 +79,7 @@ impl Teams {
         let hosts = Facing::new(lab);
         let team = Teamr::start(&hosts.left, &config(DataPath::Userspace));
         let partner = Teamr::start(&hosts.right, &config(DataPath::Programs));
-        // The tools alone would keep the processors busy.
+        // Otherwise the traffic tools occupy both processors.
         team.take_precedence();
         partner.take_precedence();
         hosts.set_up_teams();
@@ -100,20 +98,19 @@ impl Teams {
 }
 
 #[test]
-fn the_relay_at_its_limit_sends_pdus_on_time() {
+fn the_overloaded_relay_sends_pdus_on_time() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let teams = Teams::new(&lab);
     for host in [&teams.hosts.left, &teams.hosts.right] {
-        // The sender cuts what it sends into many small frames, which the relay takes one by one:
-        // it has more to do than the sender.
+        // Small frames without offloads cost the relay more than the sender.
         for interface in ["team0", "eth1", "eth2"] {
             host.run(&format!("ethtool -K {interface} tso off gso off gro off"));
         }
         host.ip("route replace 10.0.0.0/24 dev team0 advmss 88");
     }
-    let peace = longest_pause(&teams.partner);
+    let idle = longest_pause(&teams.partner);
     let transfers: Vec<Transfer> = (7000..7000 + CONNECTIONS)
         .map(|port| {
             let [near, far] = teams.hosts.ends(port);
@@ -121,16 +118,16 @@ fn the_relay_at_its_limit_sends_pdus_on_time() {
         })
         .collect();
     let load = longest_pause(&teams.partner);
-    println!("longest pause {peace:.1?} in peace, {load:.1?} under load");
-    assert!(load < LONGEST, "{load:?}, {peace:?} in peace");
+    println!("longest pause {idle:.1?} without load, {load:.1?} under load");
+    assert!(load < LONGEST, "{load:?}, {idle:?} without load");
     assert!(teams.carry());
-    // What waits in their buffers would take minutes in such pieces.
+    // The full socket buffers would take minutes to drain.
     drop(transfers);
 }
 
-/// The queues of both ports are full, a second of frames in each.
+/// The queue of each port holds a second of traffic.
 #[test]
-fn no_pdu_stands_behind_traffic_in_the_queue_of_a_port() {
+fn pdus_overtake_traffic_in_the_queue_of_a_port() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };

@@ -1,5 +1,5 @@
-//! Markers of our own: flows move when the partner has answered, on the data paths that can hold
-//! them.
+//! Markers: flows move to another port after the partner's response, on the data paths that can
+//! hold flows.
 
 use integration::traffic::Stream;
 use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
@@ -17,7 +17,7 @@ fn config(data_path: &str) -> Value {
     })
 }
 
-/// Our own markers on eth1, answers to them, and those that nobody answered.
+/// Returns the markers sent on eth1: all, answered in time, unanswered.
 fn markers(teamr: &Teamr) -> [u64; 3] {
     let pdus = &teamr.state_at_socket()["ports"]["eth1"]["teamr"]["lacp"]["pdus"];
     let names = [
@@ -28,7 +28,7 @@ fn markers(teamr: &Teamr) -> [u64; 3] {
     names.map(|name| pdus[name].as_u64().expect("a number"))
 }
 
-fn moves_in_order(data_path: DataPath) {
+fn assert_flows_keep_order(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
@@ -39,14 +39,14 @@ fn moves_in_order(data_path: DataPath) {
         Teamr::start(&hosts.right, &config),
     );
     hosts.set_up_teams();
-    let both_carry = |count| {
+    let wait_for_carrying = |count| {
         wait_until("the ports to carry", || {
             [&team, &partner].map(|team| team.carrying().len()) == [count, count]
         });
     };
-    both_carry(2);
+    wait_for_carrying(2);
     hosts.cables[1].pull();
-    both_carry(1);
+    wait_for_carrying(1);
     Ping::run(&hosts.left, "10.0.0.2", 3, "");
     let streams: Vec<Stream> = (7000..7004)
         .map(|port| {
@@ -56,12 +56,12 @@ fn moves_in_order(data_path: DataPath) {
         .collect();
     let before = markers(&team);
     hosts.cables[1].put_back();
-    both_carry(2);
-    wait_until("an answer to a marker", || markers(&team)[1] > before[1]);
+    wait_for_carrying(2);
+    wait_until("a response to a marker", || markers(&team)[1] > before[1]);
     for stream in streams {
         let trace = stream.finish();
         assert_eq!(trace.reordered(), 0);
-        // There and back, on a busy machine; far from the timeout.
+        // One round trip on a busy machine takes far less than the timeout.
         assert!(trace.lost().len() < 500, "{} lost", trace.lost().len());
     }
     let [sent, answered, unanswered] = markers(&team);
@@ -70,10 +70,10 @@ fn moves_in_order(data_path: DataPath) {
 
 #[test]
 fn the_relay_moves_flows_in_order() {
-    moves_in_order(DataPath::Userspace);
+    assert_flows_keep_order(DataPath::Userspace);
 }
 
 #[test]
 fn programs_move_flows_in_order() {
-    moves_in_order(DataPath::Programs);
+    assert_flows_keep_order(DataPath::Programs);
 }

@@ -1,14 +1,14 @@
-//! lacp through ends and new starts of the daemon: the partner, which asks for a PDU each second,
-//! never notices, and no more is lost than what the absent daemon would have moved.
+//! lacp across restarts of the daemon: the machines of the partner, with Short Timeout, stay in
+//! their states, and only frames that need the absent daemon are lost.
 
 use integration::traffic::{Stream, now};
 use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
 use serde_json::{Value, json};
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
-/// Leaves the device in place at its end, and goes on with one that is there.
-const STAYS: [&str; 2] = ["-N", "-o"];
-/// What was sent so shortly before the daemon ended may wait in it, in nanoseconds.
+/// Options that leave the device in place at exit and take an existing device over.
+const KEEP_DEVICE: [&str; 2] = ["-N", "-o"];
+/// Age of frames that the stopping daemon may still hold, in nanoseconds.
 const UNDER_WAY: u64 = 10_000_000;
 
 fn config(data_path: DataPath) -> Value {
@@ -19,8 +19,7 @@ fn config(data_path: DataPath) -> Value {
     })
 }
 
-/// Adds the ports as integrators do while the team runs, with a key that the configuration of the
-/// team does not know.
+/// Adds the ports at run time, with a key that the configuration file lacks.
 fn add_ports(teamr: &Teamr) {
     for port in LINKS {
         teamr.ask(&format!(
@@ -30,11 +29,11 @@ fn add_ports(teamr: &Teamr) {
     }
 }
 
-/// What the machines of a daemon, which logs at debug level, have done so far.
-fn moves(teamr: &Teamr) -> Vec<String> {
+/// Returns the log lines about transitions of the machines.
+fn transitions(teamr: &Teamr) -> Vec<String> {
     let log = teamr.log();
-    let moved = log.lines().filter(|line| line.contains("machine enters"));
-    moved.map(str::to_owned).collect()
+    let entered = log.lines().filter(|line| line.contains("machine enters"));
+    entered.map(str::to_owned).collect()
 }
 
 fn streams(hosts: &Facing) -> [Stream; 2] {
@@ -45,7 +44,32 @@ fn streams(hosts: &Facing) -> [Stream; 2] {
     ]
 }
 
-fn restarts_unnoticed(data_path: DataPath) {
+/// Asserts that the stream lost no frame that did not need the daemon, which was absent between the
+/// two times in nanoseconds.
+fn assert_loses_only_in_absence(
+    stream: Stream,
+    data_path: DataPath,
+    what: &str,
+    (end, back): (u64, u64),
+) {
+    let way = stream.what().to_owned();
+    let trace = stream.finish();
+    let (lost, (run, outage)) = (trace.lost().len(), trace.longest_outage());
+    println!(
+        "{} {what}, {way}: {lost} of {} lost, {run} in a row in {outage:.1?}; the daemon was away \
+         for {} ms",
+        data_path.name(),
+        trace.sent.len(),
+        (back - end) / 1_000_000,
+    );
+    let unexpected = match data_path {
+        DataPath::Userspace => trace.lost_outside(end - UNDER_WAY, back),
+        DataPath::Programs | DataPath::Kernel => trace.lost(),
+    };
+    assert_eq!(unexpected, Vec::<u64>::new(), "{what}, {way}");
+}
+
+fn assert_restarts_keep_the_aggregation(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
@@ -53,7 +77,7 @@ fn restarts_unnoticed(data_path: DataPath) {
     let (left, right) = (&hosts.left, &hosts.right);
     let config = config(data_path);
     let partner = Teamr::start_args(right, &config, &["-g"]);
-    let mut team = Teamr::start_args(left, &config, &STAYS);
+    let mut team = Teamr::start_args(left, &config, &KEEP_DEVICE);
     add_ports(&team);
     add_ports(&partner);
     hosts.set_up_teams();
@@ -62,8 +86,8 @@ fn restarts_unnoticed(data_path: DataPath) {
     });
     Ping::run(left, "10.0.0.2", 3, "");
     let device = left.link("team0")["ifindex"].clone();
-    let before = moves(&partner);
-    assert!(!before.is_empty(), "the log says nothing of the machines");
+    let before = transitions(&partner);
+    assert!(!before.is_empty(), "the log has no transitions");
     for crashes in [false, true, false, true] {
         let what = if crashes { "killed" } else { "stopped" };
         let streams = streams(&hosts);
@@ -78,42 +102,32 @@ fn restarts_unnoticed(data_path: DataPath) {
             true => team.crash(),
             false => assert!(team.stop().success()),
         }
-        team = Teamr::start_args(left, &config, &STAYS);
+        team = Teamr::start_args(left, &config, &KEEP_DEVICE);
         let back = now();
         flow(500);
         for stream in streams {
-            let way = stream.what().to_owned();
-            let trace = stream.finish();
-            let (lost, (run, outage)) = (trace.lost().len(), trace.longest_outage());
-            println!(
-                "{} {what}, {way}: {lost} of {} lost, {run} in a row in {outage:.1?}; the daemon \
-                 was away for {} ms",
-                data_path.name(),
-                trace.sent.len(),
-                (back - end) / 1_000_000,
-            );
-            let while_served = match data_path {
-                DataPath::Userspace => trace.lost_outside(end - UNDER_WAY, back),
-                DataPath::Programs | DataPath::Kernel => trace.lost(),
-            };
-            assert_eq!(while_served, Vec::<u64>::new(), "{what}, {way}");
+            assert_loses_only_in_absence(stream, data_path, what, (end, back));
         }
         assert_eq!(team.carrying(), LINKS, "{what}");
         for port in LINKS {
             let config = team.ask(&format!("port config dump {port}"));
             assert!(config.contains(r#""lacp_key": 7"#), "{what}: {config}");
         }
-        assert_eq!(moves(&partner), before, "{what}: the partner noticed");
+        assert_eq!(
+            transitions(&partner),
+            before,
+            "{what}: transitions of the partner"
+        );
         assert_eq!(left.link("team0")["ifindex"], device);
     }
 }
 
 #[test]
-fn the_relay_comes_back_before_the_partner_notices() {
-    restarts_unnoticed(DataPath::Userspace);
+fn the_relay_restarts_before_the_partner_times_out() {
+    assert_restarts_keep_the_aggregation(DataPath::Userspace);
 }
 
 #[test]
-fn programs_go_on_while_the_daemon_is_away() {
-    restarts_unnoticed(DataPath::Programs);
+fn programs_forward_while_the_daemon_restarts() {
+    assert_restarts_keep_the_aggregation(DataPath::Programs);
 }

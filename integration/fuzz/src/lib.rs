@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use json_config::Config;
-use runners::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, PortInfo, SLOW_PROTOCOLS_GROUP, StateBits};
+use runners::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, PortInfo, StateBits};
 use runners::wire::marker::{MARKER_SUBTYPE, Marker};
-use runners::wire::{Ethernet, ethertype};
+use runners::wire::{Ethernet, SLOW_PROTOCOLS_GROUP, ethertype};
 use runners::{
     ArpPingSettings, Duplex, Event, HashFields, Host, HwAddr, Instant, LacpPortSettings,
     LacpSettings, LacpStatus, Link, LinkWatch, LinkWatchSettings, NsnaPingSettings, PortId,

@@ -4,15 +4,14 @@
 //! reserved fields. A version above 1 may append TLVs to the fixed part; unknown ones are skipped.
 //! Version 0xf1 is SONiC's: two TLVs with the number of LACPDUs that a partner may miss.
 //!
-//! [`View`] checks the lengths, [`Lacpdu`] holds the values.
+//! A private `View` checks the lengths, [`Lacpdu`] holds the values.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
 use crate::ident::HwAddr;
+use crate::wire::slow_protocol;
 
-/// Destination address of slow protocols (IEEE 802.3, 57A.3).
-pub const SLOW_PROTOCOLS_GROUP: HwAddr = HwAddr([0x01, 0x80, 0xc2, 0x00, 0x00, 0x02]);
 /// Subtype of LACPDUs: the first byte of the payload.
 pub const LACP_SUBTYPE: u8 = 1;
 /// Version of LACPDUs with retry counts.
@@ -35,8 +34,6 @@ const ACTOR_RETRY_TLV: u8 = 0x80;
 const PARTNER_RETRY_TLV: u8 = 0x81;
 /// Length of subtype, version and the TLVs of actor, partner and collector, in bytes.
 const FIXED_PART: usize = 2 + 2 * INFO_LENGTH as usize + COLLECTOR_LENGTH as usize;
-/// Length of the payload as sent, in bytes.
-const PAYLOAD: usize = 110;
 
 /// Actor_State and Partner_State (6.4.2.3 m).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,7 +167,7 @@ pub struct RetryCounts {
     pub partner: u8,
 }
 
-/// One LACPDU.
+/// An LACPDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lacpdu {
     /// Version number.
@@ -216,21 +213,19 @@ impl Lacpdu {
 
     /// Returns the whole frame: 124 bytes without the frame check sequence.
     pub fn frame(&self, source: HwAddr) -> Vec<u8> {
-        let mut frame = super::slow_protocol_header(source, PAYLOAD);
-        let end = frame.len() + PAYLOAD;
-        frame.extend([LACP_SUBTYPE, self.version, ACTOR_TLV, INFO_LENGTH]);
-        self.actor.write(&mut frame);
-        frame.extend([0, 0, 0, PARTNER_TLV, INFO_LENGTH]);
-        self.partner.write(&mut frame);
-        frame.extend([0, 0, 0, COLLECTOR_TLV, COLLECTOR_LENGTH]);
-        frame.extend(self.collector_max_delay.to_be_bytes());
-        frame.extend([0; 12]);
-        if let Some(counts) = self.retry_counts {
-            frame.extend([ACTOR_RETRY_TLV, RETRY_LENGTH, counts.actor, 0]);
-            frame.extend([PARTNER_RETRY_TLV, RETRY_LENGTH, counts.partner, 0]);
-        }
-        frame.resize(end, 0);
-        frame
+        slow_protocol::frame(source, |frame| {
+            frame.extend([LACP_SUBTYPE, self.version, ACTOR_TLV, INFO_LENGTH]);
+            self.actor.write(frame);
+            frame.extend([0, 0, 0, PARTNER_TLV, INFO_LENGTH]);
+            self.partner.write(frame);
+            frame.extend([0, 0, 0, COLLECTOR_TLV, COLLECTOR_LENGTH]);
+            frame.extend(self.collector_max_delay.to_be_bytes());
+            frame.extend([0; 12]);
+            if let Some(counts) = self.retry_counts {
+                frame.extend([ACTOR_RETRY_TLV, RETRY_LENGTH, counts.actor, 0]);
+                frame.extend([PARTNER_RETRY_TLV, RETRY_LENGTH, counts.partner, 0]);
+            }
+        })
     }
 }
 

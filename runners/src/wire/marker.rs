@@ -3,6 +3,7 @@
 //! Subtype, TLV type and length are checked; version, terminator and padding are not.
 
 use crate::ident::HwAddr;
+use crate::wire::slow_protocol;
 
 /// Subtype of marker PDUs: the first byte of the payload.
 pub const MARKER_SUBTYPE: u8 = 2;
@@ -11,8 +12,6 @@ const VERSION: u8 = 1;
 const INFORMATION_TLV: u8 = 1;
 const RESPONSE_TLV: u8 = 2;
 const TLV_LENGTH: u8 = 16;
-/// Length of the payload as sent, in bytes.
-const PAYLOAD: usize = 110;
 
 /// A marker, which asks whether the partner has collected all earlier frames, or the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +62,14 @@ impl Marker {
 
     /// Returns the whole frame: 124 bytes without the frame check sequence.
     pub fn frame(&self, source: HwAddr) -> Vec<u8> {
-        let mut frame = super::slow_protocol_header(source, PAYLOAD);
-        let end = frame.len() + PAYLOAD;
         let tlv = match self.response {
             true => RESPONSE_TLV,
             false => INFORMATION_TLV,
         };
-        frame.extend([MARKER_SUBTYPE, VERSION, tlv, TLV_LENGTH]);
-        frame.extend(self.requester);
-        frame.resize(end, 0);
-        frame
+        slow_protocol::frame(source, |frame| {
+            frame.extend([MARKER_SUBTYPE, VERSION, tlv, TLV_LENGTH]);
+            frame.extend(self.requester);
+        })
     }
 }
 

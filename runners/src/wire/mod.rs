@@ -17,22 +17,12 @@ pub mod lacpdu;
 pub mod marker;
 mod ndisc;
 pub mod probe;
+pub(crate) mod slow_protocol;
 pub mod tunnel;
-
-use crate::ident::HwAddr;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
 pub use ip::{Ipv4, Ipv6, MAX_EXTENSIONS, Upper, protocol};
 pub use ndisc::{NeighbourAdvertisement, icmpv6_type};
+pub use slow_protocol::SLOW_PROTOCOLS_GROUP;
 pub use tunnel::{Inner, inner};
-
-/// Returns the Ethernet header of a slow protocol (IEEE 802.3, 57A.3) with capacity for `payload`
-/// more bytes.
-fn slow_protocol_header(source: HwAddr, payload: usize) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(14 + payload);
-    frame.extend(lacpdu::SLOW_PROTOCOLS_GROUP.0);
-    frame.extend(source.0);
-    frame.extend(ethertype::SLOW_PROTOCOLS.to_be_bytes());
-    frame
-}

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`receive`] | Receive machine | 6.4.12 |
 //! | [`periodic`] | Periodic Transmission machine | 6.4.13 |
+//! | [`lag`] | Link Aggregation Group identification | 6.3.6 |
 //! | [`selection`] | Selection Logic | 6.4.14 |
 //! | [`mux`] | Mux machine | 6.4.15 |
 //! | [`transmit`] | Transmit machine | 6.4.16 |
@@ -15,15 +16,17 @@
 //! | [`marker_generator`] | Marker Generator/Receiver | 6.2.4, 6.5 |
 //! | [`port`] | variables and functions of one Aggregation Port | 6.4.7, 6.4.9 |
 //!
-//! [`receive_limit`] protects the machines from a flood, [`status`] describes their state, and
-//! [`diagnosis`] states why a port carries no traffic. The runner, in this file, runs the machines
-//! of all ports until they stay, and turns the outcome into a forwarding policy.
+//! [`receive_limit`] protects the machines from a flood, [`fallback`] chooses ports that carry traffic
+//! without a Partner, [`status`] describes the state of the machines, and [`diagnosis`] states why a
+//! port carries no traffic. The runner, in this file, runs the machines of all ports until they
+//! stay, and turns the outcome into a forwarding policy.
 //!
-//! Configuration and defaults are teamd's. ARCHITECTURE.md lists the deviations from teamd; each
-//! machine lists its deviations from the standard.
+//! Configuration and defaults are teamd's. Each machine lists its deviations from the standard.
 
 mod churn;
 mod diagnosis;
+mod fallback;
+mod lag;
 mod marker_generator;
 mod marker_responder;
 mod mux;
@@ -46,18 +49,17 @@ use crate::port::Port;
 use crate::runner::Runner;
 use crate::runner::flow_table::FlowTable;
 use crate::time::Instant;
-use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, SLOW_PROTOCOLS_GROUP, STANDARD_RETRIES};
+use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, STANDARD_RETRIES};
 use crate::wire::marker::{MARKER_SUBTYPE, Marker};
-use crate::wire::{Ethernet, ethertype};
+use crate::wire::slow_protocol;
 
 use marker_generator::MarkerGenerator;
 use mux::MuxState;
 use port::LacpPort;
 use port::records::Recorded;
-use receive::ReceiveState;
 use selection::Selection;
 
-use crate::settings::lacp::{FallbackMethod, LacpSettings};
+use crate::settings::lacp::LacpSettings;
 pub use mux::Selected;
 pub use port::PduCounters;
 pub use status::{LacpPortStatus, LacpStatus, MachineStates};
@@ -131,7 +133,7 @@ impl Lacp {
             let before: Vec<_> = self.ports.values().map(outcome).collect();
             // An unselected port detaches from its Aggregator before it may join another.
             self.run_mux(now);
-            self.update_fallback(now);
+            fallback::update(now, &mut self.ports, &self.settings);
             self.selection
                 .run(&mut self.ports, self.settings.agg_select_policy);
             self.run_mux(now);
@@ -162,37 +164,6 @@ impl Lacp {
         for port in self.ports.values_mut() {
             let ready = all_ready && port.mux.ready_n();
             port.run_mux(now, ready || port.skips_wait_while());
-        }
-    }
-
-    /// Chooses the ports in fallback: none while any port has or may have a Partner.
-    fn update_fallback(&mut self, now: Instant) {
-        let may_have_partner = |port: &LacpPort| {
-            matches!(
-                port.receive.state(),
-                ReceiveState::Current | ReceiveState::Expired
-            )
-        };
-        let may_fall_back = self.settings.fallback && !self.ports.values().any(may_have_partner);
-        let delay = self.settings.fallback_delay;
-        let has_waited = |port: &LacpPort| port.defaulted_at.is_some_and(|at| at + delay <= now);
-        let candidates = self
-            .ports
-            .values()
-            .filter(|port| may_fall_back && port.allowed && has_waited(port));
-        let rank = |port: &&LacpPort| {
-            let actor = port.actor();
-            (actor.port_priority, actor.port, port.id)
-        };
-        let chosen: Vec<PortId> = match self.settings.fallback_method {
-            FallbackMethod::Single => {
-                let best = candidates.min_by_key(rank);
-                best.map(|port| port.id).into_iter().collect()
-            }
-            FallbackMethod::All => candidates.map(|port| port.id).collect(),
-        };
-        for port in self.ports.values_mut() {
-            port.fallback = chosen.contains(&port.id);
         }
     }
 
@@ -243,7 +214,7 @@ impl Lacp {
 
     fn lacpdu_received(&mut self, now: Instant, id: PortId, pdu: &Lacpdu, frame: &[u8]) {
         if let Some(port) = self.ports.get_mut(&id) {
-            match port.pdu_received(now, pdu, frame, &self.settings) {
+            match port.pdu_received(now, pdu, &self.settings) {
                 Recorded::Changed => self.remember_pdu(id, Some(frame.to_vec())),
                 Recorded::Unchanged => {}
             }
@@ -334,11 +305,9 @@ impl Runner for Lacp {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let delay = self.settings.fallback_delay;
         let fallback_deadline = |port: &LacpPort| {
-            let may_fall_back = self.settings.fallback && !port.fallback;
-            let end = port.defaulted_at.filter(|_| may_fall_back)? + delay;
-            Some(end).filter(|end| *end > self.last_decision)
+            let deadline = fallback::deadline(port, &self.settings);
+            deadline.filter(|end| *end > self.last_decision)
         };
         let generator = self.marker_generator.as_ref();
         let ports = self.ports.values();
@@ -364,7 +333,7 @@ impl Runner for Lacp {
     }
 
     fn frame_received(&mut self, now: Instant, port: &Port, frame: &[u8]) {
-        let Some(payload) = slow_protocol_payload(frame) else {
+        let Some(payload) = slow_protocol::payload(frame) else {
             return;
         };
         let malformed = |lacp: &mut Lacp| {
@@ -398,14 +367,4 @@ impl Runner for Lacp {
 
 fn send_frame(port: PortId, frame: Vec<u8>) -> Action {
     Action::SendFrame { port, frame }
-}
-
-/// Returns the payload of a slow protocol's frame: one to the group address (IEEE 802.3, 57A.3),
-/// without a tag or with a tag that only carries a priority.
-fn slow_protocol_payload(frame: &[u8]) -> Option<&[u8]> {
-    let ethernet = Ethernet::parse(frame)?;
-    let is_slow_protocol = ethernet.ethertype == ethertype::SLOW_PROTOCOLS
-        && ethernet.vlan_ids == 0
-        && ethernet.addresses.starts_with(&SLOW_PROTOCOLS_GROUP.0);
-    is_slow_protocol.then_some(ethernet.payload)
 }

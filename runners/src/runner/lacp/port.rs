@@ -16,12 +16,12 @@ use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, State
 use crate::wire::marker::Marker;
 
 use super::churn::{ChurnInput, ChurnMachine};
+use super::lag::LagId;
 use super::marker_responder::MarkerResponder;
 use super::mux::{Conditions, MuxMachine, MuxState, PartnerState, Selected};
 use super::periodic::{PeriodicMachine, PeriodicState, Rate};
 use super::receive::{ReceiveEvent, ReceiveMachine, ReceiveState};
 use super::receive_limit::ReceiveLimit;
-use super::selection::LagId;
 use super::transmit::TransmitMachine;
 use crate::settings::lacp::LacpSettings;
 
@@ -93,8 +93,6 @@ pub(super) struct LacpPort {
     pub(super) counters: PduCounters,
     pub(super) last_received: Option<Instant>,
     pub(super) last_sent: Option<Instant>,
-    /// The last frame that changed the information about the Partner.
-    pub(super) last_change: Option<Vec<u8>>,
     /// Fast_Periodic_Time.
     fast_periodic_time: Duration,
     /// The state name in the last log line.
@@ -134,7 +132,6 @@ impl LacpPort {
             counters: PduCounters::default(),
             last_received: None,
             last_sent: None,
-            last_change: None,
             fast_periodic_time: Duration::from_secs(1),
             logged_state: "disabled",
         }

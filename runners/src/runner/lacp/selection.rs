@@ -1,8 +1,11 @@
 //! Selection Logic (IEEE 802.1AX-2014, 6.4.14).
 //!
-//! Ports of one Link Aggregation Group belong to one Aggregator. One Aggregator of a team device
-//! carries traffic: its ports are Selected, the ports of the others are Standby. An Aggregator is
-//! named after its lead port, the best of its ports.
+//! Ports of one Link Aggregation Group belong to one Aggregator. An Aggregator is named after its
+//! lead port, the best of its ports.
+//!
+//! Deviation: in 6.4.14 each Aggregator carries the traffic of a client of its own. A team device
+//! is one client, so one Aggregator is selected and carries traffic. The ports of this Aggregator
+//! are Selected, the ports of the others are Standby.
 //!
 //! Owns the Link Aggregation Groups, their lead ports, and the choice of the selected Aggregator.
 //! Each run computes all of them anew from the ports; only the selected Aggregator and the user's
@@ -12,40 +15,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::ident::{HwAddr, PortId};
-use crate::wire::lacpdu::{PortInfo, StateBits};
+use crate::wire::lacpdu::PortInfo;
 
+use super::lag::LagId;
 use super::mux::Selected;
 use super::port::LacpPort;
 use super::receive::ReceiveState;
 use crate::settings::lacp::AggSelectPolicy;
-
-/// Link Aggregation Group Identifier (6.3.6): equal for ports that aggregate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct LagId {
-    actor_key: u16,
-    partner_system_priority: u16,
-    partner_system: HwAddr,
-    partner_key: u16,
-    /// A port with an individual Partner is alone in its group (6.3.6.1).
-    individual: Option<PortId>,
-    /// Ports in fallback aggregate without a Partner.
-    fallback: bool,
-}
-
-impl LagId {
-    fn of(port: &LacpPort) -> Self {
-        let partner = &port.partner;
-        let is_individual = !partner.state.has(StateBits::AGGREGATION) && !port.fallback;
-        LagId {
-            actor_key: port.actor().key,
-            partner_system_priority: partner.system_priority,
-            partner_system: partner.system,
-            partner_key: partner.key,
-            individual: is_individual.then_some(port.id),
-            fallback: port.fallback,
-        }
-    }
-}
 
 /// The choice of the selected Aggregator.
 #[derive(Clone, Debug, Default)]
@@ -54,9 +30,6 @@ pub(super) struct Selection {
     /// Aggregator chosen by the user, until the Aggregator has no port.
     user_choice: Option<LagId>,
 }
-
-/// Ports of each Aggregator, in the order in which they joined.
-type Aggregators<'a> = BTreeMap<LagId, Vec<&'a LacpPort>>;
 
 impl Selection {
     /// Assigns each port to an Aggregator and sets the variable Selected of all ports.
@@ -67,15 +40,9 @@ impl Selection {
             let changes_lag = port.lag.is_some() && lag != port.lag;
             port.lag = lag.filter(|_| !changes_lag);
         }
-        let mut aggregators = Aggregators::new();
-        for port in ports.values() {
-            if let Some(lag) = port.lag {
-                aggregators.entry(lag).or_default().push(port);
-            }
-        }
-        let has_ports = |lag: &LagId| aggregators.contains_key(lag);
+        let aggregators = aggregators(ports.values());
+        let has_ports = |lag: &LagId| aggregators.iter().any(|known| known.lag == *lag);
         self.user_choice = self.user_choice.filter(has_ports);
-        self.selected = self.selected.filter(has_ports);
         self.selected = self
             .user_choice
             .or_else(|| self.choose(&aggregators, policy));
@@ -93,43 +60,30 @@ impl Selection {
     /// An Aggregator that works, with a Partner in sync, is only replaced by a better one that
     /// works. If none works, the system with the higher priority decides (6.4.14.1), so a port
     /// with a better Partner follows that Partner.
-    fn choose(&self, aggregators: &Aggregators<'_>, policy: AggSelectPolicy) -> Option<LagId> {
-        let any_port = |lag: &LagId, test: &dyn Fn(&LacpPort) -> bool| {
-            aggregators
-                .get(lag)
-                .is_some_and(|ports| ports.iter().any(|port| test(port)))
-        };
-        let keeps_selected = |lag: &LagId| match policy {
-            AggSelectPolicy::LacpPrioStable => true,
-            AggSelectPolicy::PortConfig => any_port(lag, &|port| port.sticky),
-            AggSelectPolicy::LacpPrio | AggSelectPolicy::Bandwidth | AggSelectPolicy::Count => {
-                false
-            }
-        };
-        if let Some(selected) = self.selected.filter(keeps_selected) {
-            return Some(selected);
+    fn choose(&self, aggregators: &[Aggregator<'_>], policy: AggSelectPolicy) -> Option<LagId> {
+        let is_selected = |aggregator: &&Aggregator<'_>| Some(aggregator.lag) == self.selected;
+        let selected = aggregators.iter().find(is_selected);
+        if let Some(selected) = selected.filter(|selected| selected.stays_selected(policy)) {
+            return Some(selected.lag);
         }
-        let works = |lag: &LagId| any_port(lag, &LacpPort::partner_in_sync);
-        let partner_decides = |lag: &LagId| {
-            let first = aggregators.get(lag).and_then(|ports| ports.first());
-            first.is_some_and(|port| system_id(&port.partner) < system_id(&port.actor()))
+        let selected_works = selected.is_some_and(Aggregator::works);
+        let partner_decides = aggregators.iter().any(Aggregator::is_choice_of_partner);
+        let is_candidate = |aggregator: &&Aggregator<'_>| match (selected_works, partner_decides) {
+            (true, _) => aggregator.works(),
+            (false, true) => aggregator.is_choice_of_partner(),
+            (false, false) => true,
         };
-        let partner_decided = |lag: &LagId| works(lag) && partner_decides(lag);
-        let selected_works = self.selected.as_ref().is_some_and(works);
-        let follows_partner = !selected_works && aggregators.keys().any(partner_decided);
-        let mut candidates: Vec<LagId> = aggregators.keys().copied().collect();
-        candidates.retain(|lag| match selected_works {
-            true => works(lag),
-            false => !follows_partner || partner_decided(lag),
-        });
+        let mut candidates: Vec<_> = aggregators.iter().filter(is_candidate).collect();
         // The selected Aggregator comes first, so that it wins a tie.
-        candidates.sort_by_key(|lag| self.selected != Some(*lag));
-        candidates.into_iter().reduce(|best, lag| {
-            match is_better(aggregators, &lag, &best, policy) {
-                true => lag,
-                false => best,
-            }
-        })
+        candidates.sort_by_key(|aggregator| !is_selected(aggregator));
+        let best =
+            candidates
+                .into_iter()
+                .reduce(|best, other| match other.is_better_than(best, policy) {
+                    true => other,
+                    false => best,
+                });
+        best.map(|best| best.lag)
     }
 
     /// Selects the Aggregator of `port` for the user. Returns whether the port has one.
@@ -144,6 +98,77 @@ impl Selection {
     }
 }
 
+/// One Aggregator, with its ports in the order in which they joined.
+struct Aggregator<'a> {
+    lag: LagId,
+    ports: Vec<&'a LacpPort>,
+}
+
+/// Returns the Aggregators of the ports, in the order of their groups.
+fn aggregators<'a>(ports: impl Iterator<Item = &'a LacpPort>) -> Vec<Aggregator<'a>> {
+    let mut by_lag: BTreeMap<LagId, Vec<&LacpPort>> = BTreeMap::new();
+    for port in ports {
+        if let Some(lag) = port.lag {
+            by_lag.entry(lag).or_default().push(port);
+        }
+    }
+    by_lag
+        .into_iter()
+        .map(|(lag, ports)| Aggregator { lag, ports })
+        .collect()
+}
+
+impl Aggregator<'_> {
+    /// Returns whether the Partner is in sync.
+    fn works(&self) -> bool {
+        self.ports.iter().any(|port| port.partner_in_sync())
+    }
+
+    /// Returns whether the Aggregator works with a Partner that has the better System Identifier.
+    fn is_choice_of_partner(&self) -> bool {
+        let partner_is_better =
+            |port: &&LacpPort| system_id(&port.partner) < system_id(&port.actor());
+        self.works() && self.ports.first().is_some_and(partner_is_better)
+    }
+
+    /// Returns whether `policy` keeps the Aggregator selected, if it is.
+    fn stays_selected(&self, policy: AggSelectPolicy) -> bool {
+        match policy {
+            AggSelectPolicy::LacpPrioStable => true,
+            AggSelectPolicy::PortConfig => self.ports.iter().any(|port| port.sticky),
+            AggSelectPolicy::LacpPrio | AggSelectPolicy::Bandwidth | AggSelectPolicy::Count => {
+                false
+            }
+        }
+    }
+
+    fn is_better_than(&self, other: &Self, policy: AggSelectPolicy) -> bool {
+        let lead = |aggregator: &Self| lead(aggregator.ports.iter().copied(), policy);
+        let count = |aggregator: &Self| aggregator.ports.len();
+        match policy {
+            AggSelectPolicy::LacpPrio | AggSelectPolicy::LacpPrioStable => {
+                lead(self).map(rank) < lead(other).map(rank)
+            }
+            AggSelectPolicy::Bandwidth => {
+                let speeds = |aggregator: &Self| -> u64 {
+                    aggregator
+                        .ports
+                        .iter()
+                        .map(|port| u64::from(port.speed))
+                        .sum()
+                };
+                // Drivers may report no speed; then the number of ports decides.
+                (speeds(self), count(self)) > (speeds(other), count(other))
+            }
+            AggSelectPolicy::Count => count(self) > count(other),
+            AggSelectPolicy::PortConfig => {
+                let prio = |aggregator| lead(aggregator).map(|port| port.prio);
+                prio(self) > prio(other)
+            }
+        }
+    }
+}
+
 /// Effect of a port's state on its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Membership {
@@ -152,7 +177,9 @@ enum Membership {
     /// The port stays in the group in which it is.
     Unchanged,
     /// The port belongs to the group of its Partner.
-    OfPartner,
+    WithPartner,
+    /// The port belongs to the group of the ports in fallback.
+    InFallback,
 }
 
 impl Membership {
@@ -161,8 +188,8 @@ impl Membership {
             (ReceiveState::PortDisabled | ReceiveState::LacpDisabled, _) => Membership::None,
             (ReceiveState::Expired, _) => Membership::Unchanged,
             (ReceiveState::Defaulted, false) => Membership::None,
-            (ReceiveState::Defaulted, true) => Membership::OfPartner,
-            (ReceiveState::Current, _) => Membership::OfPartner,
+            (ReceiveState::Defaulted, true) => Membership::InFallback,
+            (ReceiveState::Current, _) => Membership::WithPartner,
         }
     }
 }
@@ -172,10 +199,12 @@ fn lag_of(port: &LacpPort) -> Option<LagId> {
     if !port.allowed || port.is_looped_back() {
         return None;
     }
+    let actor_key = port.actor().key;
     match Membership::of(port.receive.state(), port.fallback) {
         Membership::None => None,
         Membership::Unchanged => port.lag,
-        Membership::OfPartner => Some(LagId::of(port)),
+        Membership::WithPartner => Some(LagId::with_partner(actor_key, &port.partner, port.id)),
+        Membership::InFallback => Some(LagId::in_fallback(actor_key)),
     }
 }
 
@@ -190,33 +219,6 @@ pub(super) fn lead<'a>(
         | AggSelectPolicy::LacpPrioStable
         | AggSelectPolicy::Bandwidth
         | AggSelectPolicy::Count => ports.min_by_key(|port| rank(port)),
-    }
-}
-
-/// Returns whether the Aggregator `lag` is better than `other` under `policy`.
-fn is_better(
-    aggregators: &Aggregators<'_>,
-    lag: &LagId,
-    other: &LagId,
-    policy: AggSelectPolicy,
-) -> bool {
-    let ports = |lag: &LagId| aggregators.get(lag).into_iter().flatten().copied();
-    let lead = |lag: &LagId| lead(ports(lag), policy);
-    let count = |lag: &LagId| ports(lag).count();
-    match policy {
-        AggSelectPolicy::LacpPrio | AggSelectPolicy::LacpPrioStable => {
-            lead(lag).map(rank) < lead(other).map(rank)
-        }
-        AggSelectPolicy::Bandwidth => {
-            let speed = |lag| ports(lag).map(|port| u64::from(port.speed)).sum::<u64>();
-            // Drivers may report no speed; then the number of ports decides.
-            (speed(lag), count(lag)) > (speed(other), count(other))
-        }
-        AggSelectPolicy::Count => count(lag) > count(other),
-        AggSelectPolicy::PortConfig => {
-            let prio = |lag| lead(lag).map(|port| port.prio);
-            prio(lag) > prio(other)
-        }
     }
 }
 
@@ -254,8 +256,8 @@ mod tests {
             (PortDisabled, [Membership::None; 2]),
             (LacpDisabled, [Membership::None; 2]),
             (Expired, [Membership::Unchanged; 2]),
-            (Defaulted, [Membership::None, Membership::OfPartner]),
-            (Current, [Membership::OfPartner; 2]),
+            (Defaulted, [Membership::None, Membership::InFallback]),
+            (Current, [Membership::WithPartner; 2]),
         ];
         for (state, row) in table {
             for (fallback, expected) in [false, true].into_iter().zip(row) {

@@ -18,7 +18,7 @@ const RETRY_COUNT_VALIDITY: Duration = Duration::from_secs(60);
 /// Effect of an LACPDU on the information about the Partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runner::lacp) enum Recorded {
-    /// The information differs from before, or the LACPDU is the first one.
+    /// The information differs from before.
     Changed,
     /// The information is as before, or the LACPDU was ignored.
     Unchanged,
@@ -33,6 +33,7 @@ impl LacpPort {
         settings: &LacpSettings,
     ) {
         let before = self.receive.state();
+        let was_enabled = self.receive.is_lacp_enabled();
         let timeouts = self.timeouts(settings);
         let Some(entered) = self.receive.handle(now, event, timeouts) else {
             return;
@@ -48,10 +49,7 @@ impl LacpPort {
                 self.last_received = None;
             }
             ReceiveState::Expired => {
-                if matches!(
-                    before,
-                    ReceiveState::PortDisabled | ReceiveState::LacpDisabled
-                ) {
+                if !was_enabled {
                     self.mux.link_up(now);
                 }
                 self.partner.state = self
@@ -63,7 +61,7 @@ impl LacpPort {
             }
             ReceiveState::Defaulted => {
                 self.update_default_selected();
-                // Short Timeout: the port asks a returning Partner at the fast rate.
+                // With Short Timeout of the Partner, the port sends at the fast rate.
                 self.record_default(StateBits::TIMEOUT);
                 self.defaulted_at = Some(now);
                 self.transmit.set_ntt();
@@ -94,7 +92,6 @@ impl LacpPort {
         &mut self,
         now: Instant,
         pdu: &Lacpdu,
-        frame: &[u8],
         settings: &LacpSettings,
     ) -> Recorded {
         let is_permitted =
@@ -107,14 +104,10 @@ impl LacpPort {
         self.last_received = Some(now);
         self.update_selected(&pdu.actor);
         self.update_ntt(now, &pdu.partner);
-        let changed = self.record_pdu(pdu) || self.last_change.is_none();
+        let recorded = self.record_pdu(pdu);
         self.record_retry_counts(now, pdu.retry_counts, settings);
         self.run_receive(now, ReceiveEvent::PduReceived, settings);
-        if !changed {
-            return Recorded::Unchanged;
-        }
-        self.last_change = Some(frame.to_vec());
-        Recorded::Changed
+        recorded
     }
 
     /// update_Selected: unselects the port if the LACPDU is from another Partner, or if the Partner
@@ -147,7 +140,6 @@ impl LacpPort {
         self.partner_view = None;
         self.partner_retry_count = STANDARD_RETRIES;
         self.retry_counts_received = None;
-        self.last_change = None;
     }
 
     /// update_NTT: compares the Partner's view of the Actor with the Actor.
@@ -166,9 +158,8 @@ impl LacpPort {
     }
 
     /// recordPDU: records the Partner. Synchronization is only recorded as true if
-    /// [`choose_matched`](Self::choose_matched) holds and the link is actively maintained. Returns
-    /// whether the record has changed.
-    fn record_pdu(&mut self, pdu: &Lacpdu) -> bool {
+    /// [`choose_matched`](Self::choose_matched) holds and the link is actively maintained.
+    fn record_pdu(&mut self, pdu: &Lacpdu) -> Recorded {
         let is_active = |info: &PortInfo| info.state.has(StateBits::ACTIVITY);
         let is_maintained =
             is_active(&pdu.actor) || (is_active(&self.identity) && is_active(&pdu.partner));
@@ -182,7 +173,10 @@ impl LacpPort {
         self.partner = partner;
         self.partner_sync_received = sync_received;
         self.partner_view = Some(pdu.partner);
-        before != (self.partner, self.partner_view)
+        match before == (self.partner, self.partner_view) {
+            true => Recorded::Unchanged,
+            false => Recorded::Changed,
+        }
     }
 
     /// The test within recordPDU: returns whether the Partner's view of the Actor is right, or the
