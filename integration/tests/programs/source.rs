@@ -16,7 +16,7 @@ use teamr::datapath::ebpf::source::{
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
-use crate::{Dice, cost, nothing, permitted, prepare, run};
+use crate::{Random, cost, nothing, permitted, prepare, run};
 
 const FRAMES: usize = 50_000;
 /// What the program of the transmitting side returns beside a bucket, and the other one.
@@ -139,7 +139,7 @@ fn relay(policy: SourceBalance) -> Distributor {
     distributor
 }
 
-impl Dice {
+impl Random {
     fn station(&mut self) -> [u8; 6] {
         let number = self.below(40) as u8;
         match self.below(16) {
@@ -165,7 +165,7 @@ impl Dice {
                 },
                 protocol: 0,
                 ports: [0; 2],
-                filler: self.throw() as u8,
+                filler: self.0.next_u64() as u8,
             }
             .build();
             if self.once_in(4) {
@@ -191,7 +191,7 @@ impl Dice {
                     u16::from(self.one_of(&[130, 131, 132, 143, 135_u8])) << 8,
                     0,
                 ],
-                filler: self.throw() as u8,
+                filler: self.0.next_u64() as u8,
             }
             .build();
         }
@@ -209,7 +209,7 @@ impl Dice {
             (*high, *low) = (*high & 0xf0, *low & 1);
         }
         if self.once_in(3) {
-            let tag = [0x81, 0, 0xf0 & self.throw() as u8, self.below(2) as u8];
+            let tag = [0x81, 0, 0xf0 & self.0.next_u64() as u8, self.below(2) as u8];
             frame.splice(12..12, tag);
         }
         frame
@@ -248,13 +248,13 @@ fn programs_and_relay_treat_every_frame_alike() {
     };
     let mut relay = relay(policy());
     let started = Clock::now();
-    let mut dice = Dice(11);
+    let mut random = Random::new(11);
     let mut seen = [0; 6];
     for number in 0..FRAMES {
         relay.set_time(Instant::ZERO + started.elapsed());
-        let frame = dice.among_stations();
-        let outside = dice.once_in(2);
-        let place = dice.below(4);
+        let frame = random.among_stations();
+        let outside = random.once_in(2);
+        let place = random.below(4);
         let (found, expected) = match PORTS.get(place) {
             Some(port) => {
                 let expected = match relay.receive(*port, &frame) {
@@ -317,9 +317,9 @@ fn one_goes_on_from_what_the_other_remembers() {
             return;
         }
     };
-    let mut dice = Dice(12);
+    let mut random = Random::new(12);
     for _ in 0..1000 {
-        run(&first.leave, &dice.among_stations(), false);
+        run(&first.leave, &random.among_stations(), false);
     }
     let mut relay = relay(policy());
     relay.set_time(Instant::ZERO + Duration::from_secs(1000));

@@ -108,8 +108,16 @@ impl Team {
     /// [`next_deadline`](Self::next_deadline) after each call. The first event of a team also yields
     /// forwarding and carrier, so that a new data path is in a known state.
     pub fn handle(&mut self, now: Instant, event: Event) {
+        self.handle_all(now, [event]);
+    }
+
+    /// Handles several events at the time `now` with one decision after the last of them, such as
+    /// the changes that one read of an interface shows.
+    pub fn handle_all(&mut self, now: Instant, events: impl IntoIterator<Item = Event>) {
         self.expire_deadlines(now);
-        self.apply(now, event);
+        for event in events {
+            self.apply(now, event);
+        }
         self.update_outputs(now);
     }
 

@@ -88,6 +88,27 @@ fn actions_of_a_failover() {
 }
 
 #[test]
+fn several_events_at_once_cause_one_decision() {
+    let mut play = Play::new(TeamSettings::new(backed_up(HwAddrPolicy::SameAll)));
+    play.skip(0, added(1, UP, prio(0)));
+    play.skip(0, added(2, UP, prio(0)));
+    let swapped = [link_is(1, DOWN), link_is(2, DOWN), link_is(2, UP)];
+    play.team.handle_all(at(1), swapped);
+    let actions = std::iter::from_fn(|| play.team.poll_action());
+    let actions: Vec<String> = actions.map(|action| action.to_string()).collect();
+    assert_eq!(
+        actions,
+        [
+            "eth1: ethtool-link went down.",
+            "eth2: ethtool-link went down.",
+            "eth2: ethtool-link went up.",
+            "forward active 2: 1-_ 2+^",
+            "Changed active port to \"eth2\".",
+        ]
+    );
+}
+
+#[test]
 fn ports_rank_by_prio_then_speed_then_duplex() {
     let half = Link {
         duplex: runners::Duplex::Half,
