@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod datapath;
 pub mod doctor;
 pub mod errno;
+pub mod files;
 pub mod netlink;
 pub mod process;
 pub mod recording;

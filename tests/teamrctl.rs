@@ -5,12 +5,16 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 use teamr::control::protocol::{decode_request, encode_reply};
@@ -472,4 +476,89 @@ fn the_doctor_judges_a_configuration_without_a_daemon() {
     let answer = house.run("teamrctl", &["doctor", "--config", name]);
     assert_eq!(answer.status, 1);
     assert!(answer.err.starts_with("Failed to read"), "{}", answer.err);
+}
+
+/// Metrics neither replace nor follow what is somebody else's.
+#[test]
+fn metrics_leave_other_things_alone() {
+    let house = House::new("paths");
+    house.team("team0", ACTIVEBACKUP);
+    let place = house.dir.join("place");
+    fs::create_dir(&place).unwrap();
+    let path = |name: &str| place.join(name);
+    fs::write(path("file"), "kept").unwrap();
+    symlink(path("file"), path("link")).unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
+    let _live = UnixListener::bind(path("socket")).unwrap();
+    // Without the right to make a device, one that this user may not replace stands for it.
+    let device = mknod(
+        &path("device"),
+        SFlag::S_IFCHR,
+        Mode::S_IRWXU,
+        makedev(1, 3),
+    )
+    .map_or_else(|_| PathBuf::from("/dev/null"), |()| path("device"));
+    let others = [
+        (path("link"), "symbolic link"),
+        (path("directory"), "directory"),
+        (path("fifo"), "FIFO"),
+        (device, "character device"),
+    ];
+    let inode = |path: &PathBuf| fs::symlink_metadata(path).unwrap().ino();
+
+    let socket = (path("socket"), "socket");
+    for (path, kind) in others.iter().chain([&socket]) {
+        let before = inode(path);
+        let name = path.to_str().unwrap();
+        house.teamrctl(&["metrics", "file", name]).fails(&format!(
+            "Failed to write \"{name}\": the path is a {kind}, and only a regular file is \
+             replaced; name another path.\n"
+        ));
+        assert_eq!(inode(path), before, "{name}");
+    }
+    let file = (path("file"), "regular file");
+    for (path, kind) in others.iter().chain([&file]) {
+        let before = inode(path);
+        let name = path.to_str().unwrap();
+        house.teamrctl(&["metrics", "serve", name]).fails(&format!(
+            "Failed to listen at \"{name}\": the path is a {kind}, and only a socket is replaced; \
+             name another path.\n"
+        ));
+        assert_eq!(inode(path), before, "{name}");
+    }
+    let name = socket.0.to_str().unwrap();
+    house.teamrctl(&["metrics", "serve", name]).fails(&format!(
+        "Failed to listen at \"{name}\": the socket is in use; end the process that serves it, or \
+         name another path.\n"
+    ));
+    assert_eq!(fs::read(path("file")).unwrap(), b"kept");
+}
+
+#[test]
+fn metrics_replace_a_file_in_one_step() {
+    let house = House::new("file");
+    house.team("team0", ACTIVEBACKUP);
+    let path = house.dir.join("team0.prom");
+    let name = path.to_str().unwrap();
+    for _ in 0..2 {
+        let before = fs::metadata(&path).map(|file| file.ino());
+        house.teamrctl(&["metrics", "file", name]).shows("");
+        let after = fs::metadata(&path).unwrap().ino();
+        assert!(before.is_err() || before.unwrap() != after);
+        let text = fs::read_to_string(&path).unwrap();
+        house.teamrctl(&["metrics"]).shows(&text);
+    }
+    let names = fs::read_dir(&house.dir).unwrap().count();
+    assert_eq!(names, 2, "the socket and the file");
+    // No file can be made there, whoever asks.
+    let reason = "no file can be made in \"/proc\" (No such file or directory); name a directory \
+                  that can be written to";
+    let name = "/proc/team0";
+    house
+        .teamrctl(&["metrics", "file", name])
+        .fails(&format!("Failed to write \"{name}\": {reason}.\n"));
+    house
+        .teamrctl(&["metrics", "serve", name])
+        .fails(&format!("Failed to listen at \"{name}\": {reason}.\n"));
 }

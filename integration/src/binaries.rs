@@ -13,7 +13,7 @@ pub fn repository() -> &'static Path {
 }
 
 /// Names the folder of the programs to a process for which they have been built already.
-pub(crate) const PROGRAMS: &str = "TEAMR_PROGRAMS";
+pub const PROGRAMS: &str = "TEAMR_PROGRAMS";
 
 /// Path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the same
 /// profile as the running program.
@@ -23,12 +23,30 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// The folder of the programs.
+/// The folder of the programs. Panics if they cannot be built.
+pub fn programs() -> &'static Path {
+    build_programs(Progress::Hidden).unwrap_or_else(|reason| panic!("{reason}"))
+}
+
+/// What is seen of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Warnings and errors.
+    Hidden,
+    /// What cargo tells of it.
+    Shown,
+}
+
+/// The folder of the programs, or why they cannot be built.
 ///
 /// Cargo builds the programs of other packages for no test, so the first call asks it to.
-pub fn programs() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| env::var_os(PROGRAMS).map_or_else(build, PathBuf::from))
+pub fn build_programs(progress: Progress) -> Result<&'static Path, String> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| match env::var_os(PROGRAMS) {
+        Some(folder) => Ok(folder.into()),
+        None => build(progress),
+    });
+    folder.as_deref().map_err(Clone::clone)
 }
 
 /// Cargo's target folder.
@@ -55,36 +73,29 @@ fn profile_folder() -> PathBuf {
 }
 
 /// Builds all programs and returns the folder that they are in.
-fn build() -> PathBuf {
+fn build(progress: Progress) -> Result<PathBuf, String> {
     let folder = profile_folder();
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
         .current_dir(repository())
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "teamr",
-            "--package",
-            "integration",
-            "--bins",
-        ])
-        .args(if cfg!(feature = "zmq") {
-            &["--features", "integration/zmq"][..]
-        } else {
-            &[]
-        })
-        .args(["--profile", profile, "--target-dir"])
-        .arg(target())
+        .args(["build", "--package", "teamr", "--package", "integration"])
+        .args(["--bins", "--profile", profile, "--target-dir"])
+        .arg(target());
+    if progress == Progress::Hidden {
+        cargo.arg("--quiet");
+    }
+    if cfg!(feature = "zmq") {
+        cargo.args(["--features", "integration/zmq"]);
+    }
+    let status = cargo
         .status()
-        .expect("run cargo");
-    assert!(
-        status.success(),
-        "cargo could not build the programs under test"
-    );
-    folder
+        .map_err(|error| format!("start cargo to build the programs: {error}"))?;
+    if !status.success() {
+        return Err(format!("cargo could not build the programs: {status}"));
+    }
+    Ok(folder)
 }

@@ -1,5 +1,6 @@
 //! A cable between two hosts, or a host and a switch.
 
+use crate::links::{PairEnd, create_pair};
 use crate::namespace::Namespace;
 
 /// How the kernel reports a cable's links.
@@ -26,15 +27,12 @@ impl Cable {
         far: (&Namespace, &str),
         index: Option<u32>,
     ) -> Cable {
-        let index = index
-            .map(|index| format!("index {index}"))
-            .unwrap_or_default();
-        near.0.ip(&format!(
-            "link add name {} {index} type veth peer name {} netns {} {index}",
-            near.1,
-            far.1,
-            far.0.pid()
-        ));
+        let index = index.unwrap_or(0);
+        let [near_end, far_end] = [near.1, far.1].map(|name| PairEnd { name, index });
+        near.0
+            .links(&format!("make the cable of {}", near.1), |route| {
+                create_pair(route, near_end, far_end, far.0.pid())
+            });
         Cable {
             far: far.0.clone(),
             far_interface: far.1.to_owned(),
@@ -49,8 +47,7 @@ impl Cable {
     /// Pulls the cable: both ends lose their carrier in one step of the kernel, the far end
     /// by being set down.
     pub fn pull(&self) {
-        self.far
-            .ip(&format!("link set dev {} down", self.far_interface));
+        self.far.down(&self.far_interface);
     }
 
     /// Puts the cable back.

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Output};
 
 use serde_json::Value;
 use teamr::control::dbus::connection::ADDRESS_VARIABLE;
+use teamr::sys::process::set_real_time;
 
 use crate::binaries::binary;
 use crate::bus::Bus;
@@ -13,6 +14,9 @@ use crate::control;
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_until;
+
+/// Priority of a daemon that has precedence: below that of the tools.
+const PRIORITY: u8 = 5;
 
 /// `teamr` on a host, its arguments to be added.
 pub fn teamr_command(host: &Namespace) -> Command {
@@ -103,8 +107,7 @@ impl Teamr {
     /// lost or late for want of a processor on a busy machine says nothing about teamr. Not for
     /// benchmarks.
     pub fn take_precedence(&self) {
-        self.host
-            .try_run(&format!("chrt --fifo --pid 5 {}", self.pid()));
+        let _ = set_real_time(self.pid(), PRIORITY);
     }
 
     /// What it has logged so far.

@@ -5,11 +5,10 @@
 //! namespace in which we are root, and the others are made inside it.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, thread};
@@ -18,7 +17,10 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 
 use crate::cable::{Cable, CableKind};
-use crate::namespace::{Holder, Namespace};
+use crate::holder::Holder;
+use crate::links::{PairEnd, create_bridge, create_pair};
+use crate::namespace::Namespace;
+use crate::rights::{self, Root, Step};
 use crate::switch::Switch;
 
 /// How a lab gets along with labs of other tests at the same time.
@@ -43,7 +45,7 @@ impl Lab {
     /// Opens a lab; none if the machine does not allow it, which is printed with its reason
     /// and is a failure when `CI=true`: a test that CI skips proves nothing.
     pub fn open(sharing: Sharing) -> Option<Lab> {
-        match Lab::try_open(sharing) {
+        match tests_have_ip().and_then(|()| Lab::try_open(sharing)) {
             Ok(lab) => Some(lab),
             Err(reason) => {
                 skip(&reason);
@@ -52,23 +54,27 @@ impl Lab {
         }
     }
 
+    /// Tries whether this machine allows a lab, once for the process; else says which right is
+    /// missing and what to do about it.
+    pub fn check_rights() -> Result<(), String> {
+        rights().clone().map(drop)
+    }
+
     /// Opens a lab, or says what is missing for it.
     pub fn try_open(sharing: Sharing) -> Result<Lab, String> {
-        possible().clone()?;
+        let root = rights().clone()?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("teamr-lab-{}-{number}", process::id()));
         let turn = take_turn(sharing)?;
         fs::create_dir(&folder)
             .map_err(|error| format!("make the folder {}: {error}", folder.display()))?;
-        let user = if own_namespaces_allowed() {
-            None
-        } else {
-            Some(Namespace::new(
-                "user",
-                Holder::with_user_namespace()?,
-                &folder,
-            ))
+        let user = match root {
+            Root::Own => None,
+            Root::OfUserNamespace => {
+                let holder = Holder::with_user_namespace(Some(&folder))?;
+                Some(Namespace::new("user", holder, &folder))
+            }
         };
         Ok(Lab {
             folder,
@@ -82,8 +88,8 @@ impl Lab {
     /// A host without interfaces but loopback. It stays until the lab is closed.
     pub fn host(&self, name: &str) -> Namespace {
         let holder = match &self.user {
-            None => Holder::with_namespaces(),
-            Some(user) => Holder::with_namespaces_inside(user.holder()),
+            None => Holder::with_namespaces(Some(&self.folder)),
+            Some(user) => Holder::with_namespaces_inside(user.holder(), Some(&self.folder)),
         };
         let holder = holder.unwrap_or_else(|error| panic!("host {name}: {error}"));
         let host = Namespace::new(name, holder, &self.folder);
@@ -138,55 +144,68 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// Whether this machine lets us have a lab; found out once.
-fn possible() -> &'static Result<(), String> {
-    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+/// Whether there is the tool by which nearly all tests look at links and change them.
+fn tests_have_ip() -> Result<(), String> {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    let runs = || Command::new("ip").arg("-V").output().is_ok();
+    match ANSWER.get_or_init(runs) {
+        true => Ok(()),
+        false => Err("no `ip` here (Debian package iproute2)".into()),
+    }
+}
+
+/// How this process can have a lab, or what is missing for it; found out once, by a host that is
+/// ended again.
+fn rights() -> &'static Result<Root, String> {
+    static ANSWER: OnceLock<Result<Root, String>> = OnceLock::new();
     ANSWER.get_or_init(|| {
-        for (tool, package) in [
-            ("ip", "iproute2"),
-            ("unshare", "util-linux"),
-            ("ping", "iputils-ping"),
-        ] {
-            if !runs(tool, ["-V"]) {
-                return Err(format!("no `{tool}` here (Debian package {package})"));
-            }
+        if !Path::new("/proc/self/ns").exists() {
+            return Err("no /proc: mount it by `mount -t proc proc /proc` as root.".into());
         }
-        if !own_namespaces_allowed() && !runs("unshare", ["--user", "--map-root-user", "true"]) {
-            return Err("neither root nor allowed to make user namespaces".into());
-        }
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/net/tun")
-            .map(drop)
-            .map_err(|error| format!("open /dev/net/tun: {error}"))
+        rights::open_tun()?;
+        let (holder, root) = trial()?;
+        let missing = |kind| move |error| rights::missing(root, Step::Driver(kind), error);
+        holder
+            .links(|route| create_bridge(route, "bridge", 1500))
+            .map_err(missing("bridge"))?;
+        let [near, far] = ["near", "far"].map(|name| PairEnd { name, index: 0 });
+        holder
+            .links(|route| create_pair(route, near, far, holder.pid()))
+            .map_err(missing("veth"))?;
+        Ok(root)
     })
 }
 
-/// Whether we can make network namespaces without a user namespace around them.
-fn own_namespaces_allowed() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER
-        .get_or_init(|| Uid::effective().is_root() && runs("unshare", ["--net", "--mount", "true"]))
-}
-
-fn runs<const N: usize>(program: &str, args: [&str; N]) -> bool {
-    Command::new(program)
-        .args(args.map(OsStr::new))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+/// A host to try things on.
+fn trial() -> Result<(Holder, Root), String> {
+    let in_user_namespace =
+        || Holder::with_user_namespace(None).map(|holder| (holder, Root::OfUserNamespace));
+    if !Uid::effective().is_root() {
+        return in_user_namespace();
+    }
+    // The root of a container may lack the rights of the machine's, but be allowed that of any
+    // user.
+    match Holder::with_namespaces(None) {
+        Ok(holder) => Ok((holder, Root::Own)),
+        Err(reason) => in_user_namespace().map_err(|_| reason),
+    }
 }
 
 /// Waits until no other lab, also of another process, keeps this one from running.
 fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
-    let arg = match sharing {
-        Sharing::Shared => FlockArg::LockShared,
-        Sharing::Alone => FlockArg::LockExclusive,
+    let (attempt, wait) = match sharing {
+        Sharing::Shared => (FlockArg::LockSharedNonblock, FlockArg::LockShared),
+        Sharing::Alone => (FlockArg::LockExclusiveNonblock, FlockArg::LockExclusive),
     };
-    lock("lab", arg).map_err(|error| format!("wait for other labs: {error}"))
+    lock("lab", attempt)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                eprintln!("Waiting for tests of the same user, which use the network, too.");
+                lock("lab", wait)
+            }
+            _ => Err(error),
+        })
+        .map_err(|error| format!("lock a file in {}: {error}", env::temp_dir().display()))
 }
 
 /// Takes the lock of this name, which all processes of this user share.

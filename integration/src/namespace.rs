@@ -1,93 +1,25 @@
 //! A host: a network namespace with its own `/run` and `/sys`.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
+use teamr::netlink::{RouteSocket, link};
+use teamr::sys::command::{defer, kill_with_parent, prefer};
 
+use crate::holder::Holder;
+use crate::links;
 use crate::process::Process;
 
-/// What the process that holds a namespace does before it waits. It ends with its standard
-/// input, hence with us, however we end; the namespace and all interfaces in it go with it.
-const HOLD: &str = "
-mount -t tmpfs tmpfs /run &&
-{ mount -t sysfs sysfs /sys 2>/dev/null || true; } &&
-ip link set lo up &&
-for scope in all default; do
-    # Addresses are usable at once; no test wants to wait for duplicate address detection.
-    echo 0 >/proc/sys/net/ipv6/conf/$scope/accept_dad || true
-done
-for hook in /proc/sys/net/bridge/bridge-nf-call-*; do
-    [ ! -e $hook ] || echo 0 2>/dev/null >$hook || true
-done
-echo ready
-exec cat
-";
-
-/// The process that keeps a namespace alive.
-pub(crate) struct Holder {
-    child: Child,
-    user: bool,
-}
-
-impl Holder {
-    /// New namespaces as root.
-    pub(crate) fn with_namespaces() -> Result<Holder, String> {
-        let mut command = Command::new("unshare");
-        command.args(["--net", "--mount"]);
-        Holder::start(command, false)
-    }
-
-    /// New namespaces in a new user namespace, where we are root.
-    pub(crate) fn with_user_namespace() -> Result<Holder, String> {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--net", "--mount"]);
-        Holder::start(command, true)
-    }
-
-    /// New namespaces in the user namespace of `outer`.
-    pub(crate) fn with_namespaces_inside(outer: &Holder) -> Result<Holder, String> {
-        let mut command = Command::new("nsenter");
-        command.args(["--user", "--preserve-credentials", "--target"]);
-        command.arg(outer.child.id().to_string());
-        command.args(["unshare", "--net", "--mount"]);
-        Holder::start(command, true)
-    }
-
-    fn start(mut command: Command, user: bool) -> Result<Holder, String> {
-        command.args(["sh", "-c", HOLD]);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .map_err(|error| format!("start {command:?}: {error}"))?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.as_mut() {
-            let _ = BufReader::new(stdout).read_line(&mut line);
-        }
-        let mut holder = Holder { child, user };
-        if line == "ready\n" {
-            return Ok(holder);
-        }
-        let mut said = String::new();
-        if let Some(mut stderr) = holder.child.stderr.take() {
-            let _ = stderr.read_to_string(&mut said);
-        }
-        Err(format!("make namespaces: {}", said.trim()))
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// Priority of a real-time command.
+const PRIORITY: u8 = 10;
+/// What a shell ends with when there is no such command.
+const NOT_FOUND: i32 = 127;
 
 /// A host. Clones are the same host.
 #[derive(Clone)]
@@ -122,56 +54,54 @@ impl Namespace {
 
     /// A process in the namespace, by which the tools of iproute2 name it.
     pub fn pid(&self) -> u32 {
-        self.holder.child.id()
+        self.holder.pid()
     }
 
     /// A command on this host, to be completed. It is root's, starts in `/`, and is killed
     /// when the thread that started it ends.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        self.command_with(&[], program)
+        self.command_with(program, |_| ())
     }
 
     /// As [`command`](Namespace::command), as a real-time task where that is permitted, so
     /// that a silence on the wire is not the scheduler's.
     pub fn real_time_command(&self, program: impl AsRef<OsStr>) -> Command {
-        // `chrt` failing must not lose the command, so ask first.
-        let prefix: &[&str] = if real_time_permitted() {
-            &["chrt", "--fifo", "10"]
-        } else {
-            &[]
-        };
-        self.command_with(prefix, program)
+        self.command_with(program, |command| prefer(command, PRIORITY))
     }
 
     /// As [`command`](Namespace::command), behind all others that want a processor.
     pub fn patient_command(&self, program: impl AsRef<OsStr>) -> Command {
-        self.command_with(&["nice"], program)
+        self.command_with(program, defer)
     }
 
-    fn command_with(&self, prefix: &[&str], program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .args(["--net", "--mount", "--target"])
-            .arg(self.pid().to_string());
-        if self.holder.user {
-            command.args(["--user", "--preserve-credentials"]);
-        }
-        command.arg("--").args(prefix);
-        command
-            .args(["setpriv", "--pdeathsig", "KILL", "--"])
-            .arg(program);
+    fn command_with(
+        &self,
+        program: impl AsRef<OsStr>,
+        schedule: impl FnOnce(&mut Command),
+    ) -> Command {
+        let mut command = Command::new(program);
         command.stdin(Stdio::null());
+        schedule(&mut command);
+        self.holder.enter(&mut command);
+        kill_with_parent(&mut command);
         command
     }
 
-    /// Runs a command line, split at blanks; returns whatever comes of it.
+    /// Runs a command line, split at blanks; returns whatever comes of it, also, as a shell
+    /// does, that there is no such program.
     pub fn try_run(&self, line: &str) -> Output {
         let mut words = line.split_whitespace();
         let program = words.next().expect("a command line has a command");
-        self.command(program)
-            .args(words)
-            .output()
-            .unwrap_or_else(|error| panic!("{}: start `{line}`: {error}", self.name))
+        match self.command(program).args(words).output() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Output {
+                status: ExitStatus::from_raw(NOT_FOUND << 8),
+                stdout: Vec::new(),
+                stderr: format!("{program}: {error}").into_bytes(),
+            },
+            result => {
+                result.unwrap_or_else(|error| panic!("{}: start `{line}`: {error}", self.name))
+            }
+        }
     }
 
     /// Runs a command line that has to succeed; returns what it wrote to standard output.
@@ -223,22 +153,56 @@ impl Namespace {
         );
     }
 
+    /// Reads or changes the links, which has to succeed; `what` says how far it got.
+    pub(crate) fn links<T>(
+        &self,
+        what: &str,
+        act: impl FnOnce(&mut RouteSocket) -> io::Result<T>,
+    ) -> T {
+        self.holder
+            .links(act)
+            .unwrap_or_else(|error| panic!("{}: {what}: {error}", self.name))
+    }
+
     /// Sets an interface up.
     pub fn up(&self, interface: &str) {
-        self.ip(&format!("link set dev {interface} up"));
+        self.set_admin_up(interface, true);
+    }
+
+    /// Sets an interface down.
+    pub fn down(&self, interface: &str) {
+        self.set_admin_up(interface, false);
+    }
+
+    fn set_admin_up(&self, interface: &str, up: bool) {
+        let direction = if up { "up" } else { "down" };
+        self.links(&format!("set {interface} {direction}"), |route| {
+            let link = link::find(route, interface)?;
+            link::set_admin_up(route, link.ifindex, up)
+        });
     }
 
     /// Gives an interface an address (`10.0.0.1/24`, `fd00::1/64`).
     pub fn address(&self, interface: &str, address: &str) {
-        let nodad = if address.contains(':') { " nodad" } else { "" };
-        self.ip(&format!("address add {address} dev {interface}{nodad}"));
+        let parsed = address.split_once('/').and_then(|(address, length)| {
+            Some((address.parse::<IpAddr>().ok()?, length.parse().ok()?))
+        });
+        let (ip, prefix_len) =
+            parsed.unwrap_or_else(|| panic!("{address} is no address with the length of a prefix"));
+        self.links(&format!("add {address} to {interface}"), |route| {
+            let link = link::find(route, interface)?;
+            links::add_address(route, &link, ip, prefix_len)
+        });
     }
 
     /// Whether there is such an interface.
     pub fn has_interface(&self, interface: &str) -> bool {
-        self.try_run(&format!("ip link show dev {interface}"))
-            .status
-            .success()
+        self.links(&format!("look for {interface}"), |route| {
+            match link::find(route, interface) {
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
+                result => result.map(|_| true),
+            }
+        })
     }
 
     /// What `ip -details -json link show` says of an interface.
@@ -252,31 +216,17 @@ impl Namespace {
         link[0]["stats64"].clone()
     }
 
-    /// The names of all interfaces, in the order in which they were made.
+    /// The names of all interfaces, by their indices.
     pub fn interfaces(&self) -> Vec<String> {
-        let links = self.run_json("ip -json link show");
-        let names = links.as_array().expect("a list").iter();
-        names
-            .filter_map(|link| Some(link["ifname"].as_str()?.to_owned()))
-            .collect()
+        let links = self.links("list the links", link::all);
+        links.into_iter().map(|link| link.name).collect()
     }
 
     /// An interface's hardware address, as `ip` writes it.
     pub fn hwaddr(&self, interface: &str) -> String {
-        self.link(interface)["address"]
-            .as_str()
-            .expect("a hardware address")
-            .to_owned()
+        let link = self.links(&format!("look for {interface}"), |route| {
+            link::find(route, interface)
+        });
+        link.hwaddr.to_string()
     }
-}
-
-fn real_time_permitted() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        Command::new("chrt")
-            .args(["--fifo", "10", "true"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-    })
 }

@@ -1,6 +1,33 @@
-//! `ping`, and what it counted.
+//! Echo requests, and what became of them.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::process;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use serde_json::json;
+use socket2::{Domain, Protocol, Socket, Type};
+use teamr::sys::whole::forbid_fragments;
 
 use crate::namespace::Namespace;
+use crate::traffic::{Tool, announce_ready, usage};
+
+/// How long the answers may take, in all: a host asks for its neighbour's address again after a
+/// second.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of data in a request, as ping(8) has them.
+const SIZE: usize = 56;
+/// Bytes of answers that may wait to be read: a request may have several.
+const BUFFER: usize = 8 << 20;
+
+// RFC 792, RFC 4443: types of echo messages.
+const REQUEST: u8 = 8;
+const REPLY: u8 = 0;
+const REQUEST_V6: u8 = 128;
+const REPLY_V6: u8 = 129;
+/// Bytes before the data: type, code, checksum, identifier, sequence number.
+const HEADER: usize = 8;
 
 /// What became of echo requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,86 +36,226 @@ pub struct Ping {
     pub sent: u32,
     /// Requests answered.
     pub answered: u32,
-    /// Answers beyond the first to a request.
+    /// Answers beyond the first to a request, until the last one was answered.
     pub duplicates: u32,
 }
 
 impl Ping {
-    /// Sends `count` echo requests in one burst; `options` are more of ping's own.
+    /// Sends `count` echo requests in one burst, none of them in fragments. `options` are as
+    /// those of ping(8): `-s SIZE` bytes of data, `-I SOURCE` address.
     pub fn run(host: &Namespace, target: &str, count: u32, options: &str) -> Ping {
-        // ping ends with the last first answer. After the last request it waits for one only
-        // as long as twice the longest round trip or its interval, so the interval is long.
-        // It makes room for as many answers as it may send requests before the first answer; a
-        // request may have four.
-        let burst = 4 * count;
-        let line = format!("ping -n -q -i 0.5 -l {burst} -W 1 -c {count} {options} {target}");
-        let output = host.try_run(&line);
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ping::parse(&text).unwrap_or_else(|| {
-            let error = String::from_utf8_lossy(&output.stderr);
-            panic!(
-                "{}: ping {target} counted nothing\n{text}{error}",
-                host.name()
-            )
-        })
+        let mut args = vec!["ping".to_owned(), target.to_owned(), count.to_string()];
+        args.extend(options.split_whitespace().map(str::to_owned));
+        let report = Tool::start(host, &args).finish();
+        let counted = |key: &str| {
+            let count = report[key].as_u64().and_then(|count| count.try_into().ok());
+            count.unwrap_or_else(|| panic!("ping reported no {key}: {report}"))
+        };
+        Ping {
+            sent: count,
+            answered: counted("answered"),
+            duplicates: counted("duplicates"),
+        }
     }
 
     /// Every request answered once.
     pub fn is_exact(&self) -> bool {
         self.answered == self.sent && self.duplicates == 0
     }
+}
 
-    /// Reads `3 packets transmitted, 3 received, +1 duplicates, 0% packet loss, time 2ms`.
-    fn parse(text: &str) -> Option<Ping> {
-        let line = text
-            .lines()
-            .find(|line| line.contains("packets transmitted"))?;
-        let count = |word: &str| {
-            line.split(", ")
-                .find(|part| part.ends_with(word))
-                .and_then(|part| {
-                    part.split_whitespace()
-                        .next()?
-                        .trim_start_matches('+')
-                        .parse()
-                        .ok()
-                })
-        };
-        Some(Ping {
-            sent: count("packets transmitted")?,
-            answered: count("received")?,
-            duplicates: count("duplicates").unwrap_or(0),
-        })
+/// `ping TARGET COUNT [-s SIZE] [-I SOURCE]`: sends requests in one burst, waits for the answers
+/// and writes how many requests had one and how many more came.
+pub fn run_ping(args: &[String]) -> io::Result<()> {
+    let wrong = || usage("ping TARGET COUNT [-s SIZE] [-I SOURCE]");
+    let [target, count, options @ ..] = args else {
+        return Err(wrong());
+    };
+    let target: IpAddr = target.parse().map_err(io::Error::other)?;
+    let count: u16 = count.parse().map_err(io::Error::other)?;
+    let (mut size, mut source) = (SIZE, None);
+    for option in options.chunks(2) {
+        match option {
+            [name, value] if name == "-s" => size = value.parse().map_err(io::Error::other)?,
+            [name, value] if name == "-I" => {
+                source = Some(value.parse::<IpAddr>().map_err(io::Error::other)?);
+            }
+            _ => return Err(wrong()),
+        }
     }
+    let socket = open(target, source)?;
+    let echo = Echo {
+        is_ipv6: target.is_ipv6(),
+        identifier: process::id() as u16,
+    };
+    announce_ready();
+    for number in 0..count {
+        // One that cannot be sent has no answer, and counts as that.
+        let _ = socket.send(&echo.request(number, size));
+    }
+    let copies = receive(&socket, &echo, count)?;
+    let answered = copies.iter().filter(|&&copies| copies > 0);
+    let duplicates = copies.iter().map(|copies| copies.saturating_sub(1));
+    println!(
+        "{}",
+        json!({ "answered": answered.count(), "duplicates": duplicates.sum::<u32>() })
+    );
+    Ok(())
+}
+
+fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Socket> {
+    let (domain, protocol) = match target {
+        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
+        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
+    // Without the right to so much room some of many answers are lost.
+    if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
+        socket.set_recv_buffer_size(BUFFER)?;
+    }
+    forbid_fragments(&socket, target.is_ipv6())?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    // The socket receives from the target only.
+    socket.connect(&SocketAddr::new(target, 0).into())?;
+    Ok(socket)
+}
+
+/// How often each of `count` requests is answered until all of them are, or nothing more is to be
+/// expected.
+fn receive(socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>> {
+    let mut copies = vec![0; count.into()];
+    let mut packet = vec![0; 1 << 16];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if copies.contains(&0) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(copies);
+            }
+            socket.set_read_timeout(Some(left))?;
+        } else {
+            socket.set_nonblocking(true)?;
+        }
+        match (&*socket).read(&mut packet) {
+            Ok(length) => {
+                let number = echo.answer(&packet[..length]);
+                if let Some(copies) = number.and_then(|number| copies.get_mut(number)) {
+                    *copies += 1;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !copies.contains(&0) {
+                    return Ok(copies);
+                }
+            }
+            // The way to the target is cut, for now.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Interrupted
+                        | ErrorKind::HostUnreachable
+                        | ErrorKind::NetworkUnreachable
+                ) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The echo messages of one run.
+struct Echo {
+    is_ipv6: bool,
+    identifier: u16,
+}
+
+impl Echo {
+    /// Request `number`, with `size` bytes of data.
+    fn request(&self, number: u16, size: usize) -> Vec<u8> {
+        let mut message = vec![0; HEADER + size];
+        message[0] = if self.is_ipv6 { REQUEST_V6 } else { REQUEST };
+        message[4..6].copy_from_slice(&self.identifier.to_be_bytes());
+        message[6..8].copy_from_slice(&number.to_be_bytes());
+        if !self.is_ipv6 {
+            // The kernel fills in ICMPv6's.
+            let checksum = checksum(&message);
+            message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        }
+        message
+    }
+
+    /// Number of the request that a received packet answers; none if the packet answers none.
+    fn answer(&self, packet: &[u8]) -> Option<usize> {
+        // A raw socket of IPv4 hands out the IP header, too.
+        let header = match self.is_ipv6 {
+            true => 0,
+            false => usize::from(packet.first()? & 0xf) * 4,
+        };
+        let message = packet.get(header..)?;
+        let kind = if self.is_ipv6 { REPLY_V6 } else { REPLY };
+        let answers = message.first() == Some(&kind)
+            && message.get(4..6)? == self.identifier.to_be_bytes().as_slice();
+        let number = message.get(6..8)?;
+        answers.then(|| u16::from_be_bytes([number[0], number[1]]).into())
+    }
+}
+
+/// The checksum of RFC 1071.
+fn checksum(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|pair| {
+        let low = pair.get(1).copied().unwrap_or(0);
+        u32::from(u16::from_be_bytes([pair[0], low]))
+    });
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Ping;
+    use super::*;
+
+    /// A request turned into its answer, behind an IP header as a raw socket delivers it.
+    fn answer(echo: &Echo, number: u16) -> Vec<u8> {
+        let mut packet = if echo.is_ipv6 { vec![] } else { vec![0x45; 20] };
+        let mut message = echo.request(number, 3);
+        message[0] = if echo.is_ipv6 { REPLY_V6 } else { REPLY };
+        packet.append(&mut message);
+        packet
+    }
 
     #[test]
-    fn reads_every_form_of_the_summary() {
-        let text = "\n--- 10.0.0.2 ping statistics ---\n3 packets transmitted, 3 received, \
-                    +2 duplicates, 0% packet loss, time 2003ms\n";
-        let ping = Ping::parse(text);
-        assert_eq!(
-            ping,
-            Some(Ping {
-                sent: 3,
-                answered: 3,
-                duplicates: 2
-            })
-        );
-        let text = "3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 5ms";
-        let ping = Ping::parse(text);
-        assert_eq!(
-            ping,
-            Some(Ping {
-                sent: 3,
-                answered: 0,
-                duplicates: 0
-            })
-        );
-        assert_eq!(Ping::parse("ping: sendmsg: nothing"), None);
+    fn answers_are_told_from_others() {
+        for is_ipv6 in [false, true] {
+            let echo = Echo {
+                is_ipv6,
+                identifier: 700,
+            };
+            let other = Echo {
+                is_ipv6,
+                identifier: 701,
+            };
+            let packet = answer(&echo, 258);
+            assert_eq!(echo.answer(&packet), Some(258));
+            assert_eq!(other.answer(&packet), None);
+            assert_eq!(echo.answer(&echo.request(258, 3)), None);
+            for length in 0..packet.len() - 3 {
+                assert_eq!(echo.answer(&packet[..length]), None, "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_sums_up_to_nothing() {
+        for size in [0, 1, 56, 1452] {
+            let request = Echo {
+                is_ipv6: false,
+                identifier: 0xfedc,
+            }
+            .request(0xba98, size);
+            assert_eq!(checksum(&request), 0);
+        }
     }
 }

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use teamr::netlink::link;
 
 use crate::cable::Cable;
+use crate::links::{create_bridge, forwards};
 use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_until;
 
 /// The name of the bridge inside.
 const BRIDGE: &str = "br0";
+/// Largest frames that it forwards, without their headers.
+const MTU: u32 = 9000;
 
 /// A learning switch. Clones are the same switch.
 #[derive(Clone)]
@@ -20,14 +24,7 @@ pub struct Switch {
 
 impl Switch {
     pub(crate) fn new(namespace: Namespace) -> Switch {
-        namespace.ip(&format!(
-            "link add name {BRIDGE} mtu 9000 type bridge stp_state 0"
-        ));
-        // The switch itself is no host: it shall not speak.
-        namespace.write(
-            &format!("/proc/sys/net/ipv6/conf/{BRIDGE}/disable_ipv6"),
-            "1",
-        );
+        namespace.links("make the bridge", |route| create_bridge(route, BRIDGE, MTU));
         namespace.up(BRIDGE);
         Switch { namespace }
     }
@@ -39,13 +36,19 @@ impl Switch {
 
     /// Makes an interface of the switch a switch port and sets it up.
     pub fn plug(&self, port: &str) {
-        self.namespace
-            .ip(&format!("link set dev {port} master {BRIDGE} up"));
+        self.namespace.links(&format!("plug {port}"), |route| {
+            let (port, bridge) = (link::find(route, port)?, link::find(route, BRIDGE)?);
+            link::set_master(route, port.ifindex, bridge.ifindex)?;
+            link::set_admin_up(route, port.ifindex, true)
+        });
     }
 
     /// Makes a switch port an interface on its own again, which leads nowhere.
     pub fn unplug(&self, port: &str) {
-        self.namespace.ip(&format!("link set dev {port} nomaster"));
+        self.namespace.links(&format!("unplug {port}"), |route| {
+            let port = link::find(route, port)?;
+            link::clear_master(route, port.ifindex)
+        });
     }
 
     /// Whether frames to `hwaddr` leave through `port`, as far as the switch has learned.
@@ -63,9 +66,9 @@ impl Switch {
     /// Waits until a cable's far end, a port of this switch, forwards.
     pub fn wait_forwarding(&self, cable: &Cable) {
         let port = cable.far_interface();
-        wait_until(&format!("switch port {port} to forward"), || {
-            let link = self.namespace.link(port);
-            link["linkinfo"]["info_slave_data"]["state"] == "forwarding"
+        let what = format!("switch port {port} to forward");
+        wait_until(&what, || {
+            self.namespace.links(&what, |route| forwards(route, port))
         });
     }
 }

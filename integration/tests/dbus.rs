@@ -1,6 +1,7 @@
 //! teamd's service on the system bus, with a `dbus-daemon` of the test's own.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
 
 use integration::{
@@ -44,13 +45,17 @@ impl Site {
 
     /// Starts a daemon that is not expected to come up, or not at once.
     fn try_start(&self, device: &str) -> Process {
+        Process::start("second", self.host.folder(), self.command(device))
+    }
+
+    fn command(&self, device: &str) -> Command {
         let mut command = teamr_command(&self.host);
         command.env(ADDRESS_VARIABLE, self.bus.address()).args([
             "-D",
             "-c",
             &config(device).to_string(),
         ]);
-        Process::start("second", self.host.folder(), command)
+        command
     }
 
     fn teamrctl(&self, args: &[&str]) -> Output {
@@ -357,6 +362,37 @@ fn without_a_bus_the_start_fails() {
         "{log}"
     );
     assert!(!site.host.has_interface("team0"));
+}
+
+/// At boot systemd starts the network before the bus.
+#[test]
+fn under_a_service_manager_the_bus_may_come_later() {
+    let Some(mut site) = Site::new() else {
+        return;
+    };
+    site.bus.kill();
+    let manager = site.host.folder().join("notify");
+    let _socket = UnixDatagram::bind(&manager).expect("the manager's socket");
+    let mut command = site.command("team0");
+    command.env("NOTIFY_SOCKET", &manager);
+    let daemon = Process::start("early", site.host.folder(), command);
+    wait_until("the daemon to have started", || {
+        daemon.log().contains("successfully started")
+    });
+    assert!(
+        daemon.log().contains("dbus: No bus yet ("),
+        "{}",
+        daemon.log()
+    );
+    site.bus.start_again();
+    let mut bus = site.bus.connect();
+    wait_until("team0 to be on the bus", || {
+        owner(&mut bus, "GetNameOwner", "team0").is_some()
+    });
+    assert_eq!(
+        state(&mut bus, "team0")["setup"]["runner_name"],
+        "activebackup"
+    );
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn answers(copies: usize) -> usize {
 }
 
 fn ping_both(near: &Side, far: &Side, layout: Layout, pace: Pace, copies: usize) {
-    let full = format!("-M do -s {}", layout.payload());
+    let full = format!("-s {}", layout.payload());
     // Few: all answers to a burst must fit into the buffer of ping's socket.
     let (burst, sizes): (u32, &[&str]) = match pace {
         Pace::Full | Pace::Flood => (3, &["", &full]),

@@ -43,9 +43,17 @@ impl Config {
         Config::default()
     }
 
-    /// `device`; none if it is absent or not a string.
-    pub fn device(&self) -> Option<&str> {
-        self.team.get("device").and_then(Value::as_str)
+    /// `device`; none if it is absent.
+    ///
+    /// # Errors
+    /// With teamd's words, when it is not a string: teamd stops then, also where its command line
+    /// names the device.
+    pub fn device(&self) -> Result<Option<&str>, Problem> {
+        let refused = Walk::new(&self.team, &[Weight::Refused]).key(&self.team, "device");
+        match refused.list.first() {
+            Some(finding) => Err(finding.as_run()),
+            None => Ok(self.team.get("device").and_then(Value::as_str)),
+        }
     }
 
     /// Sets `device`, which dumps show from now on.
@@ -70,7 +78,7 @@ impl Config {
         read_team(&self.team).probe
     }
 
-    /// `runner.name`, known or not; `roundrobin` if it is absent or not a string.
+    /// `runner.name`, known or not; `roundrobin` if it is absent, empty if it is not a string.
     pub fn runner_name(&self) -> &str {
         runner_name(&self.team)
     }
@@ -95,7 +103,7 @@ impl Config {
     ///
     /// # Errors
     /// What teamd refuses to start with: a value out of range, an unknown runner or policy, a
-    /// hardware address that cannot be read, an object that is none.
+    /// hardware address that cannot be read, a name that is no string, an object that is none.
     pub fn team(&self) -> Result<Team, Problem> {
         let refused = Walk::new(&self.team, &[Weight::Refused]).team(&self.team);
         match refused.list.first() {

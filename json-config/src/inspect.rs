@@ -20,12 +20,12 @@ const MOST: usize = 100;
 /// teamd's line for a value that stands where an object must be written.
 const WRONG_PATH: &str = "Failed to get value from config: Wrong path format";
 
-/// The name of the runner that a configuration asks for, known or not.
+/// The name of the runner that a configuration asks for, known or not; empty if it is no string.
 pub(crate) fn runner_name(team: &Map<String, Value>) -> &str {
-    team.get("runner")
-        .and_then(|runner| runner.get("name"))
-        .and_then(Value::as_str)
-        .unwrap_or("roundrobin")
+    match team.get("runner").and_then(|runner| runner.get("name")) {
+        Some(name) => name.as_str().unwrap_or_default(),
+        None => "roundrobin",
+    }
 }
 
 /// The word of `words` that `text` is; `-` is taken for `_`, as cockpit writes it.
@@ -45,6 +45,8 @@ pub(crate) fn integer(value: &Value) -> Option<i64> {
 /// A walk, or the part of it that is under way.
 pub(crate) struct Walk<'a> {
     runner: &'a str,
+    /// A port without a watch of its own has one of the team's.
+    team_watches: bool,
     wanted: &'a [Weight],
     path: Vec<Step>,
     /// The keys being read have no effect, so only the strict check may mind.
@@ -57,6 +59,10 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(team: &'a Map<String, Value>, wanted: &'a [Weight]) -> Self {
         Walk {
             runner: runner_name(team),
+            team_watches: match team.get("link_watch") {
+                Some(Value::Array(watches)) => !watches.is_empty(),
+                watches => watches.is_some(),
+            },
             wanted,
             path: Vec::new(),
             unread: false,
@@ -80,6 +86,14 @@ impl<'a> Walk<'a> {
         self.findings
     }
 
+    /// Looks at one key of the team alone.
+    pub(crate) fn key(mut self, team: &Map<String, Value>, name: &str) -> Findings {
+        if let Some(key) = Object::Team.find(name) {
+            self.member(key, team);
+        }
+        self.findings
+    }
+
     /// Looks at what concerns the port `name`: its own settings, then the team's link watches.
     pub(crate) fn port(mut self, team: &Map<String, Value>, name: &str) -> Findings {
         if let Some(port) = team.get("ports").and_then(|ports| ports.get(name)) {
@@ -87,10 +101,7 @@ impl<'a> Walk<'a> {
                 walk.step(name, |walk| walk.port_entry(port))
             });
         }
-        if let Some(key) = Object::Team.find("link_watch") {
-            self.member(key, team);
-        }
-        self.findings
+        self.key(team, "link_watch")
     }
 
     fn member(&mut self, key: &Key, object: &Map<String, Value>) {
@@ -188,14 +199,10 @@ impl<'a> Walk<'a> {
             },
             Kind::Object(object) => self.nested(key, value, object),
             Kind::Watches => match value {
-                Value::Array(elements) => self.each(elements, Self::watch),
-                Value::Object(_) => self.watch(value),
-                _ => self.wrong_type(
-                    key,
-                    value,
-                    "object or array",
-                    "write {\"name\": \"ethtool\"} for instance",
-                ),
+                Value::Array(elements) => self.each(elements, |walk, watch| {
+                    walk.watch(watch, "object");
+                }),
+                _ => self.watch(value, "object or array"),
             },
             Kind::Ports => match value {
                 Value::Object(ports) => {
@@ -319,7 +326,7 @@ impl<'a> Walk<'a> {
             _ if object == Object::Runner
                 || object == Object::Burst && self.runner == "activebackup" =>
             {
-                self.no_object(value, mend, WRONG_PATH);
+                self.no_object("object", value, mend, WRONG_PATH);
             }
             _ => self.wrong_type(key, value, "object", mend),
         }
@@ -330,23 +337,28 @@ impl<'a> Walk<'a> {
     }
 
     fn port_entry(&mut self, port: &Value) {
+        let mend = "write {} for a port without settings of its own";
         match port {
             Value::Object(members) => {
                 let reader = self.runner_is_known().then(|| self.runner.to_owned());
                 self.object(Object::Port, members, reader.as_deref());
             }
-            _ => self.no_object(
-                port,
-                "write {} for a port without settings of its own",
-                WRONG_PATH,
-            ),
+            _ if self.team_watches => self.add(Weight::Fallback, || Words {
+                message: format!("expected object, found {}", kind(port)),
+                mend: mend.to_owned(),
+                instead: "read as {}".to_owned(),
+                teamd: None,
+            }),
+            // teamd writes the watch "ethtool" into it, which takes an object.
+            _ => self.no_object("object", port, mend, WRONG_PATH),
         }
     }
 
-    fn watch(&mut self, watch: &Value) {
+    fn watch(&mut self, watch: &Value, expected: &str) {
         match watch {
             Value::Object(members) => self.object(Object::LinkWatch, members, watch_name(members)),
             _ => self.no_object(
+                expected,
                 watch,
                 "write {\"name\": \"ethtool\"} for instance",
                 "Failed to get link watch name.",
@@ -362,26 +374,25 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A value of a type that the key cannot have counts as absent.
+    /// A value of a type that the key cannot have counts as absent, unless teamd stops at it.
     fn wrong_type(&mut self, key: &Key, value: &Value, expected: &str, mend: &str) {
-        let weight = match key.required {
+        let teamd = key.required.or(key.written);
+        let weight = match teamd {
             Some(_) => Weight::Refused,
             None => Weight::Fallback,
         };
         self.add(weight, || Words {
             message: format!("expected {expected}, found {}", kind(value)),
             mend: mend.to_owned(),
-            instead: key
-                .required
-                .map_or_else(|| default_used(key), |_| String::new()),
-            teamd: key.required.map(str::to_owned),
+            instead: teamd.map_or_else(|| default_used(key), |_| String::new()),
+            teamd: teamd.map(str::to_owned),
         });
     }
 
     /// Without an object there is nothing to go on with.
-    fn no_object(&mut self, value: &Value, mend: &str, teamd: &str) {
+    fn no_object(&mut self, expected: &str, value: &Value, mend: &str, teamd: &str) {
         self.add(Weight::Refused, || Words {
-            message: format!("expected object, found {}", kind(value)),
+            message: format!("expected {expected}, found {}", kind(value)),
             mend: mend.to_owned(),
             teamd: Some(teamd.to_owned()),
             ..Words::default()

@@ -77,8 +77,11 @@ pub struct Key {
     /// The runners (in `runner` and in ports) or watches (in `link_watch`) that read it;
     /// empty when all do.
     pub read_by: &'static [&'static str],
-    /// If it must be there: what teamd logs when it is not.
+    /// If it must be there: what teamd logs when it is not, or is of another type.
     pub required: Option<&'static str>,
+    /// If teamd writes it, which it cannot in place of a value of another type: what it then
+    /// logs. None: a value of another type counts as absent.
+    pub written: Option<&'static str>,
     /// If a value of the right type that makes no sense is refused: what teamd logs, `{}` being
     /// the value. None: the run goes on with the default.
     pub refusal: Option<&'static str>,

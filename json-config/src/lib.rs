@@ -7,7 +7,7 @@
 //!
 //! Pure: no file, socket or clock. Bytes from outside give an error, never a panic.
 //!
-//! Where the reading departs from teamd's stands in ARCHITECTURE.md, in the one table of all such
+//! Where the reading departs from teamd's stands in docs/differences-from-teamd.md, in the one table of all such
 //! decisions.
 #![forbid(unsafe_code)]
 

@@ -75,7 +75,7 @@ fn every_team_key_is_read() {
             "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2,
                        "failback": "better", "failback_delay": 3000}}"#,
     );
-    assert_eq!(all.device(), Some("team0"));
+    assert_eq!(all.device(), Ok(Some("team0")));
     assert_eq!(all.debug_level(), 2);
     assert_eq!(all.data_path(), DataPathChoice::Relay);
     let expected = TeamSettings {
@@ -295,8 +295,8 @@ fn wrong_types_fall_back_with_a_warning() {
              using the default, \"auto\"",
         ),
         (
-            r#"{"runner": {"name": 5}}"#,
-            "runner.name: expected string, found integer; using the default, \"roundrobin\"",
+            r#"{"link_watch": {"name": "ethtool"}, "ports": {"eth1": null}}"#,
+            "ports.eth1: expected object, found null; read as {}",
         ),
         (
             r#"{"hwaddr": 5}"#,
@@ -335,7 +335,9 @@ fn wrong_types_fall_back_with_a_warning() {
         ),
     ] {
         assert_eq!(warnings(text), [expected]);
-        config(text).team_settings(0).unwrap();
+        let mut config = config(text);
+        config.team_settings(0).unwrap();
+        config.port_settings("eth1").unwrap();
     }
 }
 
@@ -419,6 +421,15 @@ fn what_teamd_refuses_is_refused_in_its_words() {
         (
             r#"{"runner": "activebackup"}"#,
             "runner: Failed to get value from config: Wrong path format",
+        ),
+        (
+            r#"{"runner": {"name": 5}}"#,
+            "runner.name: Failed to set default team runner name in config. \
+             (expected string, found integer)",
+        ),
+        (
+            r#"{"device": 5}"#,
+            "device: Failed to set team device name in config. (expected string, found integer)",
         ),
         (
             r#"{"runner": {"name": "foo"}}"#,
@@ -530,10 +541,112 @@ fn bad_ports_are_refused_in_teamds_words() {
         assert_eq!(config, before);
         config.port_settings("other").unwrap();
     }
-    let team = r#"{"link_watch": {"name": "foo"}}"#;
-    let found = config(team).port_settings("p").unwrap_err().to_string();
-    assert!(
-        found.starts_with("link_watch.name: No link_watch named \"foo\""),
-        "{found}"
-    );
+    for (team, expected) in [
+        (
+            r#"{"link_watch": {"name": "foo"}}"#,
+            "link_watch.name: No link_watch named \"foo\"",
+        ),
+        (
+            r#"{"link_watch": 5}"#,
+            "link_watch: Failed to get link watch name. (expected object or array, found integer)",
+        ),
+        (
+            r#"{"link_watch": [], "ports": {"p": 5}}"#,
+            "ports.p: Failed to get value from config: Wrong path format",
+        ),
+    ] {
+        let found = config(team).port_settings("p").unwrap_err().to_string();
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+/// Values of each type at the places whose type teamd looks at: refused are those with which
+/// teamd 1.31 does not start or does not take the port.
+#[test]
+fn wrong_types_stop_where_teamd_stops() {
+    const VALUES: [&str; 6] = ["null", "true", "5", "1.5", "[]", "{}"];
+    let runs = |text: &str| {
+        let mut config = config(text);
+        config.device().is_ok()
+            && config.team_settings(0).is_ok()
+            && config.port_settings("p").is_ok()
+    };
+    let check = |place: &str, expected: bool, values: &[&str]| {
+        for value in values {
+            let text = place.replace('?', value);
+            assert_eq!(runs(&text), expected, "{text}");
+        }
+    };
+    for place in [
+        r#"{"device": ?}"#,
+        r#"{"runner": {"name": ?}}"#,
+        r#"{"link_watch": {"name": ?}}"#,
+        r#"{"ports": {"p": {"link_watch": {"name": ?}}}}"#,
+        r#"{"link_watch": {"name": "arp_ping", "target_host": ?}}"#,
+        r#"{"link_watch": {"name": "nsna_ping", "target_host": ?}}"#,
+        r#"{"link_watch": {"name": "tipc", "tipc_bearer": ?}}"#,
+    ] {
+        check(place, false, &VALUES);
+    }
+    for place in [
+        r#"{"runner": ?}"#,
+        r#"{"runner": {"name": "activebackup"}, "notify_peers": ?}"#,
+        r#"{"runner": {"name": "activebackup"}, "mcast_rejoin": ?}"#,
+        r#"{"ports": {"p": ?}}"#,
+    ] {
+        check(place, false, &["null", "true", "5", "1.5", "[]", "\"x\""]);
+    }
+    for place in [
+        r#"{"link_watch": ?}"#,
+        r#"{"ports": {"p": {"link_watch": ?}}}"#,
+        r#"{"link_watch": {"name": "ethtool"}, "ports": {"p": {"link_watch": ?}}}"#,
+    ] {
+        check(
+            place,
+            false,
+            &["null", "true", "5", "1.5", "\"ethtool\"", "{}"],
+        );
+    }
+    check(r#"{"link_watch": ?}"#, true, &["[]"]);
+    for place in [
+        r#"{"ports": ?}"#,
+        r#"{"notify_peers": ?}"#,
+        r#"{"mcast_rejoin": ?}"#,
+        r#"{"link_watch": {"name": "ethtool"}, "ports": {"p": ?}}"#,
+        r#"{"runner": {"name": "loadbalance", "tx_hash": ?}}"#,
+        r#"{"runner": {"name": "loadbalance", "tx_balancer": ?}}"#,
+        r#"{"runner": {"name": "loadbalance", "tx_balancer": {"name": ?}}}"#,
+        r#"{"hwaddr": ?}"#,
+        r#"{"link_watch_policy": ?}"#,
+        r#"{"runner": {"name": "activebackup", "hwaddr_policy": ?}}"#,
+        r#"{"runner": {"name": "lacp", "agg_select_policy": ?}}"#,
+        r#"{"link_watch": {"name": "arp_ping", "target_host": "a", "source_host": ?}}"#,
+    ] {
+        check(place, true, &VALUES);
+    }
+    for place in [
+        r#"{"debug_level": ?}"#,
+        r#"{"notify_peers": {"count": ?}}"#,
+        r#"{"runner": {"name": "activebackup"}, "notify_peers": {"count": ?}}"#,
+        r#"{"mcast_rejoin": {"interval": ?}}"#,
+        r#"{"runner": {"name": "lacp", "sys_prio": ?}}"#,
+        r#"{"runner": {"name": "lacp", "min_ports": ?}}"#,
+        r#"{"ports": {"p": {"prio": ?}}}"#,
+        r#"{"ports": {"p": {"queue_id": ?}}}"#,
+        r#"{"runner": {"name": "lacp"}, "ports": {"p": {"lacp_prio": ?}}}"#,
+        r#"{"runner": {"name": "lacp"}, "ports": {"p": {"lacp_key": ?}}}"#,
+        r#"{"link_watch": {"name": "ethtool", "delay_up": ?}}"#,
+        r#"{"link_watch": {"name": "arp_ping", "target_host": "a", "interval": ?}}"#,
+        r#"{"link_watch": {"name": "arp_ping", "target_host": "a", "vlanid": ?}}"#,
+    ] {
+        check(place, true, &["null", "true", "1.5", "[]", "{}", "\"x\""]);
+    }
+    for place in [
+        r#"{"runner": {"name": "lacp", "active": ?}}"#,
+        r#"{"runner": {"name": "lacp", "fast_rate": ?}}"#,
+        r#"{"runner": {"name": "activebackup"}, "ports": {"p": {"sticky": ?}}}"#,
+        r#"{"link_watch": {"name": "arp_ping", "target_host": "a", "send_always": ?}}"#,
+    ] {
+        check(place, true, &["null", "0", "1.5", "[]", "{}", "\"true\""]);
+    }
 }

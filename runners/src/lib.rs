@@ -68,7 +68,7 @@ pub use control_frames::ControlFrames;
 pub use event::{Event, PeerSeen, StationSeen};
 
 pub use buckets::{BUCKETS, BucketTable};
-pub use forwarding::distributor::{Distributor, Selection, Settled};
+pub use forwarding::distributor::{Distributor, Selection};
 pub use forwarding::source_balance::Reception;
 pub use forwarding::source_balance::policy::{HostBalance, SourceBalance};
 pub use forwarding::{Forwarding, PortForwarding, TxPolicy, learned_sources};

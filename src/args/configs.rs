@@ -141,10 +141,11 @@ impl Source {
 
     fn plan(&self, options: &Options) -> Result<Plan, String> {
         let mut config = self.parse()?;
+        let configured = config.device().map_err(|problem| problem.to_string())?;
         // To find a daemon its pid file is enough.
         let device = match (&options.pid_file, options.command) {
             (Some(_), Command::Kill | Command::Check) => String::new(),
-            _ => self.device_name(options, &config)?,
+            _ => self.device_name(options, configured)?,
         };
         config.set_device(&device);
         Ok(Plan {
@@ -160,8 +161,8 @@ impl Source {
 
     /// From `-t`, else from the configuration, else in a directory from the file, else the first
     /// that is free; a daemon to be found must be named.
-    fn device_name(&self, options: &Options, config: &Config) -> Result<String, String> {
-        let named = options.team_dev.as_deref().or(config.device());
+    fn device_name(&self, options: &Options, configured: Option<&str>) -> Result<String, String> {
+        let named = options.team_dev.as_deref().or(configured);
         let name = match named.or(self.stem.as_deref()) {
             Some(name) => name.to_owned(),
             None if options.command != Command::Run => {
@@ -228,4 +229,27 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         )));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_no_string_is_refused_also_where_another_is_named() {
+        let source = Source::unnamed("-", br#"{"device": 5}"#.to_vec());
+        for line in ["", "-t team0", "-k", "-k -t team0"] {
+            let args = ["teamr"].into_iter().chain(line.split_whitespace());
+            let options = Options::parse(args.map(OsString::from), false).unwrap();
+            assert_eq!(
+                source.plan(&options).err().as_deref(),
+                Some(
+                    "device: Failed to set team device name in config. \
+                         (expected string, found integer)"
+                )
+            );
+        }
+    }
 }

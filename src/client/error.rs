@@ -13,6 +13,7 @@ use super::options::Style;
 use super::view::Broken;
 use crate::control::dbus::{self, INTERFACE};
 use crate::errno::strerror;
+use crate::files::PathError;
 use crate::process::run_dir;
 
 /// Why nothing, or not everything, was done.
@@ -45,11 +46,11 @@ pub enum Error {
     /// What came is no JSON.
     NotJson,
     /// A file could not be written.
-    Write(String, io::Error),
+    Write(String, PathError),
     /// A file could not be read.
     Read(String, io::Error),
     /// Nothing could be served there.
-    Listen(String, io::Error),
+    Listen(String, PathError),
     /// The state lacks something.
     View(Broken),
 }
@@ -119,10 +120,8 @@ impl Error {
             Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
             Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
             Error::Read(file, e) => format!("Failed to read \"{file}\": {}.", strerror(e)),
-            Error::Listen(address, e) => {
-                format!("Failed to listen at \"{address}\": {}.", strerror(e))
-            }
-            Error::Write(file, e) => format!("Failed to write \"{file}\": {}.", strerror(e)),
+            Error::Listen(address, e) => format!("Failed to listen at \"{address}\": {e}."),
+            Error::Write(file, e) => format!("Failed to write \"{file}\": {e}."),
             Error::View(broken) => format!("{broken}\n{FAILED}"),
         }
     }

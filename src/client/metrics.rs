@@ -1,4 +1,8 @@
-//! The state of teams as OpenMetrics 1.0, for Prometheus and its like.
+//! The state of teams in Prometheus' text format 0.0.4.
+//!
+//! Of the formats this is the one that all readers have: Prometheus and its like take it from a
+//! scrape, and the text file collector of node_exporter reads no other. OpenMetrics would differ
+//! in the type `info`, in counters whose family lacks `_total`, and in the line `# EOF`.
 //!
 //! Pure but for the counters of the interfaces, which only the kernel has.
 
@@ -6,9 +10,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
+use runners::wire::lacpdu::StateBits;
 use serde_json::Value;
 
-/// What is counted or measured of a team or a port.
+/// What an HTTP answer says of an exposition.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is counted or measured of a team or a port. The name of a counter ends in `_total`.
 struct Family {
     name: &'static str,
     counter: bool,
@@ -36,27 +44,27 @@ const fn counter(name: &'static str, path: &'static str, help: &'static str) -> 
 /// Of the whole team.
 const TEAM: [Family; 6] = [
     counter(
-        "teamr_resyncs",
+        "teamr_resyncs_total",
         "/teamr/resyncs",
         "Times that lost news made the daemon read everything anew.",
     ),
     counter(
-        "teamr_receive_dropped",
+        "teamr_receive_dropped_total",
         "/teamr/rx_dropped",
         "Frames that the team device would not take.",
     ),
     counter(
-        "teamr_receive_echoes",
+        "teamr_receive_echoes_total",
         "/teamr/rx_echoes",
         "Frames of our own that came back.",
     ),
     counter(
-        "teamr_receive_inactive",
+        "teamr_receive_inactive_total",
         "/teamr/rx_inactive",
         "Frames on a port that does not receive them.",
     ),
     counter(
-        "teamr_transmit_no_port",
+        "teamr_transmit_no_port_total",
         "/teamr/tx_no_port",
         "Frames for which there was no port.",
     ),
@@ -68,7 +76,7 @@ const TEAM: [Family; 6] = [
 ];
 
 /// Of each port, from the state.
-const PORT: [Family; 9] = [
+const PORT: [Family; 8] = [
     gauge("teamr_port_link", "/link/up", "The port has a carrier."),
     gauge(
         "teamr_port_up",
@@ -85,18 +93,13 @@ const PORT: [Family; 9] = [
         "/teamr/allowed",
         "The user lets the port carry traffic.",
     ),
-    gauge(
-        "teamr_port_speed_megabits",
-        "/link/speed",
-        "Speed of the link, 0 if unknown.",
-    ),
     counter(
-        "teamr_port_transmit_dropped",
+        "teamr_port_transmit_dropped_total",
         "/teamr/tx_dropped",
         "Frames that could not be sent on the port.",
     ),
     counter(
-        "teamr_port_receive_missed",
+        "teamr_port_receive_missed_total",
         "/teamr/rx_missed",
         "Frames that came faster than the daemon could take them.",
     ),
@@ -115,43 +118,31 @@ const PORT: [Family; 9] = [
 /// Of each port, from the kernel.
 const INTERFACE: [Family; 4] = [
     counter(
-        "teamr_port_receive_bytes",
+        "teamr_port_receive_bytes_total",
         "rx_bytes",
         "Bytes received on the port.",
     ),
     counter(
-        "teamr_port_receive_frames",
+        "teamr_port_receive_frames_total",
         "rx_packets",
         "Frames received on the port.",
     ),
     counter(
-        "teamr_port_transmit_bytes",
+        "teamr_port_transmit_bytes_total",
         "tx_bytes",
         "Bytes sent on the port.",
     ),
     counter(
-        "teamr_port_transmit_frames",
+        "teamr_port_transmit_frames_total",
         "tx_packets",
         "Frames sent on the port.",
     ),
 ];
 
-/// Bits of a LACP state (IEEE 802.1AX-2014, 6.4.2.3), the lowest first.
-const LACP_BITS: [&str; 8] = [
-    "activity",
-    "timeout",
-    "aggregation",
-    "synchronization",
-    "collecting",
-    "distributing",
-    "defaulted",
-    "expired",
-];
-
 /// A whole exposition of these states, by team.
 pub fn write(states: &BTreeMap<String, Value>) -> String {
     let mut text = String::new();
-    head(&mut text, "teamr", "info", "What runs the team.");
+    head(&mut text, "teamr_info", "gauge", "What runs the team.");
     for (team, state) in states {
         let of = |path: &str| {
             state
@@ -183,6 +174,7 @@ pub fn write(states: &BTreeMap<String, Value>) -> String {
             );
         }
     }
+    speed(&mut text, states);
     active(&mut text, states);
     link_downs(&mut text, states);
     probes(&mut text, states);
@@ -198,7 +190,6 @@ pub fn write(states: &BTreeMap<String, Value>) -> String {
     }
     lacp(&mut text, states);
     pdus(&mut text, states);
-    text.push_str("# EOF\n");
     text
 }
 
@@ -215,8 +206,21 @@ impl Family {
             other => other.as_u64(),
         });
         if let Some(number) = number {
-            let total = if self.counter { "_total" } else { "" };
-            let _ = writeln!(text, "{}{total}{labels} {number}", self.name);
+            let _ = writeln!(text, "{}{labels} {number}", self.name);
+        }
+    }
+}
+
+/// The speed of each link, in Prometheus' base unit.
+fn speed(text: &mut String, states: &BTreeMap<String, Value>) {
+    const BYTES_IN_MEGABIT: u64 = 125_000;
+    let help = "Speed of the link in bytes a second, 0 if unknown.";
+    head(text, "teamr_port_speed_bytes", "gauge", help);
+    for (team, port, state) in ports(states) {
+        if let Some(megabits) = state.pointer("/link/speed").and_then(Value::as_u64) {
+            let labels = labels(team, Some(port));
+            let bytes = megabits.saturating_mul(BYTES_IN_MEGABIT);
+            let _ = writeln!(text, "teamr_port_speed_bytes{labels} {bytes}");
         }
     }
 }
@@ -243,7 +247,7 @@ fn active(text: &mut String, states: &BTreeMap<String, Value>) {
 fn link_downs(text: &mut String, states: &BTreeMap<String, Value>) {
     head(
         text,
-        "teamr_port_down",
+        "teamr_port_down_total",
         "counter",
         "Times that a link watch of the port went down.",
     );
@@ -320,7 +324,7 @@ fn pdus(text: &mut String, states: &BTreeMap<String, Value>) {
         "marker_responses",
     ];
     let help = "LACP: PDUs by kind.";
-    head(text, "teamr_port_lacp_pdus", "counter", help);
+    head(text, "teamr_port_lacp_pdus_total", "counter", help);
     for (team, port, state) in ports(states) {
         for kind in KINDS {
             if let Some(count) = state["teamr"]["lacp"]["pdus"][kind].as_u64() {
@@ -333,7 +337,7 @@ fn pdus(text: &mut String, states: &BTreeMap<String, Value>) {
         }
     }
     let help = "LACP: times that an end was found not to settle.";
-    head(text, "teamr_port_lacp_churns", "counter", help);
+    head(text, "teamr_port_lacp_churns_total", "counter", help);
     for (team, port, state) in ports(states) {
         for side in ["actor", "partner"] {
             if let Some(count) = state["teamr"]["lacp"]["churns"][side].as_u64() {
@@ -353,18 +357,20 @@ fn lacp(text: &mut String, states: &BTreeMap<String, Value>) {
     for (team, port, state) in ports(states) {
         for side in ["actor", "partner"] {
             let bits = state.pointer(&format!("/runner/{side}_lacpdu_info/state"));
-            let Some(bits) = bits.and_then(Value::as_u64) else {
+            let bits = bits.and_then(Value::as_u64);
+            let Some(bits) = bits.and_then(|bits| u8::try_from(bits).ok()) else {
                 continue;
             };
-            for (place, bit) in LACP_BITS.iter().enumerate() {
+            let bits = StateBits(bits);
+            for (bit, name) in StateBits::NAMED {
                 let _ = writeln!(
                     text,
                     "teamr_port_lacp_state{{team={},port={},side={},bit={}}} {}",
                     quoted(team),
                     quoted(port),
                     quoted(side),
-                    quoted(bit),
-                    bits >> place & 1,
+                    quoted(name),
+                    u8::from(bits.has(bit)),
                 );
             }
         }
@@ -379,7 +385,7 @@ fn ports(states: &BTreeMap<String, Value>) -> impl Iterator<Item = (&str, &str, 
 }
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# TYPE {name} {kind}\n# HELP {name} {help}");
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 fn labels(team: &str, port: Option<&str>) -> String {
@@ -406,7 +412,7 @@ mod tests {
     fn what_is_counted_by_kind_has_its_labels() {
         let state = json!({
             "teamr": {"failovers": {"count": 2, "last_us": 1500, "total_us": 21_500}},
-            "ports": {"eth1": {"teamr": {
+            "ports": {"eth1": {"link": {"speed": 10_000}, "teamr": {
                 "probed": true,
                 "probe_heard_at": "eth2",
                 "lacp": {
@@ -421,9 +427,10 @@ mod tests {
             "teamr_failover_seconds_count{team=\"team0\"} 2",
             "teamr_failover_seconds_sum{team=\"team0\"} 0.0215",
             "teamr_failover_last_seconds{team=\"team0\"} 0.0015",
+            "teamr_port_speed_bytes{team=\"team0\",port=\"eth1\"} 1250000000",
             "teamr_port_probed{team=\"team0\",port=\"eth1\"} 1",
             "teamr_port_probe_crossed{team=\"team0\",port=\"eth1\"} 1",
-            "# TYPE teamr_port_lacp_pdus counter",
+            "# TYPE teamr_port_lacp_pdus_total counter",
             "teamr_port_lacp_pdus_total{team=\"team0\",port=\"eth1\",kind=\"sent\"} 7",
             "teamr_port_lacp_pdus_total{team=\"team0\",port=\"eth1\",kind=\"malformed\"} 1",
             "teamr_port_lacp_churns_total{team=\"team0\",port=\"eth1\",side=\"actor\"} 3",
@@ -431,5 +438,50 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(!text.contains("kind=\"markers\""), "{text}");
+    }
+
+    /// What the text format asks of a line, and what OpenMetrics alone has.
+    #[test]
+    fn the_format_is_prometheus_own() {
+        let state = json!({
+            "setup": {"runner_name": "a\"b\\c\nd"},
+            "teamr": {"resyncs": 1},
+            "ports": {"eth1": {"link": {"up": true}}},
+        });
+        let text = write(&BTreeMap::from([("team0".to_owned(), state)]));
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                family = help.split(' ').next().unwrap_or_default();
+            } else if let Some(words) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = words.split_once(' ').expect("a name and a type");
+                assert_eq!(name, family, "{line}");
+                assert!(["counter", "gauge", "summary"].contains(&kind), "{line}");
+                assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            } else {
+                assert!(line.starts_with(family) && !line.starts_with('#'), "{line}");
+            }
+        }
+        let runner = r#"teamr_info{team="team0",runner="a\"b\\c\nd",data_path=""} 1"#;
+        assert!(text.lines().any(|line| line == runner), "{text}");
+    }
+
+    #[test]
+    fn the_alerts_are_about_what_is_exposed() {
+        let text = write(&BTreeMap::new());
+        let exposed = |name: &str| {
+            let family = name
+                .strip_suffix("_count")
+                .or(name.strip_suffix("_sum"))
+                .unwrap_or(name);
+            text.contains(&format!("# TYPE {family} "))
+        };
+        let rules = include_str!("../../dist/teamr.rules.yml");
+        let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: Vec<&str> = words.filter(|word| word.starts_with("teamr_")).collect();
+        assert!(names.len() > 10);
+        for name in names {
+            assert!(exposed(name), "no metric is called {name}");
+        }
     }
 }

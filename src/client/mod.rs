@@ -20,7 +20,6 @@ pub mod view;
 pub mod watch;
 pub mod zmq;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
@@ -33,6 +32,7 @@ use crate::bond::cli::Way;
 use crate::bond::{self, bond2team};
 use crate::control::ItemPath;
 use crate::doctor;
+use crate::files;
 use command::Command;
 use error::Error;
 use options::{Only, Options, Style, Unavailable};
@@ -132,6 +132,15 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
         None => teams::running(),
     };
     let done = match &command {
+        Command::MetricsServe(address) => {
+            let now = || match device {
+                Some(_) => named.clone(),
+                None => teams::running(),
+            };
+            serve::serve(address, || observe::expose_reachable(&now(), options))
+                .map_err(|e| Error::Listen(address.clone(), e))
+                .map(|()| 0)
+        }
         _ if named.is_empty() => Err(Error::NoTeam),
         Command::Doctor => observe::examine(&named, options, shown),
         Command::Watch => observe::watch_all(&named, options, out),
@@ -140,23 +149,10 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
             0
         }),
         Command::MetricsFile(file) => observe::expose(&named, options).and_then(|text| {
-            serve::write_file(file.as_ref(), &text)
+            files::replace(file.as_ref(), text.as_bytes())
                 .map_err(|e| Error::Write(file.clone(), e))
                 .map(|()| 0)
         }),
-        Command::MetricsServe(address) => {
-            let anew = || {
-                let named = match device {
-                    Some(_) => named.clone(),
-                    None => teams::running(),
-                };
-                observe::expose(&named, options)
-                    .unwrap_or_else(|_| metrics::write(&BTreeMap::new()))
-            };
-            serve::serve(address, anew)
-                .map_err(|e| Error::Listen(address.clone(), e))
-                .map(|()| 0)
-        }
         _ => return obey_plainly(&named, &command, options, shown, told),
     };
     done.unwrap_or_else(|e| tell(&e))
@@ -293,7 +289,7 @@ fn ask(
             let text = call("RecordingDump", &[])?;
             let recording = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
             fs::write(file, pcapng::write(&recording))
-                .map_err(|e| Error::Write(file.clone(), e))?;
+                .map_err(|e| Error::Write(file.clone(), e.into()))?;
             Ok(None)
         }
     }

@@ -1,6 +1,5 @@
 //! The commands that look at teams from outside: `doctor`, `watch` and `metrics`.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
 use std::time::Duration;
@@ -84,16 +83,30 @@ pub fn watch_all(named: &[String], options: &Options, out: &mut dyn Write) -> Re
 }
 
 /// The metrics of these teams.
+///
+/// # Errors
+/// When one of them does not answer.
 pub fn expose(named: &[String], options: &Options) -> Result<String, Error> {
-    let mut states = BTreeMap::new();
-    for device in named {
-        let team = teams::connect(device, options)?;
-        let text = team
-            .daemon
-            .call("StateDump", &[])
-            .map_err(|e| Error::Call(team.device.clone(), Command::Metrics, Box::new(e)))?;
-        let state = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
-        states.insert(device.clone(), state);
-    }
-    Ok(metrics::write(&states))
+    let states: Result<_, Error> = named
+        .iter()
+        .map(|device| Ok((device.clone(), state(device, options)?)))
+        .collect();
+    Ok(metrics::write(&states?))
+}
+
+/// The metrics of those of these teams that answer: of several, one may have ended just now.
+pub fn expose_reachable(named: &[String], options: &Options) -> String {
+    let states = named
+        .iter()
+        .filter_map(|device| Some((device.clone(), state(device, options).ok()?)));
+    metrics::write(&states.collect())
+}
+
+fn state(device: &str, options: &Options) -> Result<Value, Error> {
+    let team = teams::connect(device, options)?;
+    let text = team
+        .daemon
+        .call("StateDump", &[])
+        .map_err(|e| Error::Call(team.device.clone(), Command::Metrics, Box::new(e)))?;
+    serde_json::from_str(&text).map_err(|_| Error::NotJson)
 }

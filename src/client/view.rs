@@ -102,8 +102,10 @@ fn view_port(page: &mut Page<'_>, name: &str, port: &Value, runner: &str) -> Res
     page.indented(|page| {
         page.detail("ifindex", ifindex);
         page.detail("addr", addr);
-        let link = format_args!("{speed}mbit/{duplex}duplex/{}", up_or_down(up));
-        page.detail("ethtool link", link);
+        page.detail(
+            "ethtool link",
+            format_args!("{speed}mbit/{duplex}duplex/{}", up_or_down(up)),
+        );
         let watches = Fields::new(port, "port link watches dump.");
         let summary = watches.flag("link_watches.up")?;
         page.heading("link watches");

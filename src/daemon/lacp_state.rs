@@ -72,7 +72,7 @@ pub fn port_details(port: &LacpPortStatus) -> Value {
         },
         "partner": bits(port.partner.state),
         "pdus": {
-            "heard_ago": ago(port.heard_ago),
+            "heard_ago": ago(port.since_received),
             "ignored": counters.ignored,
             "malformed": counters.malformed,
             "marker_responses": counters.marker_responses,
@@ -82,9 +82,9 @@ pub fn port_details(port: &LacpPortStatus) -> Value {
             "own_markers_unanswered": port.unanswered_markers,
             "received": counters.received,
             "sent": counters.sent,
-            "sent_ago": ago(port.sent_ago),
+            "sent_ago": ago(port.since_sent),
         },
-        "churns": { "actor": port.churns.0, "partner": port.churns.1 },
+        "churns": { "actor": port.actor_churns, "partner": port.partner_churns },
         "timers": timers,
         "why": port.why.as_deref().unwrap_or_default(),
     })

@@ -128,7 +128,7 @@ impl Daemon {
     /// Whether a data path may yet load programs into the kernel.
     pub fn loads_programs(&self) -> bool {
         let mut teams = self.teams.values();
-        teams.any(|slot| slot.team.data_path.loads_programs())
+        teams.any(|slot| slot.team.data_path.capabilities().loads_programs)
     }
 
     /// Serves the teams until a signal ends the daemon or no team is left; then gives every port

@@ -13,7 +13,9 @@ pub struct Setup {
     pub pid_file: PathBuf,
     /// Started with `-d`.
     pub daemonized: bool,
-    /// What would have been preferred to move the frames, and why it does not.
+    /// Mode of the kernel's team driver for this runner, if it has one.
+    pub kernel_mode: Option<&'static str>,
+    /// Data paths that were tried first, and why they cannot be used.
     pub refused: Vec<(DataPathKind, String)>,
     /// The team is on the system bus (`-D`).
     pub dbus: bool,

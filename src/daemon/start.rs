@@ -27,7 +27,7 @@ use super::team_slot::{CONTROL_FRAME_TOKENS, DATA_PATH_TOKENS, TEAM_TOKENS, Team
 use super::transports::Transports;
 use super::warm_restart::WarmStart;
 use crate::control::zmq::Endpoint;
-use crate::datapath::{PortCare, device, team_driver};
+use crate::datapath::{Owner, device, team_driver};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkInfo};
 use crate::process::logging;
@@ -143,13 +143,18 @@ impl Daemon {
             StartError::new(attempt, error.cause())
         })?;
         settings.probe = options.probe;
-        let transports = Transports::open(options, self.poll.registry(), Token(tokens))?;
+        let transports = Transports::open(
+            options,
+            self.manager.bus_absence(),
+            self.poll.registry(),
+            Token(tokens),
+        )?;
         let existing = self.prepare_device(options)?;
         let adopted_device = existing.as_ref().is_some_and(|existing| !existing.ours);
         let device = existing.map(|existing| existing.device);
-        let opened = self.open_data_path(options, &settings, device, tokens)?;
-        if opened.data_path.port_care() == PortCare::DataPath {
-            // Whoever takes care of the ports announces them, too.
+        let requirements = data_path::requirements(&settings);
+        let opened = self.open_data_path(options, &requirements, device, tokens)?;
+        if opened.data_path.capabilities().announcements == Owner::DataPath {
             settings.notify_peers = Burst::default();
             settings.mcast_rejoin = Burst::default();
         }
@@ -159,6 +164,7 @@ impl Daemon {
             run_dir: options.run_dir.clone(),
             pid_file: options.pid_file.clone(),
             daemonized: options.daemonized,
+            kernel_mode: team_driver::mode(&requirements.policy),
             refused: opened.refused,
             dbus: transports.has_dbus(),
             zmq: options.zmq.is_some(),

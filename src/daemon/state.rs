@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 
 use super::lacp_state;
 use super::team::ManagedTeam;
-use crate::datapath::team_driver;
+use crate::datapath::SnapshotPart;
 use crate::process::logging;
 
 /// The document as it is at this moment, which is `now`.
 pub fn document(team: &ManagedTeam, now: Instant) -> Value {
-    let counters = team.data_path.counters();
+    let counters = team.data_path.snapshot(SnapshotPart::Counters).counters;
     let lacp = team.core.lacp_status(now);
     let mut document = Map::new();
     let ports: Map<String, Value> = team
@@ -40,8 +40,8 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
             });
             let mut traffic = counters.traffic.iter();
             if let Some((_, traffic)) = traffic.find(|(id, _)| *id == port.id()) {
-                item["teamr"]["rx_bytes"] = traffic.taken.bytes.into();
-                item["teamr"]["rx_frames"] = traffic.taken.frames.into();
+                item["teamr"]["rx_bytes"] = traffic.received.bytes.into();
+                item["teamr"]["rx_frames"] = traffic.received.frames.into();
                 item["teamr"]["tx_bytes"] = traffic.sent.bytes.into();
                 item["teamr"]["tx_frames"] = traffic.sent.frames.into();
             }
@@ -77,12 +77,11 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
         );
     }
     let runner_name = team.config.runner_name();
-    let mode = team_driver::mode(runner);
     let setup = json!({
         "daemonized": team.setup.daemonized,
         "dbus_enabled": team.setup.dbus,
         "debug_level": logging::debug_level(),
-        "kernel_team_mode_name": mode.unwrap_or(runner_name),
+        "kernel_team_mode_name": team.setup.kernel_mode.unwrap_or(runner_name),
         "pid": std::process::id(),
         "pid_file": team.setup.pid_file.to_string_lossy(),
         "runner_name": runner_name,
@@ -94,12 +93,12 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     document.insert("team_device".to_owned(), json!({ "ifinfo": ifinfo }));
     let refused = team.setup.refused.iter();
     let refused: Map<String, Value> = refused
-        .map(|(mover, why)| (mover.name().to_owned(), why.as_str().into()))
+        .map(|(kind, why)| (kind.name().to_owned(), why.as_str().into()))
         .collect();
     let failovers = team.core.failover_times();
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let own = json!({
-        "data_path": team.data_path.mover().name(),
+        "data_path": team.data_path.capabilities().kind.name(),
         "data_path_refused": refused,
         "failovers": {
             "count": failovers.count,

@@ -11,7 +11,7 @@ use super::kernel::Kernel;
 use super::state;
 use super::team::{IfUp, ManagedTeam};
 use crate::control::{Controlled, Failure, ItemPath};
-use crate::datapath::DataPathKind;
+use crate::datapath::{Change, DataPathKind};
 use crate::errno::strerror;
 use crate::process::logging;
 
@@ -116,15 +116,18 @@ impl Controlled for TeamApi<'_> {
                 self.tell(Event::PortAllowed { port, allowed })
             }
             ["teamr", "data_path"] => {
-                let mover = DataPathKind::from_name(value).ok_or(Failure::ItemValueSetFail)?;
-                self.team.data_path.set_time(self.now);
-                self.team.data_path.switch_to(mover).map_err(|error| {
-                    log::error!(
-                        "Failed to change the data path to {value} ({}).",
-                        strerror(&error)
-                    );
-                    Failure::ItemValueSetFail
-                })
+                let kind = DataPathKind::from_name(value).ok_or(Failure::ItemValueSetFail)?;
+                let change = Change::SwitchTo(kind);
+                self.team
+                    .data_path
+                    .apply(self.now, change)
+                    .map_err(|error| {
+                        log::error!(
+                            "Failed to change the data path to {value} ({}).",
+                            strerror(&error)
+                        );
+                        Failure::ItemValueSetFail
+                    })
             }
             _ => Err(Failure::OpNotSupp),
         }

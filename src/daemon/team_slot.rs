@@ -11,7 +11,7 @@ use super::team::{ManagedTeam, return_ipv6};
 use super::team_api::TeamApi;
 use super::transports::Transports;
 use super::warm_restart::PortsAtStop;
-use crate::datapath::{DataPathKind, Drained, PortCare};
+use crate::datapath::{Drained, Owner};
 use crate::errno::strerror;
 use crate::netlink::link;
 use crate::process::logging::{self, About};
@@ -80,9 +80,9 @@ impl TeamSlot {
     /// Decides what stays, and notes it for a warm restart.
     pub(super) fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, asked: Asked) {
         // What the daemon itself relays stops with it, so nothing is won by leaving that.
-        let drives_kernel = self.team.data_path.mover() != DataPathKind::Relay;
+        let outlives_daemon = self.team.data_path.capabilities().outlives_daemon;
         let left = match asked {
-            Asked::Leave | Asked::LeaveNoted if drives_kernel => PortsAtStop::InPlace,
+            Asked::Leave | Asked::LeaveNoted if outlives_daemon => PortsAtStop::InPlace,
             _ => PortsAtStop::Detached,
         };
         self.keep_device |= left == PortsAtStop::InPlace;
@@ -102,13 +102,13 @@ impl TeamSlot {
         if !self.keep_device {
             self.team.send_last_pdus(kernel, now);
         }
-        // A data path that takes care of its ports gives them back with the device.
-        let cares = self.team.data_path.port_care() == PortCare::DataPath;
-        if !self.keep_device && (self.adopted_device || !cares) {
+        // The kernel releases the ports of a data path when the device is deleted.
+        let ports = self.team.data_path.capabilities().ports;
+        if !self.keep_device && (self.adopted_device || ports == Owner::Daemon) {
             self.team.release_all(kernel, now);
         }
         if !self.keep_device {
-            if let Err(error) = self.team.data_path.end() {
+            if let Err(error) = self.team.data_path.close() {
                 log::warn!("Failed to remove programs ({}).", strerror(&error));
             }
         }

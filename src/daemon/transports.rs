@@ -8,7 +8,7 @@ use mio::{Registry, Token};
 use runners::Instant;
 
 use super::start::{StartError, StartOptions};
-use crate::control::dbus::{self, DbusService};
+use crate::control::dbus::{self, BusAbsence, DbusService};
 use crate::control::zmq::ZmqServer;
 use crate::control::{Controlled, UsockServer};
 use crate::datapath::Drained;
@@ -32,6 +32,7 @@ impl Transports {
     /// before [`announce`](Self::announce).
     pub fn open(
         options: &StartOptions,
+        bus_absence: BusAbsence,
         registry: &Registry,
         first: Token,
     ) -> Result<Self, StartError> {
@@ -56,7 +57,7 @@ impl Transports {
             false => None,
         };
         let dbus = name
-            .map(|name| DbusService::connect(name, registry, bus_token))
+            .map(|name| DbusService::connect(name, registry, bus_token, bus_absence))
             .transpose()
             .map_err(|error| {
                 let name = error.name();

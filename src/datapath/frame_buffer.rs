@@ -106,7 +106,12 @@ impl FrameBuffer {
 
     /// Writes a hardware address into the frame of `message`, `at` bytes from its beginning; what
     /// runs past the end is left out.
-    pub fn readdress(&mut self, message: Place, at: usize, hwaddr: HwAddr) -> Option<Message<'_>> {
+    pub fn write_hwaddr(
+        &mut self,
+        message: Place,
+        at: usize,
+        hwaddr: HwAddr,
+    ) -> Option<Message<'_>> {
         let bytes = self.0.0.get_mut(message.start..message.end)?;
         if let Some(field) = bytes.get_mut(HEADER + at..HEADER + at + hwaddr.0.len()) {
             field.copy_from_slice(&hwaddr.0);
@@ -295,10 +300,10 @@ mod tests {
             .place();
         const CHECKSUM: usize = 14 + 40 + 2;
         const OPTION: usize = 14 + 40 + 26;
-        buffer.readdress(place, 6, to);
-        buffer.readdress(place, OPTION, to);
+        buffer.write_hwaddr(place, 6, to);
+        buffer.write_hwaddr(place, OPTION, to);
         buffer.correct_checksum(place, CHECKSUM, from, to);
-        let message = buffer.readdress(place, 6, to).expect("a frame");
+        let message = buffer.write_hwaddr(place, 6, to).expect("a frame");
         assert_eq!(message.frame(), unsolicited_na(to, ip, false, None));
     }
 }

@@ -1,128 +1,249 @@
 //! The seam between a team's decisions and the frames.
 //!
-//! A data path carries out a [`Forwarding`]; it never decides. Team-device address, MTU and
-//! carrier are not its business: they go through rtnetlink for every backend. Nor are the frames
-//! that the daemon itself sends and reads: they have a [`PortSocket`] on each port.
+//! Owns the trait [`DataPath`] and the values that cross the seam. A data path carries out a
+//! [`Forwarding`] and never decides. The daemon sets the team device's address and MTU over
+//! rtnetlink for every data path, and sends and receives its own frames by a [`PortSocket`] on
+//! each port.
+//!
+//! Two data paths: [`team_driver`] sets options of the kernel's driver; [`driverless`] has a
+//! device of its own, whose frames either the [`relay`] moves or the programs of [`ebpf`].
 //!
 //! [`PortSocket`]: port_socket::PortSocket
 
 pub mod closing;
 pub mod device;
+pub mod driverless;
 pub mod ebpf;
 mod frame_buffer;
+mod frame_socket;
 pub mod port_socket;
 pub mod port_state;
 pub mod relay;
 pub mod team_driver;
 
 use std::io;
+use std::time::Duration;
 
 use mio::Token;
-use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, PortSettings, StationSeen};
+use runners::{
+    BUCKETS, Burst, Forwarding, HwAddr, Instant, PeerSeen, PortId, PortSettings, StationSeen,
+    TxPolicy,
+};
 
-/// Mark of the frames that we send on a port; the filters of [`crate::netlink::tc`] let only
-/// frames with this mark leave.
+/// Mark of the frames that the daemon and the programs send on a port; the filters of
+/// [`crate::netlink::tc`] let only frames with this mark leave.
 pub const MARK: u32 = 0x7ea3_0001;
 
-/// What a data path must know of an interface to take it as a port.
+/// An interface as it is before it becomes a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortInterface {
-    /// Kernel's interface index.
+    /// Interface index.
     pub ifindex: u32,
-    /// Interface name now.
+    /// Interface name.
     pub name: String,
-    /// Address now.
+    /// Hardware address.
     pub hwaddr: HwAddr,
-    /// MTU now, in bytes.
+    /// MTU in bytes.
     pub mtu: u32,
-    /// The host may speak IPv6 on it.
+    /// Whether IPv6 is enabled on the interface.
     pub ipv6: bool,
-    /// Somebody has it take in frames for any address.
+    /// Whether the interface receives frames for any address.
     pub promiscuous: bool,
 }
 
-/// Who brings ports into the state that a team needs, and back: up, with the team's MTU, and in
-/// the end down, with their own address and MTU. Who takes care of that also announces ports
-/// that begin to carry, and lets the team's carrier follow theirs.
+/// Who does a job that either the daemon or the data path can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PortCare {
-    /// The daemon, over rtnetlink; the interface stays without a master.
+pub enum Owner {
+    /// The daemon, over rtnetlink and the port sockets.
     Daemon,
-    /// The data path; the team device becomes the interface's master.
+    /// The data path.
     DataPath,
+}
+
+/// What differs between data paths, for the daemon to act by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Name for the state and the log; no decision depends on it.
+    pub kind: DataPathKind,
+    /// Who sets ports up, gives them the team's MTU, and restores them. Ports of the data path
+    /// have the team device as their master; ports of the daemon have no master.
+    pub ports: Owner,
+    /// Who sends gratuitous ARP, unsolicited NA and membership reports when a port is enabled.
+    pub announcements: Owner,
+    /// Who sets the team device's carrier by that of the ports.
+    pub carrier: Owner,
+    /// Whether the kernel may deliver link events of the ports late, so that asking the drivers
+    /// is faster.
+    pub late_link_events: bool,
+    /// Whether `queue_id` of a port has an effect.
+    pub queue_id: bool,
+    /// Whether frames go on moving without the daemon.
+    pub outlives_daemon: bool,
+    /// Whether programs may yet be loaded into the kernel.
+    pub loads_programs: bool,
+    /// What [`Change::SwitchTo`] may ask for.
+    pub switches_to: &'static [DataPathKind],
+}
+
+/// What a team needs of its data path, known before the first [`Forwarding`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirements {
+    /// How a port will be chosen; without ports yet.
+    pub policy: TxPolicy,
+    /// Whether frames of a bucket without a port must be dropped, not sent on another port.
+    pub drops_unmapped: bool,
+    /// Interval at which bytes by bucket are read; `None` if they are not.
+    pub balancing_interval: Option<Duration>,
+    /// Gratuitous ARP and unsolicited NA.
+    pub notify_peers: Burst,
+    /// Multicast membership reports.
+    pub mcast_rejoin: Burst,
+}
+
+/// A change of what a data path does.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// Forward like this from now on.
+    Forwarding(&'a Forwarding),
+    /// The port has these settings from now on.
+    PortSettings(PortId, &'a PortSettings),
+    /// Another backend moves the frames from now on; the team device stays as it is.
+    SwitchTo(DataPathKind),
+    /// The next frame makes a source ready, also where frames pass unseen by the daemon.
+    WakeOnFrame,
+}
+
+/// What a call of [`DataPath::poll`] came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// Whether the source has more to read.
+    pub drained: Drained,
+    /// Priorities of ports, where others may change them in the data path.
+    pub priorities: Vec<(PortId, i32)>,
+}
+
+impl From<Drained> for Polled {
+    fn from(drained: Drained) -> Self {
+        Polled {
+            drained,
+            priorities: Vec::new(),
+        }
+    }
 }
 
 /// Whether a source has more to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
-    /// Read to `WouldBlock`: the next readiness event will come.
+    /// The source was read to `WouldBlock`: the next readiness event will come.
     Dry,
-    /// The budget ended first: call again, no event will come.
+    /// The budget ended first: no event will come, poll again.
     More,
 }
 
-/// So much traffic. A segment of 64 KiB that passes whole is one frame.
+/// A number of frames and their bytes. A segment of 64 KiB that passes whole is one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Frames.
     pub frames: u64,
-    /// Their bytes, Ethernet header included.
+    /// Bytes of the frames, Ethernet header included.
     pub bytes: u64,
 }
 
 impl Volume {
-    /// One frame more, of so many bytes.
+    /// Adds one frame of `bytes` bytes.
     pub fn add(&mut self, bytes: usize) {
         self.frames += 1;
         self.bytes += bytes as u64;
     }
 }
 
-/// What a port carried for the team device.
+/// Frames that a port carried for the team device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortTraffic {
-    /// Received there and taken up.
-    pub taken: Volume,
-    /// Handed to the port.
+    /// Received on the port and delivered to the team device.
+    pub received: Volume,
+    /// Sent on the port.
     pub sent: Volume,
 }
 
-/// What a data path has counted since it began.
+/// Counters of a data path since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// By port, since it became one: what it carried. Ports are missing where it is not known.
+    /// Traffic of each port since it was attached; the kernel's driver does not count it.
     pub traffic: Vec<(PortId, PortTraffic)>,
-    /// By port: frames that could not be sent because its queue was full or it was down.
+    /// By port: frames that were not sent because the port's queue was full or the port was down.
     pub tx_dropped: Vec<(PortId, u64)>,
-    /// Frames from the team device for which no port could be chosen, or that it could not
-    /// hand over.
+    /// Frames of the team device that had no port, or that could not be read whole.
     pub tx_no_port: u64,
-    /// By port: frames lost before they could be read, because its receive buffer was full.
+    /// By port: frames lost because the receive buffer was full.
     pub rx_missed: Vec<(PortId, u64)>,
     /// Frames received on a port that does not collect.
     pub rx_inactive: u64,
-    /// Frames of our own that came back, under a policy that can tell.
+    /// Frames of the team itself that came back, under source balancing.
     pub rx_echoes: u64,
-    /// Frames that the team device would not take (down, or malformed), or that a port could
-    /// not hand over whole.
+    /// Frames that the team device did not accept (down, or malformed), or that could not be
+    /// read whole from a port.
     pub rx_dropped: u64,
-    /// Times that the data path lost news and read everything anew.
+    /// Times that events of the driver were lost and all options were read again.
     pub resyncs: u64,
 }
 
-/// What moves the frames.
+/// A part of a [`Snapshot`]; each is read from the kernel by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotPart {
+    /// [`Snapshot::counters`].
+    Counters,
+    /// [`Snapshot::bucket_bytes`].
+    BucketBytes,
+    /// [`Snapshot::stations`] and [`Snapshot::peers`].
+    Sources,
+}
+
+/// What a data path knows of the frames that it moved; only the part that was asked for is
+/// filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Counters since the data path was opened.
+    pub counters: Counters,
+    /// Bytes sent in each bucket, counted while the policy is balanced.
+    pub bucket_bytes: Box<[u64; BUCKETS]>,
+    /// Source addresses that the team device has sent from lately, under source balancing.
+    pub stations: Vec<StationSeen>,
+    /// Peers that learned the team's address by ARP, under source balancing of the host's own
+    /// traffic.
+    pub peers: Vec<PeerSeen>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Snapshot {
+            counters: Counters::default(),
+            bucket_bytes: Box::new([0; BUCKETS]),
+            stations: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+}
+
+/// Names of the backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataPathKind {
     /// The kernel's team driver.
     Kernel,
-    /// Programs of ours inside the kernel.
+    /// eBPF programs.
     Programs,
     /// The daemon itself.
     Relay,
 }
 
 impl DataPathKind {
-    /// The word of the configuration and of the state.
+    const ALL: [DataPathKind; 3] = [
+        DataPathKind::Kernel,
+        DataPathKind::Programs,
+        DataPathKind::Relay,
+    ];
+
+    /// Returns the word of the configuration and of the state.
     pub fn name(self) -> &'static str {
         match self {
             DataPathKind::Kernel => "kernel",
@@ -131,96 +252,58 @@ impl DataPathKind {
         }
     }
 
-    /// The mover that a word names.
+    /// Returns the kind with this name.
     pub fn from_name(name: &str) -> Option<DataPathKind> {
-        [
-            DataPathKind::Kernel,
-            DataPathKind::Programs,
-            DataPathKind::Relay,
-        ]
-        .into_iter()
-        .find(|mover| mover.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
 /// One way of moving frames between a team device and its ports.
 ///
-/// Calls are idempotent and never wait. An error leaves things as they were before the call,
-/// but for [`detach_port`](Self::detach_port).
+/// Calls are idempotent and never wait. A call that fails leaves the data path as it was, except
+/// [`detach`](Self::detach).
 pub trait DataPath {
-    /// Who takes care of the ports; never changes.
-    fn port_care(&self) -> PortCare;
+    /// Returns what the daemon has to do itself, and what may be asked for. Only `kind` and what
+    /// depends on it change, and only by [`Change::SwitchTo`] or a failing forwarding.
+    fn capabilities(&self) -> Capabilities;
 
-    /// What moves the frames now.
-    fn mover(&self) -> DataPathKind;
-
-    /// Whether it may yet load programs into the kernel.
-    fn loads_programs(&self) -> bool {
-        self.port_care() == PortCare::Daemon
-    }
-
-    /// Has something else move the frames from now on; the team device stays as it is.
+    /// Takes an interface as a port. The port carries nothing until a forwarding enables it,
+    /// where the data path can have it so.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` if this team device cannot have it; otherwise why it does not work here.
-    /// Everything then goes on as before.
-    fn switch_to(&mut self, mover: DataPathKind) -> io::Result<()> {
-        match mover == self.mover() {
-            true => Ok(()),
-            false => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
-        }
-    }
+    /// The interface is then as it was before the call.
+    fn attach(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
 
-    /// Takes an interface as a port; it stays silent until a forwarding enables it, where the
-    /// data path can have it so.
-    fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
+    /// Gives an interface back as it was found; success if the interface has vanished.
+    ///
+    /// # Errors
+    /// The first of what could not be undone. The port is no longer served all the same.
+    fn detach(&mut self, port: PortId) -> io::Result<()>;
 
-    /// Gives an interface back as it was found; `Ok` also if it has vanished meanwhile. After an
-    /// error the port is no longer served either; what could not be undone is in the error.
-    fn detach_port(&mut self, port: PortId) -> io::Result<()>;
+    /// Makes a change at the time `now`.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for a switch to a kind that is not in `switches_to`, and for a policy that
+    /// the kind does not have. After a failed switch the former kind moves the frames alone.
+    fn apply(&mut self, now: Instant, change: Change<'_>) -> io::Result<()>;
 
-    /// Takes away, before the device goes or somebody else has it, what would stay.
-    fn end(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    /// Moves up to `budget` frames from the source that `token` names, at the time `now`.
+    ///
+    /// # Errors
+    /// `EBADFD` or `EIO` once the team device is gone.
+    fn poll(&mut self, now: Instant, token: Token, budget: usize) -> io::Result<Polled>;
 
-    /// Heeds what the configuration says of a port, as far as it concerns the data path.
-    fn configure_port(&mut self, _port: PortId, _settings: &PortSettings) -> io::Result<()> {
-        Ok(())
-    }
+    /// Reads one part of what is known of the frames.
+    fn snapshot(&self, part: SnapshotPart) -> Snapshot;
 
-    /// The priority that a port has in the data path, where others may change it there.
-    fn priority(&self, _port: PortId) -> Option<i32> {
-        None
-    }
+    /// Removes, before the device is deleted or left to others, what would outlive the daemon.
+    ///
+    /// # Errors
+    /// The first of what could not be removed; the rest is removed all the same.
+    fn close(&mut self) -> io::Result<()>;
+}
 
-    /// Forwards like this from now on.
-    fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()>;
-
-    /// The time of what follows, for a data path that remembers frames for a while.
-    fn set_time(&mut self, _now: Instant) {}
-
-    /// Moves up to `budget` frames from the source that `token` names.
-    fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained>;
-
-    /// Has the next frame cause an event, for a data path that moves frames unseen.
-    fn ask_for_frames(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// What was counted; read for the state and the tests.
-    fn counters(&self) -> Counters;
-
-    /// Whose frames the team device has sent lately, where the policy needs to know.
-    fn stations(&self) -> Vec<StationSeen> {
-        Vec::new()
-    }
-
-    /// Peers that were told by ARP where the team is, where the policy needs to know.
-    fn peers(&self) -> Vec<PeerSeen> {
-        Vec::new()
-    }
-
-    /// Bytes sent in each bucket, counted while the forwarding says `balanced`.
-    fn bucket_bytes(&self) -> Box<[u64; BUCKETS]>;
+/// The error of a change that a data path does not support.
+fn unsupported() -> io::Error {
+    io::Error::from_raw_os_error(libc::EOPNOTSUPP)
 }

@@ -1,9 +1,10 @@
-//! A note of how ports were found, so that the next start can give them back after a crash, and of
-//! the programs that move their frames, so that it can go on with them.
+//! The port-state file of a team: each port as it was before it became one, so that the next start
+//! can restore the ports after a crash, and the programs of the ports, so that the next start can
+//! take them over.
 //!
-//! A JSON file with one object for each port that is attached now. It is written before a port
-//! is changed and replaced in one step, so a reader finds the old note or the new one. It is
-//! not flushed to the disk: a machine that crashed has forgotten its interfaces' state too.
+//! A JSON file with one object for each attached port. The file is written before a port is changed
+//! and replaced in one step, so that a reader finds the old file or the new one. The file is not
+//! flushed to the disk: a machine that crashed has lost its interfaces' state too.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -22,19 +23,19 @@ const LONGEST_FILE: u64 = 256 * 1024;
 /// `IFNAMSIZ` with its ending zero.
 const LONGEST_NAME: usize = 15;
 
-/// The note of one team device.
+/// The port-state file of one team device.
 #[derive(Debug)]
 pub struct PortStateFile {
     path: PathBuf,
     ports: Vec<PortInterface>,
-    /// Of nothing but these ports.
+    /// Holds these ports only.
     persisted_state: PersistedState,
 }
 
 impl PortStateFile {
-    /// Opens the note at `path`. What an earlier daemon left in it stays until it is forgotten.
+    /// Opens the file at `path`, with the ports that a previous daemon recorded.
     ///
-    /// A note that cannot be read, or does not make sense, counts as empty; the log says so.
+    /// A file that cannot be read, or is not valid, counts as empty, with a warning.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let (ports, persisted_state) = match read(&path) {
@@ -55,48 +56,53 @@ impl PortStateFile {
         }
     }
 
-    /// Ports as they were found, oldest first. Right after [`open`](Self::open): the leftovers
-    /// of an earlier daemon. An index may meanwhile belong to another interface, so compare
+    /// Ports as they were before, oldest first. Right after [`open`](Self::open) these are the
+    /// ports of a previous daemon: an index may belong to another interface by now, so compare
     /// the name before restoring anything.
     pub fn ports(&self) -> &[PortInterface] {
         &self.ports
     }
 
-    /// What is noted of programs.
+    /// The programs of the ports.
     pub fn persisted_state(&self) -> &PersistedState {
         &self.persisted_state
     }
 
-    /// Notes this of programs, as far as it concerns ports that are noted.
+    /// Id of a port's program, if it is known.
+    pub fn program(&self, ifindex: u32) -> Option<u32> {
+        self.persisted_state.programs.get(&ifindex).copied()
+    }
+
+    /// Records the programs of recorded ports.
     ///
     /// # Errors
-    /// If the file cannot be written; the note is then as before.
+    /// If the file cannot be written; the state is then as before.
     pub fn save_persisted_state(&mut self, mut persisted_state: PersistedState) -> io::Result<()> {
-        let noted = |ifindex: u32| self.ports.iter().any(|port| port.ifindex == ifindex);
+        let recorded = |ifindex: u32| self.ports.iter().any(|port| port.ifindex == ifindex);
         persisted_state
             .programs
-            .retain(|ifindex, _| noted(*ifindex));
-        persisted_state.active = persisted_state.active.filter(|ifindex| noted(*ifindex));
+            .retain(|ifindex, _| recorded(*ifindex));
+        persisted_state.active = persisted_state.active.filter(|ifindex| recorded(*ifindex));
         if persisted_state == self.persisted_state {
             return Ok(());
         }
         self.replace(self.ports.clone(), persisted_state)
     }
 
-    /// Notes how a port was found, in place of an older note on the same interface.
+    /// Records a port as it is, in place of an older record of the same interface.
     ///
     /// # Errors
-    /// If the file cannot be written; the note is then as before.
+    /// If the file cannot be written; the state is then as before.
     pub fn record(&mut self, found: &PortInterface) -> io::Result<()> {
         let mut ports = self.without(found.ifindex);
         ports.push(found.clone());
         self.replace(ports, self.persisted_state.clone())
     }
 
-    /// Drops the note on an interface that was given back; the last one takes the file along.
+    /// Removes the record of an interface that was given back, and the file with the last record.
     ///
     /// # Errors
-    /// If the file cannot be written; the note is then as before.
+    /// If the file cannot be written; the state is then as before.
     pub fn forget(&mut self, ifindex: u32) -> io::Result<()> {
         let ports = self.without(ifindex);
         if ports.len() == self.ports.len() {
@@ -135,13 +141,13 @@ impl PortStateFile {
     }
 }
 
-/// Neither a link nor a pipe put in the file's place makes us follow or wait.
-const CAUTION: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+/// A symbolic link in the file's place is not followed, a pipe is not waited for.
+const OPEN_FLAGS: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(CAUTION)
+        .custom_flags(OPEN_FLAGS)
         .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a file"));
@@ -180,13 +186,13 @@ fn write(path: &Path, ports: &[PortInterface], persisted_state: &PersistedState)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .custom_flags(CAUTION)
+        .custom_flags(OPEN_FLAGS)
         .open(path)?;
     file.write_all(format!("{:#}\n", Value::Array(list)).as_bytes())
 }
 
-/// The ports in `text`, and their programs. One that makes no sense spoils the note: half of it must not be
-/// applied as if it were whole.
+/// Returns the ports in `text`, and their programs. One invalid entry makes the whole file invalid:
+/// half of it must not be applied as if it were whole.
 fn parse(text: &[u8]) -> Result<(Vec<PortInterface>, PersistedState), String> {
     let value: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let list = value.as_array().ok_or("expected a list of ports")?;
@@ -251,7 +257,7 @@ mod tests {
         }
     }
 
-    /// A directory of this test's own, gone at its end.
+    /// A directory of one test, removed at its end.
     struct Place(PathBuf);
 
     impl Place {
@@ -273,8 +279,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_is_found_by_the_next_and_forgotten_one_by_one() {
-        let place = Place::new("journal");
+    fn recorded_ports_are_read_by_the_next_start_and_removed_one_by_one() {
+        let place = Place::new("port-state");
         let mut port_state = PortStateFile::open(place.file());
         assert!(port_state.ports().is_empty());
         port_state.record(&found(3)).expect("written");
@@ -294,7 +300,7 @@ mod tests {
         };
         next.save_persisted_state(persisted_state.clone())
             .expect("written");
-        // Of a port that nobody knows nothing is kept.
+        // Programs of unrecorded ports are not kept.
         persisted_state.programs.remove(&5);
         assert_eq!(
             PortStateFile::open(place.file()).persisted_state(),
@@ -313,16 +319,16 @@ mod tests {
     }
 
     #[test]
-    fn a_note_that_cannot_be_written_changes_nothing() {
-        let place = Place::new("journal-unwritable");
+    fn a_file_that_cannot_be_written_changes_nothing() {
+        let place = Place::new("port-state-unwritable");
         let mut port_state = PortStateFile::open(place.0.join("missing").join("team0.ports"));
         assert!(port_state.record(&found(3)).is_err());
         assert!(port_state.ports().is_empty());
     }
 
     #[test]
-    fn senseless_notes_count_as_empty() {
-        let place = Place::new("journal-senseless");
+    fn invalid_files_count_as_empty() {
+        let place = Place::new("port-state-invalid");
         let good = r#"{"ifindex": 3, "name": "eth3", "hwaddr": "02:10:20:00:ff:03", "mtu": 1500,
             "ipv6": true, "promiscuous": false}"#;
         fs::write(place.file(), format!("[{good}]")).expect("written");
@@ -368,8 +374,8 @@ mod tests {
     }
 
     #[test]
-    fn neither_links_nor_pipes_are_read() {
-        let place = Place::new("journal-special");
+    fn neither_symbolic_links_nor_pipes_are_read() {
+        let place = Place::new("port-state-special");
         fs::write(place.0.join("elsewhere"), "[]").expect("written");
         std::os::unix::fs::symlink("elsewhere", place.file()).expect("linked");
         assert!(read(&place.file()).is_err());

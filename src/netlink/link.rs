@@ -10,7 +10,7 @@ use super::message::{Attributes, Message, Request, read_str, read_u16, read_u32}
 use super::socket::RouteSocket;
 
 /// Bytes of `struct ifinfomsg`: family, pad, u16 type, i32 index, u32 flags, u32 change.
-const BODY: usize = 16;
+pub const BODY: usize = 16;
 
 /// Up, with a physical carrier, and ready to send: a carrier that has just come back gets its
 /// queue a little later, and what is sent before that is lost. Nor is a link that is dormant or
@@ -23,7 +23,7 @@ const IFLA_VLAN_ID: u16 = 1;
 /// Kind of an interface of which there are two, each receiving what the other sends.
 pub const VETH_KIND: &str = "veth";
 /// The other end, in the data of such an interface.
-const VETH_INFO_PEER: u16 = 1;
+pub const VETH_INFO_PEER: u16 = 1;
 
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +164,9 @@ impl LinkInfo {
     }
 }
 
-fn body(ifindex: u32, flags: u32, change: u32) -> [u8; BODY] {
+/// The structure that a link message begins with: the interface by its index, or 0; its flags,
+/// `IFF_*`, and the mask of those to be changed.
+pub fn ifinfomsg(ifindex: u32, flags: u32, change: u32) -> [u8; BODY] {
     let mut body = [0; BODY];
     body[4..8].copy_from_slice(&ifindex.to_ne_bytes());
     body[8..12].copy_from_slice(&flags.to_ne_bytes());
@@ -185,7 +187,7 @@ fn one(route: &mut RouteSocket, request: Request) -> io::Result<LinkInfo> {
 pub fn fetch(route: &mut RouteSocket, ifindex: u32) -> io::Result<LinkInfo> {
     one(
         route,
-        Request::new(libc::RTM_GETLINK, 0, &body(ifindex, 0, 0)),
+        Request::new(libc::RTM_GETLINK, 0, &ifinfomsg(ifindex, 0, 0)),
     )
 }
 
@@ -194,14 +196,18 @@ pub fn fetch(route: &mut RouteSocket, ifindex: u32) -> io::Result<LinkInfo> {
 /// # Errors
 /// `ENODEV` if there is none, `ERANGE` or `EINVAL` for a name that cannot be one.
 pub fn find(route: &mut RouteSocket, name: &str) -> io::Result<LinkInfo> {
-    let request = Request::new(libc::RTM_GETLINK, 0, &body(0, 0, 0));
+    let request = Request::new(libc::RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
     one(route, request.attribute_str(libc::IFLA_IFNAME, name))
 }
 
 /// All interfaces.
 pub fn all(route: &mut RouteSocket) -> io::Result<Vec<LinkInfo>> {
     let mut links = std::collections::BTreeMap::new();
-    let request = Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP as u16, &body(0, 0, 0));
+    let request = Request::new(
+        libc::RTM_GETLINK,
+        libc::NLM_F_DUMP as u16,
+        &ifinfomsg(0, 0, 0),
+    );
     route.query(request, &mut |message| {
         if let Some(link) = LinkInfo::parse(&message) {
             links.insert(link.ifindex, link);
@@ -211,7 +217,7 @@ pub fn all(route: &mut RouteSocket) -> io::Result<Vec<LinkInfo>> {
 }
 
 fn change(ifindex: u32) -> Request {
-    Request::new(libc::RTM_SETLINK, 0, &body(ifindex, 0, 0))
+    Request::new(libc::RTM_SETLINK, 0, &ifinfomsg(ifindex, 0, 0))
 }
 
 /// Sets an interface up or down.
@@ -221,7 +227,7 @@ pub fn set_admin_up(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resu
     route.execute(Request::new(
         libc::RTM_SETLINK,
         0,
-        &body(ifindex, flags, up_flag),
+        &ifinfomsg(ifindex, flags, up_flag),
     ))
 }
 
@@ -232,7 +238,7 @@ pub fn set_promiscuous(route: &mut RouteSocket, ifindex: u32, on: bool) -> io::R
     route.execute(Request::new(
         libc::RTM_SETLINK,
         0,
-        &body(ifindex, flags, flag),
+        &ifinfomsg(ifindex, flags, flag),
     ))
 }
 
@@ -290,7 +296,7 @@ pub fn clear_master(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
 /// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such kind.
 pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-    let request = Request::new(libc::RTM_NEWLINK, flags, &body(0, 0, 0));
+    let request = Request::new(libc::RTM_NEWLINK, flags, &ifinfomsg(0, 0, 0));
     route.execute(
         request
             .attribute_str(libc::IFLA_IFNAME, name)
@@ -307,13 +313,13 @@ pub fn create(route: &mut RouteSocket, name: &str, kind: &str) -> io::Result<()>
 /// `EEXIST` if the name is taken, `EOPNOTSUPP` if the kernel knows no such pairs.
 pub fn create_veth(route: &mut RouteSocket, name: &str) -> io::Result<()> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-    let request = Request::new(libc::RTM_NEWLINK, flags, &body(0, 0, 0));
+    let request = Request::new(libc::RTM_NEWLINK, flags, &ifinfomsg(0, 0, 0));
     route.execute(request.attribute_str(libc::IFLA_IFNAME, name).nest(
         libc::IFLA_LINKINFO,
         |info| {
             info.attribute_str(libc::IFLA_INFO_KIND, VETH_KIND)
                 .nest(libc::IFLA_INFO_DATA, |data| {
-                    data.attribute(VETH_INFO_PEER, &body(0, 0, 0))
+                    data.attribute(VETH_INFO_PEER, &ifinfomsg(0, 0, 0))
                 })
         },
     ))
@@ -321,7 +327,11 @@ pub fn create_veth(route: &mut RouteSocket, name: &str) -> io::Result<()> {
 
 /// Deletes a virtual interface.
 pub fn delete(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    route.execute(Request::new(libc::RTM_DELLINK, 0, &body(ifindex, 0, 0)))
+    route.execute(Request::new(
+        libc::RTM_DELLINK,
+        0,
+        &ifinfomsg(ifindex, 0, 0),
+    ))
 }
 
 #[cfg(test)]

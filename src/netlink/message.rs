@@ -30,9 +30,7 @@ impl Request {
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         let flags = flags | libc::NLM_F_REQUEST as u16;
         bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
-        bytes.extend_from_slice(body);
-        bytes.resize(aligned(bytes.len()), 0);
-        Request { bytes }
+        Request { bytes }.structure(body)
     }
 
     /// Appends an attribute.
@@ -55,6 +53,13 @@ impl Request {
         let mut bytes = value.as_bytes().to_vec();
         bytes.push(0);
         self.attribute(kind, &bytes)
+    }
+
+    /// Appends a fixed structure, with which the contents of some attributes begin.
+    pub fn structure(mut self, value: &[u8]) -> Self {
+        self.bytes.extend_from_slice(value);
+        self.bytes.resize(aligned(self.bytes.len()), 0);
+        self
     }
 
     /// Appends an attribute that holds what `fill` appends.

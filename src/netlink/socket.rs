@@ -87,12 +87,7 @@ pub struct RequestSocket<F> {
 impl<F: Family> RequestSocket<F> {
     /// Opens the socket; needs no right.
     pub fn open() -> io::Result<Self> {
-        Ok(RequestSocket {
-            fd: open::<F>(RECEIVE_BUFFER)?,
-            sequence: 0,
-            buffer: vec![0; DATAGRAM],
-            family: PhantomData,
-        })
+        Ok(open::<F>(RECEIVE_BUFFER)?.into())
     }
 
     /// Has the kernel carry out `request`.
@@ -154,6 +149,24 @@ impl<F: Family> RequestSocket<F> {
                 }
             }
         }
+    }
+}
+
+/// A socket of this family that was opened elsewhere, such as in another network namespace.
+impl<F: Family> From<OwnedFd> for RequestSocket<F> {
+    fn from(fd: OwnedFd) -> Self {
+        RequestSocket {
+            fd,
+            sequence: 0,
+            buffer: vec![0; DATAGRAM],
+            family: PhantomData,
+        }
+    }
+}
+
+impl<F> AsFd for RequestSocket<F> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use runners::Instant;
 
+use crate::control::dbus::BusAbsence;
+
 /// When a message that did not go is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -52,6 +54,15 @@ impl ServiceManager {
             next_sign: Instant::ZERO,
             told: None,
             retry: None,
+        }
+    }
+
+    /// What a missing system bus means for a start: a service manager starts the network, and so
+    /// the team, before the bus.
+    pub fn bus_absence(&self) -> BusAbsence {
+        match self.socket {
+            Some(_) => BusAbsence::Awaited,
+            None => BusAbsence::Fatal,
         }
     }
 

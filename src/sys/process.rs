@@ -1,11 +1,14 @@
-//! Processes: forking, ending, signal dispositions, descriptors for pids.
+//! Processes: forking, ending, precedence, signal dispositions, descriptors for pids.
 
 use std::fs;
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, Pid};
+
+use super::check;
 
 /// Forks; refuses with `EDEADLK` in a process with several threads, whose child could find locks
 /// held by threads that it does not have.
@@ -45,6 +48,20 @@ pub fn close_inherited() -> io::Result<()> {
         // SAFETY: as above. The directory's own descriptor, closed by now, gives EBADF.
         unsafe { libc::close(fd) };
     }
+    Ok(())
+}
+
+/// Makes a process, 0 for the calling one, a real-time task of this priority (`SCHED_FIFO`).
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_NICE, `EINVAL` for a priority that is not one of 1 to 99, `ESRCH`.
+pub fn set_real_time(pid: u32, priority: u8) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    // SAFETY: a sched_param is plain data, for which zeros are fine.
+    let mut parameters: libc::sched_param = unsafe { mem::zeroed() };
+    parameters.sched_priority = priority.into();
+    // SAFETY: the kernel reads the parameters.
+    check(unsafe { libc::sched_setscheduler(pid, libc::SCHED_FIFO, &raw const parameters) })?;
     Ok(())
 }
 

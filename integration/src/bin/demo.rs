@@ -2,12 +2,17 @@
 //!
 //! Two hosts and a switch in namespaces, the shipped example, traffic, a pulled cable.
 
+use std::io::{self, ErrorKind, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::traffic::{End, Stream};
-use integration::{CableKind, Lab, Ping, Sharing, Site, Teamr, programs, repository, wait_until};
+use integration::{
+    CableKind, Lab, Ping, Progress, Sharing, Site, Teamr, build_programs, hold_if_asked,
+    repository, wait_until,
+};
 
 const EXAMPLE: &str = "json-config/examples/activebackup.json";
 
@@ -25,22 +30,55 @@ const PICTURE: &str = "
 ";
 
 fn main() -> ExitCode {
-    let lab = match Lab::try_open(Sharing::Alone) {
-        Ok(lab) => lab,
+    hold_if_asked();
+    match prepare() {
+        Ok(lab) => run(&lab),
         Err(reason) => {
-            eprintln!("The demo needs network namespaces and a TAP device, but: {reason}.");
-            return ExitCode::FAILURE;
+            eprintln!("The demo cannot run: {reason}");
+            ExitCode::FAILURE
         }
-    };
-    // Builds what is not built yet, before anything is timed.
-    programs();
-    println!("Two hosts and a switch, each in a network namespace of its own:");
-    println!("{PICTURE}");
-    let site = Site::new(&lab, CableKind::Nic);
+    }
+}
+
+/// Asks for the rights before the rest is built, and has all built before anything is timed.
+fn prepare() -> Result<Lab, String> {
+    Lab::check_rights()?;
+    eprintln!("This machine allows what the demo needs. Cargo builds teamr and the tools now.");
+    build_programs(Progress::Shown)?;
+    Lab::try_open(Sharing::Alone)
+}
+
+/// Tells the story. The lab panics where a step fails, which is an error like others here.
+fn run(lab: &Lab) -> ExitCode {
+    panic::set_hook(Box::new(|_| ()));
+    let told = panic::catch_unwind(AssertUnwindSafe(|| tell(lab, &mut io::stdout().lock())));
+    match told {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        // Nobody reads on.
+        Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        Ok(Err(error)) => eprintln!("The demo cannot write: {error}"),
+        Err(reason) => {
+            let reason = reason.downcast::<String>();
+            eprintln!(
+                "The demo failed: {}",
+                reason.map_or_else(|_| "a step broke off".to_owned(), |reason| *reason)
+            );
+        }
+    }
+    ExitCode::FAILURE
+}
+
+fn tell(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "Two hosts and a switch, each in a network namespace of its own:"
+    )?;
+    writeln!(out, "{PICTURE}")?;
+    let site = Site::new(lab, CableKind::Nic);
     site.plug_plainly();
     site.right.address("eth1", "10.0.0.2/24");
 
-    println!("left$ teamr -f {EXAMPLE}");
+    writeln!(out, "left$ teamr -f {EXAMPLE}")?;
     let begin = Instant::now();
     let team = Teamr::start_file(&site.left, "team0", repository().join(EXAMPLE));
     site.left.up("team0");
@@ -50,17 +88,21 @@ fn main() -> ExitCode {
         site.switch.wait_forwarding(site.cable(port));
     }
     team.wait_active("eth1");
-    println!(
+    writeln!(
+        out,
         "… both links are up and eth1 is active after {}.",
         millis(begin.elapsed())
-    );
+    )?;
 
-    println!("\nleft$ ping 10.0.0.2");
-    report(Ping::run(&site.left, "10.0.0.2", 10, ""));
-    println!("\nleft$ teamrctl team0 state");
-    println!("{}", indent(&team.ask("state")));
+    writeln!(out, "\nleft$ ping 10.0.0.2")?;
+    report(out, Ping::run(&site.left, "10.0.0.2", 10, ""))?;
+    writeln!(out, "\nleft$ teamrctl team0 state")?;
+    writeln!(out, "{}", indent(&team.ask("state")))?;
 
-    println!("One UDP packet a millisecond now goes from left to right, and one back.");
+    writeln!(
+        out,
+        "One UDP packet a millisecond now goes from left to right, and one back."
+    )?;
     let end = |host: &integration::Namespace, interface: &str, address: &str| End {
         host: host.clone(),
         interface: interface.to_owned(),
@@ -74,28 +116,32 @@ fn main() -> ExitCode {
     ];
     sleep(PAUSE);
 
-    println!("\nNow the cable of eth1, the active port, is pulled.");
+    writeln!(out, "\nNow the cable of eth1, the active port, is pulled.")?;
     site.cable("eth1").pull();
     team.wait_active("eth2");
-    println!("\nleft$ ping 10.0.0.2");
-    report(Ping::run(&site.left, "10.0.0.2", 10, ""));
-    println!("\nleft$ teamrctl team0 state");
-    println!("{}", indent(&team.ask("state")));
+    writeln!(out, "\nleft$ ping 10.0.0.2")?;
+    report(out, Ping::run(&site.left, "10.0.0.2", 10, ""))?;
+    writeln!(out, "\nleft$ teamrctl team0 state")?;
+    writeln!(out, "{}", indent(&team.ask("state")))?;
 
     sleep(PAUSE);
     for (stream, way) in streams.into_iter().zip(["left to right", "right to left"]) {
         let trace = stream.finish();
-        println!(
+        writeln!(
+            out,
             "From {way} the stream was silent for {} at most; of {} packets {} were lost, \
              {} came twice.",
             millis(trace.longest_silence()),
             trace.sent.len(),
             trace.lost().len(),
             trace.duplicated()
-        );
+        )?;
     }
 
-    println!("\nThe cable is put back: eth1 has the higher prio, so it takes over again.");
+    writeln!(
+        out,
+        "\nThe cable is put back: eth1 has the higher prio, so it takes over again."
+    )?;
     site.cable("eth1").put_back();
     team.wait_active("eth1");
 
@@ -103,19 +149,24 @@ fn main() -> ExitCode {
     team.stop();
     let took = begin.elapsed();
     wait_until("team0 to be gone", || !site.left.has_interface("team0"));
-    println!(
+    writeln!(
+        out,
         "teamr was told to stop, and had after {}: team0 is gone.",
         millis(took)
-    );
-    println!("The namespaces go with this program; nothing is left behind.");
-    ExitCode::SUCCESS
+    )?;
+    writeln!(
+        out,
+        "The namespaces go with this program; nothing is left behind."
+    )?;
+    Ok(())
 }
 
-fn report(ping: Ping) {
-    println!(
+fn report(out: &mut impl Write, ping: Ping) -> io::Result<()> {
+    writeln!(
+        out,
         "    {} of {} answered, {} twice",
         ping.answered, ping.sent, ping.duplicates
-    );
+    )
 }
 
 fn millis(duration: Duration) -> String {

@@ -6,9 +6,10 @@ use std::{env, io};
 use integration::traffic::{
     run_capture, run_client, run_flood, run_receiver, run_sender, run_server,
 };
-use integration::{run_card, run_shake, run_vlan};
+use integration::{hold_if_asked, run_card, run_ping, run_shake, run_vlan};
 
 fn main() -> ExitCode {
+    hold_if_asked();
     let args: Vec<String> = env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((tool, args)) => match tool.as_str() {
@@ -18,13 +19,14 @@ fn main() -> ExitCode {
             "serve" => run_server(args),
             "capture" => run_capture(args),
             "flood" => run_flood(args),
+            "ping" => run_ping(args),
             "card" => run_card(args),
             "vlan" => run_vlan(args),
             "shake" => run_shake(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve, capture, flood, card, vlan or shake?",
+            "send, receive, connect, serve, capture, flood, ping, card, vlan or shake?",
         )),
     };
     match done {

@@ -1,8 +1,11 @@
 //! The packages: built, installed in a clean Debian, booted there with its own systemd, removed.
 
+mod boot_order;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use integration::{Lab, Sharing, programs, repository, skip};
 use nix::unistd::Uid;
@@ -28,29 +31,35 @@ fn lines(text: &str) -> Vec<PathBuf> {
     text.lines().map(PathBuf::from).collect()
 }
 
-/// The packages, of the programs under test.
-fn build() -> Vec<PathBuf> {
-    let profile = match programs().file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    let target = programs().parent().expect("cargo's target folder");
-    let mut command = Command::new(repository().join("dist/packages"));
-    lines(&run(command.arg(profile).env("CARGO_TARGET_DIR", target)))
+/// The packages, of the programs under test: the .deb and the .rpm, built once.
+fn packages() -> &'static [PathBuf; 2] {
+    static PACKAGES: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    PACKAGES.get_or_init(|| {
+        let profile = match programs().file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(profile) => profile,
+        };
+        let target = programs().parent().expect("cargo's target folder");
+        let mut command = Command::new(repository().join("dist/packages"));
+        let built = lines(&run(command.arg(profile).env("CARGO_TARGET_DIR", target)));
+        <[PathBuf; 2]>::try_from(built).expect("two packages")
+    })
 }
 
-/// A Debian of its own in a folder, with teamd installed.
+/// A Debian of its own in a folder.
 struct Debian {
     root: PathBuf,
 }
 
 impl Debian {
-    fn new(folder: &Path) -> Debian {
-        let root = folder.join("debian");
+    /// Installs one in `root`, with these packages besides.
+    fn new(root: PathBuf, packages: &str) -> Debian {
         let mut command = Command::new("mmdebstrap");
         command
             .args(["--quiet", "--variant=essential"])
-            .arg("--include=apt,dbus,iproute2,libteam-utils,systemd,systemd-sysv")
+            .arg(format!(
+                "--include=apt,dbus,iproute2,systemd,systemd-sysv,{packages}"
+            ))
             .args(["bookworm".as_ref(), root.as_os_str()]);
         run(&mut command);
         Debian { root }
@@ -74,11 +83,8 @@ impl Debian {
 
     /// Boots it; `script` runs as a unit, and what it prints is returned.
     fn boot(&self, script: &str) -> String {
-        let file = |path: &str, text: &str| {
-            fs::write(self.root.join(path), text).expect("write into the new system");
-        };
-        file("script", script);
-        file(
+        self.write("script", script);
+        self.write(
             "etc/systemd/system/script.service",
             "[Service]\n\
              Type=oneshot\n\
@@ -99,6 +105,14 @@ impl Debian {
         let outer = run(command.args(["--boot", "systemd.unit=script.service"]));
         fs::read_to_string(self.root.join("script.log"))
             .unwrap_or_else(|error| panic!("the script did not begin ({error}): {outer}"))
+    }
+
+    /// Writes a file in it, whose folder is made if need be.
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        let folder = path.parent().expect("a folder");
+        fs::create_dir_all(folder).expect("make a folder in the new system");
+        fs::write(path, text).expect("write into the new system");
     }
 
     /// Gives it a file.
@@ -169,11 +183,8 @@ fn a_host_moves_from_teamd_to_teamr_and_back() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let packages = build();
-    let [deb, rpm] = &packages[..] else {
-        panic!("not two packages: {packages:?}");
-    };
-    let debian = Debian::new(lab.folder());
+    let [deb, rpm] = packages();
+    let debian = Debian::new(lab.folder().join("debian"), "libteam-utils");
     let deb = debian.take(deb);
 
     // In place of teamd; booted; removed in the end by the script.

@@ -1,11 +1,6 @@
 //! What `teamrctl watch` and `teamrctl metrics` tell of a failover.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-
-use integration::{
-    DataPath, Lab, Process, Sharing, binary, on_own_data_paths, wait_for, wait_until,
-};
+use integration::{DataPath, Lab, Process, Sharing, binary, on_own_data_paths, wait_until};
 use serde_json::Value;
 
 use crate::site::Site;
@@ -69,27 +64,6 @@ fn the_news_and_the_metrics_tell_of_a_failover(path: DataPath) {
             "{sample}\n{metrics}"
         );
     }
-    assert!(metrics.ends_with("\n# EOF\n"));
-    let file = lab.folder().join("teamr.prom");
-    site.team.ask(&format!("metrics file {}", file.display()));
-    let written = std::fs::read_to_string(&file).expect("a file of metrics");
-    assert!(written.ends_with("\n# EOF\n"));
-
-    let socket = lab.folder().join("metrics.sock");
-    let mut command = site.host.command(binary("teamrctl"));
-    command.args(["team0", "metrics", "serve"]).arg(&socket);
-    let mut server = Process::start("metrics", lab.folder(), command);
-    let mut stream = wait_for("the metrics to be served", || {
-        UnixStream::connect(&socket).ok()
-    });
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
-        .expect("send a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
-    assert!(answer.ends_with("\n# EOF\n"), "{answer}");
-    server.kill();
 }
 
 on_own_data_paths! {

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant as Clock};
 
 use runners::learned_sources::LearnedSources;
 use runners::{
-    BucketTable, Distributor, Forwarding, HwAddr, Instant, PortForwarding, PortId, Reception,
+    BUCKETS, Distributor, Forwarding, HwAddr, Instant, PortForwarding, PortId, Reception,
     SourceBalance, TxPolicy,
 };
 use teamr::datapath::ebpf::assembler::Reg;
-use teamr::datapath::ebpf::maps::{Egress, Maps};
-use teamr::datapath::ebpf::source::{
-    self, Arriving, BucketAssignment, Leaving, Policy, SourceMaps,
-};
+use teamr::datapath::ebpf::layout::Egress;
+use teamr::datapath::ebpf::maps::Maps;
+use teamr::datapath::ebpf::source_maps::{SourceMaps, policy_value};
+use teamr::datapath::ebpf::source_program::{self, Arriving, Leaving};
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
@@ -32,10 +32,10 @@ fn ifindex(port: PortId) -> u32 {
     40 + port.0
 }
 
-fn exit(port: Option<PortId>) -> Egress {
+fn egress(port: Option<PortId>) -> Egress {
     port.map_or(Egress::default(), |port| Egress {
         ifindex: ifindex(port),
-        slot: port.0,
+        port_index: port.0,
     })
 }
 
@@ -48,19 +48,11 @@ struct Programs {
 
 impl Programs {
     fn load(policy: &SourceBalance) -> io::Result<Programs> {
-        let exits = |table: &BucketTable| table.map(exit).to_vec();
         let shared = Maps::create()?;
-        let choice = Egress::bytes(&exits(&policy.buckets));
-        shared.choice.write(0, &choice)?;
+        let table = Egress::bytes(&policy.buckets.map(egress));
+        shared.egress.write(0, &table)?;
         let maps = SourceMaps::create(&[])?;
-        maps.write(&Policy {
-            hwaddr: policy.hwaddr,
-            designated: exit(policy.designated),
-            former: exits(&policy.previous)
-                .iter()
-                .map(|exit| exit.ifindex)
-                .collect(),
-        })?;
+        maps.policy.write(0, &policy_value(policy, egress))?;
 
         let mut asm = prepare();
         let (by_bucket, designated) = (asm.label(), asm.label());
@@ -68,7 +60,7 @@ impl Programs {
             by_bucket,
             designated,
         };
-        source::leave(&mut asm, &maps, BucketAssignment::All, leaving);
+        source_program::leave(&mut asm, &maps, BUCKETS as i32, leaving);
         asm.place(by_bucket);
         asm.set(Reg::R0, Reg::R7);
         asm.exit();
@@ -84,7 +76,7 @@ impl Programs {
                 not_here,
                 echo,
             };
-            source::arrive(&mut asm, &maps, &shared.choice, ifindex(port), arriving);
+            source_program::arrive(&mut asm, &maps, &shared.egress, ifindex(port), arriving);
             for (label, code) in [(taken, TAKEN), (not_here, NOT_HERE), (echo, ECHO)] {
                 asm.place(label);
                 asm.exit_with(code as i32);
@@ -232,7 +224,7 @@ fn comparable(memory: LearnedSources) -> LearnedSources {
 
 /// Both know the same of stations.
 fn assert_alike(programs: &Programs, relay: &Distributor) {
-    let read = programs.maps.memory().expect("read the maps");
+    let read = programs.maps.read().expect("read the maps");
     let relays = relay.learned_sources().expect("a memory");
     assert_eq!(comparable(read), comparable(relays));
 }
@@ -323,9 +315,9 @@ fn one_goes_on_from_what_the_other_remembers() {
     }
     let mut relay = relay(policy());
     relay.set_time(Instant::ZERO + Duration::from_secs(1000));
-    relay.restore_sources(first.maps.memory().expect("read the maps"));
+    relay.restore_sources(first.maps.read().expect("read the maps"));
     assert_alike(&first, &relay);
     let memory = relay.learned_sources().expect("a memory");
-    second.maps.remember(&memory).expect("write the maps");
+    second.maps.write(&memory).expect("write the maps");
     assert_alike(&second, &relay);
 }

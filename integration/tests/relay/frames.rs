@@ -2,22 +2,26 @@
 
 use teamr::sys::packet::{Options, PacketSocket, VlanTag};
 
-use crate::lab::{Namespace, wait};
+use integration::{Namespace, comes_true};
 
-pub fn socket(namespace: &Namespace, interface: &str) -> PacketSocket {
-    let ifindex = namespace.interface(interface).ifindex;
+use crate::lab::{inside, interface};
+
+pub fn socket(namespace: &Namespace, name: &str) -> PacketSocket {
+    let ifindex = interface(namespace, name).ifindex;
     let options = Options {
         mark: 0,
         receive_buffer: 1 << 20,
         send_buffer: 1 << 20,
     };
-    namespace.inside(|| PacketSocket::open(ifindex, options).expect("a socket"))
+    inside(namespace, || {
+        PacketSocket::open(ifindex, options).expect("a socket")
+    })
 }
 
 /// A message as a socket hands it out: header and frame, and the tag beside it.
-pub type Heard = (Vec<u8>, Option<VlanTag>);
+pub type Received = (Vec<u8>, Option<VlanTag>);
 
-pub fn hear(socket: &PacketSocket) -> Option<Heard> {
+pub fn receive(socket: &PacketSocket) -> Option<Received> {
     let (mut head, mut tail) = ([0; 22], vec![0; 70000]);
     let received = socket.receive(&mut head, &mut tail).ok()?;
     let mut message = head.to_vec();
@@ -28,14 +32,14 @@ pub fn hear(socket: &PacketSocket) -> Option<Heard> {
 
 /// The next message, waited for.
 #[track_caller]
-pub fn hear_one(socket: &PacketSocket) -> Heard {
-    let mut heard = None;
-    let happened = wait(|| {
-        heard = hear(socket);
-        heard.is_some()
+pub fn receive_one(socket: &PacketSocket) -> Received {
+    let mut received = None;
+    let happened = comes_true(|| {
+        received = receive(socket);
+        received.is_some()
     });
     assert!(happened, "nothing arrived");
-    heard.expect("just heard")
+    received.expect("just received")
 }
 
 /// A broadcast frame without offloads: header, addresses, EtherType and `length` bytes.

@@ -1,150 +1,106 @@
-//! Network namespaces of a test's own, and in one of them a data path: driven by a loop, or standing
-//! still until it is drained.
+//! Data paths in hosts of a lab: driven by a loop, or standing still until they are polled.
 
 use std::any::Any;
 use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::process::Command;
+use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-use std::{io, path::PathBuf};
+use std::time::Duration;
 
+use integration::{CableKind, LIMIT, Lab, Namespace, Sharing};
 use mio::{Events, Poll, Token, Waker};
-use nix::sched::{CloneFlags, setns, unshare};
-use runners::{Forwarding, PortForwarding, PortId, TxPolicy};
-use teamr::datapath::{DataPath, Drained, PortInterface};
-use teamr::datapath::{device::DeviceOptions, port_state::PortStateFile, relay::Userspace};
+use nix::sched::{CloneFlags, setns};
+use runners::{BUCKETS, Forwarding, Instant, PortForwarding, PortId, TxPolicy};
+use teamr::datapath::device::DeviceOptions;
+use teamr::datapath::driverless::DriverlessTeam;
+use teamr::datapath::port_state::PortStateFile;
+use teamr::datapath::{Change, Counters, DataPath, Drained, PortInterface, SnapshotPart};
 use teamr::netlink::{RouteSocket, link};
 
 pub const FIRST: PortId = PortId(0);
 pub const SECOND: PortId = PortId(1);
 
-/// Long enough for a loaded machine; nothing waits this long when all is well.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+/// Moves the calling thread into the network of `host`.
+pub fn enter(host: &Namespace) {
+    let network = File::open(format!("/proc/{}/ns/net", host.pid())).expect("a namespace");
+    setns(network, CloneFlags::CLONE_NEWNET).expect("entered");
+}
 
-/// A network namespace; it lives as long as this and the threads in it.
-pub struct Namespace(File);
-
-impl Namespace {
-    /// A fresh one; none, with the reason printed, where that is not permitted.
-    pub fn new() -> Option<Self> {
-        let made = thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET)?;
-            File::open("/proc/thread-self/ns/net")
+/// Runs `work` on a thread in the network of `host`.
+pub fn inside<T: Send>(host: &Namespace, work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            enter(host);
+            work()
         });
-        match made.join().expect("no panic") {
-            Ok(file) => {
-                let namespace = Namespace(file);
-                namespace.command("ip link set lo up");
-                Some(namespace)
-            }
-            Err(error) => {
-                println!("skipped: cannot make a network namespace: {error}");
-                None
-            }
-        }
-    }
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
-    /// Moves the calling thread in.
-    pub fn enter(&self) {
-        setns(&self.0, CloneFlags::CLONE_NEWNET).expect("entered");
-    }
-
-    /// Runs `work` on a thread inside.
-    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                self.enter();
-                work()
-            });
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// Runs a command inside, which must succeed; returns what it printed.
-    pub fn command(&self, line: &str) -> String {
-        let (ok, output) = self.attempt(line);
-        assert!(ok, "{line}: {output}");
-        output
-    }
-
-    /// Runs a command inside; returns whether it succeeded and what it printed.
-    pub fn attempt(&self, line: &str) -> (bool, String) {
-        let mut words = line.split_whitespace();
-        let program = words.next().expect("a command");
-        let output = self
-            .inside(|| Command::new(program).args(words).output())
-            .unwrap_or_else(|error| panic!("{line}: {error}"));
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.push_str(&String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), text)
-    }
-
-    /// A veth veth, one end here, the other in `peer`, both up.
-    pub fn link_to(&self, here: &str, peer: &Namespace, there: &str) {
-        let path = format!("/proc/{}/fd/{}", std::process::id(), peer.0.as_raw_fd());
-        self.command(&format!(
-            "ip link add {here} type veth peer name {there} netns {path}"
-        ));
-        self.command(&format!("ip link set {here} up"));
-        peer.command(&format!("ip link set {there} up"));
-    }
-
-    /// The interface `name`, as a port wants it described.
-    pub fn interface(&self, name: &str) -> PortInterface {
-        self.inside(|| {
-            let mut route = RouteSocket::open().expect("a route socket");
-            let link = link::find(&mut route, name).expect("an interface");
-            PortInterface {
-                ifindex: link.ifindex,
-                name: link.name,
-                hwaddr: link.hwaddr,
-                mtu: link.mtu,
-                ipv6: true,
-                promiscuous: link.promiscuous,
-            }
-        })
-    }
-
-    /// No autoconfiguration, so that only the test's own frames are under way.
-    pub fn quiet(&self) {
-        self.command("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
-        self.command("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+/// Connects two hosts by a veth; both ends are up.
+pub fn connect(lab: &Lab, near: (&Namespace, &str), far: (&Namespace, &str)) {
+    lab.cable(near, far, CableKind::Virtual);
+    for (host, interface) in [near, far] {
+        host.up(interface);
     }
 }
 
-/// Waits until `done`; whether it was before the deadline.
-pub fn wait(mut done: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + DEADLINE;
-    while !done() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(1));
+/// Returns an interface as a data path wants it described.
+pub fn interface(host: &Namespace, name: &str) -> PortInterface {
+    let link = inside(host, || {
+        let mut route = RouteSocket::open().expect("a route socket");
+        link::find(&mut route, name).expect("an interface")
+    });
+    PortInterface {
+        ifindex: link.ifindex,
+        name: link.name,
+        hwaddr: link.hwaddr,
+        mtu: link.mtu,
+        ipv6: true,
+        promiscuous: link.promiscuous,
     }
-    true
 }
 
-/// A journal's path that no other test uses; the file is gone at the end.
-pub struct JournalPath(pub PathBuf);
+/// The path of a port-state file that no other test uses; the file is removed at the end.
+pub struct PortStatePath(pub PathBuf);
 
-impl JournalPath {
+impl PortStatePath {
     pub fn new(test: &str) -> Self {
         let name = format!("teamr-relay-{}-{test}.ports", std::process::id());
-        JournalPath(std::env::temp_dir().join(name))
+        PortStatePath(std::env::temp_dir().join(name))
     }
 }
 
-impl Drop for JournalPath {
+impl Drop for PortStatePath {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Every port enabled and linked, under `policy`.
+/// Has `path` forward by `forwarding`.
+pub fn forward(path: &mut impl DataPath, forwarding: &Forwarding) {
+    path.apply(Instant::ZERO, Change::Forwarding(forwarding))
+        .expect("applied");
+}
+
+/// Polls one source.
+pub fn poll(path: &mut impl DataPath, token: usize, budget: usize) -> io::Result<Drained> {
+    let polled = path.poll(Instant::ZERO, Token(token), budget)?;
+    Ok(polled.drained)
+}
+
+pub fn counters(path: &impl DataPath) -> Counters {
+    path.snapshot(SnapshotPart::Counters).counters
+}
+
+pub fn bucket_bytes(path: &impl DataPath) -> Box<[u64; BUCKETS]> {
+    path.snapshot(SnapshotPart::BucketBytes).bucket_bytes
+}
+
+/// Returns a forwarding in which every port is enabled and linked.
 pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
     let ports = ports.iter().map(|port| PortForwarding {
         port: *port,
@@ -171,12 +127,12 @@ const WAKE: Token = Token(1000);
 const BUDGET: usize = 32;
 
 type Answer = Box<dyn Any + Send>;
-type Job = Box<dyn FnOnce(&mut Userspace) -> Answer + Send>;
+type Job = Box<dyn FnOnce(&mut DriverlessTeam) -> Answer + Send>;
 
 /// Moves frames and does jobs until nobody can send jobs any more.
 fn drive(
     mut poll: Poll,
-    mut path: Userspace,
+    mut path: DriverlessTeam,
     jobs: &Receiver<(Job, Sender<Answer>)>,
 ) -> io::Result<()> {
     let mut events = Events::with_capacity(16);
@@ -194,7 +150,7 @@ fn drive(
         }
         let mut left = Vec::new();
         for token in ready.drain(..) {
-            if path.drain_ready(token, BUDGET)? == Drained::More {
+            if self::poll(&mut path, token.0, BUDGET)? == Drained::More {
                 left.push(token);
             }
         }
@@ -215,39 +171,42 @@ pub struct Team {
     jobs: Option<Sender<(Job, Sender<Answer>)>>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
-    _journal: JournalPath,
+    _port_state: PortStatePath,
 }
 
 impl Team {
     /// A device `team0` in `host` over `ports`, numbered from 0, under `policy`; it is up.
     pub fn start(host: &Namespace, test: &str, ports: &[&str], policy: TxPolicy) -> Team {
-        let port_state = JournalPath::new(test);
+        let port_state = PortStatePath::new(test);
         let path = port_state.0.clone();
-        let interfaces: Vec<PortInterface> =
-            ports.iter().map(|port| host.interface(port)).collect();
+        let ports = ports.iter();
+        let interfaces: Vec<PortInterface> = ports.map(|port| interface(host, port)).collect();
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), WAKE).expect("a waker");
         let (jobs, todo) = channel::<(Job, Sender<Answer>)>();
-        let namespace = Namespace(host.0.try_clone().expect("a descriptor"));
+        let namespace = host.clone();
         let thread = thread::spawn(move || {
-            namespace.enter();
+            enter(&namespace);
             let registry = poll.registry().try_clone().expect("a registry");
-            let mut path =
-                Userspace::create(registry, 0..100, &tap("team0"), PortStateFile::open(path))
-                    .expect("a team device");
+            let mut path = DriverlessTeam::with_relay(
+                registry,
+                0..100,
+                &tap("team0"),
+                PortStateFile::open(path),
+            )
+            .expect("a team device");
             let ids: Vec<PortId> = (0..interfaces.len() as u32).map(PortId).collect();
             for (id, interface) in ids.iter().zip(&interfaces) {
-                path.attach_port(*id, interface).expect("a port");
+                path.attach(*id, interface).expect("a port");
             }
-            path.apply_forwarding(&forwarding(policy, &ids))
-                .expect("applied");
+            forward(&mut path, &forwarding(policy, &ids));
             drive(poll, path, &todo).expect("a device that stays");
         });
         let team = Team {
             jobs: Some(jobs),
             waker,
             thread: Some(thread),
-            _journal: port_state,
+            _port_state: port_state,
         };
         team.with(|_| ());
         start(host);
@@ -257,14 +216,14 @@ impl Team {
     /// Runs `work` on the data path, between two frames.
     pub fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Userspace) -> T + Send + 'static,
+        work: impl FnOnce(&mut DriverlessTeam) -> T + Send + 'static,
     ) -> T {
         let (answer, result) = channel();
         let jobs = self.jobs.as_ref().expect("running");
         jobs.send((Box::new(|path| Box::new(work(path))), answer))
             .expect("running");
         self.waker.wake().expect("woken");
-        let result = result.recv_timeout(DEADLINE).expect("an answer");
+        let result = result.recv_timeout(LIMIT).expect("an answer");
         *result.downcast().expect("the type that was asked for")
     }
 }
@@ -285,33 +244,42 @@ pub fn active(port: PortId) -> TxPolicy {
     TxPolicy::ActiveBackup { active: Some(port) }
 }
 
-/// The host of the team and its neighbour.
-pub fn hosts() -> Option<(Namespace, Namespace)> {
-    Some((Namespace::new()?, Namespace::new()?))
+/// Opens a lab with the host of the team and its neighbour.
+pub fn hosts() -> Option<(Lab, Namespace, Namespace)> {
+    let lab = Lab::open(Sharing::Shared)?;
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    Some((lab, host, peer))
 }
 
-/// The same without a frame that the test did not send.
-pub fn quiet_hosts() -> Option<(Namespace, Namespace)> {
-    let (host, peer) = hosts()?;
-    host.quiet();
-    peer.quiet();
-    Some((host, peer))
+/// As [`hosts`], without IPv6, so that only the test's own frames are under way.
+pub fn quiet_hosts() -> Option<(Lab, Namespace, Namespace)> {
+    let (lab, host, peer) = hosts()?;
+    for host in [&host, &peer] {
+        for scope in ["default", "all"] {
+            host.write(
+                &format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"),
+                "1",
+            );
+        }
+    }
+    Some((lab, host, peer))
 }
 
-/// A data path over ports a0, a1, … that stands still until it is drained. This thread moves
-/// into `host`.
+/// A data path with ports a0, a1, … that stands still until it is polled. This thread moves into
+/// `host`.
 pub fn standing(
+    lab: &Lab,
     host: &Namespace,
     peer: &Namespace,
     test: &str,
     ports: u32,
-) -> (Userspace, JournalPath) {
-    host.enter();
-    let port_state = JournalPath::new(test);
+) -> (DriverlessTeam, PortStatePath) {
+    enter(host);
+    let port_state = PortStatePath::new(test);
     let registry = Poll::new()
         .and_then(|poll| poll.registry().try_clone())
         .expect("a registry");
-    let mut path = Userspace::create(
+    let mut path = DriverlessTeam::with_relay(
         registry,
         0..10,
         &tap("team0"),
@@ -320,16 +288,16 @@ pub fn standing(
     .expect("a team device");
     for number in 0..ports {
         let name = format!("a{number}");
-        host.link_to(&name, peer, &format!("b{number}"));
-        path.attach_port(PortId(number), &host.interface(&name))
+        connect(lab, (host, &name), (peer, &format!("b{number}")));
+        path.attach(PortId(number), &interface(host, &name))
             .expect("a port");
     }
     (path, port_state)
 }
 
-/// Sets team0 up with a carrier. The carrier comes first: that of a device which is up takes
-/// the kernel a while to believe.
+/// Sets team0 up with a carrier. The carrier comes first: the kernel delays the carrier of a device
+/// that is up.
 pub fn start(host: &Namespace) {
-    host.command("ip link set team0 carrier on");
-    host.command("ip link set team0 up");
+    host.run("ip link set team0 carrier on");
+    host.up("team0");
 }

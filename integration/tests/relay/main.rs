@@ -7,4 +7,5 @@ mod frames;
 mod lab;
 mod port;
 mod stack;
+mod switching;
 mod taking;

@@ -4,26 +4,25 @@ use runners::{ControlFrames, HwAddr};
 use teamr::datapath::port_socket::PortSocket;
 use teamr::sys::ethtool;
 
-use crate::frames::{frame, hear_one, socket};
-use crate::lab::{quiet_hosts, standing};
+use crate::frames::{frame, receive_one, socket};
+use crate::lab::{connect, inside, interface, quiet_hosts, standing};
 
 #[test]
 fn control_frames_pass_on_a_port_that_carries_nothing() {
-    let Some((host, peer)) = quiet_hosts() else {
+    let Some((lab, host, peer)) = quiet_hosts() else {
         return;
     };
-    let (_path, _journal) = standing(&host, &peer, "control", 2);
-    host.command("ip link set a1 mtu 3000");
-    peer.command("ip link set b1 mtu 3000");
+    let (_path, _port_state) = standing(&lab, &host, &peer, "control", 2);
+    host.run("ip link set a1 mtu 3000");
+    peer.run("ip link set b1 mtu 3000");
     let far = socket(&peer, "b1");
-    let ifindex = host.interface("a1").ifindex;
-    let mut control = host
-        .inside(|| PortSocket::open(ifindex, HwAddr::default()))
-        .expect("opened");
+    let ifindex = interface(&host, "a1").ifindex;
+    let mut control =
+        inside(&host, || PortSocket::open(ifindex, HwAddr::default())).expect("opened");
 
     let own = &frame(0x88b5, 46)[10..];
     control.send(own).expect("sent");
-    assert_eq!(&hear_one(&far).0[10..], own);
+    assert_eq!(&receive_one(&far).0[10..], own);
     assert!(control.send(&own[..13]).is_err());
     assert!(control.send(&[0; 70000]).is_err());
 
@@ -72,14 +71,14 @@ fn control_frames_pass_on_a_port_that_carries_nothing() {
 
 #[test]
 fn a_carrier_is_seen_at_once() {
-    let Some((host, peer)) = quiet_hosts() else {
+    let Some((lab, host, peer)) = quiet_hosts() else {
         return;
     };
-    host.link_to("a0", &peer, "b0");
-    host.inside(|| {
+    connect(&lab, (&host, "a0"), (&peer, "b0"));
+    inside(&host, || {
         let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
         assert!(ethtool::carrier(&socket, "a0").expect("it answers"));
-        peer.command("ip link set b0 down");
+        peer.run("ip link set b0 down");
         assert!(!ethtool::carrier(&socket, "a0").expect("it answers"));
         let settings = ethtool::link_settings(&socket, "a0").expect("it answers");
         assert_eq!(settings.speed, Some(10_000));

@@ -19,6 +19,7 @@ const PLAIN: Key = Key {
     default: Preset::Nothing,
     read_by: &[],
     required: None,
+    written: None,
     refusal: None,
     about: "",
 };
@@ -60,6 +61,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "device",
         kind: Kind::Text(Form::InterfaceName),
+        written: Some("Failed to set team device name in config."),
         about: "Name of the team device; the first free of team0, team1 and so on if absent.",
         ..PLAIN
     },
@@ -141,6 +143,7 @@ pub const KEYS: &[Key] = &[
         name: "name",
         kind: Kind::Word(RUNNERS),
         default: Preset::Word("roundrobin"),
+        written: Some("Failed to set default team runner name in config."),
         refusal: Some("No runner named \"{}\" available."),
         about: "Which runner decides where frames go.",
         ..PLAIN

@@ -1,21 +1,20 @@
-//! The Frame Distributor and the receive rule of the Frame Collector (802.1AX): a [`Forwarding`]
-//! applied frame by frame, for a data path that forwards frames itself.
+//! The Frame Distributor and the Frame Collector's rule: a [`Forwarding`] carried out frame by
+//! frame, for a data path that moves frames itself.
 //!
-//! Owns the choice of ports and the state between frames. Sends nothing and decides nothing about
-//! the team.
+//! Owns the choice of ports, and what the choice must remember between frames. It decides
+//! nothing about teams, and sends nothing.
 
 use std::mem;
 use std::num::NonZeroU32;
 
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::source_balance::learned_sources::LearnedSources;
-use crate::forwarding::source_balance::policy::SourceBalance;
 use crate::forwarding::source_balance::{Reception, SourceRules};
-use crate::forwarding::{BucketTable, Forwarding, TxPolicy};
+use crate::forwarding::{Forwarding, TxPolicy};
 use crate::ident::{HwAddr, PortId};
 use crate::random::SplitMix64;
 use crate::time::Instant;
-use crate::tx_hash::{HashFields, Selector};
+use crate::tx_hash::Selector;
 
 /// Chooses the ports of each frame. [`apply`](Distributor::apply) prepares the choice, so that
 /// [`select`](Distributor::select) allocates nothing.
@@ -39,15 +38,35 @@ use crate::tx_hash::{HashFields, Selector};
 /// assert_eq!(distributor.select(&frame).ports, [PortId(1), PortId(3)]);
 /// assert!(distributor.collects(PortId(2)));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Distributor {
-    choice: Choice,
+    /// The forwarding in force, [resolved](Forwarding::resolve).
+    forwarding: Forwarding,
+    /// Ports that distribute and have a link.
+    usable: Vec<PortId>,
     /// Ports whose received frames reach the team device; a team is small enough for a scan.
     collecting: Vec<PortId>,
+    turn: Turn,
+    random: SplitMix64,
+    /// The flow hash of loadbalance.
+    selector: Option<Selector>,
+    /// The rules of source balancing.
+    sources: Option<Box<SourceRules>>,
+    /// The port of the last selected frame, so that a selection can borrow it.
+    port: Option<PortId>,
+}
+
+/// The state of roundrobin between frames.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    /// Index of the port for the next frame, or the number of ports.
+    cursor: usize,
+    /// Frames sent on that port in this turn.
+    sent: u32,
 }
 
 /// The way out for a frame of the team device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection<'a> {
     /// Ports that send a copy; no port drops the frame.
     pub ports: &'a [PortId],
@@ -61,215 +80,116 @@ pub struct Selection<'a> {
     pub checksum_at: Option<usize>,
 }
 
-/// A policy with its usable ports, for a data path whose choice is made by the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled<'a> {
-    /// A copy on each port.
-    All(&'a [PortId]),
-    /// The next port in turn.
-    InTurn {
-        /// Ports in turn.
-        ports: &'a [PortId],
-        /// Frames sent on a port in a row.
-        packets_per_port: NonZeroU32,
-    },
-    /// A random port.
-    ByChance(&'a [PortId]),
-    /// Always this port; `None` drops every frame.
-    One(Option<PortId>),
-    /// The port of the frame's bucket.
-    ByBucket {
-        /// Header fields that identify a flow.
-        fields: HashFields,
-        /// Port by bucket.
-        buckets: &'a BucketTable,
-    },
-    /// Source balancing, by the rules of [`select`](Distributor::select) and
-    /// [`receive`](Distributor::receive).
-    BySource(&'a SourceBalance),
-}
-
-/// A policy with its usable ports and its state between frames.
-#[derive(Clone, Debug)]
-enum Choice {
-    All(Vec<PortId>),
-    InTurn {
-        ports: Vec<PortId>,
-        /// Index of the port for the next frame, or the length of the list.
-        cursor: usize,
-        /// Frames sent on that port in this turn.
-        sent: u32,
-        packets_per_port: NonZeroU32,
-    },
-    ByChance {
-        ports: Vec<PortId>,
-        seed: u64,
-        random: SplitMix64,
-    },
-    One(Option<PortId>),
-    ByBucket {
-        selector: Selector,
-        buckets: Box<BucketTable>,
-    },
-    BySource {
-        rules: Box<SourceRules>,
-        /// The port of the last selected frame, so that a selection can borrow it.
-        port: Option<PortId>,
-    },
-}
-
-impl Default for Choice {
+impl Default for Distributor {
     fn default() -> Self {
-        Choice::One(None)
+        Self::new()
     }
 }
 
 impl Distributor {
-    /// Creates a distributor that drops every frame.
+    /// Creates a distributor that drops every frame until a forwarding is applied.
     pub fn new() -> Self {
-        Self::default()
+        Distributor {
+            forwarding: Forwarding {
+                policy: TxPolicy::ActiveBackup { active: None },
+                ports: Vec::new(),
+            },
+            usable: Vec::new(),
+            collecting: Vec::new(),
+            turn: Turn::default(),
+            random: SplitMix64::new(0),
+            selector: None,
+            sources: None,
+            port: None,
+        }
     }
 
-    /// Replaces the forwarding. Under an unchanged policy the turn, the random sequence and the
-    /// learned sources continue, and the hash tables are kept.
+    /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
+    /// and the tables of the hash go on from where they were.
     ///
-    /// No frame leaves on a port that is not distributing, whatever the policy names.
+    /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
     pub fn apply(&mut self, forwarding: &Forwarding) {
-        let distributing = || forwarding.ports.iter().filter(|port| port.distributing);
-        let distributes = |id: &PortId| distributing().any(|port| port.port == *id);
-        let usable = || {
-            distributing()
-                .filter(|port| port.linked)
-                .map(|port| port.port)
-                .collect()
-        };
-
-        let previous = mem::take(&mut self.choice);
-        self.choice = match &forwarding.policy {
-            TxPolicy::Broadcast => Choice::All(usable()),
-            TxPolicy::RoundRobin { packets_per_port } => {
-                let (cursor, sent) = match previous {
-                    Choice::InTurn { cursor, sent, .. } => (cursor, sent),
-                    _ => (0, 0),
-                };
-                Choice::InTurn {
-                    ports: usable(),
-                    cursor,
-                    sent,
-                    packets_per_port: *packets_per_port,
+        let previous = mem::replace(&mut self.forwarding, forwarding.resolve()).policy;
+        self.usable = self.forwarding.usable();
+        self.collecting = self.forwarding.collecting();
+        let policy = &self.forwarding.policy;
+        if mem::discriminant(policy) != mem::discriminant(&previous) {
+            self.turn = Turn::default();
+            self.selector = None;
+            self.sources = None;
+        }
+        match policy {
+            TxPolicy::Random { seed } if *policy != previous => {
+                self.random = SplitMix64::new(*seed)
+            }
+            TxPolicy::LoadBalance { fields, .. } => {
+                self.selector = self.selector.take().filter(|it| it.fields() == *fields);
+                self.selector.get_or_insert_with(|| Selector::new(*fields));
+            }
+            TxPolicy::SourceBalance { ports, .. } => {
+                let collecting = self.collecting.clone();
+                match &mut self.sources {
+                    Some(rules) => rules.apply(ports.clone(), collecting),
+                    none => *none = Some(Box::new(SourceRules::new(ports.clone(), collecting))),
                 }
             }
-            TxPolicy::Random { seed } => Choice::ByChance {
-                ports: usable(),
-                seed: *seed,
-                random: match previous {
-                    Choice::ByChance {
-                        seed: old, random, ..
-                    } if old == *seed => random,
-                    _ => SplitMix64::new(*seed),
-                },
-            },
-            TxPolicy::ActiveBackup { active } => Choice::One(active.filter(distributes)),
-            TxPolicy::LoadBalance {
-                fields, buckets, ..
-            } => Choice::ByBucket {
-                selector: match previous {
-                    Choice::ByBucket { selector, .. } if selector.fields() == *fields => selector,
-                    _ => Selector::new(*fields),
-                },
-                buckets: Box::new(buckets.map(|port| port.filter(distributes))),
-            },
-            TxPolicy::SourceBalance { ports, .. } => {
-                let usable =
-                    |table: &BucketTable| Box::new(table.map(|port| port.filter(distributes)));
-                let policy = SourceBalance {
-                    buckets: usable(&ports.buckets),
-                    previous: usable(&ports.previous),
-                    designated: ports.designated.filter(distributes),
-                    hwaddr: ports.hwaddr,
-                    host: ports.host.clone(),
-                };
-                let collecting = forwarding.ports.iter().filter(|port| port.collecting);
-                let collecting = collecting.map(|port| port.port).collect();
-                let rules = match previous {
-                    Choice::BySource { mut rules, .. } => {
-                        rules.apply(policy, collecting);
-                        rules
-                    }
-                    _ => Box::new(SourceRules::new(policy, collecting)),
-                };
-                Choice::BySource { rules, port: None }
-            }
-        };
-
-        self.collecting = match &self.choice {
-            Choice::One(active) => active.iter().copied().collect(),
-            _ => forwarding
-                .ports
-                .iter()
-                .filter(|port| port.collecting)
-                .map(|port| port.port)
-                .collect(),
-        };
+            _ => {}
+        }
     }
 
-    /// Chooses the ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
+    /// Returns the forwarding in force, [resolved](Forwarding::resolve).
+    pub fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
+    }
+
+    /// The ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
     #[inline]
     pub fn select(&mut self, frame: &[u8]) -> Selection<'_> {
-        let ports = match &mut self.choice {
-            Choice::ByBucket { selector, buckets } => {
-                let bucket = selector.bucket(frame);
+        let ports = match &self.forwarding.policy {
+            TxPolicy::LoadBalance { buckets, .. } => {
+                let bucket = self
+                    .selector
+                    .as_ref()
+                    .map(|selector| selector.bucket(frame));
                 return Selection {
-                    ports: buckets[usize::from(bucket)].as_slice(),
-                    bucket: Some(bucket),
+                    ports: bucket.map_or(&[], |bucket| buckets[usize::from(bucket)].as_slice()),
+                    bucket,
                     source: None,
                     sender_at: None,
                     checksum_at: None,
                 };
             }
-            Choice::BySource { rules, port } => {
+            TxPolicy::SourceBalance { .. } => {
+                let Some(rules) = &mut self.sources else {
+                    return Selection::default();
+                };
                 let egress = rules.select(frame);
-                *port = egress.port;
+                self.port = egress.port;
                 return Selection {
-                    ports: port.as_slice(),
+                    ports: self.port.as_slice(),
                     bucket: egress.bucket,
                     source: egress.source,
                     sender_at: egress.sender_at,
                     checksum_at: egress.checksum_at,
                 };
             }
-            Choice::One(port) => port.as_slice(),
-            Choice::All(ports) => ports,
-            Choice::InTurn {
-                ports,
-                cursor,
-                sent,
-                packets_per_port,
-            } => {
-                let turn = if *cursor < ports.len() { *cursor } else { 0 };
-                *sent += 1;
-                let ends = *sent >= packets_per_port.get();
-                *cursor = turn + usize::from(ends);
-                *sent *= u32::from(!ends);
-                one(ports, turn)
+            TxPolicy::ActiveBackup { active } => active.as_slice(),
+            TxPolicy::Broadcast => &self.usable,
+            TxPolicy::RoundRobin { packets_per_port } => {
+                let place = self.turn.take(self.usable.len(), *packets_per_port);
+                one(&self.usable, place)
             }
-            Choice::ByChance { ports, random, .. } => {
-                let place = random.below(ports.len());
-                one(ports, place)
-            }
+            TxPolicy::Random { .. } => one(&self.usable, self.random.below(self.usable.len())),
         };
         Selection {
             ports,
-            bucket: None,
-            source: None,
-            sender_at: None,
-            checksum_at: None,
+            ..Selection::default()
         }
     }
 
     /// Sets the time for the frames that follow, under the policy that learns from frames.
     pub fn set_time(&mut self, now: Instant) {
-        if let Choice::BySource { rules, .. } = &mut self.choice {
+        if let Some(rules) = &mut self.sources {
             rules.set_time(now);
         }
     }
@@ -277,7 +197,7 @@ impl Distributor {
     /// Returns the treatment of a frame that a port received.
     #[inline]
     pub fn receive(&mut self, port: PortId, frame: &[u8]) -> Reception {
-        if let Choice::BySource { rules, .. } = &mut self.choice {
+        if let Some(rules) = &mut self.sources {
             return rules.receive(port, frame);
         }
         match self.collects(port) {
@@ -288,65 +208,50 @@ impl Distributor {
 
     /// Returns the peers for [`Event::Stations`](crate::Event::Stations); none under other policies.
     pub fn peers(&self) -> Vec<PeerSeen> {
-        match &self.choice {
-            Choice::BySource { rules, .. } => rules.peers(),
-            _ => Vec::new(),
-        }
+        self.sources
+            .as_ref()
+            .map_or(Vec::new(), |rules| rules.peers())
     }
 
     /// Returns the stations for [`Event::Stations`](crate::Event::Stations); none under other policies.
     pub fn stations(&self) -> Vec<StationSeen> {
-        match &self.choice {
-            Choice::BySource { rules, .. } => rules.stations(),
-            _ => Vec::new(),
-        }
+        self.sources
+            .as_ref()
+            .map_or(Vec::new(), |rules| rules.stations())
     }
 
     /// Returns the learned state of source balancing at the time last set; `None` under other policies.
     pub fn learned_sources(&self) -> Option<LearnedSources> {
-        match &self.choice {
-            Choice::BySource { rules, .. } => Some(rules.learned_sources()),
-            _ => None,
-        }
+        self.sources.as_ref().map(|rules| rules.learned_sources())
     }
 
     /// Replaces the learned state of source balancing; no effect under other policies.
     pub fn restore_sources(&mut self, learned: LearnedSources) {
-        if let Choice::BySource { rules, .. } = &mut self.choice {
+        if let Some(rules) = &mut self.sources {
             rules.restore_sources(learned);
         }
     }
 
-    /// Returns the policy with its usable ports.
-    pub fn settled(&self) -> Settled<'_> {
-        match &self.choice {
-            Choice::All(ports) => Settled::All(ports),
-            Choice::InTurn {
-                ports,
-                packets_per_port,
-                ..
-            } => Settled::InTurn {
-                ports,
-                packets_per_port: *packets_per_port,
-            },
-            Choice::ByChance { ports, .. } => Settled::ByChance(ports),
-            Choice::One(port) => Settled::One(*port),
-            Choice::ByBucket { selector, buckets } => Settled::ByBucket {
-                fields: selector.fields(),
-                buckets,
-            },
-            Choice::BySource { rules, .. } => Settled::BySource(rules.policy()),
-        }
-    }
-
-    /// Whether frames received on a port reach the team device.
+    /// Returns whether frames received on a port reach the team device.
     #[inline]
     pub fn collects(&self, port: PortId) -> bool {
         self.collecting.contains(&port)
     }
 }
 
-/// Returns the port at `place` as a slice; empty without one.
+impl Turn {
+    /// Returns the index, below `ports`, of the port for the next frame.
+    fn take(&mut self, ports: usize, packets_per_port: NonZeroU32) -> usize {
+        let place = if self.cursor < ports { self.cursor } else { 0 };
+        self.sent += 1;
+        let ends = self.sent >= packets_per_port.get();
+        self.cursor = place + usize::from(ends);
+        self.sent *= u32::from(!ends);
+        place
+    }
+}
+
+/// Returns the port at `place` as a slice, or an empty slice.
 fn one(ports: &[PortId], place: usize) -> &[PortId] {
     ports.get(place).map_or(&[], std::slice::from_ref)
 }

@@ -120,7 +120,61 @@ impl fmt::Display for Forwarding {
     }
 }
 
+impl TxPolicy {
+    /// Whether the load of each bucket is measured.
+    pub fn is_balanced(&self) -> bool {
+        matches!(
+            self,
+            TxPolicy::LoadBalance { balanced: true, .. }
+                | TxPolicy::SourceBalance { balanced: true, .. }
+        )
+    }
+}
+
 impl Forwarding {
+    /// Returns the forwarding whose policy names only ports that distribute: buckets, the active
+    /// and the designated port are `None` where theirs does not.
+    pub fn resolve(&self) -> Forwarding {
+        let distributes = |id: &PortId| {
+            let mut ports = self.ports.iter();
+            ports.any(|port| port.port == *id && port.distributing)
+        };
+        let table = |table: &mut BucketTable| {
+            for port in table {
+                *port = port.filter(distributes);
+            }
+        };
+        let mut resolved = self.clone();
+        match &mut resolved.policy {
+            TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
+            TxPolicy::ActiveBackup { active } => *active = active.filter(distributes),
+            TxPolicy::LoadBalance { buckets, .. } => table(buckets),
+            TxPolicy::SourceBalance { ports, .. } => {
+                table(&mut ports.buckets);
+                table(&mut ports.previous);
+                ports.designated = ports.designated.filter(distributes);
+            }
+        }
+        resolved
+    }
+
+    /// Ports that distribute and have a link, in their order.
+    pub fn usable(&self) -> Vec<PortId> {
+        let ports = self.ports.iter();
+        let usable = ports.filter(|port| port.distributing && port.linked);
+        usable.map(|port| port.port).collect()
+    }
+
+    /// Ports whose received frames go up to the team device, in their order; the active one
+    /// alone under activebackup.
+    pub fn collecting(&self) -> Vec<PortId> {
+        if let TxPolicy::ActiveBackup { active } = &self.policy {
+            return active.iter().copied().collect();
+        }
+        let collecting = self.ports.iter().filter(|port| port.collecting);
+        collecting.map(|port| port.port).collect()
+    }
+
     fn write_shares(&self, f: &mut fmt::Formatter<'_>, buckets: &BucketTable) -> fmt::Result {
         for (place, entry) in self.ports.iter().enumerate() {
             let share = buckets.iter().filter(|b| **b == Some(entry.port)).count();

@@ -1,4 +1,4 @@
-//! What the runner and its ports are told to do.
+//! Settings of the runner lacp and of its ports; the option names are teamd's.
 
 use std::time::Duration;
 
@@ -10,32 +10,34 @@ use crate::wire::lacpdu::STANDARD_RETRIES;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 pub struct LacpSettings {
-    /// `active`: LACPDUs leave unasked.
+    /// `active`: LACP_Activity of the Actor.
     pub active: bool,
-    /// `fast_rate`: the partner is asked for one LACPDU each `fast_period`, not one in 30 s.
+    /// `fast_rate`: LACP_Timeout of the Actor. With Short Timeout the Partner sends an LACPDU each
+    /// `fast_period` instead of each 30 s.
     pub fast_rate: bool,
-    /// `fast_period`: Fast_Periodic_Time, 100 ms to 1 s. Both ends must agree on it.
+    /// `fast_period`: Fast_Periodic_Time, 100 ms to 1 s. Both ends need the same value.
     pub fast_period: Duration,
-    /// `sys_prio`: the system with the lower one decides.
+    /// `sys_prio`: system priority; the system with the lower value decides.
     pub sys_prio: u16,
-    /// `agg_select_policy`.
+    /// `agg_select_policy`: rule for the Aggregator that carries traffic.
     pub agg_select_policy: AggSelectPolicy,
-    /// `fallback`: ports carry although no partner speaks.
+    /// `fallback`: ports carry traffic without a Partner.
     pub fallback: bool,
-    /// `fallback_method`.
+    /// `fallback_method`: ports that carry traffic without a Partner.
     pub fallback_method: FallbackMethod,
-    /// `fallback_delay`: how long no partner must have spoken.
+    /// `fallback_delay`: time in DEFAULTED before a port carries traffic.
     pub fallback_delay: Duration,
-    /// `enable_retry_count`: LACPDUs may tell how many of them may be missed.
+    /// `enable_retry_count`: LACPDUs may contain retry counts.
     pub enable_retry_count: bool,
-    /// `retry_count`: LACPDUs in a row that the partner lets us miss, 3 to 255.
+    /// `retry_count`: number of this team's LACPDUs in a row that the Partner may miss, 3 to 255.
     pub retry_count: u8,
-    /// `marker`, `marker_timeout`: flows that move to another port wait until the partner has
-    /// answered a marker, for so long at most; none moves them at once.
+    /// `marker`, `marker_timeout`: longest wait for the response to a marker before a flow moves to
+    /// another port. With `None` flows move at once.
     pub marker_timeout: Option<Duration>,
-    /// `tx_hash`.
+    /// `tx_hash`: fields of the flow hash.
     pub tx_hash: HashFields,
-    /// `tx_balancer`: how often buckets may move to even out the load; none is off.
+    /// `tx_balancer`: interval between moves of buckets to balance the load. `None` disables the
+    /// balancer.
     pub balancing_interval: Option<Duration>,
 }
 
@@ -59,42 +61,43 @@ impl Default for LacpSettings {
     }
 }
 
-/// `runner.agg_select_policy`: which aggregator carries the traffic.
+/// `runner.agg_select_policy`: rule for the Aggregator that carries traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum AggSelectPolicy {
-    /// The one of the best LACP priority.
+    /// The Aggregator with the best LACP priority.
     #[default]
     LacpPrio,
-    /// The same, but the present one stays as long as it has a port.
+    /// As `LacpPrio`, but the selected Aggregator stays selected as long as it has a port.
     LacpPrioStable,
-    /// The fastest.
+    /// The Aggregator with the largest sum of port speeds.
     Bandwidth,
-    /// The one with the most ports.
+    /// The Aggregator with the most ports.
     Count,
-    /// By `prio` and `sticky` of the ports.
+    /// The Aggregator with the highest `prio` of a port; a `sticky` port keeps its Aggregator
+    /// selected.
     PortConfig,
 }
 
 impl AggSelectPolicy {
-    /// All of them with the words of the configuration.
+    /// All policies with their names in the configuration.
     pub const NAMED: [(Self, &'static str); 5] = [
-        (Self::LacpPrio, "lacp_prio"),
-        (Self::LacpPrioStable, "lacp_prio_stable"),
-        (Self::Bandwidth, "bandwidth"),
-        (Self::Count, "count"),
-        (Self::PortConfig, "port_config"),
+        (Self::LacpPrio, Self::LacpPrio.name()),
+        (Self::LacpPrioStable, Self::LacpPrioStable.name()),
+        (Self::Bandwidth, Self::Bandwidth.name()),
+        (Self::Count, Self::Count.name()),
+        (Self::PortConfig, Self::PortConfig.name()),
     ];
 
-    /// The policy of that name.
+    /// Returns the policy with this name, or `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         let named = Self::NAMED.iter().find(|(_, known)| *known == name);
         named.map(|(policy, _)| *policy)
     }
 
-    /// Its name.
-    pub fn name(self) -> &'static str {
+    /// Returns the name in the configuration.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::LacpPrio => "lacp_prio",
             Self::LacpPrioStable => "lacp_prio_stable",
@@ -105,28 +108,28 @@ impl AggSelectPolicy {
     }
 }
 
-/// `runner.fallback_method`: which ports carry while no partner speaks.
+/// `runner.fallback_method`: ports that carry traffic without a Partner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum FallbackMethod {
-    /// The one of the best LACP priority: safe with a partner that does not aggregate.
+    /// The port with the best LACP priority. Safe with a Partner that does not aggregate.
     #[default]
     Single,
-    /// All of them, as a static aggregate.
+    /// All ports, as a static aggregate.
     All,
 }
 
-/// Settings of one port.
+/// Settings of one port of the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 pub struct LacpPortSettings {
-    /// `lacp_prio`: lower is preferred.
+    /// `lacp_prio`: port priority; lower values are preferred.
     pub prio: u16,
-    /// `lacp_key`: only equal keys aggregate.
+    /// `lacp_key`: operational key; only ports with equal keys aggregate.
     pub key: u16,
-    /// The port number in LACPDUs; not 0. The daemon takes it from the interface index.
+    /// Port number in LACPDUs, not 0. The daemon derives the number from the interface.
     pub number: u16,
 }
 

@@ -1,8 +1,9 @@
-//! What a host announces when its traffic moves to another port: whole Ethernet frames.
+//! Announcements of a host whose traffic moves to another port: gratuitous ARP (RFC 5227),
+//! unsolicited neighbour advertisements (RFC 4861), IGMP (RFC 2236) and MLD (RFC 3810) reports.
 //!
-//! Switches learn from them where the host is now, and which groups it listens to. `vlan` is
-//! the id of the VLAN that the address lives in; its tag is put inside the frame. Frames are
-//! not padded to the Ethernet minimum, which is the interface's work.
+//! Switches and neighbours learn from the announcements where the host is, and which groups the
+//! host has joined. Each function returns a whole Ethernet frame. `vlan` is the id of the VLAN of
+//! the address; the frame then carries a tag. The interface pads frames to the Ethernet minimum.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,18 +12,18 @@ use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6, put_checksum
 use crate::wire::{Arp, NeighbourAdvertisement, ethertype, icmpv6_type, protocol};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// All routers that speak MLDv2 (RFC 3810 section 5.2.14).
+/// All MLDv2-capable routers (RFC 3810 section 5.2.14).
 const ALL_MLDV2_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
 const ICMPV6_MLDV2_REPORT: u8 = 143;
 const IGMPV2_REPORT: u8 = 0x16;
 
-/// Network control, as RFC 3376 section 4 asks for membership messages.
+/// Type of service of membership messages (RFC 3376 section 4).
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 
-/// An ARP announcement (RFC 5227 section 2.3): a request whose sender and target address are
-/// both ours. Of the two gratuitous forms the request is the one that RFC 5227 section 3
-/// finds understood more widely; the kernel sends it too.
+/// Returns an ARP announcement (RFC 5227 section 2.3): a request with `ip` as sender and target.
+/// RFC 5227 section 3 recommends the request over the gratuitous reply, because more hosts
+/// understand it; the kernel sends requests, too.
 pub fn gratuitous_arp(hwaddr: HwAddr, ip: Ipv4Addr, vlan: Option<u16>) -> Vec<u8> {
     let mut frame = ethernet(BROADCAST, hwaddr, vlan, ethertype::ARP);
     frame.extend(Arp::ETHERNET_IPV4);
@@ -34,7 +35,7 @@ pub fn gratuitous_arp(hwaddr: HwAddr, ip: Ipv4Addr, vlan: Option<u16>) -> Vec<u8
     frame
 }
 
-/// An ARP reply that nobody asked for: `client` learns that `ip` is at `hwaddr`.
+/// Returns an unsolicited ARP reply: `client` learns that `ip` is at `hwaddr`.
 pub fn arp_reply(
     hwaddr: HwAddr,
     ip: Ipv4Addr,
@@ -52,8 +53,8 @@ pub fn arp_reply(
     frame
 }
 
-/// A reverse ARP request (RFC 903) in which a host asks for its own address: what hypervisors
-/// send for a guest whose addresses they do not know, so that switches learn where it is now.
+/// Returns a reverse ARP request (RFC 903) of a host for its own address. Hypervisors announce a
+/// guest with unknown IP addresses that way.
 pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
     const REVERSE_REQUEST: u16 = 3;
     let mut frame = ethernet(BROADCAST, hwaddr, vlan, ethertype::RARP);
@@ -66,19 +67,20 @@ pub fn reverse_arp(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
     frame
 }
 
-/// A message of the Ethernet configuration testing protocol from an address to itself, as the
-/// bonding driver sends it: a switch learns from it where that is, and hands it to nobody.
+/// Returns a learning packet as the bonding driver sends: a message of the Ethernet configuration
+/// testing protocol from an address to itself. A switch learns the port of the address and forwards
+/// the packet to no other port.
 pub fn learning(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
-    /// The shortest Ethernet frame, without its checksum.
-    const SHORTEST: usize = 60;
+    /// Length of the shortest Ethernet frame, without the frame check sequence.
+    const MIN_LENGTH: usize = 60;
     let mut frame = ethernet(hwaddr, hwaddr, vlan, ethertype::LOOPBACK);
-    frame.resize(SHORTEST, 0);
+    frame.resize(MIN_LENGTH, 0);
     frame
 }
 
-/// An unsolicited neighbour advertisement (RFC 4861 section 7.2.6) to all nodes, which
-/// overrides what they know. `router` must say whether the host forwards IPv6: neighbours
-/// forget a default router that advertises itself as a host (section 7.2.5).
+/// Returns an unsolicited neighbour advertisement (RFC 4861 section 7.2.6) to all nodes, with the
+/// Override flag. `router` must be true if the host forwards IPv6: neighbours drop a default router
+/// that advertises itself as a host (section 7.2.5).
 pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u16>) -> Vec<u8> {
     neighbour_advertisement(
         hwaddr,
@@ -89,7 +91,7 @@ pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u
     )
 }
 
-/// The same to one neighbour alone, by its hardware address and its address.
+/// Returns the same advertisement to one neighbour, given by hardware address and IPv6 address.
 pub fn neighbour_advertisement(
     hwaddr: HwAddr,
     ip: Ipv6Addr,
@@ -113,23 +115,23 @@ pub fn neighbour_advertisement(
     message.extend(ip.octets());
     message.extend(NeighbourAdvertisement::TARGET_LINK_LAYER_ADDRESS);
     message.extend(hwaddr.0);
-    // The hop limit proves that no router has passed it on (section 7.1.2).
+    // Hop limit 255 proves that no router has forwarded the message (section 7.1.2).
     icmpv6(hwaddr, ip, neighbour, vlan, 255, &[], message)
 }
 
-/// An IGMPv2 membership report (RFC 2236) for `group`, sent from `source`, an address of the
-/// team device.
+/// Returns an IGMPv2 membership report (RFC 2236) for `group`, sent from `source`, an address of
+/// the team device.
 ///
-/// Version 2, because every router and snooping switch of version 3 must take it (RFC 3376
-/// section 7.3), while those of version 2 ignore version 3. The price: a router of version 3
-/// disregards source filters for this group until no such report has come for a while.
+/// The report has version 2, because routers and snooping switches of version 3 must accept it (RFC
+/// 3376 section 7.3) and those of version 2 ignore version 3. The cost: a version 3 router ignores
+/// source filters of the group until such reports have ceased for some time.
 pub fn igmp_report(
     hwaddr: HwAddr,
     source: Ipv4Addr,
     group: Ipv4Addr,
     vlan: Option<u16>,
 ) -> Vec<u8> {
-    /// Tells routers to look inside (RFC 2113).
+    /// Router Alert option (RFC 2113).
     const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
     const DONT_FRAGMENT: u16 = 0x4000;
     const HEADER_LEN: u8 = 24;
@@ -148,7 +150,7 @@ pub fn igmp_report(
     header.extend(ROUTER_ALERT);
     put_checksum(&mut header, 10, 0);
 
-    // RFC 1112 section 6.4: the low 23 bits of the group.
+    // The low 23 bits of the group (RFC 1112 section 6.4).
     let [_, b, c, d] = group.octets();
     let destination = HwAddr([0x01, 0x00, 0x5e, b & 0x7f, c, d]);
     let mut frame = ethernet(destination, hwaddr, vlan, ethertype::IPV4);
@@ -157,14 +159,13 @@ pub fn igmp_report(
     frame
 }
 
-/// An MLDv2 report (RFC 3810) that the host listens to `group`, whatever the source, sent
-/// from `source`: a link-local address of the team device, or `::` if it has none yet.
+/// Returns an MLDv2 report (RFC 3810) that the host listens to every source of `group`. `source` is
+/// a link-local address of the team device, or `::` if the device has none yet.
 ///
-/// The record tells a state, not a change, so that routers need not ask back who else
-/// listens.
+/// The record reports a state, not a change, so routers send no query for other listeners.
 pub fn mld_report(hwaddr: HwAddr, source: Ipv6Addr, group: Ipv6Addr, vlan: Option<u16>) -> Vec<u8> {
     const MODE_IS_EXCLUDE: u8 = 2;
-    /// Hop-by-hop options: router alert for MLD (RFC 2711), then padding.
+    /// Hop-by-hop options: Router Alert for MLD (RFC 2711), then padding.
     const ROUTER_ALERT: [u8; 8] = [protocol::ICMPV6, 0, 5, 2, 0, 0, 1, 0];
     let mut message = vec![ICMPV6_MLDV2_REPORT, 0, 0, 0, 0, 0, 0, 1];
     message.extend([MODE_IS_EXCLUDE, 0, 0, 0]);

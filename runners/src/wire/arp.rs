@@ -9,22 +9,23 @@ use crate::ident::HwAddr;
 pub struct Arp {
     /// [`REQUEST`](Arp::REQUEST), [`REPLY`](Arp::REPLY) or another.
     pub operation: u16,
-    /// Who sent it.
+    /// Hardware address of the sender.
     pub sender_hwaddr: HwAddr,
-    /// The sender's IPv4 address, then the target's.
+    /// IPv4 address of the sender, then of the target.
     pub addresses: [u8; 8],
 }
 
 impl Arp {
-    /// Who has this address?
+    /// Asks for the hardware address of the target.
     pub const REQUEST: u16 = 1;
-    /// I have.
+    /// Answers a request.
     pub const REPLY: u16 = 2;
 
-    /// Hardware Ethernet, protocol IPv4, addresses of 6 and 4 bytes.
+    /// Hardware type Ethernet, protocol type IPv4, addresses of 6 and 4 bytes.
     pub const ETHERNET_IPV4: [u8; 6] = [0, 1, 0x08, 0x00, 6, 4];
 
-    /// Reads the payload of a frame; none if it is short or not about IPv4 over Ethernet.
+    /// Reads the payload of a frame. Returns `None` for a short one, and for other hardware or
+    /// protocol types.
     #[inline]
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let arp = payload.first_chunk::<28>()?;
@@ -42,13 +43,13 @@ impl Arp {
         })
     }
 
-    /// The sender's IPv4 address.
+    /// Returns the IPv4 address of the sender.
     pub fn sender(&self) -> Ipv4Addr {
         let [a, b, c, d, ..] = self.addresses;
         Ipv4Addr::new(a, b, c, d)
     }
 
-    /// The IPv4 address asked for, or answered to.
+    /// Returns the IPv4 address of the target.
     pub fn target(&self) -> Ipv4Addr {
         let [.., a, b, c, d] = self.addresses;
         Ipv4Addr::new(a, b, c, d)

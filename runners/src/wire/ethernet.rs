@@ -22,25 +22,25 @@ pub mod ethertype {
     pub const SLOW_PROTOCOLS: u16 = 0x8809;
 }
 
-/// How many VLAN tags are read; a frame with more looks like one of an unknown ethertype.
+/// Number of VLAN tags read. A frame with more tags appears to have a VLAN tag as its ethertype.
 pub const MAX_TAGS: usize = 4;
 
-/// The head of a frame and what it carries.
+/// A view of a frame: header, tags and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ethernet<'a> {
-    /// Destination, then source.
+    /// Destination address, then source address.
     pub addresses: &'a [u8; 12],
-    /// VLAN ids, 16 bits each, the outermost on top, without priority bits; 0 where there is
-    /// no tag, which is also the id of a tag that carries a priority alone.
+    /// VLAN ids without priority bits, 16 bits each, the outermost in the highest bits. The id is
+    /// 0 without a tag and in a tag that only carries a priority.
     pub vlan_ids: u64,
-    /// What follows the tags.
+    /// Ethertype behind the tags.
     pub ethertype: u16,
-    /// The bytes after the ethertype, padding included.
+    /// Bytes behind the ethertype, padding included.
     pub payload: &'a [u8],
 }
 
 impl<'a> Ethernet<'a> {
-    /// Reads a frame; none if it is too short for an ethertype.
+    /// Reads a frame. Returns `None` if it is too short for an ethertype.
     #[inline]
     pub fn parse(frame: &'a [u8]) -> Option<Self> {
         let (addresses, rest) = frame.split_first_chunk::<12>()?;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_taken_off_outermost_first() {
+    fn parse_removes_tags_from_the_outermost_inwards() {
         let frame = tagged(&[(0x88a8, 0xf123), (0x8100, 0x0042)]);
         let eth = Ethernet::parse(&frame).unwrap();
         assert_eq!(eth.vlan_ids, 0x0123_0042_0000_0000);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_tag_is_not_read() {
+    fn parse_leaves_a_fifth_tag() {
         let frame = tagged(&[
             (0x8100, 1),
             (0x8100, 2),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_cut_short_is_no_tag() {
+    fn parse_leaves_a_truncated_tag() {
         let frame = tagged(&[(0x8100, 1)]);
         let eth = Ethernet::parse(&frame[..17]).unwrap();
         assert_eq!((eth.ethertype, eth.vlan_ids), (ethertype::VLAN, 0));

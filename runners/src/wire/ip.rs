@@ -1,7 +1,7 @@
-//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers, up to the transport ports.
+//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers, up to the ports of the transport protocol.
 //!
-//! A fragment has no upper layer here, the first one neither: whoever tells flows apart must
-//! see all fragments of a datagram alike, and only the first carries ports.
+//! No fragment has an upper layer here, not even the first: a flow hash must treat all fragments
+//! of a datagram alike, and only the first fragment carries ports.
 
 /// Protocol numbers, also those of IPv6 extension headers.
 pub mod protocol {
@@ -33,20 +33,20 @@ pub mod protocol {
     pub const SCTP: u8 = 132;
 }
 
-/// How many IPv6 extension headers are walked; with more, there is no upper layer.
+/// Number of IPv6 extension headers skipped. A packet with more has no upper layer.
 pub const MAX_EXTENSIONS: usize = 8;
 
-/// What an unfragmented datagram carries.
+/// The upper layer of an unfragmented datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upper<'a> {
     /// Protocol number.
     pub protocol: u8,
-    /// The bytes from the upper layer's header on.
+    /// Bytes from the upper layer's header on.
     pub payload: &'a [u8],
 }
 
 impl<'a> Upper<'a> {
-    /// Source and destination port of TCP, UDP and SCTP, which keep them in one place.
+    /// Returns the source and destination port of TCP, UDP or SCTP.
     #[inline]
     pub fn ports(&self) -> Option<&'a [u8; 4]> {
         match self.protocol {
@@ -56,17 +56,17 @@ impl<'a> Upper<'a> {
     }
 }
 
-/// An IPv4 datagram.
+/// A view of an IPv4 datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv4<'a> {
-    /// Source, then destination.
+    /// Source address, then destination address.
     pub addresses: &'a [u8; 8],
-    /// None in a fragment, or if the options run past the end.
+    /// `None` in a fragment, and if the options run past the end.
     pub upper: Option<Upper<'a>>,
 }
 
 impl<'a> Ipv4<'a> {
-    /// Reads the payload of a frame; none if it holds no whole IPv4 header.
+    /// Reads the payload of a frame. Returns `None` without a whole IPv4 header.
     #[inline]
     pub fn parse(packet: &'a [u8]) -> Option<Self> {
         let header = packet.first_chunk::<20>()?;
@@ -74,7 +74,7 @@ impl<'a> Ipv4<'a> {
         if header[0] >> 4 != 4 || length < header.len() {
             return None;
         }
-        // More fragments, or an offset; not "don't fragment".
+        // "More fragments" or an offset, without "don't fragment".
         let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
         let payload = if fragment { None } else { packet.get(length..) };
         Some(Ipv4 {
@@ -87,17 +87,18 @@ impl<'a> Ipv4<'a> {
     }
 }
 
-/// An IPv6 packet.
+/// A view of an IPv6 packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6<'a> {
-    /// Source, then destination.
+    /// Source address, then destination address.
     pub addresses: &'a [u8; 32],
-    /// None in a fragment, or if the extension headers are too many or run past the end.
+    /// `None` in a fragment, with more than [`MAX_EXTENSIONS`] extension headers, and if one runs
+    /// past the end.
     pub upper: Option<Upper<'a>>,
 }
 
 impl<'a> Ipv6<'a> {
-    /// Reads the payload of a frame; none if it holds no whole IPv6 header.
+    /// Reads the payload of a frame. Returns `None` without a whole IPv6 header.
     #[inline]
     pub fn parse(packet: &'a [u8]) -> Option<Self> {
         let (header, payload) = packet.split_first_chunk::<40>()?;
@@ -111,7 +112,7 @@ impl<'a> Ipv6<'a> {
     }
 }
 
-/// Walks extension headers (RFC 8200 section 4; AH: RFC 4302 section 2.2).
+/// Skips extension headers (RFC 8200 section 4; AH: RFC 4302 section 2.2).
 #[inline]
 fn skip_extensions(mut protocol: u8, mut payload: &[u8]) -> Option<Upper<'_>> {
     for _ in 0..=MAX_EXTENSIONS {
@@ -122,7 +123,7 @@ fn skip_extensions(mut protocol: u8, mut payload: &[u8]) -> Option<Upper<'_>> {
             protocol::AUTHENTICATION => (usize::from(*payload.get(1)?) + 2) * 4,
             protocol::FRAGMENT => {
                 let offset_and_more = u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]);
-                // Offset 0 without "more" is a whole packet (RFC 6946).
+                // Offset 0 without "more fragments" is a whole packet (RFC 6946).
                 if offset_and_more & 0xfff9 != 0 {
                     return None;
                 }
@@ -149,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_options_are_skipped() {
+    fn parse_skips_ipv4_options() {
         let mut packet = vec![0; 28];
         (packet[0], packet[9]) = (0x46, protocol::UDP);
         packet[24..].copy_from_slice(&[1, 2, 3, 4]);
         let upper = Ipv4::parse(&packet).unwrap().upper.unwrap();
         assert_eq!(upper.ports(), Some(&[1, 2, 3, 4]));
-        packet[0] = 0x48; // Options to the byte 32, past the end.
+        packet[0] = 0x48; // The options end at byte 32, past the end.
         assert_eq!(Ipv4::parse(&packet).unwrap().upper, None);
         packet[0] = 0x44;
         assert_eq!(Ipv4::parse(&packet), None);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_extensions_are_walked_each_by_its_own_length() {
+    fn parse_skips_each_ipv6_extension_by_its_own_length() {
         let chain = [
             &[protocol::ROUTING, 0, 0, 0, 0, 0, 0, 0][..], // hop-by-hop, 8 bytes
             &[protocol::DESTINATION_OPTIONS, 1],           // routing, 16 bytes
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_are_bounded() {
+    fn parse_skips_a_bounded_number_of_extensions() {
         let one = [protocol::DESTINATION_OPTIONS, 0, 0, 0, 0, 0, 0, 0];
         let chain = |count: usize| {
             let mut bytes = one.repeat(count);

@@ -1,25 +1,29 @@
 //! LACPDUs (IEEE 802.1AX-2014, 6.4.2.3).
 //!
-//! Read as the standard asks: version, TLV types and reserved fields are not validated, the
-//! lengths are. Behind the fixed part a newer version may have TLVs of its own; those that are
-//! not known are skipped. Known beside the standard are the two of version 0xf1, by which SONiC
-//! tells how many PDUs may be missed.
+//! As the standard asks, a receiver checks the TLV lengths, but neither version, TLV types nor
+//! reserved fields. A version above 1 may append TLVs to the fixed part; unknown ones are skipped.
+//! Version 0xf1 is SONiC's: two TLVs with the number of LACPDUs that a partner may miss.
+//!
+//! [`View`] checks the lengths, [`Lacpdu`] holds the values.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
 use crate::ident::HwAddr;
 
-/// Where slow protocols are sent to (802.3, annex 57A.3).
+/// Destination address of slow protocols (IEEE 802.3, 57A.3).
 pub const SLOW_PROTOCOLS_GROUP: HwAddr = HwAddr([0x01, 0x80, 0xc2, 0x00, 0x00, 0x02]);
-/// First byte of an LACPDU's payload.
+/// Subtype of LACPDUs: the first byte of the payload.
 pub const LACP_SUBTYPE: u8 = 1;
-/// Version of PDUs with retry counts.
+/// Version of LACPDUs with retry counts.
 pub const RETRY_COUNT_VERSION: u8 = 0xf1;
-/// PDUs in a row that may be missed, where nobody says otherwise (6.4.4).
+/// Number of LACPDUs in a row that a partner may miss, as in the standard: `current_while_timer`
+/// runs for three periods (6.4.4).
 pub const STANDARD_RETRIES: u8 = 3;
 
 const VERSION: u8 = 1;
+/// Length of a port's information, in bytes.
+const INFO_VALUE: usize = 15;
 const INFO_LENGTH: u8 = 20;
 const COLLECTOR_LENGTH: u8 = 16;
 const RETRY_LENGTH: u8 = 4;
@@ -29,9 +33,9 @@ const COLLECTOR_TLV: u8 = 3;
 const TERMINATOR_TLV: u8 = 0;
 const ACTOR_RETRY_TLV: u8 = 0x80;
 const PARTNER_RETRY_TLV: u8 = 0x81;
-/// Subtype and version, and the TLVs of actor, partner and collector.
+/// Length of subtype, version and the TLVs of actor, partner and collector, in bytes.
 const FIXED_PART: usize = 2 + 2 * INFO_LENGTH as usize + COLLECTOR_LENGTH as usize;
-/// Payload as sent.
+/// Length of the payload as sent, in bytes.
 const PAYLOAD: usize = 110;
 
 /// Actor_State and Partner_State (6.4.2.3 m).
@@ -39,24 +43,24 @@ const PAYLOAD: usize = 110;
 pub struct StateBits(pub u8);
 
 impl StateBits {
-    /// LACP_Activity: sends unasked.
+    /// LACP_Activity: Active LACP.
     pub const ACTIVITY: Self = StateBits(0x01);
-    /// LACP_Timeout: wants a PDU each second.
+    /// LACP_Timeout: Short Timeout, a request for one LACPDU each Fast_Periodic_Time.
     pub const TIMEOUT: Self = StateBits(0x02);
-    /// Aggregation: can be one of several; individual without it.
+    /// Aggregation: the link is aggregatable; without the bit, it is individual.
     pub const AGGREGATION: Self = StateBits(0x04);
-    /// Synchronization: is in the right aggregator.
+    /// Synchronization: the port is attached to the right aggregator.
     pub const SYNCHRONIZATION: Self = StateBits(0x08);
-    /// Collecting: takes frames.
+    /// Collecting: the port accepts frames.
     pub const COLLECTING: Self = StateBits(0x10);
-    /// Distributing: sends frames.
+    /// Distributing: the port sends frames.
     pub const DISTRIBUTING: Self = StateBits(0x20);
-    /// Defaulted: believes the administrator of its partner.
+    /// Defaulted: the partner's information is administrative, not received.
     pub const DEFAULTED: Self = StateBits(0x40);
-    /// Expired: has missed its partner's PDUs.
+    /// Expired: the Receive machine is in the EXPIRED state.
     pub const EXPIRED: Self = StateBits(0x80);
 
-    /// All of them with their names, lowest bit first.
+    /// All bits with their names, the lowest bit first.
     pub const NAMED: [(Self, &'static str); 8] = [
         (Self::ACTIVITY, "activity"),
         (Self::TIMEOUT, "timeout"),
@@ -68,12 +72,12 @@ impl StateBits {
         (Self::EXPIRED, "expired"),
     ];
 
-    /// Whether all of `bits` are set.
+    /// Returns whether all of `bits` are set.
     pub fn has(self, bits: Self) -> bool {
         self.0 & bits.0 == bits.0
     }
 
-    /// The same with `bits` set or cleared.
+    /// Returns the state with `bits` set or cleared.
     pub fn with(self, bits: Self, set: bool) -> Self {
         match set {
             true => StateBits(self.0 | bits.0),
@@ -81,7 +85,7 @@ impl StateBits {
         }
     }
 
-    /// Only those of `bits`.
+    /// Returns the state without bits other than `bits`.
     pub fn only(self, bits: Self) -> Self {
         StateBits(self.0 & bits.0)
     }
@@ -107,25 +111,25 @@ impl fmt::Debug for StateBits {
     }
 }
 
-/// What a PDU tells of one end of a link.
+/// The information about one end of a link: Actor or Partner of an LACPDU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortInfo {
-    /// Lower is preferred.
+    /// Priority of the system; lower values are preferred.
     pub system_priority: u16,
-    /// The system's address.
+    /// Address of the system.
     pub system: HwAddr,
-    /// Only equal keys of one system aggregate.
+    /// Operational key; ports of one system aggregate only with equal keys.
     pub key: u16,
-    /// Lower is preferred.
+    /// Priority of the port; lower values are preferred.
     pub port_priority: u16,
     /// Number of the port within its system.
     pub port: u16,
-    /// State.
+    /// State bits.
     pub state: StateBits,
 }
 
 impl PortInfo {
-    fn parse(bytes: &[u8; 15]) -> Self {
+    fn parse(bytes: &[u8; INFO_VALUE]) -> Self {
         let [s, t, a, b, c, d, e, f, k, l, p, q, n, o, state] = *bytes;
         PortInfo {
             system_priority: u16::from_be_bytes([s, t]),
@@ -146,7 +150,8 @@ impl PortInfo {
         out.push(self.state.0);
     }
 
-    /// The same port of the same system with the same key, whatever its state.
+    /// Returns whether `other` is the same port of the same system with the same key and
+    /// priorities, in any state.
     pub fn is_same_port(&self, other: &PortInfo) -> bool {
         let identity = |info: &PortInfo| PortInfo {
             state: StateBits::default(),
@@ -156,32 +161,33 @@ impl PortInfo {
     }
 }
 
-/// How many PDUs in a row each end lets the other miss.
+/// Number of LACPDUs in a row that each end lets the other miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryCounts {
-    /// The sender's.
+    /// Retry count of the sender.
     pub actor: u8,
-    /// What the sender knows of the receiver's.
+    /// Retry count of the receiver as the sender knows it.
     pub partner: u8,
 }
 
 /// One LACPDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lacpdu {
-    /// As received; what is sent depends on `retry_counts`.
+    /// Version number.
     pub version: u8,
-    /// The sender.
+    /// Information about the sender.
     pub actor: PortInfo,
-    /// What the sender knows of the receiver.
+    /// Information about the receiver as the sender knows it.
     pub partner: PortInfo,
-    /// Longest time that the sender's Frame Collector holds a frame, in tens of microseconds.
+    /// CollectorMaxDelay: the longest time that the sender's Frame Collector keeps a frame, in tens
+    /// of microseconds.
     pub collector_max_delay: u16,
-    /// Those of version 0xf1.
+    /// Retry counts of version 0xf1.
     pub retry_counts: Option<RetryCounts>,
 }
 
 impl Lacpdu {
-    /// A PDU of version 1, or of 0xf1 if it has retry counts.
+    /// Creates an LACPDU of version 1, or of version 0xf1 with retry counts.
     pub fn new(actor: PortInfo, partner: PortInfo, retry_counts: Option<RetryCounts>) -> Self {
         Lacpdu {
             version: match retry_counts {
@@ -195,36 +201,20 @@ impl Lacpdu {
         }
     }
 
-    /// Reads the payload of a frame; none for another subtype, a wrong length, or an end before
-    /// its terminator.
+    /// Reads the payload of a frame. Returns `None` for another subtype, for a wrong length, and if
+    /// the frame ends before the terminator.
     pub fn parse(payload: &[u8]) -> Option<Self> {
-        let (fixed, rest) = payload.split_first_chunk::<FIXED_PART>()?;
-        let lengths = [fixed[3], fixed[23], fixed[43]];
-        if fixed[0] != LACP_SUBTYPE || lengths != [INFO_LENGTH, INFO_LENGTH, COLLECTOR_LENGTH] {
-            return None;
-        }
-        let version = fixed[1];
-        let retry_counts = match version {
-            // 6.4.2.3 r: in version 1 the terminator follows, whatever its type says.
-            0 | VERSION => {
-                let (terminator, _) = rest.split_first_chunk::<2>()?;
-                if terminator[1] != 0 {
-                    return None;
-                }
-                None
-            }
-            _ => parse_newer(version, rest)?,
-        };
+        let view = View::new(payload)?;
         Some(Lacpdu {
-            version,
-            actor: PortInfo::parse(fixed[4..].first_chunk()?),
-            partner: PortInfo::parse(fixed[24..].first_chunk()?),
-            collector_max_delay: u16::from_be_bytes(*fixed[44..].first_chunk()?),
-            retry_counts,
+            version: view.version(),
+            actor: PortInfo::parse(view.actor()?),
+            partner: PortInfo::parse(view.partner()?),
+            collector_max_delay: view.collector_max_delay(),
+            retry_counts: view.retry_counts()?,
         })
     }
 
-    /// The whole frame, 124 bytes without its check sequence.
+    /// Returns the whole frame: 124 bytes without the frame check sequence.
     pub fn frame(&self, source: HwAddr) -> Vec<u8> {
         let mut frame = super::slow_protocol_header(source, PAYLOAD);
         let end = frame.len() + PAYLOAD;
@@ -244,29 +234,72 @@ impl Lacpdu {
     }
 }
 
-/// The TLVs of a newer version, up to the terminator; none if one ends behind the frame.
-fn parse_newer(version: u8, mut rest: &[u8]) -> Option<Option<RetryCounts>> {
-    let (mut actor, mut partner) = (None, None);
-    loop {
-        let (&[kind, length], _) = rest.split_first_chunk::<2>()?;
-        if kind == TERMINATOR_TLV {
-            break;
-        }
-        if length < 2 || usize::from(length) > rest.len() {
-            return None;
-        }
-        let (tlv, behind) = rest.split_at(usize::from(length));
-        match (kind, length) {
-            (ACTOR_RETRY_TLV, RETRY_LENGTH) => actor = Some(tlv[2]),
-            (PARTNER_RETRY_TLV, RETRY_LENGTH) => partner = Some(tlv[2]),
-            _ => {}
-        }
-        rest = behind;
+/// An LACPDU with checked lengths: subtype, version and the TLVs of actor, partner and collector
+/// are present.
+struct View<'a> {
+    fixed: &'a [u8; FIXED_PART],
+    /// Bytes behind the fixed part.
+    rest: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    fn new(payload: &'a [u8]) -> Option<Self> {
+        let (fixed, rest) = payload.split_first_chunk()?;
+        let view = View { fixed, rest };
+        let lengths = [fixed[3], fixed[23], fixed[43]];
+        let is_sound = lengths == [INFO_LENGTH, INFO_LENGTH, COLLECTOR_LENGTH];
+        (fixed[0] == LACP_SUBTYPE && is_sound).then_some(view)
     }
-    let counts = actor
-        .zip(partner)
-        .filter(|_| version == RETRY_COUNT_VERSION);
-    Some(counts.map(|(actor, partner)| RetryCounts { actor, partner }))
+
+    fn version(&self) -> u8 {
+        self.fixed[1]
+    }
+
+    fn actor(&self) -> Option<&'a [u8; INFO_VALUE]> {
+        self.fixed[4..].first_chunk()
+    }
+
+    fn partner(&self) -> Option<&'a [u8; INFO_VALUE]> {
+        self.fixed[24..].first_chunk()
+    }
+
+    fn collector_max_delay(&self) -> u16 {
+        u16::from_be_bytes([self.fixed[44], self.fixed[45]])
+    }
+
+    /// Checks the bytes behind the fixed part and returns the retry counts in them. Returns `None`
+    /// if a TLV runs past the end of the frame, or the terminator is missing.
+    fn retry_counts(&self) -> Option<Option<RetryCounts>> {
+        let counts = match self.version() {
+            // In version 1 the terminator follows; its type is not checked (6.4.2.3 r).
+            0 | VERSION => (self.rest.get(1) == Some(&0)).then_some(None)?,
+            _ => self.read_tlvs()?,
+        };
+        Some(counts.filter(|_| self.version() == RETRY_COUNT_VERSION))
+    }
+
+    /// Reads the TLVs of a version above 1, up to the terminator.
+    fn read_tlvs(&self) -> Option<Option<RetryCounts>> {
+        let (mut actor, mut partner) = (None, None);
+        let mut rest = self.rest;
+        loop {
+            let &[kind, length, ..] = rest else {
+                return None;
+            };
+            if kind == TERMINATOR_TLV {
+                break;
+            }
+            let (tlv, behind) = rest.split_at_checked(usize::from(length))?;
+            match (kind, tlv.get(2..)?) {
+                (ACTOR_RETRY_TLV, &[count, _]) => actor = Some(count),
+                (PARTNER_RETRY_TLV, &[count, _]) => partner = Some(count),
+                _ => {}
+            }
+            rest = behind;
+        }
+        let counts = actor.zip(partner);
+        Some(counts.map(|(actor, partner)| RetryCounts { actor, partner }))
+    }
 }
 
 #[cfg(test)]
@@ -293,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_where_the_standard_has_them() {
+    fn frame_puts_each_field_at_the_offset_of_the_standard() {
         let frame = Lacpdu::new(info(1), info(2), None).frame(HwAddr([2, 0, 0, 0, 0, 9]));
         assert_eq!(frame.len(), 124);
         assert_eq!(
@@ -308,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_counts_stand_behind_the_collector() {
+    fn frame_puts_retry_counts_behind_the_collector() {
         let counts = RetryCounts {
             actor: 5,
             partner: 3,
@@ -322,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_with_tlvs_that_nobody_knows_is_read() {
+    fn parse_skips_unknown_tlvs_of_version_2() {
         let mut bytes = payload(&Lacpdu::new(info(1), info(2), None));
         bytes[1] = 2;
         bytes[58..66].copy_from_slice(&[4, 6, 1, 2, 3, 4, 0, 0]);
@@ -338,19 +371,19 @@ mod tests {
     }
 
     #[test]
-    fn types_and_reserved_fields_do_not_matter_but_lengths_do() {
+    fn parse_checks_lengths_but_neither_types_nor_reserved_fields() {
         let pdu = Lacpdu::new(info(1), info(2), None);
         let good = payload(&pdu);
-        for place in 0..good.len() {
+        for at in 0..good.len() {
             let mut bytes = good.clone();
-            bytes[place] ^= 0x55;
+            bytes[at] ^= 0x55;
             let read = Lacpdu::parse(&bytes);
-            match place {
-                0 | 3 | 23 | 43 | 59 => assert_eq!(read, None, "byte {place}"),
-                // Another version looks for TLVs; the zeros behind end them at once.
+            match at {
+                0 | 3 | 23 | 43 | 59 => assert_eq!(read, None, "byte {at}"),
+                // Another version may have more TLVs; the zeros are the terminator.
                 1 => assert!(read.is_some()),
-                2 | 19..23 | 39..43 | 46.. => assert_eq!(read, Some(pdu), "byte {place}"),
-                _ => assert_ne!(read, Some(pdu), "byte {place}"),
+                2 | 19..23 | 39..43 | 46.. => assert_eq!(read, Some(pdu), "byte {at}"),
+                _ => assert_ne!(read, Some(pdu), "byte {at}"),
             }
         }
         for length in 0..60 {
@@ -360,12 +393,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..130)) {
+        fn parse_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..130)) {
             let _ = Lacpdu::parse(&bytes);
         }
 
         #[test]
-        fn what_is_written_is_read(actor in any::<[u8; 15]>(), partner in any::<[u8; 15]>(),
+        fn parse_reads_each_built_frame(actor in any::<[u8; 15]>(), partner in any::<[u8; 15]>(),
                                    counts in any::<Option<(u8, u8)>>()) {
             let counts = counts.map(|(actor, partner)| RetryCounts { actor, partner });
             let pdu = Lacpdu::new(PortInfo::parse(&actor), PortInfo::parse(&partner), counts);

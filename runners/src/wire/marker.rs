@@ -1,29 +1,32 @@
 //! Marker PDUs (IEEE 802.1AX-2014, 6.5.3).
+//!
+//! Subtype, TLV type and length are checked; version, terminator and padding are not.
 
 use crate::ident::HwAddr;
 
-/// First byte of a marker PDU's payload.
+/// Subtype of marker PDUs: the first byte of the payload.
 pub const MARKER_SUBTYPE: u8 = 2;
 
 const VERSION: u8 = 1;
 const INFORMATION_TLV: u8 = 1;
 const RESPONSE_TLV: u8 = 2;
-const LENGTH: u8 = 16;
-/// Payload as sent.
+const TLV_LENGTH: u8 = 16;
+/// Length of the payload as sent, in bytes.
 const PAYLOAD: usize = 110;
 
-/// A question whether all frames before it were collected, or the answer to one.
+/// A marker, which asks whether the partner has collected all earlier frames, or the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
-    /// An answer.
+    /// Whether the PDU is a Marker Response.
     pub response: bool,
-    /// Port number, system and transaction of whoever asked; goes back as it came.
+    /// Requester_Port, Requester_System and Requester_Transaction_ID. A response returns them
+    /// unchanged.
     pub requester: [u8; 12],
 }
 
 impl Marker {
-    /// The question of a port, by its number, of a system.
-    pub fn question(port: u16, system: HwAddr, transaction: u32) -> Self {
+    /// Returns the marker of a port of a system.
+    pub fn information(port: u16, system: HwAddr, transaction: u32) -> Self {
         let mut requester = [0; 12];
         requester[..2].copy_from_slice(&port.to_be_bytes());
         requester[2..8].copy_from_slice(&system.0);
@@ -34,41 +37,39 @@ impl Marker {
         }
     }
 
-    /// The transaction that this frame answers, if that was the question of this port of this
-    /// system.
-    pub fn answers(&self, port: u16, system: HwAddr) -> Option<u32> {
+    /// Returns the transaction of the marker that the PDU responds to, or `None` unless the PDU is
+    /// a response to a marker of this port of this system.
+    pub fn responds_to(&self, port: u16, system: HwAddr) -> Option<u32> {
         let [.., a, b, c, d] = self.requester;
         let transaction = u32::from_be_bytes([a, b, c, d]);
-        let question = Marker::question(port, system, transaction);
-        (self.response && self.requester == question.requester).then_some(transaction)
+        let marker = Marker::information(port, system, transaction);
+        (self.response && self.requester == marker.requester).then_some(transaction)
     }
 
-    /// Reads the payload of a frame; none for another subtype, TLV or length.
+    /// Reads the payload of a frame. Returns `None` for a short one, and for another subtype, TLV
+    /// type or TLV length.
     pub fn parse(payload: &[u8]) -> Option<Self> {
-        let &[subtype, _version, kind, length, ref rest @ ..] = payload else {
-            return None;
-        };
-        let response = match kind {
-            INFORMATION_TLV => false,
-            RESPONSE_TLV => true,
+        let &[subtype, _version, tlv, length, requester @ ..] = payload.first_chunk::<16>()?;
+        let response = match (subtype, tlv, length) {
+            (MARKER_SUBTYPE, INFORMATION_TLV, TLV_LENGTH) => false,
+            (MARKER_SUBTYPE, RESPONSE_TLV, TLV_LENGTH) => true,
             _ => return None,
         };
-        let requester = *rest.first_chunk()?;
-        (subtype == MARKER_SUBTYPE && length == LENGTH).then_some(Marker {
+        Some(Marker {
             response,
             requester,
         })
     }
 
-    /// The whole frame, 124 bytes without its check sequence.
+    /// Returns the whole frame: 124 bytes without the frame check sequence.
     pub fn frame(&self, source: HwAddr) -> Vec<u8> {
         let mut frame = super::slow_protocol_header(source, PAYLOAD);
         let end = frame.len() + PAYLOAD;
-        let kind = match self.response {
+        let tlv = match self.response {
             true => RESPONSE_TLV,
             false => INFORMATION_TLV,
         };
-        frame.extend([MARKER_SUBTYPE, VERSION, kind, LENGTH]);
+        frame.extend([MARKER_SUBTYPE, VERSION, tlv, TLV_LENGTH]);
         frame.extend(self.requester);
         frame.resize(end, 0);
         frame
@@ -81,22 +82,25 @@ mod tests {
     use crate::wire::Ethernet;
 
     #[test]
-    fn an_answer_tells_whose_question_it_was() {
+    fn a_response_names_the_requester_of_the_marker() {
         let (system, other) = (HwAddr([2, 0, 0, 0, 0, 1]), HwAddr([2, 0, 0, 0, 0, 2]));
-        let question = Marker::question(0x1234, system, 0x0506_0708);
-        assert_eq!(question.answers(0x1234, system), None, "a question");
-        let answer = Marker {
+        let marker = Marker::information(0x1234, system, 0x0506_0708);
+        assert_eq!(marker.responds_to(0x1234, system), None, "a marker");
+        let response = Marker {
             response: true,
-            ..question
+            ..marker
         };
-        assert_eq!(answer.requester, [0x12, 0x34, 2, 0, 0, 0, 0, 1, 5, 6, 7, 8]);
-        assert_eq!(answer.answers(0x1234, system), Some(0x0506_0708));
-        assert_eq!(answer.answers(0x1235, system), None);
-        assert_eq!(answer.answers(0x1234, other), None);
+        assert_eq!(
+            response.requester,
+            [0x12, 0x34, 2, 0, 0, 0, 0, 1, 5, 6, 7, 8]
+        );
+        assert_eq!(response.responds_to(0x1234, system), Some(0x0506_0708));
+        assert_eq!(response.responds_to(0x1235, system), None);
+        assert_eq!(response.responds_to(0x1234, other), None);
     }
 
     #[test]
-    fn comes_back_as_it_went() {
+    fn parse_reads_a_built_frame_and_nothing_else() {
         for response in [false, true] {
             let marker = Marker {
                 response,
@@ -108,9 +112,9 @@ mod tests {
             for length in 0..16 {
                 assert_eq!(Marker::parse(&payload[..length]), None);
             }
-            for place in [0, 2, 3] {
+            for at in [0, 2, 3] {
                 let mut bytes = payload.to_vec();
-                bytes[place] = 9;
+                bytes[at] = 9;
                 assert_eq!(Marker::parse(&bytes), None);
             }
         }

@@ -1,4 +1,4 @@
-//! Neighbour advertisements (RFC 4861 section 4.4).
+//! Neighbour advertisements (RFC 4861 section 4.4), validated as section 7.1.2 asks.
 
 use std::net::Ipv6Addr;
 
@@ -7,29 +7,29 @@ use crate::wire::protocol;
 
 /// ICMPv6 types of neighbour discovery.
 pub mod icmpv6_type {
-    /// Who has this address?
+    /// Asks for the hardware address of the target.
     pub const NEIGHBOUR_SOLICITATION: u8 = 135;
-    /// I have.
+    /// Announces the hardware address of the target.
     pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 }
 
-/// A neighbour advertisement that passes section 7.1.2.
+/// A valid neighbour advertisement (section 7.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighbourAdvertisement {
-    /// Whose it is.
+    /// The advertised address.
     pub target: Ipv6Addr,
 }
 
 impl NeighbourAdvertisement {
-    /// Type and length of the option that carries the hardware address of the target.
+    /// Type and length, in units of 8 bytes, of the option with the target's hardware address.
     pub(crate) const TARGET_LINK_LAYER_ADDRESS: [u8; 2] = [2, 1];
 
-    /// Reads the payload of a frame; none if it is anything else, or not valid.
+    /// Reads the payload of a frame. Returns `None` for anything but a valid advertisement.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         const HOP_LIMIT: u8 = 255;
         const SOLICITED: u8 = 0x40;
         let (header, rest) = payload.split_first_chunk::<40>()?;
-        // Extension headers are allowed, and nobody sends any.
+        // Extension headers are allowed, but no host sends them here.
         if header[0] >> 4 != 6 || header[6] != protocol::ICMPV6 || header[7] != HOP_LIMIT {
             return None;
         }
@@ -50,12 +50,13 @@ impl NeighbourAdvertisement {
     }
 }
 
-fn address(bytes: &[u8], place: usize) -> Option<Ipv6Addr> {
-    let bytes = bytes.get(place..)?.first_chunk::<16>()?;
+/// Returns the IPv6 address at the offset `at`.
+fn address(bytes: &[u8], at: usize) -> Option<Ipv6Addr> {
+    let bytes = bytes.get(at..)?.first_chunk::<16>()?;
     Some(Ipv6Addr::from(*bytes))
 }
 
-/// Every option has a length, in units of 8 bytes, and ends within the message.
+/// Returns whether every option has a length, in units of 8 bytes, and ends within the message.
 fn are_options_sound(mut options: &[u8]) -> bool {
     while let [_, rest @ ..] = options {
         let length = rest.first().map_or(0, |units| usize::from(*units) * 8);

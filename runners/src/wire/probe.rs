@@ -1,4 +1,5 @@
-//! What link watches ask their neighbours: whole Ethernet frames, not padded.
+//! Probes of the link watches: ARP requests (RFC 826) and neighbour solicitations (RFC 4861), as
+//! whole Ethernet frames without padding.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,9 +7,9 @@ use crate::ident::HwAddr;
 use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6};
 use crate::wire::{Arp, ethertype, icmpv6_type};
 
-/// An ARP request for `target`, to everybody, as teamd sends it: the target's unknown hardware
-/// address is all ones. A `source` of 0.0.0.0 makes it a probe in the sense of RFC 5227, from
-/// which nobody learns an address. `vlan` is the id in a tag without priority.
+/// Returns a broadcast ARP request for `target`. As in teamd's requests, the target's unknown
+/// hardware address is all ones. A `source` of 0.0.0.0 makes the request an ARP probe (RFC 5227),
+/// which changes no neighbour's cache. `vlan` is the id in a tag without priority.
 pub fn arp_request(
     hwaddr: HwAddr,
     source: Ipv4Addr,
@@ -25,8 +26,8 @@ pub fn arp_request(
     frame
 }
 
-/// A neighbour solicitation (RFC 4861 section 4.3) for `target`, to its solicited-node group,
-/// with the sender's hardware address in it.
+/// Returns a neighbour solicitation (RFC 4861 section 4.3) for `target`, sent to the target's
+/// solicited-node group, with the sender's hardware address as an option.
 pub fn neighbour_solicitation(hwaddr: HwAddr, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     const SOURCE_LINK_LAYER_ADDRESS: [u8; 2] = [1, 1];
     let mut message = vec![icmpv6_type::NEIGHBOUR_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];

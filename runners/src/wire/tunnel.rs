@@ -1,33 +1,33 @@
-//! What a tunnel carries: IP in IP (RFC 2003, RFC 4213), GRE (RFC 2784, RFC 2890) and VXLAN
+//! Packets inside tunnels: IP in IP (RFC 2003, RFC 4213), GRE (RFC 2784, RFC 2890) and VXLAN
 //! (RFC 7348).
 //!
-//! VXLAN is told by its port number, so only the assigned one is known.
+//! Only the UDP port identifies VXLAN, so only the assigned port is recognised.
 
 use super::ethernet::{Ethernet, ethertype};
 use super::ip::{Upper, protocol};
 
-/// The assigned port of VXLAN.
+/// Assigned UDP port of VXLAN.
 pub const VXLAN_PORT: u16 = 4789;
-/// The flags of VXLAN: of the first byte, only "there is a network identifier" is set.
+/// First byte of a VXLAN header: a network identifier is present, and no other flag is set.
 pub const VXLAN_HAS_ID: u8 = 0x08;
 
-/// GRE: four more bytes each for checksum, key and sequence number.
+/// GRE flags for checksum, key and sequence number, which add 4 bytes each.
 pub const GRE_OPTIONS: u16 = 0xb000;
-/// GRE: the version, and the bits that only RFC 1701 knows (routing, strict route, recursion).
+/// GRE version, and the flags of RFC 1701 alone (routing, strict route, recursion).
 pub const GRE_OTHER: u16 = 0x4f07;
-/// The protocol of GRE that says "an Ethernet frame" (RFC 1701, Transparent Ethernet Bridging).
+/// GRE protocol type of Ethernet frames (RFC 1701, Transparent Ethernet Bridging).
 pub const GRE_ETHERNET: u16 = 0x6558;
 
-/// A packet inside another.
+/// The packet inside a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inner<'a> {
-    /// What it is.
+    /// Ethertype of the packet.
     pub ethertype: u16,
-    /// Its bytes, and whatever follows.
+    /// Bytes of the packet, and padding.
     pub payload: &'a [u8],
 }
 
-/// The packet that `upper` carries, if that is a tunnel.
+/// Returns the packet inside `upper`, or `None` if `upper` is not a known tunnel.
 pub fn inner<'a>(upper: &Upper<'a>) -> Option<Inner<'a>> {
     let packet = |ethertype, payload| Some(Inner { ethertype, payload });
     match upper.protocol {
@@ -73,7 +73,7 @@ fn frame(bytes: &[u8]) -> Option<Inner<'_>> {
 mod tests {
     use super::*;
 
-    fn inside(protocol: u8, payload: &[u8]) -> Option<(u16, Vec<u8>)> {
+    fn inner_of(protocol: u8, payload: &[u8]) -> Option<(u16, Vec<u8>)> {
         let inner = inner(&Upper { protocol, payload })?;
         Some((inner.ethertype, inner.payload.to_vec()))
     }
@@ -86,35 +86,35 @@ mod tests {
     }
 
     #[test]
-    fn each_tunnel_is_opened() {
+    fn inner_reads_each_tunnel() {
         let ipv4 = Some((ethertype::IPV4, vec![9]));
-        assert_eq!(inside(protocol::IPV4, &[9]), ipv4);
-        assert_eq!(inside(protocol::IPV6, &[9]), Some((0x86dd, vec![9])));
-        assert_eq!(inside(protocol::GRE, &[0, 0, 8, 0, 9]), ipv4);
+        assert_eq!(inner_of(protocol::IPV4, &[9]), ipv4);
+        assert_eq!(inner_of(protocol::IPV6, &[9]), Some((0x86dd, vec![9])));
+        assert_eq!(inner_of(protocol::GRE, &[0, 0, 8, 0, 9]), ipv4);
         let full = [&[0xb0, 0, 8, 0][..], &[0; 12], &[9]].concat();
-        assert_eq!(inside(protocol::GRE, &full), ipv4);
+        assert_eq!(inner_of(protocol::GRE, &full), ipv4);
         let bridged = [&[0, 0, 0x65, 0x58][..], &ethernet(0x0800)].concat();
-        assert_eq!(inside(protocol::GRE, &bridged), ipv4);
+        assert_eq!(inner_of(protocol::GRE, &bridged), ipv4);
         let vxlan = [
             &[0, 1, 0x12, 0xb5, 0, 0, 0, 0][..],
             &[8, 0, 0, 0, 0, 0, 7, 0],
             &ethernet(0x0800),
         ]
         .concat();
-        assert_eq!(inside(protocol::UDP, &vxlan), ipv4);
+        assert_eq!(inner_of(protocol::UDP, &vxlan), ipv4);
         for length in 0..vxlan.len() - 1 {
-            assert_eq!(inside(protocol::UDP, &vxlan[..length]), None);
+            assert_eq!(inner_of(protocol::UDP, &vxlan[..length]), None);
         }
     }
 
     #[test]
-    fn what_is_no_tunnel_is_left_alone() {
-        assert_eq!(inside(protocol::TCP, &[0; 60]), None);
-        // A version of GRE that frames otherwise (PPTP), and source routes.
-        assert_eq!(inside(protocol::GRE, &[0x20, 1, 0x88, 0x0b, 0, 0]), None);
-        assert_eq!(inside(protocol::GRE, &[0x40, 0, 8, 0, 0, 0, 0, 0]), None);
+    fn inner_ignores_other_protocols_and_other_versions() {
+        assert_eq!(inner_of(protocol::TCP, &[0; 60]), None);
+        // GRE version 1 (PPTP), and source routing.
+        assert_eq!(inner_of(protocol::GRE, &[0x20, 1, 0x88, 0x0b, 0, 0]), None);
+        assert_eq!(inner_of(protocol::GRE, &[0x40, 0, 8, 0, 0, 0, 0, 0]), None);
         let mut vxlan = [0; 40];
         vxlan[2..4].copy_from_slice(&VXLAN_PORT.to_be_bytes());
-        assert_eq!(inside(protocol::UDP, &vxlan), None, "no flag");
+        assert_eq!(inner_of(protocol::UDP, &vxlan), None, "no flag");
     }
 }

@@ -1,69 +1,83 @@
-//! What must hold at every moment, and when all is quiet.
+//! Invariants of each moment, and of a moment without a frame in flight.
 
-use runners::{PortId, Selected, TxPolicy};
+use runners::wire::lacpdu::StateBits;
+use runners::{Forwarding, LacpPortStatus, PortForwarding, PortId, Selected, TxPolicy};
 
-use crate::wires::Pair;
+use crate::network::Pair;
 
-/// Nothing is sent or taken where it must not be.
-pub fn hold(pair: &Pair) {
+/// Asserts the invariants of each moment on both teams.
+pub fn assert_safe(pair: &Pair) {
     for team in 0..2 {
         let Some(forwarding) = &pair.forwarding[team] else {
             continue;
         };
         let status = pair.teams[team].lacp_status(pair.now).expect("lacp");
         for port in &forwarding.ports {
-            let known = pair.teams[team]
-                .port(port.port)
-                .expect("a port of the team");
-            let machines = status.ports.iter().find(|known| known.port == port.port);
-            let machines = machines.expect("its machines");
-            assert!(
-                port.collecting || !port.distributing,
-                "distributes without collecting"
-            );
-            if port.collecting {
-                assert!(known.link().up, "collects without a link");
-                assert_eq!(machines.selected, Selected::Selected, "collects unselected");
-                assert!(machines.aggregator_selected);
-            }
-            if port.distributing && machines.state != "fallback" {
-                // What the partner last told; the wire may hold newer news.
-                let told = machines.partner.state;
-                assert!(told.has(runners::wire::lacpdu::StateBits::COLLECTING));
-                assert!(told.has(runners::wire::lacpdu::StateBits::SYNCHRONIZATION));
-            }
-            assert_eq!(machines.why.is_none(), port.distributing);
+            let status = status.ports.iter().find(|known| known.port == port.port);
+            let status = status.expect("the state of the port");
+            assert_forwarding_follows_machines(port, status);
+            let known = pair.teams[team].port(port.port).expect("the port");
+            assert!(!port.collecting || known.link().up, "collects without link");
         }
-        let distributing: Vec<PortId> = forwarding
-            .ports
-            .iter()
-            .filter(|port| port.distributing)
-            .map(|port| port.port)
-            .collect();
-        let TxPolicy::LoadBalance { buckets, .. } = &forwarding.policy else {
-            panic!("lacp goes by buckets");
-        };
-        for bucket in buckets.iter() {
-            match bucket {
-                Some(port) => assert!(distributing.contains(port), "a bucket on a dead port"),
-                None => assert!(distributing.is_empty(), "a bucket without a port"),
-            }
-        }
-        let enough = distributing.len() >= pair.teams[team].settings().min_ports as usize;
+        assert_one_aggregator_is_selected(&status.ports);
+        let distributing = assert_buckets_use_distributing_ports(forwarding);
+        let enough = distributing >= pair.teams[team].settings().min_ports as usize;
         assert_eq!(pair.carrier[team], enough, "carrier");
     }
 }
 
-/// With nothing under way, who distributes has a partner that collects, and both ends agree.
-pub fn agree(pair: &Pair) {
+fn assert_forwarding_follows_machines(port: &PortForwarding, status: &LacpPortStatus) {
+    let mux = status.machines.mux;
+    assert_eq!(port.distributing, mux == "DISTRIBUTING", "{mux}");
+    let collects = matches!(mux, "COLLECTING" | "DISTRIBUTING");
+    assert_eq!(port.collecting, collects, "{mux}");
+    assert_eq!(status.why.is_none(), port.distributing);
+    if port.collecting {
+        assert_eq!(status.selected, Selected::Selected, "collects unselected");
+        assert!(status.aggregator_selected);
+    }
+    if port.distributing && status.state != "fallback" {
+        // The last received state; a newer one may be in flight.
+        let partner = status.partner.state;
+        assert!(partner.has(StateBits::SYNCHRONIZATION | StateBits::COLLECTING));
+    }
+    let actor = status.actor.state;
+    assert_eq!(actor.has(StateBits::COLLECTING), port.collecting);
+    assert_eq!(actor.has(StateBits::DISTRIBUTING), port.distributing);
+}
+
+fn assert_one_aggregator_is_selected(ports: &[LacpPortStatus]) {
+    let selected = ports
+        .iter()
+        .filter(|port| port.selected == Selected::Selected);
+    let mut aggregators: Vec<Option<PortId>> = selected.map(|port| port.aggregator).collect();
+    aggregators.dedup();
+    assert!(aggregators.len() <= 1, "{aggregators:?}");
+}
+
+/// Returns the number of distributing ports.
+fn assert_buckets_use_distributing_ports(forwarding: &Forwarding) -> usize {
+    let distributing = forwarding.ports.iter().filter(|port| port.distributing);
+    let distributing: Vec<PortId> = distributing.map(|port| port.port).collect();
+    let TxPolicy::LoadBalance { buckets, .. } = &forwarding.policy else {
+        panic!("lacp without buckets");
+    };
+    for bucket in buckets.iter() {
+        match bucket {
+            Some(port) => assert!(distributing.contains(port), "a bucket on a dead port"),
+            None => assert!(distributing.is_empty(), "a bucket without a port"),
+        }
+    }
+    distributing.len()
+}
+
+/// Asserts that both teams distribute on the same ports, and that the other end collects.
+pub fn assert_ends_agree(pair: &Pair) {
     assert_eq!(pair.distributing(0), pair.distributing(1), "membership");
     for team in 0..2 {
         for port in pair.distributing(team) {
-            let other = pair.port((1 - team, port)).expect("the other end");
-            assert!(
-                other.collecting,
-                "port {port} sends to one that does not collect"
-            );
+            let peer = pair.port((1 - team, port)).expect("the other end");
+            assert!(peer.collecting, "the peer of port {port} does not collect");
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Two teams with lacp in one process, under virtual time, over wires that lose, double,
-//! reorder and delay.
+//! Two teams with the runner lacp in one process, under virtual time, over links that lose,
+//! duplicate, reorder and delay frames.
 
-mod conversations;
-mod explore;
-mod generated;
+mod arbitrary_pdus;
+mod every_history;
+mod examples;
 mod invariants;
-mod lossy;
+mod marker_generator;
+mod network;
 mod policies;
-mod steps;
-mod wires;
+mod scenarios;
+mod seeded_walk;

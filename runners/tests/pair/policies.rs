@@ -1,10 +1,11 @@
-//! Every `agg_select_policy`: which of two aggregators carries, and which stays.
+//! Every `agg_select_policy`: which of two aggregators distributes.
 
 use runners::{AggSelectPolicy, Event, LacpPortSettings, LacpSettings, PortId, PortSettings};
 
-use crate::wires::{Pair, fast, seconds, up};
+use crate::network::{Pair, fast, link, seconds};
 
-/// A port in both teams: its key, which parts the aggregators, and what policies look at.
+/// A port of both teams: its key, which determines the aggregator, and the values that the policies
+/// compare.
 #[derive(Clone, Copy)]
 struct Member {
     key: u16,
@@ -37,7 +38,7 @@ fn add(pair: &mut Pair, port: u32, member: Member) {
             prio: member.lacp_prio,
             ..LacpPortSettings::default()
         };
-        pair.add((team, port), lacp, up(member.speed));
+        pair.add((team, port), lacp, link(member.speed));
         let known = pair.teams[team].port(PortId(port)).expect("the port");
         let settings = PortSettings {
             prio: member.prio,
@@ -45,12 +46,12 @@ fn add(pair: &mut Pair, port: u32, member: Member) {
             ..known.settings().clone()
         };
         let port = PortId(port);
-        pair.tell(team, Event::PortSettingsChanged { port, settings });
+        pair.handle(team, Event::PortSettingsChanged { port, settings });
     }
 }
 
-/// The ports that carry once all have spoken.
-fn carrying(policy: AggSelectPolicy, members: &[Member]) -> Vec<u32> {
+/// Returns the ports that distribute after all LACPDUs have arrived.
+fn distributing(policy: AggSelectPolicy, members: &[Member]) -> Vec<u32> {
     let mut pair = pair(policy);
     for (port, member) in (0..).zip(members) {
         add(&mut pair, port, *member);
@@ -61,9 +62,9 @@ fn carrying(policy: AggSelectPolicy, members: &[Member]) -> Vec<u32> {
 }
 
 #[test]
-fn each_policy_has_its_own_best() {
+fn each_policy_selects_its_best_aggregator() {
     use AggSelectPolicy::{Bandwidth, Count, LacpPrio, LacpPrioStable, PortConfig};
-    // Two slow ports, one with a prio, beside a fast one of a better LACP priority.
+    // Two slow ports, one with a prio, and a fast one with a better LACP priority.
     let slow = Member {
         lacp_prio: 200,
         ..MEMBER
@@ -80,29 +81,29 @@ fn each_policy_has_its_own_best() {
     ];
     for (policy, ports) in [
         (LacpPrio, vec![2]),
-        // The first to speak.
+        // The aggregator that was first.
         (LacpPrioStable, vec![0, 1]),
         (Bandwidth, vec![2]),
         (Count, vec![0, 1]),
         (PortConfig, vec![0, 1]),
     ] {
-        assert_eq!(carrying(policy, &members), ports, "{policy:?}");
+        assert_eq!(distributing(policy, &members), ports, "{policy:?}");
     }
-    // A sticky port holds its aggregator against a better one.
+    // A sticky port keeps its aggregator selected although another is better.
     for (sticky, ports) in [(true, vec![0, 1]), (false, vec![2])] {
         let mut members = members;
         members[0].sticky = sticky;
         members[2].prio = 20;
-        assert_eq!(carrying(PortConfig, &members), ports, "sticky {sticky}");
+        assert_eq!(distributing(PortConfig, &members), ports, "sticky {sticky}");
     }
-    // No speed is known: the number of ports has to do.
+    // Without known speeds the number of ports decides.
     let unknown = members.map(|member| Member { speed: 0, ..member });
-    assert_eq!(carrying(Bandwidth, &unknown), [0, 1]);
+    assert_eq!(distributing(Bandwidth, &unknown), [0, 1]);
     // Numbers compare as numbers, not low byte first.
     let wide = [200, 0x0100].map(|lacp_prio| Member {
         key: lacp_prio,
         lacp_prio,
         ..MEMBER
     });
-    assert_eq!(carrying(LacpPrio, &wide), [0]);
+    assert_eq!(distributing(LacpPrio, &wide), [0]);
 }

@@ -92,6 +92,15 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
+/// What a bus that cannot be reached means for a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusAbsence {
+    /// The start fails, as teamd's does.
+    Fatal,
+    /// The team starts, and takes its name when the bus comes.
+    Awaited,
+}
+
 /// The service of one team.
 pub struct DbusService {
     name: String,
@@ -119,30 +128,37 @@ pub enum Step {
 
 impl DbusService {
     /// Connects to the system bus for the team of this bus name. Nobody knows of us before
-    /// [`take_name`](Self::take_name).
-    pub fn connect(name: String, registry: &Registry, token: Token) -> Result<Self, BusError> {
-        let mut connection = Connection::open()?;
-        // So that the bus can greet us while the team is made.
-        connection.flush()?;
+    /// [`take_name`](Self::take_name). A bus that cannot be reached fails the start unless
+    /// `absence` lets [`reconnect`](Self::reconnect) look for the bus later.
+    pub fn connect(
+        name: String,
+        registry: &Registry,
+        token: Token,
+        absence: BusAbsence,
+    ) -> Result<Self, BusError> {
         let registry = registry.try_clone().map_err(BusError::Broken)?;
-        watch(&registry, token, &connection)?;
-        let bus = Bus {
-            connection,
-            name_asked: None,
+        let bus = match (Bus::open(&registry, token), absence) {
+            (Ok(bus), _) => Some(bus),
+            (Err(error), BusAbsence::Awaited) => {
+                log::info!("dbus: No bus yet ({error}), looking for it every second.");
+                None
+            }
+            (Err(error), BusAbsence::Fatal) => return Err(error),
         };
         Ok(DbusService {
             name,
             registry,
             token,
-            bus: Some(bus),
+            bus,
         })
     }
 
     /// Takes the team's name, which tells the world that every method is served. Waits for the
-    /// bus; a [`step`](Self::step) has to follow, since calls may have come with the answer.
+    /// bus if the bus is reached; a [`step`](Self::step) has to follow, since calls may have come
+    /// with the answer and an absent bus is looked for.
     pub fn take_name(&mut self) -> Result<(), NameError> {
         let Some(bus) = &mut self.bus else {
-            return Err(NameError::Bus(BusError::Silent));
+            return Ok(());
         };
         let asked = bus.ask_for_name(&self.name);
         let answer = bus.connection.wait_reply(asked, PATIENCE_MS);
@@ -167,16 +183,8 @@ impl DbusService {
     /// Tries to be on the bus again; whether it can be reached. What comes of it is for
     /// [`step`](Self::step).
     pub fn reconnect(&mut self) -> bool {
-        let reached = Connection::open().and_then(|connection| {
-            watch(&self.registry, self.token, &connection)?;
-            Ok(connection)
-        });
-        match reached {
-            Ok(connection) => {
-                let mut bus = Bus {
-                    connection,
-                    name_asked: None,
-                };
+        match Bus::open(&self.registry, self.token) {
+            Ok(mut bus) => {
                 bus.name_asked = Some(bus.ask_for_name(&self.name));
                 self.bus = Some(bus);
                 true
@@ -187,13 +195,6 @@ impl DbusService {
             }
         }
     }
-}
-
-fn watch(registry: &Registry, token: Token, connection: &Connection) -> Result<(), BusError> {
-    let fd = connection.as_raw_fd();
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    let watched = registry.register(&mut SourceFd(&fd), token, interest);
-    watched.map_err(BusError::Broken)
 }
 
 /// What the bus answered to the call for the name.
@@ -209,6 +210,19 @@ fn judge(name: &str, answer: &Message) -> Result<(), NameError> {
 }
 
 impl Bus {
+    /// Connects and greets, so that the bus can answer while the team is made.
+    fn open(registry: &Registry, token: Token) -> Result<Bus, BusError> {
+        let mut connection = Connection::open()?;
+        connection.flush()?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = registry.register(&mut SourceFd(&connection.as_raw_fd()), token, interest);
+        watched.map_err(BusError::Broken)?;
+        Ok(Bus {
+            connection,
+            name_asked: None,
+        })
+    }
+
     /// Without flags, as teamd: a name that is taken comes to us when it is free.
     fn ask_for_name(&mut self, name: &str) -> u32 {
         let body = [Value::Text(name.to_owned()), Value::Number(0)];
@@ -233,7 +247,7 @@ impl Bus {
         } else if self.name_asked.is_some() && message.reply_to == self.name_asked {
             self.name_asked = None;
             match judge(name, &message) {
-                Ok(()) => log::info!("dbus: Found the bus again, name {name} is ours."),
+                Ok(()) => log::info!("dbus: Found the bus, name {name} is ours."),
                 Err(e) => log::error!("{e}"),
             }
         }

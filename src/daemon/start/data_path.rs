@@ -1,41 +1,46 @@
-//! Which data path a team gets, and its device: made anew, or found and taken over.
+//! The choice of a team's data path, and its device: created, or found and taken over.
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use json_config::DataPathChoice;
 use mio::{Registry, Token};
-use runners::TeamSettings;
+use runners::{
+    BUCKETS, HashFields, HostBalance, HostTraffic, HwAddr, RunnerSettings, SourceBalance,
+    TeamSettings, TxPolicy,
+};
 
 use super::leftovers::settle_leftovers;
 use super::{CREATE, StartError, StartOptions, TAP_KIND};
 use crate::daemon::Daemon;
 use crate::daemon::team::{AdoptedPort, as_found};
 use crate::daemon::team_slot::{DATA_PATH_TOKENS, TEAM_TOKENS};
+use crate::datapath::device::DeviceOptions;
+use crate::datapath::driverless::DriverlessTeam;
 use crate::datapath::ebpf;
 use crate::datapath::team_driver::{self, KernelTeam};
-use crate::datapath::{DataPath, DataPathKind};
-use crate::datapath::{device::DeviceOptions, relay::Userspace};
+use crate::datapath::{DataPath, DataPathKind, Requirements};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkInfo, VETH_KIND};
 
 /// A data path with its device.
 pub(super) struct Opened {
     pub(super) data_path: Box<dyn DataPath>,
-    /// For the state.
+    /// Data paths that were tried first, and why they cannot be used.
     pub(super) refused: Vec<(DataPathKind, String)>,
     pub(super) device: LinkInfo,
-    /// Ports that are in the team already.
+    /// Ports that an earlier daemon, or somebody else, has attached.
     pub(super) adopted: Vec<AdoptedPort>,
 }
 
 impl Daemon {
-    /// Opens what moves the frames: what the existing device needs, else the first of what was
-    /// asked for that works.
+    /// Opens the data path that the existing device needs, else the first one that the
+    /// configuration allows and that works.
     pub(super) fn open_data_path(
         &mut self,
         options: &StartOptions,
-        settings: &TeamSettings,
+        requirements: &Requirements,
         existing: Option<LinkInfo>,
         tokens: usize,
     ) -> Result<Opened, StartError> {
@@ -50,26 +55,27 @@ impl Daemon {
                 DataPathChoice::Programs => &[DataPathKind::Programs],
                 DataPathChoice::Relay => &[DataPathKind::Relay],
             };
-            return self.open_first(candidates, options, settings, false, tokens);
+            return self.open_first(candidates, options, requirements, false, tokens);
         };
         let name = &options.device;
         let choice = options.data_path;
-        let other_kind = |movers: &str| {
+        let other_kind = |backends: &str| {
             let invalid = io::Error::from_raw_os_error(libc::EINVAL);
-            let advice = format!("\"{name}\" belongs to the data path {movers}; -r makes it anew.");
+            let advice =
+                format!("\"{name}\" belongs to the data path {backends}; -r makes it anew.");
             Err(StartError::new(advice, invalid))
         };
         if device.kind == team_driver::LINK_KIND {
             if matches!(choice, DataPathChoice::Programs | DataPathChoice::Relay)
-                || !team_driver::can_do(&settings.runner)
+                || !team_driver::supports(requirements)
             {
                 return other_kind("kernel");
             }
             return self
-                .open_kernel_team(device, settings, tokens)
+                .open_kernel_team(device, requirements, tokens)
                 .map_err(|error| StartError {
                     attempts: vec![
-                        mode_advice(settings, &error),
+                        mode_advice(&requirements.policy, &error),
                         "Failed to init runner.".into(),
                     ],
                     cause: error,
@@ -83,7 +89,7 @@ impl Daemon {
             (_, DataPathChoice::Programs) => &[DataPathKind::Programs],
             _ => &[DataPathKind::Programs, DataPathKind::Relay],
         };
-        self.open_first(candidates, options, settings, true, tokens)
+        self.open_first(candidates, options, requirements, true, tokens)
     }
 
     /// Creates a team device, or takes one over, for the first of `candidates` that works.
@@ -91,23 +97,25 @@ impl Daemon {
         &mut self,
         candidates: &[DataPathKind],
         options: &StartOptions,
-        settings: &TeamSettings,
+        requirements: &Requirements,
         take_over: bool,
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let mut refused = Vec::new();
         let mut last = None;
-        for mover in candidates {
-            let opened = match mover {
-                _ if !can_do(*mover, settings) => Err(StartError::new(
+        for kind in candidates {
+            let opened = match kind {
+                _ if !supports(*kind, requirements) => Err(StartError::new(
                     format!(
                         "Data path {} cannot do what the runner does; \
                          leave \"data_path\" out, or make it \"relay\".",
-                        mover.name()
+                        kind.name()
                     ),
                     io::Error::from_raw_os_error(libc::EOPNOTSUPP),
                 )),
-                DataPathKind::Kernel => self.create_kernel_team(&options.device, settings, tokens),
+                DataPathKind::Kernel => {
+                    self.create_kernel_team(&options.device, requirements, tokens)
+                }
                 DataPathKind::Programs => self.open_programs(options, take_over, tokens),
                 DataPathKind::Relay => self.open_relay(options, take_over, tokens),
             };
@@ -115,8 +123,8 @@ impl Daemon {
                 Ok(opened) => return Ok(Opened { refused, ..opened }),
                 Err(error) => {
                     let why = strerror(error.cause());
-                    log::debug!("Data path {} cannot be used here ({why}).", mover.name());
-                    refused.push((*mover, why));
+                    log::debug!("Data path {} cannot be used here ({why}).", kind.name());
+                    refused.push((*kind, why));
                     last = Some(error);
                 }
             }
@@ -126,18 +134,18 @@ impl Daemon {
         Err(last.unwrap_or_else(unknown))
     }
 
-    /// Makes a team device of the kernel's driver; leaves none behind if that fails.
+    /// Creates a team device of the kernel's driver, and deletes it if it cannot be opened.
     fn create_kernel_team(
         &mut self,
         name: &str,
-        settings: &TeamSettings,
+        requirements: &Requirements,
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let mut create = || {
             link::create(&mut self.kernel.route, name, team_driver::LINK_KIND)?;
             let device = link::find(&mut self.kernel.route, name)?;
             let ifindex = device.ifindex;
-            let opened = self.open_kernel_team(device, settings, tokens);
+            let opened = self.open_kernel_team(device, requirements, tokens);
             if opened.is_err() {
                 link::delete(&mut self.kernel.route, ifindex)?;
             }
@@ -156,14 +164,14 @@ impl Daemon {
     fn open_kernel_team(
         &mut self,
         device: LinkInfo,
-        settings: &TeamSettings,
+        requirements: &Requirements,
         tokens: usize,
     ) -> io::Result<Opened> {
         let token = Token(tokens + DATA_PATH_TOKENS);
-        let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, settings)?;
+        let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, requirements)?;
         let mut adopted = link::all(&mut self.kernel.route)?;
         adopted.retain(|link| link.master == Some(device.ifindex));
-        // The first to be known keeps a tie, so the port that carries comes first.
+        // Among equal ports the runner keeps the first one, so the active port comes first.
         let active = team.active_ifindex();
         adopted.sort_by_key(|link| Some(link.ifindex) != active);
         let adopted = adopted.into_iter().map(|interface| AdoptedPort {
@@ -178,7 +186,7 @@ impl Daemon {
         })
     }
 
-    /// A device with the relay behind it. With one that was there, its ports stand.
+    /// Opens a device whose frames the relay moves; the ports of an existing device are adopted.
     fn open_relay(
         &mut self,
         options: &StartOptions,
@@ -191,12 +199,12 @@ impl Daemon {
             persist: options.keep_device,
             take_over,
         };
-        self.open_userspace(options, tokens, adopted, |registry, tokens| {
-            Userspace::create(registry, tokens, &device, port_state)
+        self.open_driverless(options, tokens, adopted, |registry, tokens| {
+            DriverlessTeam::with_relay(registry, tokens, &device, port_state)
         })
     }
 
-    /// A pair of interfaces with programs behind it. With one that was there, its ports stand.
+    /// Opens a veth whose frames programs move; the ports of an existing device are adopted.
     fn open_programs(
         &mut self,
         options: &StartOptions,
@@ -206,21 +214,21 @@ impl Daemon {
         let (port_state, adopted) = settle_leftovers(&mut self.kernel, options, take_over)?;
         let name = &options.device;
         let active = port_state.persisted_state().active;
-        let mut opened = self.open_userspace(options, tokens, adopted, |registry, tokens| {
-            Userspace::create_with_programs(registry, tokens, name, take_over, port_state)
+        let mut opened = self.open_driverless(options, tokens, adopted, |registry, tokens| {
+            DriverlessTeam::with_programs(registry, tokens, name, take_over, port_state)
         })?;
-        // The first to be known keeps a tie, so the port that carries comes first.
-        let of_active = |port: &AdoptedPort| Some(port.interface.ifindex) != active;
-        opened.adopted.sort_by_key(of_active);
+        // Among equal ports the runner keeps the first one, so the active port comes first.
+        let is_other = |port: &AdoptedPort| Some(port.interface.ifindex) != active;
+        opened.adopted.sort_by_key(is_other);
         Ok(opened)
     }
 
-    fn open_userspace(
+    fn open_driverless(
         &mut self,
         options: &StartOptions,
         tokens: usize,
         adopted: Vec<AdoptedPort>,
-        open: impl FnOnce(Registry, Range<usize>) -> io::Result<Userspace>,
+        open: impl FnOnce(Registry, Range<usize>) -> io::Result<DriverlessTeam>,
     ) -> Result<Opened, StartError> {
         let tokens = tokens + DATA_PATH_TOKENS..tokens + TEAM_TOKENS;
         let registry = self.poll.registry().try_clone();
@@ -229,7 +237,7 @@ impl Daemon {
             .map_err(|error| StartError::new(CREATE, error))?;
         let device = link::find(&mut self.kernel.route, &options.device)
             .map_err(|error| StartError::new("Failed to read the team device.", error))?;
-        self.silence_other_end(&device);
+        self.disable_ipv6_at_peer(&device);
         Ok(Opened {
             data_path: Box::new(data_path),
             refused: Vec::new(),
@@ -238,36 +246,94 @@ impl Daemon {
         })
     }
 
-    /// Keeps the host from speaking IPv6 at the other end of a pair.
-    fn silence_other_end(&mut self, device: &LinkInfo) {
+    /// Disables IPv6 on the peer of a veth.
+    fn disable_ipv6_at_peer(&mut self, device: &LinkInfo) {
         let peer = device.lower.filter(|_| device.kind == VETH_KIND);
         let Some(peer) = peer else {
             return;
         };
-        let silenced = link::fetch(&mut self.kernel.route, peer).and_then(|peer| {
+        let disabled = link::fetch(&mut self.kernel.route, peer).and_then(|peer| {
             match self.kernel.ipv6(&peer.name) {
                 true => self.kernel.set_ipv6(&peer.name, false),
                 false => Ok(()),
             }
         });
-        if let Err(error) = silenced {
+        if let Err(error) = disabled {
             let why = strerror(&error);
             log::warn!("Failed to disable IPv6 behind the team device ({why}).");
         }
     }
 }
 
-/// Whether what a runner wants can be had from a data path at all.
-fn can_do(mover: DataPathKind, settings: &TeamSettings) -> bool {
-    match mover {
-        DataPathKind::Kernel => team_driver::can_do(&settings.runner),
-        DataPathKind::Programs => ebpf::can_do(&settings.runner),
+/// Whether a data path can do what the runner needs, on any host.
+fn supports(kind: DataPathKind, requirements: &Requirements) -> bool {
+    match kind {
+        DataPathKind::Kernel => team_driver::supports(requirements),
+        DataPathKind::Programs => ebpf::supports(requirements),
         DataPathKind::Relay => true,
     }
 }
 
-fn mode_advice(settings: &TeamSettings, error: &io::Error) -> String {
-    let mode = team_driver::mode(&settings.runner).unwrap_or_default();
+/// Returns what a team with these settings needs of its data path.
+pub(super) fn requirements(settings: &TeamSettings) -> Requirements {
+    let load_balance = |fields: HashFields, interval: Option<Duration>| TxPolicy::LoadBalance {
+        fields,
+        buckets: Box::new([None; BUCKETS]),
+        balanced: interval.is_some(),
+    };
+    let (policy, balancing_interval) = match &settings.runner {
+        RunnerSettings::Broadcast => (TxPolicy::Broadcast, None),
+        RunnerSettings::RoundRobin { packets_per_port } => {
+            let packets_per_port = *packets_per_port;
+            (TxPolicy::RoundRobin { packets_per_port }, None)
+        }
+        RunnerSettings::Random { seed } => (TxPolicy::Random { seed: *seed }, None),
+        RunnerSettings::ActiveBackup { .. } => (TxPolicy::ActiveBackup { active: None }, None),
+        RunnerSettings::LoadBalance {
+            tx_hash,
+            balancing_interval: interval,
+        } => (load_balance(*tx_hash, *interval), *interval),
+        RunnerSettings::Lacp(lacp) => {
+            let interval = lacp.balancing_interval;
+            (load_balance(lacp.tx_hash, interval), interval)
+        }
+        RunnerSettings::Slb {
+            host,
+            balancing_interval: interval,
+            ..
+        } => (source_balance(*host, interval.is_some()), *interval),
+    };
+    Requirements {
+        policy,
+        // A flow that waits for the partner's Marker Response has no port.
+        drops_unmapped: matches!(&settings.runner, RunnerSettings::Lacp(lacp)
+            if lacp.marker_timeout.is_some()),
+        balancing_interval,
+        notify_peers: settings.notify_peers,
+        mcast_rejoin: settings.mcast_rejoin,
+    }
+}
+
+fn source_balance(host: HostTraffic, balanced: bool) -> TxPolicy {
+    let host = match host {
+        HostTraffic::OnePort => None,
+        HostTraffic::Sent | HostTraffic::Both => Some(HostBalance {
+            addresses: Vec::new(),
+            receive: host == HostTraffic::Both,
+        }),
+    };
+    let ports = SourceBalance {
+        buckets: Box::new([None; BUCKETS]),
+        previous: Box::new([None; BUCKETS]),
+        designated: None,
+        hwaddr: HwAddr::default(),
+        host,
+    };
+    TxPolicy::SourceBalance { ports, balanced }
+}
+
+fn mode_advice(policy: &TxPolicy, error: &io::Error) -> String {
+    let mode = team_driver::mode(policy).unwrap_or_default();
     match error.raw_os_error() {
         Some(libc::EBUSY) => format!(
             "The device has ports and another mode than \"{mode}\"; \

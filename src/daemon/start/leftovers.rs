@@ -1,5 +1,5 @@
-//! Ports that a daemon which is gone had taken, by the note on them: they stand in the team that is
-//! taken over, or are given back.
+//! Ports of a previous daemon, by its port-state file: the team that takes the device over adopts
+//! them, or they are given back.
 
 use std::io;
 
@@ -12,8 +12,8 @@ use crate::datapath::port_state::PortStateFile;
 use crate::errno::strerror;
 use crate::netlink::{link, tc};
 
-/// The note on the ports, and those in it that go on with a device that is taken over; the
-/// others are given back.
+/// Opens the port-state file, and returns the file and the ports that a device which is taken over
+/// adopts; gives the other ports back.
 pub(super) fn settle_leftovers(
     kernel: &mut Kernel,
     options: &StartOptions,
@@ -37,20 +37,20 @@ pub(super) fn settle_leftovers(
     Ok((port_state, adopted))
 }
 
-/// A port that a daemon which is gone left in the team, as it is now.
+/// Returns a previous daemon's port as it is now; `None` if it is no longer as that daemon left it.
 fn adopted_port(kernel: &mut Kernel, found: &PortInterface) -> Option<AdoptedPort> {
     let interface = link::fetch(&mut kernel.route, found.ifindex).ok()?;
-    let stands = interface.name == found.name
+    let unchanged = interface.name == found.name
         && interface.admin_up
         && interface.master.is_none()
         && tc::is_host_blocked(&mut kernel.route, found.ifindex).ok()?;
-    stands.then(|| AdoptedPort {
+    unchanged.then(|| AdoptedPort {
         interface,
         found: found.clone(),
     })
 }
 
-/// Gives back those of the ports `left` that a daemon that ended without notice had taken.
+/// Gives back the ports `left`, which a daemon that crashed had taken.
 fn give_back_leftovers(
     kernel: &mut Kernel,
     port_state: &mut PortStateFile,
@@ -67,12 +67,8 @@ fn give_back_leftovers(
             );
             restore(kernel, found);
             return_ipv6(kernel, &found.name, found.ipv6);
-            let program = port_state
-                .persisted_state()
-                .programs
-                .get(&found.ifindex)
-                .copied();
-            let released = ebpf::clear(&mut kernel.route, found, program)
+            let program = port_state.program(found.ifindex);
+            let released = ebpf::clear_port(&mut kernel.route, found, program)
                 .and_then(|()| tc::unblock_host(&mut kernel.route, found.ifindex));
             if let Err(error) = released {
                 log::warn!(

@@ -7,8 +7,8 @@ use runners::{Action, Event, Instant, RunnerSettings};
 use super::ManagedTeam;
 use crate::daemon::announce;
 use crate::daemon::kernel::Kernel;
-use crate::datapath::PortCare;
 use crate::datapath::port_socket::PortSocket;
+use crate::datapath::{Owner, Snapshot, SnapshotPart};
 use crate::errno::strerror;
 use crate::netlink::link;
 
@@ -31,7 +31,7 @@ impl ManagedTeam {
     /// is the core's as long as one port suffices and every port may carry; but not with lacp,
     /// where a link is not enough.
     fn sets_carrier(&mut self) -> bool {
-        self.carrier_by_hand |= self.data_path.port_care() == PortCare::Daemon
+        self.carrier_by_hand |= self.data_path.capabilities().carrier == Owner::Daemon
             || matches!(self.core.settings().runner, RunnerSettings::Lacp(_))
             || self.core.settings().min_ports != 1
             || self.core.ports().any(|port| !port.is_allowed());
@@ -41,7 +41,7 @@ impl ManagedTeam {
     fn execute(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
         let sets_carrier = self.sets_carrier();
         match action {
-            Action::ApplyForwarding(forwarding) => self.apply_forwarding(kernel, forwarding),
+            Action::ApplyForwarding(forwarding) => self.apply_forwarding(kernel, now, forwarding),
             Action::SetPortHwAddr { port, hwaddr } => match self.ports.get(port) {
                 Some(held) => link::set_hwaddr(&mut kernel.route, held.found.ifindex, *hwaddr),
                 None => Ok(()),
@@ -71,15 +71,18 @@ impl ManagedTeam {
             },
             Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
             Action::ReadBucketCounters => {
-                let bytes = self.data_path.bucket_bytes();
+                let bytes = self
+                    .data_path
+                    .snapshot(SnapshotPart::BucketBytes)
+                    .bucket_bytes;
                 self.core.handle(now, Event::BucketCounters { bytes });
                 Ok(())
             }
             Action::ReadStations => {
-                let stations = self.data_path.stations();
-                let peers = self.data_path.peers();
-                let seen = Event::Stations { stations, peers };
-                self.core.handle(now, seen);
+                let Snapshot {
+                    stations, peers, ..
+                } = self.data_path.snapshot(SnapshotPart::Sources);
+                self.core.handle(now, Event::Stations { stations, peers });
                 Ok(())
             }
             Action::TransmitFrame { frame } => self.transmit(frame),

@@ -10,17 +10,18 @@
 use std::io;
 
 use json_config::Config;
-use runners::{Forwarding, HwAddrPolicy, PortId, RunnerSettings, TxPolicy};
+use runners::{Forwarding, HwAddrPolicy, Instant, PortId, RunnerSettings, TxPolicy};
 
 use super::ManagedTeam;
 use crate::daemon::announce;
 use crate::daemon::kernel::Kernel;
-use crate::datapath::PortCare;
+use crate::datapath::{Change, Owner};
 
 impl ManagedTeam {
     pub(super) fn apply_forwarding(
         &mut self,
         kernel: &mut Kernel,
+        now: Instant,
         forwarding: &Forwarding,
     ) -> io::Result<()> {
         let active = match &forwarding.policy {
@@ -34,7 +35,7 @@ impl ManagedTeam {
                 .unwrap_or_default(),
             None => Vec::new(),
         };
-        self.data_path.apply_forwarding(forwarding)?;
+        self.data_path.apply(now, Change::Forwarding(forwarding))?;
         self.active = active;
         match heir {
             Some(port) => frames
@@ -46,7 +47,7 @@ impl ManagedTeam {
 
     fn is_orderly(&self, forwarding: &Forwarding, active: Option<PortId>) -> bool {
         let mut ports = forwarding.ports.iter();
-        self.data_path.port_care() == PortCare::DataPath
+        self.data_path.capabilities().announcements == Owner::DataPath
             && self.active != active
             && ports.any(|port| Some(port.port) == self.active && port.linked)
             && self.announces

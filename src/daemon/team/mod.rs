@@ -37,7 +37,7 @@ use super::resolver::Resolver;
 use super::setup::Setup;
 use super::warm_restart::WarmStart;
 use crate::datapath::port_socket::PortSocket;
-use crate::datapath::{DataPath, Drained, PortCare};
+use crate::datapath::{Change, DataPath, Drained, Owner};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
 use crate::sys::ethtool::LinkSettings;
@@ -168,9 +168,9 @@ impl ManagedTeam {
         }
     }
 
-    /// The kernel never delays the link events of its own driver's ports.
+    /// Whether asking the drivers is faster than waiting for link events.
     fn asks_carriers(&self) -> bool {
-        self.data_path.port_care() == PortCare::Daemon && !self.ports.is_empty()
+        self.data_path.capabilities().late_link_events && !self.ports.is_empty()
     }
 
     /// Moves frames from a ready source of the data path, and takes in what somebody else told
@@ -183,24 +183,16 @@ impl ManagedTeam {
         now: Instant,
     ) -> io::Result<Drained> {
         self.carrier_watch.frames_moved(now);
-        self.data_path.set_time(now);
-        let drained = self.data_path.drain_ready(token, budget);
-        let changed: Vec<(PortId, PortSettings)> = self
-            .core
-            .ports()
-            .filter_map(|port| {
-                let prio = self.data_path.priority(port.id())?;
-                let settings = port.settings();
-                (prio != settings.prio).then(|| {
-                    let settings = settings.clone();
-                    (port.id(), PortSettings { prio, ..settings })
-                })
-            })
-            .collect();
-        for (port, settings) in changed {
-            self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        let polled = self.data_path.poll(now, token, budget)?;
+        for (port, prio) in polled.priorities {
+            let settings = self.core.port(port).map(runners::Port::settings);
+            let changed = settings.filter(|settings| settings.prio != prio);
+            if let Some(settings) = changed.cloned() {
+                let settings = PortSettings { prio, ..settings };
+                self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+            }
         }
-        drained
+        Ok(polled.drained)
     }
 
     /// Hands the core the control frames of a ready port, or what became of TIPC's links.
@@ -249,7 +241,7 @@ impl ManagedTeam {
         for port in held {
             self.refresh_port(kernel, now, port);
         }
-        if self.data_path.port_care() == PortCare::DataPath {
+        if self.data_path.capabilities().ports == Owner::DataPath {
             self.note_own_hwaddrs(events);
             let ours = Some(self.device.ifindex);
             let enslaved = events.iter().filter(|event| event.master == ours);
@@ -277,7 +269,7 @@ impl ManagedTeam {
         for port in self.held_by_ifindex(|_| true) {
             self.refresh_port(kernel, now, port);
         }
-        if self.data_path.port_care() == PortCare::DataPath {
+        if self.data_path.capabilities().ports == Owner::DataPath {
             let ours = Some(self.device.ifindex);
             for enslaved in links.iter().filter(|link| link.master == ours) {
                 self.adopt(kernel, now, enslaved.ifindex);
@@ -296,7 +288,7 @@ impl ManagedTeam {
             Ok(device) => {
                 let hwaddr = device.hwaddr;
                 let mtu_before = std::mem::replace(&mut self.device, device).mtu;
-                let spreads = self.data_path.port_care() == PortCare::Daemon;
+                let spreads = self.data_path.capabilities().ports == Owner::Daemon;
                 if spreads && self.device.mtu != mtu_before {
                     self.spread_mtu(kernel, mtu_before);
                 }
@@ -339,7 +331,7 @@ impl ManagedTeam {
     /// Asks the drivers for their carriers, ahead of the kernel's link events.
     fn ask_carriers(&mut self, kernel: &mut Kernel, now: Instant) {
         if self.carrier_watch.is_drowsy(now) {
-            if let Err(error) = self.data_path.ask_for_frames() {
+            if let Err(error) = self.data_path.apply(now, Change::WakeOnFrame) {
                 log::warn!("Failed to ask for frames ({}).", strerror(&error));
             }
         }

@@ -8,7 +8,7 @@ use runners::{Event, Instant, PortId, PortSettings};
 use super::ManagedTeam;
 use super::ports::AdoptedPort;
 use crate::daemon::kernel::Kernel;
-use crate::datapath::PortCare;
+use crate::datapath::Change;
 use crate::errno::strerror;
 use crate::netlink::link::LinkInfo;
 
@@ -20,7 +20,7 @@ impl ManagedTeam {
             log::error!("{problem}");
             io::Error::from_raw_os_error(libc::EINVAL)
         })?;
-        if settings.queue_id.is_some() && self.data_path.port_care() == PortCare::Daemon {
+        if settings.queue_id.is_some() && !self.data_path.capabilities().queue_id {
             log::warn!("{name}: \"queue_id\" has no effect on the userspace data path.");
         }
         settings.lacp.number = port_number(name, interface.ifindex);
@@ -84,8 +84,9 @@ impl ManagedTeam {
         self.remember_only(&names);
     }
 
-    pub(super) fn configure(&mut self, port: PortId, settings: &PortSettings) {
-        if let Err(error) = self.data_path.configure_port(port, settings) {
+    pub(super) fn configure(&mut self, now: Instant, port: PortId, settings: &PortSettings) {
+        let change = Change::PortSettings(port, settings);
+        if let Err(error) = self.data_path.apply(now, change) {
             let name = self.ports.get(&port).map_or("", |held| &held.name);
             log::warn!("{name}: Failed to configure port ({}).", strerror(&error));
         }
@@ -102,7 +103,7 @@ impl ManagedTeam {
         if let Some(held) = self.ports.get(&port) {
             settings.lacp.number = port_number(&held.name, held.found.ifindex);
         }
-        self.configure(port, &settings);
+        self.configure(now, port, &settings);
         self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
     }
 }

@@ -1,6 +1,6 @@
 //! Ports: how interfaces become members of a team, are kept in step, and are given back.
 //!
-//! What must be done for a port depends on who takes care of it ([`PortCare`]): the kernel's
+//! What must be done for a port depends on who owns the ports ([`Owner`]): the kernel's
 //! driver opens, closes and restores its ports by itself, for the userspace data path the
 //! daemon does.
 
@@ -10,7 +10,7 @@ use runners::{Event, Instant, PortId, PortSettings};
 
 use super::super::kernel::{self, Kernel};
 use super::ManagedTeam;
-use crate::datapath::{PortCare, PortInterface};
+use crate::datapath::{Owner, PortInterface};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent, LinkInfo};
 use crate::sys::ethtool::LinkSettings;
@@ -170,7 +170,7 @@ impl ManagedTeam {
             hwaddr,
             ..as_found(kernel, interface)
         };
-        let port = self.attach(kernel, interface, &found, &settings)?;
+        let port = self.attach(kernel, now, interface, &found, &settings)?;
         let joined = Event::PortAdded {
             port,
             name: interface.name.clone(),
@@ -196,6 +196,7 @@ impl ManagedTeam {
     pub(super) fn attach(
         &mut self,
         kernel: &Kernel,
+        now: Instant,
         interface: &LinkInfo,
         found: &PortInterface,
         settings: &PortSettings,
@@ -203,9 +204,9 @@ impl ManagedTeam {
         let port = PortId(self.next_port);
         // Before the driver opens the port.
         silence_ipv6(kernel, found);
-        let attached = self.data_path.attach_port(port, found).and_then(|()| {
+        let attached = self.data_path.attach(port, found).and_then(|()| {
             let opened = self.control.open(port, found.ifindex, found.hwaddr);
-            opened.or_else(|error| self.data_path.detach_port(port).and(Err(error)))
+            opened.or_else(|error| self.data_path.detach(port).and(Err(error)))
         });
         if let Err(error) = attached {
             return_ipv6(kernel, &found.name, found.ipv6);
@@ -218,7 +219,7 @@ impl ManagedTeam {
             link_settings: kernel.link_settings(interface),
         };
         self.ports.insert(port, held);
-        self.configure(port, settings);
+        self.configure(now, port, settings);
         Ok(port)
     }
 
@@ -247,7 +248,7 @@ impl ManagedTeam {
 
     /// The last steps of taking: the team's MTU, and up.
     fn open_port(&mut self, kernel: &mut Kernel, interface: &LinkInfo) -> io::Result<()> {
-        if self.data_path.port_care() == PortCare::DataPath {
+        if self.data_path.capabilities().ports == Owner::DataPath {
             return Ok(());
         }
         if interface.mtu != self.device.mtu {
@@ -304,7 +305,7 @@ impl ManagedTeam {
             return;
         };
         self.tell(kernel, now, Event::PortRemoved { port });
-        if self.data_path.port_care() == PortCare::Daemon {
+        if self.data_path.capabilities().ports == Owner::Daemon {
             // Down before the filters go, so that the host's stack sees nothing of the port.
             let found = PortInterface {
                 name: held.name.clone(),
@@ -333,7 +334,7 @@ impl ManagedTeam {
 
     fn detach(&mut self, port: PortId, held: &HeldPort) {
         self.control.close(port);
-        if let Err(error) = self.data_path.detach_port(port) {
+        if let Err(error) = self.data_path.detach(port) {
             log::warn!(
                 "{}: Failed to detach port ({}).",
                 held.name,
@@ -346,9 +347,9 @@ impl ManagedTeam {
         let Some(held) = self.ports.get_mut(&port) else {
             return;
         };
-        let master = match self.data_path.port_care() {
-            PortCare::Daemon => None,
-            PortCare::DataPath => Some(self.device.ifindex),
+        let master = match self.data_path.capabilities().ports {
+            Owner::Daemon => None,
+            Owner::DataPath => Some(self.device.ifindex),
         };
         let interface = match link::fetch(&mut kernel.route, held.found.ifindex) {
             Ok(interface) if interface.master == master => interface,

@@ -10,7 +10,7 @@ use super::ManagedTeam;
 use super::ports::AdoptedPort;
 use crate::daemon::kernel::{self, Kernel};
 use crate::daemon::warm_restart::{self, PortsAtStop, WarmStart};
-use crate::datapath::PortCare;
+use crate::datapath::Owner;
 use crate::errno::strerror;
 use crate::netlink::link;
 
@@ -29,7 +29,7 @@ impl ManagedTeam {
         warm: WarmStart,
     ) -> io::Result<()> {
         self.warm = warm;
-        if self.data_path.port_care() == PortCare::DataPath {
+        if self.data_path.capabilities().ports == Owner::DataPath {
             let links = link::all(&mut kernel.route)?.into_iter();
             let free = links.filter(|link| link.master.is_none());
             self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
@@ -42,7 +42,7 @@ impl ManagedTeam {
         self.recall_configs(adopted);
         for AdoptedPort { interface, found } in adopted {
             let settings = self.port_settings(interface)?;
-            let port = self.attach(kernel, interface, found, &settings)?;
+            let port = self.attach(kernel, now, interface, found, &settings)?;
             let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
             let added = Event::PortAdded {
                 port,

@@ -8,7 +8,7 @@ use runners::{Event, Instant, LinkWatchSettings, Port};
 use super::super::kernel::Kernel;
 use super::super::tipc::TipcLinks;
 use super::ManagedTeam;
-use crate::datapath::PortCare;
+use crate::datapath::Owner;
 use crate::errno::strerror;
 
 /// The subscription of a team, made when first needed.
@@ -49,7 +49,7 @@ impl ManagedTeam {
                 Ok(links) => {
                     self.tipc.links = Some(links);
                     self.tipc.is_told = false;
-                    if self.data_path.port_care() == PortCare::Daemon {
+                    if self.data_path.capabilities().ports == Owner::Daemon {
                         log::warn!(
                             "The link watch tipc needs the kernel's team driver: this data path \
                              keeps TIPC's frames off the ports."

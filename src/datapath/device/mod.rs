@@ -1,68 +1,75 @@
-//! The team device, whichever kind it is.
+//! The team device where the kernel's team driver has none: a TAP or a veth.
+//!
+//! Owns the device and the descriptor by which frames are read from it and written to it.
 
+mod options;
 mod tap;
-pub mod veth;
+mod veth;
 
 use std::io;
+use std::os::fd::AsRawFd;
 
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 use runners::HwAddr;
 
-use crate::datapath::ebpf::TeamSide;
+use crate::datapath::ebpf::TeamHook;
 use crate::datapath::frame_buffer::{FrameBuffer, Message};
 use crate::netlink::link::{self, VETH_KIND};
 use crate::netlink::{RouteSocket, tc};
-use tap::Tap;
-use veth::Veth;
+
+pub use options::DeviceOptions;
 pub use veth::is_ours;
 
-/// What the team device of a relay is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceOptions {
-    /// Its name; `%d` is replaced by a free number.
-    pub name: String,
-    /// The device outlives the daemon (`-N`).
-    pub persist: bool,
-    /// A device of that name that an earlier daemon left is taken over (`-o`).
-    pub take_over: bool,
-}
+use tap::Tap;
+use veth::Veth;
 
-/// One of the two kinds.
+/// A team device.
 #[derive(Debug)]
 pub enum Device {
-    /// Its frames are read and written by its descriptor.
+    /// Its descriptor carries the frames.
     Tap(Tap),
-    /// They are at the other end of a veth.
+    /// A socket at the veth's peer carries the frames.
     Veth(Veth),
 }
 
 impl Device {
-    /// What is there or, if it is to outlive the daemon, a veth; else a TAP.
+    /// Opens a device for the relay: what exists or, if the device is to outlive the daemon, a
+    /// veth; else a TAP.
     ///
-    /// A TAP has no carrier while nobody has it open. The host would forget its neighbours, and
+    /// A TAP has no carrier while nobody has it open: the host would forget its neighbours, and
     /// ask for them again a second later only.
     ///
     /// # Errors
-    /// Those of [`Veth::open`] and `Tap::open`.
+    /// Those of [`Device::veth`] and `Tap::open`.
     pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
-        let is_pair = match options.take_over {
+        let is_veth = match options.take_over {
             true => link::find(route, &options.name).is_ok_and(|found| found.kind == VETH_KIND),
             false => options.persist,
         };
-        if is_pair {
-            match Veth::open(route, &options.name, options.take_over) {
+        if is_veth {
+            match Self::veth(route, &options.name, options.take_over) {
                 Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                     log::debug!("veth is not available, use a TAP device");
                 }
-                opened => return opened.map(Device::Veth),
+                opened => return opened,
             }
         }
         let tap = Tap::open(route, options)?;
-        // Where programs are attached that way.
+        // With a clsact in place, programs come and go without the queues being stopped.
         tc::prepare_hooks(route, tap.ifindex)?;
         Ok(Device::Tap(tap))
     }
 
-    /// Its name when it was opened.
+    /// Creates a veth, or takes it over.
+    ///
+    /// # Errors
+    /// Those of `Veth::open`.
+    pub fn veth(route: &mut RouteSocket, name: &str, take_over: bool) -> io::Result<Self> {
+        Veth::open(route, name, take_over).map(Device::Veth)
+    }
+
+    /// Name of the device when it was opened.
     pub fn name(&self) -> &str {
         match self {
             Device::Tap(tap) => &tap.name,
@@ -70,7 +77,7 @@ impl Device {
         }
     }
 
-    /// Its interface index.
+    /// Interface index.
     pub fn ifindex(&self) -> u32 {
         match self {
             Device::Tap(tap) => tap.ifindex,
@@ -78,7 +85,7 @@ impl Device {
         }
     }
 
-    /// Its address when it was opened.
+    /// Address of the device when it was opened.
     pub fn hwaddr(&self) -> HwAddr {
         match self {
             Device::Tap(tap) => tap.hwaddr,
@@ -86,33 +93,60 @@ impl Device {
         }
     }
 
-    /// How programs get at it.
-    pub fn side(&self) -> TeamSide {
+    /// The hook for programs.
+    pub fn hook(&self) -> TeamHook {
         match self {
-            Device::Tap(tap) => TeamSide::Device(tap.ifindex),
-            Device::Veth(veth) => TeamSide::Peer(veth.peer),
+            Device::Tap(tap) => TeamHook::TapEgress(tap.ifindex),
+            Device::Veth(veth) => TeamHook::PeerIngress(veth.peer),
         }
     }
 
-    /// Reads one frame that the host sends; none if no header could describe it.
+    /// Starts to receive the frames that the device sends; `token` tells of them.
     ///
     /// # Errors
-    /// `EAGAIN` if there is none; `EBADFD` or `EIO` when the device is gone.
+    /// Those of opening the socket of a veth. The device then receives nothing.
+    pub fn start_receiving(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let fd = match self {
+            Device::Tap(tap) => tap.as_raw_fd(),
+            Device::Veth(veth) => veth.open_socket()?,
+        };
+        let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+        if registered.is_err() {
+            self.stop_receiving(registry);
+        }
+        registered
+    }
+
+    /// Stops receiving.
+    pub fn stop_receiving(&mut self, registry: &Registry) {
+        let deregistered = match self {
+            Device::Tap(tap) => registry.deregister(&mut SourceFd(&tap.as_raw_fd())),
+            Device::Veth(veth) => veth.close_socket(registry),
+        };
+        if let Err(error) = deregistered {
+            log::debug!("{}: cannot deregister: {error}", self.name());
+        }
+    }
+
+    /// Reads one frame that the host sends; `None` if no header could describe the frame.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is none; `EBADFD` or `EIO` once the device is gone.
     pub fn read<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
         match self {
             Device::Tap(tap) => tap.read(buffer),
-            Device::Veth(veth) => veth.read(buffer),
+            Device::Veth(veth) => veth.socket()?.receive(buffer),
         }
     }
 
-    /// Gives the host one frame.
+    /// Has the host receive one frame.
     ///
     /// # Errors
-    /// Of a device that is down, or for a header that contradicts the frame.
+    /// Those of a device that is down, or of a header that contradicts the frame.
     pub fn write(&self, message: Message<'_>) -> io::Result<()> {
         match self {
             Device::Tap(tap) => tap.write(message),
-            Device::Veth(veth) => veth.write(message),
+            Device::Veth(veth) => veth.socket()?.send(message),
         }
     }
 }

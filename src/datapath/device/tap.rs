@@ -1,4 +1,4 @@
-//! The team device: a TAP that takes and gives whole segments and unfinished checksums.
+//! The team device as a TAP that carries whole segments and unfinished checksums.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,12 +6,12 @@ use std::os::fd::AsRawFd;
 
 use runners::HwAddr;
 
-use super::DeviceOptions;
+use super::options::DeviceOptions;
 use crate::datapath::frame_buffer::{FrameBuffer, HEADER, Message};
 use crate::netlink::{RouteSocket, link};
 use crate::sys::tun;
 
-/// What the reader promises to take, best first: UDP segments are known from kernel 6.2 on.
+/// Offloads of the reader, best first: the kernel has UDP segments from 6.2 on.
 const OFFLOADS: [libc::c_uint; 3] = {
     const TCP: libc::c_uint =
         libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
@@ -32,8 +32,12 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Creates the device, or takes it over. It is down and, where the kernel can, without
-    /// carrier.
+    /// Creates the device, down and, where the kernel can, without carrier, or takes it over.
+    ///
+    /// # Errors
+    /// `EBUSY` or `EEXIST` if the device exists and is not to be taken over, `EBUSY` if another
+    /// process has it open; `EINVAL` if the name belongs to an interface of another kind;
+    /// `ENOENT` without `/dev/net/tun`; `EPERM` without CAP_NET_ADMIN.
     pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
         let file = tun::open()?;
         let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
@@ -42,11 +46,11 @@ impl Tap {
         }
         flags |= libc::IFF_NO_CARRIER & tun::features(&file)? as libc::c_int;
         let name = tun::attach(&file, &options.name, flags)?;
-        // Both stay from an earlier owner if the device was persistent.
+        // A persistent device has both from its last owner.
         tun::set_header_size(&file, HEADER as libc::c_int)?;
         set_best_offload(&file)?;
         let link = link::find(route, &name)?;
-        // One that was there before goes on living as it did.
+        // A device that existed stays persistent, or not, as it was.
         if options.persist {
             tun::set_persistent(&file, true)?;
         }
@@ -61,13 +65,13 @@ impl Tap {
     /// Reads one frame that the host sends.
     ///
     /// # Errors
-    /// `EAGAIN` if there is none; `EBADFD` or `EIO` when the device is gone.
+    /// `EAGAIN` if there is none; `EBADFD` or `EIO` once the device is gone.
     pub fn read<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
         let length = (&self.file).read(buffer.whole())?;
         Ok(buffer.message(length))
     }
 
-    /// Gives the host one frame.
+    /// Has the host receive one frame.
     ///
     /// # Errors
     /// `EIO` while the device is down, `EINVAL` for a header that contradicts the frame.
@@ -82,7 +86,7 @@ impl AsRawFd for Tap {
     }
 }
 
-/// Takes the first of [`OFFLOADS`] that this kernel knows.
+/// Sets the first of [`OFFLOADS`] that this kernel has.
 fn set_best_offload(file: &File) -> io::Result<()> {
     for mask in OFFLOADS {
         match tun::set_offload(file, mask) {

@@ -1,35 +1,36 @@
-//! The team device as one end of a veth of interfaces (veth): what it sends arrives at the other
-//! end, what is sent there it receives.
+//! The team device as one end of a veth: the peer receives the frames that the device sends, and
+//! the device receives the frames that the peer sends.
 //!
-//! Both ends count and can be captured on, and they live on when the daemon dies: the device
-//! keeps its addresses and routes, and programs attached to the other end go on moving frames.
-//! The other end has no address and takes no part in the host's stack. Its being up is the
-//! team device's carrier.
+//! Both ends count frames and can be captured on. The veth outlives the daemon: the device keeps
+//! its addresses and routes, and programs attached to the peer go on moving frames. The peer has
+//! no address and takes no part in the host's stack. The device has a carrier while the peer is
+//! up.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
+use mio::Registry;
+use mio::unix::SourceFd;
 use runners::HwAddr;
 
-use crate::datapath::frame_buffer::{FrameBuffer, Message};
-use crate::datapath::relay::port::OPTIONS;
+use crate::datapath::closing;
+use crate::datapath::frame_socket::FrameSocket;
 use crate::netlink::link::{self, LinkInfo, VETH_KIND};
 use crate::netlink::{RouteSocket, tc};
-use crate::sys::packet::PacketSocket;
 
-/// The other end takes whatever the device may send; the device's own MTU is the limit.
+/// The peer takes whatever the device may send; the device's own MTU is the limit.
 const PEER_MTU: u32 = 65535;
 
-/// The two ends.
+/// The veth.
 #[derive(Debug)]
 pub struct Veth {
     pub(super) name: String,
     pub(super) ifindex: u32,
     pub(super) hwaddr: HwAddr,
-    /// Interface index of the other end.
+    /// Interface index of the peer.
     pub(super) peer: u32,
-    /// Open while frames are relayed.
-    socket: Option<PacketSocket>,
+    /// At the peer; open while frames are relayed.
+    socket: Option<FrameSocket>,
 }
 
 impl Veth {
@@ -37,7 +38,7 @@ impl Veth {
     ///
     /// # Errors
     /// `EEXIST` if the device exists and is not to be taken over; `EOPNOTSUPP` where the kernel
-    /// has no such interfaces.
+    /// has no veth driver.
     pub fn open(route: &mut RouteSocket, name: &str, take_over: bool) -> io::Result<Self> {
         if !take_over {
             link::create_veth(route, name)?;
@@ -60,61 +61,42 @@ impl Veth {
         })
     }
 
-    /// Opens the socket at the other end: from now on frames wait in it.
-    ///
-    /// # Errors
-    /// Those of [`PacketSocket::open`].
-    pub fn listen(&mut self) -> io::Result<RawFd> {
-        let socket = PacketSocket::open(self.peer, OPTIONS)?;
+    /// Opens the socket at the peer and returns its descriptor.
+    pub(super) fn open_socket(&mut self) -> io::Result<RawFd> {
+        let socket = FrameSocket::open(self.peer)?;
         let fd = socket.as_raw_fd();
         self.socket = Some(socket);
         Ok(fd)
     }
 
-    /// Closes it.
-    pub fn stop_receiving(&mut self) -> Option<PacketSocket> {
-        self.socket.take()
+    /// Closes the socket.
+    pub(super) fn close_socket(&mut self, registry: &Registry) -> io::Result<()> {
+        let Some(socket) = self.socket.take() else {
+            return Ok(());
+        };
+        let deregistered = registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+        closing::close(socket);
+        deregistered
     }
 
-    fn socket(&self) -> io::Result<&PacketSocket> {
-        self.socket
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::WouldBlock.into())
-    }
-
-    /// Reads one frame that the host sends.
-    ///
-    /// # Errors
-    /// Those of [`PacketSocket::receive`].
-    pub fn read<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
-        let (head, tail) = buffer.parts();
-        let received = match self.socket()?.receive(head, tail) {
-            // Told once after the carrier was taken away; no frame was lost.
-            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => {
-                self.socket()?.receive(head, tail)
-            }
-            received => received,
-        }?;
-        Ok(buffer.restore(received))
-    }
-
-    /// Gives the host one frame.
-    ///
-    /// # Errors
-    /// Those of [`PacketSocket::send`].
-    pub fn write(&self, message: Message<'_>) -> io::Result<()> {
-        self.socket()?.send(message.bytes())
+    /// The socket; `WouldBlock` while it is closed.
+    pub(super) fn socket(&self) -> io::Result<&FrameSocket> {
+        let socket = self.socket.as_ref();
+        socket.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 }
 
-/// The other end of a veth.
+/// Interface index of a veth's peer.
 fn peer(device: &LinkInfo) -> io::Result<u32> {
     let peer = device.lower.filter(|_| device.kind == VETH_KIND);
     peer.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// Whether a daemon has made this veth, dead or alive. A cable whose far end is a port of a team
-/// is no such veth: the host neither receives nor sends on a port.
+/// Whether a daemon, running or not, has created this veth. A veth whose peer is a port of a team
+/// is none: the filters of a port block both directions.
+///
+/// # Errors
+/// Those of reading the filters of the peer.
 pub fn is_ours(route: &mut RouteSocket, device: &LinkInfo) -> io::Result<bool> {
     match peer(device) {
         Ok(peer) => tc::is_receiving_blocked(route, peer),

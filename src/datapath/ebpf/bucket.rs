@@ -10,7 +10,7 @@ use runners::wire::{ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, If, Label, Reg, Size};
 use super::context;
-use super::walk::{self, COPY, KIND, TAG, TAGS, half};
+use super::headers::{self, COPY, ETHERTYPE, TAG, TAGS, half};
 
 use Reg::{R0, R2, R3, R4, R6, R7, R8, R9, R10};
 
@@ -270,7 +270,7 @@ impl Part<'_> {
     fn general(&mut self) {
         let done = self.done;
         self.asm.set(R9, 0);
-        walk::copy(self.asm, walk::ETHERNET, done);
+        headers::copy(self.asm, headers::ETHERNET, done);
         self.eth(R10, COPY);
         if self.vlan || self.ipv4 || self.ipv6 || self.ports() {
             self.tags();
@@ -283,7 +283,7 @@ impl Part<'_> {
 
     /// The VLAN ids; R9 is then where the payload starts.
     fn tags(&mut self) {
-        walk::tags(self.asm);
+        headers::tags(self.asm);
         if self.vlan {
             let none = self.asm.label();
             self.asm.load(Size::Double, R2, R10, TAGS);
@@ -297,7 +297,7 @@ impl Part<'_> {
 
     fn network(&mut self) {
         let (ipv4, ipv6, arp) = (self.asm.label(), self.asm.label(), self.asm.label());
-        self.asm.load(Size::Double, R2, R10, KIND);
+        self.asm.load(Size::Double, R2, R10, ETHERTYPE);
         for (wanted, kind, label) in [
             (self.ipv4 || self.ports(), ethertype::IPV4, ipv4),
             (self.ipv6 || self.ports(), ethertype::IPV6, ipv6),
@@ -331,19 +331,19 @@ impl Part<'_> {
     pub(super) fn named_ports(&mut self) {
         let named = self.if_named();
         self.asm.place(named);
-        walk::copy(self.asm, place::PORTS.len() as i32, self.done);
+        headers::copy(self.asm, place::PORTS.len() as i32, self.done);
         self.fold(place::PORTS.start, place::PORTS.len(), R10, COPY);
     }
 
     /// The addresses; then, at `ports`, R2 holds the protocol and R9 where its header starts.
     fn ipv4(&mut self, ports: Label) {
         let done = self.done;
-        walk::ipv4(self.asm, done);
+        headers::ipv4(self.asm, done);
         if self.ipv4 {
             self.fold(place::IPV4.start, place::IPV4.len(), R10, COPY + 12);
         }
         if self.ports() {
-            walk::ipv4_upper(self.asm, done);
+            headers::ipv4_upper(self.asm, done);
             self.asm.jump(ports);
         } else {
             self.asm.jump(done);
@@ -353,12 +353,12 @@ impl Part<'_> {
     /// As [`ipv4`](Self::ipv4).
     fn ipv6(&mut self, ports: Label) {
         let done = self.done;
-        walk::ipv6(self.asm, done);
+        headers::ipv6(self.asm, done);
         if self.ipv6 {
             self.fold_ipv6(R10, COPY + 8);
         }
         if self.ports() {
-            walk::ipv6_upper(self.asm, done);
+            headers::ipv6_upper(self.asm, done);
             self.asm.jump(ports);
         } else {
             self.asm.jump(done);
@@ -367,7 +367,7 @@ impl Part<'_> {
 
     fn arp(&mut self) {
         let done = self.done;
-        walk::arp(self.asm, done);
+        headers::arp(self.asm, done);
         self.arp_addresses(done);
         self.asm.jump(done);
     }
@@ -377,7 +377,7 @@ impl Part<'_> {
         // The verifier wants whole words where words are: each address is copied by itself.
         for (place, step) in [(place::IPV4.start, 14), (place::IPV4.start + 4, 10)] {
             self.asm.alu(Alu::Add, R9, step);
-            walk::copy(self.asm, 4, short);
+            headers::copy(self.asm, 4, short);
             self.fold(place, 4, R10, COPY);
         }
     }

@@ -1,112 +1,138 @@
-//! How programs come to see frames: TCX, which needs no qdisc, where the kernel has it and we
-//! may look programs up, else a filter on `clsact`.
+//! Attaching programs: by TCX, which needs no qdisc, where the kernel has it and programs may be
+//! looked up; else by a filter on `clsact`.
 //!
-//! Either way the interface itself holds the program, and the program its maps: they outlive
-//! the daemon, need no file system, and go with the interface.
+//! Either way the interface holds the program, and the program its maps: both outlive the daemon,
+//! need no file system, and go with the interface.
 
 use std::io;
 
 use crate::netlink::{RouteSocket, tc};
 use crate::sys::bpf::{self, Hook, Program, ProgramInfo};
 
-/// Where a program is.
+/// Where a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Interface.
+pub struct AttachPoint {
+    /// Interface index.
     pub ifindex: u32,
-    /// Which of its two sides.
+    /// Ingress or egress.
     pub hook: Hook,
 }
 
-/// The way to attach.
+/// How programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum AttachMode {
     /// Without a qdisc.
     Tcx,
-    /// By a filter.
+    /// By a filter on `clsact`.
     Clsact,
 }
 
-impl Way {
-    /// What works here, tried with a program at hand.
-    pub fn find(program: &Program, place: Place) -> Way {
+impl AttachMode {
+    /// Returns what works here, tried with `program`.
+    pub fn find(program: &Program, at: AttachPoint) -> AttachMode {
         // A program that cannot be looked up could not be replaced after a restart.
-        let tcx = bpf::programs_on(place.ifindex, place.hook)
+        let tcx = bpf::programs_on(at.ifindex, at.hook)
             .and_then(|_| program.info())
             .and_then(|info| Program::by_id(info.id));
         match tcx {
-            Ok(_) => Way::Tcx,
-            Err(_) => Way::Clsact,
+            Ok(_) => AttachMode::Tcx,
+            Err(_) => AttachMode::Clsact,
         }
     }
 
-    /// Has frames at `place` meet `program` from now on, in the place of `earlier` or else of
-    /// what a daemon which is gone has left there, under this name or with the number `left`;
-    /// none passes in between.
+    /// Attaches `program` in place of a previous daemon's program with this name or with the id
+    /// `previous`; no frame passes in between.
     ///
     /// # Errors
-    /// `ENODEV` without such an interface.
+    /// `ENODEV` without such an interface. The program is then not attached.
     pub fn attach(
         self,
         route: &mut RouteSocket,
-        place: Place,
+        at: AttachPoint,
         program: Program,
         name: &str,
-        earlier: Option<Attached>,
-        left: Option<u32>,
-    ) -> io::Result<Attached> {
-        match self {
-            Way::Tcx => {
-                let known = earlier.map(|earlier| earlier.program);
-                let earlier = match known {
-                    Some(program) => Some(program),
-                    None => on_tcx(place, name)?.into_iter().next(),
-                };
-                program.attach(place.ifindex, place.hook, earlier.as_ref())?;
-                tc::remove_program(route, place.ifindex, place.hook)?;
-            }
-            Way::Clsact => {
-                tc::set_program(route, place.ifindex, place.hook, &program, name)?;
-                // That one may have had more rights, and another way.
-                if let Some(left) = left {
-                    bpf::take_off(place.ifindex, place.hook, left)?;
-                }
-            }
-        }
-        Ok(Attached {
-            way: self,
-            place,
+        previous: Option<u32>,
+    ) -> io::Result<AttachedProgram> {
+        let replaced = match self {
+            AttachMode::Tcx => on_tcx(at, name)?.into_iter().next(),
+            AttachMode::Clsact => None,
+        };
+        let attached = AttachedProgram {
+            mode: self,
+            at,
             program,
-        })
+        };
+        attached.put(route, name, replaced.as_ref())?;
+        let cleared = match (self, previous) {
+            (AttachMode::Tcx, _) => tc::remove_program(route, at.ifindex, at.hook),
+            // The previous daemon may have had more rights, and attached by TCX.
+            (AttachMode::Clsact, Some(id)) => bpf::take_off(at.ifindex, at.hook, id),
+            (AttachMode::Clsact, None) => Ok(()),
+        };
+        if let Err(error) = cleared {
+            attached.detach(route)?;
+            return Err(error);
+        }
+        Ok(attached)
     }
 }
 
-/// A program at its place. It stays there when this is dropped.
+/// A program at its attach point; dropping this does not detach it.
 #[derive(Debug)]
-pub struct Attached {
-    way: Way,
-    place: Place,
+pub struct AttachedProgram {
+    mode: AttachMode,
+    at: AttachPoint,
     program: Program,
 }
 
-impl Attached {
-    /// The number of the program, by which a later daemon knows it.
+impl AttachedProgram {
+    /// Attaches the program in place of `replaced`.
+    fn put(
+        &self,
+        route: &mut RouteSocket,
+        name: &str,
+        replaced: Option<&Program>,
+    ) -> io::Result<()> {
+        let AttachPoint { ifindex, hook } = self.at;
+        match self.mode {
+            AttachMode::Tcx => self.program.attach(ifindex, hook, replaced),
+            AttachMode::Clsact => tc::set_program(route, ifindex, hook, &self.program, name),
+        }
+    }
+
+    /// Attaches `program` in place of this one; no frame passes in between.
+    ///
+    /// # Errors
+    /// Those of the kernel; this program is then still attached.
+    pub fn replace(
+        &mut self,
+        route: &mut RouteSocket,
+        program: Program,
+        name: &str,
+    ) -> io::Result<()> {
+        let next = AttachedProgram { program, ..*self };
+        next.put(route, name, Some(&self.program))?;
+        *self = next;
+        Ok(())
+    }
+
+    /// The id of the program, by which a later daemon knows it.
     pub fn id(&self) -> Option<u32> {
         self.program.info().ok().map(|info| info.id)
     }
 
-    /// Takes it away; no error if the interface is gone.
+    /// Detaches the program; success if the interface is gone.
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn detach(self, route: &mut RouteSocket) -> io::Result<()> {
-        let Place { ifindex, hook } = self.place;
-        match self.way {
-            Way::Tcx => match self.program.detach(ifindex, hook) {
+    pub fn detach(&self, route: &mut RouteSocket) -> io::Result<()> {
+        let AttachPoint { ifindex, hook } = self.at;
+        match self.mode {
+            AttachMode::Tcx => match self.program.detach(ifindex, hook) {
                 Err(error) if is_gone(&error) => Ok(()),
                 detached => detached,
             },
-            Way::Clsact => tc::remove_program(route, ifindex, hook),
+            AttachMode::Clsact => tc::remove_program(route, ifindex, hook),
         }
     }
 }
@@ -115,47 +141,47 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENOENT))
 }
 
-/// Takes away what a daemon that is gone has left at a place, under this name or with the number
-/// `left`. Nothing to take away is no error, nor is an interface that is gone.
+/// Detaches the program of a previous daemon, with this name or with the id `previous`. Success
+/// if there is none, or no interface.
 ///
 /// # Errors
 /// Those of the kernel.
 pub fn clear(
     route: &mut RouteSocket,
-    place: Place,
+    at: AttachPoint,
     name: &str,
-    left: Option<u32>,
+    previous: Option<u32>,
 ) -> io::Result<()> {
-    for program in on_tcx(place, name).unwrap_or_default() {
-        program.detach(place.ifindex, place.hook)?;
+    for program in on_tcx(at, name).unwrap_or_default() {
+        program.detach(at.ifindex, at.hook)?;
     }
-    if let Some(left) = left {
-        bpf::take_off(place.ifindex, place.hook, left)?;
+    if let Some(id) = previous {
+        bpf::take_off(at.ifindex, at.hook, id)?;
     }
-    tc::remove_program(route, place.ifindex, place.hook)
+    tc::remove_program(route, at.ifindex, at.hook)
 }
 
-/// What is known of the program called `name` at a place.
-pub fn attached(route: &mut RouteSocket, place: Place, name: &str) -> Option<ProgramInfo> {
-    let on_tcx = on_tcx(place, name).unwrap_or_default().into_iter().next();
+/// Returns what the kernel knows of the program with this name at an attach point.
+pub fn find(route: &mut RouteSocket, at: AttachPoint, name: &str) -> Option<ProgramInfo> {
+    let on_tcx = on_tcx(at, name).unwrap_or_default().into_iter().next();
     let program = on_tcx.or_else(|| {
-        let id = tc::program_on(route, place.ifindex, place.hook).ok()??;
+        let id = tc::program_on(route, at.ifindex, at.hook).ok()??;
         Program::by_id(id).ok()
     });
     program?.info().ok()
 }
 
-fn on_tcx(place: Place, name: &str) -> io::Result<Vec<Program>> {
-    let ids = bpf::programs_on(place.ifindex, place.hook)?;
-    let mut ours = Vec::new();
+fn on_tcx(at: AttachPoint, name: &str) -> io::Result<Vec<Program>> {
+    let ids = bpf::programs_on(at.ifindex, at.hook)?;
+    let mut found = Vec::new();
     for id in ids {
-        // Others come and go.
+        // A program may have gone since the query.
         let Ok(program) = Program::by_id(id) else {
             continue;
         };
         if program.info().is_ok_and(|info| info.name == name) {
-            ours.push(program);
+            found.push(program);
         }
     }
-    Ok(ours)
+    Ok(found)
 }

@@ -1,29 +1,29 @@
-//! The part of a program that finds the bucket by what is inside tunnels, with `encap`: each tunnel
-//! that is entered takes the place of the one around it.
+//! The part of a program that finds the bucket of a tunneled frame, with `encap`: the innermost
+//! packet counts.
 
 use runners::tx_hash::definition::{MAX_TUNNELS, place};
 use runners::wire::ethertype;
 
 use super::assembler::{Alu, If, Label, Reg, Size};
 use super::bucket::Part;
-use super::walk::{self, COPY, KIND, half};
+use super::headers::{self, COPY, ETHERTYPE, half};
 
 use Reg::{R2, R7, R9, R10};
 
-/// The stack, past what [`walk`] uses: the CRC of what is outside of all packets, …
-const FRAME: i16 = walk::END - 8;
-/// … that of the addresses of the innermost packet, …
-const ADDRESSES: i16 = walk::END - 16;
-/// … and its protocol, with the place of its header.
-const PROTOCOL: i16 = walk::END - 24;
-const UPPER: i16 = walk::END - 32;
+/// Offsets on the stack, past those of [`headers`]: the CRC of the Ethernet header, …
+const FRAME: i16 = headers::END - 8;
+/// … the CRC of the innermost packet's addresses, …
+const ADDRESSES: i16 = headers::END - 16;
+/// … and its protocol, with the offset of the protocol's header.
+const PROTOCOL: i16 = headers::END - 24;
+const UPPER: i16 = headers::END - 32;
 
-/// Of a packet without a protocol that can be read.
+/// Stands for a packet without a readable protocol.
 const NO_PROTOCOL: i32 = -1;
 
 impl Part<'_> {
-    /// Adds addresses and ports of the innermost packet to the CRC; the first one's ethertype is
-    /// noted, and it starts at R9.
+    /// Adds addresses and ports of the innermost packet to the CRC. The outermost packet starts at
+    /// R9, and its ethertype is stored.
     pub fn innermost(&mut self) {
         let ended = self.asm.label();
         self.asm.store(Size::Double, R10, FRAME, R7);
@@ -32,7 +32,7 @@ impl Part<'_> {
         self.asm.store(Size::Double, R10, UPPER, 0);
         self.packet(ended);
         for _ in 0..MAX_TUNNELS {
-            walk::inner(self.asm, ended);
+            headers::inner(self.asm, ended);
             self.packet(ended);
         }
         self.asm.place(ended);
@@ -46,26 +46,27 @@ impl Part<'_> {
         }
     }
 
-    /// Notes what is read of the packet at R9, or goes on at `ended` with all noted as it was.
-    /// Afterwards R2 is its protocol, whose header is at R9; without one, that is the end, too.
+    /// Stores what counts of the packet at R9; R2 becomes its protocol, and R9 the start of the
+    /// protocol's header. Continues at `ended` if there is no packet, with all stored as before, or
+    /// no protocol.
     fn packet(&mut self, ended: Label) {
-        let (ipv6, arp, noted) = (self.asm.label(), self.asm.label(), self.asm.label());
-        self.asm.load(Size::Double, R2, R10, KIND);
+        let (ipv6, arp, stored) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.asm.load(Size::Double, R2, R10, ETHERTYPE);
         self.asm.jump_if(If::Equal, R2, half(ethertype::IPV6), ipv6);
         self.asm.jump_if(If::Equal, R2, half(ethertype::ARP), arp);
         self.asm
             .jump_if(If::NotEqual, R2, half(ethertype::IPV4), ended);
-        walk::ipv4(self.asm, ended);
+        headers::ipv4(self.asm, ended);
         self.begin_packet();
         if self.ipv4 {
             self.fold(place::IPV4.start, place::IPV4.len(), R10, COPY + 12);
         }
         self.asm.store(Size::Double, R10, ADDRESSES, R7);
-        walk::ipv4_upper(self.asm, ended);
-        self.asm.jump(noted);
+        headers::ipv4_upper(self.asm, ended);
+        self.asm.jump(stored);
 
         self.asm.place(arp);
-        walk::arp(self.asm, ended);
+        headers::arp(self.asm, ended);
         self.begin_packet();
         if self.ipv4 {
             self.arp_addresses(ended);
@@ -74,19 +75,19 @@ impl Part<'_> {
         self.asm.jump(ended);
 
         self.asm.place(ipv6);
-        walk::ipv6(self.asm, ended);
+        headers::ipv6(self.asm, ended);
         self.begin_packet();
         if self.ipv6 {
             self.fold_ipv6(R10, COPY + 8);
         }
         self.asm.store(Size::Double, R10, ADDRESSES, R7);
-        walk::ipv6_upper(self.asm, ended);
-        self.asm.place(noted);
+        headers::ipv6_upper(self.asm, ended);
+        self.asm.place(stored);
         self.asm.store(Size::Double, R10, PROTOCOL, R2);
         self.asm.store(Size::Double, R10, UPPER, R9);
     }
 
-    /// There is a packet: what was noted of the one around it counts no more.
+    /// Drops what was stored of the packet around this one.
     fn begin_packet(&mut self) {
         self.asm.store(Size::Double, R10, PROTOCOL, NO_PROTOCOL);
         self.asm.set(R7, 0);

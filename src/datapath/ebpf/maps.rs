@@ -1,111 +1,88 @@
-//! What the programs of one team share with the daemon: two tables that it writes, counters
-//! that it reads, and the turn.
+//! The maps of one team: tables that the daemon writes, counters that the daemon reads.
 
 use std::io;
 
 use runners::BUCKETS;
 use runners::tx_hash::definition;
 
-use super::source::SourceMaps;
+use super::layout::{Egress, VOLUME, bytes};
+use super::source_maps::SourceMaps;
 use crate::sys::bpf::{Map, MapKind, Wakeup};
 
 /// The most ports that a team of programs can have.
-pub const SLOTS: usize = 256;
+pub const MAX_PORTS: usize = 256;
 
-/// A port's verdict: its frames are for nobody.
+/// Verdict on a port's received frames: they are dropped.
 pub const DROP: u32 = 0;
 /// They go up to the team device.
 pub const COLLECT: u32 = 1;
-/// They go up while the port is the chosen one of bucket 0.
-pub const COLLECT_IF_CHOSEN: u32 = 2;
+/// They go up while the port is the egress of bucket 0.
+pub const COLLECT_IF_ACTIVE: u32 = 2;
 
-/// Two counters, as a program lays them out: frames and bytes.
-pub type Pair = [u64; 2];
-const PAIR: usize = size_of::<Pair>();
-
-/// Key in [`Maps::counts`] of what the team device sent and no port was there for …
+/// Key in [`Maps::counters`] of frames of the team device that had no port …
 pub const NO_PORT: u32 = 0;
-/// … and of what was our own and came back. Those of the ports follow.
+/// … and of frames of the team itself that came back. The counters of the ports follow.
 pub const ECHOES: u32 = 1;
-/// What is counted of a port, by its place after the key of its slot.
+
+/// A counter of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// Taken to the team device.
-    Taken,
-    /// Come in, and not to be taken there.
+pub enum PortCounter {
+    /// Frames received and delivered to the team device.
+    Received,
+    /// Frames received while the port did not collect.
     Refused,
-    /// Sent.
+    /// Frames sent.
     Sent,
 }
 
-impl Of {
-    /// How many there are.
-    pub const EACH: u32 = 3;
+impl PortCounter {
+    /// Number of counters of a port.
+    pub const COUNT: u32 = 3;
 
-    /// The key for the port with a slot.
-    pub fn slot(self, slot: u32) -> u32 {
-        ECHOES + 1 + Self::EACH * slot + self as u32
-    }
-}
-
-/// The way out of a port, as the tables have it; that of no port is all zeros.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Egress {
-    /// Interface index, never 0.
-    pub ifindex: u32,
-    /// Place in the tables.
-    pub slot: u32,
-}
-
-impl Egress {
-    /// Bytes in a table, as a power of two; the slot is in the second half.
-    pub const SHIFT: i32 = 3;
-
-    /// As the kernel takes it.
-    pub fn bytes(exits: &[Egress]) -> Vec<u8> {
-        let words = exits.iter().flat_map(|exit| [exit.ifindex, exit.slot]);
-        bytes(&words.collect::<Vec<u32>>())
+    /// Returns the key in [`Maps::counters`] for the port with this index in the tables.
+    pub fn key(self, port_index: u32) -> u32 {
+        ECHOES + 1 + Self::COUNT * port_index + self as u32
     }
 }
 
 /// The maps of one team.
 #[derive(Debug)]
 pub struct Maps {
-    /// One value: for each bucket, the [`Egress`] of its port. Without buckets the first entry is the
-    /// only port.
-    pub choice: Map,
-    /// One value: for each slot, what becomes of the frames of its port.
+    /// One value: the [`Egress`] of each bucket. Under activebackup bucket 0 has the active port.
+    pub egress: Map,
+    /// One value: by port index, the verdict on received frames.
     pub verdicts: Map,
-    /// One value: how many turns were taken.
+    /// One value: how many frames roundrobin has sent.
     pub turn: Map,
     /// Frames and bytes sent, by bucket.
     pub buckets: Map,
-    /// Pairs of counters.
-    pub counts: Map,
+    /// Frames and bytes by [`PortCounter::key`], [`NO_PORT`] and [`ECHOES`].
+    pub counters: Map,
     /// One value: the tables of the flow hash.
     pub hash: Map,
-    /// One value: 1 if the daemon wants to hear of the next frame.
+    /// One value: 1 if the next frame is to write to `wakeup`.
     pub daemon_idle: Map,
-    /// By this.
+    /// Wakes the daemon.
     pub wakeup: Wakeup,
     /// Under source balancing.
     pub source: Option<SourceMaps>,
 }
 
 impl Maps {
-    /// New ones: no port is chosen, none collects.
+    /// Creates maps by which no bucket has a port and no port collects.
     ///
     /// # Errors
     /// `EPERM` without CAP_BPF, `ENOSYS` where the kernel has no bpf(2).
     pub fn create() -> io::Result<Maps> {
         let array = |size, name| Map::create(MapKind::Array, size, 1, name);
-        let counters = |entries, name| Map::create(MapKind::PerCpuArray, PAIR, entries, name);
+        let volumes = |entries, name| Map::create(MapKind::PerCpuArray, VOLUME, entries, name);
+        // A running daemon may find the maps of an earlier version: the names never change.
         let maps = Maps {
-            choice: array(BUCKETS << Egress::SHIFT, "teamr_choice")?,
-            verdicts: array(SLOTS * size_of::<u32>(), "teamr_verdicts")?,
+            egress: array(BUCKETS << Egress::SHIFT, "teamr_choice")?,
+            verdicts: array(MAX_PORTS * size_of::<u32>(), "teamr_verdicts")?,
             turn: array(size_of::<u64>(), "teamr_turn")?,
-            buckets: counters(BUCKETS as u32, "teamr_buckets")?,
-            counts: counters(Of::Taken.slot(SLOTS as u32), "teamr_counts")?,
+            buckets: volumes(BUCKETS as u32, "teamr_buckets")?,
+            counters: volumes(PortCounter::Received.key(MAX_PORTS as u32), "teamr_counts")?,
             daemon_idle: array(size_of::<u32>(), "teamr_asleep")?,
             wakeup: Wakeup::create("teamr_bell")?,
             source: None,
@@ -116,23 +93,4 @@ impl Maps {
         maps.hash.write(0, &bytes(&words))?;
         Ok(maps)
     }
-}
-
-/// A table as the kernel takes it.
-pub fn bytes(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
-}
-
-/// The sums over all processors of a pair of counters.
-pub fn read_pair(map: &Map, key: u32) -> io::Result<Pair> {
-    let mut sum = [0; 2];
-    for pair in map.read(key)?.chunks_exact(PAIR) {
-        for (sum, counter) in sum.iter_mut().zip(pair.chunks_exact(8)) {
-            let counter = counter
-                .first_chunk()
-                .map_or(0, |it| u64::from_ne_bytes(*it));
-            *sum = u64::wrapping_add(*sum, counter);
-        }
-    }
-    Ok(sum)
 }

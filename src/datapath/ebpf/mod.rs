@@ -1,454 +1,491 @@
-//! The data path inside the kernel for kernels without the team driver: a program on each
-//! port's receiving side hands frames to the team device, another on the team device's
-//! transmitting side chooses the port. The daemon decides and writes tables; no frame passes
-//! through it.
+//! The programs that move the frames of a team inside the kernel: one on each port's ingress
+//! delivers received frames to the team device, one at the team device's hook chooses the port.
+//! The daemon decides and writes tables; no frame passes through the daemon.
 //!
-//! Owns programs, maps and their attachment. The device, the filters that keep the host's
-//! stack off the ports, and the note on how ports were found are those of the relay
-//! ([`relay`](super::relay)), so that one can take the other's place.
+//! Owns programs, maps and their attachment. [`driverless`](super::driverless) owns the device,
+//! the filters that keep the host's stack off the ports, and the port-state file.
 //!
-//! A choice among ports that the configuration settles is part of the program (broadcast,
-//! roundrobin, random) and a change of it replaces the program. What a failover changes
-//! (activebackup, loadbalance, slb) is in one map, so a failover is one write.
+//! Ports that a program's instructions name (broadcast, roundrobin, random) change by replacing
+//! the program. Ports that a table names (activebackup, loadbalance, slb) change by one write.
+//!
+//! `team_program` and `source_program` write the programs, with the parts `bucket`, `innermost`
+//! and `headers`; `hook` attaches them; `maps`, `source_maps` and `layout` are what they share
+//! with the daemon.
 
 pub mod assembler;
 pub mod bucket;
 mod context;
+mod headers;
 mod hook;
 mod innermost;
+pub mod layout;
+mod learned_sources;
 pub mod maps;
-mod side;
-pub mod source;
-mod stations;
-mod team;
-mod walk;
+pub mod source_maps;
+pub mod source_program;
+mod team_hook;
+mod team_program;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::{BUCKETS, BucketTable, Distributor, HostTraffic, PortId, RunnerSettings, Settled};
+use runners::{BUCKETS, BucketTable, Forwarding, PortId, SourceBalance, TxPolicy};
 
-use super::{PortInterface, PortTraffic, Volume};
+use super::{PortInterface, PortTraffic, Requirements, unsupported};
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::Program;
 
-pub use side::{Target, TeamSide};
+pub use team_hook::TeamHook;
 
-use hook::{Attached, Way};
-use maps::{ECHOES, Egress, Maps, NO_PORT, Of, SLOTS};
-use side::arrival;
-use source::Policy;
-use team::Transmit;
+use hook::{AttachMode, AttachedProgram};
+use layout::Egress;
+use maps::{ECHOES, MAX_PORTS, Maps, NO_PORT, PortCounter};
+use team_hook::ingress;
 
 const RECEIVE: &str = "teamr_receive";
 const TRANSMIT: &str = "teamr_transmit";
 
-/// By what a later daemon knows the programs of one that is gone, and goes on as it did. It may
-/// not have the right to look that up in the kernel.
+/// Identifies the programs of a previous daemon, so that a restarted daemon can take them over
+/// without interrupting traffic, also without the right to look programs up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PersistedState {
-    /// The numbers of the ports' programs, by interface index.
+    /// Id of each port's program, by interface index.
     pub programs: BTreeMap<u32, u32>,
-    /// The interface that carries alone, under a policy with one.
+    /// Interface index of the active port, under activebackup.
     pub active: Option<u32>,
 }
 
 /// A port and its program.
 #[derive(Debug)]
-struct Member {
+struct Port {
     ifindex: u32,
-    /// Before it became a port, where that is for us to change.
+    /// Whether the port was promiscuous before; `None` where the driver takes care of that.
     promiscuous: Option<bool>,
-    /// Its place in the tables.
-    slot: usize,
-    /// None before the first forwarding.
-    program: Option<Attached>,
-    /// The number of one that is there already.
-    left: Option<u32>,
+    /// Index of the port in the tables.
+    index: usize,
+    /// `None` before the first forwarding.
+    program: Option<AttachedProgram>,
+    /// Id of a previous daemon's program.
+    previous: Option<u32>,
+}
+
+/// The program at the team device's hook.
+#[derive(Debug)]
+struct TransmitProgram {
+    instructions: Vec<u64>,
+    attached: AttachedProgram,
 }
 
 /// The programs of one team.
 #[derive(Debug)]
 pub struct Programs {
-    side: TeamSide,
-    way: Way,
+    team: TeamHook,
+    mode: AttachMode,
     maps: Maps,
-    members: BTreeMap<PortId, Member>,
-    /// What the maps and the hook hold.
-    choice: Vec<Egress>,
-    policy: Policy,
+    ports: BTreeMap<PortId, Port>,
+    /// Indices whose program could not be detached; no other port gets them.
+    retired: BTreeSet<usize>,
+    /// Copies of what the maps hold.
+    egress: Vec<Egress>,
+    source_policy: Vec<u8>,
     verdicts: Vec<u32>,
-    transmit: Option<(Transmit, Attached)>,
+    transmit: Option<TransmitProgram>,
+    active: Option<u32>,
 }
 
 impl Programs {
-    /// Programs for a team device, not attached yet.
+    /// Creates the maps, and tries the programs that ask most of the kernel; none is attached.
     ///
     /// # Errors
     /// Those of bpf(2): `EPERM` without CAP_BPF, `ENOSYS`, or the verifier's.
-    pub fn new(side: TeamSide) -> io::Result<Self> {
+    pub fn new(team: TeamHook) -> io::Result<Self> {
         let maps = Maps::create()?;
-        let trial = Program::load(&team::transmit(&Transmit::One, &maps), TRANSMIT)?;
-        // The one that asks most of the kernel.
-        let in_turn = Transmit::InTurn {
-            ports: vec![Egress::default()],
-            packets_per_port: NonZeroU32::MIN,
+        let load = |policy| {
+            let port = [Egress::default()];
+            Program::load(&team_program::transmit(&policy, &port, &maps), TRANSMIT)
         };
-        Program::load(&team::transmit(&in_turn, &maps), TRANSMIT)?;
+        let program = load(TxPolicy::ActiveBackup { active: None })?;
+        load(TxPolicy::RoundRobin {
+            packets_per_port: NonZeroU32::MIN,
+        })?;
         Ok(Programs {
-            side,
-            way: Way::find(&trial, side.place()),
+            team,
+            mode: AttachMode::find(&program, team.attach_point()),
             maps,
-            members: BTreeMap::new(),
-            choice: vec![Egress::default(); BUCKETS],
-            policy: Policy::default(),
-            verdicts: vec![maps::DROP; SLOTS],
+            ports: BTreeMap::new(),
+            retired: BTreeSet::new(),
+            egress: vec![Egress::default(); BUCKETS],
+            source_policy: Vec::new(),
+            verdicts: vec![maps::DROP; MAX_PORTS],
             transmit: None,
+            active: None,
         })
     }
 
-    /// Becomes readable with the next frame after [`ask_for_frames`](Self::ask_for_frames).
+    /// Descriptor that becomes readable with the next frame after
+    /// [`wake_on_frame`](Self::wake_on_frame).
     pub fn wakeup(&self) -> RawFd {
         self.maps.wakeup.as_raw_fd()
     }
 
-    /// The frame that was asked for has come.
+    /// Makes [`wakeup`](Self::wakeup) unreadable again.
     pub fn drain_wakeup(&self) {
-        self.maps.wakeup.silence();
+        self.maps.wakeup.drain();
     }
 
-    /// Asks to be told of the next frame.
+    /// Has the next frame make [`wakeup`](Self::wakeup) readable.
     ///
     /// # Errors
     /// Those of bpf(2).
-    pub fn ask_for_frames(&self) -> io::Result<()> {
-        self.maps.daemon_idle.write(0, &maps::bytes(&[1]))
+    pub fn wake_on_frame(&self) -> io::Result<()> {
+        self.maps.daemon_idle.write(0, &layout::bytes(&[1]))
     }
 
-    /// Takes an interface as a port. Its frames meet a program from the next
-    /// [`apply`](Self::apply) on; until then what was there before stays, if it is of ours the
-    /// program with the number `left`. `promiscuous` is whether somebody else has it take in
-    /// frames for any address; if none is given, whoever owns the port sees to that.
+    /// Adds a port. The next [`apply`](Self::apply) attaches its program; until then a previous
+    /// daemon's program, with the id `previous`, stays. `promiscuous` is whether the interface was
+    /// promiscuous before; `None` leaves that to the driver.
     ///
     /// # Errors
-    /// `ENOSPC` beyond 256 ports.
-    pub fn attach_port(
+    /// `ENOSPC` beyond [`MAX_PORTS`] ports.
+    pub fn attach(
         &mut self,
         port: PortId,
         ifindex: u32,
         promiscuous: Option<bool>,
-        left: Option<u32>,
+        previous: Option<u32>,
     ) -> io::Result<()> {
-        let taken = |slot: &usize| self.members.values().any(|member| member.slot == *slot);
-        let slot = (0..SLOTS).find(|slot| !taken(slot));
-        let slot = slot.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
-        let member = Member {
+        let taken = |index: &usize| self.ports.values().any(|port| port.index == *index);
+        let index = (0..MAX_PORTS).find(|index| !taken(index) && !self.retired.contains(index));
+        let index = index.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
+        let added = Port {
             ifindex,
             promiscuous,
-            slot,
+            index,
             program: None,
-            left,
+            previous,
         };
-        self.members.insert(port, member);
+        self.ports.insert(port, added);
         Ok(())
     }
 
-    /// Lets go of a port; no error if it is gone.
+    /// Removes a port and its program; success if the interface is gone.
     ///
     /// # Errors
-    /// Those of taking its program away.
-    pub fn detach_port(&mut self, route: &mut RouteSocket, port: PortId) -> io::Result<()> {
-        match self.members.remove(&port) {
-            Some(member) => member.release(route),
+    /// The first of what could not be undone; the port's frames are dropped all the same.
+    pub fn detach(&mut self, route: &mut RouteSocket, port: PortId) -> io::Result<()> {
+        let Some(port) = self.ports.remove(&port) else {
+            return Ok(());
+        };
+        let mut verdicts = self.verdicts.clone();
+        verdicts[port.index] = maps::DROP;
+        let dropped = self.write_verdicts(verdicts);
+        let released = port.release(route);
+        if released.is_err() {
+            self.retired.insert(port.index);
+        }
+        dropped.and(released)
+    }
+
+    /// Detaches the team device's program, so that somebody else may send its frames.
+    ///
+    /// # Errors
+    /// Those of detaching; the programs then forward as before.
+    pub fn detach_transmit(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        if let Some(transmit) = &self.transmit {
+            transmit.attached.detach(route)?;
+        }
+        self.transmit = None;
+        Ok(())
+    }
+
+    /// Detaches all programs. A program that cannot be detached drops its frames, which leaves
+    /// them to whoever receives them elsewhere.
+    ///
+    /// # Errors
+    /// The first of what could not be undone.
+    pub fn close(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        let mut outcome = self.detach_transmit(route);
+        outcome = outcome.and(self.write_verdicts(vec![maps::DROP; MAX_PORTS]));
+        for port in std::mem::take(&mut self.ports).into_values() {
+            outcome = outcome.and(port.release(route));
+        }
+        outcome
+    }
+
+    /// Forwards like this, [resolved](Forwarding::resolve), from now on.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for a policy that only the relay has; those of bpf(2) and of attaching.
+    pub fn apply(&mut self, route: &mut RouteSocket, forwarding: &Forwarding) -> io::Result<()> {
+        let policy = &forwarding.policy;
+        if !has_policy(policy) {
+            return Err(unsupported());
+        }
+        if let TxPolicy::SourceBalance { ports, .. } = policy {
+            self.create_source_maps(route)?;
+            self.write_source_policy(ports)?;
+        }
+        let usable = forwarding.usable();
+        let usable = usable.iter().filter_map(|port| self.ports.get(port));
+        let usable: Vec<Egress> = usable.map(Port::egress).collect();
+        let instructions = match self.team {
+            TeamHook::DriverEgress(_) => team_program::mark_bucket(&self.maps),
+            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) => {
+                team_program::transmit(policy, &usable, &self.maps)
+            }
+        };
+        let current = self.transmit.as_ref().map(|current| &current.instructions);
+        let program = match current == Some(&instructions) {
+            true => None,
+            false => Some(Program::load(&instructions, TRANSMIT)?),
+        };
+        self.write_verdicts(self.verdicts_for(forwarding))?;
+        self.write_egress(policy)?;
+        self.attach_receive_programs(route)?;
+        match program {
+            Some(program) => self.attach_transmit_program(route, program, instructions),
             None => Ok(()),
         }
     }
 
-    /// Takes all programs away, the team device's last.
-    ///
-    /// # Errors
-    /// The first of taking one away; the others are tried all the same.
-    pub fn end(self, route: &mut RouteSocket) -> io::Result<()> {
-        let mut outcome = Ok(());
-        for member in self.members.into_values() {
-            outcome = outcome.and(member.release(route));
-        }
-        match self.transmit {
-            Some((_, program)) => outcome.and(program.detach(route)),
-            None => outcome,
-        }
-    }
-
-    /// Forwards as `distributor` would from now on; `counted` if frames are to be counted by
-    /// bucket.
-    ///
-    /// # Errors
-    /// Those of bpf(2) and of attaching.
-    pub fn apply(
-        &mut self,
-        route: &mut RouteSocket,
-        distributor: &Distributor,
-        counted: bool,
-    ) -> io::Result<()> {
-        let settled = distributor.settled();
-        let (transmit, choice) = self.choice_for(&settled, counted)?;
-        if let Settled::BySource(policy) = settled {
-            self.remember_sources(route)?;
-            let former = self.exits(&policy.previous);
-            let policy = Policy {
-                hwaddr: policy.hwaddr,
-                designated: self.exit(policy.designated),
-                former: former.into_iter().map(|exit| exit.ifindex).collect(),
-            };
-            if let Some(source) = self.maps.source.as_ref().filter(|_| policy != self.policy) {
-                source.write(&policy)?;
-                self.policy = policy;
-            }
-        }
-        let current = self.transmit.as_ref().map(|(current, _)| current);
-        let program = match current == Some(&transmit) {
-            true => None,
-            false => {
-                let program = match self.side {
-                    TeamSide::Driver(_) => team::tell_bucket(&self.maps),
-                    TeamSide::Device(_) | TeamSide::Peer(_) => {
-                        team::transmit(&transmit, &self.maps)
-                    }
-                };
-                Some(Program::load(&program, TRANSMIT)?)
-            }
-        };
-        let verdicts = self.verdicts_for(distributor, &settled);
-        if verdicts != self.verdicts {
-            self.maps.verdicts.write(0, &maps::bytes(&verdicts))?;
-            self.verdicts = verdicts;
-        }
-        if choice != self.choice {
-            self.maps.choice.write(0, &Egress::bytes(&choice))?;
-            self.choice = choice;
-        }
-        for member in self.members.values_mut() {
-            if member.program.is_some() {
-                continue;
-            }
-            let (ifindex, slot) = (member.ifindex, member.slot as u32);
-            let program = team::receive(slot, ifindex, self.side.target(), &self.maps);
-            let program = Program::load(&program, RECEIVE)?;
-            if member.promiscuous.is_some() {
-                link::set_promiscuous(route, ifindex, true)?;
-            }
-            let attached =
-                self.way
-                    .attach(route, arrival(ifindex), program, RECEIVE, None, member.left)?;
-            member.program = Some(attached);
-        }
-        if let Some(program) = program {
-            let place = self.side.place();
-            let earlier = self.transmit.take().map(|(_, earlier)| earlier);
-            let left = match earlier {
-                Some(_) => None,
-                None => self.side.left(),
-            };
-            let attached = self
-                .way
-                .attach(route, place, program, TRANSMIT, earlier, left)?;
-            self.transmit = Some((transmit, attached));
+    fn write_source_policy(&mut self, policy: &SourceBalance) -> io::Result<()> {
+        let value = source_maps::policy_value(policy, |port| self.egress_of(port));
+        if let Some(source) = self
+            .maps
+            .source
+            .as_ref()
+            .filter(|_| value != self.source_policy)
+        {
+            source.policy.write(0, &value)?;
+            self.source_policy = value;
         }
         Ok(())
     }
 
-    fn verdicts_for(&self, distributor: &Distributor, settled: &Settled<'_>) -> Vec<u32> {
-        let mut verdicts = vec![maps::DROP; SLOTS];
-        for (port, member) in &self.members {
-            verdicts[member.slot] = match settled {
-                Settled::One(_) => maps::COLLECT_IF_CHOSEN,
-                _ if distributor.collects(*port) => maps::COLLECT,
+    fn write_verdicts(&mut self, verdicts: Vec<u32>) -> io::Result<()> {
+        if verdicts != self.verdicts {
+            self.maps.verdicts.write(0, &layout::bytes(&verdicts))?;
+            self.verdicts = verdicts;
+        }
+        Ok(())
+    }
+
+    fn verdicts_for(&self, forwarding: &Forwarding) -> Vec<u32> {
+        let collecting = forwarding.collecting();
+        let mut verdicts = vec![maps::DROP; MAX_PORTS];
+        for (id, port) in &self.ports {
+            verdicts[port.index] = match forwarding.policy {
+                TxPolicy::ActiveBackup { .. } => maps::COLLECT_IF_ACTIVE,
+                _ if collecting.contains(id) => maps::COLLECT,
                 _ => maps::DROP,
             };
         }
         verdicts
     }
 
-    fn exit(&self, port: Option<PortId>) -> Egress {
-        let member = port.and_then(|port| self.members.get(&port));
-        member.map_or(Egress::default(), Member::exit)
-    }
-
-    /// That of each bucket.
-    fn exits(&self, table: &BucketTable) -> Vec<Egress> {
-        table.iter().map(|port| self.exit(*port)).collect()
-    }
-
-    fn choice_for(
-        &self,
-        settled: &Settled<'_>,
-        counted: bool,
-    ) -> io::Result<(Transmit, Vec<Egress>)> {
-        let all = |ports: &[PortId]| {
-            let members = ports.iter().filter_map(|port| self.members.get(port));
-            members.map(Member::exit).collect()
-        };
-        let mut choice = vec![Egress::default(); BUCKETS];
-        let transmit = match *settled {
-            Settled::All(ports) => Transmit::All(all(ports)),
-            Settled::InTurn {
-                ports,
-                packets_per_port,
-            } => Transmit::InTurn {
-                ports: all(ports),
-                packets_per_port,
-            },
-            Settled::ByChance(ports) => Transmit::ByChance(all(ports)),
-            Settled::One(port) => {
-                choice[0] = self.exit(port);
-                Transmit::One
+    fn write_egress(&mut self, policy: &TxPolicy) -> io::Result<()> {
+        let table = |table: &BucketTable| table.map(|port| self.egress_of(port)).to_vec();
+        let mut active = None;
+        let egress = match policy {
+            TxPolicy::LoadBalance { buckets, .. } => table(buckets),
+            TxPolicy::SourceBalance { ports, .. } => table(&ports.buckets),
+            TxPolicy::ActiveBackup { active: port } => {
+                let mut table = vec![Egress::default(); BUCKETS];
+                table[0] = self.egress_of(*port);
+                active = Some(table[0].ifindex).filter(|ifindex| *ifindex != 0);
+                table
             }
-            Settled::ByBucket { fields, buckets } => {
-                choice = self.exits(buckets);
-                Transmit::ByBucket { fields, counted }
-            }
-            Settled::BySource(policy) if policy.host.is_none() => {
-                choice = self.exits(&policy.buckets);
-                Transmit::BySource { counted }
-            }
-            Settled::BySource(_) => {
-                return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+            TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {
+                vec![Egress::default(); BUCKETS]
             }
         };
-        Ok((transmit, choice))
+        if egress != self.egress {
+            self.maps.egress.write(0, &Egress::bytes(&egress))?;
+            self.egress = egress;
+        }
+        self.active = active;
+        Ok(())
     }
 
-    /// What to keep for a later daemon.
+    /// Attaches the programs of ports that have none yet.
+    fn attach_receive_programs(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        for port in self.ports.values_mut() {
+            if port.program.is_some() {
+                continue;
+            }
+            let (ifindex, index) = (port.ifindex, port.index as u32);
+            let program = team_program::receive(index, ifindex, self.team.redirect(), &self.maps);
+            let program = Program::load(&program, RECEIVE)?;
+            if port.promiscuous.is_some() {
+                link::set_promiscuous(route, ifindex, true)?;
+            }
+            let at = ingress(ifindex);
+            let attached = self
+                .mode
+                .attach(route, at, program, RECEIVE, port.previous)?;
+            port.program = Some(attached);
+        }
+        Ok(())
+    }
+
+    fn attach_transmit_program(
+        &mut self,
+        route: &mut RouteSocket,
+        program: Program,
+        instructions: Vec<u64>,
+    ) -> io::Result<()> {
+        match &mut self.transmit {
+            Some(transmit) => {
+                transmit.attached.replace(route, program, TRANSMIT)?;
+                transmit.instructions = instructions;
+            }
+            None => {
+                let (at, previous) = (self.team.attach_point(), self.team.previous_id());
+                let attached = self.mode.attach(route, at, program, TRANSMIT, previous)?;
+                self.transmit = Some(TransmitProgram {
+                    instructions,
+                    attached,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The egress of a port; all zeros without one.
+    fn egress_of(&self, port: Option<PortId>) -> Egress {
+        let port = port.and_then(|port| self.ports.get(&port));
+        port.map_or(Egress::default(), Port::egress)
+    }
+
+    /// Returns what a later daemon has to know.
     pub fn persisted_state(&self) -> PersistedState {
-        let programs = self.members.values().filter_map(|member| {
-            let attached = member.program.as_ref()?;
-            Some((member.ifindex, attached.id()?))
+        let programs = self.ports.values().filter_map(|port| {
+            let attached = port.program.as_ref()?;
+            Some((port.ifindex, attached.id()?))
         });
-        let transmit = self.transmit.as_ref().map(|(transmit, _)| transmit);
-        let active = match transmit {
-            Some(Transmit::One) => Some(self.choice[0].ifindex).filter(|ifindex| *ifindex != 0),
-            _ => None,
-        };
         PersistedState {
             programs: programs.collect(),
-            active,
+            active: self.active,
         }
     }
 
-    /// Frames from the team device for which there was no port.
+    /// Frames of the team device that had no port.
     pub fn tx_no_port(&self) -> u64 {
-        self.count(NO_PORT)[0]
+        self.frames(NO_PORT)
     }
 
-    /// Frames of ours that came back, under a policy that can tell.
+    /// Frames of the team itself that came back, under source balancing.
     pub fn rx_echoes(&self) -> u64 {
-        self.count(ECHOES)[0]
+        self.frames(ECHOES)
     }
 
-    /// Frames that came on ports while they did not collect.
+    /// Frames received on ports while these did not collect.
     pub fn rx_inactive(&self) -> u64 {
-        let slots = self.members.values().map(|member| member.slot as u32);
-        slots
-            .map(|slot| self.count(Of::Refused.slot(slot))[0])
+        let ports = self.ports.values();
+        ports
+            .map(|port| self.frames(PortCounter::Refused.key(port.index as u32)))
             .sum()
     }
 
-    /// What each port carried.
+    /// The traffic of each port.
     pub fn traffic(&self) -> impl Iterator<Item = (PortId, PortTraffic)> {
-        let volume = |of: Of, member: &Member| {
-            let [frames, bytes] = self.count(of.slot(member.slot as u32));
-            Volume { frames, bytes }
+        // A key of ours is always there.
+        let volume = |counter: PortCounter, port: &Port| {
+            let key = counter.key(port.index as u32);
+            layout::read_volume(&self.maps.counters, key).unwrap_or_default()
         };
-        let members = self.members.iter();
-        members.map(move |(port, member)| {
+        self.ports.iter().map(move |(id, port)| {
             let traffic = PortTraffic {
-                taken: volume(Of::Taken, member),
-                sent: volume(Of::Sent, member),
+                received: volume(PortCounter::Received, port),
+                sent: volume(PortCounter::Sent, port),
             };
-            (*port, traffic)
+            (*id, traffic)
         })
     }
 
     /// Bytes sent in each bucket while they were counted.
     pub fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
         let mut bytes = Box::new([0; BUCKETS]);
-        for (bucket, bytes) in bytes.iter_mut().enumerate() {
-            *bytes = maps::read_pair(&self.maps.buckets, bucket as u32).map_or(0, |pair| pair[1]);
+        for (bucket, bytes) in (0..).zip(bytes.iter_mut()) {
+            let volume = layout::read_volume(&self.maps.buckets, bucket);
+            *bytes = volume.map_or(0, |volume| volume.bytes);
         }
         bytes
     }
 
-    fn count(&self, key: u32) -> maps::Pair {
-        // A key of ours is always there.
-        maps::read_pair(&self.maps.counts, key).unwrap_or_default()
+    fn frames(&self, key: u32) -> u64 {
+        let volume = layout::read_volume(&self.maps.counters, key);
+        volume.map_or(0, |volume| volume.frames)
     }
 }
 
-/// Whether programs can do what a runner wants: who was told what by ARP only the relay knows.
-pub fn can_do(runner: &RunnerSettings) -> bool {
-    match runner {
-        RunnerSettings::Slb { host, .. } => *host == HostTraffic::OnePort,
-        RunnerSettings::LoadBalance { .. }
-        | RunnerSettings::Lacp(_)
-        | RunnerSettings::Broadcast
-        | RunnerSettings::RoundRobin { .. }
-        | RunnerSettings::Random { .. }
-        | RunnerSettings::ActiveBackup { .. } => true,
-    }
+/// Whether programs can do what a team needs.
+pub fn supports(requirements: &Requirements) -> bool {
+    has_policy(&requirements.policy)
 }
 
-impl Member {
-    fn exit(&self) -> Egress {
+/// Only the relay knows which peer was told which address.
+fn has_policy(policy: &TxPolicy) -> bool {
+    !matches!(policy, TxPolicy::SourceBalance { ports, .. } if ports.host.is_some())
+}
+
+impl Port {
+    fn egress(&self) -> Egress {
         Egress {
             ifindex: self.ifindex,
-            slot: self.slot as u32,
+            port_index: self.index as u32,
         }
     }
 
-    /// Gives the port's frames back to what else is on its hook.
-    fn release(self, route: &mut RouteSocket) -> io::Result<()> {
-        match self.program {
-            Some(program) => program.detach(route)?,
-            None => hook::clear(route, arrival(self.ifindex), RECEIVE, self.left)?,
-        }
-        match self.promiscuous {
-            Some(before) => return_promiscuity(route, self.ifindex, before),
+    /// Detaches the port's program, and a previous daemon's, and restores promiscuity.
+    fn release(&self, route: &mut RouteSocket) -> io::Result<()> {
+        let detached = match &self.program {
+            Some(program) => program.detach(route),
+            None => hook::clear(route, ingress(self.ifindex), RECEIVE, self.previous),
+        };
+        let restored = match self.promiscuous {
+            Some(before) => restore_promiscuity(route, self.ifindex, before),
             None => Ok(()),
-        }
+        };
+        detached.and(restored)
     }
 }
 
-fn return_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io::Result<()> {
+fn restore_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> io::Result<()> {
     match link::set_promiscuous(route, ifindex, before) {
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-        undone => undone,
+        restored => restored,
     }
 }
 
-/// Takes away what a daemon that is gone left on a port of the kernel's driver.
+/// Detaches a previous daemon's program from a port of the kernel's driver.
 ///
 /// # Errors
-/// Those of taking programs away, but for an interface that is gone.
-pub fn clear_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    hook::clear(route, arrival(ifindex), RECEIVE, None)
+/// Those of detaching, but for an interface that is gone.
+pub fn clear_driver_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    hook::clear(route, ingress(ifindex), RECEIVE, None)
 }
 
-/// Takes away what a daemon that is gone left on a team device.
+/// Detaches a previous daemon's program from a team device.
 ///
 /// # Errors
-/// Those of taking programs away, but for an interface that is gone.
-pub fn clear_device(route: &mut RouteSocket, side: TeamSide) -> io::Result<()> {
-    hook::clear(route, side.place(), TRANSMIT, side.left())
+/// Those of detaching, but for an interface that is gone.
+pub fn clear_device(route: &mut RouteSocket, team: TeamHook) -> io::Result<()> {
+    hook::clear(route, team.attach_point(), TRANSMIT, team.previous_id())
 }
 
-/// Gives the frames of a port back that had a program of a daemon which is gone, with the number
-/// `left` if that is known.
+/// Detaches a previous daemon's program, with the id `previous` if that is known, from the port
+/// `found`, and restores promiscuity.
 ///
 /// # Errors
-/// Those of taking programs away, but for an interface that is gone.
-pub fn clear(route: &mut RouteSocket, found: &PortInterface, left: Option<u32>) -> io::Result<()> {
-    hook::clear(route, arrival(found.ifindex), RECEIVE, left)?;
-    return_promiscuity(route, found.ifindex, found.promiscuous)
+/// Those of detaching, but for an interface that is gone.
+pub fn clear_port(
+    route: &mut RouteSocket,
+    found: &PortInterface,
+    previous: Option<u32>,
+) -> io::Result<()> {
+    hook::clear(route, ingress(found.ifindex), RECEIVE, previous)?;
+    restore_promiscuity(route, found.ifindex, found.promiscuous)
 }

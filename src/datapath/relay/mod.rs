@@ -1,484 +1,328 @@
-//! The data path of our own, for kernels without the team driver: a team device with frames
-//! behind it that either a relay moves, by a packet socket on each port, or [`Programs`] inside
-//! the kernel. One can take the other's place while the team runs.
-//!
-//! Owns the device, the descriptors, the filters that keep the host's stack off the ports, and
-//! the note by which a later start can give ports back or go on with them. In the relay,
-//! segments of 64 KiB pass whole and checksums unfinished in both directions; one frame is
+//! The relay of frames by the daemon itself: between the team device and a packet socket on each
+//! port. Segments of 64 KiB pass whole and checksums unfinished, in both directions; one frame is
 //! under way at a time, in one buffer.
+//!
+//! Owns the sockets of the ports, the choice of a port for each frame, and the counters. A lost
+//! frame is counted and never an error. The relay knows the forwarding also while it is stopped.
 
-mod frames;
-pub(super) mod port;
+mod port;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, StationSeen, TxPolicy};
+use runners::wire::ethertype;
+use runners::{
+    BUCKETS, Distributor, Forwarding, PeerSeen, PortId, Reception, StationSeen, is_probe,
+};
 
-use super::ebpf::{self, Programs};
-use super::{Counters, DataPath, DataPathKind, Drained, MARK, PortCare, PortInterface, closing};
-use crate::netlink::{RouteSocket, link, tc};
-
-use super::device::veth::Veth;
-use super::device::{Device, DeviceOptions};
-use super::port_state::PortStateFile;
-use frames::Relay;
+use super::device::Device;
+use super::frame_buffer::FrameBuffer;
+use super::{Counters, Drained, closing};
 use port::Port;
 
-/// Frames that are looked at on each port before the forwarding changes; more do not wait there
-/// unless we are flooded.
-const WAITING_FRAMES: usize = 1024;
+/// Offsets of the addresses in a frame.
+const DESTINATION: usize = 0;
+const SOURCE: usize = 6;
 
-/// A team device and its ports.
-///
-/// The first of its tokens stands for the team device, the last for frames that programs tell
-/// of, the others for ports. Hand every event
-/// of these tokens to [`drain_ready`](DataPath::drain_ready), errors and hang-ups too.
+/// Most frames that are read from each port before the forwarding changes; more are queued only
+/// in a flood.
+const QUEUED_FRAMES: usize = 1024;
+
+/// The relay of one team. The first of its tokens stands for the team device, the others for
+/// ports.
 #[derive(Debug)]
-pub struct Userspace {
+pub struct Relay {
     registry: Registry,
     tokens: Range<usize>,
-    route: RouteSocket,
-    port_state: PortStateFile,
-    device: Device,
-    /// Interface indices of the ports.
-    members: BTreeMap<PortId, u32>,
-    /// The sockets of the relay; the place of one is that of its token.
+    buffer: FrameBuffer,
+    distributor: Distributor,
+    /// The place of a port is that of its token.
     ports: Vec<Option<Port>>,
-    /// It knows the forwarding also while programs carry it out.
-    relay: Relay,
-    /// What moves the frames, if not the relay.
-    programs: Option<Programs>,
+    /// Whether bytes are counted by bucket.
+    balanced: bool,
+    bucket_bytes: Box<[u64; BUCKETS]>,
+    tx_no_port: u64,
+    rx_inactive: u64,
+    rx_echoes: u64,
+    rx_dropped: u64,
 }
 
-impl Userspace {
-    /// Creates the team device, down and without carrier, or takes it over; the relay serves
-    /// it. Ports will be noted in `port_state`.
-    ///
-    /// # Errors
-    /// `EBUSY` or `EEXIST` if the device exists and is not to be taken over, `EBUSY` if another
-    /// process has it; `EINVAL` if its name belongs to an interface of another kind; `ENOENT`
-    /// without `/dev/net/tun`; `EPERM` without CAP_NET_ADMIN.
-    pub fn create(
-        registry: Registry,
-        tokens: Range<usize>,
-        options: &DeviceOptions,
-        port_state: PortStateFile,
-    ) -> io::Result<Self> {
-        let mut route = RouteSocket::open()?;
-        let mut device = Device::open(&mut route, options)?;
-        let fd = match &mut device {
-            Device::Tap(tap) => tap.as_raw_fd(),
-            Device::Veth(veth) => veth.listen()?,
-        };
-        let mut path = Self::new(registry, tokens, route, port_state, device);
-        if options.take_over {
-            path.clear_programs()?;
-        }
-        path.listen(fd, path.tokens.start)?;
-        Ok(path)
-    }
+/// Whether a frame is LACP, a marker or a probe of ours, which the port socket receives.
+fn is_for_port_socket(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes()) || is_probe(frame)
+}
 
-    /// Creates a veth of interfaces, one end of which is the team device, down and without
-    /// carrier, or takes over the device `name` if it [`is_ours`](super::device::is_ours); programs serve it.
-    ///
-    /// # Errors
-    /// `EEXIST` if the device exists and is not to be taken over; those of bpf(2) where
-    /// programs cannot be loaded.
-    pub fn create_with_programs(
-        registry: Registry,
-        tokens: Range<usize>,
-        name: &str,
-        take_over: bool,
-        port_state: PortStateFile,
-    ) -> io::Result<Self> {
-        let mut route = RouteSocket::open()?;
-        let veth = Veth::open(&mut route, name, take_over)?;
-        let mut path = Self::new(registry, tokens, route, port_state, Device::Veth(veth));
-        match path.load_programs() {
-            Ok(programs) => path.programs = Some(programs),
-            Err(error) => {
-                if !take_over {
-                    link::delete(&mut path.route, path.device.ifindex())?;
-                }
-                return Err(error);
-            }
-        }
-        Ok(path)
-    }
-
-    fn new(
-        registry: Registry,
-        tokens: Range<usize>,
-        route: RouteSocket,
-        port_state: PortStateFile,
-        device: Device,
-    ) -> Self {
-        Userspace {
+impl Relay {
+    /// Creates a relay that is stopped and forwards nothing yet.
+    pub fn new(registry: Registry, tokens: Range<usize>) -> Self {
+        Relay {
             registry,
             tokens,
-            route,
-            port_state,
-            device,
-            members: BTreeMap::new(),
+            buffer: FrameBuffer::new(),
+            distributor: Distributor::new(),
             ports: Vec::new(),
-            relay: Relay::new(),
-            programs: None,
+            balanced: false,
+            bucket_bytes: Box::new([0; BUCKETS]),
+            tx_no_port: 0,
+            rx_inactive: 0,
+            rx_echoes: 0,
+            rx_dropped: 0,
         }
     }
 
-    /// Takes the frames of a device and of its ports back from programs that served them for a
-    /// daemon which is gone.
-    fn clear_programs(&mut self) -> io::Result<()> {
-        ebpf::clear_device(&mut self.route, self.device.side())?;
-        for found in self.port_state.ports() {
-            let program = self
-                .port_state
-                .persisted_state()
-                .programs
-                .get(&found.ifindex)
-                .copied();
-            ebpf::clear(&mut self.route, found, program)?;
+    /// Where the sources of the team are registered.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The choice of ports, and what it remembers.
+    pub fn distributor(&mut self) -> &mut Distributor {
+        &mut self.distributor
+    }
+
+    /// Source addresses that the team device has sent from lately, under source balancing.
+    pub fn stations(&self) -> Vec<StationSeen> {
+        self.distributor.stations()
+    }
+
+    /// Peers that learned the team's address by ARP.
+    pub fn peers(&self) -> Vec<PeerSeen> {
+        self.distributor.peers()
+    }
+
+    /// The forwarding that is applied, [resolved](Forwarding::resolve).
+    pub fn forwarding(&self) -> &Forwarding {
+        self.distributor.forwarding()
+    }
+
+    /// Starts to receive on the device and on these ports.
+    ///
+    /// # Errors
+    /// Those of opening the sockets; the relay is then stopped.
+    pub fn start(
+        &mut self,
+        device: &mut Device,
+        ports: impl IntoIterator<Item = (PortId, u32)>,
+    ) -> io::Result<()> {
+        device.start_receiving(&self.registry, Token(self.tokens.start))?;
+        let mut ports = ports.into_iter();
+        let started = ports.try_for_each(|(port, ifindex)| self.attach(port, ifindex));
+        if started.is_err() {
+            self.stop(device);
         }
-        Ok(())
+        started
     }
 
-    /// Interface index of the team device.
-    pub fn ifindex(&self) -> u32 {
-        self.device.ifindex()
-    }
-
-    /// Name of the team device when it was created.
-    pub fn name(&self) -> &str {
-        self.device.name()
-    }
-
-    /// Address of the team device when it was created.
-    pub fn hwaddr(&self) -> HwAddr {
-        self.device.hwaddr()
-    }
-
-    fn listen(&self, fd: RawFd, token: usize) -> io::Result<()> {
-        self.registry
-            .register(&mut SourceFd(&fd), Token(token), Interest::READABLE)
-    }
-
-    fn load_programs(&self) -> io::Result<Programs> {
-        let programs = Programs::new(self.device.side())?;
-        self.listen(programs.wakeup(), self.wakeup_token())?;
-        programs.ask_for_frames()?;
-        Ok(programs)
-    }
-
-    fn was_promiscuous(&self, ifindex: u32) -> bool {
-        let mut found = self.port_state.ports().iter();
-        found.any(|port| port.ifindex == ifindex && port.promiscuous)
-    }
-
-    /// The last of the tokens stands for frames that programs tell of.
-    fn wakeup_token(&self) -> usize {
-        self.tokens.end - 1
-    }
-
-    /// Has programs move the frames. Both are at work for some microseconds, so a frame may
-    /// come twice; none is lost.
-    fn switch_to_programs(&mut self) -> io::Result<()> {
-        let mut programs = self.load_programs()?;
-        let begun = self
-            .members
-            .iter()
-            .try_for_each(|(port, ifindex)| {
-                let promiscuous = self.was_promiscuous(*ifindex);
-                programs.attach_port(*port, *ifindex, Some(promiscuous), None)
-            })
-            .and_then(|()| {
-                let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
-                if let Some(memory) = distributor.learned_sources() {
-                    programs.remember(&mut self.route, &memory)?;
-                }
-                programs.apply(&mut self.route, distributor, counted)
-            });
-        if let Err(error) = begun {
-            programs.end(&mut self.route)?;
-            return Err(error);
-        }
-        self.relay_waiting()?;
+    /// Stops receiving and closes the sockets.
+    pub fn stop(&mut self, device: &mut Device) {
+        device.stop_receiving(&self.registry);
         for port in std::mem::take(&mut self.ports).into_iter().flatten() {
-            self.close(port)?;
-        }
-        if let Device::Veth(veth) = &mut self.device {
-            if let Some(socket) = veth.stop_receiving() {
-                self.registry
-                    .deregister(&mut SourceFd(&socket.as_raw_fd()))?;
-                closing::close(socket);
-            }
-        }
-        self.programs = Some(programs);
-        self.save_persisted_state();
-        Ok(())
-    }
-
-    /// Has the relay move the frames; as for [`switch_to_programs`](Self::switch_to_programs).
-    fn switch_to_relay(&mut self) -> io::Result<()> {
-        let Some(programs) = self.programs.take() else {
-            return Ok(());
-        };
-        if let Err(error) = self.start_receiving() {
-            self.programs = Some(programs);
-            return Err(error);
-        }
-        match programs.memory() {
-            Ok(Some(memory)) => self.relay.distributor.restore_sources(memory),
-            Ok(None) => {}
-            Err(error) => log::warn!("what programs remember of stations is lost: {error}"),
-        }
-        // Programs have moved these already.
-        for port in self.ports.iter().flatten() {
-            self.relay.discard(|buffer| port.receive(buffer).map(drop));
-        }
-        if let Device::Veth(veth) = &self.device {
-            self.relay.discard(|buffer| veth.read(buffer).map(drop));
-        }
-        programs.end(&mut self.route)?;
-        self.save_persisted_state();
-        Ok(())
-    }
-
-    /// Notes what a later daemon must know of the programs, if it has changed.
-    fn save_persisted_state(&mut self) {
-        let persisted_state = self.programs.as_ref().map(Programs::persisted_state);
-        if let Err(error) = self
-            .port_state
-            .save_persisted_state(persisted_state.unwrap_or_default())
-        {
-            log::warn!("cannot note what programs are at work: {error}");
+            self.close(port);
         }
     }
 
-    fn start_receiving(&mut self) -> io::Result<()> {
-        if let Device::Veth(veth) = &mut self.device {
-            let fd = veth.listen()?;
-            self.listen(fd, self.tokens.start)?;
-        }
-        for (port, ifindex) in self.members.clone() {
-            self.open_port(port, ifindex)?;
-        }
-        Ok(())
-    }
-
-    /// Moves what waits on the ports and the device.
-    fn relay_waiting(&mut self) -> io::Result<()> {
-        for port in self.ports.iter_mut().flatten() {
-            self.relay.receive(port, &self.device, WAITING_FRAMES);
-        }
-        self.relay
-            .transmit(&self.device, &mut self.ports, WAITING_FRAMES)
-            .map(drop)
-    }
-
-    fn close(&self, port: Port) -> io::Result<()> {
-        let fd = port.socket.as_raw_fd();
-        let deregistered = self.registry.deregister(&mut SourceFd(&fd));
-        closing::close(port);
-        deregistered
-    }
-
-    /// Opens a port's socket and listens to it.
-    fn open_port(&mut self, id: PortId, ifindex: u32) -> io::Result<()> {
+    /// Starts to receive on a port.
+    ///
+    /// # Errors
+    /// Those of opening the socket.
+    pub fn attach(&mut self, id: PortId, ifindex: u32) -> io::Result<()> {
         let free = self.ports.iter().position(Option::is_none);
         let place = free.unwrap_or(self.ports.len());
         let token = self.tokens.start + 1 + place;
-        if token >= self.wakeup_token() {
+        if token >= self.tokens.end {
             return Err(io::Error::other("no token is left for another port"));
         }
         let port = Port::open(id, ifindex)?;
-        self.listen(port.socket.as_raw_fd(), token)?;
+        let fd = port.socket.as_raw_fd();
+        self.registry
+            .register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
         if free.is_none() {
             self.ports.push(None);
         }
         self.ports[place] = Some(port);
         Ok(())
     }
-}
 
-impl DataPath for Userspace {
-    fn port_care(&self) -> PortCare {
-        PortCare::Daemon
-    }
-
-    fn mover(&self) -> DataPathKind {
-        match self.programs {
-            Some(_) => DataPathKind::Programs,
-            None => DataPathKind::Relay,
-        }
-    }
-
-    fn switch_to(&mut self, mover: DataPathKind) -> io::Result<()> {
-        match mover {
-            _ if mover == self.mover() => Ok(()),
-            DataPathKind::Programs => self.switch_to_programs(),
-            DataPathKind::Relay => self.switch_to_relay(),
-            DataPathKind::Kernel => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
-        }
-    }
-
-    fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()> {
-        let ifindex = interface.ifindex;
-        for (other, its) in &self.members {
-            match (*other == port, *its == ifindex) {
-                (true, true) => return Ok(()),
-                (false, false) => (),
-                _ => return Err(io::Error::from_raw_os_error(libc::EBUSY)),
-            }
-        }
-        self.port_state.record(interface)?;
-        // The host is silenced before the socket hears, or it would see frames twice.
-        let attached =
-            tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
-                match &mut self.programs {
-                    Some(programs) => {
-                        let left = self
-                            .port_state
-                            .persisted_state()
-                            .programs
-                            .get(&ifindex)
-                            .copied();
-                        programs.attach_port(port, ifindex, Some(interface.promiscuous), left)
-                    }
-                    None => self.open_port(port, ifindex),
-                }
-            });
-        match &attached {
-            Ok(()) => {
-                self.members.insert(port, ifindex);
-            }
-            Err(_) => {
-                let undone = tc::unblock_host(&mut self.route, ifindex)
-                    .and_then(|()| self.port_state.forget(ifindex));
-                if let Err(error) = undone {
-                    log::warn!("{}: cannot give back: {error}", interface.name);
-                }
-            }
-        }
-        attached
-    }
-
-    /// Restore the address and the MTU first: the note of them goes with the port.
-    fn detach_port(&mut self, port: PortId) -> io::Result<()> {
-        let Some(ifindex) = self.members.remove(&port) else {
-            return Ok(());
-        };
-        let mut closed = Ok(());
+    /// Stops receiving on a port, if it is one.
+    pub fn detach(&mut self, port: PortId) {
         let mut ports = self.ports.iter_mut();
-        if let Some(it) = ports.find_map(|place| place.take_if(|it| it.id == port)) {
-            closed = self.close(it);
+        if let Some(port) = ports.find_map(|place| place.take_if(|it| it.id == port)) {
+            self.close(port);
         }
-        if let Some(programs) = &mut self.programs {
-            closed = programs.detach_port(&mut self.route, port);
-        }
-        tc::unblock_host(&mut self.route, ifindex)?;
-        self.port_state.forget(ifindex)?;
-        closed
     }
 
-    /// What came in before the change is link_from_watch by the rule of its time: frames that wait on a
-    /// port which now begins to receive were for nobody (the active port brought them already),
-    /// and those on a port which ends receiving are still wanted.
-    fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
-        for port in self.ports.iter_mut().flatten() {
-            self.relay.receive(port, &self.device, WAITING_FRAMES);
+    fn close(&self, port: Port) {
+        let fd = port.socket.as_raw_fd();
+        if let Err(error) = self.registry.deregister(&mut SourceFd(&fd)) {
+            log::debug!("cannot deregister a port: {error}");
         }
-        self.relay.distributor.apply(forwarding);
-        self.relay.balanced = matches!(
-            forwarding.policy,
-            TxPolicy::LoadBalance { balanced: true, .. }
-                | TxPolicy::SourceBalance { balanced: true, .. }
-        );
-        let Some(programs) = &mut self.programs else {
-            return Ok(());
+        closing::close(port);
+    }
+
+    /// Forwards like this from now on.
+    ///
+    /// Frames that were received before the change are treated by the former forwarding: on a
+    /// port that now begins to receive they were for nobody (the active port brought them
+    /// already), and on a port that ends receiving they are still wanted.
+    pub fn apply(&mut self, device: &Device, forwarding: &Forwarding) {
+        for place in 0..self.ports.len() {
+            self.receive(device, place, QUEUED_FRAMES);
+        }
+        self.distributor.apply(forwarding);
+        self.balanced = forwarding.policy.is_balanced();
+    }
+
+    /// Moves up to `budget` frames from the source that `token` names; an event may outlive its
+    /// port.
+    ///
+    /// # Errors
+    /// `EBADFD` or `EIO` once the device is gone.
+    pub fn poll(&mut self, device: &Device, token: Token, budget: usize) -> io::Result<Drained> {
+        match token.0.checked_sub(self.tokens.start) {
+            None => Ok(Drained::Dry),
+            Some(0) => self.transmit(device, budget),
+            Some(place) => Ok(self.receive(device, place - 1, budget)),
+        }
+    }
+
+    /// Moves the frames that are queued on the ports and the device.
+    ///
+    /// # Errors
+    /// As of [`poll`](Self::poll).
+    pub fn forward_queued(&mut self, device: &Device) -> io::Result<()> {
+        for place in 0..self.ports.len() {
+            self.receive(device, place, QUEUED_FRAMES);
+        }
+        self.transmit(device, QUEUED_FRAMES).map(drop)
+    }
+
+    /// Drops the frames that are queued on the ports and the device, uncounted.
+    pub fn discard_queued(&mut self, device: &Device) {
+        let buffer = &mut self.buffer;
+        let mut discard = |read: &dyn Fn(&mut FrameBuffer) -> bool| {
+            // A source that goes on sending faster than this is not waited for.
+            (0..QUEUED_FRAMES)
+                .take_while(|_| read(buffer))
+                .for_each(drop);
         };
-        let (distributor, counted) = (&self.relay.distributor, self.relay.balanced);
-        match programs.apply(&mut self.route, distributor, counted) {
-            Ok(()) => {
-                self.save_persisted_state();
-                Ok(())
+        for port in self.ports.iter().flatten() {
+            discard(&|buffer| port.socket.receive(buffer).is_ok());
+        }
+        discard(&|buffer| device.read(buffer).is_ok());
+    }
+
+    /// Sends up to `budget` frames of the team device on the ports chosen for them.
+    fn transmit(&mut self, device: &Device, budget: usize) -> io::Result<Drained> {
+        for _ in 0..budget {
+            let mut message = match device.read(&mut self.buffer) {
+                Ok(Some(message)) => message,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Dry),
+                Err(error) if is_device_gone(&error) => return Err(error),
+                // A frame that no header could describe.
+                Ok(None) | Err(_) => {
+                    self.tx_no_port += 1;
+                    continue;
+                }
+            };
+            let selection = self.distributor.select(message.frame());
+            if let Some(bucket) = selection.bucket.filter(|_| self.balanced) {
+                self.bucket_bytes[usize::from(bucket)] += message.frame().len() as u64;
             }
-            Err(error) => {
-                log::error!("programs cannot move the frames, the relay does: {error}");
-                self.switch_to_relay()
+            if selection.ports.is_empty() {
+                self.tx_no_port += 1;
+            }
+            if let Some(source) = selection.source {
+                let (sender_at, checksum_at) = (selection.sender_at, selection.checksum_at);
+                let (place, own) = (message.place(), message.source());
+                if let Some(at) = sender_at {
+                    self.buffer.write_hwaddr(place, at, source);
+                }
+                if let Some(at) = checksum_at {
+                    self.buffer.correct_checksum(place, at, own, source);
+                }
+                let Some(rewritten) = self.buffer.write_hwaddr(place, SOURCE, source) else {
+                    continue;
+                };
+                message = rewritten;
+            }
+            for port in self.ports.iter_mut().flatten() {
+                if selection.ports.contains(&port.id) {
+                    port.forward(message);
+                }
             }
         }
+        Ok(Drained::More)
     }
 
-    fn set_time(&mut self, now: Instant) {
-        self.relay.distributor.set_time(now);
-    }
-
-    fn drain_ready(&mut self, token: Token, budget: usize) -> io::Result<Drained> {
-        let Some(place) = token.0.checked_sub(self.tokens.start) else {
-            return Ok(Drained::Dry);
+    /// Delivers up to `budget` frames of the port at a place to the team device.
+    fn receive(&mut self, device: &Device, place: usize, budget: usize) -> Drained {
+        let Some(Some(port)) = self.ports.get_mut(place) else {
+            return Drained::Dry;
         };
-        if token.0 == self.wakeup_token() {
-            if let Some(programs) = &self.programs {
-                programs.drain_wakeup();
+        for _ in 0..budget {
+            let message = match port.socket.receive(&mut self.buffer) {
+                Ok(Some(message)) => message,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Dry,
+                // The frame is cut short, or no header describes it; the next one may be well.
+                Ok(None) | Err(_) => {
+                    self.rx_dropped += 1;
+                    continue;
+                }
+            };
+            if is_for_port_socket(message.frame()) {
+                continue;
             }
-            return Ok(Drained::Dry);
+            let length = message.frame().len();
+            let delivered = match self.distributor.receive(port.id, message.frame()) {
+                Reception::Taken => device.write(message),
+                Reception::TakenAs(hwaddr) => {
+                    let place = message.place();
+                    let rewritten = self.buffer.write_hwaddr(place, DESTINATION, hwaddr);
+                    let Some(message) = rewritten else { continue };
+                    device.write(message)
+                }
+                Reception::NotHere => {
+                    self.rx_inactive += 1;
+                    continue;
+                }
+                Reception::Echo => {
+                    self.rx_echoes += 1;
+                    continue;
+                }
+            };
+            match delivered {
+                Ok(()) => port.traffic.received.add(length),
+                Err(_) => self.rx_dropped += 1,
+            }
         }
-        if place == 0 {
-            return self.relay.transmit(&self.device, &mut self.ports, budget);
-        }
-        // An event may outlive its port.
-        match self.ports.get_mut(place - 1) {
-            Some(Some(port)) => Ok(self.relay.receive(port, &self.device, budget)),
-            _ => Ok(Drained::Dry),
-        }
+        Drained::More
     }
 
-    fn ask_for_frames(&mut self) -> io::Result<()> {
-        match &self.programs {
-            Some(programs) => programs.ask_for_frames(),
-            None => Ok(()),
-        }
-    }
-
-    fn counters(&self) -> Counters {
+    /// What was counted so far; of ports since they were attached.
+    pub fn counters(&self) -> Counters {
         let ports = || self.ports.iter().flatten();
-        let programs = self.programs.as_ref();
-        let traffic = match programs {
-            Some(programs) => programs.traffic().collect(),
-            None => ports().map(|port| (port.id, port.traffic)).collect(),
-        };
         Counters {
-            traffic,
+            traffic: ports().map(|port| (port.id, port.traffic)).collect(),
             tx_dropped: ports().map(|port| (port.id, port.tx_dropped)).collect(),
-            tx_no_port: self.relay.tx_no_port + programs.map_or(0, Programs::tx_no_port),
-            rx_inactive: self.relay.rx_inactive + programs.map_or(0, Programs::rx_inactive),
+            tx_no_port: self.tx_no_port,
             rx_missed: ports().map(|port| (port.id, port.rx_missed())).collect(),
-            rx_dropped: self.relay.rx_dropped,
-            rx_echoes: self.relay.rx_echoes + programs.map_or(0, Programs::rx_echoes),
+            rx_inactive: self.rx_inactive,
+            rx_echoes: self.rx_echoes,
+            rx_dropped: self.rx_dropped,
             resyncs: 0,
         }
     }
 
-    fn stations(&self) -> Vec<StationSeen> {
-        match &self.programs {
-            Some(programs) => programs.stations(),
-            None => self.relay.distributor.stations(),
-        }
+    /// Bytes sent in each bucket while the policy was balanced.
+    pub fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
+        self.bucket_bytes.clone()
     }
+}
 
-    fn peers(&self) -> Vec<PeerSeen> {
-        self.relay.distributor.peers()
-    }
-
-    fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
-        match &self.programs {
-            Some(programs) => programs.bucket_bytes(),
-            None => self.relay.bucket_bytes.clone(),
-        }
-    }
+/// Whether an error of the team device means that the device is gone.
+fn is_device_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EIO))
 }

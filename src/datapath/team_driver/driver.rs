@@ -1,33 +1,42 @@
-//! The driver of one team device, as the data path speaks to it.
+//! The driver of one team device, as the data path uses it.
 //!
-//! Owns the sockets. Requests are carried out before the call returns and none waits.
+//! Owns the sockets. The driver carries out a request before the call returns; no call waits.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::datapath::ebpf::{self, TeamSide};
+use crate::datapath::ebpf::{self, TeamHook};
 use crate::netlink::team::{News, OptionId, TeamOption, Value};
 use crate::netlink::{EventSocket, Received, RouteSocket, TeamDevice, link};
 
-/// What a team device can be told and asked; a fake one stands in for tests.
+/// The requests that the data path makes; a fake driver stands in for tests.
 pub trait Driver {
     /// See [`TeamDevice::set`].
     fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()>;
 
-    /// All options as they are now.
+    /// Reads all options.
     fn options(&mut self) -> io::Result<Vec<TeamOption>>;
 
-    /// Hands over changed options, oldest first, until there is no more news.
-    fn news(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received>;
+    /// Hands over the options of all queued events, oldest first.
+    fn events(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received>;
 
-    /// Makes an interface a port; success if it is one already.
-    fn enslave(&mut self, ifindex: u32) -> io::Result<()>;
+    /// Makes an interface a port, unless it is one already.
+    fn enslave(&mut self, ifindex: u32) -> io::Result<Enslaved>;
 
-    /// Takes away what a daemon that is gone had programs do on an interface.
+    /// Detaches a previous daemon's program from an interface.
     fn clear_port(&mut self, ifindex: u32) -> io::Result<()>;
 
-    /// Gives a port back; success if it is gone, or somebody else's by now.
+    /// Releases a port; success if the interface is gone, or another device's port by now.
     fn release(&mut self, ifindex: u32) -> io::Result<()>;
+}
+
+/// Since when an interface is a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enslaved {
+    /// Since this request.
+    Now,
+    /// Since before this request.
+    Before,
 }
 
 /// The kernel's driver, over netlink.
@@ -56,9 +65,9 @@ impl KernelDriver {
 }
 
 impl KernelDriver {
-    /// Takes away what a daemon that is gone had a program do on the team device.
+    /// Detaches a previous daemon's program from the team device.
     pub fn clear_device(&mut self) -> io::Result<()> {
-        ebpf::clear_device(&mut self.route, TeamSide::Driver(self.ifindex))
+        ebpf::clear_device(&mut self.route, TeamHook::DriverEgress(self.ifindex))
     }
 }
 
@@ -71,7 +80,7 @@ impl Driver for KernelDriver {
         self.device.options()
     }
 
-    fn news(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
+    fn events(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
         let KernelDriver { device, events, .. } = self;
         events.drain(&mut |message| {
             if let Some(News::Options(part)) = device.read(&message) {
@@ -80,12 +89,17 @@ impl Driver for KernelDriver {
         })
     }
 
-    fn enslave(&mut self, ifindex: u32) -> io::Result<()> {
-        link::set_master(&mut self.route, ifindex, self.ifindex)
+    fn enslave(&mut self, ifindex: u32) -> io::Result<Enslaved> {
+        let interface = link::fetch(&mut self.route, ifindex)?;
+        if interface.master == Some(self.ifindex) {
+            return Ok(Enslaved::Before);
+        }
+        link::set_master(&mut self.route, ifindex, self.ifindex)?;
+        Ok(Enslaved::Now)
     }
 
     fn clear_port(&mut self, ifindex: u32) -> io::Result<()> {
-        ebpf::clear_port(&mut self.route, ifindex)
+        ebpf::clear_driver_port(&mut self.route, ifindex)
     }
 
     fn release(&mut self, ifindex: u32) -> io::Result<()> {
@@ -103,7 +117,7 @@ impl Driver for KernelDriver {
 }
 
 impl AsRawFd for KernelDriver {
-    /// What becomes readable when there is news.
+    /// Descriptor that becomes readable with an event.
     fn as_raw_fd(&self) -> RawFd {
         self.events.as_raw_fd()
     }

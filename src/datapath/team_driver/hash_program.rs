@@ -1,14 +1,14 @@
 //! `tx_hash` as the classic BPF program that the kernel's loadbalance mode runs on each frame.
 //!
-//! The result is teamd's, on every frame, with one exception: of IPv6 with a port field it
-//! takes both ports. teamd loads the source port and forgets it, so all clients of one server
-//! port share a bucket and the way back takes another. A load past the end of the frame ends
-//! the program with 0, as the kernel's rule is; that is teamd's result too.
+//! The hash of every frame is teamd's, with one exception: over IPv6 both ports count. teamd loads
+//! the source port and drops it, so that all clients of one server port share a bucket and the way
+//! back takes another. A load past the end of the frame ends the program with 0, by the kernel's
+//! rule; teamd's hash is 0, too.
 //!
-//! `srcmac` takes the source half of `eth`. `encap` is not known here: the outermost packet counts.
+//! `srcmac` takes the source half of `eth`. `encap` has no effect: the outermost packet counts.
 //!
-//! The 32 bits are XORed to 8 by the kernel. Source of the formula: the frame's own layout
-//! (IEEE 802.3, 802.1Q, RFC 791, RFC 8200).
+//! The kernel XORs the 32 bits to 8. Source of the formula: the layout of frames (IEEE 802.3,
+//! 802.1Q, RFC 791, RFC 8200).
 
 use runners::HashFields;
 
@@ -25,15 +25,15 @@ const IPV6: u32 = 0x86dd;
 const VLAN_ID: u32 = 0x0fff;
 const FRAGMENT_OFFSET: u32 = 0x1fff;
 
-/// A place to jump to.
+/// A jump target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Label(usize);
 
-/// Puts a program together; X holds the hash so far, all through it.
+/// Assembles a program; X holds the hash so far throughout.
 #[derive(Debug, Default)]
 struct Assembler {
     program: Vec<Instruction>,
-    /// Jumps that await their label: place of the instruction, which of its two ways.
+    /// Jumps to labels that are not placed yet: place of the instruction, which of its two targets.
     jumps: Vec<(usize, Way, Label)>,
     labels: Vec<Option<usize>>,
 }
@@ -87,7 +87,7 @@ impl Assembler {
 
     fn finish(mut self) -> Vec<Instruction> {
         for (at, way, label) in &self.jumps {
-            // A label that was never placed is the end; the program is far below 255 long.
+            // A label that was never placed is the end; a program has far less than 255 instructions.
             let target = self.labels[label.0].unwrap_or(self.program.len());
             let distance = target - at - 1;
             let (_, on_true, on_false, operand) = &mut self.program[*at];
@@ -101,7 +101,7 @@ impl Assembler {
     }
 }
 
-/// The program for a set of fields; at most about 120 instructions.
+/// Returns the program for a set of fields; about 120 instructions at most.
 pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
     let upper = HashFields::TCP | HashFields::UDP | HashFields::SCTP;
     let network = HashFields::IPV4 | HashFields::IPV6 | upper;
@@ -148,8 +148,8 @@ pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
     asm.finish()
 }
 
-/// The program for slb: the bucket is in the last byte of the frame's mark.
-pub fn told_bucket() -> [Instruction; 3] {
+/// Returns the program for slb: the bucket is the last byte of the frame's mark.
+pub fn marked_bucket() -> [Instruction; 3] {
     [
         (LOAD_WORD, 0, 0, MARK),
         (AND, 0, 0, 0xff),
@@ -157,7 +157,7 @@ pub fn told_bucket() -> [Instruction; 3] {
     ]
 }
 
-/// Addresses and ports of the packet at `start`, whose EtherType stands just before it.
+/// Mixes in addresses and ports of the packet at `start`, which follows its EtherType.
 fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) {
     let not_ipv4 = asm.label();
     asm.emit(LOAD_HALF, start - 2);
@@ -198,7 +198,7 @@ fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) 
     asm.jump(end);
 }
 
-/// The protocol numbers whose ports count.
+/// Returns the protocol numbers whose ports count.
 fn protocols(fields: HashFields) -> impl Iterator<Item = u32> {
     [
         (HashFields::TCP, 6),
@@ -210,7 +210,7 @@ fn protocols(fields: HashFields) -> impl Iterator<Item = u32> {
     .map(|(_, number)| number)
 }
 
-/// Leaves for `end` unless the protocol at `offset` is one whose ports count.
+/// Jumps to `end` unless the ports of the protocol at `offset` count.
 fn unless_protocol(asm: &mut Assembler, fields: HashFields, offset: u32, end: Label) {
     let counts = asm.label();
     asm.emit(LOAD_BYTE, offset);

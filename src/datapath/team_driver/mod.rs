@@ -1,17 +1,17 @@
-//! The data path of the kernel's team driver: the driver moves the frames, options tell it how.
+//! The data path of the kernel's team driver: the driver moves the frames as its options say.
 //!
-//! Owns what the driver is told and a copy of its options, fed by its events and by our own
-//! writes, so that nothing is written that is so already. The driver takes care of its ports
-//! itself (up and down, MTU, their own address at the end), announces ports that it enables,
-//! and keeps the team device's carrier.
+//! Owns a copy of the driver's options, kept up to date by the driver's events and by our own
+//! writes, so that only options that differ are written. The driver sets its ports up and down,
+//! gives them their MTU, restores their address, announces ports that it enables, and sets the
+//! team device's carrier.
 //!
-//! `driver` speaks netlink, `options` says which options a forwarding comes to, `hash_program`
-//! writes the program of `tx_hash`, `rules` has programs do what slb needs and the driver lacks.
+//! `driver` sends requests over netlink, `options` lists the options of a forwarding,
+//! `hash_program` writes the program of `tx_hash`, `slb_programs` adds to the driver what slb needs.
 
 mod driver;
 mod hash_program;
 mod options;
-mod rules;
+mod slb_programs;
 
 #[cfg(test)]
 mod tests;
@@ -22,48 +22,47 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::{
-    BUCKETS, Forwarding, PortForwarding, PortId, PortSettings, RunnerSettings, StationSeen,
-    TeamSettings, TxPolicy,
-};
+use runners::{BUCKETS, Forwarding, Instant, PortForwarding, PortId, PortSettings, TxPolicy};
 
-use super::ebpf::source::DESIGNATED_BUCKET;
-use super::{Counters, DataPath, DataPathKind, Drained, PortCare, PortInterface};
+use super::ebpf::source_program::DESIGNATED_BUCKET;
+use super::{
+    Capabilities, Change, Counters, DataPath, DataPathKind, Drained, Owner, Polled, PortInterface,
+    Requirements, Snapshot, SnapshotPart, unsupported,
+};
 use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
 
 pub use hash_program::hash_program;
-pub use options::{can_do, mode};
+pub use options::{mode, supports};
 
-use driver::{Driver, KernelDriver};
-use options::{Indices, OptionWrite, Parts, is_part};
-use rules::Rules;
+use driver::{Driver, Enslaved, KernelDriver};
+use options::{EnableOptions, Indices, OptionWrite, is_enable_option};
+use slb_programs::SlbPrograms;
 
-/// Kind of the link that the driver makes.
+/// Kind of the driver's links.
 pub const LINK_KIND: &str = "team";
 
-/// Options in one request: their list must stay below 64 KiB.
-const MOST_AT_ONCE: usize = 500;
-/// A request that never gets through is given up after so many.
+/// Most options in one request: their list must stay below 64 KiB.
+const MOST_OPTIONS: usize = 500;
+/// Times that a request is sent before it fails.
 const TRIES: usize = 8;
 
 /// A team device of the kernel's driver.
 #[derive(Debug)]
 pub struct KernelTeam<D = KernelDriver> {
     driver: D,
-    /// The driver's options, as last heard of or written.
+    /// The driver's options, as last read or written.
     options: BTreeMap<OptionId, Value>,
     ports: Indices,
     forwarding: Option<Forwarding>,
-    /// Under slb.
-    rules: Option<Rules>,
-    /// News lost to a full buffer, each answered by reading all options anew.
+    slb: Option<SlbPrograms>,
+    /// Times that events were lost to a full buffer and all options were read again.
     resyncs: u64,
 }
 
 impl KernelTeam {
-    /// Opens the driver of the team device `ifindex` and puts it into the runner's mode. News
-    /// of it come under `token`.
+    /// Opens the driver of the team device `ifindex` and sets the mode of the policy. `token`
+    /// tells of the driver's events.
     ///
     /// # Errors
     /// `ENOENT` if the driver has no generic netlink family, `EPERM` for root of a user
@@ -73,44 +72,44 @@ impl KernelTeam {
         registry: &Registry,
         token: Token,
         ifindex: u32,
-        settings: &TeamSettings,
+        requirements: &Requirements,
     ) -> io::Result<Self> {
-        for shortfall in options::shortfalls(settings) {
+        if let Some(shortfall) = options::shortfall(&requirements.policy) {
             log::warn!("{shortfall}.");
         }
-        let rules = match settings.runner {
-            RunnerSettings::Slb { .. } => Some(Rules::new(ifindex)?),
+        let slb = match requirements.policy {
+            TxPolicy::SourceBalance { .. } => Some(SlbPrograms::new(ifindex)?),
             _ => None,
         };
         let mut driver = KernelDriver::open(ifindex)?;
-        if rules.is_none() {
+        if slb.is_none() {
             driver.clear_device()?;
         }
         let fd = driver.as_raw_fd();
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
         Ok(KernelTeam {
-            rules,
-            ..KernelTeam::with(driver, settings)?
+            slb,
+            ..KernelTeam::with(driver, requirements)?
         })
     }
 }
 
 impl<D: Driver> KernelTeam<D> {
-    fn with(driver: D, settings: &TeamSettings) -> io::Result<Self> {
+    fn with(driver: D, requirements: &Requirements) -> io::Result<Self> {
         let mut team = KernelTeam {
             driver,
             options: BTreeMap::new(),
             ports: Indices::new(),
             forwarding: None,
-            rules: None,
+            slb: None,
             resyncs: 0,
         };
         team.read_options()?;
-        team.write_options(options::team(settings))?;
+        team.write_options(options::team(requirements))?;
         Ok(team)
     }
 
-    /// activebackup: interface index of the port that carries, whoever chose it.
+    /// Interface index of the active port under activebackup, whoever chose it.
     pub fn active_ifindex(&self) -> Option<u32> {
         match self.options.get(&OptionId::team(name::ACTIVEPORT)) {
             Some(Value::U32(ifindex)) => Some(*ifindex).filter(|ifindex| *ifindex != 0),
@@ -127,20 +126,20 @@ impl<D: Driver> KernelTeam<D> {
         Ok(())
     }
 
-    /// Takes in all news, so that the copy of the options is as the driver's. Whether that was
-    /// news, and not what we had told the driver ourselves.
-    fn hear(&mut self) -> io::Result<bool> {
+    /// Reads all events into the copy of the options. Returns whether the copy changed: events of
+    /// our own writes change nothing.
+    fn read_events(&mut self) -> io::Result<bool> {
         let options = &mut self.options;
-        let mut heard = false;
-        let mut told_of_both = Vec::new();
-        let received = self.driver.news(&mut |option: TeamOption| {
+        let mut changed = false;
+        let mut joint = Vec::new();
+        let received = self.driver.events(&mut |option: TeamOption| {
             if let (name::ENABLED, Some(port)) = (&*option.id.name, option.id.port) {
-                told_of_both.push(port);
+                joint.push(port);
             }
             if option.removed {
-                heard |= options.remove(&option.id).is_some();
+                changed |= options.remove(&option.id).is_some();
             } else if options.get(&option.id) != Some(&option.value) {
-                heard = true;
+                changed = true;
                 options.insert(option.id, option.value);
             }
         })?;
@@ -148,34 +147,34 @@ impl<D: Driver> KernelTeam<D> {
             self.resyncs += 1;
             log::warn!("news of options were lost, reading all of them anew");
             self.read_options()?;
-            heard = true;
-        } else if told_of_both.into_iter().any(|port| self.contradicts(port)) {
+            changed = true;
+        } else if joint.into_iter().any(|port| self.is_joint_newer(port)) {
             self.read_options()?;
         }
-        Ok(heard)
+        Ok(changed)
     }
 
-    /// Whether `enabled` of a port does not follow from its parts, as known: somebody set both
-    /// by it.
-    fn contradicts(&self, port: u32) -> bool {
+    /// Whether `enabled` of a port contradicts the options of its two directions: somebody has set
+    /// both directions by the joint option.
+    fn is_joint_newer(&self, port: u32) -> bool {
         let [both, rx, tx] = [name::ENABLED, name::RX_ENABLED, name::TX_ENABLED]
             .map(|name| self.options.get(&OptionId::port(name, port)));
         let is_on = |value| value == Some(&Value::Bool(true));
         rx.is_some() && is_on(both) != (is_on(rx) && is_on(tx))
     }
 
-    /// Told by the options that the driver has; a version says nothing about it.
-    fn parts(&self) -> Parts {
+    /// The enable options that the driver has; the driver's version says nothing about them.
+    fn enable_options(&self) -> EnableOptions {
         match self.options.keys().any(|id| id.name == name::TX_ENABLED) {
-            true => Parts::Apart,
-            false => Parts::Joined,
+            true => EnableOptions::PerDirection,
+            false => EnableOptions::Joint,
         }
     }
 
-    /// Writes those options that are not so already, in their order.
+    /// Writes the options that differ from the copy, in their order.
     fn write_options(&mut self, mut options: Vec<OptionWrite>) -> io::Result<()> {
         options.retain(|option| self.differs(option));
-        for options in options.chunks(MOST_AT_ONCE) {
+        for options in options.chunks(MOST_OPTIONS) {
             self.write(options.to_vec())?;
         }
         Ok(())
@@ -197,17 +196,16 @@ impl<D: Driver> KernelTeam<D> {
                 }
                 Err(error) => error,
             };
-            // How far the driver came only a fresh reading can tell.
-            self.hear()?;
+            // Only a fresh reading shows how many items the driver has carried out.
+            self.read_events()?;
             self.read_options()?;
             let before = options.len();
             match error.raw_os_error() {
-                // Carried out, but the news of it found no listener that could take it.
+                // The driver has done it, but no listener could take the event.
                 Some(libc::ESRCH | libc::ENOBUFS) => options.retain(|option| self.differs(option)),
-                // A port is leaving; what is not about it still stands.
+                // A port is leaving; the options of other ports are still to be written.
                 Some(libc::ENOENT | libc::ENODEV) => {
-                    options
-                        .retain(|option| self.differs(option) && self.concerns_no_stranger(option));
+                    options.retain(|option| self.differs(option) && self.names_team_ports(option));
                     if options.len() == before {
                         return Err(error);
                     }
@@ -218,8 +216,8 @@ impl<D: Driver> KernelTeam<D> {
         Err(io::Error::from_raw_os_error(libc::EAGAIN))
     }
 
-    /// Whether the ports that a option speaks of are in the team.
-    fn concerns_no_stranger(&self, (id, value): &OptionWrite) -> bool {
+    /// Whether all ports that an option names are in the team.
+    fn names_team_ports(&self, (id, value): &OptionWrite) -> bool {
         let named = match (&*id.name, value) {
             (name::ACTIVEPORT | name::LB_TX_HASH_TO_PORT_MAPPING, Value::U32(port)) => Some(*port),
             _ => None,
@@ -231,20 +229,100 @@ impl<D: Driver> KernelTeam<D> {
         id.port.into_iter().chain(named).all(is_known)
     }
 
-    /// Puts back what somebody else changed of the forwarding.
-    fn reassert(&mut self) -> io::Result<()> {
+    /// Writes options of the forwarding again that somebody else has changed.
+    fn restore_options(&mut self) -> io::Result<()> {
         match self.forwarding.clone() {
-            Some(forwarding) if is_runners_business(&forwarding.policy) => {
-                self.write_options(options::forwarding(&forwarding, &self.ports, self.parts()))
+            Some(forwarding) if runner_enables_ports(&forwarding.policy) => {
+                let enable = self.enable_options();
+                self.write_options(options::forwarding(&forwarding, &self.ports, enable))
             }
             _ => Ok(()),
         }
     }
+
+    fn configure(&mut self, port: PortId, settings: &PortSettings) -> io::Result<()> {
+        match self.ports.get(&port) {
+            Some(ifindex) => self.write_options(options::port(*ifindex, settings)),
+            None => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+        }
+    }
+
+    fn forward(&mut self, forwarding: &Forwarding) -> io::Result<()> {
+        if let Some(slb) = &mut self.slb {
+            slb.apply(forwarding)?;
+        }
+        self.read_events()?;
+        let enable = self.enable_options();
+        let mut options = options::forwarding(forwarding, &self.ports, enable);
+        if !runner_enables_ports(&forwarding.policy) {
+            let unchanged = self.unchanged_ports(forwarding);
+            options.retain(|(id, _)| {
+                !(is_enable_option(id) && id.port.is_some_and(|port| unchanged.contains(&port)))
+            });
+        }
+        self.forwarding = Some(forwarding.clone());
+        self.write_options(options)
+    }
+
+    /// Interface indices of the ports that the last forwarding enabled, or disabled, likewise.
+    fn unchanged_ports(&self, forwarding: &Forwarding) -> Vec<u32> {
+        let enabled = |port: &PortForwarding| (port.collecting, port.distributing);
+        let before = self.forwarding.iter().flat_map(|before| &before.ports);
+        let unchanged = before.filter(|before| {
+            let now = forwarding.ports.iter().find(|now| now.port == before.port);
+            now.is_some_and(|now| enabled(now) == enabled(before))
+        });
+        let indices = unchanged.filter_map(|port| self.ports.get(&port.port));
+        indices.copied().collect()
+    }
+
+    /// The priorities of the ports; others may have changed them.
+    fn priorities(&self) -> Vec<(PortId, i32)> {
+        let ports = self.ports.iter();
+        let priority = |ifindex| match self.options.get(&OptionId::port(name::PRIORITY, ifindex)) {
+            Some(Value::S32(priority)) => Some(*priority),
+            _ => None,
+        };
+        ports
+            .filter_map(|(port, ifindex)| Some((*port, priority(*ifindex)?)))
+            .collect()
+    }
+
+    /// Gives an interface back whose attachment failed; a port of before the call stays one.
+    fn undo_attach(&mut self, port: PortId, ifindex: u32, enslaved: Option<Enslaved>) {
+        let released = match enslaved {
+            Some(Enslaved::Now) => self.driver.release(ifindex),
+            Some(Enslaved::Before) | None => Ok(()),
+        };
+        let detached = match &mut self.slb {
+            Some(slb) => slb.detach(port),
+            None => Ok(()),
+        };
+        if let Err(error) = released.and(detached) {
+            log::warn!("cannot give interface {ifindex} back: {error}");
+        }
+    }
+
+    /// Bytes by bucket as of the driver's last count, once in a balancing interval.
+    fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
+        let mut bytes = Box::new([0; BUCKETS]);
+        for (bucket, bytes) in (0_u32..).zip(bytes.iter_mut()) {
+            let id = OptionId::element(name::LB_HASH_STATS, bucket);
+            if let Some(Value::Binary(count)) = self.options.get(&id) {
+                *bytes = count.as_slice().try_into().map_or(0, u64::from_ne_bytes);
+            }
+        }
+        if self.slb.is_some() {
+            // Frames that leave by the designated port are in none of the runner's buckets.
+            bytes[usize::from(DESIGNATED_BUCKET)] = 0;
+        }
+        bytes
+    }
 }
 
-/// Whether the runner chooses which ports take part. Where it does not, a port that the user
-/// disables behind our back stays so, as under teamd.
-fn is_runners_business(policy: &TxPolicy) -> bool {
+/// Whether the runner decides which ports are enabled. Under other runners a port that the user
+/// disables by the driver's option stays disabled, as under teamd.
+fn runner_enables_ports(policy: &TxPolicy) -> bool {
     matches!(
         policy,
         TxPolicy::ActiveBackup { .. }
@@ -254,123 +332,95 @@ fn is_runners_business(policy: &TxPolicy) -> bool {
 }
 
 impl<D: Driver> DataPath for KernelTeam<D> {
-    fn mover(&self) -> DataPathKind {
-        DataPathKind::Kernel
-    }
-
-    fn port_care(&self) -> PortCare {
-        PortCare::DataPath
-    }
-
-    fn loads_programs(&self) -> bool {
-        self.rules.is_some()
-    }
-
-    fn attach_port(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()> {
-        match &mut self.rules {
-            Some(rules) => rules.attach_port(port, interface.ifindex)?,
-            None => self.driver.clear_port(interface.ifindex)?,
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            kind: DataPathKind::Kernel,
+            ports: Owner::DataPath,
+            announcements: Owner::DataPath,
+            carrier: Owner::DataPath,
+            late_link_events: false,
+            queue_id: true,
+            outlives_daemon: true,
+            loads_programs: self.slb.is_some(),
+            switches_to: &[DataPathKind::Kernel],
         }
-        if let Err(error) = self.driver.enslave(interface.ifindex) {
-            if let Some(rules) = &mut self.rules {
-                rules.detach_port(port)?;
-            }
+    }
+
+    fn attach(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()> {
+        let ifindex = interface.ifindex;
+        match &mut self.slb {
+            Some(slb) => slb.attach(port, ifindex)?,
+            None => self.driver.clear_port(ifindex)?,
+        }
+        let mut enslaved = None;
+        let attached = self.driver.enslave(ifindex).and_then(|since| {
+            enslaved = Some(since);
+            // The driver has just sent events of the port's options.
+            self.read_events()
+        });
+        if let Err(error) = attached {
+            self.undo_attach(port, ifindex, enslaved);
             return Err(error);
         }
-        self.ports.insert(port, interface.ifindex);
-        // The driver has just told of the port's options.
-        self.hear().map(drop)
+        self.ports.insert(port, ifindex);
+        Ok(())
     }
 
-    fn detach_port(&mut self, port: PortId) -> io::Result<()> {
-        if let Some(ifindex) = self.ports.get(&port) {
-            self.driver.release(*ifindex)?;
-            self.ports.remove(&port);
-        }
-        match &mut self.rules {
-            Some(rules) => rules.detach_port(port),
+    fn detach(&mut self, port: PortId) -> io::Result<()> {
+        let released = match self.ports.remove(&port) {
+            Some(ifindex) => self.driver.release(ifindex),
             None => Ok(()),
+        };
+        let detached = match &mut self.slb {
+            Some(slb) => slb.detach(port),
+            None => Ok(()),
+        };
+        released.and(detached)
+    }
+
+    fn apply(&mut self, _now: Instant, change: Change<'_>) -> io::Result<()> {
+        match change {
+            Change::Forwarding(forwarding) => self.forward(forwarding),
+            Change::PortSettings(port, settings) => self.configure(port, settings),
+            Change::SwitchTo(DataPathKind::Kernel) => Ok(()),
+            Change::SwitchTo(_) => Err(unsupported()),
+            // The kernel delivers link events of the driver's ports in time, frames or not.
+            Change::WakeOnFrame => Ok(()),
         }
     }
 
-    fn end(&mut self) -> io::Result<()> {
-        self.rules.take().map_or(Ok(()), Rules::end)
-    }
-
-    fn configure_port(&mut self, port: PortId, settings: &PortSettings) -> io::Result<()> {
-        match self.ports.get(&port) {
-            Some(ifindex) => self.write_options(options::port(*ifindex, settings)),
-            None => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+    /// Reads the driver's events; the frames do not pass here.
+    fn poll(&mut self, _now: Instant, _token: Token, _budget: usize) -> io::Result<Polled> {
+        if self.read_events()? {
+            self.restore_options()?;
         }
+        Ok(Polled {
+            drained: Drained::Dry,
+            priorities: self.priorities(),
+        })
     }
 
-    fn priority(&self, port: PortId) -> Option<i32> {
-        let ifindex = *self.ports.get(&port)?;
-        match self.options.get(&OptionId::port(name::PRIORITY, ifindex)) {
-            Some(Value::S32(priority)) => Some(*priority),
-            _ => None,
-        }
-    }
-
-    fn apply_forwarding(&mut self, forwarding: &Forwarding) -> io::Result<()> {
-        if let Some(rules) = &mut self.rules {
-            rules.apply(forwarding)?;
-        }
-        self.hear()?;
-        let mut options = options::forwarding(forwarding, &self.ports, self.parts());
-        if !is_runners_business(&forwarding.policy) {
-            let before = self.forwarding.iter().flat_map(|before| &before.ports);
-            let told: Vec<u32> = before
-                .filter(|before| {
-                    let part = |port: &PortForwarding| (port.collecting, port.distributing);
-                    let now = forwarding.ports.iter().find(|now| now.port == before.port);
-                    now.is_some_and(|now| part(now) == part(before))
-                })
-                .filter_map(|port| self.ports.get(&port.port).copied())
-                .collect();
-            options.retain(|(id, _)| !(is_part(id) && id.port.is_some_and(|p| told.contains(&p))));
-        }
-        self.forwarding = Some(forwarding.clone());
-        self.write_options(options)
-    }
-
-    /// There are no frames to move; the driver's news are heard.
-    fn drain_ready(&mut self, _token: Token, _budget: usize) -> io::Result<Drained> {
-        if self.hear()? {
-            self.reassert()?;
-        }
-        Ok(Drained::Dry)
-    }
-
-    fn counters(&self) -> Counters {
-        let rules = self.rules.as_ref();
-        Counters {
-            resyncs: self.resyncs,
-            rx_echoes: rules.map_or(0, Rules::rx_echoes),
-            rx_inactive: rules.map_or(0, Rules::rx_inactive),
-            ..Counters::default()
-        }
-    }
-
-    fn stations(&self) -> Vec<StationSeen> {
-        self.rules.as_ref().map_or(Vec::new(), Rules::stations)
-    }
-
-    /// As of the driver's last count: it counts once in a balancing interval.
-    fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
-        let mut bytes = Box::new([0; BUCKETS]);
-        for (bucket, bytes) in (0_u32..).zip(bytes.iter_mut()) {
-            let count = self
-                .options
-                .get(&OptionId::element(name::LB_HASH_STATS, bucket));
-            if let Some(Value::Binary(count)) = count {
-                *bytes = count.as_slice().try_into().map_or(0, u64::from_ne_bytes);
+    fn snapshot(&self, part: SnapshotPart) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let slb = self.slb.as_ref();
+        match part {
+            SnapshotPart::Counters => {
+                snapshot.counters = Counters {
+                    resyncs: self.resyncs,
+                    rx_echoes: slb.map_or(0, SlbPrograms::rx_echoes),
+                    rx_inactive: slb.map_or(0, SlbPrograms::rx_inactive),
+                    ..Counters::default()
+                };
+            }
+            SnapshotPart::BucketBytes => snapshot.bucket_bytes = self.bucket_bytes(),
+            SnapshotPart::Sources => {
+                snapshot.stations = slb.map_or(Vec::new(), SlbPrograms::stations);
             }
         }
-        if self.rules.is_some() {
-            // What leaves by the designated port is in no bucket of the runner's.
-            bytes[usize::from(DESIGNATED_BUCKET)] = 0;
-        }
-        bytes
+        snapshot
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.slb.take().map_or(Ok(()), SlbPrograms::close)
     }
 }

@@ -1,44 +1,46 @@
-//! The data path against a driver of our own making: what is written, in which order, and what
-//! comes of the driver's odd answers.
+//! The data path with a fake driver: which options are written, in which order, and how the data
+//! path handles the driver's errors.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::num::NonZeroU32;
 
-use runners::{
-    Burst, Failback, HashFields, HostTraffic, HwAddr, HwAddrPolicy, LacpSettings, PortForwarding,
-    RunnerSettings, SourceBalance,
-};
+use std::time::Duration;
+
+use runners::{Burst, HashFields, HostBalance, HwAddr, PortForwarding, SourceBalance};
 
 use super::*;
 
 const ON: Value = Value::Bool(true);
 
-fn roundrobin() -> RunnerSettings {
-    RunnerSettings::RoundRobin {
+fn roundrobin() -> TxPolicy {
+    TxPolicy::RoundRobin {
         packets_per_port: NonZeroU32::MIN,
     }
 }
 
-/// Keeps options as the driver does; a port has index 10 above its number.
+/// Stores options as the driver does; the interface index of a port is 10 above its number.
 #[derive(Debug, Default)]
 struct FakeDriver {
     options: BTreeMap<OptionId, Value>,
-    news: VecDeque<TeamOption>,
+    events: VecDeque<TeamOption>,
     ports: BTreeSet<u32>,
-    /// Every item carried out since the last look, as `name[port]=value`.
+    /// Every item carried out since the last `take_log`, as `name[port]=value`.
     log: Vec<String>,
-    /// Answers to come instead of success: carry out so many items, then fail so.
+    /// Failures of the next requests: the number of items carried out before, and the error.
     failures: VecDeque<(usize, i32)>,
     overflow: bool,
-    /// It tells receive and transmit apart.
-    apart: bool,
+    /// Failures of the next readings of events, and of the next releases.
+    event_failures: VecDeque<i32>,
+    release_failures: VecDeque<i32>,
+    /// The driver has an enable option for each direction.
+    per_direction: bool,
 }
 
 impl FakeDriver {
     fn change(&mut self, id: OptionId, value: Value) {
         let (id_, value_) = (id.clone(), value.clone());
-        self.news.push_back(TeamOption {
+        self.events.push_back(TeamOption {
             id: id_,
             value: value_,
             changed: true,
@@ -61,7 +63,7 @@ impl FakeDriver {
         let gone: Vec<OptionId> = self.options.keys().cloned().collect();
         for id in gone.into_iter().filter(|id| id.port == Some(ifindex)) {
             if let Some(value) = self.options.remove(&id) {
-                self.news.push_back(TeamOption {
+                self.events.push_back(TeamOption {
                     id,
                     value,
                     changed: true,
@@ -114,34 +116,41 @@ impl Driver for FakeDriver {
         Ok(all.collect())
     }
 
-    fn news(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
+    fn events(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
+        if let Some(errno) = self.event_failures.pop_front() {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         if std::mem::take(&mut self.overflow) {
-            self.news.clear();
+            self.events.clear();
             return Ok(Received::Overflow);
         }
-        self.news.drain(..).for_each(each);
+        self.events.drain(..).for_each(each);
         Ok(Received::All)
     }
 
-    fn enslave(&mut self, ifindex: u32) -> io::Result<()> {
-        if self.ports.insert(ifindex) {
-            let fresh = [
+    fn enslave(&mut self, ifindex: u32) -> io::Result<Enslaved> {
+        let fresh = self.ports.insert(ifindex);
+        if fresh {
+            let options = [
                 (name::ENABLED, Value::Bool(true)),
                 (name::USER_LINKUP, Value::Bool(false)),
                 (name::USER_LINKUP_ENABLED, Value::Bool(false)),
                 (name::PRIORITY, Value::S32(0)),
                 (name::QUEUE_ID, Value::U32(0)),
             ];
-            for (name, value) in fresh {
+            for (name, value) in options {
                 self.change(OptionId::port(name, ifindex), value);
             }
-            if self.apart {
+            if self.per_direction {
                 for name in [name::RX_ENABLED, name::TX_ENABLED] {
                     self.change(OptionId::port(name, ifindex), ON);
                 }
             }
         }
-        Ok(())
+        Ok(match fresh {
+            true => Enslaved::Now,
+            false => Enslaved::Before,
+        })
     }
 
     fn clear_port(&mut self, _ifindex: u32) -> io::Result<()> {
@@ -149,48 +158,76 @@ impl Driver for FakeDriver {
     }
 
     fn release(&mut self, ifindex: u32) -> io::Result<()> {
+        if let Some(errno) = self.release_failures.pop_front() {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         self.leave(ifindex);
         Ok(())
     }
 }
 
-fn opened(runner: RunnerSettings) -> KernelTeam<FakeDriver> {
-    opened_on(FakeDriver::default(), runner)
+fn opened(policy: TxPolicy) -> KernelTeam<FakeDriver> {
+    opened_on(FakeDriver::default(), policy)
 }
 
-/// A driver that tells receive and transmit apart.
-fn opened_apart(runner: RunnerSettings) -> KernelTeam<FakeDriver> {
+/// Opens a driver that has an enable option for each direction.
+fn opened_per_direction(policy: TxPolicy) -> KernelTeam<FakeDriver> {
     let driver = FakeDriver {
-        apart: true,
+        per_direction: true,
         ..FakeDriver::default()
     };
-    opened_on(driver, runner)
+    opened_on(driver, policy)
 }
 
-fn opened_on(driver: FakeDriver, runner: RunnerSettings) -> KernelTeam<FakeDriver> {
-    let mut team = KernelTeam::with(driver, &TeamSettings::new(runner)).expect("opened");
+fn opened_on(driver: FakeDriver, policy: TxPolicy) -> KernelTeam<FakeDriver> {
+    let mut team = KernelTeam::with(driver, &requirements(policy)).expect("opened");
     for number in [1, 2] {
-        let interface = PortInterface {
-            ifindex: 10 + number,
-            name: format!("eth{number}"),
-            hwaddr: HwAddr::default(),
-            mtu: 1500,
-            ipv6: true,
-            promiscuous: false,
-        };
-        team.attach_port(PortId(number), &interface)
+        team.attach(PortId(number), &interface(number))
             .expect("attached");
     }
     team.driver.take_log();
     team
 }
 
-fn activebackup() -> RunnerSettings {
-    let hwaddr_policy = HwAddrPolicy::SameAll;
-    RunnerSettings::ActiveBackup {
-        hwaddr_policy,
-        failback: Failback::default(),
+fn requirements(policy: TxPolicy) -> Requirements {
+    Requirements {
+        policy,
+        drops_unmapped: false,
+        balancing_interval: None,
+        notify_peers: Burst::default(),
+        mcast_rejoin: Burst::default(),
     }
+}
+
+fn interface(number: u32) -> PortInterface {
+    PortInterface {
+        ifindex: 10 + number,
+        name: format!("eth{number}"),
+        hwaddr: HwAddr::default(),
+        mtu: 1500,
+        ipv6: true,
+        promiscuous: false,
+    }
+}
+
+fn loadbalance(fields: HashFields) -> TxPolicy {
+    TxPolicy::LoadBalance {
+        fields,
+        buckets: Box::new([None; BUCKETS]),
+        balanced: false,
+    }
+}
+
+fn resyncs(team: &KernelTeam<FakeDriver>) -> u64 {
+    team.snapshot(SnapshotPart::Counters).counters.resyncs
+}
+
+fn poll(team: &mut KernelTeam<FakeDriver>) -> Polled {
+    team.poll(Instant::ZERO, Token(0), 1).expect("polled")
+}
+
+fn activebackup() -> TxPolicy {
+    TxPolicy::ActiveBackup { active: None }
 }
 
 fn ports(enabled: &[u32], linked: &[u32]) -> Vec<PortForwarding> {
@@ -227,13 +264,15 @@ fn balanced(even: u32, odd: u32) -> Forwarding {
 }
 
 #[test]
-fn the_mode_comes_first_and_announcements_are_the_drivers() {
-    let mut settings = TeamSettings::new(activebackup());
-    settings.notify_peers = Burst {
-        count: 3,
-        interval: std::time::Duration::from_millis(50),
+fn the_mode_is_written_first_and_the_driver_announces() {
+    let requirements = Requirements {
+        notify_peers: Burst {
+            count: 3,
+            interval: Duration::from_millis(50),
+        },
+        ..requirements(activebackup())
     };
-    let mut team = KernelTeam::with(FakeDriver::default(), &settings).expect("opened");
+    let mut team = KernelTeam::with(FakeDriver::default(), &requirements).expect("opened");
     assert_eq!(
         team.driver.take_log(),
         [
@@ -249,7 +288,7 @@ fn the_mode_comes_first_and_announcements_are_the_drivers() {
 #[test]
 fn a_failover_is_one_message_that_enables_before_it_disables() {
     let mut team = opened(activebackup());
-    team.apply_forwarding(&active(1, &[1, 2])).expect("applied");
+    team.forward(&active(1, &[1, 2])).expect("applied");
     assert_eq!(
         team.driver.take_log(),
         [
@@ -259,8 +298,7 @@ fn a_failover_is_one_message_that_enables_before_it_disables() {
             "user_linkup[12]=true",
         ]
     );
-    // One failure to come would strike the second message, had there been one.
-    team.apply_forwarding(&active(2, &[2])).expect("applied");
+    team.forward(&active(2, &[2])).expect("applied");
     assert_eq!(
         team.driver.take_log(),
         [
@@ -273,7 +311,7 @@ fn a_failover_is_one_message_that_enables_before_it_disables() {
 }
 
 #[test]
-fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
+fn the_link_of_watches_is_written_before_the_driver_follows_it() {
     let mut team = opened(roundrobin());
     let link_from_watch = |link_from_watch: bool, linked: &[u32]| Forwarding {
         policy: TxPolicy::Broadcast,
@@ -285,8 +323,7 @@ fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
             })
             .collect(),
     };
-    team.apply_forwarding(&link_from_watch(true, &[1]))
-        .expect("applied");
+    team.forward(&link_from_watch(true, &[1])).expect("applied");
     assert_eq!(
         team.driver.take_log(),
         [
@@ -295,7 +332,7 @@ fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
             "user_linkup_enabled[12]=true",
         ]
     );
-    team.apply_forwarding(&link_from_watch(false, &[2]))
+    team.forward(&link_from_watch(false, &[2]))
         .expect("applied");
     assert_eq!(
         team.driver.take_log(),
@@ -309,69 +346,68 @@ fn the_word_of_watches_is_there_before_the_driver_heeds_it() {
 }
 
 #[test]
-fn what_is_so_already_is_not_written() {
+fn unchanged_options_are_not_written() {
     let mut team = opened(activebackup());
-    team.apply_forwarding(&active(1, &[1])).expect("applied");
+    team.forward(&active(1, &[1])).expect("applied");
     team.driver.take_log();
     team.driver.failures.push_back((0, libc::EPERM));
-    team.apply_forwarding(&active(1, &[1]))
-        .expect("nothing to do");
+    team.forward(&active(1, &[1])).expect("nothing to do");
     assert!(team.driver.log.is_empty());
 }
 
 #[test]
-fn a_set_whose_news_nobody_heard_is_finished_after_a_fresh_reading() {
+fn a_request_without_a_listener_is_finished_after_a_fresh_reading() {
     for errno in [libc::ESRCH, libc::ENOBUFS] {
         let mut team = opened(activebackup());
         team.driver.overflow = true;
         team.driver.failures.push_back((1, errno));
-        team.apply_forwarding(&active(1, &[1, 2])).expect("applied");
+        team.forward(&active(1, &[1, 2])).expect("applied");
         let log = team.driver.take_log();
         assert_eq!(log[..2], ["activeport=11", "enabled[12]=false"]);
         assert_eq!(log.len(), 4, "nothing twice: {log:?}");
-        assert!(team.counters().resyncs > 0);
+        assert!(resyncs(&team) > 0);
     }
 }
 
 #[test]
-fn a_port_that_is_leaving_holds_nothing_up() {
+fn a_leaving_port_does_not_block_other_options() {
     let mut team = opened(activebackup());
-    team.apply_forwarding(&active(1, &[1, 2])).expect("applied");
+    team.forward(&active(1, &[1, 2])).expect("applied");
     team.driver.take_log();
     team.driver.leave(11);
-    // Told of port 1 as if it were there still.
-    team.apply_forwarding(&active(2, &[2])).expect("applied");
+    // The data path still has port 1.
+    team.forward(&active(2, &[2])).expect("applied");
     assert_eq!(
         team.driver.take_log()[..2],
         ["enabled[12]=true", "activeport=12"]
     );
     assert!(
-        team.apply_forwarding(&active(1, &[1])).is_ok(),
+        team.forward(&active(1, &[1])).is_ok(),
         "the driver knows of no such port, and so does the next event"
     );
 }
 
 #[test]
-fn an_error_that_is_about_no_port_is_reported() {
+fn an_error_that_concerns_no_port_is_reported() {
     let mut team = opened(activebackup());
     team.driver.failures.push_back((0, libc::EPERM));
-    let error = team.apply_forwarding(&active(1, &[])).unwrap_err();
+    let error = team.forward(&active(1, &[])).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EPERM));
 }
 
 #[test]
-fn a_choice_of_the_runner_is_put_back_and_one_of_the_user_is_kept() {
+fn a_port_of_the_runner_is_enabled_again_and_a_port_of_the_user_is_not() {
     let foreign = || (OptionId::port(name::ENABLED, 11), Value::Bool(false));
-    let drained = |team: &mut KernelTeam<FakeDriver>| {
+    let written = |team: &mut KernelTeam<FakeDriver>| {
         let (id, value) = foreign();
         team.driver.take_log();
         team.driver.change(id, value);
-        team.drain_ready(Token(0), 1).expect("drained");
+        poll(team);
         team.driver.take_log()
     };
     let mut team = opened(activebackup());
-    team.apply_forwarding(&active(1, &[1])).expect("applied");
-    assert_eq!(drained(&mut team), ["enabled[11]=true"]);
+    team.forward(&active(1, &[1])).expect("applied");
+    assert_eq!(written(&mut team), ["enabled[11]=true"]);
 
     let plain = |linked: &[u32]| Forwarding {
         policy: TxPolicy::RoundRobin {
@@ -380,19 +416,16 @@ fn a_choice_of_the_runner_is_put_back_and_one_of_the_user_is_kept() {
         ports: ports(&[1, 2], linked),
     };
     let mut team = opened(roundrobin());
-    team.apply_forwarding(&plain(&[1])).expect("applied");
-    assert!(drained(&mut team).is_empty());
-    team.apply_forwarding(&plain(&[1, 2])).expect("applied");
+    team.forward(&plain(&[1])).expect("applied");
+    assert!(written(&mut team).is_empty());
+    team.forward(&plain(&[1, 2])).expect("applied");
     assert_eq!(team.driver.take_log(), ["user_linkup[12]=true"]);
 }
 
 #[test]
 fn buckets_are_mapped_and_only_those_that_moved_are_written() {
-    let mut team = opened(RunnerSettings::LoadBalance {
-        tx_hash: HashFields::ETH,
-        balancing_interval: Some(std::time::Duration::from_secs(5)),
-    });
-    team.apply_forwarding(&balanced(1, 2)).expect("applied");
+    let mut team = opened(loadbalance(HashFields::ETH));
+    team.forward(&balanced(1, 2)).expect("applied");
     let log = team.driver.take_log();
     assert!(log[0].starts_with("bpf_hash_func="));
     assert_eq!(log[1], "lb_tx_method=hash_to_port_mapping");
@@ -401,7 +434,7 @@ fn buckets_are_mapped_and_only_those_that_moved_are_written() {
         .filter(|item| item.starts_with("lb_tx_hash_to_port_mapping="))
         .count();
     assert_eq!(mapped, 256);
-    team.apply_forwarding(&balanced(1, 1)).expect("applied");
+    team.forward(&balanced(1, 1)).expect("applied");
     let log = team.driver.take_log();
     // 128 buckets, and port 2 disabled.
     assert_eq!(log.len(), 129);
@@ -410,29 +443,29 @@ fn buckets_are_mapped_and_only_those_that_moved_are_written() {
 
 #[test]
 fn slb_is_the_drivers_loadbalance_with_a_bucket_for_the_designated_port() {
-    let slb = |host| RunnerSettings::Slb {
-        host,
-        balancing_interval: None,
-        learning_interval: None,
-    };
-    assert_eq!(mode(&slb(HostTraffic::OnePort)), Some("loadbalance"));
-    assert_eq!(mode(&slb(HostTraffic::Sent)), None);
-    assert_eq!(mode(&slb(HostTraffic::Both)), None);
-    let mut team = opened(slb(HostTraffic::OnePort));
-    let forwarding = Forwarding {
-        policy: TxPolicy::SourceBalance {
-            ports: SourceBalance {
-                buckets: Box::new([Some(PortId(2)); BUCKETS]),
-                previous: Box::new([None; BUCKETS]),
-                designated: Some(PortId(1)),
-                hwaddr: HwAddr::default(),
-                host: None,
-            },
-            balanced: false,
+    let slb = |host| TxPolicy::SourceBalance {
+        ports: SourceBalance {
+            buckets: Box::new([Some(PortId(2)); BUCKETS]),
+            previous: Box::new([None; BUCKETS]),
+            designated: Some(PortId(1)),
+            hwaddr: HwAddr::default(),
+            host,
         },
+        balanced: false,
+    };
+    let spread = |receive| HostBalance {
+        addresses: Vec::new(),
+        receive,
+    };
+    assert_eq!(mode(&slb(None)), Some("loadbalance"));
+    assert_eq!(mode(&slb(Some(spread(false)))), None);
+    assert_eq!(mode(&slb(Some(spread(true)))), None);
+    let mut team = opened(slb(None));
+    let forwarding = Forwarding {
+        policy: slb(None),
         ports: ports(&[1, 2], &[1, 2]),
     };
-    team.apply_forwarding(&forwarding).expect("applied");
+    team.forward(&forwarding).expect("applied");
     let log = team.driver.take_log();
     assert_eq!(log[1], "lb_tx_method=hash_to_port_mapping");
     let to = |ifindex: u32| {
@@ -443,33 +476,33 @@ fn slb_is_the_drivers_loadbalance_with_a_bucket_for_the_designated_port() {
 }
 
 #[test]
-fn bytes_by_bucket_come_from_the_drivers_news() {
+fn bytes_by_bucket_are_read_from_events() {
     let mut team = opened(roundrobin());
     let bytes = Value::Binary(7_000_u64.to_ne_bytes().to_vec());
     let id = OptionId::element(name::LB_HASH_STATS, 3);
     team.driver.change(id, bytes);
-    team.drain_ready(Token(0), 1).expect("drained");
+    poll(&mut team);
     assert_eq!(team.bucket_bytes()[3], 7_000);
     assert_eq!(team.bucket_bytes()[4], 0);
 }
 
 #[test]
-fn lost_news_lead_to_a_fresh_reading_that_is_counted() {
+fn lost_events_lead_to_a_fresh_reading_that_is_counted() {
     let mut team = opened(activebackup());
-    team.apply_forwarding(&active(1, &[1])).expect("applied");
+    team.forward(&active(1, &[1])).expect("applied");
     team.driver.take_log();
     let id = OptionId::team(name::ACTIVEPORT);
     team.driver.change(id, Value::U32(12));
     team.driver.overflow = true;
-    team.drain_ready(Token(0), 1).expect("drained");
+    poll(&mut team);
     assert_eq!(team.driver.take_log(), ["activeport=11"]);
-    assert_eq!(team.counters().resyncs, 1);
+    assert_eq!(resyncs(&team), 1);
 }
 
 #[test]
-fn parts_are_told_apart_where_the_driver_does() {
-    let mut team = opened_apart(activebackup());
-    team.apply_forwarding(&active(1, &[1, 2])).expect("applied");
+fn directions_are_enabled_one_by_one_where_the_driver_can() {
+    let mut team = opened_per_direction(activebackup());
+    team.forward(&active(1, &[1, 2])).expect("applied");
     assert_eq!(
         team.driver.take_log()[..3],
         [
@@ -478,7 +511,7 @@ fn parts_are_told_apart_where_the_driver_does() {
             "rx_enabled[12]=false"
         ]
     );
-    team.apply_forwarding(&active(2, &[1, 2])).expect("applied");
+    team.forward(&active(2, &[1, 2])).expect("applied");
     assert_eq!(
         team.driver.take_log(),
         [
@@ -489,10 +522,10 @@ fn parts_are_told_apart_where_the_driver_does() {
             "rx_enabled[11]=false",
         ]
     );
-    assert!(team.drain_ready(Token(0), 1).is_ok());
+    poll(&mut team);
     assert!(
         team.driver.take_log().is_empty(),
-        "its own news is no surprise"
+        "events of its own writes change nothing"
     );
 }
 
@@ -508,19 +541,18 @@ fn a_port_may_collect_alone() {
             link_from_watch: false,
         }],
     };
-    let mut team = opened_apart(RunnerSettings::Broadcast);
-    team.apply_forwarding(&forwarding(false)).expect("applied");
+    let mut team = opened_per_direction(TxPolicy::Broadcast);
+    team.forward(&forwarding(false)).expect("applied");
     assert_eq!(team.driver.take_log()[0], "tx_enabled[11]=false");
-    team.apply_forwarding(&forwarding(true)).expect("applied");
+    team.forward(&forwarding(true)).expect("applied");
     assert_eq!(team.driver.take_log(), ["tx_enabled[11]=true"]);
 
-    let mut team = opened(RunnerSettings::Broadcast);
-    team.apply_forwarding(&forwarding(false)).expect("applied");
+    let mut team = opened(TxPolicy::Broadcast);
+    team.forward(&forwarding(false)).expect("applied");
     assert_eq!(team.driver.take_log()[0], "enabled[11]=false");
 
-    // Enabled, as it came: without a bucket nothing is sent on it.
-    let lacp = RunnerSettings::Lacp(LacpSettings::default());
-    let mut team = opened(lacp);
+    // The port stays enabled: without a bucket the driver sends nothing on it.
+    let mut team = opened(loadbalance(HashFields::ETH));
     let policy = TxPolicy::LoadBalance {
         fields: HashFields::ETH,
         buckets: Box::new([None; BUCKETS]),
@@ -530,42 +562,38 @@ fn a_port_may_collect_alone() {
         policy,
         ..forwarding(false)
     };
-    team.apply_forwarding(&collects).expect("applied");
+    team.forward(&collects).expect("applied");
     let log = team.driver.take_log();
     let expected = ["lb_tx_method=hash_to_port_mapping", "user_linkup[11]=true"];
     assert_eq!(log[1..], expected);
 }
 
 #[test]
-fn loadbalance_hears_a_partner_that_knows_first_that_a_link_is_back() {
-    let runner = || RunnerSettings::LoadBalance {
-        tx_hash: HashFields::ETH,
-        balancing_interval: None,
-    };
+fn loadbalance_receives_on_a_port_that_has_no_link_yet() {
     let mut forwarding = balanced(1, 1);
     forwarding.ports = ports(&[1], &[1]);
-    // The runner's word: it collects on a port without a link.
+    // The partner may see first that the link is back.
     forwarding.ports[1].collecting = true;
-    let mut team = opened_apart(runner());
-    team.apply_forwarding(&forwarding).expect("applied");
+    let mut team = opened_per_direction(loadbalance(HashFields::ETH));
+    team.forward(&forwarding).expect("applied");
     let log = team.driver.take_log();
     assert!(log.contains(&"tx_enabled[12]=false".to_owned()), "{log:?}");
     assert!(!log.contains(&"rx_enabled[12]=false".to_owned()), "{log:?}");
 }
 
 #[test]
-fn who_sets_both_parts_by_one_option_is_noticed() {
-    let mut team = opened_apart(activebackup());
-    team.apply_forwarding(&active(1, &[1])).expect("applied");
+fn both_directions_set_by_the_joint_option_are_enabled_again() {
+    let mut team = opened_per_direction(activebackup());
+    team.forward(&active(1, &[1])).expect("applied");
     team.driver.take_log();
-    // The driver tells of the one option only.
+    // The driver sends an event of the joint option only.
     for name in [name::RX_ENABLED, name::TX_ENABLED] {
         let id = OptionId::port(name, 11);
         team.driver.options.insert(id, Value::Bool(false));
     }
     team.driver
         .change(OptionId::port(name::ENABLED, 11), Value::Bool(false));
-    team.drain_ready(Token(0), 1).expect("drained");
+    poll(&mut team);
     assert_eq!(
         team.driver.take_log(),
         ["rx_enabled[11]=true", "tx_enabled[11]=true"]
@@ -573,28 +601,54 @@ fn who_sets_both_parts_by_one_option_is_noticed() {
 }
 
 #[test]
-fn the_priority_is_the_drivers() {
+fn a_poll_returns_the_priorities_of_the_driver() {
     let mut team = opened(activebackup());
-    assert_eq!(team.priority(PortId(1)), Some(0));
+    assert!(poll(&mut team).priorities.contains(&(PortId(1), 0)));
     let id = OptionId::port(name::PRIORITY, 11);
     team.driver.change(id, Value::S32(-5));
-    team.drain_ready(Token(0), 1).expect("drained");
-    assert_eq!(team.priority(PortId(1)), Some(-5));
-    assert_eq!(team.priority(PortId(9)), None);
+    let expected = [(PortId(1), -5), (PortId(2), 0)];
+    assert_eq!(poll(&mut team).priorities, expected);
 }
 
 #[test]
-fn what_the_driver_cannot_do_is_said() {
-    let said = |runner| options::shortfalls(&TeamSettings::new(runner)).concat();
-    assert_eq!(said(roundrobin()), "");
+fn a_policy_that_the_driver_has_in_part_gives_a_warning() {
+    let warning = |policy| options::shortfall(&policy).unwrap_or_default();
+    assert_eq!(warning(roundrobin()), "");
     let packets_per_port = NonZeroU32::new(2).expect("not zero");
-    let in_rows = said(RunnerSettings::RoundRobin { packets_per_port });
+    let in_rows = warning(TxPolicy::RoundRobin { packets_per_port });
     assert!(in_rows.starts_with("runner.packets_per_port: "));
-    let hashing = |tx_hash| RunnerSettings::LoadBalance {
-        tx_hash,
-        balancing_interval: None,
-    };
-    assert_eq!(said(hashing(HashFields::SRC_MAC)), "");
-    let inside = said(hashing(HashFields::IPV4 | HashFields::ENCAP));
+    assert_eq!(warning(loadbalance(HashFields::SRC_MAC)), "");
+    let inside = warning(loadbalance(HashFields::IPV4 | HashFields::ENCAP));
     assert!(inside.starts_with("runner.tx_hash: "));
+}
+
+#[test]
+fn a_failed_attach_leaves_the_interface_as_it_was() {
+    let mut team = opened(activebackup());
+    let attach = |team: &mut KernelTeam<FakeDriver>| {
+        team.driver.event_failures.push_back(libc::ENOMEM);
+        let error = team.attach(PortId(3), &interface(3)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+    };
+    attach(&mut team);
+    assert!(!team.driver.ports.contains(&13), "still enslaved");
+    // An interface that was a port before the daemon stays one.
+    team.driver.ports.insert(13);
+    attach(&mut team);
+    assert!(team.driver.ports.contains(&13), "released");
+    assert!(!team.ports.contains_key(&PortId(3)));
+}
+
+#[test]
+fn a_port_is_no_longer_served_after_a_failed_detach() {
+    let mut team = opened(activebackup());
+    team.forward(&active(1, &[1, 2])).expect("applied");
+    team.driver.release_failures.push_back(libc::EBUSY);
+    let error = team.detach(PortId(1)).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+    team.driver.take_log();
+    team.forward(&active(1, &[1])).expect("applied");
+    let log = team.driver.take_log();
+    assert!(!log.iter().any(|item| item.contains("11")), "{log:?}");
+    assert!(team.detach(PortId(1)).is_ok(), "already detached");
 }

@@ -53,7 +53,7 @@ impl Wakeup {
     }
 
     /// Takes all notes away.
-    pub fn silence(&self) {
+    pub fn drain(&self) {
         // SAFETY: both pages are mapped as long as this lives and begin with a counter that the
         // kernel, too, only uses atomically.
         let (consumer, producer) = unsafe { (self.consumer.as_ref(), self.producer.as_ref()) };

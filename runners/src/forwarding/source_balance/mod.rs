@@ -239,11 +239,6 @@ impl SourceRules {
         self.learned_sources().present(self.policy.hwaddr)
     }
 
-    /// Returns the policy.
-    pub(crate) fn policy(&self) -> &SourceBalance {
-        &self.policy
-    }
-
     /// Returns the learned state.
     pub(crate) fn learned_sources(&self) -> LearnedSources {
         LearnedSources {

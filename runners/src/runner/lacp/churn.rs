@@ -1,16 +1,24 @@
-//! The Churn Detection machines (802.1AX-2014, 6.4.17, figure 6-23).
+//! The Churn Detection machines (IEEE 802.1AX-2014, 6.4.17, figures 6-23 and 6-24).
 //!
 //! ```text
-//! CHURN_MONITOR  <----- begin, or no link   (from anywhere)
-//!    |   | in sync           | Churn_Detection_Time without sync
-//!    |   +--> NO_CHURN <--+  |
-//!    |          | not     |  |
-//!    |<---------+ in sync |  |
-//!    +------------------- CHURN   (in sync leads to NO_CHURN)
+//!   BEGIN, or the port is disabled   (from every state)
+//!                  |
+//!                  v
+//!          +---------------+  in sync       +----------+
+//!          | CHURN_MONITOR |--------------->| NO_CHURN |
+//!          |               |<---------------|          |
+//!          +---------------+   out of sync  +----------+
+//!                  | churn_timer expired          ^
+//!                  v                              |
+//!          +---------------+  in sync             |
+//!          |     CHURN     |----------------------+
+//!          +---------------+
 //! ```
 //!
-//! One machine watches the actor's Synchronization, another the partner's. Each tells that a
-//! link which should aggregate does not; neither changes anything.
+//! One machine watches the Actor's Synchronization, one the Partner's. Both only report that a
+//! link should aggregate but does not.
+//!
+//! Owns the state, the churn timer and the number of churns.
 
 use std::time::Duration;
 
@@ -19,81 +27,100 @@ use crate::time::Instant;
 /// Churn_Detection_Time (6.4.4).
 const CHURN_DETECTION_TIME: Duration = Duration::from_secs(60);
 
-/// Where a machine is.
+/// State of a Churn Detection machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Churn {
-    /// Not in sync, but not for long.
+pub enum ChurnState {
+    /// The end is out of sync for less than Churn_Detection_Time.
     Monitor,
-    /// In sync.
-    No,
-    /// Not in sync for too long.
-    Yes,
+    /// The end is in sync.
+    NoChurn,
+    /// The end has been out of sync for Churn_Detection_Time.
+    Churn,
 }
 
-impl Churn {
-    fn next(self, linked: bool, in_sync: bool, expired: bool) -> Option<Churn> {
-        match (self, linked, in_sync) {
-            (Churn::Monitor, false, _) => None,
-            (Churn::No | Churn::Yes, false, _) => Some(Churn::Monitor),
-            (Churn::Monitor | Churn::Yes, true, true) => Some(Churn::No),
-            (Churn::No, true, true) => None,
-            (Churn::Monitor, true, false) => expired.then_some(Churn::Yes),
-            (Churn::No, true, false) => Some(Churn::Monitor),
-            (Churn::Yes, true, false) => None,
+/// Input of a Churn Detection machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChurnInput {
+    /// The port or LACP is disabled.
+    PortDisabled,
+    /// Synchronization of the watched end is false.
+    OutOfSync,
+    /// Synchronization of the watched end is true.
+    InSync,
+}
+
+impl ChurnState {
+    /// Returns the state to enter, or `None` to stay.
+    fn next(self, input: ChurnInput, timer_expired: bool) -> Option<ChurnState> {
+        use ChurnInput::{InSync, OutOfSync, PortDisabled};
+        use ChurnState::{Churn, Monitor, NoChurn};
+        match (self, input) {
+            (Monitor, PortDisabled) => None,
+            (NoChurn | Churn, PortDisabled) => Some(Monitor),
+            (Monitor, OutOfSync) => timer_expired.then_some(Churn),
+            (NoChurn, OutOfSync) => Some(Monitor),
+            (Churn, OutOfSync) => None,
+            (Monitor | Churn, InSync) => Some(NoChurn),
+            (NoChurn, InSync) => None,
         }
     }
 
-    /// A word for it.
+    /// Returns the name of the state in the state document.
     pub fn name(self) -> &'static str {
         match self {
-            Churn::Monitor => "monitor",
-            Churn::No => "no churn",
-            Churn::Yes => "churn",
+            ChurnState::Monitor => "monitor",
+            ChurnState::NoChurn => "no churn",
+            ChurnState::Churn => "churn",
         }
     }
 }
 
-/// A machine with its timer.
+/// The Churn Detection machine of one end of a link.
 #[derive(Clone, Debug)]
 pub(super) struct ChurnMachine {
-    state: Churn,
-    timer: Option<Instant>,
-    /// Times that churn was found.
-    found: u64,
+    state: ChurnState,
+    churn_timer: Option<Instant>,
+    count: u64,
 }
 
 impl ChurnMachine {
     pub(super) fn new() -> Self {
         ChurnMachine {
-            state: Churn::Monitor,
-            timer: None,
-            found: 0,
+            state: ChurnState::Monitor,
+            churn_timer: None,
+            count: 0,
         }
     }
 
-    pub(super) fn state(&self) -> Churn {
+    pub(super) fn state(&self) -> ChurnState {
         self.state
     }
 
-    pub(super) fn found(&self) -> u64 {
-        self.found
+    /// Returns how often the machine has entered CHURN.
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
 
+    /// Returns when the churn timer expires, or `None` if the timer does not run.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.timer
+        self.churn_timer
     }
 
-    pub(super) fn run(&mut self, now: Instant, linked: bool, in_sync: bool) {
-        let expired = self.timer.is_some_and(|timer| timer <= now);
-        if let Some(next) = self.state.next(linked, in_sync, expired) {
+    /// Runs the machine by one transition.
+    pub(super) fn run(&mut self, now: Instant, input: ChurnInput) {
+        let timer_expired = self.churn_timer.is_some_and(|end| end <= now);
+        if let Some(next) = self.state.next(input, timer_expired) {
             self.state = next;
-            self.timer = None;
-            self.found += u64::from(next == Churn::Yes);
+            self.churn_timer = None;
+            self.count += u64::from(next == ChurnState::Churn);
         }
-        // Without a link there is nothing to wait for.
-        self.timer = match self.state {
-            Churn::Monitor if linked => self.timer.or(Some(now + CHURN_DETECTION_TIME)),
-            Churn::Monitor | Churn::No | Churn::Yes => None,
+        // A disabled port re-enters CHURN_MONITOR all the time, so its timer starts with the link.
+        self.churn_timer = match (self.state, input) {
+            (ChurnState::Monitor, ChurnInput::OutOfSync | ChurnInput::InSync) => {
+                self.churn_timer.or(Some(now + CHURN_DETECTION_TIME))
+            }
+            (ChurnState::Monitor, ChurnInput::PortDisabled) => None,
+            (ChurnState::NoChurn | ChurnState::Churn, _) => None,
         };
     }
 }
@@ -102,39 +129,45 @@ impl ChurnMachine {
 mod tests {
     use super::*;
 
+    use ChurnInput::{InSync, OutOfSync, PortDisabled};
+
     #[test]
-    fn every_state_and_condition() {
-        use Churn::{Monitor, No, Yes};
-        // Linked and in sync count up from (0, 0); then the same with the timer at its end.
-        let (m, n, y) = (Some(Monitor), Some(No), Some(Yes));
+    fn every_state_handles_every_input_with_and_without_expiry() {
+        use ChurnState::{Churn, Monitor, NoChurn};
+        let inputs = [PortDisabled, OutOfSync, InSync];
+        let (stay, monitor) = (None, Some(Monitor));
+        let (no_churn, churn) = (Some(NoChurn), Some(Churn));
+        // The next states by input while the timer runs, then after it has expired.
         let table = [
-            (Monitor, [None, None, None, n, None, None, y, n]),
-            (No, [m, m, m, None, m, m, m, None]),
-            (Yes, [m, m, None, n, m, m, None, n]),
+            (Monitor, [[stay, stay, no_churn], [stay, churn, no_churn]]),
+            (NoChurn, [[monitor, monitor, stay]; 2]),
+            (Churn, [[monitor, stay, no_churn]; 2]),
         ];
-        for (state, row) in table {
-            for (at, expected) in row.into_iter().enumerate() {
-                let next = state.next(at & 2 != 0, at & 1 != 0, at & 4 != 0);
-                assert_eq!(next, expected, "{state:?} {at:03b}");
+        for (state, rows) in table {
+            for (timer_expired, row) in [false, true].into_iter().zip(rows) {
+                for (input, expected) in inputs.into_iter().zip(row) {
+                    let next = state.next(input, timer_expired);
+                    assert_eq!(next, expected, "{state:?} {input:?} {timer_expired}");
+                }
             }
         }
     }
 
     #[test]
-    fn a_minute_without_sync_is_churn_and_sync_ends_it() {
+    fn a_minute_out_of_sync_is_churn_until_the_end_is_in_sync() {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut machine = ChurnMachine::new();
-        let mut plays = |seconds, linked, in_sync, state, deadline: Option<u64>| {
-            machine.run(at(seconds), linked, in_sync);
+        let mut run = |seconds, input, state, deadline: Option<u64>| {
+            machine.run(at(seconds), input);
             assert_eq!(machine.state(), state, "{seconds}");
             assert_eq!(machine.deadline(), deadline.map(at), "{seconds}");
         };
-        plays(0, false, false, Churn::Monitor, None);
-        plays(5, true, false, Churn::Monitor, Some(65));
-        plays(64, true, false, Churn::Monitor, Some(65));
-        plays(65, true, false, Churn::Yes, None);
-        plays(70, true, true, Churn::No, None);
-        plays(80, true, false, Churn::Monitor, Some(140));
-        plays(90, false, false, Churn::Monitor, None);
+        run(0, PortDisabled, ChurnState::Monitor, None);
+        run(5, OutOfSync, ChurnState::Monitor, Some(65));
+        run(64, OutOfSync, ChurnState::Monitor, Some(65));
+        run(65, OutOfSync, ChurnState::Churn, None);
+        run(70, InSync, ChurnState::NoChurn, None);
+        run(80, OutOfSync, ChurnState::Monitor, Some(140));
+        run(90, PortDisabled, ChurnState::Monitor, None);
     }
 }

@@ -1,27 +1,39 @@
-//! lacp: ports that agree with one partner carry together.
+//! The runner lacp: link aggregation with LACP.
 //!
-//! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5; names are those of the standard. Every
-//! machine has a file, opening with its diagram: [`receive`], [`periodic`], [`selection`],
-//! [`mux`], [`transmit`], [`churn`], [`marker`], [`conversations`]. [`port`] joins the machines of
-//! one port, [`intake`] spares them a flood, [`status`] tells of them, [`why`] says what keeps a
-//! port from carrying. This file is the runner: it keeps ports and machines in step, and turns
-//! their outcome into a decision.
+//! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5. Each machine has a file under the standard's
+//! state diagram:
 //!
-//! Interface and defaults are teamd's; ARCHITECTURE.md lists where the standard was followed
-//! instead.
+//! | file | content | clause |
+//! |---|---|---|
+//! | [`receive`] | Receive machine | 6.4.12 |
+//! | [`periodic`] | Periodic Transmission machine | 6.4.13 |
+//! | [`selection`] | Selection Logic | 6.4.14 |
+//! | [`mux`] | Mux machine | 6.4.15 |
+//! | [`transmit`] | Transmit machine | 6.4.16 |
+//! | [`churn`] | Churn Detection machines | 6.4.17 |
+//! | [`marker_responder`] | Marker Responder | 6.5.4.2 |
+//! | [`marker_generator`] | Marker Generator/Receiver | 6.2.4, 6.5 |
+//! | [`port`] | variables and functions of one Aggregation Port | 6.4.7, 6.4.9 |
+//!
+//! [`receive_limit`] protects the machines from a flood, [`status`] describes their state, and
+//! [`diagnosis`] states why a port carries no traffic. The runner, in this file, runs the machines
+//! of all ports until they stay, and turns the outcome into a forwarding policy.
+//!
+//! Configuration and defaults are teamd's. ARCHITECTURE.md lists the deviations from teamd; each
+//! machine lists its deviations from the standard.
 
 mod churn;
-mod conversations;
-mod intake;
-mod marker;
+mod diagnosis;
+mod marker_generator;
+mod marker_responder;
 mod mux;
 mod periodic;
 mod port;
 mod receive;
+mod receive_limit;
 mod selection;
 mod status;
 mod transmit;
-mod why;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -38,10 +50,11 @@ use crate::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, SLOW_PROTOCOLS_GROUP, STANDARD_R
 use crate::wire::marker::{MARKER_SUBTYPE, Marker};
 use crate::wire::{Ethernet, ethertype};
 
-use conversations::Conversations;
-use mux::Mux;
+use marker_generator::MarkerGenerator;
+use mux::MuxState;
 use port::LacpPort;
-use receive::Receive;
+use port::records::Recorded;
+use receive::ReceiveState;
 use selection::Selection;
 
 use crate::settings::lacp::{FallbackMethod, LacpSettings};
@@ -49,21 +62,23 @@ pub use mux::Selected;
 pub use port::PduCounters;
 pub use status::{LacpPortStatus, LacpStatus, MachineStates};
 
-/// The machines of one port settle within a few rounds; more would be a circle.
-const ROUNDS: usize = 16;
+/// The machines stay after a few rounds; the limit keeps a defect from looping forever.
+const MAX_ROUNDS: usize = 16;
 
+/// The runner lacp of one team.
 #[derive(Debug)]
 pub(crate) struct Lacp {
     settings: LacpSettings,
-    /// When a retry count that was set by hand ends.
+    /// When a retry count set by the user returns to the standard's.
     retry_count_until: Option<Instant>,
+    /// Address of the team device: the Actor's system.
     system: HwAddr,
     team_is_up: bool,
     ports: BTreeMap<PortId, LacpPort>,
     selection: Selection,
     flows: FlowTable,
-    /// Keeps flows in order that move, if that is wanted.
-    conversations: Option<Conversations>,
+    /// `None` without the setting `marker`.
+    marker_generator: Option<MarkerGenerator>,
     last_decision: Instant,
     actions: VecDeque<Action>,
 }
@@ -77,55 +92,46 @@ impl Lacp {
             ports: BTreeMap::new(),
             selection: Selection::default(),
             flows: FlowTable::new(settings.tx_hash, settings.balancing_interval),
-            conversations: settings.marker_timeout.map(Conversations::new),
+            marker_generator: settings.marker_timeout.map(MarkerGenerator::new),
             settings: settings.clone(),
             last_decision: Instant::ZERO,
             actions: VecDeque::new(),
         }
     }
 
-    /// Ports come, go and change as the team says.
-    fn follow(&mut self, now: Instant, ports: &[Port]) {
-        let gone: Vec<PortId> = self
-            .ports
-            .keys()
-            .filter(|id| ports.iter().all(|port| port.id() != **id))
-            .copied()
-            .collect();
+    /// Removes, adds and updates ports according to the ports of the team.
+    fn update_ports(&mut self, now: Instant, ports: &[Port]) {
+        let is_gone = |id: &&PortId| ports.iter().all(|port| port.id() != **id);
+        let gone: Vec<PortId> = self.ports.keys().filter(is_gone).copied().collect();
         for id in gone {
-            if let Some(mut port) = self.ports.remove(&id) {
-                let farewell = port.farewell(&self.settings);
-                self.actions.extend(farewell.map(|frame| send(id, frame)));
-                self.actions.push_back(Action::RememberPdu {
-                    port: id,
-                    frame: None,
-                });
+            if let Some(port) = self.ports.remove(&id) {
+                self.send(id, port.last_pdu(&self.settings));
+                self.remember_pdu(id, None);
             }
         }
         for port in ports {
-            let known = self.ports.entry(port.id());
+            let id = port.id();
+            let known = self.ports.entry(id);
             let known = known.or_insert_with(|| LacpPort::new(port));
-            let leaves = known.speaks() && !self.team_is_up && port.link().up;
-            if leaves {
-                let farewell = known.farewell(&self.settings);
-                self.actions
-                    .extend(farewell.map(|frame| send(port.id(), frame)));
-            }
-            known.refresh(now, port, self.system, self.team_is_up, &self.settings);
+            let team_goes_down =
+                known.receive.is_lacp_enabled() && !self.team_is_up && port.link().up;
+            let last_pdu = team_goes_down.then(|| known.last_pdu(&self.settings));
+            known.update(now, port, self.system, self.team_is_up, &self.settings);
+            self.send(id, last_pdu.flatten());
         }
     }
 
-    /// Lets the machines drive one another until nothing moves.
-    fn settle(&mut self, now: Instant) {
+    /// Runs the machines of all ports until they stay.
+    fn run_machines(&mut self, now: Instant) {
         for port in self.ports.values_mut() {
-            port.mux.tick(now);
+            port.mux.expire_timer(now);
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let outcome = |port: &LacpPort| (port.mux.state(), port.selected, port.lag);
             let before: Vec<_> = self.ports.values().map(outcome).collect();
-            // Who was unselected leaves its aggregator before it may join another.
+            // An unselected port detaches from its Aggregator before it may join another.
             self.run_mux(now);
-            self.fall_back(now);
+            self.update_fallback(now);
             self.selection
                 .run(&mut self.ports, self.settings.agg_select_policy);
             self.run_mux(now);
@@ -137,48 +143,52 @@ impl Lacp {
         let retry_count = self.retry_count(now);
         for port in self.ports.values_mut() {
             self.actions.extend(port.report().map(Action::Report));
-            let pdu = port.run_followers(now, &self.settings, retry_count);
-            self.actions.extend(pdu.map(|frame| send(port.id, frame)));
+            let pdu = port.run_transmission(now, &self.settings, retry_count);
+            self.actions
+                .extend(pdu.map(|frame| send_frame(port.id, frame)));
         }
     }
 
-    /// A port is ready with all that wait for the same aggregator (6.4.14.1 b), or at once if
-    /// its partner has attached the link already.
+    /// Runs the Mux machines. A port is ready together with all ports that wait for the same
+    /// Aggregator (6.4.14.1 b).
     fn run_mux(&mut self, now: Instant) {
-        let waits = |port: &LacpPort| {
+        let still_waits = |port: &LacpPort| {
             port.selected == Selected::Selected
-                && port.mux.state() == Mux::Waiting
-                && !port.mux.has_waited()
-                && !port.needs_no_wait()
+                && port.mux.state() == MuxState::Waiting
+                && !port.mux.ready_n()
+                && !port.skips_wait_while()
         };
-        let nobody_waits = !self.ports.values().any(waits);
+        let all_ready = !self.ports.values().any(still_waits);
         for port in self.ports.values_mut() {
-            let waited = nobody_waits && port.mux.has_waited();
-            port.run_mux(now, waited || port.needs_no_wait());
+            let ready = all_ready && port.mux.ready_n();
+            port.run_mux(now, ready || port.skips_wait_while());
         }
     }
 
-    /// Which ports carry although no partner speaks: none while one does or may.
-    fn fall_back(&mut self, now: Instant) {
-        let speaks =
-            |port: &LacpPort| matches!(port.receive.state(), Receive::Current | Receive::Expired);
+    /// Chooses the ports in fallback: none while any port has or may have a Partner.
+    fn update_fallback(&mut self, now: Instant) {
+        let may_have_partner = |port: &LacpPort| {
+            matches!(
+                port.receive.state(),
+                ReceiveState::Current | ReceiveState::Expired
+            )
+        };
+        let may_fall_back = self.settings.fallback && !self.ports.values().any(may_have_partner);
         let delay = self.settings.fallback_delay;
-        let nobody_speaks = self.settings.fallback && !self.ports.values().any(speaks);
-        let waited = |port: &LacpPort| port.defaulted_at.is_some_and(|at| at + delay <= now);
+        let has_waited = |port: &LacpPort| port.defaulted_at.is_some_and(|at| at + delay <= now);
         let candidates = self
             .ports
             .values()
-            .filter(|port| nobody_speaks && port.allowed && waited(port));
-        let order = |port: &&LacpPort| {
+            .filter(|port| may_fall_back && port.allowed && has_waited(port));
+        let rank = |port: &&LacpPort| {
             let actor = port.actor();
             (actor.port_priority, actor.port, port.id)
         };
         let chosen: Vec<PortId> = match self.settings.fallback_method {
-            FallbackMethod::Single => candidates
-                .min_by_key(order)
-                .map(|port| port.id)
-                .into_iter()
-                .collect(),
+            FallbackMethod::Single => {
+                let best = candidates.min_by_key(rank);
+                best.map(|port| port.id).into_iter().collect()
+            }
             FallbackMethod::All => candidates.map(|port| port.id).collect(),
         };
         for port in self.ports.values_mut() {
@@ -186,44 +196,81 @@ impl Lacp {
         }
     }
 
-    /// The retry count has no need to transmit of its own in the standard, and at the slow rate
-    /// partners would wait for it for 30 s.
-    fn tell_partners(&mut self) {
-        self.ports.values_mut().for_each(LacpPort::tell_partner);
+    /// Sets NTT on all ports. The standard has no NTT for a new retry count, and Partners at the
+    /// slow rate would learn of it up to 30 s later.
+    fn set_ntt(&mut self) {
+        self.ports.values_mut().for_each(LacpPort::set_ntt);
     }
 
-    /// What the partner is told of how many PDUs we let it miss. A count set by hand is for a
-    /// restart, and does not outlive it for long.
+    /// Returns the retry count for LACPDUs. A count set by the user is meant for a restart and
+    /// returns to the standard's after some time.
     fn retry_count(&mut self, now: Instant) -> u8 {
         if self.retry_count_until.is_some_and(|until| until <= now) {
             self.retry_count_until = None;
             self.settings.retry_count = STANDARD_RETRIES;
-            self.tell_partners();
+            self.set_ntt();
         }
         self.settings.retry_count
     }
 
-    /// Takes flows that are to move off their link, and lets them on to the next in their time.
-    fn move_flows(&mut self, now: Instant, distributing: &[PortId], table: &mut BucketTable) {
-        let Some(conversations) = &mut self.conversations else {
+    /// Holds buckets that must leave their link, and sends the markers for them.
+    fn run_marker_generator(
+        &mut self,
+        now: Instant,
+        distributing: &[PortId],
+        table: &mut BucketTable,
+    ) {
+        let Some(generator) = &mut self.marker_generator else {
             return;
         };
         let ports = &mut self.ports;
-        let questions = conversations.settle(now, distributing, table, |port| {
+        let markers = generator.run(now, distributing, table, |port| {
             let port = ports.get_mut(&port);
-            port.is_some_and(|port| port.may_ask(now))
+            port.is_some_and(|port| port.may_send_marker(now))
         });
-        for question in questions {
-            if let Some(port) = self.ports.get(&question.port) {
-                let marker = port.marker(question.transaction);
-                self.actions.push_back(send(port.id, marker));
+        for marker in markers {
+            let port = self.ports.get(&marker.port);
+            let frame = port.map(|port| port.marker(marker.transaction));
+            self.send(marker.port, frame);
+        }
+    }
+
+    /// Returns the Mux state of a port; DETACHED for an unknown port.
+    fn mux_state(&self, port: &Port) -> MuxState {
+        let port = self.ports.get(&port.id());
+        port.map_or(MuxState::Detached, |port| port.mux.state())
+    }
+
+    fn lacpdu_received(&mut self, now: Instant, id: PortId, pdu: &Lacpdu, frame: &[u8]) {
+        if let Some(port) = self.ports.get_mut(&id) {
+            match port.pdu_received(now, pdu, frame, &self.settings) {
+                Recorded::Changed => self.remember_pdu(id, Some(frame.to_vec())),
+                Recorded::Unchanged => {}
             }
         }
     }
 
-    fn distributes(&self, port: PortId) -> bool {
-        let port = self.ports.get(&port);
-        port.is_some_and(|port| port.mux.state() == Mux::Distributing)
+    fn marker_pdu_received(&mut self, now: Instant, id: PortId, marker: Marker) {
+        let Some(port) = self.ports.get_mut(&id) else {
+            return;
+        };
+        if let (Some(generator), Some(transaction)) =
+            (&mut self.marker_generator, port.transaction_of(marker))
+        {
+            let in_time = generator.response_received(id, transaction);
+            port.counters.own_marker_responses += u64::from(in_time);
+        }
+        let response = port.marker_received(now, marker);
+        self.send(id, response);
+    }
+
+    fn send(&mut self, port: PortId, frame: Option<Vec<u8>>) {
+        self.actions
+            .extend(frame.map(|frame| send_frame(port, frame)));
+    }
+
+    fn remember_pdu(&mut self, port: PortId, frame: Option<Vec<u8>>) {
+        self.actions.push_back(Action::RememberPdu { port, frame });
     }
 }
 
@@ -235,55 +282,51 @@ impl Runner for Lacp {
 
     fn decide(&mut self, now: Instant, ports: &[Port]) -> TxPolicy {
         self.last_decision = now;
-        self.follow(now, ports);
-        self.settle(now);
-        let distributing = ports.iter().map(Port::id);
-        let distributing: Vec<PortId> = distributing
-            .filter(|port| self.distributes(*port))
-            .collect();
-        // The table binds: the driver's own choice would also use ports that only collect.
+        self.update_ports(now, ports);
+        self.run_machines(now);
+        let distributing = ports.iter().filter(|port| self.enables(port));
+        let distributing: Vec<PortId> = distributing.map(Port::id).collect();
+        // The table is mandatory: the kernel driver's own choice includes ports that only collect.
         let mut policy = self.flows.decide(now, distributing.clone(), true);
         if let TxPolicy::LoadBalance { buckets, .. } = &mut policy {
-            self.move_flows(now, &distributing, buckets);
+            self.run_marker_generator(now, &distributing, buckets);
         }
         policy
     }
 
     fn enables(&self, port: &Port) -> bool {
-        self.distributes(port.id())
+        self.mux_state(port) >= MuxState::Distributing
     }
 
     fn collects(&self, port: &Port) -> bool {
-        let port = self.ports.get(&port.id());
-        port.is_some_and(|port| port.mux.state() >= Mux::Collecting)
+        self.mux_state(port) >= MuxState::Collecting
     }
 
     fn carries(&self, port: &Port) -> bool {
-        self.distributes(port.id())
+        self.enables(port)
     }
 
-    /// The aggregator of this port shall carry.
+    /// Selects the Aggregator of this port.
     fn choose_active(&mut self, port: &Port) {
         let chosen = self.ports.get(&port.id());
-        if !chosen.is_some_and(|port| self.selection.pin(port)) {
+        if !chosen.is_some_and(|port| self.selection.choose_by_user(port)) {
             log::warn!("{}: has no aggregator that could be chosen", port.name());
         }
     }
 
     fn lacp_settings_changed(&mut self, now: Instant, settings: &LacpSettings) {
         if settings.retry_count != self.settings.retry_count {
-            // As SONiC: a restart takes no longer than the count lasts three times over.
+            // As in SONiC, a count of the user stays for three minutes each LACPDU.
             let minutes = 3 * u64::from(settings.retry_count);
-            let lasts = Duration::from_secs(60 * minutes);
-            self.retry_count_until =
-                (settings.retry_count != STANDARD_RETRIES).then(|| now + lasts);
-            self.tell_partners();
+            let until = now + Duration::from_secs(60 * minutes);
+            self.retry_count_until = (settings.retry_count != STANDARD_RETRIES).then_some(until);
+            self.set_ntt();
         }
         self.settings = settings.clone();
     }
 
     fn left_in_place(&mut self) {
-        self.tell_partners();
+        self.set_ntt();
     }
 
     fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
@@ -292,28 +335,24 @@ impl Runner for Lacp {
 
     fn next_deadline(&self) -> Option<Instant> {
         let delay = self.settings.fallback_delay;
-        let falls_back = |port: &LacpPort| {
-            let at = port
-                .defaulted_at
-                .filter(|_| self.settings.fallback && !port.fallback)?;
-            Some(at + delay).filter(|at| *at > self.last_decision)
+        let fallback_deadline = |port: &LacpPort| {
+            let may_fall_back = self.settings.fallback && !port.fallback;
+            let end = port.defaulted_at.filter(|_| may_fall_back)? + delay;
+            Some(end).filter(|end| *end > self.last_decision)
         };
+        let generator = self.marker_generator.as_ref();
         let ports = self.ports.values();
         ports
-            .filter_map(LacpPort::next_deadline)
-            .chain(self.ports.values().filter_map(falls_back))
+            .flat_map(|port| [port.next_deadline(), fallback_deadline(port)])
+            .flatten()
             .chain(self.flows.next_deadline())
-            .chain(
-                self.conversations
-                    .as_ref()
-                    .and_then(Conversations::deadline),
-            )
+            .chain(generator.and_then(MarkerGenerator::deadline))
             .chain(self.retry_count_until)
             .min()
     }
 
     fn expire(&mut self, due: Instant, now: Instant) {
-        // The machines look at their own timers when they settle.
+        // The machines read their timers in the next decision.
         self.flows.expire(due, now);
     }
 
@@ -325,40 +364,23 @@ impl Runner for Lacp {
     }
 
     fn frame_received(&mut self, now: Instant, port: &Port, frame: &[u8]) {
-        let Some(port) = self.ports.get_mut(&port.id()) else {
+        let Some(payload) = slow_protocol_payload(frame) else {
             return;
         };
-        let Some(payload) = slow_protocol(frame) else {
-            return;
+        let malformed = |lacp: &mut Lacp| {
+            let port = lacp.ports.get_mut(&port.id());
+            port.into_iter().for_each(LacpPort::malformed_received);
         };
         match payload.first() {
             Some(&LACP_SUBTYPE) => match Lacpdu::parse(payload) {
-                Some(pdu) => {
-                    if port.pdu_received(now, &pdu, frame, &self.settings) {
-                        let frame = Some(frame.to_vec());
-                        self.actions.push_back(Action::RememberPdu {
-                            port: port.id,
-                            frame,
-                        });
-                    }
-                }
-                None => port.malformed(),
+                Some(pdu) => self.lacpdu_received(now, port.id(), &pdu, frame),
+                None => malformed(self),
             },
             Some(&MARKER_SUBTYPE) => match Marker::parse(payload) {
-                Some(marker) => {
-                    if let (Some(conversations), Some(transaction)) =
-                        (&mut self.conversations, port.answered(marker))
-                    {
-                        let in_time = conversations.answered(port.id, transaction);
-                        port.counters.own_marker_responses += u64::from(in_time);
-                    }
-                    let answer = port.marker_received(now, marker);
-                    self.actions
-                        .extend(answer.map(|frame| send(port.id, frame)));
-                }
-                None => port.malformed(),
+                Some(marker) => self.marker_pdu_received(now, port.id(), marker),
+                None => malformed(self),
             },
-            // 57A.5: other slow protocols are somebody else's.
+            // Other subtypes are other slow protocols (IEEE 802.3, 57A.5).
             Some(_) | None => {}
         }
     }
@@ -374,16 +396,16 @@ impl Runner for Lacp {
     }
 }
 
-fn send(port: PortId, frame: Vec<u8>) -> Action {
+fn send_frame(port: PortId, frame: Vec<u8>) -> Action {
     Action::SendFrame { port, frame }
 }
 
-/// The payload of a slow protocol's frame, which is for the group address (802.3, 57A.3) and
-/// has no tag but perhaps one of priority alone.
-fn slow_protocol(frame: &[u8]) -> Option<&[u8]> {
+/// Returns the payload of a slow protocol's frame: one to the group address (IEEE 802.3, 57A.3),
+/// without a tag or with a tag that only carries a priority.
+fn slow_protocol_payload(frame: &[u8]) -> Option<&[u8]> {
     let ethernet = Ethernet::parse(frame)?;
-    let is_ours = ethernet.ethertype == ethertype::SLOW_PROTOCOLS
+    let is_slow_protocol = ethernet.ethertype == ethertype::SLOW_PROTOCOLS
         && ethernet.vlan_ids == 0
         && ethernet.addresses.starts_with(&SLOW_PROTOCOLS_GROUP.0);
-    is_ours.then_some(ethernet.payload)
+    is_slow_protocol.then_some(ethernet.payload)
 }

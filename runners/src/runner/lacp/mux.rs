@@ -1,168 +1,193 @@
-//! The Mux machine with independent control (802.1AX-2014, 6.4.15, figure 6-22).
+//! The Mux machine with independent control (IEEE 802.1AX-2014, 6.4.15, figure 6-21).
 //!
 //! ```text
-//! DETACHED      no part of an aggregator: not in sync, neither collects nor distributes
-//!    | selected or standby                   ^ unselected
-//! WAITING       wait_while runs              |
-//!    | selected, and the aggregator ready    ^ unselected or standby
-//! ATTACHED      in sync                      |
-//!    | partner in sync                       ^ partner not in sync, or no longer selected
-//! COLLECTING    takes frames                 |
-//!    | partner in sync and collecting        ^ partner not collecting, or one of the above
-//! DISTRIBUTING  sends frames
+//!       BEGIN
+//!         |
+//!         v
+//! +--------------+
+//! |   DETACHED   |<---------------------------+
+//! +--------------+                            |
+//!     |       ^                               |
+//!     | (1)   | Unselected                    |
+//!     v       |                               |
+//! +--------------+                            |
+//! |   WAITING    |                            |
+//! +--------------+                            |
+//!     | (2)                                   |
+//!     v           Unselected or Standby       |
+//! +--------------+                            |
+//! |   ATTACHED   |----------------------------+
+//! +--------------+
+//!     |       ^
+//!     | (3)   | not (3)
+//!     v       |
+//! +--------------+
+//! |  COLLECTING  |
+//! +--------------+
+//!     |       ^
+//!     | (4)   | not (4)
+//!     v       |
+//! +--------------+
+//! | DISTRIBUTING |
+//! +--------------+
+//!
+//! (1) Selected or Standby               (2) Selected and Ready
+//! (3) Selected and Partner in sync      (4) (3) and Partner collecting
 //! ```
 //!
-//! Owns the state and `wait_while`. A partner whose PDUs show that it no longer collects is
-//! left at once: that is the difference to coupled control (figure 6-21), where it would go on
-//! being sent frames. A partner with coupled control enters both states together, and meets
-//! this machine one PDU later.
+//! Owns the state and `wait_while_timer`. A port leaves DISTRIBUTING as soon as the Partner stops
+//! collecting; with coupled control (figure 6-22) the port would go on sending frames. A Partner
+//! with coupled control enters both states together and reaches DISTRIBUTING here one LACPDU later.
 //!
-//! Figure 6-22 starts `wait_while` when a port is selected. Here a link that has just come up
-//! has waited since then: it is what links that come up together have in common, and an end
-//! that is in sync before its partner spares both a PDU.
+//! Deviation: figure 6-21 starts `wait_while_timer` when a port is selected. On a link that has
+//! just come up, the timer counts from the moment of the link instead, because links that come up
+//! together have this moment in common. An end that is in sync before its Partner saves an LACPDU
+//! at both ends.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Aggregate_Wait_Time (6.4.4): links that come up together are attached together.
+/// Aggregate_Wait_Time (6.4.4): delay that lets links attach together.
 pub(super) const AGGREGATE_WAIT_TIME: Duration = Duration::from_secs(2);
 
-/// Where the machine is, in the order of the figure.
+/// State of the Mux machine, in the order of the figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mux {
-    /// No part of an aggregator.
+pub enum MuxState {
+    /// The port is detached from every Aggregator.
     Detached,
-    /// About to be attached.
+    /// The port waits for other ports of the same Aggregator.
     Waiting,
-    /// Part of the aggregator, in sync.
+    /// The port is attached to its Aggregator and in sync.
     Attached,
-    /// Takes frames.
+    /// The port also accepts frames.
     Collecting,
-    /// Takes and sends frames.
+    /// The port also sends frames.
     Distributing,
 }
 
-/// What Selection Logic says of a port (6.4.14).
+/// The variable Selected of a port, set by Selection Logic (6.4.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selected {
-    /// No aggregator.
+    /// The port has no Aggregator.
     Unselected,
-    /// An aggregator that must not carry for now.
+    /// The port has an Aggregator that must not carry traffic for now.
     Standby,
-    /// The aggregator that carries.
+    /// The port belongs to the Aggregator that carries traffic.
     Selected,
 }
 
-/// What the machine looks at.
+/// The part of Partner_Oper_Port_State that the machine reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PartnerState {
+    /// Synchronization is false.
+    OutOfSync,
+    /// Synchronization is true, Collecting is false.
+    InSync,
+    /// Synchronization and Collecting are true.
+    Collecting,
+}
+
+/// Input of the Mux machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Conditions {
     pub(super) selected: Selected,
-    /// No port of the same aggregator still waits.
+    /// Ready: no port of the same Aggregator still waits.
     pub(super) ready: bool,
-    /// Partner_Oper_Port_State.Synchronization.
-    pub(super) partner_in_sync: bool,
-    /// Partner_Oper_Port_State.Collecting.
-    pub(super) partner_collects: bool,
+    pub(super) partner: PartnerState,
 }
 
-impl Mux {
-    /// The state to enter; none if nothing happens. One step: the caller goes on until none.
-    pub(super) fn next(self, conditions: Conditions) -> Option<Mux> {
-        let Conditions {
-            selected,
-            ready,
-            partner_in_sync,
-            partner_collects,
-        } = conditions;
-        let attached = selected == Selected::Selected;
-        match self {
-            Mux::Detached => match selected {
-                Selected::Unselected => None,
-                Selected::Standby | Selected::Selected => Some(Mux::Waiting),
-            },
-            Mux::Waiting => match selected {
-                Selected::Unselected => Some(Mux::Detached),
-                Selected::Standby => None,
-                Selected::Selected => ready.then_some(Mux::Attached),
-            },
-            Mux::Attached if !attached => Some(Mux::Detached),
-            Mux::Attached => partner_in_sync.then_some(Mux::Collecting),
-            Mux::Collecting if !attached || !partner_in_sync => Some(Mux::Attached),
-            Mux::Collecting => partner_collects.then_some(Mux::Distributing),
-            Mux::Distributing if !attached || !partner_in_sync || !partner_collects => {
-                Some(Mux::Collecting)
-            }
-            Mux::Distributing => None,
+impl MuxState {
+    /// Returns the state to enter, or `None` to stay.
+    fn next(self, conditions: Conditions) -> Option<MuxState> {
+        use self::Selected::{Selected, Standby, Unselected};
+        use MuxState::{Attached, Collecting, Detached, Distributing, Waiting};
+        use PartnerState as Partner;
+        match (self, conditions.selected, conditions.partner) {
+            (Detached, Unselected, _) => None,
+            (Detached, Standby | Selected, _) => Some(Waiting),
+            (Waiting, Unselected, _) => Some(Detached),
+            (Waiting, Standby, _) => None,
+            (Waiting, Selected, _) => conditions.ready.then_some(Attached),
+            (Attached, Unselected | Standby, _) => Some(Detached),
+            (Attached, Selected, Partner::OutOfSync) => None,
+            (Attached, Selected, Partner::InSync | Partner::Collecting) => Some(Collecting),
+            (Collecting, Unselected | Standby, _) => Some(Attached),
+            (Collecting, Selected, Partner::OutOfSync) => Some(Attached),
+            (Collecting, Selected, Partner::InSync) => None,
+            (Collecting, Selected, Partner::Collecting) => Some(Distributing),
+            (Distributing, Unselected | Standby, _) => Some(Collecting),
+            (Distributing, Selected, Partner::OutOfSync | Partner::InSync) => Some(Collecting),
+            (Distributing, Selected, Partner::Collecting) => None,
         }
     }
 
-    /// The standard's name.
+    /// Returns the standard's name of the state.
     pub fn name(self) -> &'static str {
         match self {
-            Mux::Detached => "DETACHED",
-            Mux::Waiting => "WAITING",
-            Mux::Attached => "ATTACHED",
-            Mux::Collecting => "COLLECTING",
-            Mux::Distributing => "DISTRIBUTING",
+            MuxState::Detached => "DETACHED",
+            MuxState::Waiting => "WAITING",
+            MuxState::Attached => "ATTACHED",
+            MuxState::Collecting => "COLLECTING",
+            MuxState::Distributing => "DISTRIBUTING",
         }
     }
 }
 
-/// The machine with its timer.
+/// The Mux machine of one port.
 #[derive(Clone, Debug)]
 pub(super) struct MuxMachine {
-    state: Mux,
-    wait_while: Option<Instant>,
-    /// Until when links may come up beside this one.
-    gathering: Option<Instant>,
+    state: MuxState,
+    wait_while_timer: Option<Instant>,
+    /// End of Aggregate_Wait_Time since the link came up.
+    link_up_wait: Option<Instant>,
 }
 
 impl MuxMachine {
     pub(super) fn new() -> Self {
         MuxMachine {
-            state: Mux::Detached,
-            wait_while: None,
-            gathering: None,
+            state: MuxState::Detached,
+            wait_while_timer: None,
+            link_up_wait: None,
         }
     }
 
-    /// The link has come up.
+    /// Records that the link has come up.
     pub(super) fn link_up(&mut self, now: Instant) {
-        self.gathering = Some(now + AGGREGATE_WAIT_TIME);
+        self.link_up_wait = Some(now + AGGREGATE_WAIT_TIME);
     }
 
-    pub(super) fn state(&self) -> Mux {
+    pub(super) fn state(&self) -> MuxState {
         self.state
     }
 
-    /// When `wait_while` ends; none once it has.
+    /// Returns when `wait_while_timer` expires, or `None` if the timer does not run.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.wait_while
+        self.wait_while_timer
     }
 
-    /// Ends `wait_while` if its time has come.
-    pub(super) fn tick(&mut self, now: Instant) {
-        self.wait_while = self.wait_while.filter(|end| *end > now);
+    /// Stops `wait_while_timer` if it has expired.
+    pub(super) fn expire_timer(&mut self, now: Instant) {
+        self.wait_while_timer = self.wait_while_timer.filter(|end| *end > now);
     }
 
-    /// Ready_N: waiting, and `wait_while` has ended (6.4.14.1 b).
-    pub(super) fn has_waited(&self) -> bool {
-        self.state == Mux::Waiting && self.wait_while.is_none()
+    /// Returns Ready_N: the state is WAITING and `wait_while_timer` has expired (6.4.14.1 b).
+    pub(super) fn ready_n(&self) -> bool {
+        self.state == MuxState::Waiting && self.wait_while_timer.is_none()
     }
 
-    /// Goes as far as it can; whether the state has changed, which the partner must be told.
+    /// Runs the machine until it stays or enters WAITING. Returns whether the state has changed.
     pub(super) fn run(&mut self, now: Instant, conditions: Conditions) -> bool {
         let before = self.state;
         while let Some(next) = self.state.next(conditions) {
-            // Waiting anew starts the timer anew, and nobody is ready at once.
-            let waits = next == Mux::Waiting;
             self.state = next;
-            let gathering = self.gathering.filter(|end| *end > now);
-            self.wait_while = waits.then(|| gathering.unwrap_or(now + AGGREGATE_WAIT_TIME));
-            if waits {
+            if next == MuxState::Waiting {
+                // Ready does not account for the timer that starts here.
+                let link_up_wait = self.link_up_wait.filter(|end| *end > now);
+                self.wait_while_timer = Some(link_up_wait.unwrap_or(now + AGGREGATE_WAIT_TIME));
                 break;
             }
+            self.wait_while_timer = None;
         }
         self.state != before
     }
@@ -172,94 +197,97 @@ impl MuxMachine {
 mod tests {
     use super::*;
 
-    /// The arrows of the figure, for every state under every condition.
     #[test]
-    fn every_state_and_condition() {
-        use Mux::{Attached, Collecting, Detached, Distributing, Waiting};
-        use Selected::{Selected as In, Standby, Unselected};
-        // By state: unselected, standby; then selected with (ready, in sync, collects) counted
-        // up from (0, 0, 0).
-        let (d, w, a, c, t) = (
-            Some(Detached),
-            Some(Waiting),
-            Some(Attached),
-            Some(Collecting),
-            Some(Distributing),
-        );
-        let table = [
-            (Detached, None, w, [w; 8]),
-            (Waiting, d, None, [None, None, None, None, a, a, a, a]),
-            (Attached, d, d, [None, None, c, c, None, None, c, c]),
-            (Collecting, a, a, [a, a, None, t, a, a, None, t]),
-            (Distributing, c, c, [c, c, c, None, c, c, c, None]),
+    fn every_state_handles_every_condition() {
+        use super::Selected::{Selected, Standby, Unselected};
+        use MuxState::{Attached, Collecting, Detached, Distributing, Waiting};
+        let (stay, detached, waiting) = (None, Some(Detached), Some(Waiting));
+        let (attached, collecting) = (Some(Attached), Some(Collecting));
+        let distributing = Some(Distributing);
+        let partners = [
+            PartnerState::OutOfSync,
+            PartnerState::InSync,
+            PartnerState::Collecting,
         ];
-        for (state, unselected, standby, selected) in table {
-            for (n, expected) in selected.into_iter().enumerate() {
-                let of = |selected| Conditions {
-                    selected,
-                    ready: n & 4 != 0,
-                    partner_in_sync: n & 2 != 0,
-                    partner_collects: n & 1 != 0,
-                };
-                assert_eq!(state.next(of(In)), expected, "{state:?} {n:03b}");
-                assert_eq!(state.next(of(Standby)), standby, "{state:?} {n:03b}");
-                assert_eq!(state.next(of(Unselected)), unselected, "{state:?} {n:03b}");
+        // The next state by Partner; the first row without Ready, the second with Ready.
+        let table = [
+            (Detached, Unselected, [[stay; 3]; 2]),
+            (Detached, Standby, [[waiting; 3]; 2]),
+            (Detached, Selected, [[waiting; 3]; 2]),
+            (Waiting, Unselected, [[detached; 3]; 2]),
+            (Waiting, Standby, [[stay; 3]; 2]),
+            (Waiting, Selected, [[stay; 3], [attached; 3]]),
+            (Attached, Unselected, [[detached; 3]; 2]),
+            (Attached, Standby, [[detached; 3]; 2]),
+            (Attached, Selected, [[stay, collecting, collecting]; 2]),
+            (Collecting, Unselected, [[attached; 3]; 2]),
+            (Collecting, Standby, [[attached; 3]; 2]),
+            (Collecting, Selected, [[attached, stay, distributing]; 2]),
+            (Distributing, Unselected, [[collecting; 3]; 2]),
+            (Distributing, Standby, [[collecting; 3]; 2]),
+            (Distributing, Selected, [[collecting, collecting, stay]; 2]),
+        ];
+        for (state, selected, rows) in table {
+            for (ready, row) in [false, true].into_iter().zip(rows) {
+                for (partner, expected) in partners.into_iter().zip(row) {
+                    let conditions = Conditions {
+                        selected,
+                        ready,
+                        partner,
+                    };
+                    assert_eq!(state.next(conditions), expected, "{state:?} {conditions:?}");
+                }
             }
         }
     }
 
+    const UNSELECTED: Conditions = Conditions {
+        selected: Selected::Unselected,
+        ready: false,
+        partner: PartnerState::OutOfSync,
+    };
+    const SELECTED: Conditions = Conditions {
+        selected: Selected::Selected,
+        ..UNSELECTED
+    };
+
     #[test]
-    fn waits_once_and_then_goes_as_far_as_the_partner_allows() {
+    fn a_selected_port_waits_once_and_then_follows_its_partner() {
         let mut machine = MuxMachine::new();
         let conditions = Conditions {
-            selected: Selected::Selected,
-            ready: false,
-            partner_in_sync: true,
-            partner_collects: true,
+            partner: PartnerState::Collecting,
+            ..SELECTED
         };
         assert!(machine.run(Instant::ZERO, conditions));
-        assert_eq!(machine.state(), Mux::Waiting);
+        assert_eq!(machine.state(), MuxState::Waiting);
         let end = Instant::ZERO + AGGREGATE_WAIT_TIME;
         assert_eq!(machine.deadline(), Some(end));
-        assert!(!machine.has_waited());
-        machine.tick(end);
-        assert!(machine.has_waited());
+        assert!(!machine.ready_n());
+        machine.expire_timer(end);
+        assert!(machine.ready_n());
         let ready = Conditions {
             ready: true,
             ..conditions
         };
         assert!(machine.run(end, ready));
-        assert_eq!(machine.state(), Mux::Distributing);
+        assert_eq!(machine.state(), MuxState::Distributing);
         assert_eq!(machine.deadline(), None);
-        let unselected = Conditions {
-            selected: Selected::Unselected,
-            ..ready
-        };
-        assert!(machine.run(end, unselected));
-        assert_eq!(machine.state(), Mux::Detached);
+        assert!(machine.run(end, UNSELECTED));
+        assert_eq!(machine.state(), MuxState::Detached);
     }
+
     #[test]
-    fn waits_from_the_time_at_which_the_link_came_up() {
-        let selected = Conditions {
-            selected: Selected::Selected,
-            ready: false,
-            partner_in_sync: false,
-            partner_collects: false,
-        };
-        let unselected = Conditions {
-            selected: Selected::Unselected,
-            ..selected
-        };
+    fn wait_while_timer_counts_from_the_moment_the_link_came_up() {
         let at = |tenths: u64| Instant::ZERO + Duration::from_millis(100 * tenths);
         let mut machine = MuxMachine::new();
         machine.link_up(at(10));
         for selected_at in [at(10), at(29)] {
-            machine.run(selected_at, selected);
+            machine.run(selected_at, SELECTED);
             assert_eq!(machine.deadline(), Some(at(30)));
-            machine.run(selected_at, unselected);
+            machine.run(selected_at, UNSELECTED);
         }
-        // A partner that speaks later may have more links yet.
-        machine.run(at(30), selected);
+        // The link is older than Aggregate_Wait_Time: the timer counts from the selection.
+        machine.run(at(30), SELECTED);
         assert_eq!(machine.deadline(), Some(at(50)));
     }
 }

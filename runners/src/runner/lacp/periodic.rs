@@ -1,16 +1,30 @@
-//! The Periodic Transmission machine (802.1AX-2014, 6.4.13, figure 6-19).
+//! The Periodic Transmission machine (IEEE 802.1AX-2014, 6.4.13, figure 6-19).
 //!
 //! ```text
-//! NO_PERIODIC    <----- port or LACP disabled, or both ends passive   (from anywhere)
-//!      | neither
-//! FAST_PERIODIC  <-- partner asks for fast (by way of PERIODIC_TX) -- SLOW_PERIODIC
-//!      |             --------- partner asks for slow --------------->
-//!      | timer                                                            | timer
-//!      +-------------------------> PERIODIC_TX <-------------------------+
-//!                 need to transmit; then FAST or SLOW, as the partner asks
+//!   BEGIN, or port or LACP disabled, or both ends passive   (from every state)
+//!                         |
+//!                         v
+//!                 +---------------+
+//!                 |  NO_PERIODIC  |
+//!                 +---------------+
+//!                         | an end is active
+//!                         v
+//!                 +---------------+  Partner: Long Timeout   +---------------+
+//!                 | FAST_PERIODIC |------------------------->| SLOW_PERIODIC |
+//!                 +---------------+                          +---------------+
+//!                   |           ^                              ^           |
+//!    periodic_timer |           |                              |           | periodic_timer
+//!       expired     |   Partner:|                      Partner:|           |    expired, or
+//!                   |    Short  |                        Long  |           | Partner: Short
+//!                   |   Timeout |                      Timeout |           |    Timeout
+//!                   v           |                              |           v
+//!                 +--------------------------------------------------------+
+//!                 |                PERIODIC_TX: NTT = TRUE                 |
+//!                 +--------------------------------------------------------+
 //! ```
 //!
-//! Owns the state and `periodic_timer`. PERIODIC_TX takes no time: it is the machine's output.
+//! Owns the state and `periodic_timer`. PERIODIC_TX takes no time, so it is an output of the
+//! machine instead of a state.
 
 use std::time::Duration;
 
@@ -19,100 +33,113 @@ use crate::time::Instant;
 /// Slow_Periodic_Time (6.4.4).
 pub(super) const SLOW_PERIODIC_TIME: Duration = Duration::from_secs(30);
 
-/// Where the machine is.
+/// State of the Periodic Transmission machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Periodic {
-    /// Nothing leaves unasked.
+pub enum PeriodicState {
+    /// The port sends no periodic LACPDUs.
     No,
-    /// A PDU each Fast_Periodic_Time.
+    /// The port sends an LACPDU each Fast_Periodic_Time.
     Fast,
-    /// A PDU each Slow_Periodic_Time.
+    /// The port sends an LACPDU each Slow_Periodic_Time.
     Slow,
 }
 
-/// The rhythm that port and partner allow.
+/// The LACP rate of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rhythm {
-    /// None: no port, no LACP, or both ends passive.
-    Silent,
-    /// Partner_Oper_Port_State.LACP_Timeout is Short.
+pub(super) enum Rate {
+    /// No periodic LACPDUs: port or LACP are disabled, or both ends are passive.
+    None,
+    /// The Partner has Short Timeout.
     Fast,
-    /// It is Long.
+    /// The Partner has Long Timeout.
     Slow,
 }
 
-/// What becomes of a state: the one to enter, and whether by way of PERIODIC_TX.
+/// A transition: the state to enter, and whether PERIODIC_TX lies on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Step {
-    to: Periodic,
+struct Transition {
+    to: PeriodicState,
     transmits: bool,
 }
 
-impl Periodic {
-    /// None if nothing happens; to enter the same state again starts its timer anew.
-    fn next(self, rhythm: Rhythm, expired: bool) -> Option<Step> {
-        let go = |to, transmits| Some(Step { to, transmits });
-        match (self, rhythm, expired) {
-            (Periodic::No, Rhythm::Silent, _) => None,
-            (Periodic::Fast | Periodic::Slow, Rhythm::Silent, _) => go(Periodic::No, false),
-            (Periodic::No, Rhythm::Fast | Rhythm::Slow, _) => go(Periodic::Fast, false),
-            (Periodic::Fast, Rhythm::Fast, false) => None,
-            (Periodic::Fast, Rhythm::Fast, true) => go(Periodic::Fast, true),
-            (Periodic::Fast, Rhythm::Slow, expired) => go(Periodic::Slow, expired),
-            (Periodic::Slow, Rhythm::Slow, false) => None,
-            (Periodic::Slow, Rhythm::Slow, true) => go(Periodic::Slow, true),
-            (Periodic::Slow, Rhythm::Fast, _) => go(Periodic::Fast, true),
+impl PeriodicState {
+    /// Returns the transition, or `None` to stay. Entering the same state restarts the timer.
+    fn next(self, rate: Rate, timer_expired: bool) -> Option<Transition> {
+        use PeriodicState::{Fast, No, Slow};
+        let enter = |to| {
+            Some(Transition {
+                to,
+                transmits: false,
+            })
+        };
+        let transmit_and_enter = |to| {
+            Some(Transition {
+                to,
+                transmits: true,
+            })
+        };
+        match (self, rate, timer_expired) {
+            (No, Rate::None, _) => None,
+            (No, Rate::Fast | Rate::Slow, _) => enter(Fast),
+            (Fast | Slow, Rate::None, _) => enter(No),
+            (Fast, Rate::Fast, false) => None,
+            (Fast, Rate::Fast, true) => transmit_and_enter(Fast),
+            (Fast, Rate::Slow, false) => enter(Slow),
+            (Fast, Rate::Slow, true) => transmit_and_enter(Slow),
+            (Slow, Rate::Slow, false) => None,
+            (Slow, Rate::Slow, true) => transmit_and_enter(Slow),
+            (Slow, Rate::Fast, _) => transmit_and_enter(Fast),
         }
     }
 
-    /// The standard's name.
+    /// Returns the standard's name of the state.
     pub fn name(self) -> &'static str {
         match self {
-            Periodic::No => "NO_PERIODIC",
-            Periodic::Fast => "FAST_PERIODIC",
-            Periodic::Slow => "SLOW_PERIODIC",
+            PeriodicState::No => "NO_PERIODIC",
+            PeriodicState::Fast => "FAST_PERIODIC",
+            PeriodicState::Slow => "SLOW_PERIODIC",
         }
     }
 }
 
-/// The machine with its timer.
+/// The Periodic Transmission machine of one port.
 #[derive(Clone, Debug)]
 pub(super) struct PeriodicMachine {
-    state: Periodic,
-    timer: Option<Instant>,
+    state: PeriodicState,
+    periodic_timer: Option<Instant>,
 }
 
 impl PeriodicMachine {
     pub(super) fn new() -> Self {
         PeriodicMachine {
-            state: Periodic::No,
-            timer: None,
+            state: PeriodicState::No,
+            periodic_timer: None,
         }
     }
 
-    pub(super) fn state(&self) -> Periodic {
+    pub(super) fn state(&self) -> PeriodicState {
         self.state
     }
 
-    /// When `periodic_timer` ends.
+    /// Returns when `periodic_timer` expires, or `None` if the timer does not run.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.timer
+        self.periodic_timer
     }
 
-    /// Whether there is a need to transmit. `fast` is Fast_Periodic_Time.
-    pub(super) fn run(&mut self, now: Instant, rhythm: Rhythm, fast: Duration) -> bool {
-        let mut transmits = false;
-        let expired = |timer: Option<Instant>| timer.is_some_and(|timer| timer <= now);
-        while let Some(step) = self.state.next(rhythm, expired(self.timer)) {
-            transmits |= step.transmits;
-            self.state = step.to;
-            self.timer = match step.to {
-                Periodic::No => None,
-                Periodic::Fast => Some(now + fast),
-                Periodic::Slow => Some(now + SLOW_PERIODIC_TIME),
+    /// Runs the machine until it stays. Returns whether the machine has passed PERIODIC_TX.
+    pub(super) fn run(&mut self, now: Instant, rate: Rate, fast_periodic_time: Duration) -> bool {
+        let mut ntt = false;
+        let expired = |timer: Option<Instant>| timer.is_some_and(|end| end <= now);
+        while let Some(transition) = self.state.next(rate, expired(self.periodic_timer)) {
+            ntt |= transition.transmits;
+            self.state = transition.to;
+            self.periodic_timer = match transition.to {
+                PeriodicState::No => None,
+                PeriodicState::Fast => Some(now + fast_periodic_time),
+                PeriodicState::Slow => Some(now + SLOW_PERIODIC_TIME),
             };
         }
-        transmits
+        ntt
     }
 }
 
@@ -120,49 +147,48 @@ impl PeriodicMachine {
 mod tests {
     use super::*;
 
-    const FAST: Duration = Duration::from_secs(1);
+    const FAST_PERIODIC_TIME: Duration = Duration::from_secs(1);
 
     #[test]
-    fn every_state_and_rhythm() {
-        use Periodic::{Fast, No, Slow};
+    fn every_state_handles_every_rate_with_and_without_expiry() {
+        use PeriodicState::{Fast, No, Slow};
+        let (none, fast, slow) = (No, Fast, Slow);
+        // The transitions while the timer runs, and after it has expired.
         let table = [
-            (No, Rhythm::Silent, [None, None]),
-            (No, Rhythm::Fast, [Some((Fast, false)); 2]),
-            (No, Rhythm::Slow, [Some((Fast, false)); 2]),
-            (Fast, Rhythm::Silent, [Some((No, false)); 2]),
-            (Fast, Rhythm::Fast, [None, Some((Fast, true))]),
-            (
-                Fast,
-                Rhythm::Slow,
-                [Some((Slow, false)), Some((Slow, true))],
-            ),
-            (Slow, Rhythm::Silent, [Some((No, false)); 2]),
-            (Slow, Rhythm::Fast, [Some((Fast, true)); 2]),
-            (Slow, Rhythm::Slow, [None, Some((Slow, true))]),
+            (none, Rate::None, [None; 2]),
+            (none, Rate::Fast, [Some((fast, false)); 2]),
+            (none, Rate::Slow, [Some((fast, false)); 2]),
+            (fast, Rate::None, [Some((none, false)); 2]),
+            (fast, Rate::Fast, [None, Some((fast, true))]),
+            (fast, Rate::Slow, [Some((slow, false)), Some((slow, true))]),
+            (slow, Rate::None, [Some((none, false)); 2]),
+            (slow, Rate::Fast, [Some((fast, true)); 2]),
+            (slow, Rate::Slow, [None, Some((slow, true))]),
         ];
-        for (state, rhythm, [waiting, expired]) in table {
-            for (over, expected) in [(false, waiting), (true, expired)] {
-                let step = state.next(rhythm, over);
-                let step = step.map(|step| (step.to, step.transmits));
-                assert_eq!(step, expected, "{state:?} {rhythm:?} {over}");
+        for (state, rate, row) in table {
+            for (timer_expired, expected) in [false, true].into_iter().zip(row) {
+                let transition = state.next(rate, timer_expired);
+                let transition = transition.map(|transition| (transition.to, transition.transmits));
+                assert_eq!(transition, expected, "{state:?} {rate:?} {timer_expired}");
             }
         }
     }
 
     #[test]
-    fn a_pdu_each_period_and_one_at_once_when_fast_is_asked_for() {
+    fn a_port_transmits_each_period_and_when_the_rate_becomes_fast() {
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
         let mut machine = PeriodicMachine::new();
-        let mut plays = |millis, rhythm, transmits, deadline: Option<u64>| {
-            assert_eq!(machine.run(at(millis), rhythm, FAST), transmits, "{millis}");
+        let mut run = |millis, rate, ntt, deadline: Option<u64>| {
+            let passed = machine.run(at(millis), rate, FAST_PERIODIC_TIME);
+            assert_eq!(passed, ntt, "{millis}");
             assert_eq!(machine.deadline(), deadline.map(at), "{millis}");
         };
-        plays(0, Rhythm::Fast, false, Some(1000));
-        plays(999, Rhythm::Fast, false, Some(1000));
-        plays(1000, Rhythm::Fast, true, Some(2000));
-        plays(1500, Rhythm::Slow, false, Some(31_500));
-        plays(31_500, Rhythm::Slow, true, Some(61_500));
-        plays(40_000, Rhythm::Fast, true, Some(41_000));
-        plays(40_500, Rhythm::Silent, false, None);
+        run(0, Rate::Fast, false, Some(1000));
+        run(999, Rate::Fast, false, Some(1000));
+        run(1000, Rate::Fast, true, Some(2000));
+        run(1500, Rate::Slow, false, Some(31_500));
+        run(31_500, Rate::Slow, true, Some(61_500));
+        run(40_000, Rate::Fast, true, Some(41_000));
+        run(40_500, Rate::None, false, None);
     }
 }

@@ -1,10 +1,10 @@
-//! One port: its machines, the records that they share, and how they drive one another.
+//! One Aggregation Port: its variables (IEEE 802.1AX-2014, 6.4.7) and its machines.
 //!
-//! Owns the variables of 6.4.7; the functions of 6.4.9 that work on one port, `recordPDU`,
-//! `recordDefault`, `update_Selected`, `update_Default_Selected` and `update_NTT`, are in
-//! [`reception`]. Which aggregator a port belongs to is [`selection`](super::selection)'s business.
+//! Owns the information about Actor and Partner, and the order in which the machines of one port
+//! run. The functions of 6.4.9 are in [`records`]; [`selection`](super::selection) sets the
+//! Aggregator and the variable Selected.
 
-mod reception;
+pub(super) mod records;
 
 use std::time::Duration;
 
@@ -15,94 +15,90 @@ use crate::time::Instant;
 use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, StateBits};
 use crate::wire::marker::Marker;
 
-use super::churn::ChurnMachine;
-use super::intake::Intake;
-use super::marker::MarkerResponder;
-use super::mux::{Conditions, Mux, MuxMachine, Selected};
-use super::periodic::{Periodic, PeriodicMachine, Rhythm};
-use super::receive::{Input, Receive, ReceiveMachine};
+use super::churn::{ChurnInput, ChurnMachine};
+use super::marker_responder::MarkerResponder;
+use super::mux::{Conditions, MuxMachine, MuxState, PartnerState, Selected};
+use super::periodic::{PeriodicMachine, PeriodicState, Rate};
+use super::receive::{ReceiveEvent, ReceiveMachine, ReceiveState};
+use super::receive_limit::ReceiveLimit;
 use super::selection::LagId;
 use super::transmit::TransmitMachine;
 use crate::settings::lacp::LacpSettings;
 
-/// PDUs of one port.
+/// PDU counters of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PduCounters {
-    /// Valid LACPDUs heard.
+    /// Valid LACPDUs received and processed.
     pub received: u64,
     /// LACPDUs sent.
     pub sent: u64,
-    /// Frames of LACP or the marker protocol that make no sense.
+    /// Malformed LACPDUs and marker PDUs received.
     pub malformed: u64,
-    /// LACPDUs that came while the port or the team was down, or more than ten in a
-    /// Fast_Periodic_Time.
+    /// LACPDUs and marker PDUs received while the port or the team device was down, and LACPDUs
+    /// beyond ten in a Fast_Periodic_Time.
     pub ignored: u64,
-    /// Markers heard.
+    /// Markers received.
     pub markers: u64,
-    /// Markers answered.
+    /// Responses to received markers.
     pub marker_responses: u64,
-    /// Our own markers.
+    /// Markers sent.
     pub own_markers: u64,
-    /// Answers to those that came in time.
+    /// Responses received in time to sent markers.
     pub own_marker_responses: u64,
 }
 
-/// What makes a port fit for LACP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
-    /// No link, or the team is down.
-    Down,
-    /// Half duplex.
-    HalfDuplex,
-    /// Fit.
-    Up,
-}
-
+/// One Aggregation Port.
 #[derive(Clone, Debug)]
 pub(super) struct LacpPort {
     pub(super) id: PortId,
     pub(super) name: String,
     /// The port's own address, the source of its PDUs (6.2.11.2).
     source: HwAddr,
+    /// The state item `teamr.allowed`.
     pub(super) allowed: bool,
     pub(super) carrier: bool,
+    /// Mbit/s; 0 if unknown.
     pub(super) speed: u32,
     pub(super) duplex: Duplex,
-    /// `prio` and `sticky` of the configuration.
+    /// `prio` of the configuration.
     pub(super) prio: i32,
+    /// `sticky` of the configuration.
     pub(super) sticky: bool,
-    /// Actor_Oper without the bits that the machines set.
+    /// Actor_Oper without the state bits that the machines set.
     identity: PortInfo,
-    /// Partner_Oper (6.4.7).
+    /// Partner_Oper.
     pub(super) partner: PortInfo,
-    /// Synchronization as the partner's PDU had it, whether it is believed or not.
-    pub(super) partner_claims_sync: bool,
-    /// What the partner last knew of us.
+    /// Synchronization in the Partner's last LACPDU, before `record_pdu` decides on it.
+    pub(super) partner_sync_received: bool,
+    /// The Partner's view of the Actor in the Partner's last LACPDU.
     pub(super) partner_view: Option<PortInfo>,
-    intake: Intake,
+    receive_limit: ReceiveLimit,
     pub(super) receive: ReceiveMachine,
     pub(super) periodic: PeriodicMachine,
     pub(super) mux: MuxMachine,
     transmit: TransmitMachine,
     pub(super) actor_churn: ChurnMachine,
     pub(super) partner_churn: ChurnMachine,
-    markers: MarkerResponder,
+    marker_responder: MarkerResponder,
     pub(super) selected: Selected,
+    /// The Aggregator of the port.
     pub(super) lag: Option<LagId>,
-    /// Carries although no partner speaks.
+    /// The port carries traffic without a Partner.
     pub(super) fallback: bool,
-    /// Since when there is no partner.
+    /// When the Receive machine entered DEFAULTED, while in that state.
     pub(super) defaulted_at: Option<Instant>,
     pub(super) partner_retry_count: u8,
-    retry_count_heard: Option<Instant>,
+    /// When the last LACPDU with retry counts arrived.
+    retry_counts_received: Option<Instant>,
     pub(super) counters: PduCounters,
-    pub(super) last_heard: Option<Instant>,
+    pub(super) last_received: Option<Instant>,
     pub(super) last_sent: Option<Instant>,
-    /// The last PDU that told something new, whole.
-    pub(super) last_news: Option<Vec<u8>>,
-    fast_period: Duration,
-    /// The word for its state that the log has.
-    reported: &'static str,
+    /// The last frame that changed the information about the Partner.
+    pub(super) last_change: Option<Vec<u8>>,
+    /// Fast_Periodic_Time.
+    fast_periodic_time: Duration,
+    /// The state name in the last log line.
+    logged_state: &'static str,
 }
 
 impl LacpPort {
@@ -119,33 +115,33 @@ impl LacpPort {
             sticky: false,
             identity: PortInfo::default(),
             partner: PortInfo::default(),
-            partner_claims_sync: false,
+            partner_sync_received: false,
             partner_view: None,
-            intake: Intake::default(),
+            receive_limit: ReceiveLimit::default(),
             receive: ReceiveMachine::new(),
             periodic: PeriodicMachine::new(),
             mux: MuxMachine::new(),
             transmit: TransmitMachine::default(),
             actor_churn: ChurnMachine::new(),
             partner_churn: ChurnMachine::new(),
-            markers: MarkerResponder::default(),
+            marker_responder: MarkerResponder::default(),
             selected: Selected::Unselected,
             lag: None,
             fallback: false,
             defaulted_at: None,
             partner_retry_count: STANDARD_RETRIES,
-            retry_count_heard: None,
+            retry_counts_received: None,
             counters: PduCounters::default(),
-            last_heard: None,
+            last_received: None,
             last_sent: None,
-            last_news: None,
-            fast_period: Duration::from_secs(1),
-            reported: "disabled",
+            last_change: None,
+            fast_periodic_time: Duration::from_secs(1),
+            logged_state: "disabled",
         }
     }
 
-    /// Takes over what is known of the port, and tells the Receive machine of its link.
-    pub(super) fn refresh(
+    /// Copies the facts about the port and runs the Receive machine with link and timer.
+    pub(super) fn update(
         &mut self,
         now: Instant,
         port: &Port,
@@ -159,8 +155,8 @@ impl LacpPort {
         (self.carrier, self.speed, self.duplex) = (link.up, link.speed, link.duplex);
         let own = port.settings();
         (self.prio, self.sticky) = (own.prio, own.sticky);
-        self.fast_period = settings.fast_period;
-        let identity = PortInfo {
+        self.fast_periodic_time = settings.fast_period;
+        self.update_identity(PortInfo {
             system_priority: settings.sys_prio,
             system,
             key: own.lacp.key,
@@ -169,122 +165,124 @@ impl LacpPort {
             state: StateBits::AGGREGATION
                 .with(StateBits::ACTIVITY, settings.active)
                 .with(StateBits::TIMEOUT, settings.fast_rate),
-        };
-        if identity != self.identity {
-            if identity.key != self.identity.key {
-                // 6.4.14: another key is another group.
-                self.unselect();
-            }
-            self.identity = identity;
-            self.transmit.need(true);
-        }
-        self.refresh_link(now, team_is_up, settings);
-    }
-
-    fn refresh_link(&mut self, now: Instant, team_is_up: bool, settings: &LacpSettings) {
-        let input = match self.operation(team_is_up) {
-            Operation::Down => Input::Down,
-            Operation::HalfDuplex => Input::HalfDuplex,
-            Operation::Up => Input::Up,
-        };
-        self.receive(now, input, settings);
+        });
+        self.run_receive(now, self.link_event(team_is_up), settings);
         if self.receive.deadline().is_some_and(|end| end <= now) {
-            self.receive(now, Input::Expiry, settings);
+            self.run_receive(now, ReceiveEvent::TimerExpired, settings);
         }
     }
 
-    /// A speed that is not known says nothing of the duplex either.
-    fn operation(&self, team_is_up: bool) -> Operation {
+    fn update_identity(&mut self, identity: PortInfo) {
+        if identity == self.identity {
+            return;
+        }
+        if identity.key != self.identity.key {
+            // Another key is another Link Aggregation Group (6.4.14).
+            self.unselect();
+        }
+        self.identity = identity;
+        self.transmit.set_ntt();
+    }
+
+    /// Returns the event for the link as it is. A driver without a speed has no duplex either, so
+    /// the link counts as full duplex.
+    fn link_event(&self, team_is_up: bool) -> ReceiveEvent {
         match self.duplex {
-            _ if !self.carrier || !team_is_up => Operation::Down,
-            Duplex::Half if self.speed > 0 => Operation::HalfDuplex,
-            Duplex::Half | Duplex::Full => Operation::Up,
+            _ if !self.carrier || !team_is_up => ReceiveEvent::LinkDown,
+            Duplex::Half if self.speed > 0 => ReceiveEvent::LinkHalfDuplex,
+            Duplex::Half | Duplex::Full => ReceiveEvent::LinkUp,
         }
     }
 
-    /// Counts a frame that makes no sense.
-    pub(super) fn malformed(&mut self) {
+    /// Counts a malformed LACPDU or marker PDU.
+    pub(super) fn malformed_received(&mut self) {
         self.counters.malformed += 1;
     }
 
-    /// The answer to a marker PDU.
+    /// Handles a marker PDU. Returns the frame of the response, if one must leave.
     pub(super) fn marker_received(&mut self, now: Instant, marker: Marker) -> Option<Vec<u8>> {
-        if !self.speaks() {
+        if !self.receive.is_lacp_enabled() {
             self.counters.ignored += 1;
             return None;
         }
         self.counters.markers += u64::from(!marker.response);
-        let answer = self.markers.answer(now, marker)?;
+        let response = self.marker_responder.respond(now, marker)?;
         self.counters.marker_responses += 1;
-        Some(answer.frame(self.source))
+        Some(response.frame(self.source))
     }
 
-    /// Whether the limit has room for a marker of our own, which then counts as sent.
-    pub(super) fn may_ask(&mut self, now: Instant) -> bool {
-        let may = self.markers.may_send(now);
-        self.counters.own_markers += u64::from(may);
-        may
+    /// Returns whether the limit of marker PDUs permits a marker, and counts it as sent.
+    pub(super) fn may_send_marker(&mut self, now: Instant) -> bool {
+        let may_send = self.marker_responder.may_send(now);
+        self.counters.own_markers += u64::from(may_send);
+        may_send
     }
 
-    /// A marker of our own.
+    /// Returns the frame of a marker.
     pub(super) fn marker(&self, transaction: u32) -> Vec<u8> {
         let PortInfo { port, system, .. } = self.identity;
-        Marker::question(port, system, transaction).frame(self.source)
+        Marker::information(port, system, transaction).frame(self.source)
     }
 
-    /// The transaction of ours that a marker PDU answers.
-    pub(super) fn answered(&self, marker: Marker) -> Option<u32> {
-        marker.answers(self.identity.port, self.identity.system)
+    /// Returns the transaction if the marker PDU responds to a marker of this port.
+    pub(super) fn transaction_of(&self, marker: Marker) -> Option<u32> {
+        marker.responds_to(self.identity.port, self.identity.system)
     }
 
-    /// Drives the Mux machine; the aggregator is `ready`.
+    /// Runs the Mux machine. `ready` is the variable Ready of the port's Aggregator (6.4.14.1 b).
     pub(super) fn run_mux(&mut self, now: Instant, ready: bool) {
+        let partner_collects = self.partner.state.has(StateBits::COLLECTING);
+        let partner = match (self.partner_in_sync(), partner_collects) {
+            _ if self.fallback => PartnerState::Collecting,
+            (false, _) => PartnerState::OutOfSync,
+            (true, false) => PartnerState::InSync,
+            (true, true) => PartnerState::Collecting,
+        };
         let conditions = Conditions {
             selected: self.selected,
             ready,
-            partner_in_sync: self.fallback || self.partner_in_sync(),
-            partner_collects: self.fallback || self.partner.state.has(StateBits::COLLECTING),
+            partner,
         };
         if self.mux.run(now, conditions) {
-            log::debug!(
-                "{}: Mux machine enters {}",
-                self.name,
-                self.mux.state().name()
-            );
-            self.transmit.need(true);
+            let state = self.mux.state().name();
+            log::debug!("{}: Mux machine enters {state}", self.name);
+            self.transmit.set_ntt();
         }
     }
 
-    /// The partner shall hear at once of what the next PDU says.
-    pub(super) fn tell_partner(&mut self) {
-        self.transmit.need(true);
+    /// Sets NTT, so that an LACPDU leaves as soon as the limit permits.
+    pub(super) fn set_ntt(&mut self) {
+        self.transmit.set_ntt();
     }
 
+    /// Returns Partner_Oper_Port_State.Synchronization.
     pub(super) fn partner_in_sync(&self) -> bool {
         self.partner.state.has(StateBits::SYNCHRONIZATION)
     }
 
-    /// `wait_while` gives links time to come up together. A partner that has attached this
-    /// one waits for none, and nobody speaks of those that fall back.
-    pub(super) fn needs_no_wait(&self) -> bool {
+    /// Returns whether the port attaches without `wait_while_timer`.
+    ///
+    /// Deviation from 6.4.15: the timer gives links the time to come up together. A Partner in sync
+    /// has attached the link already, and ports in fallback have no Partner.
+    pub(super) fn skips_wait_while(&self) -> bool {
         self.partner_in_sync() || self.fallback
     }
 
-    /// teamd's word for the state of the Receive machine.
-    pub(super) fn word(&self) -> &'static str {
+    /// Returns teamd's name of the port's state.
+    pub(super) fn state_name(&self) -> &'static str {
         match self.receive.state() {
-            Receive::PortDisabled | Receive::LacpDisabled => "disabled",
-            Receive::Expired => "expired",
-            Receive::Defaulted if self.fallback => "fallback",
-            Receive::Defaulted => "defaulted",
-            Receive::Current => "current",
+            ReceiveState::PortDisabled | ReceiveState::LacpDisabled => "disabled",
+            ReceiveState::Expired => "expired",
+            ReceiveState::Defaulted if self.fallback => "fallback",
+            ReceiveState::Defaulted => "defaulted",
+            ReceiveState::Current => "current",
         }
     }
 
-    /// A line for the log if the word is another than at the last call.
+    /// Returns a log line if the state name differs from that of the last call.
     pub(super) fn report(&mut self) -> Option<Report> {
-        let to = self.word();
-        let from = std::mem::replace(&mut self.reported, to);
+        let to = self.state_name();
+        let from = std::mem::replace(&mut self.logged_state, to);
         (from != to).then(|| Report::LacpStateChanged {
             port: self.name.clone(),
             from,
@@ -292,107 +290,109 @@ impl LacpPort {
         })
     }
 
-    /// Drives the machines that follow the others; a PDU if one has to leave.
-    pub(super) fn run_followers(
+    /// Runs the machines that only read the others: Periodic Transmission, Churn Detection and
+    /// Transmit. Returns the frame of an LACPDU if one must leave.
+    pub(super) fn run_transmission(
         &mut self,
         now: Instant,
         settings: &LacpSettings,
         retry_count: u8,
     ) -> Option<Vec<u8>> {
-        let rhythm = self.rhythm();
-        let fast = settings.fast_period;
-        self.transmit.need(self.periodic.run(now, rhythm, fast));
-        let linked = self.speaks();
-        let in_sync = self.mux.state() >= Mux::Attached;
-        self.actor_churn.run(now, linked, in_sync);
-        let partner_in_sync = self.partner_in_sync();
-        self.partner_churn.run(now, linked, partner_in_sync);
-        // 6.4.16: nothing leaves where both ends are passive.
-        let may_speak = self.periodic.state() != Periodic::No;
-        if !self.transmit.run(now, may_speak, fast) {
-            return None;
+        let fast_periodic_time = settings.fast_period;
+        if self.periodic.run(now, self.rate(), fast_periodic_time) {
+            self.transmit.set_ntt();
         }
-        Some(self.pdu(now, settings, retry_count))
+        let actor_in_sync = self.mux.state() >= MuxState::Attached;
+        self.actor_churn.run(now, self.churn_input(actor_in_sync));
+        let partner_in_sync = self.partner_in_sync();
+        self.partner_churn
+            .run(now, self.churn_input(partner_in_sync));
+        let periodic = self.periodic.state();
+        let sends = self.transmit.run(now, periodic, fast_periodic_time);
+        sends.then(|| self.pdu(now, settings, retry_count))
     }
 
+    fn churn_input(&self, in_sync: bool) -> ChurnInput {
+        match in_sync {
+            _ if !self.receive.is_lacp_enabled() => ChurnInput::PortDisabled,
+            true => ChurnInput::InSync,
+            false => ChurnInput::OutOfSync,
+        }
+    }
+
+    /// Returns the frame of an LACPDU and counts it as sent.
     fn pdu(&mut self, now: Instant, settings: &LacpSettings, retry_count: u8) -> Vec<u8> {
         self.counters.sent += 1;
         self.last_sent = Some(now);
-        let counts = [retry_count, self.partner_retry_count];
-        let uncommon = counts != [STANDARD_RETRIES; 2] || self.retry_count_heard.is_some();
         let counts = RetryCounts {
             actor: retry_count,
             partner: self.partner_retry_count,
         };
-        let counts = (settings.enable_retry_count && uncommon).then_some(counts);
+        let is_standard = [counts.actor, counts.partner] == [STANDARD_RETRIES; 2];
+        let has_counts = !is_standard || self.retry_counts_received.is_some();
+        let counts = (settings.enable_retry_count && has_counts).then_some(counts);
         Lacpdu::new(self.actor(), self.partner, counts).frame(self.source)
     }
 
-    /// The last PDU of a port that leaves: it is in no aggregator and knows no partner.
-    pub(super) fn farewell(&mut self, settings: &LacpSettings) -> Option<Vec<u8>> {
-        if !self.speaks() || self.periodic.state() == Periodic::No {
+    /// Returns the frame of the last LACPDU before the port leaves the team or the team device goes
+    /// down: a detached port without a Partner.
+    pub(super) fn last_pdu(&self, settings: &LacpSettings) -> Option<Vec<u8>> {
+        if !self.receive.is_lacp_enabled() || self.periodic.state() == PeriodicState::No {
             return None;
         }
-        let mut leaving = LacpPort {
+        let mut detached = LacpPort {
             mux: MuxMachine::new(),
             partner: PortInfo::default(),
             ..self.clone()
         };
-        Some(leaving.pdu(Instant::ZERO, settings, STANDARD_RETRIES))
+        Some(detached.pdu(Instant::ZERO, settings, STANDARD_RETRIES))
     }
 
-    fn rhythm(&self) -> Rhythm {
+    fn rate(&self) -> Rate {
         let active = (self.identity.state | self.partner.state).has(StateBits::ACTIVITY);
         match self.partner.state.has(StateBits::TIMEOUT) {
-            _ if !self.speaks() || !active => Rhythm::Silent,
-            true => Rhythm::Fast,
-            false => Rhythm::Slow,
+            _ if !self.receive.is_lacp_enabled() || !active => Rate::None,
+            true => Rate::Fast,
+            false => Rate::Slow,
         }
     }
 
-    /// Port and LACP are enabled.
-    pub(super) fn speaks(&self) -> bool {
-        match self.receive.state() {
-            Receive::PortDisabled | Receive::LacpDisabled => false,
-            Receive::Expired | Receive::Defaulted | Receive::Current => true,
-        }
-    }
-
-    /// Actor_Oper (6.4.7).
+    /// Returns Actor_Oper.
     ///
-    /// A port that waits for a silent partner stays attached, so figure 6-21 would go on to say
-    /// that it is in sync. It does not collect, though, and a partner with coupled control heeds
-    /// this bit alone: it would send to us for another Short_Timeout_Time. 6.4.7 has the bit
-    /// mean that the link's identity is known to be right, which it no longer is.
+    /// Deviation: in figure 6-21 a port with an expired Partner stays attached, so it stays in
+    /// sync. The port no longer collects, though, and a Partner with coupled control reads only
+    /// Synchronization: the Partner would send to the port for another Short_Timeout_Time. Here
+    /// an expired port is out of sync.
     pub(super) fn actor(&self) -> PortInfo {
         let (mux, receive) = (self.mux.state(), self.receive.state());
-        let in_sync = mux >= Mux::Attached && receive != Receive::Expired;
+        let is_expired = receive == ReceiveState::Expired;
+        let in_sync = mux >= MuxState::Attached && !is_expired;
         let state = self
             .identity
             .state
             .with(StateBits::SYNCHRONIZATION, in_sync)
-            .with(StateBits::COLLECTING, mux >= Mux::Collecting)
-            .with(StateBits::DISTRIBUTING, mux >= Mux::Distributing)
-            .with(StateBits::DEFAULTED, receive == Receive::Defaulted)
-            .with(StateBits::EXPIRED, receive == Receive::Expired);
+            .with(StateBits::COLLECTING, mux >= MuxState::Collecting)
+            .with(StateBits::DISTRIBUTING, mux >= MuxState::Distributing)
+            .with(StateBits::DEFAULTED, receive == ReceiveState::Defaulted)
+            .with(StateBits::EXPIRED, is_expired);
         PortInfo {
             state,
             ..self.identity
         }
     }
 
-    /// The partner is this very system: a loop.
-    pub(super) fn hears_itself(&self) -> bool {
-        self.receive.state() == Receive::Current && self.partner.system == self.identity.system
+    /// Returns whether the Partner is the Actor's own system.
+    pub(super) fn is_looped_back(&self) -> bool {
+        self.receive.state() == ReceiveState::Current && self.partner.system == self.identity.system
     }
 
-    /// When something has to happen although nothing does.
+    /// Returns the first deadline of the port's machines.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.receive.deadline(),
             self.periodic.deadline(),
             self.mux.deadline(),
-            self.transmit.deadline(self.fast_period),
+            self.transmit.deadline(self.fast_periodic_time),
             self.actor_churn.deadline(),
             self.partner_churn.deadline(),
         ];

@@ -1,127 +1,166 @@
-//! The Receive machine (802.1AX-2014, 6.4.12, figure 6-18).
+//! The Receive machine (IEEE 802.1AX-2014, 6.4.12, figure 6-18).
 //!
 //! ```text
-//! INITIALIZE    begin: nothing selected, partner by default
-//!      |
-//! PORT_DISABLED  <----- link lost, or the team is down      (from anywhere)
-//!      | link, full duplex           | link, half duplex
-//! EXPIRED                        LACP_DISABLED  <----------- (from anywhere with a link)
-//!      | current_while ends          | PDU
-//! DEFAULTED ---- PDU -------------+  |
-//! EXPIRED ------ PDU -----------> CURRENT ---- PDU ---> CURRENT
-//!                                    | current_while ends
-//!                                 EXPIRED (asks for fast PDUs, short current_while)
+//!   no link, or team device down       half-duplex link
+//!   (BEGIN, and from every state)      (from every state)
+//!                |                            |
+//!                v                            v
+//!        +---------------+            +---------------+
+//!        | PORT_DISABLED |            | LACP_DISABLED |
+//!        +---------------+            +---------------+
+//!                | full-duplex link           | full-duplex link
+//!                v                            |
+//!        +---------------+                    |
+//!    +---|    EXPIRED    |<-------------------+
+//!    |   |               |<----------------------------------+
+//!    |   +---------------+                                   |
+//!    |           | current_while_timer expired               |
+//!    |           v                                           |
+//!    |   +---------------+                                   |
+//!    |   |   DEFAULTED   |                                   |
+//!    |   +---------------+                                   |
+//!    |           | LACPDU                                    |
+//!    |           v                                           |
+//!    |   +---------------+    current_while_timer expired    |
+//!    +-->|    CURRENT    |-----------------------------------+
+//! LACPDU +---------------+
+//!            |       ^
+//!            +-------+ LACPDU
 //! ```
 //!
-//! Owns the state and `current_while`. What entering a state does to the records of actor and
-//! partner is the port's business. Two decisions of teamd stay: a port without a link forgets
-//! its partner (so `port_moved` never arises, and INITIALIZE and PORT_DISABLED are one), and a
-//! half-duplex port takes no part at all instead of being an individual link.
+//! Owns the state and `current_while_timer`. The actions on the Actor's and Partner's information
+//! are in [`port::records`](super::port).
+//!
+//! Deviations, both inherited from teamd:
+//!
+//! - A port without a link forgets its Partner. Figure 6-18 keeps the Partner in PORT_DISABLED, to
+//!   notice that a cable has moved to another port; here `port_moved` never arises, and INITIALIZE
+//!   and PORT_DISABLED are one state.
+//! - A half-duplex port carries no traffic, while figure 6-18 makes LACP_DISABLED an individual
+//!   link.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Where the machine is.
+/// State of the Receive machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Receive {
-    /// No link, or the team is down.
+pub enum ReceiveState {
+    /// The port has no link, or the team device is down.
     PortDisabled,
-    /// A link that cannot run LACP: half duplex.
+    /// The link is half duplex.
     LacpDisabled,
-    /// No PDU heard for long; the partner is asked to speak up.
+    /// No LACPDU has arrived in time; the port requests fast LACPDUs from the Partner.
     Expired,
-    /// No partner.
+    /// No Partner is known.
     Defaulted,
-    /// The partner's information is fresh.
+    /// The Partner's information is current.
     Current,
 }
 
-/// What happens to it.
+/// Event of the Receive machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
-    /// The port cannot carry anything.
-    Down,
-    /// It has a link without LACP.
-    HalfDuplex,
-    /// It has a link.
-    Up,
-    /// A valid LACPDU came.
-    Pdu,
-    /// `current_while` has ended.
-    Expiry,
+pub(super) enum ReceiveEvent {
+    /// The port has no link, or the team device is down.
+    LinkDown,
+    /// The port has a half-duplex link.
+    LinkHalfDuplex,
+    /// The port has a full-duplex link.
+    LinkUp,
+    /// A valid LACPDU has arrived.
+    PduReceived,
+    /// `current_while_timer` has expired.
+    TimerExpired,
 }
 
-impl Receive {
-    /// The state to enter; none if nothing happens. A PDU enters CURRENT anew each time.
-    pub(super) fn next(self, input: Input) -> Option<Receive> {
-        use Receive::{Current, Defaulted, Expired, LacpDisabled, PortDisabled};
-        match (self, input) {
-            (PortDisabled, Input::Down) => None,
-            (LacpDisabled | Expired | Defaulted | Current, Input::Down) => Some(PortDisabled),
-            (LacpDisabled, Input::HalfDuplex) => None,
-            (PortDisabled | Expired | Defaulted | Current, Input::HalfDuplex) => Some(LacpDisabled),
-            (PortDisabled | LacpDisabled, Input::Up) => Some(Expired),
-            (Expired | Defaulted | Current, Input::Up) => None,
-            (PortDisabled | LacpDisabled, Input::Pdu) => None,
-            (Expired | Defaulted | Current, Input::Pdu) => Some(Current),
-            (Expired, Input::Expiry) => Some(Defaulted),
-            (Current, Input::Expiry) => Some(Expired),
-            (PortDisabled | LacpDisabled | Defaulted, Input::Expiry) => None,
+impl ReceiveState {
+    /// Returns the state to enter, or `None` to stay. Each LACPDU enters CURRENT anew.
+    fn next(self, event: ReceiveEvent) -> Option<ReceiveState> {
+        use ReceiveEvent::{LinkDown, LinkHalfDuplex, LinkUp, PduReceived, TimerExpired};
+        use ReceiveState::{Current, Defaulted, Expired, LacpDisabled, PortDisabled};
+        match (self, event) {
+            (PortDisabled, LinkDown) => None,
+            (LacpDisabled | Expired | Defaulted | Current, LinkDown) => Some(PortDisabled),
+            (LacpDisabled, LinkHalfDuplex) => None,
+            (PortDisabled | Expired | Defaulted | Current, LinkHalfDuplex) => Some(LacpDisabled),
+            (PortDisabled | LacpDisabled, LinkUp) => Some(Expired),
+            (Expired | Defaulted | Current, LinkUp) => None,
+            (PortDisabled | LacpDisabled, PduReceived) => None,
+            (Expired | Defaulted | Current, PduReceived) => Some(Current),
+            (Expired, TimerExpired) => Some(Defaulted),
+            (Current, TimerExpired) => Some(Expired),
+            (PortDisabled | LacpDisabled | Defaulted, TimerExpired) => None,
         }
     }
 
-    /// The standard's name.
+    /// Returns the standard's name of the state.
     pub fn name(self) -> &'static str {
         match self {
-            Receive::PortDisabled => "PORT_DISABLED",
-            Receive::LacpDisabled => "LACP_DISABLED",
-            Receive::Expired => "EXPIRED",
-            Receive::Defaulted => "DEFAULTED",
-            Receive::Current => "CURRENT",
+            ReceiveState::PortDisabled => "PORT_DISABLED",
+            ReceiveState::LacpDisabled => "LACP_DISABLED",
+            ReceiveState::Expired => "EXPIRED",
+            ReceiveState::Defaulted => "DEFAULTED",
+            ReceiveState::Current => "CURRENT",
         }
     }
 }
 
-/// The machine with its timer.
+/// Durations of `current_while_timer`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// In EXPIRED: Short_Timeout_Time.
+    pub(super) expired: Duration,
+    /// In CURRENT: Short_Timeout_Time or Long_Timeout_Time.
+    pub(super) current: Duration,
+}
+
+/// The Receive machine of one port.
 #[derive(Clone, Debug)]
 pub(super) struct ReceiveMachine {
-    state: Receive,
-    current_while: Option<Instant>,
+    state: ReceiveState,
+    current_while_timer: Option<Instant>,
 }
 
 impl ReceiveMachine {
     pub(super) fn new() -> Self {
         ReceiveMachine {
-            state: Receive::PortDisabled,
-            current_while: None,
+            state: ReceiveState::PortDisabled,
+            current_while_timer: None,
         }
     }
 
-    pub(super) fn state(&self) -> Receive {
+    pub(super) fn state(&self) -> ReceiveState {
         self.state
     }
 
-    /// When `current_while` ends.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.current_while
+    /// Returns whether the port has a link that can run LACP: `port_enabled` and LACP_Enabled.
+    pub(super) fn is_lacp_enabled(&self) -> bool {
+        match self.state {
+            ReceiveState::PortDisabled | ReceiveState::LacpDisabled => false,
+            ReceiveState::Expired | ReceiveState::Defaulted | ReceiveState::Current => true,
+        }
     }
 
-    /// The state that was entered. `short` and `own` are the lengths of `current_while` in
-    /// EXPIRED and in CURRENT.
+    /// Returns when `current_while_timer` expires, or `None` if the timer does not run.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.current_while_timer
+    }
+
+    /// Handles an event. Returns the state that the machine has entered, or `None` if it stays.
     pub(super) fn handle(
         &mut self,
         now: Instant,
-        input: Input,
-        short: Duration,
-        own: Duration,
-    ) -> Option<Receive> {
-        let entered = self.state.next(input)?;
+        event: ReceiveEvent,
+        timeouts: Timeouts,
+    ) -> Option<ReceiveState> {
+        let entered = self.state.next(event)?;
         self.state = entered;
-        self.current_while = match entered {
-            Receive::PortDisabled | Receive::LacpDisabled | Receive::Defaulted => None,
-            Receive::Expired => Some(now + short),
-            Receive::Current => Some(now + own),
+        self.current_while_timer = match entered {
+            ReceiveState::PortDisabled | ReceiveState::LacpDisabled | ReceiveState::Defaulted => {
+                None
+            }
+            ReceiveState::Expired => Some(now + timeouts.expired),
+            ReceiveState::Current => Some(now + timeouts.current),
         };
         Some(entered)
     }
@@ -132,74 +171,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_and_input() {
-        use Input::{Down, Expiry, HalfDuplex, Pdu, Up};
-        use Receive::{Current, Defaulted, Expired, LacpDisabled, PortDisabled};
-        let inputs = [Down, HalfDuplex, Up, Pdu, Expiry];
+    fn every_state_handles_every_event() {
+        use ReceiveEvent::{LinkDown, LinkHalfDuplex, LinkUp, PduReceived, TimerExpired};
+        use ReceiveState::{Current, Defaulted, Expired, LacpDisabled, PortDisabled};
+        let events = [LinkDown, LinkHalfDuplex, LinkUp, PduReceived, TimerExpired];
+        let (stay, down, half) = (None, Some(PortDisabled), Some(LacpDisabled));
+        let (expired, defaulted, current) = (Some(Expired), Some(Defaulted), Some(Current));
         let table = [
-            (
-                PortDisabled,
-                [None, Some(LacpDisabled), Some(Expired), None, None],
-            ),
-            (
-                LacpDisabled,
-                [Some(PortDisabled), None, Some(Expired), None, None],
-            ),
-            (
-                Expired,
-                [
-                    Some(PortDisabled),
-                    Some(LacpDisabled),
-                    None,
-                    Some(Current),
-                    Some(Defaulted),
-                ],
-            ),
-            (
-                Defaulted,
-                [
-                    Some(PortDisabled),
-                    Some(LacpDisabled),
-                    None,
-                    Some(Current),
-                    None,
-                ],
-            ),
-            (
-                Current,
-                [
-                    Some(PortDisabled),
-                    Some(LacpDisabled),
-                    None,
-                    Some(Current),
-                    Some(Expired),
-                ],
-            ),
+            (PortDisabled, [stay, half, expired, stay, stay]),
+            (LacpDisabled, [down, stay, expired, stay, stay]),
+            (Expired, [down, half, stay, current, defaulted]),
+            (Defaulted, [down, half, stay, current, stay]),
+            (Current, [down, half, stay, current, expired]),
         ];
         for (state, row) in table {
-            for (input, expected) in inputs.into_iter().zip(row) {
-                assert_eq!(state.next(input), expected, "{state:?} {input:?}");
+            for (event, expected) in events.into_iter().zip(row) {
+                assert_eq!(state.next(event), expected, "{state:?} {event:?}");
             }
         }
     }
 
     #[test]
-    fn the_timer_runs_in_expired_and_current_alone() {
+    fn current_while_timer_runs_only_in_expired_and_current() {
         let at = |millis| Instant::ZERO + Duration::from_millis(millis);
-        let (short, own) = (Duration::from_millis(3000), Duration::from_millis(90_000));
+        let timeouts = Timeouts {
+            expired: Duration::from_secs(3),
+            current: Duration::from_secs(90),
+        };
         let mut machine = ReceiveMachine::new();
-        let mut plays = |millis, input, state, deadline: Option<u64>| {
-            machine.handle(at(millis), input, short, own);
+        let mut handle = |millis, event, state, deadline: Option<u64>| {
+            machine.handle(at(millis), event, timeouts);
             assert_eq!(machine.state(), state);
             assert_eq!(machine.deadline(), deadline.map(at));
         };
-        plays(0, Input::Up, Receive::Expired, Some(3000));
-        plays(1000, Input::Pdu, Receive::Current, Some(91_000));
-        plays(2000, Input::Pdu, Receive::Current, Some(92_000));
-        plays(92_000, Input::Expiry, Receive::Expired, Some(95_000));
-        plays(95_000, Input::Expiry, Receive::Defaulted, None);
-        plays(96_000, Input::Pdu, Receive::Current, Some(186_000));
-        plays(97_000, Input::HalfDuplex, Receive::LacpDisabled, None);
-        plays(98_000, Input::Down, Receive::PortDisabled, None);
+        use ReceiveEvent::{LinkDown, LinkHalfDuplex, LinkUp, PduReceived, TimerExpired};
+        handle(0, LinkUp, ReceiveState::Expired, Some(3000));
+        handle(1000, PduReceived, ReceiveState::Current, Some(91_000));
+        handle(2000, PduReceived, ReceiveState::Current, Some(92_000));
+        handle(92_000, TimerExpired, ReceiveState::Expired, Some(95_000));
+        handle(95_000, TimerExpired, ReceiveState::Defaulted, None);
+        handle(96_000, PduReceived, ReceiveState::Current, Some(186_000));
+        handle(97_000, LinkHalfDuplex, ReceiveState::LacpDisabled, None);
+        handle(98_000, LinkDown, ReceiveState::PortDisabled, None);
     }
 }

@@ -1,4 +1,4 @@
-//! What the runner tells of itself.
+//! The state of the runner for the state document: machines, timers, counters.
 
 use std::time::Duration;
 
@@ -6,110 +6,100 @@ use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
 use crate::wire::lacpdu::PortInfo;
 
-use super::mux::{Mux, Selected};
+use super::marker_generator::MarkerGenerator;
+use super::mux::{MuxState, Selected};
 use super::port::{LacpPort, PduCounters};
-use super::{Lacp, selection, why};
+use super::{Lacp, diagnosis, selection};
 use crate::settings::lacp::LacpSettings;
 
-/// The runner as it is at one moment.
+/// State of the runner lacp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LacpStatus {
-    /// As they are now.
+    /// Settings in effect.
     pub settings: LacpSettings,
-    /// The team's address, which is the system's.
+    /// Address of the team device: the Actor's system.
     pub system: HwAddr,
-    /// In the order in which they joined.
+    /// State of each port, in the order in which the ports joined.
     pub ports: Vec<LacpPortStatus>,
 }
 
-/// One port as it is at one moment.
+/// State of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LacpPortStatus {
-    /// Which.
+    /// The port.
     pub port: PortId,
-    /// teamd's word: disabled, expired, defaulted, current or fallback.
+    /// teamd's name of the state: disabled, expired, defaulted, current or fallback.
     pub state: &'static str,
-    /// What Selection Logic says of it.
+    /// The variable Selected.
     pub selected: Selected,
-    /// The lead of its aggregator.
+    /// Lead port of the port's Aggregator.
     pub aggregator: Option<PortId>,
-    /// Its aggregator is the one that carries.
+    /// Whether the port's Aggregator is the one that carries traffic.
     pub aggregator_selected: bool,
-    /// Our end.
+    /// Actor_Oper.
     pub actor: PortInfo,
-    /// The other end, as far as it is known.
+    /// Partner_Oper.
     pub partner: PortInfo,
-    /// LACPDUs in a row that the partner lets us miss before it is given up.
+    /// Number of LACPDUs in a row that the Partner lets this port miss.
     pub partner_retry_count: u8,
-    /// The machines.
+    /// State of each machine.
     pub machines: MachineStates,
-    /// Names of the timers that run, with the time left.
+    /// Names of the running timers, with the time left.
     pub timers: Vec<(&'static str, Duration)>,
-    /// PDUs.
+    /// PDU counters.
     pub counters: PduCounters,
-    /// Our own markers that nobody has answered since the port began to distribute.
+    /// Markers sent without a response since the port began to distribute.
     pub unanswered_markers: u64,
-    /// Times that a churn machine found churn: the actor's, the partner's.
-    pub churns: (u64, u64),
-    /// Time since the last LACPDU was heard.
-    pub heard_ago: Option<Duration>,
-    /// Time since the last LACPDU was sent.
-    pub sent_ago: Option<Duration>,
-    /// What keeps it from carrying, and the cure; none if it carries.
+    /// Number of churns of the Actor.
+    pub actor_churns: u64,
+    /// Number of churns of the Partner.
+    pub partner_churns: u64,
+    /// Time since the last LACPDU received.
+    pub since_received: Option<Duration>,
+    /// Time since the last LACPDU sent.
+    pub since_sent: Option<Duration>,
+    /// Why the port does not carry traffic, and the remedy; `None` if the port distributes.
     pub why: Option<String>,
 }
 
-/// The state of each machine, by the standard's name.
+/// States of the machines of a port, by the standard's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MachineStates {
-    /// Receive.
+    /// Receive machine.
     pub receive: &'static str,
-    /// Periodic Transmission.
+    /// Periodic Transmission machine.
     pub periodic: &'static str,
-    /// Mux.
+    /// Mux machine.
     pub mux: &'static str,
-    /// Churn Detection, of the actor.
+    /// Actor Churn Detection machine.
     pub actor_churn: &'static str,
-    /// Churn Detection, of the partner.
+    /// Partner Churn Detection machine.
     pub partner_churn: &'static str,
 }
 
 impl Lacp {
-    /// All that can be told at `now`.
+    /// Returns the state of the runner at `now`.
     pub(crate) fn status(&self, now: Instant) -> LacpStatus {
+        let ports = self.ports.values();
         LacpStatus {
             settings: self.settings.clone(),
             system: self.system,
-            ports: self
-                .ports
-                .values()
-                .map(|port| self.port_status(now, port))
-                .collect(),
+            ports: ports.map(|port| self.port_status(now, port)).collect(),
         }
     }
 
     fn port_status(&self, now: Instant, port: &LacpPort) -> LacpPortStatus {
-        let siblings = self.ports.values().filter(|other| other.lag == port.lag);
-        let lead = selection::lead(siblings, self.settings.agg_select_policy);
-        let conversations = self.conversations.as_ref();
-        let timers = [
-            ("current_while", port.receive.deadline()),
-            ("periodic", port.periodic.deadline()),
-            ("wait_while", port.mux.deadline()),
-            ("actor_churn", port.actor_churn.deadline()),
-            ("partner_churn", port.partner_churn.deadline()),
-            (
-                "marker",
-                conversations.and_then(|all| all.waits_until(port.id)),
-            ),
-        ];
-        let ago = |at: Option<Instant>| at.map(|at| now.saturating_since(at));
+        let members = self.ports.values().filter(|other| other.lag == port.lag);
+        let lead = selection::lead(members, self.settings.agg_select_policy);
+        let unanswered = |generator: &MarkerGenerator| generator.unanswered(port.id);
+        let since = |at: Option<Instant>| at.map(|at| now.saturating_since(at));
+        let is_distributing = port.mux.state() == MuxState::Distributing;
         LacpPortStatus {
             port: port.id,
-            state: port.word(),
+            state: port.state_name(),
             selected: port.selected,
             aggregator: port.lag.and(lead).map(|lead| lead.id),
-            aggregator_selected: self.selection.carries(port),
+            aggregator_selected: self.selection.is_selected(port),
             actor: port.actor(),
             partner: port.partner,
             partner_retry_count: port.partner_retry_count,
@@ -120,16 +110,32 @@ impl Lacp {
                 actor_churn: port.actor_churn.state().name(),
                 partner_churn: port.partner_churn.state().name(),
             },
-            timers: timers
-                .into_iter()
-                .filter_map(|(name, end)| Some((name, end?.saturating_since(now))))
-                .collect(),
+            timers: self.timers(now, port),
             counters: port.counters,
-            unanswered_markers: conversations.map_or(0, |all| all.unanswered(port.id)),
-            churns: (port.actor_churn.found(), port.partner_churn.found()),
-            heard_ago: ago(port.last_heard),
-            sent_ago: ago(port.last_sent),
-            why: (port.mux.state() != Mux::Distributing).then(|| why::sentence(self, now, port)),
+            unanswered_markers: self.marker_generator.as_ref().map_or(0, unanswered),
+            actor_churns: port.actor_churn.count(),
+            partner_churns: port.partner_churn.count(),
+            since_received: since(port.last_received),
+            since_sent: since(port.last_sent),
+            why: (!is_distributing).then(|| diagnosis::diagnose(self, now, port)),
         }
+    }
+
+    /// Returns the names of the running timers of a port, with the time left.
+    fn timers(&self, now: Instant, port: &LacpPort) -> Vec<(&'static str, Duration)> {
+        let generator = self.marker_generator.as_ref();
+        let marker_timer = generator.and_then(|generator| generator.waits_until(port.id));
+        let timers = [
+            ("current_while", port.receive.deadline()),
+            ("periodic", port.periodic.deadline()),
+            ("wait_while", port.mux.deadline()),
+            ("actor_churn", port.actor_churn.deadline()),
+            ("partner_churn", port.partner_churn.deadline()),
+            ("marker", marker_timer),
+        ];
+        timers
+            .into_iter()
+            .filter_map(|(name, end)| Some((name, end?.saturating_since(now))))
+            .collect()
     }
 }

@@ -1,0 +1,239 @@
+//! The process that keeps a host's namespaces alive.
+//!
+//! A process with threads cannot enter a new user namespace, and other programs name namespaces by
+//! a process. So the lab starts one of our own programs, which makes the namespaces, sends a route
+//! socket from inside, and waits. The holder ends when the lab's end of the socket closes, hence
+//! with the lab's process, also if that is killed; the namespaces and all interfaces in them end
+//! with the holder.
+
+use std::env;
+use std::fs;
+use std::io::{self, IoSlice, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::unistd::{Gid, Uid};
+use teamr::netlink::{RouteSocket, link};
+use teamr::sys::command::enter;
+use teamr::sys::descriptor;
+
+use crate::binaries::binary;
+use crate::rights::{self, Root, Step};
+
+/// The command that makes one of our programs a holder.
+const COMMAND: &str = "hold";
+/// Its argument for a user namespace around the others.
+const WITH_USER: &str = "user";
+/// Its argument for the others alone.
+const WITHOUT_USER: &str = "root";
+/// Largest message that a holder sends at its start.
+const ROOM: usize = 4096;
+
+/// The running program, if holders can be started from it.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Holds namespaces instead of returning, if the command line asks for that. A program that calls
+/// this first in `main` is also the one that its lab starts holders from; the labs of other
+/// programs start them from `traffic`.
+pub fn hold_if_asked() {
+    let mut args = env::args_os().skip(1);
+    if args.next().is_some_and(|command| command == COMMAND) {
+        let root = match args.next() {
+            Some(kind) if kind == WITH_USER => Root::OfUserNamespace,
+            _ => Root::Own,
+        };
+        let folder = args.next().map(PathBuf::from);
+        process::exit(i32::from(hold(root, folder.as_deref()).is_err()));
+    }
+    PROGRAM.get_or_init(|| "/proc/self/exe".into());
+}
+
+/// The lab's side of a holder, which is killed when this is dropped.
+pub(crate) struct Holder {
+    // First, so that the holder is dead before the socket closes.
+    child: Killed,
+    _socket: UnixStream,
+    route: Mutex<RouteSocket>,
+    namespaces: Arc<[OwnedFd]>,
+}
+
+impl Holder {
+    /// New namespaces as root. The holder removes `folder` if the lab's process ends without
+    /// having dropped the holder.
+    pub(crate) fn with_namespaces(folder: Option<&Path>) -> Result<Holder, String> {
+        Holder::start(command(WITHOUT_USER, folder), &["net", "mnt"])
+    }
+
+    /// As [`with_namespaces`](Holder::with_namespaces), in a new user namespace, where we are
+    /// root.
+    pub(crate) fn with_user_namespace(folder: Option<&Path>) -> Result<Holder, String> {
+        Holder::start(command(WITH_USER, folder), &["user", "net", "mnt"])
+    }
+
+    /// As [`with_namespaces`](Holder::with_namespaces), in the user namespace of `outer`.
+    pub(crate) fn with_namespaces_inside(
+        outer: &Holder,
+        folder: Option<&Path>,
+    ) -> Result<Holder, String> {
+        let mut command = command(WITHOUT_USER, folder);
+        enter(&mut command, open_namespaces(outer.pid(), &["user"])?);
+        Holder::start(command, &["user", "net", "mnt"])
+    }
+
+    fn start(mut command: Command, kinds: &[&str]) -> Result<Holder, String> {
+        let failed = |error: io::Error| format!("start the holder of a namespace: {error}");
+        let (socket, theirs) = UnixStream::pair().map_err(failed)?;
+        command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            // Ctrl-C ends the lab, not the holder, which tidies up after the lab.
+            .process_group(0);
+        let child = Killed(command.spawn().map_err(failed)?);
+        // Closes our copy of the holder's end, so that its death ends the wait below.
+        drop(command);
+        let (message, route) = descriptor::receive(&socket, ROOM).map_err(failed)?;
+        let Some(route) = route else {
+            return Err(match String::from_utf8_lossy(&message) {
+                nothing if nothing.is_empty() => "the holder of a namespace died".to_owned(),
+                reason => reason.into_owned(),
+            });
+        };
+        let namespaces = open_namespaces(child.0.id(), kinds)?;
+        Ok(Holder {
+            child,
+            _socket: socket,
+            route: Mutex::new(route.into()),
+            namespaces,
+        })
+    }
+
+    /// The holder's process id, by which iproute2 names the namespaces.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Has `command` start inside, in `/`.
+    pub(crate) fn enter(&self, command: &mut Command) {
+        enter(command, Arc::clone(&self.namespaces));
+    }
+
+    /// Reads or changes the links inside.
+    pub(crate) fn links<T>(
+        &self,
+        act: impl FnOnce(&mut RouteSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        act(&mut self.route.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A child that is killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn command(kind: &str, folder: Option<&Path>) -> Command {
+    let program = PROGRAM.get().cloned();
+    let mut command = Command::new(program.unwrap_or_else(|| binary("traffic")));
+    command.args([COMMAND, kind]).args(folder);
+    command
+}
+
+/// Opens namespaces of the process `pid`, in the order of `kinds`.
+fn open_namespaces(pid: u32, kinds: &[&str]) -> Result<Arc<[OwnedFd]>, String> {
+    let open = |kind: &&str| {
+        let path = format!("/proc/{pid}/ns/{kind}");
+        let file = fs::File::open(&path).map_err(|error| format!("open {path}: {error}"))?;
+        Ok(file.into())
+    };
+    kinds.iter().map(open).collect()
+}
+
+/// The holder's side: makes the namespaces, says so, waits for the end of the lab.
+fn hold(root: Root, folder: Option<&Path>) -> io::Result<()> {
+    let stdin = io::stdin();
+    let send = |text: &str, controls: &[ControlMessage<'_>]| {
+        let parts = [IoSlice::new(text.as_bytes())];
+        sendmsg::<()>(
+            stdin.as_raw_fd(),
+            &parts,
+            controls,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )
+    };
+    match prepare(root) {
+        Ok(route) => {
+            let descriptors = [route.as_fd().as_raw_fd()];
+            send("ready", &[ControlMessage::ScmRights(&descriptors)])?;
+        }
+        Err(reason) => {
+            send(&reason, &[])?;
+            return Err(io::Error::other(reason));
+        }
+    }
+    let _ = stdin.lock().read_to_end(&mut Vec::new());
+    if let Some(folder) = folder {
+        let _ = fs::remove_dir_all(folder);
+    }
+    Ok(())
+}
+
+/// Moves this process into namespaces of its own and makes them a host; returns a route socket of
+/// that host.
+fn prepare(root: Root) -> Result<RouteSocket, String> {
+    let failed = |step| move |error: nix::Error| rights::missing(root, step, error.into());
+    if root == Root::OfUserNamespace {
+        let (uid, gid) = (Uid::effective(), Gid::effective());
+        unshare(CloneFlags::CLONE_NEWUSER).map_err(failed(Step::UserNamespace))?;
+        for (file, text) in [
+            ("setgroups", "deny".to_owned()),
+            ("uid_map", format!("0 {uid} 1")),
+            ("gid_map", format!("0 {gid} 1")),
+        ] {
+            fs::write(format!("/proc/self/{file}"), text)
+                .map_err(|error| rights::missing(root, Step::IdMap, error))?;
+        }
+    }
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .map_err(failed(Step::Namespaces))?;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let none = None::<&str>;
+    mount(none, "/", none, private, none).map_err(failed(Step::Mounts))?;
+    let flags = MsFlags::empty();
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), flags, none).map_err(failed(Step::Mounts))?;
+    // Where that is refused, as in some containers, /sys shows the links of the outer namespace.
+    let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), flags, none);
+    set_sysctls();
+    let up = |route: &mut RouteSocket| {
+        let loopback = link::find(route, "lo")?;
+        link::set_admin_up(route, loopback.ifindex, true)
+    };
+    let mut route =
+        RouteSocket::open().map_err(|error| rights::missing(root, Step::Netlink, error))?;
+    up(&mut route).map_err(|error| rights::missing(root, Step::Netlink, error))?;
+    Ok(route)
+}
+
+/// Sets what the namespace has settings for, as far as `/proc/sys` may be written to.
+fn set_sysctls() {
+    // Addresses are usable at once; no test wants to wait for duplicate address detection.
+    for scope in ["all", "default"] {
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/accept_dad"), "0");
+    }
+    // The host's firewall does not see what a bridge forwards.
+    for family in ["arptables", "iptables", "ip6tables"] {
+        let _ = fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "0");
+    }
+}

@@ -1,0 +1,127 @@
+//! The links of a host as the lab makes and reads them, by rtnetlink.
+//!
+//! What the daemon does to links, too, is in [`teamr::netlink::link`].
+
+use std::io;
+use std::net::IpAddr;
+
+use teamr::netlink::RouteSocket;
+use teamr::netlink::link::{self, LinkInfo, VETH_INFO_PEER, VETH_KIND, ifinfomsg};
+use teamr::netlink::message::{Attributes, Request};
+
+// linux/if_link.h
+const IFLA_BR_STP_STATE: u16 = 5;
+const IFLA_BRPORT_STATE: u16 = 1;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
+// linux/if_bridge.h
+const BR_STATE_FORWARDING: u8 = 3;
+
+/// The kind of a bridge.
+const BRIDGE_KIND: &str = "bridge";
+
+const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+
+/// One end of a pair of interfaces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PairEnd<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its interface index; 0 for the next free one.
+    pub(crate) index: u32,
+}
+
+/// Makes a pair of interfaces, one here and one in the network namespace of the process `pid`.
+pub(crate) fn create_pair(
+    route: &mut RouteSocket,
+    near: PairEnd<'_>,
+    far: PairEnd<'_>,
+    pid: u32,
+) -> io::Result<()> {
+    let request = Request::new(libc::RTM_NEWLINK, CREATE, &ifinfomsg(near.index, 0, 0));
+    route.execute(request.attribute_str(libc::IFLA_IFNAME, near.name).nest(
+        libc::IFLA_LINKINFO,
+        |info| {
+            info.attribute_str(libc::IFLA_INFO_KIND, VETH_KIND)
+                .nest(libc::IFLA_INFO_DATA, |data| {
+                    data.nest(VETH_INFO_PEER, |peer| {
+                        peer.structure(&ifinfomsg(far.index, 0, 0))
+                            .attribute_str(libc::IFLA_IFNAME, far.name)
+                            .attribute_u32(libc::IFLA_NET_NS_PID, pid)
+                    })
+                })
+        },
+    ))
+}
+
+/// Makes a bridge that runs no spanning tree and has no IPv6 address of its own, so that it does
+/// nothing but switch.
+pub(crate) fn create_bridge(route: &mut RouteSocket, name: &str, mtu: u32) -> io::Result<()> {
+    let request = Request::new(libc::RTM_NEWLINK, CREATE, &ifinfomsg(0, 0, 0));
+    route.execute(
+        request
+            .attribute_str(libc::IFLA_IFNAME, name)
+            .attribute_u32(libc::IFLA_MTU, mtu)
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.attribute_str(libc::IFLA_INFO_KIND, BRIDGE_KIND)
+                    .nest(libc::IFLA_INFO_DATA, |data| {
+                        data.attribute_u32(IFLA_BR_STP_STATE, 0)
+                    })
+            }),
+    )?;
+    let bridge = link::find(route, name)?;
+    let request = Request::new(libc::RTM_SETLINK, 0, &ifinfomsg(bridge.ifindex, 0, 0));
+    let silent = route.execute(request.nest(libc::IFLA_AF_SPEC, |families| {
+        families.nest(libc::AF_INET6 as u16, |inet6| {
+            inet6.attribute(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE])
+        })
+    }));
+    match silent {
+        // A kernel without IPv6.
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        result => result,
+    }
+}
+
+/// Gives an interface an address, usable at once.
+pub(crate) fn add_address(
+    route: &mut RouteSocket,
+    link: &LinkInfo,
+    address: IpAddr,
+    prefix_len: u8,
+) -> io::Result<()> {
+    let (family, flags, octets) = match address {
+        IpAddr::V4(v4) => (libc::AF_INET, 0, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (libc::AF_INET6, libc::IFA_F_NODAD, v6.octets().to_vec()),
+    };
+    // struct ifaddrmsg: family, prefix length, flags, scope, u32 index.
+    let mut body = [family as u8, prefix_len, flags as u8, 0, 0, 0, 0, 0];
+    body[4..].copy_from_slice(&link.ifindex.to_ne_bytes());
+    route.execute(
+        Request::new(libc::RTM_NEWADDR, CREATE, &body)
+            .attribute(libc::IFA_LOCAL, &octets)
+            .attribute(libc::IFA_ADDRESS, &octets),
+    )
+}
+
+/// Whether an interface is a bridge's port that forwards.
+pub(crate) fn forwards(route: &mut RouteSocket, name: &str) -> io::Result<bool> {
+    let mut state = None;
+    let request = Request::new(libc::RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
+    route.query(
+        request.attribute_str(libc::IFLA_IFNAME, name),
+        &mut |message| {
+            let attributes = message.payload.get(link::BODY..).unwrap_or_default();
+            state = attribute(attributes, libc::IFLA_LINKINFO)
+                .and_then(|info| attribute(info, libc::IFLA_INFO_SLAVE_DATA))
+                .and_then(|port| attribute(port, IFLA_BRPORT_STATE)?.first().copied());
+        },
+    )?;
+    Ok(state == Some(BR_STATE_FORWARDING))
+}
+
+fn attribute(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    Attributes(attributes)
+        .find(|(kind, _)| *kind == wanted)
+        .map(|(_, value)| value)
+}

@@ -1,0 +1,146 @@
+//! The units in a boot with cloud-init and the network managers: no ordering cycle, the device
+//! before the managers, mounts of network file systems unmounted before the team ends.
+//!
+//! All managers are enabled at once, since a cycle with one of them is a cycle with all of them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use integration::{Lab, Sharing, skip};
+
+use super::{Debian, obstacle, packages, run};
+
+const MANAGERS: &str = "cloud-init,ifupdown,netplan.io,network-manager";
+
+/// What the host's administrator wrote. networkd makes the port, which therefore appears after the
+/// team, and waits for team0 to be online; cloud-init waits for networkd.
+const FILES: [(&str, &str); 14] = [
+    (
+        "etc/teamr/team0.json",
+        r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}}}"#,
+    ),
+    (
+        "etc/tmpfiles.d/team1.conf",
+        "f /run/teamd/team1.conf - - - - {\"runner\": {\"name\": \"roundrobin\"}}\n",
+    ),
+    (
+        "etc/systemd/network/eth1.netdev",
+        "[NetDev]\nName=eth1\nKind=veth\n[Peer]\nName=peer1\n",
+    ),
+    (
+        "etc/systemd/network/peer1.network",
+        "[Match]\nName=peer1\n[Link]\nRequiredForOnline=no\n[Network]\nLinkLocalAddressing=no\n",
+    ),
+    (
+        "etc/netplan/team0.yaml",
+        "network:\n  version: 2\n  ethernets:\n    team0:\n      addresses: [192.0.2.1/24]\n",
+    ),
+    (
+        "etc/network/interfaces",
+        "auto team0\niface team0 inet manual\n",
+    ),
+    (
+        "etc/NetworkManager/conf.d/unmanaged.conf",
+        "[keyfile]\nunmanaged-devices=*\n",
+    ),
+    (
+        "etc/cloud/cloud.cfg.d/99-local.cfg",
+        "datasource_list: [NoCloud]\nnetwork: {config: disabled}\n",
+    ),
+    (
+        "var/lib/cloud/seed/nocloud/meta-data",
+        "instance-id: host\n",
+    ),
+    ("var/lib/cloud/seed/nocloud/user-data", "#cloud-config\n"),
+    ("etc/fstab", "remote /mnt tmpfs _netdev 0 0\n"),
+    (
+        "etc/systemd/journald.conf.d/kept.conf",
+        "[Journal]\nStorage=persistent\n",
+    ),
+    (
+        "etc/systemd/system.conf.d/names.conf",
+        "[Manager]\nStatusUnitFormat=name\n",
+    ),
+    (
+        "etc/systemd/system/script.service.d/after-boot.conf",
+        "[Unit]\nWants=multi-user.target\nAfter=multi-user.target\n",
+    ),
+];
+
+/// Enables the managers and the teams.
+const ENABLE: &str = "systemctl --quiet enable \
+     systemd-networkd networking NetworkManager teamr@team0 teamr && \
+     systemctl --quiet add-wants multi-user.target cloud-init.target teamd@team1.service";
+
+/// What systemd says of the order of a boot.
+const VERIFY: &str = "systemd-analyze verify --man=no multi-user.target 2>&1";
+
+/// A copy of a Debian with the managers, which is made once.
+fn debian_with_managers(folder: &Path) -> Debian {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-with-managers");
+    if !kept.exists() {
+        let partial = kept.with_extension("partial");
+        let _ = fs::remove_dir_all(&partial);
+        Debian::new(partial.clone(), MANAGERS);
+        fs::rename(&partial, &kept).expect("keep the new system");
+    }
+    let root = folder.join("debian");
+    run(Command::new("cp")
+        .args(["--archive", "--reflink=auto"])
+        .args([&kept, &root]));
+    Debian { root }
+}
+
+/// Where a text stands in the log of systemd.
+fn position(log: &str, text: &str) -> usize {
+    log.find(text)
+        .unwrap_or_else(|| panic!("no \"{text}\" in the log:\n{log}"))
+}
+
+#[test]
+fn teams_start_before_the_network_and_stop_after_it() {
+    if let Some(reason) = obstacle() {
+        return skip(&reason);
+    }
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let debian = debian_with_managers(lab.folder());
+    let [deb, _] = packages();
+    let deb = debian.take(deb);
+    debian.run(&format!("dpkg --install {deb}"));
+    for (path, text) in FILES {
+        debian.write(path, text);
+    }
+    debian.run(ENABLE);
+
+    // systemd sees what a unit with default dependencies would do.
+    let drop_in = "etc/systemd/system/teamr@.service.d/late.conf";
+    debian.write(drop_in, "[Unit]\nAfter=sysinit.target\n");
+    let said = debian.run(VERIFY);
+    assert!(said.contains("ordering cycle"), "{said}");
+    assert!(said.contains("teamr@team0.service"), "{said}");
+    fs::remove_file(debian.root.join(drop_in)).expect("remove the planted cycle");
+    let said = debian.run(VERIFY);
+    assert!(!said.contains("cycle"), "{said}");
+
+    // One daemon drives one device.
+    debian.run("systemctl --quiet disable teamr");
+    let told = debian.boot(include_str!("boot_order.sh"));
+    assert!(told.ends_with("all went well\n"), "{told}");
+    let log = debian.run("journalctl --directory=/var/log/journal --output=cat _PID=1");
+    assert!(!log.contains("cycle"), "{log}");
+    for team in ["teamr@team0.service", "teamd@team1.service"] {
+        let ready = position(&log, &format!("Started {team}"));
+        let stopping = position(&log, &format!("Stopping {team}"));
+        for manager in ["systemd-networkd", "networking", "NetworkManager"] {
+            let starting = position(&log, &format!("Starting {manager}.service"));
+            let stopped = position(&log, &format!("Stopped {manager}.service"));
+            assert!(ready < starting, "{manager} before {team}:\n{log}");
+            assert!(stopped < stopping, "{team} before {manager}:\n{log}");
+        }
+        let unmounted = position(&log, "Unmounted mnt.mount");
+        assert!(unmounted < stopping, "{team} before the mount:\n{log}");
+    }
+}
