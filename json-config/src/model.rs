@@ -1,8 +1,7 @@
-//! The configuration as types: every key, also those whose runner or watch the core does not
-//! have yet.
+//! The configuration as types, one field or variant for each key.
 //!
-//! Values are within the ranges of [`keys`](crate::keys) and defaults are filled in, so a reader
-//! never asks whether a number makes sense. How JSON becomes these types is not told here.
+//! Values are within the ranges of [`keys`](crate::keys) and defaults are filled in, so users of
+//! these types check nothing. The module `read` converts JSON to these types.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,46 +11,46 @@ use runners::{
     Probing,
 };
 
-/// What a configuration says of the team as a whole.
+/// The keys of the team as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
-    /// `device`: name of the team device; none asks for a generated one.
+    /// `device`: name of the team device; `None` for a generated one.
     pub device: Option<String>,
-    /// `debug_level`: 0 is off.
+    /// `debug_level`; 0 turns debug output off.
     pub debug_level: u32,
     /// `data_path`.
     pub data_path: DataPathChoice,
-    /// `probe`; none if it is absent or no boolean.
+    /// `probe`; `None` if absent or not a boolean.
     pub probe: Option<bool>,
-    /// `hwaddr`: a unicast address, not all zero; none takes the first port's.
+    /// `hwaddr`: a unicast address, not all zero; `None` for the first port's.
     pub hwaddr: Option<HwAddr>,
     /// `link_watch_policy`.
     pub link_watch_policy: LinkWatchPolicy,
-    /// `notify_peers`: at most 2^31 - 1 times, as many milliseconds apart.
+    /// `notify_peers`: count and interval in milliseconds, each at most 2^31 - 1.
     pub notify_peers: Burst,
     /// `mcast_rejoin`: ranges as `notify_peers`.
     pub mcast_rejoin: Burst,
-    /// `runner.min_ports`: 1 to 1024 usable ports, needed for a carrier.
+    /// `runner.min_ports`: 1 to 1024 ports that must carry for the team device to have a carrier.
     pub min_ports: u32,
     /// `runner`.
     pub runner: Runner,
 }
 
-/// `data_path`: what moves the frames.
+/// `data_path`: the part of the system that forwards frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataPathChoice {
-    /// The first of the others that works here, in this order.
+    /// The first of the others that works on the host, in this order.
     #[default]
     Auto,
     /// The kernel's team driver.
     Kernel,
-    /// Programs that teamr loads into the kernel.
+    /// eBPF programs that teamr loads into the kernel.
     Programs,
-    /// teamr itself.
+    /// The daemon itself.
     Relay,
 }
 
-/// `runner`: which one, with its own keys.
+/// `runner`: the runner with its own keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// `broadcast`
@@ -76,39 +75,39 @@ pub enum Runner {
     Lacp(LacpSettings),
     /// `slb`, `tlb` and `alb`
     Slb {
-        /// Which of them.
+        /// Ports for the traffic of the team itself; distinguishes the three runners.
         host: HostTraffic,
         /// `runner.tx_balancer`, as in [`Hashing`].
         balancing_interval: Option<Duration>,
-        /// `runner.lp_interval` of tlb and alb, given there in seconds; none if it is 0.
+        /// `runner.lp_interval` of tlb and alb, in seconds in the configuration; `None` if 0.
         learning_interval: Option<Duration>,
     },
 }
 
-/// How runners that keep a flow on one port tell flows apart and move them.
+/// Keys of the runners that keep a flow on one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hashing {
-    /// `runner.tx_hash`; no field at all makes one flow of everything.
+    /// `runner.tx_hash`; the empty set makes all frames one flow.
     pub tx_hash: HashFields,
-    /// `runner.tx_balancer.balancing_interval`, given there in tenths of a second; none if no
-    /// balancer is on or the interval is 0.
+    /// `runner.tx_balancer.balancing_interval`, in tenths of a second in the configuration; `None`
+    /// if 0 or without a balancer.
     pub balancing_interval: Option<Duration>,
 }
 
-/// What a configuration says of one port.
+/// The keys of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// `prio`: higher is preferred.
+    /// `prio`: the higher one is preferred.
     pub prio: i32,
-    /// `sticky`: once active, stays so while its link is up.
+    /// `sticky`: an active port stays active while its link is up.
     pub sticky: bool,
     /// `queue_id`: at most 2^31 - 1.
     pub queue_id: Option<u32>,
-    /// `lacp_prio`: lower is preferred; 255 by default.
+    /// `lacp_prio`: the lower one is preferred; 255 by default.
     pub lacp_prio: u16,
-    /// `lacp_key`: only equal keys aggregate.
+    /// `lacp_key`: only ports with equal keys form an aggregate.
     pub lacp_key: u16,
-    /// `link_watch` of the port, then that of the team; one `ethtool` if there is neither.
+    /// `link_watch` of the port, then of the team; one `ethtool` without both.
     pub link_watches: Vec<Watch>,
 }
 
@@ -140,23 +139,23 @@ pub struct ArpPing {
     pub probing: Probing,
     /// `target_host`: IPv4 address or host name, not empty.
     pub target_host: String,
-    /// `source_host`: IPv4 address or host name, not empty; none is 0.0.0.0.
+    /// `source_host`: IPv4 address or host name, not empty; `None` stands for 0.0.0.0.
     pub source_host: Option<String>,
-    /// `vlanid`: 0 to 4095; none is untagged.
+    /// `vlanid`: 0 to 4095; `None` is untagged.
     pub vlanid: Option<u16>,
-    /// `validate_active`: an active port needs a valid answer.
+    /// `validate_active`: on an active port only a valid answer counts.
     pub validate_active: bool,
-    /// `validate_inactive`: an inactive port needs a valid answer.
+    /// `validate_inactive`: on an inactive port only a valid answer counts.
     pub validate_inactive: bool,
-    /// `send_always`: inactive ports ask as well.
+    /// `send_always`: inactive ports send requests too.
     pub send_always: bool,
 }
 
 /// Keys of the watch `nsna_ping`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NsnaPing {
-    /// As with `arp_ping`.
+    /// `interval`, `init_wait` and `missed_max`, as with `arp_ping`.
     pub probing: Probing,
-    /// `target_host`: IPv6 address, also with `%` and an interface, or host name; not empty.
+    /// `target_host`: IPv6 address, perhaps with `%` and an interface, or host name; not empty.
     pub target_host: String,
 }

@@ -1,7 +1,7 @@
 //! JSON to [`model`](crate::model) types.
 //!
-//! Reads leniently: whatever cannot be used counts as absent. What is odd about a value, and
-//! whether a run may go on with it, [`inspect`](crate::inspect) has said before.
+//! An unusable value counts as absent. [`inspect`](crate::inspect) reports unusable values and
+//! decides whether a run may continue with them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use runners::{
 use serde_json::{Map, Value};
 
 use crate::form::{check_form, parse_hwaddr};
-use crate::inspect::{integer, known_word, watch_name};
 use crate::keys::{Form, Key, Kind, Object, Preset};
+use crate::lenient::{integer, known_word, watch_name};
 use crate::model::{ArpPing, DataPathChoice, Hashing, NsnaPing, Port, Runner, Team, Watch};
 
-/// The members of one object, looked up by the table of keys; none reads as an empty object.
+/// The members of one object, read by the table of keys; `None` reads as an empty object.
 struct Members<'a> {
     object: Object,
     members: Option<&'a Map<String, Value>>,
@@ -42,7 +42,7 @@ impl<'a> Members<'a> {
         key
     }
 
-    /// The value if it is in the key's range.
+    /// Returns the value if it is within the key's range.
     fn given_integer(&self, name: &str) -> Option<i64> {
         let Kind::Integer { min, max, .. } = self.key(name)?.kind else {
             return None;
@@ -50,7 +50,8 @@ impl<'a> Members<'a> {
         integer(self.value(name)?).filter(|number| (min..=max).contains(number))
     }
 
-    /// The value or the default. The range of the key must fit `T`; zero would be read else.
+    /// Returns the value or the default. The range of the key must fit into `T`; other values read
+    /// as 0.
     fn integer<T: TryFrom<i64> + Default>(&self, name: &str) -> T {
         let default = || match self.key(name)?.default {
             Preset::Integer(number) => Some(number),
@@ -73,7 +74,7 @@ impl<'a> Members<'a> {
             .unwrap_or_else(default)
     }
 
-    /// The value or the default; empty if there is neither.
+    /// Returns the value or the default; empty without both.
     fn word(&self, name: &str) -> &'static str {
         let given = || match self.key(name)?.kind {
             Kind::Word(words) => known_word(words, self.value(name)?.as_str()?),
@@ -92,7 +93,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Reads what concerns the team as a whole.
+/// Reads the keys of the team as a whole.
 pub(crate) fn read_team(team: &Map<String, Value>) -> Team {
     let team = Members::new(Object::Team, Some(team));
     let runner = team.nested("runner", Object::Runner);
@@ -226,7 +227,7 @@ fn read_balancing_interval(runner: &Members<'_>) -> Option<Duration> {
         .map(|tenths| Duration::from_millis(tenths * 100))
 }
 
-/// The words that stand for an absent `runner.tx_hash`.
+/// Returns the default words of `runner.tx_hash`.
 pub(crate) fn default_tx_hash() -> &'static [&'static str] {
     match Object::Runner.find("tx_hash").map(|key| key.default) {
         Some(Preset::Words(words)) => words,
@@ -234,7 +235,7 @@ pub(crate) fn default_tx_hash() -> &'static [&'static str] {
     }
 }
 
-/// Reads a port; `watches` of the team follow the port's own. No watch at all is left so.
+/// Reads a port; the `watches` of the team follow the port's own. The list may be empty.
 pub(crate) fn read_port(port: Option<&Map<String, Value>>, watches: Option<&Value>) -> Port {
     let port = Members::new(Object::Port, port);
     let own = port.value("link_watch");

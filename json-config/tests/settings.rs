@@ -1,4 +1,4 @@
-//! From text to settings: defaults, what a run falls back on, and what it refuses.
+//! From text to settings: defaults, replaced values, refused values.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -21,7 +21,7 @@ fn milliseconds(count: u64) -> Duration {
 }
 
 #[test]
-fn defaults_of_each_runner() {
+fn each_runner_has_teamds_defaults() {
     let settings = |name: &str| {
         let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
         let settings = config(&text).team_settings(7).unwrap();
@@ -112,7 +112,7 @@ fn keys_of_the_plain_runners_are_read() {
 }
 
 #[test]
-fn the_pace_of_learning_packets_is_read() {
+fn lp_interval_is_read_for_tlb_and_alb() {
     let interval = |runner: &str| {
         let mut config = config(&format!("{{\"runner\": {{{runner}}}}}"));
         match config.team_settings(0).unwrap().runner {
@@ -130,7 +130,7 @@ fn the_pace_of_learning_packets_is_read() {
 }
 
 #[test]
-fn a_team_probes_unless_told_not_to() {
+fn probe_is_on_by_default() {
     assert_eq!(config("{}").probe(), None);
     assert!(config("{}").team_settings(0).unwrap().probe);
     assert_eq!(config(r#"{"probe": true}"#).probe(), Some(true));
@@ -138,7 +138,7 @@ fn a_team_probes_unless_told_not_to() {
 }
 
 #[test]
-fn lacp_is_read_in_full() {
+fn every_lacp_key_is_read() {
     let text = |runner: &str| config(&format!("{{\"runner\": {{\"name\": \"lacp\"{runner}}}}}"));
     let read = |runner: &str| text(runner).team_settings(0).unwrap().runner;
     assert_eq!(read(""), RunnerSettings::Lacp(LacpSettings::default()));
@@ -212,7 +212,7 @@ fn every_port_key_is_read() {
 }
 
 #[test]
-fn watches_that_ask_are_read_in_full() {
+fn every_key_of_watches_with_requests_is_read() {
     let mut config = config(
         r#"{"link_watch": [
             {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "192.0.2.10",
@@ -250,11 +250,11 @@ fn watches_that_ask_are_read_in_full() {
         settings.link_watches.last(),
         Some(&LinkWatchSettings::Tipc { bearer: "p".into() })
     );
-    assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
+    assert_eq!(config.dump_port("p"), "{}", "no watch was written");
 }
 
 #[test]
-fn hosts_are_addresses_or_names() {
+fn a_host_is_an_address_or_a_name() {
     let mut config = config(
         r#"{"link_watch": [
             {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "me.example"},
@@ -274,7 +274,7 @@ fn hosts_are_addresses_or_names() {
     });
     let expected = ["192.0.2.1", "", "fe80::1", ""].map(|text| text.parse().ok());
     assert_eq!(hosts.collect::<Vec<_>>(), expected);
-    assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
+    assert_eq!(config.dump_port("p"), "{}", "no watch was written");
 }
 
 fn warnings(text: &str) -> Vec<String> {
@@ -283,7 +283,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn wrong_types_fall_back_with_a_warning() {
+fn wrong_types_are_replaced_with_a_warning() {
     for (text, expected) in [
         (
             r#"{"debug_level": -1}"#,
@@ -342,7 +342,7 @@ fn wrong_types_fall_back_with_a_warning() {
 }
 
 #[test]
-fn what_has_no_effect_is_no_warning() {
+fn keys_without_effect_cause_no_warning() {
     for text in [
         r#"{"colour": "red", "runner": {"foo": 1, "sys_prio": 99999}}"#,
         r#"{"ports": {"a": {"lacp_prio": 99999, "sticky": 5}}}"#,
@@ -354,9 +354,9 @@ fn what_has_no_effect_is_no_warning() {
     }
 }
 
-/// Cockpit writes numbers in quotes, hyphens, and the balancer as a bare string.
+/// Cockpit writes numbers in quotes, hyphens for underscores, and the balancer as a string.
 #[test]
-fn what_cockpit_writes_is_understood() {
+fn the_forms_that_cockpit_writes_are_read() {
     let mut config = config(
         r#"{"runner": {"name": "loadbalance", "tx_balancer": "basic"},
             "link_watch": {"name": "arp-ping", "interval": "500", "target_host": "192.0.2.1"}}"#,
@@ -377,7 +377,7 @@ fn what_cockpit_writes_is_understood() {
 }
 
 #[test]
-fn odd_hashing_is_read() {
+fn invalid_hash_and_balancer_values_are_replaced() {
     for (runner, fields, interval) in [
         (r#""tx_hash": []"#, HashFields::NONE, None),
         (r#""tx_hash": ["foo", 5]"#, HashFields::NONE, None),
@@ -416,7 +416,7 @@ fn odd_hashing_is_read() {
 }
 
 #[test]
-fn what_teamd_refuses_is_refused_in_its_words() {
+fn teams_that_teamd_refuses_are_refused_with_its_log_line() {
     for (text, expected) in [
         (
             r#"{"runner": "activebackup"}"#,
@@ -494,7 +494,7 @@ fn what_teamd_refuses_is_refused_in_its_words() {
 }
 
 #[test]
-fn bad_ports_are_refused_in_teamds_words() {
+fn ports_that_teamd_refuses_are_refused_with_its_log_line() {
     for (port, expected) in [
         (
             "5",
