@@ -1,6 +1,9 @@
-//! `teamr`, the daemon: from the command line to the loop.
+//! `teamr`, the daemon, from the command line to the loop.
 //!
-//! Everything that can be known to be wrong before the fork is said before the fork, on stderr.
+//! [`main`] reads the command line. `check_config`, `is_running` and `kill` answer at once. [`start`]
+//! reports on stderr whatever can be checked before the fork, becomes a daemon process and calls
+//! [`run`], which starts the teams, gives up rights, reports readiness and enters the loop of
+//! [`Daemon::run`].
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -22,14 +25,27 @@ use teamr::process::{run_dir, signals};
 use teamr::sys::memory;
 use teamr::sys::process::close_inherited;
 
-/// The lines for stderr, and the error number for who waits.
-type Failure = (String, Errno);
-
-/// Failed after a good start; the service manager may start again, which it must not after 1.
+/// Exit status of a daemon that failed after a good start: the service manager may start it again,
+/// which it must not after status 1.
 const FAILED_LATER: u8 = 2;
 
+/// Whether the command line names one team or a directory of teams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Teams {
+    One,
+    Directory,
+}
+
+/// Why a start failed.
+struct Failure {
+    /// Lines for stderr.
+    lines: String,
+    /// For the parent process that waits.
+    errno: Errno,
+}
+
 fn main() -> ExitCode {
-    memory::be_thrifty();
+    memory::keep_heap_small();
     logging::init();
     let prepared = signals::reset().and_then(|()| close_inherited());
     if let Err(error) = prepared {
@@ -47,27 +63,27 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match options.command {
-        Command::Help => print(&options::help(&options.program)),
-        Command::Version => print(&format!("{}\n", version_line(&options.program))),
+        Command::Help => Ok(print(&options::help(&options.program))),
+        Command::Version => Ok(print(&format!("{}\n", version_line(&options.program)))),
         Command::CheckConfig => check_config(&options),
-        Command::Kill | Command::Check | Command::Run => serve(&options),
+        Command::Kill | Command::Check | Command::Run => with_teams(&options),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),
-        Err(complaint) => {
-            log::error!("{complaint}");
+        Err(lines) => {
+            log::error!("{lines}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// A reader that has gone away wants no more.
-fn print(text: &str) -> Result<u8, String> {
+/// Prints on stdout, and succeeds also if the reader has closed it.
+fn print(text: &str) -> u8 {
     let _ = io::stdout().write_all(text.as_bytes());
-    Ok(0)
+    0
 }
 
-/// `--check-config`: all problems on stdout, one a line.
+/// `--check-config`: prints all problems on stdout, one a line.
 fn check_config(options: &Options) -> Result<u8, String> {
     let sources = Sources::read(options)?;
     let mut lines = Vec::new();
@@ -78,39 +94,47 @@ fn check_config(options: &Options) -> Result<u8, String> {
             None => format!("{origin}: {problem}\n"),
         }));
     }
-    // Each may be well, and two of them want one device.
+    // Two configurations without a problem of their own may name the same device.
     if lines.is_empty() && sources.directory.is_some() {
-        lines.extend(sources.plan(options).err().map(|clash| clash + "\n"));
+        let clash = sources.plan(options, run_dir::pid_file).err();
+        lines.extend(clash.map(|clash| clash + "\n"));
     }
-    print(&lines.concat())?;
+    print(&lines.concat());
     Ok(u8::from(!lines.is_empty()))
 }
 
-fn serve(options: &Options) -> Result<u8, String> {
+/// Executes a command that needs the configurations.
+fn with_teams(options: &Options) -> Result<u8, String> {
     let sources = Sources::read(options)?;
-    let plans = sources.plan(options)?;
+    let plans = sources.plan(options, run_dir::pid_file)?;
     let debug = plans.iter().map(|plan| plan.config.debug_level()).max();
     logging::set_debug_level(options.debug.max(debug.unwrap_or_default()));
-    if sources.directory.is_some() {
-        logging::name_teams();
+    let teams = match sources.directory {
+        Some(_) => Teams::Directory,
+        None => Teams::One,
+    };
+    if teams == Teams::Directory {
+        logging::show_scopes();
     }
     match options.command {
-        Command::Kill => kill(&plans, sources.directory.is_some()),
-        Command::Check => {
-            let runs = |plan: &Plan| pidfile::running(&plan.pid_file).is_some();
-            Ok(u8::from(!plans.iter().all(runs)))
-        }
-        _ => start(options, plans, sources.directory.is_some()),
+        Command::Kill => kill(&plans, teams),
+        Command::Check => Ok(u8::from(!plans.iter().all(is_running))),
+        _ => start(options, plans, teams),
     }
 }
 
-/// Stops the daemons of these teams, which may be one. Who names one team does not mean to end
-/// others; `all` is whether a directory of teams was named.
-fn kill(plans: &[Plan], all: bool) -> Result<u8, String> {
-    let mut complaint = None;
+/// `-e`: returns whether a daemon runs the team.
+fn is_running(plan: &Plan) -> bool {
+    pidfile::running(&plan.pid_file).is_some()
+}
+
+/// `-k`: stops the daemon or daemons of these teams. Refuses to stop a daemon that has other teams
+/// than the one named.
+fn kill(plans: &[Plan], teams: Teams) -> Result<u8, String> {
+    let mut failure = None;
     let mut stopped = false;
     for plan in plans {
-        if !all && pidfile::has_siblings(&plan.pid_file) {
+        if teams == Teams::One && pidfile::has_siblings(&plan.pid_file) {
             return Err(
                 "Its daemon has other teams, too: -k -f DIRECTORY ends all of them, \
                  \"ip link delete\" of its device this one alone."
@@ -119,44 +143,18 @@ fn kill(plans: &[Plan], all: bool) -> Result<u8, String> {
         }
         match pidfile::stop(&plan.pid_file) {
             Ok(()) => stopped = true,
-            Err(error) => complaint = complaint.or(Some(error.to_string())),
+            Err(error) => failure = failure.or(Some(error.to_string())),
         }
     }
-    match complaint {
-        Some(complaint) if !stopped => Err(complaint),
+    match failure {
+        Some(failure) if !stopped => Err(failure),
         _ => Ok(0),
     }
 }
 
-/// What would keep the team or one of its ports from starting.
-fn validate(config: &Config) -> Result<(), Problem> {
-    let mut trial = config.clone();
-    trial.team_settings(0)?;
-    for name in config.port_names() {
-        trial.port_settings(name)?;
-    }
-    Ok(())
-}
-
-/// Starts the daemon; `named` is whether it is one of a directory's teams.
-fn start(options: &Options, plans: Vec<Plan>, named: bool) -> Result<u8, String> {
-    for plan in &plans {
-        let _about = logging::about(&plan.device);
-        for warning in plan.config.warnings() {
-            log::warn!("config: {warning}");
-        }
-        validate(&plan.config).map_err(|problem| {
-            let runner = match problem.path.starts_with("runner") {
-                true => "Failed to init runner.\n",
-                false => "",
-            };
-            let place = match named {
-                true => format!("{}: ", plan.origin),
-                false => String::new(),
-            };
-            format!("{place}{problem}\n{runner}Failed: {}", Errno::EINVAL.desc())
-        })?;
-    }
+/// Starts the daemon: checks first, then the fork, then [`run`].
+fn start(options: &Options, plans: Vec<Plan>, teams: Teams) -> Result<u8, String> {
+    plans.iter().try_for_each(|plan| check_plan(plan, teams))?;
     run_dir::create().map_err(|error| {
         let dir = run_dir::path();
         format!(
@@ -185,54 +183,61 @@ fn start(options: &Options, plans: Vec<Plan>, named: bool) -> Result<u8, String>
     };
     let variable = std::env::var(logging::VARIABLE).ok();
     let output = LogOutput::choose(options.log_output, variable.as_deref(), options.daemonize);
-    let ident = match (named, &plans[..]) {
-        (false, [plan]) => format!("{}_{}", options.program, plan.device),
+    let ident = match (teams, &plans[..]) {
+        (Teams::One, [plan]) => format!("{}_{}", options.program, plan.device),
         _ => options.program.clone(),
     };
     logging::set_output(output, &ident);
-    run(options, plans, named, readiness)
+    run(options, plans, teams, readiness)
 }
 
-fn start_options(options: &Options, plan: &Plan) -> StartOptions {
-    StartOptions {
-        device: plan.device.clone(),
-        run_dir: run_dir::path(),
-        pid_file: plan.pid_file.clone(),
-        daemonized: options.daemonize,
-        data_path: options.data_path.unwrap_or(plan.config.data_path()),
-        // Who replaces teamd sees nothing on the wire that it did not send.
-        probe: plan.config.probe().unwrap_or(options.program != "teamd"),
-        take_over: options.take_over,
-        warm_start: options.warm_start,
-        recreate: options.force_recreate,
-        keep_device: options.no_quit_destroy,
-        warm_dir: options.warm_dir.clone(),
-        no_ports: options.no_ports,
-        usock: options.usock,
-        dbus: options.dbus,
-        zmq: options.zmq.clone(),
+/// Logs the warnings of a configuration; fails if the team or one of its ports could not start.
+fn check_plan(plan: &Plan, teams: Teams) -> Result<(), String> {
+    let _log_scope = logging::scope(&plan.device);
+    for warning in plan.config.warnings() {
+        log::warn!("config: {warning}");
     }
+    check_settings(&plan.config).map_err(|problem| {
+        let runner = match problem.path.starts_with("runner") {
+            true => "Failed to init runner.\n",
+            false => "",
+        };
+        let place = match teams {
+            Teams::Directory => format!("{}: ", plan.origin),
+            Teams::One => String::new(),
+        };
+        format!("{place}{problem}\n{runner}Failed: {}", Errno::EINVAL.desc())
+    })
 }
 
-/// The daemon's own life, from its pid files to its end.
+fn check_settings(config: &Config) -> Result<(), Problem> {
+    let mut trial = config.clone();
+    trial.team_settings(0)?;
+    for name in config.port_names() {
+        trial.port_settings(name)?;
+    }
+    Ok(())
+}
+
+/// Runs the daemon from its pid files to its end, in the process that stays.
 fn run(
     options: &Options,
     plans: Vec<Plan>,
-    named: bool,
+    teams: Teams,
     mut readiness: Option<Readiness>,
 ) -> Result<u8, String> {
     let advance = || readiness.iter_mut().for_each(Readiness::advance);
-    let daemon = match bring_up(options, plans, named, advance) {
+    let daemon = match start_teams(options, plans, teams, advance) {
         Ok(daemon) => daemon,
-        Err((complaint, errno)) => {
+        Err(failure) => {
             if let Some(readiness) = readiness {
-                readiness.fail(errno);
+                readiness.fail(failure.errno);
             }
-            return Err(complaint);
+            return Err(failure.lines);
         }
     };
     if options.sandbox {
-        give_up_rights(daemon.loads_programs());
+        enter_sandbox(daemon.loads_programs());
     }
     if let Some(readiness) = readiness {
         readiness.succeed();
@@ -247,8 +252,100 @@ fn run(
     }
 }
 
-/// A kernel that does not let us is no reason to leave the host without its network.
-fn give_up_rights(loads_programs: bool) {
+/// Starts the teams and calls `advance` after each. A team of a directory that fails does not keep
+/// the others from starting.
+fn start_teams(
+    options: &Options,
+    plans: Vec<Plan>,
+    teams: Teams,
+    mut advance: impl FnMut(),
+) -> Result<Daemon, Failure> {
+    if teams == Teams::Directory {
+        raise_file_limit();
+    }
+    let mut daemon = Daemon::new().map_err(|error| Failure {
+        lines: format!("Failed: {}", strerror(&error)),
+        errno: errno_of(&error),
+    })?;
+    let mut failed = None;
+    for plan in plans {
+        let device = plan.device.clone();
+        let started = start_team(&mut daemon, options, plan);
+        match (started, teams) {
+            (Ok(()), _) => {}
+            (Err(failure), Teams::One) => return Err(failure),
+            (Err(failure), Teams::Directory) => {
+                let _log_scope = logging::scope(&device);
+                log::error!("{}", failure.lines);
+                failed = Some(failure.errno);
+            }
+        }
+        advance();
+        // A daemon that is to end ends in its own `run`, which releases what it has.
+        if teams == Teams::Directory && !daemon.turn_between_starts() {
+            return Ok(daemon);
+        }
+    }
+    match failed.filter(|_| !daemon.has_teams()) {
+        Some(errno) => Err(Failure {
+            lines: format!("No team is left.\nFailed: {}", errno.desc()),
+            errno,
+        }),
+        None => Ok(daemon),
+    }
+}
+
+fn start_team(daemon: &mut Daemon, options: &Options, plan: Plan) -> Result<(), Failure> {
+    let start = start_options(options, &plan);
+    let pid_file = PidFile::create(&plan.pid_file).map_err(|error| {
+        let errno = error.errno();
+        let lines = format!("{error}\nFailed: {}", errno.desc());
+        Failure { lines, errno }
+    })?;
+    let started = daemon.start(plan.config, &start, pid_file);
+    started.map_err(|error| Failure {
+        lines: error.to_string(),
+        errno: errno_of(error.cause()),
+    })
+}
+
+fn start_options(options: &Options, plan: &Plan) -> StartOptions {
+    StartOptions {
+        device: plan.device.clone(),
+        run_dir: run_dir::path(),
+        pid_file: plan.pid_file.clone(),
+        daemonized: options.daemonize,
+        data_path: options.data_path.unwrap_or(plan.config.data_path()),
+        // In place of teamd, teamr sends no frame that teamd does not send.
+        probe: plan.config.probe().unwrap_or(options.program != "teamd"),
+        take_over: options.take_over,
+        warm_start: options.warm_start,
+        recreate: options.force_recreate,
+        keep_device: options.no_quit_destroy,
+        warm_dir: options.warm_dir.clone(),
+        no_ports: options.no_ports,
+        usock: options.usock,
+        dbus: options.dbus,
+        zmq: options.zmq.clone(),
+    }
+}
+
+/// Raises the limit of open files, since a team needs some dozens: the usual limit is for programs
+/// that call `select`.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(errno) = raised {
+        log::warn!(
+            "Failed to raise the limit of open files ({}).",
+            errno.desc()
+        );
+    }
+}
+
+/// Gives up the rights that the loop does not need. A failure is logged: the host shall not lose
+/// its network because the kernel refuses.
+fn enter_sandbox(loads_programs: bool) {
     match sandbox::enter(loads_programs) {
         Ok(Filtered::Yes) => log::debug!("Gave up all rights that are not needed any more."),
         Ok(Filtered::Unavailable) => {
@@ -261,68 +358,6 @@ fn give_up_rights(loads_programs: bool) {
             log::warn!("Failed to {error}{cause}.");
         }
     }
-}
-
-/// Of a directory's teams, one that cannot be had keeps no other from starting; `advance` is called
-/// after each.
-fn bring_up(
-    options: &Options,
-    plans: Vec<Plan>,
-    named: bool,
-    mut advance: impl FnMut(),
-) -> Result<Daemon, Failure> {
-    if named {
-        allow_many_files();
-    }
-    let mut daemon = Daemon::new().map_err(|error| {
-        let complaint = format!("Failed: {}", strerror(&error));
-        (complaint, errno_of(&error))
-    })?;
-    let mut failed = None;
-    for plan in plans {
-        let device = plan.device.clone();
-        if let Err((complaint, errno)) = bring_up_team(&mut daemon, options, plan) {
-            if !named {
-                return Err((complaint, errno));
-            }
-            let _about = logging::about(&device);
-            log::error!("{complaint}");
-            failed = Some(errno);
-        }
-        advance();
-        // What it has got so far is given back by its own end.
-        if named && !daemon.catch_up() {
-            return Ok(daemon);
-        }
-    }
-    match failed.filter(|_| !daemon.has_teams()) {
-        Some(errno) => Err((format!("No team is left.\nFailed: {}", errno.desc()), errno)),
-        None => Ok(daemon),
-    }
-}
-
-/// A team needs some dozens, and the usual limit was made for programs that wait for files by
-/// `select`.
-fn allow_many_files() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
-    if let Err(errno) = raised {
-        log::warn!(
-            "Failed to raise the limit of open files ({}).",
-            errno.desc()
-        );
-    }
-}
-
-fn bring_up_team(daemon: &mut Daemon, options: &Options, plan: Plan) -> Result<(), Failure> {
-    let start = start_options(options, &plan);
-    let pid_file = PidFile::create(&plan.pid_file).map_err(|error| {
-        let errno = error.errno();
-        (format!("{error}\nFailed: {}", errno.desc()), errno)
-    })?;
-    daemon
-        .start(plan.config, &start, pid_file)
-        .map_err(|error| (error.to_string(), errno_of(error.cause())))
 }
 
 fn errno_of(error: &io::Error) -> Errno {

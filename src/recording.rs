@@ -1,7 +1,8 @@
-//! A recording: what a team was told and what it decided, as one JSON document.
+//! A recording: the events that one team handled and the actions that it asked for, as one JSON
+//! document.
 //!
-//! The core is a pure state machine, so its events are all that a replay needs: a recording
-//! from the field is a test. Who keeps one is [`crate::daemon`].
+//! The core is a pure state machine, so a replay needs nothing but its events: a recording from
+//! the field is a test. The daemon makes recordings in [`crate::daemon`].
 
 use runners::{Action, Event, HwAddr, Instant, PortId, Team, TeamSettings};
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,11 @@ pub struct Recording {
     pub device: String,
     /// Unix time of [`Instant::ZERO`], in nanoseconds.
     pub origin: u64,
-    /// Nothing is missing before the first entry, so a replay decides exactly the same. If
-    /// not, the first entries tell how the ports stood, and a replay ends in the same way.
+    /// True if nothing is missing before the first entry: a replay decides exactly the same. If
+    /// false, the first entries describe the ports at that time, and a replay ends in the same
+    /// state.
     pub whole: bool,
-    /// What the team was told to do.
+    /// The settings of the team.
     pub settings: TeamSettings,
     /// The team device's address at the beginning.
     pub hwaddr: HwAddr,
@@ -29,18 +31,21 @@ pub struct Recording {
 pub struct Entry {
     /// Nanoseconds on the daemon's clock.
     pub at: Instant,
-    /// What.
+    /// The team handled this event together with the next entry's, and decided once after both.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
+    /// The event or action.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// An event, or what came of the events before.
+/// An event, or an action that followed the events before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// The team was told this.
+    /// The team handled this event.
     Event(Event),
-    /// The team wanted this done; as [`Action`] shows itself.
+    /// The team asked for this action; the text of its `Display`.
     Action(String),
     /// The team sent a frame.
     Sent {
@@ -52,8 +57,16 @@ pub enum What {
     },
 }
 
+impl Entry {
+    /// Returns an entry that is not joined with the next one.
+    pub fn new(at: Instant, what: What) -> Entry {
+        let joined = false;
+        Entry { at, joined, what }
+    }
+}
+
 impl What {
-    /// What is kept of an action.
+    /// Returns what a recording keeps of an action.
     pub fn of(action: &Action) -> What {
         match action {
             Action::SendFrame { port, frame } => What::Sent {
@@ -66,30 +79,30 @@ impl What {
 }
 
 impl Recording {
-    /// The same events handed to a new team: what comes of them. Events that follow one another
-    /// are all told before the team is asked what is to be done, as when they were recorded.
+    /// Hands the events to a new team and returns them with the actions that this team asks for.
+    ///
+    /// Actions are taken after the last of several events in a row, as they were when the events
+    /// were recorded.
     pub fn replay(&self) -> Recording {
         let mut team = Team::new(self.settings.clone(), self.hwaddr);
         let mut entries = Vec::new();
-        let mut coming = self.entries.iter().peekable();
-        while let Some(entry) = coming.next() {
+        let mut joined = Vec::new();
+        let events = |entry: &Entry| matches!(entry.what, What::Event(_));
+        for (place, entry) in self.entries.iter().enumerate() {
             let What::Event(event) = &entry.what else {
                 continue;
             };
-            let at = entry.at;
-            team.handle(at, event.clone());
             entries.push(entry.clone());
-            if coming
-                .peek()
-                .is_some_and(|next| matches!(next.what, What::Event(_)))
-            {
+            joined.push(event.clone());
+            if entry.joined {
+                continue;
+            }
+            team.handle_all(entry.at, joined.drain(..));
+            if self.entries.get(place + 1).is_some_and(events) {
                 continue;
             }
             let actions = std::iter::from_fn(|| team.poll_action());
-            entries.extend(actions.map(|action| Entry {
-                at,
-                what: What::of(&action),
-            }));
+            entries.extend(actions.map(|action| Entry::new(entry.at, What::of(&action))));
         }
         Recording {
             entries,

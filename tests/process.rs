@@ -1,7 +1,7 @@
-//! What the daemon does with processes: pid file, background, signals.
+//! The daemon as a process: pid file, background, signals.
 //!
-//! Forking and locks need processes of their own with one thread, so there is no test harness:
-//! this program starts itself again in a role, which `TEAMR_TEST_ROLE` names.
+//! Forks and locks need processes with one thread, so there is no test harness: this program starts
+//! itself again in a role, which `TEAMR_TEST_ROLE` names.
 
 use std::env;
 use std::fs::{self, File};
@@ -34,25 +34,22 @@ fn main() -> ExitCode {
             a_running_daemon_is_found_and_stopped,
         ),
         ("a_second_daemon_is_refused", a_second_daemon_is_refused),
+        ("a_stale_pid_file_is_removed", a_stale_pid_file_is_removed),
         (
-            "what_a_dead_daemon_left_is_removed",
-            what_a_dead_daemon_left_is_removed,
+            "another_process_with_the_pid_is_not_killed",
+            another_process_with_the_pid_is_not_killed,
         ),
         (
-            "a_pid_given_to_another_is_not_killed",
-            a_pid_given_to_another_is_not_killed,
-        ),
-        (
-            "teamds_own_pid_file_is_believed",
-            teamds_own_pid_file_is_believed,
+            "the_pid_file_of_teamd_is_trusted",
+            the_pid_file_of_teamd_is_trusted,
         ),
         (
             "the_parent_returns_when_the_daemon_is_ready",
             the_parent_returns_when_the_daemon_is_ready,
         ),
         (
-            "the_parent_hears_why_the_daemon_failed",
-            the_parent_hears_why_the_daemon_failed,
+            "the_parent_reports_why_the_daemon_failed",
+            the_parent_reports_why_the_daemon_failed,
         ),
         (
             "the_parent_notices_that_the_daemon_died",
@@ -82,7 +79,7 @@ fn play(role: &str, path: &Path) -> u8 {
     teamr::process::logging::init();
     signals::reset().unwrap();
     match role {
-        "hold" => hold(path),
+        "lock" => lock(path),
         "ready" => in_background(|readiness| {
             fs::write(path, facts()).unwrap();
             readiness.succeed();
@@ -99,11 +96,11 @@ fn play(role: &str, path: &Path) -> u8 {
     }
 }
 
-/// Holds a pid file until it is told to end, by a signal or the end of its input.
-fn hold(path: &Path) -> u8 {
+/// Has a pid file locked until a signal or the end of the input.
+fn lock(path: &Path) -> u8 {
     match PidFile::create(path) {
-        Ok(_held) => {
-            println!("held");
+        Ok(_locked) => {
+            println!("locked");
             let _ = std::io::stdin().read(&mut [0]);
             0
         }
@@ -147,14 +144,14 @@ fn until_quit() -> u8 {
     let mut events = Events::with_capacity(1);
     loop {
         poll.poll(&mut events, None).unwrap();
-        if signals.asked().unwrap().is_some() {
+        if signals.read().unwrap().is_some() {
             return 7;
         }
         println!("ignored");
     }
 }
 
-// Their audience.
+// Tests.
 
 fn start(role: &str, path: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
@@ -162,8 +159,8 @@ fn start(role: &str, path: &Path) -> Command {
     command
 }
 
-fn start_holder(path: &Path) -> (Child, String) {
-    let mut child = start("hold", path)
+fn start_locker(path: &Path) -> (Child, String) {
+    let mut child = start("lock", path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -182,8 +179,8 @@ fn a_running_daemon_is_found_and_stopped(dir: &Path) {
     let path = dir.join("t.pid");
     assert_eq!(pidfile::running(&path), None);
     assert_eq!(pidfile::stop(&path), Err(StopError::NotRunning));
-    let (mut child, line) = start_holder(&path);
-    assert_eq!(line, "held\n");
+    let (mut child, line) = start_locker(&path);
+    assert_eq!(line, "locked\n");
     assert_eq!(
         fs::read_to_string(&path).unwrap(),
         format!("{}\n", child.id())
@@ -193,11 +190,11 @@ fn a_running_daemon_is_found_and_stopped(dir: &Path) {
     assert_eq!(pidfile::running(&path), Some(pid(&child)));
     assert_eq!(pidfile::stop(&path), Ok(()));
     assert!(!child.wait().unwrap().success());
-    // SIGTERM ended it before it could clear up.
+    // SIGTERM ended the process before it could remove the file.
     assert_eq!(pidfile::running(&path), None);
     assert!(!path.exists());
-    // With an orderly end it clears up itself.
-    let (mut child, _) = start_holder(&path);
+    // After an orderly end the process has removed the file.
+    let (mut child, _) = start_locker(&path);
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     assert!(!path.exists());
@@ -205,9 +202,9 @@ fn a_running_daemon_is_found_and_stopped(dir: &Path) {
 
 fn a_second_daemon_is_refused(dir: &Path) {
     let path = dir.join("t.pid");
-    let (mut first, _) = start_holder(&path);
-    // What is in the file does not matter while it is locked, but the pid must be the holder's.
-    let (mut second, line) = start_holder(&path);
+    let (mut first, _) = start_locker(&path);
+    // The lock counts, and the pid of the process that has the lock is shown.
+    let (mut second, line) = start_locker(&path);
     assert_eq!(
         line,
         format!("Daemon already running on PID {}.\n", first.id())
@@ -224,38 +221,38 @@ fn a_second_daemon_is_refused(dir: &Path) {
     );
 }
 
-fn what_a_dead_daemon_left_is_removed(dir: &Path) {
+fn a_stale_pid_file_is_removed(dir: &Path) {
     let path = dir.join("t.pid");
     let mut gone = Command::new("true").spawn().unwrap();
     gone.wait().unwrap();
-    for left in [
+    for stale in [
         format!("{}\n", gone.id()),
         "garbage".to_owned(),
         "-1\n".to_owned(),
     ] {
-        fs::write(&path, &left).unwrap();
-        assert_eq!(pidfile::running(&path), None, "{left:?}");
-        assert!(!path.exists(), "{left:?}");
-        fs::write(&path, &left).unwrap();
-        let (mut child, line) = start_holder(&path);
-        assert_eq!(line, "held\n", "{left:?}");
+        fs::write(&path, &stale).unwrap();
+        assert_eq!(pidfile::running(&path), None, "{stale:?}");
+        assert!(!path.exists(), "{stale:?}");
+        fs::write(&path, &stale).unwrap();
+        let (mut child, line) = start_locker(&path);
+        assert_eq!(line, "locked\n", "{stale:?}");
         drop(child.stdin.take());
         child.wait().unwrap();
     }
 }
 
-fn a_pid_given_to_another_is_not_killed(dir: &Path) {
+fn another_process_with_the_pid_is_not_killed(dir: &Path) {
     let path = dir.join("t.pid");
-    let mut bystander = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-    fs::write(&path, format!("{}\n", bystander.id())).unwrap();
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    fs::write(&path, format!("{}\n", other.id())).unwrap();
     assert_eq!(pidfile::stop(&path), Err(StopError::NotRunning));
     assert!(!path.exists());
-    drop(bystander.stdin.take());
-    assert!(bystander.wait().unwrap().success());
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
 }
 
-/// teamd holds no lock while it runs; `cat` under its name stands in for it.
-fn teamds_own_pid_file_is_believed(dir: &Path) {
+/// teamd has no lock while it runs; `cat` under the name teamd takes its place.
+fn the_pid_file_of_teamd_is_trusted(dir: &Path) {
     let (path, program) = (dir.join("t.pid"), dir.join("teamd"));
     fs::copy("/bin/cat", &program).unwrap();
     let mut teamd = Command::new(&program)
@@ -263,7 +260,7 @@ fn teamds_own_pid_file_is_believed(dir: &Path) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Once it echoes, it is past its exec and has its name.
+    // A process that echoes is past its exec and has the name.
     let mut byte = [0];
     teamd.stdin.as_mut().unwrap().write_all(b"x").unwrap();
     teamd
@@ -294,7 +291,7 @@ fn the_parent_returns_when_the_daemon_is_ready(dir: &Path) {
     assert_eq!(mode & 0o777, 0o600, "umask 077");
 }
 
-fn the_parent_hears_why_the_daemon_failed(dir: &Path) {
+fn the_parent_reports_why_the_daemon_failed(dir: &Path) {
     let output = start("fail", dir).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
@@ -303,7 +300,7 @@ fn the_parent_hears_why_the_daemon_failed(dir: &Path) {
     );
 }
 
-/// `output` returns when the parent has ended; it does not wait out its 20 s.
+/// The parent ends at once, without waiting for 20 s.
 fn the_parent_notices_that_the_daemon_died(dir: &Path) {
     let output = start("die", dir).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -1,7 +1,7 @@
-//! Recordings from running daemons, replayed: the core must decide as it did then.
+//! Recordings of running daemons, replayed: the core must decide the same.
 //!
-//! `teamrctl record dump > tests/recordings/NAME.json` adds one. `TEAMR_REWRITE=1` writes down
-//! what the core decides now; look at the difference before it is committed.
+//! `teamrctl record dump > tests/recordings/NAME.json` adds a recording. `TEAMR_REWRITE=1` writes the
+//! core's present decisions; read the difference before committing it.
 
 use std::fs;
 use std::path::Path;

@@ -6,6 +6,7 @@
 //! themselves say little.
 //!
 //! `cargo bench --package integration --bench beside_teamd`
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod columns;
 

@@ -2,6 +2,7 @@
 //! and for a hundred in one process.
 //!
 //! `cargo bench --package integration --bench idle -- [SECONDS]`
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::fs;
 use std::process::ExitCode;

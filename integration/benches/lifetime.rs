@@ -2,6 +2,7 @@
 //! gone and everything given back, as their caller sees it.
 //!
 //! `cargo bench --package integration --bench lifetime -- [REPETITIONS]`
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::fs;
 use std::process::ExitCode;

@@ -11,6 +11,10 @@
 //!
 //! It owns no claim about teamr: those are in `tests/` and `benches/`. Being for tests, it
 //! panics, with the whole output, where a command that has to work does not.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 mod binaries;
 mod bonded;

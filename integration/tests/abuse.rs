@@ -1,4 +1,8 @@
-//! Clients that abuse the control socket, and one that still gets its answers.
+//! Clients that abuse the control socket, and a good client that still gets its answers.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 use std::io;
 use std::path::Path;
@@ -13,14 +17,14 @@ use integration::{
 use socket2::{Domain, SockAddr, Socket, Type};
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
-/// Clients that connect and say nothing; more than the daemon serves at a time.
+/// Clients that connect and send nothing; more than the daemon accepts at a time.
 const SILENT: usize = 200;
-/// Clients of each other kind.
+/// Clients of each other sort.
 const FEW: usize = 10;
-/// Bytes of garbage that pass while the good client asks, at least.
+/// Bytes of garbage that the daemon reads at least while the good client asks.
 const GARBAGE: usize = 1 << 20;
-/// How often the good client asks of each crowd, at least.
-const QUESTIONS: usize = 50;
+/// Requests of the good client at least beside each group of bad clients.
+const REQUESTS: usize = 50;
 
 const STATE_DUMP: &[u8] = b"REQUEST\nStateDump\n";
 const HALF: [&[u8]; 4] = [b"R", b"REQUEST", b"REQUEST\n", b"REQUEST\nPortAdd"];
@@ -32,17 +36,17 @@ fn connect(path: &Path) -> Socket {
     socket
 }
 
-/// Asks for the state, which has to come, until `enough`; tells of the longest wait.
-fn ask_before(team: &Teamr, crowd: &str, mut enough: impl FnMut() -> bool) {
+/// Requests the state until `enough`, and prints the longest wait.
+fn ask_before(team: &Teamr, group: &str, mut enough: impl FnMut() -> bool) {
     let mut waits = Vec::new();
-    while waits.len() < QUESTIONS || !enough() {
+    while waits.len() < REQUESTS || !enough() {
         let asked = Instant::now();
         let state = team.state_at_socket();
         waits.push(asked.elapsed());
-        assert_eq!(state["setup"]["runner_name"], "activebackup", "{crowd}");
+        assert_eq!(state["setup"]["runner_name"], "activebackup", "{group}");
     }
     println!(
-        "{crowd}: {} questions answered, the slowest after {:.1} ms",
+        "{group}: {} requests answered, the slowest after {:.1} ms",
         waits.len(),
         waits
             .iter()
@@ -51,29 +55,29 @@ fn ask_before(team: &Teamr, crowd: &str, mut enough: impl FnMut() -> bool) {
     );
 }
 
-/// A client that asks without ever reading until its requests find no room any more.
+/// Returns a client that reads no answer, after its requests find no room any more.
 fn never_reading(path: &Path) -> Socket {
     let client = connect(path);
     client.set_nonblocking(true).expect("not wait");
     wait_until("the daemon to read no more of a client", || {
-        stuffed(&client, STATE_DUMP)
+        is_full(&client, STATE_DUMP)
     });
     client
 }
 
-/// Whether there is no room for a packet, which there may be again later.
-fn stuffed(client: &Socket, packet: &[u8]) -> bool {
+/// Sends a packet; returns whether it found no room, which may change.
+fn is_full(client: &Socket, packet: &[u8]) -> bool {
     match client.send(packet) {
         Ok(_) => false,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-        Err(error) => panic!("the daemon gave up a client that does not read: {error}"),
+        Err(error) => panic!("the daemon closed a client that does not read: {error}"),
     }
 }
 
-/// Sends garbage until told to stop.
-fn pour(path: &Path, poured: &AtomicUsize, stop: &AtomicBool) {
+/// Sends garbage until `stop`.
+fn send_garbage(path: &Path, sent: &AtomicUsize, stop: &AtomicBool) {
     let client = connect(path);
-    // A daemon that reads nothing more shall not hold up the end of the test.
+    // The test must end although the daemon reads nothing more.
     client
         .set_write_timeout(Some(Duration::from_millis(100)))
         .expect("set a timeout");
@@ -83,9 +87,9 @@ fn pour(path: &Path, poured: &AtomicUsize, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         garbage.rotate_left(1);
         match client.send(&garbage) {
-            Ok(length) => _ = poured.fetch_add(length, Ordering::Relaxed),
+            Ok(length) => _ = sent.fetch_add(length, Ordering::Relaxed),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-            Err(error) => panic!("the daemon gave up a client that pours garbage: {error}"),
+            Err(error) => panic!("the daemon closed a client that sends garbage: {error}"),
         }
     }
 }
@@ -98,7 +102,7 @@ fn abuse(data_path: DataPath) {
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start(&host, &config);
     let path = team.control_socket();
-    ask_before(&team, "nobody else", || true);
+    ask_before(&team, "no other client", || true);
 
     let _silent: Vec<Socket> = (0..SILENT).map(|_| connect(&path)).collect();
     ask_before(&team, "200 silent clients", || true);
@@ -109,33 +113,30 @@ fn abuse(data_path: DataPath) {
     }
     ask_before(&team, "and 10 with half a message", || true);
 
-    let deaf: Vec<Socket> = (0..FEW).map(|_| never_reading(&path)).collect();
+    let unread: Vec<Socket> = (0..FEW).map(|_| never_reading(&path)).collect();
     ask_before(&team, "and 10 that ask and never read", || true);
 
-    let (poured, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (sent, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         for _ in 0..FEW {
-            scope.spawn(|| pour(&path, &poured, &stop));
+            scope.spawn(|| send_garbage(&path, &sent, &stop));
         }
         let deadline = Instant::now() + LIMIT;
-        ask_before(&team, "and 10 that pour garbage", || {
-            poured.load(Ordering::Relaxed) >= GARBAGE || Instant::now() >= deadline
+        ask_before(&team, "and 10 that send garbage", || {
+            sent.load(Ordering::Relaxed) >= GARBAGE || Instant::now() >= deadline
         });
         stop.store(true, Ordering::Relaxed);
     });
-    let poured = poured.into_inner();
-    assert!(
-        poured >= GARBAGE,
-        "only {poured} bytes of garbage were read"
-    );
-    println!("garbage poured meanwhile: {} kB", poured >> 10);
+    let sent = sent.into_inner();
+    assert!(sent >= GARBAGE, "only {sent} bytes of garbage were read");
+    println!("garbage sent meanwhile: {} kB", sent >> 10);
 
-    // The abuse stood until here.
-    for client in &deaf {
-        assert!(stuffed(client, STATE_DUMP), "somebody made room");
+    // The clients that do not read are still connected and full.
+    for client in &unread {
+        assert!(is_full(client, STATE_DUMP), "there is room again");
     }
-    drop((halves, deaf));
-    ask_before(&team, "most of them gone", || true);
+    drop((halves, unread));
+    ask_before(&team, "most of them closed", || true);
     team.wait_ports_up(&PORTS);
     assert!(team.stop().success());
 }

@@ -1,14 +1,14 @@
-//! Ports are given back as they were found.
+//! Released ports have the same state as before they were ports.
 
 use integration::{
     DataPath, Lab, Namespace, Pair, Sharing, Teamr, on_own_data_paths, team_config, wait_until,
 };
 use serde_json::{Value, json};
 
-/// All that a team may change of an interface.
+/// Returns the state of an interface that a team may change.
 fn snapshot(host: &Namespace, interface: &str) -> Value {
     let mut link = host.link(interface);
-    // Follows the other end and the kernel's mood, not us.
+    // These depend on the peer, not on the daemon.
     if let Some(flags) = link["flags"].as_array_mut() {
         flags.retain(|flag| flag != "NO-CARRIER" && flag != "LOWER_UP");
     }
@@ -35,11 +35,11 @@ fn snapshot(host: &Namespace, interface: &str) -> Value {
     })
 }
 
-/// A host with a port that nobody touched and one with everything that could get lost.
+/// Returns a host with a port in its default state and a port with every setting changed.
 fn host_with_ports(lab: &Lab) -> Namespace {
     let host = Pair::new(lab, &PORTS).host;
     for port in PORTS {
-        // The first time up gives an interface its queue for good.
+        // An interface gets its queueing discipline when it is first set up, and keeps it.
         host.up(port);
         host.ip(&format!("link set dev {port} down"));
     }
@@ -47,7 +47,7 @@ fn host_with_ports(lab: &Lab) -> Namespace {
     host.address("eth2", "10.8.0.1/24");
     host.write("/proc/sys/net/ipv6/conf/eth2/disable_ipv6", "1");
     host.run("tc qdisc add dev eth2 clsact");
-    // Preference 7 is where our own filters would go first.
+    // The daemon's own filters would take preference 7 first.
     host.run(
         "tc filter add dev eth2 ingress protocol ip pref 7 u32 match ip dport 9 0xffff \
          action mirred egress redirect dev lo",
@@ -66,7 +66,7 @@ fn start(host: &Namespace, runner: &str, data_path: DataPath) -> Teamr {
 fn assert_as_found(host: &Namespace, found: &[Value; 2]) {
     for (port, found) in PORTS.iter().zip(found) {
         let mut left = Value::Null;
-        // The kernel tells of a closed socket's promiscuity a moment later.
+        // The kernel updates the promiscuity of a closed socket's interface a moment later.
         wait_until(&format!("{port} to be as found"), || {
             left = snapshot(host, port);
             left["promiscuity"] == found["promiscuity"]
@@ -77,7 +77,7 @@ fn assert_as_found(host: &Namespace, found: &[Value; 2]) {
     }
 }
 
-fn at_the_end(data_path: DataPath) {
+fn at_the_end_of_the_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -87,7 +87,7 @@ fn at_the_end(data_path: DataPath) {
     assert_ne!(
         snapshot(&host, "eth2"),
         found[1],
-        "the team changes nothing, so this shows nothing"
+        "the team changed nothing, so the test proves nothing"
     );
     assert!(team.stop().success());
     assert_as_found(&host, &found);
@@ -107,7 +107,7 @@ fn on_removal(data_path: DataPath) {
     assert_as_found(&host, &found);
 }
 
-fn at_the_end_of_the_run_after_a_crash(data_path: DataPath) {
+fn at_the_end_of_the_daemon_after_a_crash(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -119,7 +119,7 @@ fn at_the_end_of_the_run_after_a_crash(data_path: DataPath) {
 }
 
 on_own_data_paths! {
-    at_the_end
+    at_the_end_of_the_daemon
     on_removal
-    at_the_end_of_the_run_after_a_crash
+    at_the_end_of_the_daemon_after_a_crash
 }

@@ -1,4 +1,8 @@
 //! lacp with partners: the kernel's bonding in a guest that has it, and teamr itself.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 use std::time::{Duration, Instant};
 

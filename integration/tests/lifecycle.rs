@@ -1,4 +1,4 @@
-//! Ports that come, go and change their names; ends that leave nothing behind.
+//! Ports that appear, vanish and get another name; daemons that end and leave nothing behind.
 
 use std::fs;
 
@@ -77,7 +77,7 @@ fn a_vanished_port_is_taken_back_when_it_returns(data_path: DataPath) {
     pair.connect(&lab, &active);
     team.wait_port(&active, true);
 
-    // And it carries traffic.
+    // The returned port carries traffic.
     team.ask(&format!("state item set runner.active_port {active}"));
     team.wait_active(&active);
     pair.host.up("team0");
@@ -86,7 +86,7 @@ fn a_vanished_port_is_taken_back_when_it_returns(data_path: DataPath) {
     assert!(Ping::run(&pair.host, "10.0.0.2", 10, "").is_exact());
 }
 
-fn a_port_is_added_and_removed_by_hand(data_path: DataPath) {
+fn a_port_is_added_and_removed_by_teamrctl(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -98,6 +98,34 @@ fn a_port_is_added_and_removed_by_hand(data_path: DataPath) {
     team.wait_no_port("eth3");
     assert!(pair.host.has_interface("eth3"));
     assert!(!team.ctl("port add nowhere").status.success());
+}
+
+/// teamd accepts any port as the active one, so the request succeeds; the log has the reason why it
+/// has no effect.
+fn a_port_that_is_down_or_not_allowed_does_not_become_active(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = Pair::new(&lab, &PORTS);
+    let team = start(&pair, data_path);
+    team.wait_ports_up(&PORTS);
+    let active = team.active_port().expect("an active port");
+    let other = PORTS.into_iter().find(|port| *port != active);
+    let other = other.expect("two ports");
+    let refused = |why: &str| {
+        team.ask(&format!("state item set runner.active_port {other}"));
+        let line = format!("{other}: Cannot become the active port: {why}.");
+        assert!(team.log().contains(&line), "{}", team.log());
+        assert_eq!(team.active_port().as_ref(), Some(&active));
+    };
+    team.ask(&format!("state item set ports.{other}.teamr.allowed false"));
+    refused("it is not allowed to carry traffic");
+    team.ask(&format!("state item set ports.{other}.teamr.allowed true"));
+    pair.peer.ip(&format!("link set dev {other} down"));
+    team.wait_port(other, false);
+    refused("its link is down");
+    let unknown = team.ctl("state item set runner.active_port nowhere");
+    assert!(!unknown.status.success());
 }
 
 fn nothing_is_left_behind(data_path: DataPath) {
@@ -137,7 +165,7 @@ fn a_stale_run_is_taken_over(data_path: DataPath) {
     team.wait_ports_up(&PORTS);
 }
 
-/// A cable with both ends on the host: the far one is not what a daemon left of itself.
+/// Both ends of a cable are on the host: the far end is no device that a former daemon left.
 fn the_far_end_of_a_port_is_no_team_device(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -155,8 +183,8 @@ fn the_far_end_of_a_port_is_no_team_device(data_path: DataPath) {
     assert!(team.stop().success());
 }
 
-/// Whatever its run directory, its pid file and its options are, the second one says why it ends,
-/// and the first goes on.
+/// A second daemon of a device ends with the reason, whatever its run directory, pid file and options
+/// are, and the first daemon goes on.
 fn a_device_has_one_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -195,7 +223,7 @@ fn a_device_has_one_daemon(data_path: DataPath) {
     }
     assert_eq!(team.active_port().as_ref(), Some(&active));
     team.crash();
-    // The name went with its process.
+    // The kernel released the name with the process.
     let next = start(&pair, data_path);
     next.wait_port(&active, true);
     assert!(next.stop().success());
@@ -206,7 +234,8 @@ on_own_data_paths! {
     a_team_starts_without_any_port
     a_renamed_port_stays
     a_vanished_port_is_taken_back_when_it_returns
-    a_port_is_added_and_removed_by_hand
+    a_port_is_added_and_removed_by_teamrctl
+    a_port_that_is_down_or_not_allowed_does_not_become_active
     nothing_is_left_behind
     a_deleted_team_device_ends_the_daemon
     a_stale_run_is_taken_over

@@ -1,5 +1,5 @@
-//! All teams of a directory in one process: each has its own device, socket and pid file, and the
-//! trouble of one is nobody else's.
+//! All teams of a directory in one process: each team has its own device, socket and pid file, and
+//! the failure of one does not affect the others.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use integration::{
 };
 use serde_json::Value;
 
-/// Team, runner, its file, and what its addresses begin with.
+/// Team, runner, file, and prefix of the addresses.
 const TEAMS: [(&str, &str, &str, &str); 3] = [
     ("team0", "activebackup", "team0", "10.0.0"),
     ("wan", "loadbalance", "outside", "10.0.1"),
     ("team2", "broadcast", "z", "10.0.2"),
 ];
 
-/// Teams whose start takes several periods of PDUs.
+/// Number of teams whose start takes several periods of PDUs.
 const OTHERS: usize = 40;
 
 /// A host with two cables to its neighbour for each team, and a directory of configurations.
@@ -46,13 +46,13 @@ impl Site {
             let mut config = team_config(team, runner, data_path, &ports);
             config["ports"][ports[0]]["prio"] = 1.into();
             if file == team {
-                // The file's name says it.
+                // The file name has the device.
                 config.as_object_mut().expect("an object").remove("device");
             }
             fs::write(directory.join(format!("{file}.json")), config.to_string())
                 .expect("write a configuration");
         }
-        // Neither is a configuration.
+        // Neither file is a configuration.
         for name in ["README", ".hidden.json"] {
             fs::write(directory.join(name), "{").expect("write a file");
         }
@@ -74,14 +74,14 @@ impl Site {
         daemon
     }
 
-    /// Runs the program on the directory and waits for its end.
+    /// Runs teamr on the directory and waits for its end.
     fn run(&self, option: &str) -> Output {
         let mut command = teamr_command(&self.host);
         command.arg(option).arg("-f").arg(&self.directory);
         command.output().expect("run teamr")
     }
 
-    /// The state of a team; none if nobody answers.
+    /// Returns the state of a team; `None` without an answer.
     fn state(&self, team: &str) -> Option<Value> {
         let ctl = binary("teamrctl");
         let line = format!("{} {team} state dump", ctl.display());
@@ -107,7 +107,7 @@ fn ports(team: usize) -> [String; 2] {
     [1, 2].map(|port| format!("eth{team}{port}"))
 }
 
-fn each_team_is_by_itself(data_path: DataPath) {
+fn each_team_is_independent(data_path: DataPath) {
     let Some(site) = Site::new(data_path) else {
         return;
     };
@@ -121,7 +121,7 @@ fn each_team_is_by_itself(data_path: DataPath) {
         assert_eq!(state["setup"]["pid"], daemon.pid());
         host.up(team);
         host.address(team, &format!("{network}.1/24"));
-        // One interface will do as the far end, if it is the one that is used.
+        // The peer needs an address on the interface that the team uses only.
         let [first, second] = ports(number);
         match runner {
             "loadbalance" => {
@@ -139,7 +139,7 @@ fn each_team_is_by_itself(data_path: DataPath) {
     let pinged = |network: &str| Ping::run(host, &format!("{network}.2"), 5, "");
     assert!(pinged("10.0.0").is_exact() && pinged("10.0.1").is_exact());
 
-    // A link of one is nobody else's, and the log says whose it was.
+    // A link of one team does not affect the others, and the log has the team's name.
     peer.ip("link set dev eth02 down");
     wait_until("a link to go", || site.has_links("team0", [true, false]));
     assert!(
@@ -149,7 +149,7 @@ fn each_team_is_by_itself(data_path: DataPath) {
     );
     assert!(site.has_links("team2", [true, true]));
 
-    // Nor is the end of one.
+    // The end of one team does not affect the others.
     host.ip("link delete dev wan");
     wait_until("wan to be given up", || site.state("wan").is_none());
     assert!(pinged("10.0.0").is_exact());
@@ -172,15 +172,15 @@ fn each_team_is_by_itself(data_path: DataPath) {
     assert!(!site.run("-k").status.success(), "none runs any more");
 }
 
-on_own_data_paths!(each_team_is_by_itself);
+on_own_data_paths!(each_team_is_independent);
 
 #[test]
 fn with_the_kernels_driver() {
-    in_guest(|_| each_team_is_by_itself(DataPath::Kernel));
+    in_guest(|_| each_team_is_independent(DataPath::Kernel));
 }
 
 #[test]
-fn one_that_cannot_be_had_keeps_no_other_from_starting() {
+fn a_team_that_cannot_start_does_not_keep_others_from_starting() {
     let Some(site) = Site::new(DataPath::Userspace) else {
         return;
     };
@@ -195,13 +195,13 @@ fn one_that_cannot_be_had_keeps_no_other_from_starting() {
         daemon.log()
     );
     assert!(site.state("wan").is_none());
-    // The one in the way is left alone, the ports it was to have are free.
+    // The existing device stays, and the ports of the failed team are free.
     assert_eq!(site.host.link("wan")["linkinfo"]["info_kind"], "veth");
     assert!(daemon.stop().success());
 }
 
 #[test]
-fn a_mistake_in_one_starts_none_until_it_is_mended() {
+fn an_invalid_configuration_keeps_all_teams_from_starting() {
     let Some(site) = Site::new(DataPath::Userspace) else {
         return;
     };
@@ -232,15 +232,15 @@ fn a_mistake_in_one_starts_none_until_it_is_mended() {
     }
     assert_eq!(site.files(), "");
 
-    // Options that name one team make no sense here.
+    // Options for one team are refused with a directory.
     let output = site.run("-tteam0");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("about one team"), "{said}");
 }
 
-/// The partner of a team that runs hears of it while others are yet to be started.
+/// A running team sends PDUs while others start.
 #[test]
-fn no_partner_waits_for_the_start_of_others() {
+fn partners_get_pdus_while_other_teams_start() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };

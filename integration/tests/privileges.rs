@@ -1,7 +1,7 @@
-//! What a running daemon may do, and that it suffices.
+//! The rights of a running daemon, which suffice for its work.
 //!
-//! That no system call is missing is tried by every test of this package: a debug build ends with
-//! SIGSYS at the first one that is not listed.
+//! Every test of this package tests the list of system calls: a debug build ends with SIGSYS at the
+//! first call that is not listed.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -14,12 +14,12 @@ use nix::unistd::Uid;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
-/// A host with both ports cabled.
+/// Returns a host with both ports cabled.
 fn host(lab: &Lab) -> Namespace {
     Pair::new(lab, &PORTS).host
 }
 
-/// A line of `/proc/PID/status`.
+/// Returns a field of `/proc/PID/status`.
 fn status(pid: u32, field: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process's status");
     let lines = text.lines();
@@ -34,7 +34,7 @@ fn status(pid: u32, field: &str) -> String {
 const NET_ADMIN_AND_NET_RAW: u64 = 1 << 12 | 1 << 13;
 const BPF_AND_PERFMON: u64 = 1 << 39 | 1 << 38;
 
-/// What the daemon keeps: where the kernel has the team driver no program of ours is loaded.
+/// Returns the capabilities that a daemon keeps; on the team driver the daemon loads no program.
 fn kept(path: DataPath) -> u64 {
     match path {
         DataPath::Kernel => NET_ADMIN_AND_NET_RAW,
@@ -42,12 +42,12 @@ fn kept(path: DataPath) -> u64 {
     }
 }
 
-fn assert_little_is_left(pid: u32, path: DataPath) {
-    assert_left(pid, kept(path), kept(path));
+fn assert_rights_are_dropped(pid: u32, path: DataPath) {
+    assert_capabilities(pid, kept(path), kept(path));
 }
 
-/// A bounding set that a user without CAP_SETPCAP began with stays.
-fn assert_left(pid: u32, kept: u64, bound: u64) {
+/// Asserts the sets of a daemon; without CAP_SETPCAP the bounding set stays as it was.
+fn assert_capabilities(pid: u32, kept: u64, bound: u64) {
     for set in ["CapInh", "CapAmb"] {
         assert_eq!(status(pid, set), "0000000000000000", "{set}");
     }
@@ -60,9 +60,9 @@ fn assert_left(pid: u32, kept: u64, bound: u64) {
     assert_eq!(status(pid, "Seccomp"), "2");
 }
 
-/// Ports that go, come and are added, the addresses and the control socket, all with the rest of
-/// its rights; in the end nothing is left behind.
-fn assert_it_suffices(host: &Namespace, team: Teamr) {
+/// Removes and adds ports and calls control methods in the sandbox; in the end nothing is left
+/// behind.
+fn assert_rights_suffice(host: &Namespace, team: Teamr) {
     team.wait_active("eth1");
     team.ask("port remove eth1");
     team.wait_active("eth2");
@@ -77,7 +77,7 @@ fn assert_it_suffices(host: &Namespace, team: Teamr) {
 }
 
 #[test]
-fn a_path_of_our_own_needs_four_capabilities() {
+fn the_other_data_paths_need_four_capabilities() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -87,8 +87,8 @@ fn a_path_of_our_own_needs_four_capabilities() {
     wait_until("the daemon to give up its rights", || {
         status(team.pid(), "Seccomp") == "2"
     });
-    assert_little_is_left(team.pid(), DataPath::Userspace);
-    assert_it_suffices(&host, team);
+    assert_rights_are_dropped(team.pid(), DataPath::Userspace);
+    assert_rights_suffice(&host, team);
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn the_kernel_path_needs_two_capabilities() {
         wait_until("the daemon to give up its rights", || {
             status(team.pid(), "NoNewPrivs") == "1"
         });
-        assert_little_is_left(team.pid(), DataPath::Kernel);
-        assert_it_suffices(&host, team);
+        assert_rights_are_dropped(team.pid(), DataPath::Kernel);
+        assert_rights_suffice(&host, team);
     });
 }
 
-/// The daemon as `teamr@.service` starts it: a user without any rights but the unit's, in a run
+/// Starts the daemon as `teamr@.service` does: as a user with the unit's rights only, in a run
 /// directory of that user's group.
 fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
     host.run("install -d -m 0775 -g 65534 /run/teamd");
@@ -117,7 +117,7 @@ fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
     let rights = rights.expect("rights in the unit").split(' ');
     let rights = rights.map(|right| right.replace("CAP_", ",+").to_lowercase());
     let rights = format!("-all{}", rights.collect::<String>());
-    // Where that user may read it.
+    // That user may not read the build directory.
     let program = lab.folder().join("teamr");
     if !program.exists() {
         fs::copy(binary("teamr"), &program).expect("copy the daemon");
@@ -136,7 +136,7 @@ fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
     });
     assert!(status(daemon.pid(), "Uid").starts_with("65534"));
     let bound = NET_ADMIN_AND_NET_RAW | BPF_AND_PERFMON;
-    assert_left(daemon.pid(), kept(data_path), bound);
+    assert_capabilities(daemon.pid(), kept(data_path), bound);
     wait_until("both ports to be up", || {
         let up = |port| ask_service(host, &format!("ports.{port}.link_watches.up"));
         PORTS.iter().all(|port| up(port) == "true")
@@ -144,7 +144,7 @@ fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
     daemon
 }
 
-/// An item of the state; empty if there is none, or nobody to ask.
+/// Returns an item of the state; empty without the item or without a daemon.
 fn ask_service(host: &Namespace, item: &str) -> String {
     let ctl = binary("teamrctl");
     let answer = host.try_run(&format!("{} team0 state item get {item}", ctl.display()));
@@ -152,13 +152,13 @@ fn ask_service(host: &Namespace, item: &str) -> String {
 }
 
 #[test]
-fn nobody_special_can_run_a_team() {
+fn an_unprivileged_user_can_run_a_team() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         for path in [DataPath::Kernel, DataPath::Userspace, DataPath::Programs] {
             println!("{}", path.name());
             let host = host(&lab);
-            // udev's doing elsewhere.
+            // On other systems udev does this.
             host.run("chmod 0666 /dev/net/tun");
             let mut daemon = service(&lab, &host, path);
             assert_eq!(ask_service(&host, "teamr.data_path"), path.name());
@@ -173,10 +173,10 @@ fn nobody_special_can_run_a_team() {
     });
 }
 
-/// Without the right to look programs up in the kernel, what a crash left is known from the note
-/// on the ports alone, also what a daemon with all rights had attached in another way.
+/// Without the right to look programs up in the kernel, a daemon finds the programs of a crashed one
+/// by the port state file, also programs that a daemon with all rights attached in another way.
 #[test]
-fn nobody_special_goes_on_after_a_crash() {
+fn an_unprivileged_daemon_goes_on_after_a_crash() {
     if !Uid::effective().is_root() {
         skip("only root can become another user");
         return;
@@ -210,12 +210,9 @@ fn nobody_special_goes_on_after_a_crash() {
     let mut first = service(&lab, &host, DataPath::Programs);
     assert_eq!(ask_service(&host, "teamr.data_path"), "programs");
     assert_eq!(ask_service(&host, "runner.active_port"), "eth2");
-    assert!(reaches(3), "by the port that was active before");
+    assert!(reaches(3), "on the port that was active before");
     choose("eth1");
-    assert!(
-        reaches(2),
-        "by the other port, so its program is the new one"
-    );
+    assert!(reaches(2), "on the other port, whose program is new");
     choose("eth2");
     first.kill();
     let mut second = service(&lab, &host, DataPath::Programs);
@@ -224,14 +221,14 @@ fn nobody_special_goes_on_after_a_crash() {
     assert!(second.stop().success());
     assert_eq!(host.run("find /run/teamd -mindepth 1"), "");
     assert_eq!(host.interfaces(), ["lo", "eth1", "eth2"]);
-    // Nothing keeps the host from its interface any more.
+    // No filter keeps the host from the interface any more.
     host.up("eth1");
     host.address("eth1", "10.0.2.1/24");
     assert!(reaches(2), "without a team");
 }
 
 #[test]
-fn a_switch_keeps_all_rights() {
+fn no_sandbox_keeps_all_rights() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -249,7 +246,7 @@ fn a_switch_keeps_all_rights() {
 }
 
 #[test]
-fn in_the_background_as_little_is_left() {
+fn a_daemon_in_the_background_drops_its_rights() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -257,14 +254,14 @@ fn in_the_background_as_little_is_left() {
     let teamr = binary("teamr");
     let teamr = teamr.display();
     host.run(&format!("{teamr} -d -t team0"));
-    // Everything had been given up when the command returned.
+    // The daemon is in its sandbox before the command returns.
     let pid = host.run("cat /run/teamd/team0.pid");
-    assert_little_is_left(pid.trim().parse().expect("a pid"), DataPath::Userspace);
+    assert_rights_are_dropped(pid.trim().parse().expect("a pid"), DataPath::Userspace);
     host.run(&format!("{teamr} -k -t team0"));
 }
 
 #[test]
-fn the_service_manager_hears_how_the_team_is() {
+fn the_service_manager_gets_readiness_status_and_keep_alives() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -272,15 +269,15 @@ fn the_service_manager_hears_how_the_team_is() {
     let socket = lab.folder().join("notify");
     let manager = UnixDatagram::bind(&socket).expect("a service manager's socket");
     manager.set_nonblocking(true).expect("set a socket up");
-    let mut heard = String::new();
-    let mut wait_for_word = |word: &str| {
-        wait_for(&format!("the service manager to hear {word:?}"), || {
+    let mut received = String::new();
+    let mut wait_for_text = |text: &str| {
+        wait_for(&format!("the service manager to get {text:?}"), || {
             let mut buffer = [0; 1000];
             while let Ok(length) = manager.recv(&mut buffer) {
-                heard += &String::from_utf8_lossy(&buffer[..length]);
+                received += &String::from_utf8_lossy(&buffer[..length]);
             }
-            let at = heard.find(word)?;
-            heard.drain(..at + word.len());
+            let at = received.find(text)?;
+            received.drain(..at + text.len());
             Some(())
         });
     };
@@ -290,13 +287,13 @@ fn the_service_manager_hears_how_the_team_is() {
         ("WATCHDOG_USEC", "100000"),
     ];
     let team = Teamr::start_with(&host, &config, &variables);
-    wait_for_word("READY=1\n");
-    wait_for_word("STATUS=team0: 2 of 2 ports up, eth1 active\n");
+    wait_for_text("READY=1\n");
+    wait_for_text("STATUS=team0: 2 of 2 ports up, eth1 active\n");
     for _ in 0..3 {
-        wait_for_word("WATCHDOG=1\n");
+        wait_for_text("WATCHDOG=1\n");
     }
     team.ask("port remove eth1");
-    wait_for_word("STATUS=team0: 1 of 1 ports up, eth2 active\n");
+    wait_for_text("STATUS=team0: 1 of 1 ports up, eth2 active\n");
     assert!(team.stop().success());
-    wait_for_word("STOPPING=1\n");
+    wait_for_text("STOPPING=1\n");
 }

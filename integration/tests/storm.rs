@@ -1,4 +1,8 @@
-//! More events than the daemon can take in: what it lost it reads anew.
+//! More link events than the daemon's buffer holds: the daemon reads everything anew.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +11,20 @@ use integration::{
     on_own_data_paths, team_config, wait_until,
 };
 
-/// As small as the kernel lets it be: room for an event or two.
+/// The smallest buffer that the kernel allows: room for an event or two.
 const BUFFER: (&str, &str) = ("TEAM_EVENT_BUFSIZE", "0");
-/// How long the storm blows, where the machine can keep up.
+/// Length of the storm on a machine that is fast enough.
 const TIME: Duration = Duration::from_secs(10);
-/// Changes of a device that is no port: 2,000 a second.
+/// Changes of a device that is no port: 2,000 per second.
 const OTHERS: u32 = 20_000;
-/// How often each of two ports loses its carrier and gets it back.
+/// Number of times that each of two ports loses its carrier and gets it back.
 const FLAPS: u32 = 500;
-/// What nobody who asks shall have to wait.
+/// An answer that takes longer counts as late.
 const PROMPT: Duration = Duration::from_millis(100);
 const PORTS: [&str; 4] = ["eth1", "eth2", "eth3", "eth4"];
 
-/// One port ends without its carrier, one with it, one vanishes in the middle of the storm, one
-/// appears, while many more events come than the buffer can hold.
+/// During the storm one port vanishes and one appears; of two flapping ports one ends without a
+/// carrier, the other with it.
 fn storm(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -42,10 +46,10 @@ fn storm(data_path: DataPath) {
     let (mut answers, mut late) = (0, 0);
     let mut changed = false;
     let paces = loop {
-        let asked = Instant::now();
+        let begin = Instant::now();
         team.state_at_socket();
-        let waited = asked.elapsed();
-        // A question asked after the last storm has ended is no answer in a storm.
+        let waited = begin.elapsed();
+        // An answer after the end of the last storm does not count.
         let paces = storms.each_mut().map(|storm| storm.pace());
         if let [Some(others), Some(first), Some(second)] = paces {
             break [others, first, second];
@@ -69,17 +73,17 @@ fn storm(data_path: DataPath) {
         paces[2],
         resyncs(&team) - before
     );
-    assert!(changed && answers > 0, "the storm was over at once");
+    assert!(changed && answers > 0, "the storm ended at once");
     assert!(
         resyncs(&team) > before,
-        "nothing was lost, so nothing was tried"
+        "no event was lost, so nothing was tested"
     );
 
     wait_until("the state to be the kernel's", || {
-        told(&team) == carriers(&host)
+        links(&team) == carriers(&host)
     });
     assert_eq!(
-        told(&team),
+        links(&team),
         [
             ("eth1", Some(false)),
             ("eth2", Some(true)),
@@ -102,8 +106,8 @@ fn resyncs(team: &Teamr) -> u64 {
         .expect("a count of resyncs")
 }
 
-/// The ports and their links, as the daemon tells them.
-fn told(team: &Teamr) -> [(&'static str, Option<bool>); 4] {
+/// Returns the links of the ports in the daemon's state.
+fn links(team: &Teamr) -> [(&'static str, Option<bool>); 4] {
     let state = team.state_at_socket();
     PORTS.map(|port| {
         let port_state = state["ports"].get(port);
@@ -114,7 +118,7 @@ fn told(team: &Teamr) -> [(&'static str, Option<bool>); 4] {
     })
 }
 
-/// The same as the kernel has it.
+/// Returns the carriers of the ports in the kernel.
 fn carriers(host: &Namespace) -> [(&'static str, Option<bool>); 4] {
     PORTS.map(|port| {
         let there = host.has_interface(port);

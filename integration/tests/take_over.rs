@@ -1,5 +1,5 @@
-//! Ends and new starts on the kernel's driver: the device outlives the daemon, and what the
-//! kernel has is the truth.
+//! Daemons that follow one another on the team driver: the device outlives a daemon, and the next
+//! daemon reads its state from the kernel.
 
 use std::process::{Command, Output};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 const TEAM: &str = "team0";
 
-/// A site, its switch plain, its left host without a daemon as yet.
+/// Returns a site with a plain switch and no daemon on the left host.
 fn site(lab: &Lab) -> Site {
     let site = Site::new(lab, CableKind::Virtual);
     site.plug_plainly();
@@ -31,14 +31,14 @@ fn start(site: &Site, args: &[&str]) -> Teamr {
     team
 }
 
-/// Gives both hosts their addresses.
+/// Sets the addresses of both hosts.
 fn address(left: &Namespace, right: &Namespace) {
     left.up(TEAM);
     left.address(TEAM, "10.0.0.1/24");
     right.address("eth1", "10.0.0.2/24");
 }
 
-/// One stream each way, once both hosts know each other.
+/// Starts a stream each way, after a ping has resolved the neighbours.
 fn streams(left: &Namespace, right: &Namespace) -> [Stream; 2] {
     Ping::run(left, "10.0.0.2", 3, "");
     let end = |host: &Namespace, interface: &str, address: &str| End {
@@ -73,7 +73,7 @@ fn is_port(host: &Namespace, interface: &str) -> bool {
     host.link(interface)["master"] == TEAM
 }
 
-/// What `teamr ARGS`, which ends by itself, says.
+/// Returns the output of `teamr ARGS`, which ends by itself.
 fn ended(host: &Namespace, args: &[&str], config: Option<&Value>) -> Output {
     let mut command = teamr_command(host);
     command.args(args);
@@ -83,27 +83,27 @@ fn ended(host: &Namespace, args: &[&str], config: Option<&Value>) -> Output {
     command.output().expect("start teamr")
 }
 
-fn complaint(output: &Output) -> String {
+fn refusal(output: &Output) -> String {
     assert!(!output.status.success(), "it should have been refused");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Whether the host may speak IPv6 on its ports.
+/// Returns `disable_ipv6` of the ports.
 fn ipv6_of_ports(host: &Namespace) -> [String; 2] {
     PORTS.map(|port| {
-        let switch = format!("cat /proc/sys/net/ipv6/conf/{port}/disable_ipv6");
-        host.run(&switch).trim().to_owned()
+        let cat = format!("cat /proc/sys/net/ipv6/conf/{port}/disable_ipv6");
+        host.run(&cat).trim().to_owned()
     })
 }
 
-/// `-N` and `-o`: the device goes on without a daemon, and so does its traffic.
+/// `-N` and `-o`: the device forwards traffic without a daemon.
 fn an_update_interrupts_nothing(lab: &Lab) {
     println!("  stop with -N, start with -o");
     let site = site(lab);
     let (left, right) = (&site.left, &site.right);
     let first = start(&site, &["-N"]);
     address(left, right);
-    // Not the one that a fresh start would take.
+    // A fresh start would activate the other port.
     first.ask("state item set runner.active_port eth2");
     first.wait_active("eth2");
     let (device, active) = (ifindex(left, TEAM), ifindex(left, "eth2").to_string());
@@ -118,7 +118,7 @@ fn an_update_interrupts_nothing(lab: &Lab) {
     second.crash();
 }
 
-/// A crash, and what changed before the next start, with every runner that uses all its ports.
+/// A daemon is killed and the next one takes over, with every runner that uses all ports.
 fn a_crash_interrupts_nothing(lab: &Lab, runner: &str) {
     println!("  killed and started with -o, {runner}");
     let teamed = Teamed::new(lab, runner, DataPath::Kernel, CableKind::Virtual);
@@ -131,8 +131,8 @@ fn a_crash_interrupts_nothing(lab: &Lab, runner: &str) {
     assert_nothing_lost(streams, &format!("{runner} killed and started"));
 }
 
-/// What happened while there was no daemon is known to the next one.
-fn the_kernels_state_is_the_truth(lab: &Lab) {
+/// A daemon reads the changes that happened before its start.
+fn changes_without_a_daemon_are_read(lab: &Lab) {
     println!("  changes while there is no daemon");
     let site = site(lab);
     let left = &site.left;
@@ -158,50 +158,46 @@ fn the_kernels_state_is_the_truth(lab: &Lab) {
     );
     team.crash();
 
-    // One was taken out of it, so it is down now; the configuration names it.
+    // eth2 was released, so it is down; the configuration names it.
     left.ip("link set dev eth2 nomaster");
     site.cable("eth1").put_back();
     let team = start(&site, &["-o"]);
     assert!(PORTS.iter().all(|port| is_port(left, port)));
-    assert_eq!(
-        ipv6_of_ports(left),
-        ["32419"; 2],
-        "the host speaks IPv6 on a port"
-    );
+    assert_eq!(ipv6_of_ports(left), ["32419"; 2], "a port has IPv6");
     assert!(team.stop().success());
-    assert!(left.has_interface(TEAM), "-o took the device away");
+    assert!(left.has_interface(TEAM), "-o deleted the device");
     assert_eq!(ipv6_of_ports(left), ["0"; 2], "after two crashes");
 }
 
-/// A device that somebody else made is used, and left.
-fn a_foreign_device_survives(lab: &Lab) {
-    println!("  a device that is not ours");
+/// A device that another program created is used and stays.
+fn a_foreign_device_stays(lab: &Lab) {
+    println!("  a device of another program");
     let site = site(lab);
     let left = &site.left;
     left.ip("link add name team0 type team");
     let device = ifindex(left, TEAM);
     let refused = ended(left, &[], Some(&config("activebackup")));
-    assert!(complaint(&refused).contains("exists: -o takes it over, -r makes it anew"));
+    assert!(refusal(&refused).contains("exists: -o takes it over, -r makes it anew"));
     let team = start(&site, &["-o"]);
     assert!(team.stop().success());
     assert_eq!(ifindex(left, TEAM), device);
     assert!(!PORTS.iter().any(|port| is_port(left, port)));
     assert_eq!(ipv6_of_ports(left), ["0"; 2]);
 
-    // With ports the driver keeps its mode.
+    // The driver does not change its mode while it has ports.
     let team = start(&site, &["-o"]);
     team.crash();
     let refused = ended(left, &["-o"], Some(&config("roundrobin")));
-    assert!(complaint(&refused).contains("has ports and another mode"));
+    assert!(refusal(&refused).contains("has ports and another mode"));
     assert_eq!(ifindex(left, TEAM), device);
     assert!(
         PORTS.iter().all(|port| is_port(left, port)),
-        "it was changed"
+        "the ports were changed"
     );
 }
 
-/// `-r` makes a team device anew, and no other kind of interface.
-fn a_device_is_made_anew(lab: &Lab) {
+/// `-r` recreates a team device, but no other kind of interface.
+fn a_device_is_recreated(lab: &Lab) {
     println!("  -r");
     let site = site(lab);
     let left = &site.left;
@@ -217,12 +213,12 @@ fn a_device_is_made_anew(lab: &Lab) {
     let device = ifindex(left, TEAM);
     for arg in ["-r", "-o"] {
         let refused = ended(left, &[arg], Some(&config("activebackup")));
-        assert!(complaint(&refused).contains("no team device; it is left alone"));
+        assert!(refusal(&refused).contains("no team device; it is left alone"));
         assert_eq!(ifindex(left, TEAM), device);
     }
 }
 
-/// Whatever a second daemon is asked to do with the device, the first one has it.
+/// A second daemon is refused, whatever its options are.
 fn a_device_has_one_daemon(lab: &Lab) {
     println!("  a second daemon");
     let site = site(lab);
@@ -235,7 +231,7 @@ fn a_device_has_one_daemon(lab: &Lab) {
         let args = [arg, "-p", "/run/teamr-second.pid"];
         let refused = ended(left, &args, Some(&config("activebackup")));
         assert_eq!(refused.status.code(), Some(1), "{arg}");
-        assert!(complaint(&refused).contains(&reason), "{arg}");
+        assert!(refusal(&refused).contains(&reason), "{arg}");
         assert_eq!(ifindex(left, TEAM), device);
         assert!(PORTS.iter().all(|port| is_port(left, port)));
     }
@@ -243,17 +239,17 @@ fn a_device_has_one_daemon(lab: &Lab) {
     assert!(first.stop().success());
 }
 
-/// `-k` ends the daemon that holds the pid file, and never anybody else.
-fn only_our_own_daemon_is_killed(lab: &Lab) {
+/// `-k` ends the daemon that has the pid file locked, and no other process.
+fn only_the_daemon_of_the_pid_file_is_killed(lab: &Lab) {
     println!("  -k");
     let site = site(lab);
     let left = &site.left;
     left.run("mkdir -p /run/teamd");
-    let begun = ended(left, &["-d"], Some(&config("activebackup")));
+    let started = ended(left, &["-d"], Some(&config("activebackup")));
     assert!(
-        begun.status.success(),
+        started.status.success(),
         "{}",
-        String::from_utf8_lossy(&begun.stderr)
+        String::from_utf8_lossy(&started.stderr)
     );
     assert!(ended(left, &["-e", "-t", TEAM], None).status.success());
     assert!(ended(left, &["-k", "-t", TEAM], None).status.success());
@@ -262,10 +258,10 @@ fn only_our_own_daemon_is_killed(lab: &Lab) {
 
     let mut sleep = Command::new("sleep");
     sleep.arg("1000");
-    let mut stranger = Process::start("stranger", left.folder(), sleep);
-    left.write("/run/teamd/team0.pid", &stranger.pid().to_string());
+    let mut other = Process::start("other", left.folder(), sleep);
+    left.write("/run/teamd/team0.pid", &other.pid().to_string());
     assert!(!ended(left, &["-k", "-t", TEAM], None).status.success());
-    assert!(stranger.ended().is_none(), "a stranger was killed");
+    assert!(other.ended().is_none(), "another process was killed");
 }
 
 #[test]
@@ -276,10 +272,10 @@ fn the_device_outlives_its_daemon() {
         for runner in ["activebackup", "loadbalance", "roundrobin"] {
             a_crash_interrupts_nothing(&lab(), runner);
         }
-        the_kernels_state_is_the_truth(&lab());
-        a_foreign_device_survives(&lab());
-        a_device_is_made_anew(&lab());
+        changes_without_a_daemon_are_read(&lab());
+        a_foreign_device_stays(&lab());
+        a_device_is_recreated(&lab());
         a_device_has_one_daemon(&lab());
-        only_our_own_daemon_is_killed(&lab());
+        only_the_daemon_of_the_pid_file_is_killed(&lab());
     });
 }

@@ -2,6 +2,7 @@
 //!
 //! Prints minimum and median of all repetitions. For comparison: crc32fast over 12 bytes without
 //! parsing, and the folding of addresses and ports of DPDK's bonding policy l34 with parsing.
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -14,7 +14,6 @@ use nix::net::if_::if_nametoindex;
 
 use super::options::{Command, Options};
 use crate::errno::strerror;
-use crate::process::run_dir;
 
 /// Larger files are refused: a configuration of a thousand ports has a tenth of it.
 const LARGEST: u64 = 1 << 20;
@@ -86,21 +85,26 @@ impl Sources {
         }
     }
 
-    /// The teams of these configurations.
+    /// The teams of these configurations; `pid_file` returns the pid file of a device.
     ///
     /// # Errors
     /// The lines for stderr: the first configuration that makes no sense, or whose device is
     /// another's, too.
-    pub fn plan(&self, options: &Options) -> Result<Vec<Plan>, String> {
+    pub fn plan(
+        &self,
+        options: &Options,
+        pid_file: fn(&str) -> PathBuf,
+    ) -> Result<Vec<Plan>, String> {
         let mut owners: BTreeMap<String, &str> = BTreeMap::new();
         let mut plans = Vec::new();
         for source in &self.all {
-            let plan = source
-                .plan(options)
-                .map_err(|complaint| match self.directory {
-                    Some(_) => format!("{}: {complaint}", source.origin),
-                    None => complaint,
-                })?;
+            let plan =
+                source
+                    .plan(options, pid_file)
+                    .map_err(|complaint| match self.directory {
+                        Some(_) => format!("{}: {complaint}", source.origin),
+                        None => complaint,
+                    })?;
             if let Some(owner) = owners.insert(plan.device.clone(), &source.origin) {
                 let (device, origin) = (&plan.device, &source.origin);
                 return Err(format!(
@@ -139,7 +143,7 @@ impl Source {
             .map_err(|error| format!("Failed to parse config: {error}\nFailed to load config."))
     }
 
-    fn plan(&self, options: &Options) -> Result<Plan, String> {
+    fn plan(&self, options: &Options, pid_file: fn(&str) -> PathBuf) -> Result<Plan, String> {
         let mut config = self.parse()?;
         let configured = config.device().map_err(|problem| problem.to_string())?;
         // To find a daemon its pid file is enough.
@@ -152,7 +156,7 @@ impl Source {
             config,
             pid_file: match &options.pid_file {
                 Some(file) => file.clone(),
-                None => run_dir::pid_file(&device),
+                None => pid_file(&device),
             },
             device,
             origin: self.origin.clone(),
@@ -236,6 +240,7 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+    use crate::process::run_dir;
 
     #[test]
     fn a_device_that_is_no_string_is_refused_also_where_another_is_named() {
@@ -244,7 +249,7 @@ mod tests {
             let args = ["teamr"].into_iter().chain(line.split_whitespace());
             let options = Options::parse(args.map(OsString::from), false).unwrap();
             assert_eq!(
-                source.plan(&options).err().as_deref(),
+                source.plan(&options, run_dir::pid_file).err().as_deref(),
                 Some(
                     "device: Failed to set team device name in config. \
                          (expected string, found integer)"

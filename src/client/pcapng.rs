@@ -107,10 +107,7 @@ mod tests {
 
     #[test]
     fn each_frame_stands_with_its_port_time_and_direction() {
-        let entry = |at, what| Entry {
-            at: Instant::from_nanos(at),
-            what,
-        };
+        let entry = |at, what| Entry::new(Instant::from_nanos(at), what);
         let heard = Event::FrameReceived {
             port: PortId(7),
             frame: vec![1, 2, 3],

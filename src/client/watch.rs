@@ -239,10 +239,7 @@ mod tests {
         let mut lines = Vec::new();
         for (millis, event) in events {
             let what = What::Event(event);
-            recording.entries.push(Entry {
-                at: at(millis),
-                what,
-            });
+            recording.entries.push(Entry::new(at(millis), what));
             recording = recording.replay();
             // The second look at the same recording has nothing to tell.
             lines.extend(watcher.look(&recording));

@@ -1,10 +1,9 @@
-//! `notify_peers` and `mcast_rejoin` on a data path whose driver does neither.
+//! The frames of `notify_peers` and `mcast_rejoin`, on data paths whose driver sends neither.
 //!
-//! After a change of port the peers' switches must learn the new way to us: gratuitous ARP
-//! and unsolicited neighbour advertisements for every address on the team device and on what
-//! stands on it (VLANs, a bridge), and membership reports for the multicast groups there. As
-//! with the kernel's driver, hosts behind a bridge are not announced: only they know their
-//! addresses.
+//! After a change of port the switches must learn the new path to the team: gratuitous ARP and
+//! unsolicited neighbour advertisements for every address on the team device and its upper devices
+//! (VLANs, a bridge), and membership reports for their multicast groups. As with the team driver,
+//! hosts behind a bridge are not announced: the bridge does not have their addresses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +16,7 @@ use runners::wire::announce;
 use crate::netlink::link::LinkInfo;
 use crate::netlink::{RouteSocket, address, link};
 
-/// An interface whose frames leave through the team, and how they look on the wire.
+/// An interface whose frames leave through the team, with their source address and VLAN tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Upper {
     name: String,
@@ -25,12 +24,12 @@ struct Upper {
     vlan: Option<u16>,
 }
 
-/// Frames of one round of `notify_peers` for the team device `device`.
+/// Returns the frames of one round of `notify_peers` for the team device `device`.
 pub fn peer_notifications(route: &mut RouteSocket, device: u32) -> io::Result<Vec<Vec<u8>>> {
     let uppers = uppers(&link::all(route)?, device);
-    let frames = address::all(route)?.into_iter().filter_map(|held| {
-        let upper = uppers.get(&held.ifindex)?;
-        Some(match held.address {
+    let frames = address::all(route)?.into_iter().filter_map(|entry| {
+        let upper = uppers.get(&entry.ifindex)?;
+        Some(match entry.address {
             IpAddr::V4(ip) => announce::gratuitous_arp(upper.hwaddr, ip, upper.vlan),
             IpAddr::V6(ip) => {
                 announce::unsolicited_na(upper.hwaddr, ip, is_router(&upper.name), upper.vlan)
@@ -40,14 +39,14 @@ pub fn peer_notifications(route: &mut RouteSocket, device: u32) -> io::Result<Ve
     Ok(frames.collect())
 }
 
-/// Whether the host routes IPv6 on an interface. An advertisement that does not say so would
-/// make neighbours drop us as their router (RFC 4861 section 7.2.5).
+/// Returns whether the host routes IPv6 on an interface. An advertisement without the router flag
+/// would make neighbours drop the host as their router (RFC 4861 section 7.2.5).
 fn is_router(interface: &str) -> bool {
     let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
     fs::read_to_string(path).is_ok_and(|forwarding| forwarding.trim() != "0")
 }
 
-/// Frames of one round of `mcast_rejoin` for the team device `device`.
+/// Returns the frames of one round of `mcast_rejoin` for the team device `device`.
 pub fn membership_reports(route: &mut RouteSocket, device: u32) -> io::Result<Vec<Vec<u8>>> {
     let uppers = uppers(&link::all(route)?, device);
     let addresses = address::all(route)?;
@@ -58,14 +57,14 @@ pub fn membership_reports(route: &mut RouteSocket, device: u32) -> io::Result<Ve
     let groups6 = joined_ipv6(&table6);
     let mut frames = Vec::new();
     for (ifindex, upper) in &uppers {
-        let mut held = addresses.iter().filter(|held| held.ifindex == *ifindex);
-        let source4 = held.clone().find_map(|held| match held.address {
+        let mut own = addresses.iter().filter(|entry| entry.ifindex == *ifindex);
+        let source4 = own.clone().find_map(|entry| match entry.address {
             IpAddr::V4(ip) => Some(ip),
             IpAddr::V6(_) => None,
         });
         // RFC 3810 section 5.2.13: reports come from a link-local address, or from ::.
-        let source6 = held
-            .find_map(|held| match held.address {
+        let source6 = own
+            .find_map(|entry| match entry.address {
                 IpAddr::V6(ip) if ip.is_unicast_link_local() => Some(ip),
                 _ => None,
             })
@@ -91,7 +90,7 @@ pub fn membership_reports(route: &mut RouteSocket, device: u32) -> io::Result<Ve
     Ok(frames)
 }
 
-/// The team device and what stands on it, by interface index.
+/// Returns the team device and its upper devices, by interface index.
 fn uppers(links: &[LinkInfo], device: u32) -> BTreeMap<u32, Upper> {
     let upper = |link: &LinkInfo, vlan| Upper {
         name: link.name.clone(),
@@ -103,8 +102,8 @@ fn uppers(links: &[LinkInfo], device: u32) -> BTreeMap<u32, Upper> {
         .filter(|link| link.ifindex == device)
         .map(|link| (device, upper(link, None)))
         .collect();
-    // Each round adds what stands on the last one; a VLAN inside a VLAN is left out, since one
-    // tag is all that an announcement carries.
+    // Each round adds the upper devices of those found. A VLAN inside a VLAN is left out, since an
+    // announcement carries one tag.
     loop {
         let known = uppers.len();
         for link in links {
@@ -135,8 +134,8 @@ fn uppers(links: &[LinkInfo], device: u32) -> BTreeMap<u32, Upper> {
     }
 }
 
-/// (interface, group) pairs of `/proc/net/igmp`, the all-hosts group left out: nobody reports
-/// it (RFC 2236 section 6).
+/// Returns the (interface, group) pairs of `/proc/net/igmp` without the all-hosts group, which is
+/// never reported (RFC 2236 section 6).
 fn joined_ipv4(table: &str) -> Vec<(&str, Ipv4Addr)> {
     let mut joined = Vec::new();
     let mut interface = "";
@@ -160,8 +159,8 @@ fn joined_ipv4(table: &str) -> Vec<(&str, Ipv4Addr)> {
     joined
 }
 
-/// (interface, group) pairs of `/proc/net/igmp6`, the all-nodes groups left out: nobody
-/// reports them (RFC 3810 section 6).
+/// Returns the (interface, group) pairs of `/proc/net/igmp6` without the all-nodes groups, which are
+/// never reported (RFC 3810 section 6).
 fn joined_ipv6(table: &str) -> Vec<(&str, Ipv6Addr)> {
     let pair = |line| {
         let mut words = str::split_whitespace(line).skip(1);
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn vlans_and_bridges_above_the_team_are_found() {
+    fn vlans_and_bridges_on_the_team_are_found() {
         let team = LinkInfo {
             master: Some(4),
             ..interface(3, "team0")

@@ -1,56 +1,56 @@
-//! When to ask the drivers for their carrier instead of waiting for link events.
+//! When to poll the drivers for the carrier instead of waiting for link events.
 //!
-//! The kernel delays the link events of physical interfaces: one that follows another within a
-//! second may come a second late, whatever interface the other was on. So while a late event
-//! would cost frames, that is while frames flow, and for a while after any link event, the
-//! carrier is asked for at a short interval. At rest nothing is asked and nothing wakes up.
+//! The kernel delays the link events of physical interfaces: an event within a second after
+//! another one, of whichever interface, may come a second late. A late event costs frames while
+//! frames flow. During that time, and for a while after any link event, the daemon polls the
+//! carrier at a short interval. Without frames and link events nothing is polled.
 
 use std::time::Duration;
 
 use runners::Instant;
 
-/// Pause between two questions; with the time to act, a loss is known within 10 ms.
+/// Time between two polls; with the time to act, a loss has its effect within 10 ms.
 const INTERVAL: Duration = Duration::from_millis(6);
-/// Frames keep the watch awake this long; a stream so thin that it pauses longer is not
-/// noticeably silent for longer either.
+/// How long polling goes on after frames; a stream with longer pauses than this loses no more than
+/// a pause when its link fails.
 const AFTER_FRAMES: Duration = Duration::from_millis(50);
-/// Link events do so a little longer than the kernel may hold the next one back (1 s).
+/// How long polling goes on after a link event: longer than the kernel may delay the next (1 s).
 const AFTER_EVENT: Duration = Duration::from_millis(1100);
 
-/// The watch over the ports of one team.
+/// The polling of the ports of one team.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CarrierWatch {
-    awake_until: Instant,
-    asked: Instant,
+    polls_until: Instant,
+    polled: Instant,
 }
 
 impl CarrierWatch {
-    /// Frames moved at `now`.
+    /// Goes on polling: frames moved at `now`.
     pub fn frames_moved(&mut self, now: Instant) {
-        self.awake_until = self.awake_until.max(now + AFTER_FRAMES);
+        self.polls_until = self.polls_until.max(now + AFTER_FRAMES);
     }
 
-    /// A link event, of whatever interface, was read at `now`.
+    /// Goes on polling: a link event of any interface was read at `now`.
     pub fn link_event(&mut self, now: Instant) {
-        self.awake_until = self.awake_until.max(now + AFTER_EVENT);
+        self.polls_until = self.polls_until.max(now + AFTER_EVENT);
     }
 
-    /// Whether it is about to fall asleep: only then need it hear of frames again.
-    pub fn is_drowsy(&self, now: Instant) -> bool {
-        self.awake_until < now + AFTER_FRAMES / 2
+    /// Returns whether polling ends soon; the next frames must then be reported again.
+    pub fn ends_soon(&self, now: Instant) -> bool {
+        self.polls_until < now + AFTER_FRAMES / 2
     }
 
-    /// When to ask next; none while at rest.
+    /// Returns the time of the next poll; `None` if polling has ended.
     pub fn deadline(&self) -> Option<Instant> {
-        let next = self.asked + INTERVAL;
-        (next <= self.awake_until).then_some(next)
+        let next = self.polled + INTERVAL;
+        (next <= self.polls_until).then_some(next)
     }
 
-    /// Whether to ask at `now`; counts as asked if so.
+    /// Returns whether to poll at `now`, which then counts as the last poll.
     pub fn is_due(&mut self, now: Instant) -> bool {
         let due = self.deadline().is_some_and(|deadline| deadline <= now);
         if due {
-            self.asked = now;
+            self.polled = now;
         }
         due
     }
@@ -65,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn at_rest_nothing_is_asked() {
+    fn without_frames_and_events_nothing_is_polled() {
         let mut watch = CarrierWatch::default();
         assert_eq!(watch.deadline(), None);
         assert!(!watch.is_due(at(5000)));
     }
 
     #[test]
-    fn frames_keep_it_awake_for_a_while() {
+    fn frames_extend_polling_for_a_while() {
         let mut watch = CarrierWatch::default();
         watch.frames_moved(at(1000));
         assert!(watch.is_due(at(1000)));
@@ -82,24 +82,24 @@ mod tests {
         assert_eq!(watch.deadline(), None);
     }
 
-    /// Each sleep must have been preceded by a question at which it was.
+    /// The last poll before the end must find that the end is near.
     #[test]
-    fn it_is_drowsy_before_it_sleeps() {
+    fn the_last_poll_knows_that_polling_ends_soon() {
         let mut watch = CarrierWatch::default();
         watch.frames_moved(at(1000));
         assert!(watch.is_due(at(1000)));
-        assert!(!watch.is_drowsy(at(1000)));
+        assert!(!watch.ends_soon(at(1000)));
         assert!(watch.is_due(at(1044)));
-        assert!(watch.is_drowsy(at(1044)));
-        // Also if the daemon was kept from its work.
+        assert!(watch.ends_soon(at(1044)));
+        // The same after a delay of the loop.
         watch.frames_moved(at(2000));
         assert!(watch.is_due(at(2500)));
-        assert!(watch.is_drowsy(at(2500)));
+        assert!(watch.ends_soon(at(2500)));
         assert_eq!(watch.deadline(), None);
     }
 
     #[test]
-    fn a_link_event_outlasts_the_delay_of_the_next_one() {
+    fn polling_outlasts_the_delay_of_the_next_link_event() {
         let mut watch = CarrierWatch::default();
         watch.link_event(at(0));
         watch.frames_moved(at(10));

@@ -1,8 +1,8 @@
-//! One daemon for a device: a device_lock that is staked before anything of the device is touched.
+//! One daemon for a device: a lock that is acquired before anything of the device changes.
 //!
-//! The device_lock is a socket with an abstract name, `teamr/DEVICE`. Such a name belongs to a network
-//! namespace, as the device does, so two daemons meet there whatever their run directories, pid
-//! files and data paths are; and the kernel drops it with its process, so none is ever left over.
+//! The lock is a socket with the abstract name `teamr/DEVICE`. An abstract name belongs to a network
+//! namespace, as the device does, so the lock excludes daemons with other run directories, pid
+//! files and data paths, too. The kernel releases the name when the process ends.
 
 use std::fmt;
 use std::io;
@@ -18,24 +18,24 @@ use crate::errno::strerror;
 /// The last user id of the system's own accounts, which run daemons (`SYS_UID_MAX`).
 const LAST_SYSTEM_USER: u32 = 999;
 
-/// The device_lock on a device; given up when this is dropped.
+/// The lock of a device, released on drop.
 #[derive(Debug)]
 pub struct DeviceLock {
-    /// None if somebody who runs no daemon keeps the name from us.
+    /// `None` if a user who cannot run a daemon has the name.
     _listener: Option<UnixListener>,
 }
 
-/// Why a device cannot be claimed.
+/// Why the lock of a device was not acquired.
 #[derive(Debug)]
 pub enum DeviceLockError {
-    /// Another daemon has it; its pid, as far as it can be told.
+    /// Another daemon has the lock; its pid, if known.
     Taken(Option<i32>),
-    /// The socket could not be made.
+    /// The socket could not be opened.
     Socket(io::Error),
 }
 
 impl DeviceLockError {
-    /// The error number for the last line.
+    /// Returns the error number for teamd's last line.
     pub fn cause(self) -> io::Error {
         match self {
             DeviceLockError::Taken(_) => io::Error::from_raw_os_error(libc::EBUSY),
@@ -57,10 +57,10 @@ impl fmt::Display for DeviceLockError {
 }
 
 impl DeviceLock {
-    /// Claims `device` in the network namespace of this process.
+    /// Acquires the lock of `device` in the network namespace of this process.
     ///
     /// # Errors
-    /// [`DeviceLockError::Taken`] if another daemon has it.
+    /// [`DeviceLockError::Taken`] if another daemon has the lock.
     pub fn acquire(device: &str) -> Result<DeviceLock, DeviceLockError> {
         let name = format!("teamr/{device}");
         let address = SocketAddr::from_abstract_name(&name).map_err(DeviceLockError::Socket)?;
@@ -71,14 +71,15 @@ impl DeviceLock {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 let holder = holder(&name);
                 if let Some(user) = holder.as_ref().map(UnixCredentials::uid) {
-                    // Anybody can have the name. It shall cost nobody his network.
+                    // Abstract socket names are not protected: any local user can bind ours. Warn
+                    // and continue instead of refusing to start.
                     if user > LAST_SYSTEM_USER && user != Uid::effective().as_raw() {
                         log::warn!("User {user} holds the name @{name}; going on without it.");
                         return Ok(DeviceLock { _listener: None });
                     }
                 }
                 let pid = holder.map(|holder| holder.pid());
-                // A process of another pid namespace has no number here.
+                // A process of another pid namespace has pid 0 here.
                 Err(DeviceLockError::Taken(pid.filter(|pid| *pid > 0)))
             }
             Err(error) => Err(DeviceLockError::Socket(error)),
@@ -86,7 +87,7 @@ impl DeviceLock {
     }
 }
 
-/// Who listens under an abstract name, unless it does not let us ask.
+/// Returns the process that listens under an abstract name; `None` if it accepts no connection.
 fn holder(name: &str) -> Option<UnixCredentials> {
     let asking = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None).ok()?;
     asking
@@ -100,9 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_claimed_once_and_again_when_it_was_given_up() {
-        let device = format!("claimed{}", std::process::id());
-        let device_lock = DeviceLock::acquire(&device).expect("a device that nobody has");
+    fn a_device_is_locked_once_and_again_after_the_release() {
+        let device = format!("locked{}", std::process::id());
+        let device_lock = DeviceLock::acquire(&device).expect("a device without a lock");
         let own = i32::try_from(std::process::id()).expect("a pid");
         let again = DeviceLock::acquire(&device);
         assert!(
@@ -111,11 +112,11 @@ mod tests {
         );
         DeviceLock::acquire(&format!("{device}x")).expect("another device");
         drop(device_lock);
-        DeviceLock::acquire(&device).expect("nobody has it any more");
+        DeviceLock::acquire(&device).expect("released");
     }
 
     #[test]
-    fn who_lets_nobody_ask_has_it_all_the_same() {
+    fn a_socket_that_accepts_no_connection_has_the_lock_too() {
         let device = format!("silent{}", std::process::id());
         let silent = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).expect("a socket");
         let name = SockAddr::unix(format!("\0teamr/{device}")).expect("a name");

@@ -1,6 +1,7 @@
-//! What a team asks of the kernel besides moving frames: links, addresses, speeds.
+//! The daemon's requests to the kernel apart from those of the data path: links, addresses, speeds.
 //!
-//! Requests are answered within the call that makes them; none waits for another process.
+//! The kernel answers each request within the call that makes it; no call waits for another
+//! process.
 
 use std::fs;
 use std::io;
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use runners::{Duplex, Link};
 
+use super::own_hwaddrs::OwnHwAddrs;
 use crate::netlink::RouteSocket;
 use crate::netlink::link::LinkInfo;
 use crate::sys::ethtool::{self, LinkSettings};
@@ -17,51 +19,54 @@ use crate::sys::ethtool::{self, LinkSettings};
 pub struct Kernel {
     /// Links, addresses, filters.
     pub route: RouteSocket,
-    /// Any socket will do for ethtool.
-    control: UdpSocket,
+    /// For ethtool's ioctls, which accept any socket.
+    ethtool: UdpSocket,
+    /// The addresses that ports had before they were ports.
+    pub own_hwaddrs: OwnHwAddrs,
 }
 
 impl Kernel {
-    /// Opens the sockets; needs no right.
+    /// Opens the sockets; needs no capability.
     pub fn open() -> io::Result<Self> {
         Ok(Kernel {
             route: RouteSocket::open()?,
-            control: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+            ethtool: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+            own_hwaddrs: OwnHwAddrs::default(),
         })
     }
 
-    /// Carrier as the driver has it this moment.
+    /// Returns the driver's carrier of this moment.
     ///
-    /// The kernel may hold link events of a physical interface back for up to a second after
-    /// the last one, whichever interface that was; this is the way round it.
+    /// The kernel may delay the link events of physical interfaces by up to a second after the
+    /// last event of any such interface; the driver answers at once.
     pub fn carrier(&self, name: &str) -> io::Result<bool> {
-        ethtool::carrier(&self.control, name)
+        ethtool::carrier(&self.ethtool, name)
     }
 
-    /// Whether the host may speak IPv6 on an interface, or might but for [`set_ipv6`]; not where
-    /// the kernel has none.
+    /// Returns whether IPv6 is enabled on an interface, or disabled only by [`set_ipv6`]; false
+    /// where the kernel has no IPv6.
     ///
     /// [`set_ipv6`]: Kernel::set_ipv6
     pub fn ipv6(&self, name: &str) -> bool {
-        let off = fs::read_to_string(ipv6_switch(name));
-        off.is_ok_and(|off| ["0", IPV6_OFF_BY_US].contains(&off.trim()))
+        let disabled = fs::read_to_string(disable_ipv6(name));
+        disabled.is_ok_and(|value| ["0", DISABLED_BY_TEAMR].contains(&value.trim()))
     }
 
-    /// Lets the host speak IPv6 on an interface, or forbids it.
+    /// Enables or disables IPv6 on an interface.
     pub fn set_ipv6(&self, name: &str, on: bool) -> io::Result<()> {
-        fs::write(ipv6_switch(name), if on { "0" } else { IPV6_OFF_BY_US })
+        fs::write(disable_ipv6(name), if on { "0" } else { DISABLED_BY_TEAMR })
     }
 
-    /// Speed and duplex of an interface while it has a carrier.
+    /// Returns speed and duplex of an interface; [`LinkSettings::NONE`] without a carrier.
     pub fn link_settings(&self, interface: &LinkInfo) -> LinkSettings {
         let settings = interface
             .carrier
-            .then(|| ethtool::link_settings(&self.control, &interface.name).ok());
+            .then(|| ethtool::link_settings(&self.ethtool, &interface.name).ok());
         settings.flatten().unwrap_or(LinkSettings::NONE)
     }
 }
 
-/// The link of an interface as the core has it; 0 and half where the driver knows none.
+/// Returns the link of an interface for the core; an unknown speed is 0, an unknown duplex half.
 pub fn link(interface: &LinkInfo, settings: LinkSettings) -> Link {
     Link {
         up: interface.carrier,
@@ -73,10 +78,10 @@ pub fn link(interface: &LinkInfo, settings: LinkSettings) -> Link {
     }
 }
 
-/// Any number but 0 switches IPv6 off. By this one the next run knows that a run which ended
-/// without notice did so, and that IPv6 is to come back in the end.
-const IPV6_OFF_BY_US: &str = "32419";
+/// The value that disables IPv6 as any number but 0 does, and tells the next daemon after a crash
+/// that teamr disabled IPv6 and has to enable it in the end.
+const DISABLED_BY_TEAMR: &str = "32419";
 
-fn ipv6_switch(name: &str) -> String {
+fn disable_ipv6(name: &str) -> String {
     format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6")
 }

@@ -1,19 +1,30 @@
 //! The daemon: one thread, one loop, any number of teams.
 //!
-//! The loop alone waits, and only in `poll`. Each turn serves, in this order: signals,
-//! deadlines, link events, control frames, then frames and control clients with a budget each
-//! and one for all, so that bulk traffic starves neither timers nor links nor partners, however
-//! many teams have it. This is the only place that reads a clock.
+//! The loop waits in `poll` only. Each turn handles, in this order: signals, deadlines, link
+//! events, control frames, then bulk frames and control clients. Bulk sources have a budget each
+//! and one for all of them, so that bulk traffic delays neither timers nor links nor partners,
+//! however many teams have it.
+//!
+//! A source belongs to one team ([`source`]), an interface leads to its teams
+//! ([`interface_map`]), and the next deadline comes from one queue ([`deadlines`]): a turn costs
+//! time for the teams that it concerns only.
 
 mod announce;
 mod carrier_watch;
+mod clock;
+mod deadlines;
 mod device_lock;
+mod interface_map;
 mod kernel;
 mod lacp_state;
+mod link_events;
+mod own_hwaddrs;
 mod recorder;
 mod resolver;
 mod setup;
+mod source;
 mod start;
+mod start_options;
 mod state;
 mod team;
 mod team_api;
@@ -26,124 +37,114 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
-use runners::Instant;
+use mio::{Events, Interest, Poll, Waker};
 
-pub use start::{StartError, StartOptions};
+pub use start_options::{StartError, StartOptions};
 
+use self::clock::Clock;
+use self::deadlines::Deadlines;
+use self::interface_map::InterfaceMap;
 use self::kernel::Kernel;
-use self::team::{DeviceState, ManagedTeam};
-use self::team_slot::{TEAM_TOKENS, TeamSlot, is_control_frame_token};
+use self::link_events::LinkEvents;
+use self::source::{Source, TeamId};
+use self::team_slot::TeamSlot;
 use crate::datapath::Drained;
 use crate::errno::strerror;
-use crate::netlink::link::{self, LinkEvent};
-use crate::netlink::{EventSocket, Received, address};
 use crate::process::service_manager::ServiceManager;
-use crate::process::signals::{Asked, Signals};
+use crate::process::signals::{Signals, Stop};
 
-/// Events taken from the kernel in one turn.
+/// Readiness events taken from the kernel in one turn.
 const EVENTS: usize = 64;
 
-/// What bulk traffic and clients may have of a turn before timers and partners are looked at
-/// again; who got nothing is first in the next one.
+/// Time of a turn for bulk traffic and clients, before timers and partners have the next turn.
 const BULK_TIME: Duration = Duration::from_millis(2);
-
-/// Between two readings of everything after losses. Each may take longer than the next loss takes
-/// to come, and nobody else would have a turn; single events are heeded meanwhile.
-const RESYNC_PAUSE: Duration = Duration::from_millis(50);
-
-const SIGNALS: Token = Token(0);
-const LINKS: Token = Token(1);
-const RESOLVED: Token = Token(2);
 
 /// The daemon.
 pub struct Daemon {
     poll: Poll,
     kernel: Kernel,
-    link_events: EventSocket,
-    /// When everything was last read anew.
-    resynced: Option<Instant>,
-    /// Events were lost since, so everything is to be read again then.
-    resync_due: Option<Instant>,
+    link_events: LinkEvents,
     signals: Signals,
-    /// What a signal has asked for.
-    asked: Option<Asked>,
-    /// Told when a name has been resolved.
+    /// What a signal asked for.
+    stop: Option<Stop>,
+    /// Wakes the loop when a name has been resolved.
     resolved: Arc<Waker>,
     manager: ServiceManager,
-    started: std::time::Instant,
-    /// The same moment in Unix time, in nanoseconds.
-    started_unix: u64,
-    /// By the number of their block of tokens, from 1.
-    teams: BTreeMap<usize, Box<TeamSlot>>,
-    /// Sources that may have more to give; readiness is told only once.
-    ready: BTreeSet<Token>,
-    /// The source of bulk traffic that was served last.
-    last_served: Token,
+    clock: Clock,
+    teams: BTreeMap<TeamId, Box<TeamSlot>>,
+    interfaces: InterfaceMap,
+    deadlines: Deadlines,
+    /// Teams that handled something in this turn: their deadline, interfaces and status may differ.
+    touched: BTreeSet<TeamId>,
+    /// The status of a team changed, or the teams did.
+    status_changed: bool,
+    /// Sources that may have more to read; mio reports readiness once.
+    ready: BTreeSet<Source>,
+    /// The last source of bulk traffic that had its turn.
+    last_bulk: Source,
 }
 
 impl Daemon {
-    /// A daemon without teams. Signals are taken over from here on.
+    /// Returns a daemon without teams, which receives the process's signals from here on.
+    ///
+    /// # Errors
+    /// Those of opening its sockets.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
+        let registry = poll.registry();
         let signals = Signals::take()?;
-        signals.register(poll.registry(), SIGNALS)?;
-        let link_events = EventSocket::links()?;
+        signals.register(registry, Source::Signals.token())?;
+        let link_events = LinkEvents::open()?;
         let fd = link_events.as_raw_fd();
-        poll.registry()
-            .register(&mut SourceFd(&fd), LINKS, Interest::READABLE)?;
-        let resolved = Arc::new(Waker::new(poll.registry(), RESOLVED)?);
+        let token = Source::LinkEvents.token();
+        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        let resolved = Arc::new(Waker::new(registry, Source::Resolver.token())?);
         Ok(Daemon {
             poll,
             kernel: Kernel::open()?,
             link_events,
-            resynced: None,
-            resync_due: None,
             signals,
-            asked: None,
+            stop: None,
             resolved,
             manager: ServiceManager::from_environment(),
-            started: std::time::Instant::now(),
-            started_unix: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| since.as_nanos() as u64),
+            clock: Clock::start(),
             teams: BTreeMap::new(),
+            interfaces: InterfaceMap::default(),
+            deadlines: Deadlines::default(),
+            touched: BTreeSet::new(),
+            status_changed: true,
             ready: BTreeSet::new(),
-            last_served: SIGNALS,
+            last_bulk: Source::Signals,
         })
     }
 
-    fn now(&self) -> Instant {
-        Instant::ZERO + self.started.elapsed()
-    }
-
-    /// Whether there is any team.
+    /// Returns whether there is any team.
     pub fn has_teams(&self) -> bool {
         !self.teams.is_empty()
     }
 
-    /// Whether a data path may yet load programs into the kernel.
+    /// Returns whether a data path may still load programs into the kernel.
     pub fn loads_programs(&self) -> bool {
         let mut teams = self.teams.values();
         teams.any(|slot| slot.team.data_path.capabilities().loads_programs)
     }
 
-    /// Serves the teams until a signal ends the daemon or no team is left; then gives every port
-    /// back and takes the devices away, unless the signal asks to leave them.
+    /// Runs the teams until a signal ends the daemon or no team is left. Then releases every port
+    /// and deletes the devices, unless the signal asks to keep them.
     ///
     /// # Errors
-    /// A failure of the loop itself; everything has been given back all the same.
+    /// Those of the loop itself; ports and devices are released all the same.
     pub fn run(mut self) -> io::Result<()> {
-        let outcome = self.serve();
+        let outcome = self.run_loop();
         self.manager.stopping();
-        let now = self.now();
+        let now = self.clock.now();
+        let stop = *outcome.as_ref().unwrap_or(&Stop::TearDown);
         for slot in self.teams.values_mut() {
             let _log_scope = slot.log_scope();
-            let asked = *outcome.as_ref().unwrap_or(&Asked::End);
-            slot.prepare_end(&mut self.kernel, now, asked);
+            slot.prepare_end(&mut self.kernel, now, stop);
             slot.release_ports(&mut self.kernel, now);
         }
         log::info!("Exiting...");
@@ -154,196 +155,180 @@ impl Daemon {
         outcome.map(drop)
     }
 
-    /// Serves the teams that run already while others are yet to be started; partners wait for no
-    /// start. Whether to go on starting: a signal, or a failure of the loop, may have ended that.
-    pub fn catch_up(&mut self) -> bool {
+    /// Runs one turn of the loop between the starts of two teams, so that the partners of running
+    /// teams wait for no start. Returns false after a signal or a failure of the loop, which ends
+    /// the daemon.
+    pub fn turn_between_starts(&mut self) -> bool {
         let mut events = Events::with_capacity(EVENTS);
         if let Err(error) = self.turn(&mut events, Some(Duration::ZERO)) {
             log::error!("Failed: {}", strerror(&error));
-            self.asked = Some(Asked::End);
+            self.stop = Some(Stop::TearDown);
         }
-        self.asked.is_none()
+        self.stop.is_none()
     }
 
-    fn serve(&mut self) -> io::Result<Asked> {
+    fn run_loop(&mut self) -> io::Result<Stop> {
         let mut events = Events::with_capacity(EVENTS);
-        while self.asked.is_none() && !self.teams.is_empty() {
-            self.tell_manager();
-            let wait = self.wait();
-            self.turn(&mut events, wait)?;
+        while self.stop.is_none() && !self.teams.is_empty() {
+            self.notify_manager();
+            let timeout = self.timeout();
+            self.turn(&mut events, timeout)?;
         }
-        Ok(self.asked.unwrap_or(Asked::End))
+        Ok(self.stop.unwrap_or(Stop::TearDown))
     }
 
-    fn turn(&mut self, events: &mut Events, wait: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(events, wait) {
+    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }
-        self.ready.extend(events.iter().map(|event| event.token()));
-        if self.ready.remove(&SIGNALS) {
-            self.asked = self.signals.asked()?;
-            if let Some(asked) = self.asked {
-                log::warn!("Got {}.", signals_of(asked));
+        let sources = events.iter().map(|event| Source::decode(event.token()));
+        self.ready.extend(sources.flatten());
+        if self.ready.remove(&Source::Signals) {
+            self.stop = self.signals.read()?;
+            if let Some(stop) = self.stop {
+                log::warn!("Got {}.", signals_of(stop));
                 return Ok(());
             }
         }
-        self.serve_deadlines();
-        if self.ready.remove(&LINKS) {
-            self.serve_links()?;
+        self.handle_deadlines();
+        if self.ready.remove(&Source::LinkEvents) {
+            self.handle_link_events()?;
         }
         self.resync_if_due();
-        if self.ready.remove(&RESOLVED) {
-            self.serve_resolved();
+        if self.ready.remove(&Source::Resolver) {
+            self.handle_resolved();
         }
-        self.serve_sources();
+        self.handle_ready_sources();
+        self.update_touched_teams();
         Ok(())
     }
 
-    /// How long to sleep; not at all while a source may have more to give.
-    fn wait(&self) -> Option<Duration> {
+    /// Returns how long to wait for events; zero while a source may have more to read, `None`
+    /// without a deadline.
+    fn timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadlines = self
-            .teams
-            .values()
-            .flat_map(|slot| [slot.team.deadline(), slot.transports.deadline()]);
-        let deadlines = deadlines.flatten().chain(self.manager.deadline());
-        let deadline = deadlines.chain(self.resync_due).min()?;
-        Some(deadline.saturating_since(self.now()))
+        let deadlines = self.deadlines.next().into_iter();
+        let deadlines = deadlines.chain(self.manager.deadline());
+        let deadline = deadlines.chain(self.link_events.resync_due()).min()?;
+        Some(deadline.saturating_since(self.clock.now()))
     }
 
-    /// A line for each team, and a sign of life.
-    fn tell_manager(&mut self) {
-        let teams = &self.teams;
-        self.manager.turn(self.now(), || {
-            let lines: Vec<String> = teams.values().map(|slot| slot.team.summary()).collect();
-            lines.join("; ")
-        });
+    /// Has `act` work on a team, under the team's name in the log. `None` if the team has ended.
+    fn with_team<T>(
+        &mut self,
+        team: TeamId,
+        act: impl FnOnce(&mut TeamSlot, &mut Kernel) -> T,
+    ) -> Option<T> {
+        let slot = self.teams.get_mut(&team)?;
+        self.touched.insert(team);
+        let _log_scope = slot.log_scope();
+        Some(act(slot, &mut self.kernel))
     }
 
-    fn serve_deadlines(&mut self) {
-        let now = self.now();
-        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        for slot in self.teams.values_mut() {
-            let _log_scope = slot.log_scope();
-            if is_due(slot.team.deadline()) {
-                slot.team.deadline_reached(&mut self.kernel, now);
-            }
-            if is_due(slot.transports.deadline()) {
-                slot.transports.deadline_reached(now);
-            }
+    fn handle_deadlines(&mut self) {
+        let now = self.clock.now();
+        for team in self.deadlines.due(now) {
+            self.with_team(team, |slot, kernel| slot.deadline_reached(kernel, now));
         }
     }
 
-    fn serve_links(&mut self) -> io::Result<()> {
-        let mut changed = Vec::new();
-        let mut readdressed = BTreeSet::new();
-        let received = self.link_events.drain(&mut |message| {
-            changed.extend(LinkEvent::parse(&message));
-            readdressed.extend(address::changed(&message));
-        })?;
-        let now = self.now();
-        if received == Received::Overflow {
-            let pause = self.resynced.map_or(now, |last| last + RESYNC_PAUSE);
-            self.resync_due = Some(pause.max(now));
-        }
-        self.refresh(|team, kernel| {
-            let device = team.links_changed(kernel, now, &changed);
-            team.addresses_changed(kernel, now, &readdressed);
-            device
-        });
-        Ok(())
-    }
-
-    fn resync_if_due(&mut self) {
-        let now = self.now();
-        if self.resync_due.is_some_and(|due| due <= now) {
-            self.resync_due = None;
-            log::warn!("link events were lost, reading all links anew");
-            match link::all(&mut self.kernel.route) {
-                Ok(links) => self.refresh(|team, kernel| team.resync(kernel, now, &links)),
-                Err(error) => {
-                    log::warn!("Failed to read all links ({}).", strerror(&error));
-                    self.resync_due = Some(now + RESYNC_PAUSE);
-                }
-            }
-            self.resynced = Some(self.now());
+    fn handle_resolved(&mut self) {
+        let now = self.clock.now();
+        let teams: Vec<TeamId> = self.teams.keys().copied().collect();
+        for team in teams {
+            self.with_team(team, |slot, kernel| slot.team.take_resolved(kernel, now));
         }
     }
 
-    /// Has every team read the kernel's state; one whose device is gone ends.
-    fn refresh(&mut self, read: impl Fn(&mut ManagedTeam, &mut Kernel) -> DeviceState) {
-        let now = self.now();
-        let kernel = &mut self.kernel;
-        let mut orphaned = Vec::new();
-        for (block, slot) in &mut self.teams {
-            let _log_scope = slot.log_scope();
-            if read(&mut slot.team, kernel) == DeviceState::Deleted {
-                orphaned.push(*block);
-            }
+    /// Handles each ready source once: those of control frames first, the others in turn until
+    /// [`BULK_TIME`] is over.
+    fn handle_ready_sources(&mut self) {
+        let (urgent, mut bulk): (Vec<Source>, Vec<Source>) =
+            self.ready.iter().partition(|source| source.is_urgent());
+        for source in urgent {
+            self.handle_source(source);
         }
-        for mut slot in orphaned.iter().filter_map(|block| self.teams.remove(block)) {
-            let _log_scope = slot.log_scope();
-            log::warn!("Team device removal detected.");
-            // Nothing is left that could stay.
-            slot.adopted_device = false;
-            slot.release_ports(kernel, now);
-            slot.end(kernel);
-        }
-    }
-
-    fn serve_resolved(&mut self) {
-        let now = self.now();
-        for slot in self.teams.values_mut() {
-            let _log_scope = slot.log_scope();
-            slot.team.take_resolved(&mut self.kernel, now);
-        }
-    }
-
-    /// One helping for each source that is ready, control frames of every team first, the
-    /// others in turn until their time is over.
-    fn serve_sources(&mut self) {
-        let (control, mut others): (Vec<Token>, Vec<Token>) = self
-            .ready
-            .iter()
-            .partition(|token| is_control_frame_token(**token));
-        for token in control {
-            self.serve_source(token);
-        }
-        let next = others.partition_point(|token| *token <= self.last_served);
-        others.rotate_left(next);
-        let end = self.now() + BULK_TIME;
-        for token in others {
-            self.serve_source(token);
-            self.last_served = token;
-            if self.now() >= end {
+        let next = bulk.partition_point(|source| *source <= self.last_bulk);
+        bulk.rotate_left(next);
+        let end = self.clock.now() + BULK_TIME;
+        for source in bulk {
+            self.handle_source(source);
+            self.last_bulk = source;
+            if self.clock.now() >= end {
                 break;
             }
         }
     }
 
-    fn serve_source(&mut self, token: Token) {
-        let now = self.now();
-        let drained = match self.teams.get_mut(&(token.0 / TEAM_TOKENS)) {
-            Some(slot) => {
-                let _log_scope = slot.log_scope();
-                slot.serve(&mut self.kernel, now, token)
-            }
-            None => Drained::Dry,
+    fn handle_source(&mut self, source: Source) {
+        let now = self.clock.now();
+        let drained = match source {
+            Source::Team(team, of_team) => self.with_team(team, |slot, kernel| {
+                slot.handle_source(kernel, now, of_team)
+            }),
+            Source::Signals | Source::LinkEvents | Source::Resolver => None,
         };
-        if drained == Drained::Dry {
-            self.ready.remove(&token);
+        if drained != Some(Drained::More) {
+            self.ready.remove(&source);
         }
+    }
+
+    /// Reads deadline, interfaces and status of the teams that handled something.
+    fn update_touched_teams(&mut self) {
+        for team in std::mem::take(&mut self.touched) {
+            let Some(slot) = self.teams.get_mut(&team) else {
+                continue;
+            };
+            self.deadlines.set(team, slot.deadline());
+            if slot.team.take_interfaces_changed() {
+                let (ifindexes, names) = (slot.team.interfaces(), slot.team.expected_ports());
+                self.interfaces.replace(team, ifindexes, names);
+            }
+            self.status_changed |= slot.update_summary();
+        }
+    }
+
+    fn add_team(&mut self, team: TeamId, slot: TeamSlot) {
+        self.teams.insert(team, Box::new(slot));
+        self.touched.insert(team);
+        self.update_touched_teams();
+    }
+
+    /// Ends a team whose device was deleted.
+    fn end_orphaned_team(&mut self, team: TeamId) {
+        let Some(mut slot) = self.teams.remove(&team) else {
+            return;
+        };
+        self.deadlines.set(team, None);
+        self.interfaces.remove(team);
+        self.status_changed = true;
+        let _log_scope = slot.log_scope();
+        log::warn!("Team device removal detected.");
+        // There is no device to keep.
+        slot.adopted_device = false;
+        slot.release_ports(&mut self.kernel, self.clock.now());
+        slot.end(&mut self.kernel);
+    }
+
+    /// Sends the service manager the status, if it changed, and the watchdog's keep-alive.
+    fn notify_manager(&mut self) {
+        if std::mem::take(&mut self.status_changed) {
+            let summaries = self.teams.values().map(|slot| slot.summary.as_str());
+            let summaries: Vec<&str> = summaries.collect();
+            self.manager.set_status(summaries.join("; "));
+        }
+        self.manager.turn(self.clock.now());
     }
 }
 
-/// teamd's words for its own three.
-fn signals_of(asked: Asked) -> &'static str {
-    match asked {
-        Asked::End => "SIGINT, SIGQUIT or SIGTERM",
-        Asked::LeaveNoted => "SIGUSR1",
-        Asked::Leave => "SIGUSR2",
+/// Returns the names of the signals that ask for `stop`; teamd's words for its own three.
+fn signals_of(stop: Stop) -> &'static str {
+    match stop {
+        Stop::TearDown => "SIGINT, SIGQUIT or SIGTERM",
+        Stop::SaveAndKeep => "SIGUSR1",
+        Stop::Keep => "SIGUSR2",
     }
 }

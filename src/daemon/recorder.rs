@@ -1,7 +1,7 @@
-//! The core of a team with a partner_state: the last events and decisions, for `teamrctl record`.
+//! The core of a team with a recording of its last events and actions, for `teamrctl record`.
 //!
-//! Two halves of bounded size: when the newer one is full the older one is forgotten, and the
-//! next begins with how the ports stand, so that it can be replayed alone.
+//! The recording has two halves of bounded size. When the newer half is full, the older one is
+//! dropped and the next half begins with the state of the ports, so that it can be replayed alone.
 
 use std::ops::Deref;
 
@@ -11,25 +11,29 @@ use crate::recording::{Entry, Recording, What};
 
 /// Entries of one half …
 const ENTRIES: usize = 256;
-/// … and bytes of frames and counters in it, whichever is reached first.
+/// … and bytes of frames and counters in it, whichever limit is reached first.
 const BYTES: usize = 32 << 10;
 
-/// A team that remembers.
+/// Entries of a half at the latest, although the team still has actions.
+const LEFT_OVER: usize = 1 << 17;
+
+/// A team whose events and actions are recorded.
 #[derive(Debug)]
 pub struct RecordedTeam {
     core: Team,
     older: Option<Recording>,
     newer: Recording,
-    /// How many entries of `newer` tell how the ports stood.
+    /// Number of the first entries of `newer` that describe the ports.
     opening: usize,
-    /// Of frames and counters in `newer`.
+    /// Bytes of frames and counters in `newer`.
     bytes: usize,
     now: Instant,
+    changed: bool,
 }
 
 impl RecordedTeam {
-    /// Remembers from the beginning of `core` on. `origin` is the Unix time of
-    /// [`Instant::ZERO`], in nanoseconds.
+    /// Records `core` from its beginning. `origin` is the Unix time of [`Instant::ZERO`], in
+    /// nanoseconds.
     pub fn new(core: Team, device: String, origin: u64) -> Self {
         let newer = Recording {
             device,
@@ -46,56 +50,74 @@ impl RecordedTeam {
             opening: 0,
             bytes: 0,
             now: Instant::ZERO,
+            changed: true,
         }
     }
 
     /// [`Team::handle`].
     pub fn handle(&mut self, now: Instant, event: Event) {
-        self.now = now;
-        let due = self.core.next_deadline().is_some_and(|due| due <= now);
-        if due || !self.is_known(&event) {
-            self.bytes += match &event {
-                Event::FrameReceived { frame, .. } => frame.len(),
-                Event::BucketCounters { bytes } => size_of_val(&**bytes),
-                Event::Stations { stations, peers } => {
-                    size_of_val(&stations[..]) + size_of_val(&peers[..])
-                }
-                _ => 0,
-            };
-            self.note(What::Event(event.clone()));
+        self.handle_all(now, vec![event]);
+    }
+
+    /// [`Team::handle_all`].
+    pub fn handle_all(&mut self, now: Instant, mut events: Vec<Event>) {
+        if self.newer.entries.len() > LEFT_OVER {
+            self.start_half();
         }
-        self.core.handle(now, event);
+        self.now = now;
+        self.changed = true;
+        let due = self.core.next_deadline().is_some_and(|due| due <= now);
+        if !due {
+            events.retain(|event| !self.is_known(event));
+        }
+        let last = events.len().saturating_sub(1);
+        for (place, event) in events.iter().enumerate() {
+            self.bytes += size(event);
+            self.newer.entries.push(Entry {
+                joined: place < last,
+                ..Entry::new(now, What::Event(event.clone()))
+            });
+        }
+        if !events.is_empty() {
+            self.core.handle_all(now, events);
+        }
     }
 
     /// [`Team::poll_action`].
     pub fn poll_action(&mut self) -> Option<Action> {
         let Some(action) = self.core.poll_action() else {
-            // Now nothing is torn apart.
+            // A half ends only between an event's last action and the next event.
             if self.newer.entries.len() > ENTRIES || self.bytes > BYTES {
-                self.turn();
+                self.start_half();
             }
             return None;
         };
         if let Action::SendFrame { frame, .. } = &action {
             self.bytes += frame.len();
         }
-        self.note(What::of(&action));
+        let entry = Entry::new(self.now, What::of(&action));
+        self.newer.entries.push(entry);
         Some(action)
     }
 
-    /// What is remembered.
+    /// Returns whether the team handled an event since the last call.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Returns both halves as one recording.
     pub fn recording(&self) -> Recording {
         let Some(older) = &self.older else {
             return self.newer.clone();
         };
         let mut recording = older.clone();
-        // Who has read the older half knows how the ports stood at its end.
-        let news = &self.newer.entries[self.opening..];
-        recording.entries.extend_from_slice(news);
+        // A replay of the older half ends with the ports as the opening describes them.
+        let later = &self.newer.entries[self.opening..];
+        recording.entries.extend_from_slice(later);
         recording
     }
 
-    /// News of what was known already come often, and change nothing.
+    /// Returns whether an event repeats what the core knows, which changes nothing.
     fn is_known(&self, event: &Event) -> bool {
         match event {
             Event::LinkChanged { port, link } => {
@@ -108,24 +130,15 @@ impl RecordedTeam {
         }
     }
 
-    fn note(&mut self, what: What) {
-        let at = self.now;
-        self.newer.entries.push(Entry { at, what });
-    }
-
-    /// Begins a new half.
-    fn turn(&mut self) {
+    fn start_half(&mut self) {
         let address = self.core.link_local();
         let link_local = address.map(|_| Event::TeamLinkLocalChanged { address });
         let opening: Vec<Entry> = self
             .core
             .ports()
-            .flat_map(adopted)
+            .flat_map(port_events)
             .chain(link_local)
-            .map(|event| Entry {
-                at: self.now,
-                what: What::Event(event),
-            })
+            .map(|event| Entry::new(self.now, What::Event(event)))
             .collect();
         self.opening = opening.len();
         self.bytes = 0;
@@ -141,8 +154,18 @@ impl RecordedTeam {
     }
 }
 
-/// The events by which a team comes to know a port as it stands.
-fn adopted(port: &Port) -> impl Iterator<Item = Event> + use<> {
+/// Returns the bytes of a frame or of counters in an event.
+fn size(event: &Event) -> usize {
+    match event {
+        Event::FrameReceived { frame, .. } => frame.len(),
+        Event::BucketCounters { bytes } => size_of_val(&**bytes),
+        Event::Stations { stations, peers } => size_of_val(&stations[..]) + size_of_val(&peers[..]),
+        _ => 0,
+    }
+}
+
+/// Returns the events that bring a port into a new team with its present state.
+fn port_events(port: &Port) -> impl Iterator<Item = Event> + use<> {
     let id = port.id();
     let added = Event::PortAdded {
         port: id,
@@ -192,7 +215,7 @@ mod tests {
         });
         let core = Team::new(settings, HwAddr([2, 0, 0, 0, 0, 9]));
         let mut team = RecordedTeam::new(core, "team0".to_owned(), 0);
-        let mut tell = |at: u64, event: Event| {
+        let mut handle = |at: u64, event: Event| {
             team.handle(Instant::from_nanos(at), event);
             while team.poll_action().is_some() {}
         };
@@ -218,7 +241,7 @@ mod tests {
                 },
                 adopted: false,
             };
-            tell(0, added);
+            handle(0, added);
         }
         let port = PortId(1);
         for flap in 0..flaps {
@@ -226,10 +249,10 @@ mod tests {
                 port,
                 link: link(up),
             };
-            tell(2 * flap + 1, changed(false));
-            // Known already, so not worth a place.
-            tell(2 * flap + 1, changed(false));
-            tell(2 * flap + 2, changed(true));
+            handle(2 * flap + 1, changed(false));
+            // The core knows this already; the recording does not repeat it.
+            handle(2 * flap + 1, changed(false));
+            handle(2 * flap + 2, changed(true));
         }
         team
     }
@@ -245,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_life_is_replayed_exactly() {
+    fn a_whole_recording_replays_exactly() {
         let recording = flapping(3).recording();
         assert!(recording.whole);
         assert_eq!(recording.replay(), recording);
@@ -256,7 +279,29 @@ mod tests {
     }
 
     #[test]
-    fn a_long_life_is_remembered_in_part_and_ends_the_same_when_replayed() {
+    fn joined_events_are_recorded_and_replayed_as_one_decision() {
+        let mut team = flapping(0);
+        let port = PortId(1);
+        let link = Link {
+            up: false,
+            speed: 0,
+            duplex: Duplex::Half,
+        };
+        let down = Event::LinkChanged { port, link };
+        let name = "wan".to_owned();
+        let renamed = Event::PortRenamed { port, name };
+        team.handle_all(Instant::from_nanos(1), vec![renamed, down]);
+        while team.poll_action().is_some() {}
+        let recording = team.recording();
+        let joined = recording.entries.iter().filter(|entry| entry.joined);
+        assert_eq!(joined.count(), 1);
+        assert_eq!(recording.replay(), recording);
+        let text = serde_json::to_string(&recording).expect("written");
+        assert_eq!(text.matches("joined").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_partial_recording_replays_to_the_same_end() {
         for flaps in [100, 500, 1000] {
             let recording = flapping(flaps).recording();
             assert!(!recording.whole);

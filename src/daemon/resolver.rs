@@ -1,9 +1,8 @@
-//! Host names to addresses, beside the loop.
+//! Host names resolved in threads, since the loop must not wait.
 //!
-//! The system's resolver heeds nsswitch, may talk to several servers, and waits for each of them
-//! inside the call. So every question has a thread of its own, which ends with the answer; the
-//! loop is woken and hears the answer as one more event. A configuration with addresses in it
-//! never starts one.
+//! The system's resolver follows nsswitch, may ask several servers, and waits for each of them
+//! inside the call. Each query has a thread, which ends with the answer and wakes the loop. A
+//! configuration with addresses instead of names starts no thread.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -14,50 +13,50 @@ use std::thread;
 use mio::Waker;
 use runners::{Event, IpFamily};
 
-/// A host and the kind of address that is wanted of it.
-type Question = (String, IpFamily);
+/// A host name, and the family of the address to find.
+type Query = (String, IpFamily);
 
 /// Resolves names for one team.
 #[derive(Debug)]
 pub struct Resolver {
     waker: Arc<Waker>,
-    sender: Sender<(Question, Option<IpAddr>)>,
-    answers: Receiver<(Question, Option<IpAddr>)>,
-    under_way: BTreeSet<Question>,
+    sender: Sender<(Query, Option<IpAddr>)>,
+    answers: Receiver<(Query, Option<IpAddr>)>,
+    pending: BTreeSet<Query>,
 }
 
 impl Resolver {
-    /// One that wakes the loop by `waker` when there is an answer.
+    /// Returns a resolver that wakes the loop by `waker` when there is an answer.
     pub fn new(waker: Arc<Waker>) -> Self {
         let (sender, answers) = channel();
         Resolver {
             waker,
             sender,
             answers,
-            under_way: BTreeSet::new(),
+            pending: BTreeSet::new(),
         }
     }
 
-    /// Begins to resolve a name, unless that is under way.
+    /// Starts to resolve a name, unless the same query is pending.
     ///
     /// # Errors
-    /// `EAGAIN` if there can be no thread for it. The answer is then that there is no address.
+    /// `EAGAIN` if no thread can be started; the answer is then that there is no address.
     pub fn resolve(&mut self, host: &str, family: IpFamily) -> std::io::Result<()> {
-        let question = (host.to_owned(), family);
-        if !self.under_way.insert(question.clone()) {
+        let query = (host.to_owned(), family);
+        if !self.pending.insert(query.clone()) {
             return Ok(());
         }
         let (waker, sender) = (Arc::clone(&self.waker), self.sender.clone());
-        let answer = move |question: Question, address| {
-            // Either fails only when the team or the loop is gone, and with it the question.
-            let _ = sender.send((question, address));
+        let answer = move |query: Query, address| {
+            // Both fail only after the end of the team, which needs no answer.
+            let _ = sender.send((query, address));
             let _ = waker.wake();
         };
-        let (no_answer, asked) = (answer.clone(), question.clone());
-        // Without a name: giving it one takes a system call that the daemon has given up.
+        let (no_answer, asked) = (answer.clone(), query.clone());
+        // The thread has no name: the sandbox does not allow the system call that sets one.
         let spawned = thread::Builder::new().spawn(move || {
-            let address = look_up(&question.0, question.1);
-            answer(question, address);
+            let address = look_up(&query.0, query.1);
+            answer(query, address);
         });
         if let Err(error) = spawned {
             no_answer(asked, None);
@@ -66,12 +65,12 @@ impl Resolver {
         Ok(())
     }
 
-    /// The answers since the last call.
+    /// Returns the answers since the last call.
     pub fn answers(&mut self) -> Vec<Event> {
         let answers: Vec<_> = self.answers.try_iter().collect();
-        let events = answers.into_iter().map(|(question, address)| {
-            self.under_way.remove(&question);
-            let (host, family) = question;
+        let events = answers.into_iter().map(|(query, address)| {
+            self.pending.remove(&query);
+            let (host, family) = query;
             match address {
                 Some(address) => log::debug!("\"{host}\" is {address}."),
                 None => log::warn!("Failed to resolve host \"{host}\"; tried again later."),
@@ -102,15 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_question_is_answered_once_and_wakes_the_loop() {
+    fn each_query_has_one_answer_which_wakes_the_loop() {
         let mut poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
         let mut resolver = Resolver::new(Arc::new(waker));
         let localhost = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        // Forms that only the resolver reads; the second is no name at all.
+        // Only the resolver accepts the first form; the second is no valid name.
         for (host, expected) in [("127.1", localhost), ("a\0b", None)] {
             for _ in 0..2 {
-                resolver.resolve(host, IpFamily::V4).expect("under way");
+                resolver.resolve(host, IpFamily::V4).expect("started");
             }
             let mut events = Events::with_capacity(1);
             let limit = Duration::from_secs(60);

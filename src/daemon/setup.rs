@@ -1,4 +1,4 @@
-//! How the daemon was started, as far as the state tells of it.
+//! The options of the start that the state document shows.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use crate::datapath::DataPathKind;
 /// The `setup` part of the state document.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Where its own files are.
+    /// Directory of the daemon's files.
     pub run_dir: PathBuf,
-    /// Pid file, as named to the daemon.
+    /// Pid file, as given on the command line.
     pub pid_file: PathBuf,
-    /// Started with `-d`.
+    /// `-d` was given.
     pub daemonized: bool,
     /// Mode of the kernel's team driver for this runner, if it has one.
     pub kernel_mode: Option<&'static str>,
-    /// Data paths that were tried first, and why they cannot be used.
+    /// The data paths that were tried before the present one, and why each failed.
     pub refused: Vec<(DataPathKind, String)>,
-    /// The team is on the system bus (`-D`).
+    /// The team has D-Bus (`-D`).
     pub dbus: bool,
-    /// It is served over ZeroMQ (`-Z`).
+    /// The team has a ZeroMQ socket (`-Z`).
     pub zmq: bool,
 }

@@ -1,4 +1,4 @@
-//! A team as the control methods see it.
+//! The control methods of a team.
 
 use std::str::FromStr;
 
@@ -9,19 +9,19 @@ use serde_json::Value;
 
 use super::kernel::Kernel;
 use super::state;
-use super::team::{IfUp, ManagedTeam};
+use super::team::{AdminUpPort, ManagedTeam};
 use crate::control::{Controlled, Failure, ItemPath};
 use crate::datapath::{Change, DataPathKind};
 use crate::errno::strerror;
 use crate::process::logging;
 
-/// One team for the length of one call.
+/// A team for the time of one call.
 pub struct TeamApi<'a> {
     /// The team.
     pub team: &'a mut ManagedTeam,
-    /// What its changes are made with.
+    /// For changes of interfaces.
     pub kernel: &'a mut Kernel,
-    /// When the call came.
+    /// The time of the call.
     pub now: Instant,
 }
 
@@ -60,18 +60,18 @@ impl Controlled for TeamApi<'_> {
     fn port_add(&mut self, port: &str) -> Result<(), Failure> {
         let taken = self
             .team
-            .take_port(self.kernel, self.now, port, IfUp::Refuse);
+            .take_port(self.kernel, self.now, port, AdminUpPort::Refuse);
         taken.map_err(|error| match error.raw_os_error() {
             Some(libc::ENODEV) => Failure::NoSuchDev,
             _ => Failure::PortAddFail,
         })?;
-        self.team.want_port(port);
+        self.team.expect_port(port);
         Ok(())
     }
 
     fn port_remove(&mut self, port: &str) -> Result<(), Failure> {
         let port = self.team.core.find_port(port).ok_or(Failure::NoSuchDev)?;
-        self.team.give_back_port(self.kernel, self.now, port);
+        self.team.remove_port(self.kernel, self.now, port);
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Controlled for TeamApi<'_> {
     }
 
     fn recording(&self) -> Value {
-        // Only maps with keys that are no text, and failing writers, cannot be made a value.
+        // A recording has no map with keys other than text, the only cause of a failure.
         serde_json::to_value(self.team.core.recording()).unwrap_or_default()
     }
 
@@ -96,7 +96,7 @@ impl Controlled for TeamApi<'_> {
             ["runner", "active_port"] if self.is_activebackup() => {
                 let port = self.team.core.find_port(value);
                 let port = port.ok_or(Failure::ItemValueSetFail)?;
-                self.tell(Event::ActivePortChosen { port })
+                self.choose_active_port(port)
             }
             ["runner", item] if self.lacp().is_some() => self.set_lacp_item(item, value),
             ["ports", port, "runner", "aggregator", "selected"] if self.lacp().is_some() => {
@@ -108,12 +108,12 @@ impl Controlled for TeamApi<'_> {
                     Err(_) => Err(Failure::ItemValueSetFail),
                 }
             }
-            ["teamr", "probe_rounds"] => self.tell(Event::ProbesWanted),
+            ["teamr", "probe_rounds"] => self.handle(Event::ProbesWanted),
             ["ports", port, "teamr", "allowed"] => {
                 let allowed = value.parse().map_err(|_| Failure::ItemValueSetFail)?;
                 let port = self.team.core.find_port(port);
                 let port = port.ok_or(Failure::PathDoesNotExist)?;
-                self.tell(Event::PortAllowed { port, allowed })
+                self.handle(Event::PortAllowed { port, allowed })
             }
             ["teamr", "data_path"] => {
                 let kind = DataPathKind::from_name(value).ok_or(Failure::ItemValueSetFail)?;
@@ -147,7 +147,7 @@ impl TeamApi<'_> {
         }
     }
 
-    /// An item of `runner` that lacp can change while it runs.
+    /// Sets an item of `runner` that lacp can change while it runs.
     fn set_lacp_item(&mut self, item: &str, value: &str) -> Result<(), Failure> {
         fn read<T: FromStr>(value: &str) -> Result<T, Failure> {
             value.parse().map_err(|_| Failure::ItemValueSetFail)
@@ -159,7 +159,7 @@ impl TeamApi<'_> {
                 if !(1..=1024).contains(&min_ports) {
                     return Err(Failure::ItemValueSetFail);
                 }
-                return self.tell(Event::MinPortsChanged { min_ports });
+                return self.handle(Event::MinPortsChanged { min_ports });
             }
             "fast_rate" => settings.fast_rate = read(value)?,
             "fallback" => settings.fallback = read(value)?,
@@ -177,7 +177,23 @@ impl TeamApi<'_> {
             }
             _ => return Err(Failure::OpNotSupp),
         }
-        self.tell(Event::LacpSettingsChanged { settings })
+        self.handle(Event::LacpSettingsChanged { settings })
+    }
+
+    /// Makes a port the active one. teamd accepts any port, so a port that is down or not allowed
+    /// is no failure; the log says that the choice has no effect.
+    fn choose_active_port(&mut self, port: PortId) -> Result<(), Failure> {
+        self.handle(Event::ActivePortChosen { port })?;
+        if self.team.core.active_port() != Some(port) {
+            if let Some(port) = self.team.core.port(port) {
+                let why = match port.is_allowed() {
+                    true => "its link is down",
+                    false => "it is not allowed to carry traffic",
+                };
+                log::warn!("{}: Cannot become the active port: {why}.", port.name());
+            }
+        }
+        Ok(())
     }
 
     fn choose_aggregator(&mut self, port: PortId) -> Result<(), Failure> {
@@ -187,11 +203,11 @@ impl TeamApi<'_> {
         if known.is_none_or(|known| known.aggregator.is_none()) {
             return Err(Failure::ItemValueSetFail);
         }
-        self.tell(Event::ActivePortChosen { port })
+        self.handle(Event::ActivePortChosen { port })
     }
 
-    fn tell(&mut self, event: Event) -> Result<(), Failure> {
-        self.team.tell(self.kernel, self.now, event);
+    fn handle(&mut self, event: Event) -> Result<(), Failure> {
+        self.team.handle(self.kernel, self.now, event);
         Ok(())
     }
 }

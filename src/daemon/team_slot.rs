@@ -1,4 +1,4 @@
-//! A team in the loop: which of its sources a token is of, how they are served, how it ends.
+//! A team in the loop, with its transports and locks: how its sources are handled and how it ends.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use runners::Instant;
 
 use super::device_lock::DeviceLock;
 use super::kernel::Kernel;
+use super::source::TeamSource;
 use super::team::{ManagedTeam, return_ipv6};
 use super::team_api::TeamApi;
 use super::transports::Transports;
@@ -14,125 +15,161 @@ use super::warm_restart::PortsAtStop;
 use crate::datapath::{Drained, Owner};
 use crate::errno::strerror;
 use crate::netlink::link;
-use crate::process::logging::{self, About};
+use crate::process::logging::{self, LogScope};
 use crate::process::pidfile::PidFile;
-use crate::process::signals::Asked;
+use crate::process::signals::Stop;
 
-/// Frames moved for one source before everybody else has had a turn.
+/// Frames moved for one source before the others have their turn.
 const FRAME_BUDGET: usize = 64;
-/// The same of control frames: each may change how the team forwards, which takes longer than
-/// to move a frame, and timers are due meanwhile.
+/// The same of control frames: each may change the forwarding, which takes longer than moving a
+/// frame, and timers are due meanwhile.
 const CONTROL_BUDGET: usize = 1;
 
-/// Each team owns a block of tokens: its transports' first, then those of its ports'
-/// control frames, of which the last is TIPC's, then its data path's.
-pub(super) const TEAM_TOKENS: usize = 1 << 16;
-pub(super) const CONTROL_FRAME_TOKENS: usize = 1 << 14;
-pub(super) const DATA_PATH_TOKENS: usize = 1 << 15;
-
-pub(super) fn is_control_frame_token(token: Token) -> bool {
-    (CONTROL_FRAME_TOKENS..DATA_PATH_TOKENS).contains(&(token.0 % TEAM_TOKENS))
-}
-
-/// A team with what it is controlled by.
+/// A team of the loop.
 pub(super) struct TeamSlot {
     pub(super) team: ManagedTeam,
     pub(super) transports: Transports,
-    /// The device stays when the daemon ends (`-N`).
+    /// The team's part of the service manager's status, as read last.
+    pub(super) summary: String,
+    /// Keep the device when the daemon ends (`-N`).
     pub(super) keep_device: bool,
-    /// Where to note how the team was left (`-L`).
+    /// Where to write the files for a warm restart (`-L`).
     pub(super) warm_dir: Option<PathBuf>,
-    /// The device was there before (`-o`), so it is not ours to delete.
+    /// The device existed before the daemon (`-o`), which must not delete it.
     pub(super) adopted_device: bool,
-    /// Given up last of all, both.
-    pub(super) _claim: DeviceLock,
+    /// Both locks are released last.
+    pub(super) _device_lock: DeviceLock,
     pub(super) _pid_file: PidFile,
 }
 
 impl TeamSlot {
-    /// Messages are about this team meanwhile.
-    pub(super) fn log_scope(&self) -> About {
-        logging::about(&self.team.device.name)
+    /// Puts the team's name before log messages until the scope is dropped.
+    pub(super) fn log_scope(&self) -> LogScope {
+        logging::scope(&self.team.device.name)
     }
 
-    pub(super) fn serve(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
-        let team = &mut self.team;
-        if is_control_frame_token(token) {
-            return team
-                .hear(kernel, token, CONTROL_BUDGET, now)
-                .unwrap_or_else(|error| {
-                    log::warn!("Failed to hear control frames ({}).", strerror(&error));
-                    Drained::Dry
-                });
-        }
-        if token.0 % TEAM_TOKENS >= DATA_PATH_TOKENS {
-            return team
-                .drain(kernel, token, FRAME_BUDGET, now)
-                .unwrap_or_else(|error| {
-                    log::warn!("Failed to move frames ({}).", strerror(&error));
-                    Drained::Dry
-                });
-        }
-        let controls = &mut TeamApi { team, kernel, now };
-        self.transports.serve(token, now, controls)
+    /// Returns when to call [`deadline_reached`](Self::deadline_reached).
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.team.deadline(), self.transports.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// Decides what stays, and notes it for a warm restart.
-    pub(super) fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, asked: Asked) {
-        // What the daemon itself relays stops with it, so nothing is won by leaving that.
+    /// Does what is due at `now`.
+    pub(super) fn deadline_reached(&mut self, kernel: &mut Kernel, now: Instant) {
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(self.team.deadline()) {
+            self.team.deadline_reached(kernel, now);
+        }
+        if is_due(self.transports.deadline()) {
+            self.transports.deadline_reached(now);
+        }
+    }
+
+    /// Handles a ready source once; returns whether there is more to read.
+    pub(super) fn handle_source(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        source: TeamSource,
+    ) -> Drained {
+        match source {
+            TeamSource::PortSocket(token) => self.receive(kernel, now, token),
+            TeamSource::DataPath(token) => self.move_frames(kernel, now, token),
+            TeamSource::Tipc => {
+                self.team.read_tipc(kernel, now);
+                Drained::Dry
+            }
+            TeamSource::Usock(_) | TeamSource::Zmq(_) | TeamSource::Dbus => {
+                let team = &mut self.team;
+                let api = &mut TeamApi { team, kernel, now };
+                self.transports.handle_source(source, now, api)
+            }
+        }
+    }
+
+    fn receive(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
+        let drained = self.team.receive(kernel, token, CONTROL_BUDGET, now);
+        drained.unwrap_or_else(|error| {
+            log::warn!("Failed to receive control frames ({}).", strerror(&error));
+            Drained::Dry
+        })
+    }
+
+    fn move_frames(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
+        let drained = self.team.drain(kernel, token, FRAME_BUDGET, now);
+        drained.unwrap_or_else(|error| {
+            log::warn!("Failed to move frames ({}).", strerror(&error));
+            Drained::Dry
+        })
+    }
+
+    /// Makes the summary anew if the team handled an event; returns whether it differs.
+    pub(super) fn update_summary(&mut self) -> bool {
+        if !self.team.core.take_changed() {
+            return false;
+        }
+        let summary = self.team.summary();
+        let before = std::mem::replace(&mut self.summary, summary);
+        before != self.summary
+    }
+
+    /// Decides whether the device stays, and writes the files for a warm restart.
+    pub(super) fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, stop: Stop) {
+        // The relay moves no frames without the daemon, so its ports need not stay.
         let outlives_daemon = self.team.data_path.capabilities().outlives_daemon;
-        let left = match asked {
-            Asked::Leave | Asked::LeaveNoted if outlives_daemon => PortsAtStop::InPlace,
+        let ports = match stop {
+            Stop::Keep | Stop::SaveAndKeep if outlives_daemon => PortsAtStop::InPlace,
             _ => PortsAtStop::Detached,
         };
-        self.keep_device |= left == PortsAtStop::InPlace;
+        self.keep_device |= ports == PortsAtStop::InPlace;
         if self.keep_device {
             self.team.leave_in_place(kernel, now);
         }
-        let Some(directory) = self.warm_dir.take().filter(|_| asked != Asked::Leave) else {
+        let Some(directory) = self.warm_dir.take().filter(|_| stop != Stop::Keep) else {
             return;
         };
-        if let Err(error) = self.team.note(now, &directory, left) {
+        if let Err(error) = self.team.save_for_warm_restart(now, &directory, ports) {
             let (place, why) = (directory.display(), strerror(&error));
             log::warn!("Failed to note the state of the team in {place} ({why}).");
         }
     }
 
+    /// Releases the ports and removes the data path's programs, unless the device stays.
     pub(super) fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
-        if !self.keep_device {
-            self.team.send_last_pdus(kernel, now);
+        if self.keep_device {
+            return;
         }
-        // The kernel releases the ports of a data path when the device is deleted.
+        self.team.send_last_pdus(kernel, now);
+        // A data path that cares for its ports releases them with a device that is deleted.
         let ports = self.team.data_path.capabilities().ports;
-        if !self.keep_device && (self.adopted_device || ports == Owner::Daemon) {
+        if self.adopted_device || ports == Owner::Daemon {
             self.team.release_all(kernel, now);
         }
-        if !self.keep_device {
-            if let Err(error) = self.team.data_path.close() {
-                log::warn!("Failed to remove programs ({}).", strerror(&error));
-            }
+        if let Err(error) = self.team.data_path.close() {
+            log::warn!("Failed to remove programs ({}).", strerror(&error));
         }
     }
 
-    /// Bus name and control socket go first, then the device.
+    /// Closes the transports first, then deletes the device, unless it stays.
     pub(super) fn end(self, kernel: &mut Kernel) {
         drop(self.transports);
         let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.adopted_device;
-        let silenced = self.team.ports_with_ipv6();
+        let ports_with_ipv6 = self.team.ports_with_ipv6();
         drop(self.team);
-        if !persistent {
-            // A device of the relay's went with its descriptor.
-            match link::delete(&mut kernel.route, device) {
-                Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
-                    log::warn!("Failed to delete the team device ({}).", strerror(&error));
-                }
-                _ => (),
+        if persistent {
+            return;
+        }
+        // A TAP device was deleted with its descriptor.
+        match link::delete(&mut kernel.route, device) {
+            Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+                log::warn!("Failed to delete the team device ({}).", strerror(&error));
             }
-            // Only now are they no ports any more.
-            for name in silenced {
-                return_ipv6(kernel, &name, true);
-            }
+            _ => (),
+        }
+        // Until the device is deleted its ports are still ports.
+        for name in ports_with_ipv6 {
+            return_ipv6(kernel, &name, true);
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Which TIPC bearers have a link, for link watches: a subscription at the kernel's topology
-//! server.
+//! The TIPC bearers that have a link: a subscription at the kernel's topology server.
 //!
-//! Owns the subscription and the links that are up. What follows from them for a port is the
-//! core's. Standard: tipc(7) and `linux/tipc.h`; numbers are sent in network order, in which
-//! events then come.
+//! Owns the subscription and the links that are up; the core decides what they mean for a port.
+//! Standard: tipc(7) and `linux/tipc.h`. Numbers are sent in network order, and events then come
+//! in the same order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,12 +13,12 @@ use mio::{Interest, Registry, Token};
 
 use crate::sys::tipc::TopologySocket;
 
-/// Service of links' states.
+/// Service type of link states.
 const TIPC_LINK_STATE: u32 = 2;
-/// Tell of each link.
+/// One event for each link.
 const TIPC_SUB_PORTS: u32 = 1;
 const FOR_EVER: u32 = u32::MAX;
-/// After so many milliseconds the links that there are have been told of.
+/// Milliseconds until the timeout event, before which the existing links are published.
 const FIRST_TIMEOUT: u32 = 100;
 const TIPC_PUBLISHED: u32 = 1;
 const TIPC_WITHDRAWN: u32 = 2;
@@ -35,12 +34,12 @@ pub struct TipcLinks {
     /// Interface parts of the bearers of links that are up, by the peer's address and the
     /// kernel's number of the bearer.
     up: BTreeMap<(u32, u32), String>,
-    /// The links that were there at the beginning are all known.
+    /// All links that existed at the beginning were published.
     is_complete: bool,
 }
 
 impl TipcLinks {
-    /// Subscribes; news comes under `token`. There is some soon, also if there are no links.
+    /// Subscribes; events come under `token`, the first one soon even without links.
     ///
     /// # Errors
     /// `EAFNOSUPPORT` if the kernel has no TIPC.
@@ -61,16 +60,16 @@ impl TipcLinks {
         })
     }
 
-    /// The bearers that have a link; none while that is not known yet.
+    /// Returns the bearers that have a link; `None` until the existing links were published.
     pub fn bearers(&self) -> Option<BTreeSet<String>> {
         self.is_complete
             .then(|| self.up.values().cloned().collect())
     }
 
-    /// Takes in all news.
+    /// Reads all pending events.
     ///
     /// # Errors
-    /// The connection failed.
+    /// Those of the connection.
     pub fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; EVENT];
         while let Some(length) = self.socket.receive(&mut buffer)? {
@@ -78,13 +77,13 @@ impl TipcLinks {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if length == EVENT {
-                self.take(&buffer);
+                self.update(&buffer);
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, event: &[u8; EVENT]) {
+    fn update(&mut self, event: &[u8; EVENT]) {
         let word = |at: usize| {
             event[4 * at..]
                 .first_chunk()
@@ -99,8 +98,8 @@ impl TipcLinks {
                     let interface = local_interface(&name).unwrap_or_default();
                     self.up.insert((peer, bearer), interface.to_owned());
                 }
-                // It is gone already.
-                Err(error) => log::debug!("a link of TIPC's has no name: {error}"),
+                // The link is down again.
+                Err(error) => log::debug!("a TIPC link has no name: {error}"),
             },
             TIPC_WITHDRAWN => {
                 self.up.remove(&(peer, bearer));
@@ -111,7 +110,7 @@ impl TipcLinks {
     }
 }
 
-/// `struct tipc_subscr` for all links.
+/// Returns a `struct tipc_subscr` for all links.
 fn subscription(timeout: u32) -> Vec<u8> {
     let words = [TIPC_LINK_STATE, 0, u32::MAX, timeout, TIPC_SUB_PORTS];
     let handle = [0; 8];
@@ -119,9 +118,8 @@ fn subscription(timeout: u32) -> Vec<u8> {
     words.chain(handle).collect()
 }
 
-/// The interface at our end of a link of this name, `NODE:INTERFACE-NODE:INTERFACE`. A node is a
-/// number in hexadecimal, three numbers with dots, or a name; a name or an interface may have a
-/// hyphen in it.
+/// Returns the local interface of the link `NODE:INTERFACE-NODE:INTERFACE`. A node is a number in
+/// hexadecimal, three numbers with dots, or a name; names and interfaces may contain a hyphen.
 fn local_interface(link: &str) -> Option<&str> {
     let (_, rest) = link.split_once(':')?;
     let (both, _) = rest.rsplit_once(':')?;
@@ -138,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_local_interface_of_a_link() {
+    fn the_local_interface_of_a_link_is_found() {
         for (link, interface) in [
             ("1.1.1:eth1-1.1.2:eth0", Some("eth1")),
             ("a00020f:eth1-a000210:unknown", Some("eth1")),
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_is_in_network_order() {
+    fn a_subscription_has_network_order() {
         let bytes = subscription(FIRST_TIMEOUT);
         assert_eq!(bytes.len(), 28);
         assert_eq!(bytes[..4], [0, 0, 0, 2]);

@@ -1,63 +1,60 @@
-//! What carries the control methods to one team: its socket, the system bus, ZeroMQ.
+//! The transports of the control methods of one team: its socket, the system bus, ZeroMQ.
 //!
-//! Owns which of them there are, their tokens, and when a lost bus is looked for.
+//! Owns which transports there are, and when a lost bus is tried again.
 
 use std::time::Duration;
 
-use mio::{Registry, Token};
+use mio::Registry;
 use runners::Instant;
 
-use super::start::{StartError, StartOptions};
+use super::source::{Source, TeamId, TeamSource};
+use super::start_options::{StartError, StartOptions};
 use crate::control::dbus::{self, BusAbsence, DbusService};
 use crate::control::zmq::ZmqServer;
 use crate::control::{Controlled, UsockServer};
 use crate::datapath::Drained;
 
-/// Between two attempts to find a bus that is gone.
+/// Time between two attempts to connect to a lost bus.
 const BUS_RETRY: Duration = Duration::from_secs(1);
 
-/// The transports of one team. The bus name goes first, then the sockets.
-///
-/// Of their tokens the control socket's come first, then ZeroMQ's, then the bus's.
+/// The transports of one team. The bus name is released first, then the sockets.
 pub struct Transports {
     dbus: Option<DbusService>,
     usock: Option<UsockServer>,
     zmq: Option<ZmqServer>,
-    bus_token: Token,
     bus_retry: Option<Instant>,
 }
 
 impl Transports {
-    /// Opens what the options ask for, with tokens from `first` on. On the bus nobody knows of it
-    /// before [`announce`](Self::announce).
+    /// Opens the transports that the options name. The bus has no name of the team before
+    /// [`announce`](Self::announce).
     pub fn open(
         options: &StartOptions,
         bus_absence: BusAbsence,
         registry: &Registry,
-        first: Token,
+        team: TeamId,
     ) -> Result<Self, StartError> {
         let path = options.run_dir.join(format!("{}.sock", options.device));
         let usock = options
             .usock
-            .then(|| UsockServer::bind(&path, registry, first))
+            .then(|| UsockServer::bind(&path, registry, team.usock()))
             .transpose()
             .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
-        let zmq_token = Token(first.0 + UsockServer::TOKENS);
         let zmq = options
             .zmq
             .clone()
-            .map(|endpoint| ZmqServer::bind(endpoint, registry, zmq_token))
+            .map(|endpoint| ZmqServer::bind(endpoint, registry, team.zmq()))
             .transpose()
             .map_err(|error| {
                 StartError::new("zmq: Failed to bind socket.", error).then("Failed to init zmq.")
             })?;
-        let bus_token = Token(zmq_token.0 + ZmqServer::TOKENS);
         let name = match options.dbus {
             true => valid_bus_name(&options.device),
             false => None,
         };
+        let token = Source::Team(team, TeamSource::Dbus).token();
         let dbus = name
-            .map(|name| DbusService::connect(name, registry, bus_token, bus_absence))
+            .map(|name| DbusService::connect(name, registry, token, bus_absence))
             .transpose()
             .map_err(|error| {
                 let name = error.name();
@@ -68,19 +65,18 @@ impl Transports {
             dbus,
             usock,
             zmq,
-            bus_token,
             bus_retry: None,
         })
     }
 
-    /// Whether there is D-Bus.
+    /// Returns whether the team has D-Bus.
     pub fn has_dbus(&self) -> bool {
         self.dbus.is_some()
     }
 
-    /// Takes the bus name, on which others wait for the team to be ready. Returns the token that
-    /// is to be served next.
-    pub fn announce(&mut self) -> Result<Option<Token>, StartError> {
+    /// Requests the bus name, which tells other programs that the team is ready. Returns the
+    /// source to handle next, if there is one.
+    pub fn announce(&mut self) -> Result<Option<TeamSource>, StartError> {
         let Some(dbus) = &mut self.dbus else {
             return Ok(None);
         };
@@ -88,37 +84,48 @@ impl Transports {
             let cause = error.errno().into();
             StartError::new(error.to_string(), cause).then("Failed to expose dbus name.")
         })?;
-        Ok(Some(self.bus_token))
+        Ok(Some(TeamSource::Dbus))
     }
 
-    /// One step for whoever this token stands for.
-    pub fn serve(&mut self, token: Token, now: Instant, team: &mut dyn Controlled) -> Drained {
-        if token != self.bus_token {
-            // Each knows its own tokens. What remains of requests causes another event.
-            if let Some(usock) = &mut self.usock {
-                usock.ready(token, team);
-            }
-            if let Some(zmq) = &mut self.zmq {
-                zmq.ready(token, team);
-            }
-            return Drained::Dry;
-        }
-        match self.dbus.as_mut().map(|dbus| dbus.step(team)) {
-            Some(dbus::Step::More) => Drained::More,
-            Some(dbus::Step::Lost) => {
-                self.bus_retry = Some(now + BUS_RETRY);
+    /// Handles a ready transport once; other sources are none of its.
+    pub fn handle_source(
+        &mut self,
+        source: TeamSource,
+        now: Instant,
+        team: &mut dyn Controlled,
+    ) -> Drained {
+        match source {
+            // A socket that has more to read causes another event.
+            TeamSource::Usock(token) => {
+                if let Some(usock) = &mut self.usock {
+                    usock.ready(token, team);
+                }
                 Drained::Dry
             }
-            Some(dbus::Step::Wait) | None => Drained::Dry,
+            TeamSource::Zmq(token) => {
+                if let Some(zmq) = &mut self.zmq {
+                    zmq.ready(token, team);
+                }
+                Drained::Dry
+            }
+            TeamSource::Dbus => match self.dbus.as_mut().map(|dbus| dbus.step(team)) {
+                Some(dbus::Step::More) => Drained::More,
+                Some(dbus::Step::Lost) => {
+                    self.bus_retry = Some(now + BUS_RETRY);
+                    Drained::Dry
+                }
+                Some(dbus::Step::Wait) | None => Drained::Dry,
+            },
+            TeamSource::PortSocket(_) | TeamSource::Tipc | TeamSource::DataPath(_) => Drained::Dry,
         }
     }
 
-    /// When [`deadline_reached`](Self::deadline_reached) is to be called.
+    /// Returns when to call [`deadline_reached`](Self::deadline_reached).
     pub fn deadline(&self) -> Option<Instant> {
         self.bus_retry
     }
 
-    /// Looks for the bus.
+    /// Tries to connect to the bus again.
     pub fn deadline_reached(&mut self, now: Instant) {
         let found = self.dbus.as_mut().is_none_or(DbusService::reconnect);
         self.bus_retry = (!found).then(|| now + BUS_RETRY);

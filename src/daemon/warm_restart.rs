@@ -1,11 +1,11 @@
-//! What a daemon leaves for the one that goes on after a warm restart, which may be a restart of
-//! the whole machine: `<directory>/<device>` and, for each port, `<directory>/<port>`.
+//! The files of a warm restart, which may be a restart of the whole machine: `<directory>/<device>`
+//! and, for each port, `<directory>/<port>`.
 //!
-//! Standard: the files that SONiC's teamd writes with `-L` and reads with `-w`. That of the device
-//! has a line each for the carrier as 1 or 0, the number of ports, then for every port its name
-//! and whether it carried. After an ordinary end there are no ports in it, so that nobody takes it
-//! for a warm restart. That of a port is the last LACPDU of a partner that was there to the end, a
-//! frame of 124 bytes.
+//! Standard: the files that SONiC's teamd writes with `-L` and reads with `-w`. The file of the
+//! device has a line with the carrier as 1 or 0, a line with the number of ports, and for every port
+//! a line with its name and a line with 1 if it was enabled. After an ordinary end the file names
+//! no ports, which tells the next daemon that there was no warm restart. The file of a port is the
+//! last LACPDU, a frame of 124 bytes, of a partner that was current to the end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,33 +17,33 @@ use runners::{Instant, Port, Team};
 
 /// An Ethernet frame with an LACPDU.
 const PDU_FRAME: usize = 124;
-/// The note of a thousand ports is shorter.
-const LONGEST_NOTE: u64 = 64 * 1024;
-/// How long ports may take to come back.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of a device's file at most; a thousand ports need fewer.
+const MAX_DEVICE_FILE: u64 = 64 * 1024;
+/// Time that ports have to come back.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How a team was left.
+/// The ports after the end of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortsAtStop {
-    /// With its device and ports in place.
+    /// Device and ports stay.
     InPlace,
-    /// Taken apart.
+    /// The ports were released.
     Detached,
 }
 
-/// Writes the note on `team`, whose device is `device`; `pdu` knows the last LACPDU of a port by
-/// its name. Fails without the directory.
+/// Writes the files of `team`, whose device is `device`; `pdu` returns the last LACPDU of a port.
+///
+/// # Errors
+/// Those of writing; `ENOENT` without the directory.
 pub fn write(
     directory: &Path,
     device: &str,
     team: &Team,
-    left: PortsAtStop,
+    ports: PortsAtStop,
     pdu: impl Fn(&Port) -> Option<Vec<u8>>,
 ) -> io::Result<()> {
-    let ports: Vec<&Port> = team
-        .ports()
-        .filter(|_| left == PortsAtStop::InPlace)
-        .collect();
+    let stay = ports == PortsAtStop::InPlace;
+    let ports: Vec<&Port> = team.ports().filter(|_| stay).collect();
     for port in &ports {
         let path = directory.join(port.name());
         match pdu(port) {
@@ -55,17 +55,17 @@ pub fn write(
         }
     }
     let ports = ports.iter().map(|port| (port.name(), port.is_enabled()));
-    fs::write(directory.join(device), note(team.carrier(), ports))
+    fs::write(directory.join(device), device_file(team.carrier(), ports))
 }
 
-fn note<'a>(carrier: bool, ports: impl Iterator<Item = (&'a str, bool)>) -> String {
+fn device_file<'a>(carrier: bool, ports: impl Iterator<Item = (&'a str, bool)>) -> String {
     let ports: Vec<String> = ports
         .map(|(name, enabled)| format!("{name}\n{}\n", u8::from(enabled)))
         .collect();
     format!("{}\n{}\n{}", u8::from(carrier), ports.len(), ports.concat())
 }
 
-/// What a team goes on with; by default, nothing.
+/// The state with which a team goes on; empty by default.
 #[derive(Debug, Default)]
 pub struct WarmStart {
     carrier: bool,
@@ -75,12 +75,12 @@ pub struct WarmStart {
 }
 
 impl WarmStart {
-    /// What was left of the team `device`, which starts at `now`. What cannot be read, or makes
-    /// no sense, was not left.
+    /// Reads the files of the team `device`, which starts at `now`; unreadable and invalid files
+    /// count as missing.
     pub fn read(directory: &Path, device: &str, now: Instant) -> Self {
-        let note = read_at_most(&directory.join(device), LONGEST_NOTE).unwrap_or_default();
-        let note = String::from_utf8(note).unwrap_or_default();
-        let mut lines = note.lines();
+        let file = read_at_most(&directory.join(device), MAX_DEVICE_FILE).unwrap_or_default();
+        let file = String::from_utf8(file).unwrap_or_default();
+        let mut lines = file.lines();
         let carrier = lines.next() == Some("1");
         let names = lines.skip(1).step_by(2);
         let pdus: BTreeMap<String, Vec<u8>> = names
@@ -91,19 +91,19 @@ impl WarmStart {
             })
             .collect();
         WarmStart {
-            // Nobody is to come back to a team that was taken apart.
+            // No port comes back to a team whose ports were released.
             carrier: carrier && !pdus.is_empty(),
             pdus,
-            until: now + PATIENCE,
+            until: now + TIMEOUT,
         }
     }
 
-    /// Until when the carrier is that of the team that was left.
+    /// Returns until when the carrier stays on without ports; `None` if it was off.
     pub fn carrier_held(&self) -> Option<Instant> {
         self.carrier.then_some(self.until)
     }
 
-    /// What the partner of the port `name` said last, told once and in time.
+    /// Returns the last LACPDU of the port `name` once, if the port came back in time.
     pub fn take_pdu(&mut self, name: &str, now: Instant) -> Option<Vec<u8>> {
         self.pdus.remove(name).filter(|_| now < self.until)
     }
@@ -120,43 +120,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_for_each_fact() {
+    fn the_device_file_has_a_line_for_each_value() {
         let ports = [("Ethernet0", true), ("Ethernet4", false)];
         assert_eq!(
-            note(true, ports.into_iter()),
+            device_file(true, ports.into_iter()),
             "1\n2\nEthernet0\n1\nEthernet4\n0\n"
         );
-        assert_eq!(note(false, [].into_iter()), "0\n0\n");
+        assert_eq!(device_file(false, [].into_iter()), "0\n0\n");
     }
 
     #[test]
-    fn a_warm_start_reads_what_the_note_names_and_nothing_else() {
+    fn a_warm_start_reads_only_the_files_of_the_named_ports() {
         let template = std::env::temp_dir().join("teamr-warm.XXXXXX");
         let directory = nix::unistd::mkdtemp(&template).unwrap();
         let write = |name: &str, content: &[u8]| {
             fs::write(directory.join(name), content).unwrap();
         };
         let read = || WarmStart::read(&directory, "team0", Instant::ZERO);
-        assert_eq!(read().carrier_held(), None, "there is no note");
+        assert_eq!(read().carrier_held(), None, "no file");
         write("Ethernet0", &[1; PDU_FRAME + 9]);
         write("Ethernet4", &[2; PDU_FRAME]);
         write("team0", b"1\n0\n");
-        assert_eq!(read().carrier_held(), None, "it was taken apart");
+        assert_eq!(read().carrier_held(), None, "ports released");
         write(
             "team0",
             b"1\n3\nEthernet0\n1\n../Ethernet4\n1\nEthernet8\n1\n",
         );
         let mut warm = read();
-        let end = Instant::ZERO + PATIENCE;
+        let end = Instant::ZERO + TIMEOUT;
         assert_eq!(warm.carrier_held(), Some(end));
-        let mut told = |name| warm.take_pdu(name, Instant::ZERO);
-        assert_eq!(told("Ethernet0"), Some(vec![1; PDU_FRAME]));
-        assert_eq!(told("Ethernet0"), None, "once");
-        assert_eq!(told("../Ethernet4"), None);
-        assert_eq!(told("Ethernet4"), None);
+        let mut pdu = |name| warm.take_pdu(name, Instant::ZERO);
+        assert_eq!(pdu("Ethernet0"), Some(vec![1; PDU_FRAME]));
+        assert_eq!(pdu("Ethernet0"), None, "once");
+        assert_eq!(pdu("../Ethernet4"), None);
+        assert_eq!(pdu("Ethernet4"), None);
         assert_eq!(read().take_pdu("Ethernet0", end), None, "too late");
         write("team0", &[0xff; 40]);
-        assert_eq!(read().carrier_held(), None, "it is no note");
+        assert_eq!(read().carrier_held(), None, "no text");
         fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -1,7 +1,7 @@
-//! Going to the background, and telling the waiting parent how the start went.
+//! The fork into the background, and the daemon's report to the waiting parent.
 //!
-//! Standard: teamd's `-d`. The parent returns as soon as the daemon reports, and at once when it
-//! dies, where teamd waits out its 20 s.
+//! Standard: teamd's `-d`. The parent returns as soon as the daemon reports or dies; teamd's parent
+//! waits 20 s for a daemon that died.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,33 +17,33 @@ use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, pipe2
 
 use crate::sys::process::{Disposition, exit_at_once, fork, set_disposition};
 
-/// How long the parent waits, in milliseconds; a daemon that takes longer goes on.
-const PATIENCE_MS: u16 = 20_000;
+/// Milliseconds that the parent waits; a daemon that takes longer goes on.
+const TIMEOUT_MS: u16 = 20_000;
 
-/// What is reported is an error number, 0, or that there is more to do.
+/// A report is an error number, 0 for success, or this number for one step of several.
 const ADVANCED: i32 = -1;
 
-/// Who goes on after the fork.
+/// The process after the fork.
 pub enum Side {
-    /// The process that was called; its exit status follows from the verdict.
+    /// The process that the user started; the verdict has its exit status.
     Parent(Verdict),
-    /// The daemon, which owes its parent a report.
+    /// The daemon, which must report to the parent.
     Daemon(Readiness),
 }
 
 /// How the daemon's start went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It runs.
+    /// The daemon runs.
     Ready,
-    /// It reported an error and ended.
+    /// The daemon reported an error and ended.
     Failed(Errno),
-    /// No report came: it died, or takes longer than the parent waits.
+    /// No report came: the daemon died, or takes longer than the parent waits.
     Silent(Errno),
 }
 
 impl Verdict {
-    /// The parent's exit status, after teamd's words on stderr.
+    /// Returns the parent's exit status and writes teamd's message on stderr.
     pub fn conclude(self) -> u8 {
         let (sentence, errno) = match self {
             Verdict::Ready => return 0,
@@ -58,48 +58,48 @@ impl Verdict {
     }
 }
 
-/// The daemon's side of the pipe. Dropped without a report, the parent learns that it died.
+/// The daemon's end of the pipe. After a drop without a report the parent takes the daemon for dead.
 #[must_use]
 pub struct Readiness(File);
 
 impl Readiness {
-    /// Tells the parent that everything is in place.
+    /// Reports that the daemon runs.
     pub fn succeed(mut self) {
         self.report(0);
     }
 
-    /// Tells the parent why it is not.
+    /// Reports why the daemon failed.
     pub fn fail(mut self, errno: Errno) {
         self.report(errno as i32);
     }
 
-    /// Tells the parent that the next of several teams has had its turn: it waits as long again.
+    /// Reports one step of several: the parent waits as long again.
     pub fn advance(&mut self) {
         self.report(ADVANCED);
     }
 
-    /// A parent that no longer waits is no reason to end.
+    /// Writes a report; a parent that no longer waits does not matter.
     fn report(&mut self, number: i32) {
         let _ = self.0.write_all(&number.to_ne_bytes());
     }
 }
 
-/// Splits the process: a daemon without terminal, in `/`, with umask 077 and its standard streams
-/// on `/dev/null`; and the parent, which returns with the daemon's report.
+/// Forks a daemon without terminal, in `/`, with umask 077 and its standard streams on `/dev/null`.
+/// Returns in the daemon, and in the parent after the daemon's report.
 ///
-/// To be called while the process has one thread.
+/// Call this while the process has one thread.
 pub fn daemonize() -> io::Result<Side> {
     let (report_in, report_out) = pipe2(OFlag::O_CLOEXEC)?;
     io::stdout().flush()?;
     if let ForkResult::Parent { child } = fork()? {
         drop(report_out);
-        // Only to leave no zombie; the report tells how it went.
+        // Waiting avoids a zombie; the report has the outcome.
         let _ = waitpid(child, None);
         return Ok(Side::Parent(wait_for_report(report_in)));
     }
     drop(report_in);
     let readiness = Readiness(File::from(report_out));
-    // From here on only the report can tell the parent anything.
+    // From here on the parent learns of an error only by the report.
     match become_daemon() {
         Ok(()) => Ok(Side::Daemon(readiness)),
         Err(e) => {
@@ -111,7 +111,7 @@ pub fn daemonize() -> io::Result<Side> {
 
 fn become_daemon() -> io::Result<()> {
     setsid()?;
-    // A second generation leads no session, so it can never get a terminal again.
+    // After a second fork the process leads no session, so it cannot get a terminal.
     if fork()?.is_parent() {
         exit_at_once(0);
     }
@@ -134,7 +134,7 @@ fn wait_for_report(pipe: OwnedFd) -> Verdict {
     let mut pipe = File::from(pipe);
     loop {
         let mut waiting = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut waiting, PollTimeout::from(PATIENCE_MS)) {
+        match poll(&mut waiting, PollTimeout::from(TIMEOUT_MS)) {
             Ok(0) => return Verdict::Silent(Errno::ETIMEDOUT),
             Ok(_) => {}
             Err(errno) => return Verdict::Silent(errno),

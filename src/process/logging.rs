@@ -1,10 +1,10 @@
-//! Where messages go, and how many of them.
+//! The log: its output, its levels and its format.
 //!
 //! Standard: teamd's. On stderr and stdout the bare message, one a line; to syslog RFC 3164 with
-//! facility daemon, `<program>_<device>` and the pid. Messages of level info and up always, debug
-//! ones from debug level 1, trace ones from 2. Of several teams in one process each has its name
-//! before its messages. Syslog is written without waiting: a message that
-//! its socket has no room for is lost, the loop is not held up.
+//! facility daemon, `<program>_<device>` and the pid. Messages of level info and up always appear,
+//! debug messages from debug level 1, trace messages from 2. A process with several devices puts a
+//! device's name before its messages. Writing to syslog never waits: a message that finds no room
+//! in the socket is lost.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -19,7 +19,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::sys::local_time::{self, LocalTime};
 
-/// What `-l` and `TEAM_LOG_OUTPUT` may name.
+/// The outputs that `-l` and `TEAM_LOG_OUTPUT` name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogOutput {
     /// Standard output.
@@ -31,7 +31,7 @@ pub enum LogOutput {
 }
 
 impl LogOutput {
-    /// The output with this name; for any other word a warning that names `origin`.
+    /// Returns the output with this name; logs a warning that names `origin` for any other word.
     pub fn named(word: &str, origin: &str) -> Option<Self> {
         match word {
             "stdout" => Some(LogOutput::Stdout),
@@ -44,8 +44,8 @@ impl LogOutput {
         }
     }
 
-    /// The option if it was given, else the variable, else syslog for a daemon in the background
-    /// and stderr for one in the foreground.
+    /// Returns the option if it was given, else the variable, else syslog for a daemon in the
+    /// background and stderr for one in the foreground.
     pub fn choose(option: Option<Self>, variable: Option<&str>, daemonized: bool) -> Self {
         option
             .or_else(|| variable.and_then(|word| LogOutput::named(word, VARIABLE)))
@@ -56,7 +56,7 @@ impl LogOutput {
     }
 }
 
-/// Says as `-l` does where messages go.
+/// Environment variable with the output, as `-l` names it.
 pub const VARIABLE: &str = "TEAM_LOG_OUTPUT";
 
 /// Starts logging, to stderr; does nothing the second time.
@@ -66,7 +66,7 @@ pub fn init() {
     }
 }
 
-/// Sends messages elsewhere from now on; `ident` names the sender in the system's log.
+/// Replaces the output; `ident` names the sender in syslog.
 pub fn set_output(output: LogOutput, ident: &str) {
     let sink = match output {
         LogOutput::Stdout => Sink::Stream(stream(Target::Stdout)),
@@ -76,7 +76,7 @@ pub fn set_output(output: LogOutput, ident: &str) {
     LOGGER.replace(sink);
 }
 
-/// Says more from now on: debug messages from 1, trace messages from 2.
+/// Sets the debug level: debug messages appear from 1, trace messages from 2.
 pub fn set_debug_level(level: u32) {
     DEBUG_LEVEL.store(level, Ordering::Relaxed);
     log::set_max_level(match level {
@@ -86,51 +86,51 @@ pub fn set_debug_level(level: u32) {
     });
 }
 
-/// The level last set.
+/// Returns the debug level.
 pub fn debug_level() -> u32 {
     DEBUG_LEVEL.load(Ordering::Relaxed)
 }
 
-/// Messages begin with the team that they are about from now on: there are several.
-pub fn name_teams() {
-    NAMES_TEAMS.store(true, Ordering::Relaxed);
+/// Puts the name of the present [`scope`] before each message from now on.
+pub fn show_scopes() {
+    SHOWS_SCOPES.store(true, Ordering::Relaxed);
 }
 
-/// The messages of this thread are about the team `device` until this is dropped.
+/// Makes `name` the scope of this thread's messages until the value is dropped.
 #[must_use]
-pub fn about(device: &str) -> About {
-    TEAM.with_borrow_mut(|team| device.clone_into(team));
-    About(())
+pub fn scope(name: &str) -> LogScope {
+    SCOPE.with_borrow_mut(|scope| name.clone_into(scope));
+    LogScope(())
 }
 
-/// See [`about`].
-pub struct About(());
+/// See [`scope`].
+pub struct LogScope(());
 
-impl Drop for About {
+impl Drop for LogScope {
     fn drop(&mut self) {
-        TEAM.with_borrow_mut(String::clear);
+        SCOPE.with_borrow_mut(String::clear);
     }
 }
 
-/// What stands before a message.
+/// Displays as the scope before a message.
 struct Prefix;
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !NAMES_TEAMS.load(Ordering::Relaxed) {
+        if !SHOWS_SCOPES.load(Ordering::Relaxed) {
             return Ok(());
         }
-        TEAM.with_borrow(|team| match team.is_empty() {
+        SCOPE.with_borrow(|scope| match scope.is_empty() {
             true => Ok(()),
-            false => write!(f, "{team}: "),
+            false => write!(f, "{scope}: "),
         })
     }
 }
 
-static NAMES_TEAMS: AtomicBool = AtomicBool::new(false);
+static SHOWS_SCOPES: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    static TEAM: RefCell<String> = const { RefCell::new(String::new()) };
+    static SCOPE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 static DEBUG_LEVEL: AtomicU32 = AtomicU32::new(0);
@@ -158,7 +158,7 @@ impl Logger {
 }
 
 impl Log for Logger {
-    /// mio traces each of its calls, which is nobody's debug level.
+    /// Leaves out mio's messages, one for each call.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         !metadata.target().starts_with("mio")
     }
@@ -204,8 +204,8 @@ impl Syslog {
         }
     }
 
-    /// The system's logger may have been started again since the last message, so a refused one
-    /// is sent once more on a new connection.
+    /// Sends a message; if the connection fails, once more on a new one: the syslog daemon may have
+    /// restarted.
     fn log(&mut self, record: &Record<'_>) {
         let packet = packet(record, &self.ident, std::process::id(), local_time::now());
         for _ in 0..2 {
@@ -231,7 +231,7 @@ impl Syslog {
     }
 }
 
-/// RFC 3164: priority, local time, sender, text.
+/// Returns a packet of RFC 3164: priority, local time, sender, text.
 fn packet(record: &Record<'_>, ident: &str, pid: u32, time: LocalTime) -> String {
     const DAEMON: u8 = 3 << 3;
     const MONTHS: [&str; 12] = [
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn syslog_lines_look_like_teamds() {
+    fn a_syslog_packet_has_teamds_format() {
         let time = LocalTime {
             month: 10,
             day: 2,
@@ -286,10 +286,10 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_system_logger_gets_the_next_message() {
+    fn a_restarted_syslog_daemon_gets_the_next_message() {
         let path = std::env::temp_dir().join(format!("teamr-log-{}", std::process::id()));
         let mut syslog = Syslog::new(&path, "teamr");
-        info("nobody listens", |record| syslog.log(record));
+        info("no listener", |record| syslog.log(record));
         for turn in ["first", "second"] {
             let listener = UnixDatagram::bind(&path).unwrap();
             info(turn, |record| syslog.log(record));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_system_logger_holds_nobody_up() {
+    fn a_full_syslog_socket_does_not_block() {
         let path = std::env::temp_dir().join(format!("teamr-full-{}", std::process::id()));
         let _listener = UnixDatagram::bind(&path).unwrap();
         let mut syslog = Syslog::new(&path, "teamr");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn option_then_variable_then_habit() {
+    fn the_option_precedes_the_variable_and_the_variable_the_default() {
         use LogOutput::{Stderr, Stdout, Syslog};
         assert_eq!(
             LogOutput::choose(Some(Stdout), Some("syslog"), true),

@@ -1,7 +1,7 @@
-//! The daemon as a process: background, log, pid file, run directory, signals, rights, and the
-//! service manager that started it.
+//! The daemon as a process: background, log, pid file, run directory, signals, sandbox, and the
+//! service manager.
 //!
-//! Nothing here knows what a team is.
+//! These modules know no team and no command line.
 
 pub mod daemonize;
 pub mod logging;

@@ -1,9 +1,9 @@
 //! The pid file: proof that a daemon runs, and the way to stop it.
 //!
-//! The daemon holds a write lock on its file as long as it lives. Whoever looks asks the kernel
-//! who holds the lock, so neither a file that was left behind nor a pid that was given to another
-//! process deceives `-k` and `-e`. teamd locks the file only while it writes: a pid without a lock
-//! is believed if the process of that pid is called `teamd`, and no other.
+//! The daemon has a write lock on its file as long as it runs. `-k` and `-e` ask the kernel for the
+//! process that has the lock, so neither a stale file nor a pid that another process got deceives
+//! them. teamd locks the file only while it writes: the pid in a file without a lock is trusted only
+//! if its process is called `teamd`.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -21,30 +21,31 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::errno::strerror;
+use crate::sys::clock;
 use crate::sys::process::{pidfd_open, pidfd_send_signal};
 
-/// How long `-k` waits for the daemon to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time that `-k` waits for the daemon to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Our own pid file; removed when this is dropped.
+/// The pid file of this process, removed on drop.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    /// Closing any descriptor of the file would give the lock up, so this is the only one.
+    /// The only descriptor of the file: closing any other would release the lock.
     _locked: File,
 }
 
-/// Why there is no pid file of ours.
+/// Why no pid file was created.
 #[derive(Debug)]
 pub enum CreateError {
-    /// Another daemon has it.
+    /// Another daemon has the file.
     AlreadyRunning(Pid),
-    /// The file could not be made.
+    /// The file could not be opened or written.
     Open(PathBuf, io::Error),
 }
 
 impl CreateError {
-    /// The error number for the last line and the report to the parent.
+    /// Returns the error number for teamd's last line and for the parent process.
     pub fn errno(&self) -> Errno {
         match self {
             CreateError::AlreadyRunning(_) => Errno::EEXIST,
@@ -53,7 +54,7 @@ impl CreateError {
     }
 }
 
-/// teamd's lines.
+/// Displays as teamd's lines.
 impl fmt::Display for CreateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,10 +79,12 @@ impl std::error::Error for CreateError {
 }
 
 impl PidFile {
-    /// Writes the pid of this process to `path`, mode 0644, unless a daemon runs already. What a
-    /// dead one has left behind is replaced.
+    /// Writes the pid of this process to `path`, mode 0644, and replaces a stale file.
     ///
-    /// To be called in the process that goes on: the lock does not survive a fork.
+    /// Call this after the last fork, which the lock does not survive.
+    ///
+    /// # Errors
+    /// [`CreateError::AlreadyRunning`] if a daemon runs.
     pub fn create(path: &Path) -> Result<Self, CreateError> {
         let failed = |e| CreateError::Open(path.to_owned(), e);
         loop {
@@ -91,22 +94,22 @@ impl PidFile {
                 .create(true)
                 .truncate(false)
                 .mode(0o644)
-                // In a directory that others may write to, a link could lead anywhere.
+                // In a directory that others may write to, a symbolic link could lead anywhere.
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(path)
                 .map_err(failed)?;
             if !try_lock(&file).map_err(failed)? {
                 match holder(&mut file).map_err(failed)? {
                     Some(pid) => return Err(CreateError::AlreadyRunning(pid)),
-                    // It ended in between.
+                    // The other daemon has ended since.
                     None => continue,
                 }
             }
-            // Its last holder may have removed the file after it was opened here.
+            // The last daemon may have removed the file after the open above.
             if !is_at(&file, path) {
                 continue;
             }
-            if let Content::Teamd(pid) = judge(&mut file, path).map_err(failed)? {
+            if let Content::Teamd(pid) = read_unlocked(&mut file, path).map_err(failed)? {
                 return Err(CreateError::AlreadyRunning(pid));
             }
             write_pid(&mut file).map_err(failed)?;
@@ -119,7 +122,7 @@ impl PidFile {
 }
 
 impl Drop for PidFile {
-    /// Removed while the lock is held, so it is never another daemon's file.
+    /// Removes the file under the lock, so never another daemon's file.
     fn drop(&mut self) {
         if let Err(e) = fs::remove_file(&self.path) {
             let path = self.path.display();
@@ -128,20 +131,19 @@ impl Drop for PidFile {
     }
 }
 
-/// The daemon that this pid file proves, if one runs. What is left of a dead one is removed, with
-/// a warning.
+/// Returns the daemon of this pid file, if it runs; removes a stale file with a warning.
 ///
-/// Not to be called while this process holds a [`PidFile`] of the same path: it would lose the lock.
+/// Do not call this while this process has a [`PidFile`] of the same path: it would lose the lock.
 pub fn running(path: &Path) -> Option<Pid> {
     let mut file = File::open(path).ok()?;
     let found = match holder(&mut file) {
-        Ok(None) => judge(&mut file, path),
+        Ok(None) => read_unlocked(&mut file, path),
         Ok(Some(pid)) => return Some(pid),
         Err(e) => Err(e),
     };
     match found {
         Ok(Content::Teamd(pid)) => return Some(pid),
-        Ok(Content::LeftBehind) => remove_left_behind(path),
+        Ok(Content::Stale) => remove_stale(path),
         Ok(Content::Empty) => {}
         Err(e) => log::warn!(
             "Failed to read PID file {}: {}",
@@ -152,7 +154,7 @@ pub fn running(path: &Path) -> Option<Pid> {
     None
 }
 
-/// Whether the daemon of this pid file holds another in the same directory: it has several teams.
+/// Returns whether the daemon of this pid file has another pid file in the same directory.
 pub fn has_siblings(path: &Path) -> bool {
     let pid_of = |path: &Path| holder(&mut File::open(path).ok()?).ok()?;
     let (Some(pid), Some(directory)) = (pid_of(path), path.parent()) else {
@@ -166,9 +168,9 @@ pub fn has_siblings(path: &Path) -> bool {
     })
 }
 
-/// Under the lock, so that the file of a daemon that has just begun is never taken for an old one.
-/// Who may not write the file leaves it to the next start.
-fn remove_left_behind(path: &Path) {
+/// Removes a stale file under the lock, so never the file of a daemon that has just started. A
+/// process that may not write the file leaves it to the next start.
+fn remove_stale(path: &Path) {
     let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {
         return;
     };
@@ -177,12 +179,12 @@ fn remove_left_behind(path: &Path) {
     }
 }
 
-/// Why the daemon was not stopped; displays in teamd's words.
+/// Why the daemon was not stopped; displays as teamd's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopError {
-    /// There is none.
+    /// No daemon runs.
     NotRunning,
-    /// It could not be signalled, or did not end (`ETIME`).
+    /// The daemon could not be signalled, or did not end in time (`ETIME`).
     Failed(Errno),
 }
 
@@ -197,19 +199,19 @@ impl fmt::Display for StopError {
 
 impl std::error::Error for StopError {}
 
-/// Ends the daemon of this pid file with SIGTERM and waits until it is gone, for up to 30 s.
+/// Ends the daemon of this pid file with SIGTERM and waits up to 30 s for its end.
 pub fn stop(path: &Path) -> Result<(), StopError> {
     let pid = running(path).ok_or(StopError::NotRunning)?;
     match pidfd_open(pid) {
         Ok(process) => {
-            // Asked again now that the descriptor cannot come to mean another process.
+            // Checked again: from here on the descriptor means the same process.
             if running(path) != Some(pid) {
                 return Ok(());
             }
             pidfd_send_signal(process.as_fd(), Signal::SIGTERM).or_else(ended)?;
-            let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+            let timeout = PollTimeout::try_from(STOP_TIMEOUT).unwrap_or(PollTimeout::MAX);
             let mut waiting = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut waiting, patience) {
+            match poll(&mut waiting, timeout) {
                 Ok(0) => Err(StopError::Failed(Errno::ETIME)),
                 Ok(_) => Ok(()),
                 Err(errno) => Err(StopError::Failed(errno)),
@@ -220,7 +222,7 @@ pub fn stop(path: &Path) -> Result<(), StopError> {
     }
 }
 
-/// A process that has ended meanwhile needs no more stopping.
+/// Succeeds if the process has ended by itself.
 fn ended(e: io::Error) -> Result<(), StopError> {
     match e.raw_os_error() {
         Some(libc::ESRCH) => Ok(()),
@@ -230,12 +232,12 @@ fn ended(e: io::Error) -> Result<(), StopError> {
     }
 }
 
-/// For kernels before 5.3: looks every 100 ms, as teamd does.
+/// Stops the daemon on kernels before 5.3: polls every 100 ms, as teamd does.
 fn stop_without_descriptor(pid: Pid) -> Result<(), StopError> {
     kill(pid, Signal::SIGTERM).or_else(|errno| ended(errno.into()))?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = clock::monotonic() + STOP_TIMEOUT;
     while is_alive(pid) {
-        if Instant::now() >= deadline {
+        if clock::monotonic() >= deadline {
             return Err(StopError::Failed(Errno::ETIME));
         }
         thread::sleep(Duration::from_millis(100));
@@ -243,7 +245,7 @@ fn stop_without_descriptor(pid: Pid) -> Result<(), StopError> {
     Ok(())
 }
 
-/// Whether the lock could be had.
+/// Returns whether the lock was acquired.
 fn try_lock(file: &File) -> io::Result<bool> {
     match fcntl(file, FcntlArg::F_SETLK(&write_lock())) {
         Ok(_) => Ok(true),
@@ -252,10 +254,10 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The process that holds the lock.
+/// Returns the process that has the lock.
 ///
-/// A daemon that begins and a process that clears up hold it for a moment without their pid in
-/// the file; that moment is waited out.
+/// A starting daemon, and a process that removes a stale file, have the lock for a moment without
+/// their pid in the file; the function waits for that moment to pass.
 fn holder(file: &mut File) -> io::Result<Option<Pid>> {
     let mut pid = None;
     for _ in 0..100 {
@@ -265,7 +267,7 @@ fn holder(file: &mut File) -> io::Result<Option<Pid>> {
             return Ok(None);
         }
         let written = read_pid(file)?.and_then(Result::ok);
-        // A holder outside of our pid namespace has no number here but the file's.
+        // A process outside of our pid namespace has pid 0 here; the file has its pid.
         pid = match found.l_pid {
             number @ 1.. => Some(Pid::from_raw(number)),
             _ => written,
@@ -278,34 +280,34 @@ fn holder(file: &mut File) -> io::Result<Option<Pid>> {
     Ok(pid)
 }
 
-/// What a file that nobody has locked says.
+/// The content of a file without a lock.
 enum Content {
     Empty,
-    LeftBehind,
+    Stale,
     Teamd(Pid),
 }
 
-fn judge(file: &mut File, path: &Path) -> io::Result<Content> {
+fn read_unlocked(file: &mut File, path: &Path) -> io::Result<Content> {
     let path = path.display();
     match read_pid(file)? {
         None => Ok(Content::Empty),
         Some(Err(())) => {
             log::warn!("PID file corrupt, removing. ({path})");
-            Ok(Content::LeftBehind)
+            Ok(Content::Stale)
         }
         Some(Ok(pid)) if !is_alive(pid) => {
             log::warn!("Process {pid} died: No such process; trying to remove PID file. ({path})");
-            Ok(Content::LeftBehind)
+            Ok(Content::Stale)
         }
         Some(Ok(pid)) if is_called_teamd(pid) => Ok(Content::Teamd(pid)),
         Some(Ok(pid)) => {
             log::warn!("Process {pid} is not the daemon; trying to remove PID file. ({path})");
-            Ok(Content::LeftBehind)
+            Ok(Content::Stale)
         }
     }
 }
 
-/// `None` if the file is empty, as it is for the moment between its making and its locking.
+/// Returns the pid in the file; `None` if the file is empty, as between creation and locking.
 fn read_pid(file: &mut File) -> io::Result<Option<Result<Pid, ()>>> {
     let mut text = Vec::new();
     file.rewind()?;
@@ -338,8 +340,8 @@ fn is_alive(pid: Pid) -> bool {
     matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
 }
 
-/// Whether the process is called `teamd` and has not ended without anybody having noticed: after a
-/// crash its pid stays until its parent asks for it. Standard: proc(5), `stat`.
+/// Returns whether the process is called `teamd` and is no zombie: after a crash the pid stays until
+/// the parent waits for it. Standard: proc(5), `stat`.
 fn is_called_teamd(pid: Pid) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;

@@ -1,7 +1,7 @@
-//! Where a running team leaves its pid file and its socket.
+//! The directory of pid files, sockets and persisted state.
 //!
-//! teamd's directory, so that its clients find the team. `TEAMR_RUN_DIR` puts another in its
-//! place, for the daemon and the client alike: tests without root need it.
+//! The default is teamd's directory, where its clients look. `TEAMR_RUN_DIR` replaces the directory
+//! for daemon and client; tests without root need the variable.
 
 use std::env;
 use std::io;
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-/// The directory of teamd.
+/// teamd's directory.
 pub const DEFAULT: &str = "/var/run/teamd/";
 
-/// Names another directory.
+/// Environment variable with another directory.
 pub const VARIABLE: &str = "TEAMR_RUN_DIR";
 
-/// The directory in use.
+/// Returns the directory in use.
 pub fn path() -> PathBuf {
     match env::var_os(VARIABLE) {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),
@@ -24,20 +24,21 @@ pub fn path() -> PathBuf {
     }
 }
 
-/// `<run directory>/<device>.pid`
+/// Returns `<run directory>/<device>.pid`.
 pub fn pid_file(device: &str) -> PathBuf {
     path().join(format!("{device}.pid"))
 }
 
-/// `<run directory>/<device>.sock`
+/// Returns `<run directory>/<device>.sock`.
 pub fn socket(device: &str) -> PathBuf {
     path().join(format!("{device}.sock"))
 }
 
-/// Makes the directory, mode 0755, if it is not there. A missing parent is an error, as in teamd.
+/// Creates the directory, mode 0755, if it does not exist. A missing parent is an error, as in
+/// teamd.
 ///
-/// Root takes the directory from another user: a daemon of its own must unlink its files there
-/// when it has given up the right to do so anywhere.
+/// As root, also changes the owner of the directory to root: a daemon in its sandbox can unlink its
+/// files only in a directory of its own user.
 pub fn create() -> io::Result<()> {
     let dir = path();
     match std::fs::DirBuilder::new().mode(0o755).create(&dir) {
@@ -45,7 +46,7 @@ pub fn create() -> io::Result<()> {
         made => return made,
     }
     if Uid::effective().is_root() && std::fs::metadata(&dir)?.uid() != 0 {
-        // Not ours to change in a user namespace; then no more is lost than tidiness.
+        // Fails in a user namespace; the daemon then leaves its files behind.
         let _ = std::os::unix::fs::chown(&dir, Some(0), None);
     }
     Ok(())

@@ -1,10 +1,8 @@
-//! What the service manager hears of the daemon: that it is ready, how its teams are, that its
-//! loop still turns, that it ends.
+//! Notifications to the service manager: readiness, status, watchdog, end.
 //!
-//! Standard: sd_notify(3) and sd_watchdog_enabled(3); without their variables nothing is told to
-//! anybody. Never waits: a message that the manager's queue has no room for is sent again later.
-//! The sign of life comes from the loop itself and from nowhere else, so a loop that hangs is
-//! noticed.
+//! Standard: sd_notify(3) and sd_watchdog_enabled(3); without their variables nothing is sent.
+//! Sending never waits: a message that finds no room in the manager's queue is sent again later.
+//! Only the loop sends the watchdog's keep-alive, so the manager notices a loop that hangs.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,25 +16,28 @@ use runners::Instant;
 
 use crate::control::dbus::BusAbsence;
 
-/// When a message that did not go is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Time until a message that was not sent is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
-/// What a daemon that ends tells of itself.
+/// The status of a daemon that ends.
 const ENDING: &str = "Giving everything back.";
 
 /// The service manager, if one started us.
 pub struct ServiceManager {
     socket: Option<UnixDatagram>,
-    /// Half of the silence that it bears; none if it does not care.
-    rhythm: Option<Duration>,
-    next_sign: Instant,
-    /// The status line that it has heard; none before it knows that we are ready.
-    told: Option<String>,
+    /// Half of the watchdog's time; `None` without a watchdog.
+    period: Option<Duration>,
+    next_keep_alive: Instant,
+    status: String,
+    /// The readiness was sent.
+    is_ready: bool,
+    /// `status` was sent.
+    is_sent: bool,
     retry: Option<Instant>,
 }
 
 impl ServiceManager {
-    /// From `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// Returns the manager that `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` describe.
     pub fn from_environment() -> Self {
         let address = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty());
         let socket = address.and_then(|address| {
@@ -49,16 +50,18 @@ impl ServiceManager {
         let usec = env::var("WATCHDOG_USEC").ok();
         let pid = env::var("WATCHDOG_PID").ok();
         ServiceManager {
-            rhythm: rhythm(usec.as_deref(), pid.as_deref()).filter(|_| socket.is_some()),
+            period: period(usec.as_deref(), pid.as_deref()).filter(|_| socket.is_some()),
             socket,
-            next_sign: Instant::ZERO,
-            told: None,
+            next_keep_alive: Instant::ZERO,
+            status: String::new(),
+            is_ready: false,
+            is_sent: false,
             retry: None,
         }
     }
 
-    /// What a missing system bus means for a start: a service manager starts the network, and so
-    /// the team, before the bus.
+    /// Returns what a missing system bus means for a start: a service manager starts the network, and
+    /// thus the team, before the bus.
     pub fn bus_absence(&self) -> BusAbsence {
         match self.socket {
             Some(_) => BusAbsence::Awaited,
@@ -66,28 +69,35 @@ impl ServiceManager {
         }
     }
 
-    /// When [`turn`](Self::turn) is due although nothing else happens.
+    /// Returns when to call [`turn`](Self::turn) although nothing else happens.
     pub fn deadline(&self) -> Option<Instant> {
-        let sign = self.rhythm.map(|_| self.next_sign);
-        sign.into_iter().chain(self.retry).min()
+        let keep_alive = self.period.map(|_| self.next_keep_alive);
+        keep_alive.into_iter().chain(self.retry).min()
     }
 
-    /// Tells what is new, after a turn of the loop that began at `now`. The first time it tells
-    /// that the daemon is ready.
-    pub fn turn(&mut self, now: Instant, status: impl FnOnce() -> String) {
+    /// Replaces the status line, which the next [`turn`](Self::turn) sends if it differs.
+    pub fn set_status(&mut self, status: String) {
+        if self.status != status {
+            self.status = status;
+            self.is_sent = false;
+        }
+    }
+
+    /// Sends what is new, after a turn of the loop that ended at `now`; the first time, that the
+    /// daemon is ready.
+    pub fn turn(&mut self, now: Instant) {
         if self.socket.is_none() {
             return;
         }
-        let status = status();
         let mut message = String::new();
-        if self.told.is_none() {
+        if !self.is_ready {
             message += "READY=1\n";
         }
-        if self.told.as_ref() != Some(&status) {
-            message += &format!("STATUS={status}\n");
+        if !self.is_sent {
+            message += &format!("STATUS={}\n", self.status);
         }
-        let sign = self.rhythm.filter(|_| self.next_sign <= now);
-        if sign.is_some() {
+        let keep_alive = self.period.filter(|_| self.next_keep_alive <= now);
+        if keep_alive.is_some() {
             message += "WATCHDOG=1\n";
         }
         self.retry = None;
@@ -95,19 +105,19 @@ impl ServiceManager {
             return;
         }
         if self.send(&message) {
-            self.told = Some(status);
-            if let Some(rhythm) = sign {
-                self.next_sign = now + rhythm;
+            (self.is_ready, self.is_sent) = (true, true);
+            if let Some(period) = keep_alive {
+                self.next_keep_alive = now + period;
             }
         } else {
-            self.retry = Some(now + AGAIN);
-            self.next_sign = self.next_sign.max(now + AGAIN);
+            self.retry = Some(now + RETRY);
+            self.next_keep_alive = self.next_keep_alive.max(now + RETRY);
         }
     }
 
-    /// Tells that the daemon ends.
+    /// Sends that the daemon ends.
     pub fn stopping(&mut self) {
-        // The manager hears of the end anyway.
+        // The manager sees the end even if it misses this message.
         self.send(&format!("STOPPING=1\nSTATUS={ENDING}\n"));
     }
 
@@ -128,9 +138,9 @@ fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Twice as often as asked for, as sd_watchdog_enabled(3) advises. A pid that is not ours means
-/// somebody else: after a fork, the parent.
-fn rhythm(usec: Option<&str>, pid: Option<&str>) -> Option<Duration> {
+/// Returns half of the watchdog's time, as sd_watchdog_enabled(3) advises; `None` if the watchdog is
+/// off or is for another process, such as the parent before a fork.
+fn period(usec: Option<&str>, pid: Option<&str>) -> Option<Duration> {
     let usec: u64 = usec?.parse().ok().filter(|usec| *usec > 0)?;
     let ours = pid.is_none_or(|pid| pid.parse() == Ok(std::process::id()));
     ours.then(|| Duration::from_micros(usec) / 2)
@@ -144,7 +154,7 @@ mod tests {
         Instant::ZERO + Duration::from_millis(millis)
     }
 
-    /// A manager that bears 200 ms of silence, and its end of the socket.
+    /// Returns a manager with a watchdog of 200 ms, and its end of the socket.
     fn manager() -> (ServiceManager, UnixDatagram) {
         let (ours, theirs) = UnixDatagram::pair().unwrap();
         for socket in [&ours, &theirs] {
@@ -152,61 +162,69 @@ mod tests {
         }
         let manager = ServiceManager {
             socket: Some(ours),
-            rhythm: rhythm(Some("200000"), None),
-            next_sign: Instant::ZERO,
-            told: None,
+            period: period(Some("200000"), None),
+            next_keep_alive: Instant::ZERO,
+            status: String::new(),
+            is_ready: false,
+            is_sent: false,
             retry: None,
         };
         (manager, theirs)
     }
 
-    fn heard(socket: &UnixDatagram) -> String {
+    fn received(socket: &UnixDatagram) -> String {
         let mut buffer = [0; 200];
         let length = socket.recv(&mut buffer).unwrap_or(0);
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
     #[test]
-    fn only_what_is_new_is_told() {
+    fn only_changes_are_sent() {
         let (mut manager, theirs) = manager();
-        manager.turn(at(10), || "well".into());
-        assert_eq!(heard(&theirs), "READY=1\nSTATUS=well\nWATCHDOG=1\n");
+        manager.set_status("well".into());
+        manager.turn(at(10));
+        assert_eq!(received(&theirs), "READY=1\nSTATUS=well\nWATCHDOG=1\n");
         assert_eq!(manager.deadline(), Some(at(110)));
-        manager.turn(at(20), || "well".into());
-        assert_eq!(heard(&theirs), "");
-        manager.turn(at(30), || "ill".into());
-        assert_eq!(heard(&theirs), "STATUS=ill\n");
-        manager.turn(at(110), || "ill".into());
-        assert_eq!(heard(&theirs), "WATCHDOG=1\n");
+        manager.set_status("well".into());
+        manager.turn(at(20));
+        assert_eq!(received(&theirs), "");
+        manager.set_status("ill".into());
+        manager.turn(at(30));
+        assert_eq!(received(&theirs), "STATUS=ill\n");
+        manager.set_status("ill".into());
+        manager.turn(at(110));
+        assert_eq!(received(&theirs), "WATCHDOG=1\n");
         assert_eq!(manager.deadline(), Some(at(210)));
         manager.stopping();
-        assert_eq!(heard(&theirs), format!("STOPPING=1\nSTATUS={ENDING}\n"));
+        assert_eq!(received(&theirs), format!("STOPPING=1\nSTATUS={ENDING}\n"));
     }
 
     #[test]
-    fn what_finds_no_room_is_told_later() {
+    fn a_message_that_finds_no_room_is_sent_later() {
         let (mut manager, theirs) = manager();
         let socket = manager.socket.as_ref().unwrap();
         let mut waiting = 0;
         while socket.send(b"full").is_ok() {
             waiting += 1;
         }
-        manager.turn(at(10), || "well".into());
+        manager.set_status("well".into());
+        manager.turn(at(10));
         assert_eq!(manager.deadline(), Some(at(110)));
         for _ in 0..waiting {
-            assert_eq!(heard(&theirs), "full");
+            assert_eq!(received(&theirs), "full");
         }
-        assert_eq!(heard(&theirs), "");
-        manager.turn(at(110), || "well".into());
-        assert_eq!(heard(&theirs), "READY=1\nSTATUS=well\nWATCHDOG=1\n");
+        assert_eq!(received(&theirs), "");
+        manager.set_status("well".into());
+        manager.turn(at(110));
+        assert_eq!(received(&theirs), "READY=1\nSTATUS=well\nWATCHDOG=1\n");
     }
 
     #[test]
-    fn a_watchdog_that_is_not_ours_is_not_fed() {
+    fn the_watchdog_of_another_process_gets_no_keep_alive() {
         let half = Duration::from_millis(100);
         let pid = std::process::id().to_string();
-        assert_eq!(rhythm(Some("200000"), None), Some(half));
-        assert_eq!(rhythm(Some("200000"), Some(&pid)), Some(half));
+        assert_eq!(period(Some("200000"), None), Some(half));
+        assert_eq!(period(Some("200000"), Some(&pid)), Some(half));
         for (usec, pid) in [
             (None, None),
             (Some("0"), None),
@@ -215,7 +233,7 @@ mod tests {
             (Some("200000"), Some("1")),
             (Some("200000"), Some("")),
         ] {
-            assert_eq!(rhythm(usec, pid), None, "{usec:?} {pid:?}");
+            assert_eq!(period(usec, pid), None, "{usec:?} {pid:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Signals as events of the loop.
 //!
-//! INT, TERM and QUIT ask the daemon to end; USR1 and USR2 ask it to end and leave the team as it
-//! is, as in SONiC's teamd; HUP does nothing, as in teamd; PIPE is ignored. Everything else acts as the system has it by default, whatever the parent had set.
+//! INT, TERM and QUIT end the daemon and its teams; USR1 and USR2 end the daemon only, as in SONiC's
+//! teamd; HUP does nothing, as in teamd; PIPE is ignored. Every other signal has the system's default
+//! effect, whatever the parent process set.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -13,21 +14,21 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::sys::process::{Disposition, set_disposition};
 
-/// What signals asked for; of several the greatest counts.
+/// How the daemon is to end; after several signals the greatest value counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
-    /// To end and leave device and ports in place (USR2).
-    Leave,
-    /// The same, and to note how they were (USR1).
-    LeaveNoted,
-    /// To end and clear up (INT, TERM, QUIT).
-    End,
+pub enum Stop {
+    /// Keep device and ports in place (USR2).
+    Keep,
+    /// Write the files for a warm restart, and keep device and ports in place (USR1).
+    SaveAndKeep,
+    /// Release ports and delete the device (INT, TERM, QUIT).
+    TearDown,
 }
 
 /// The signals that the loop reads.
 pub struct Signals(SignalFd);
 
-/// Puts every signal to its default, PIPE apart, and blocks none. To be called first of all.
+/// Gives every signal its default effect, ignores PIPE, and blocks none. Call this first of all.
 pub fn reset() -> io::Result<()> {
     for signal in Signal::iterator() {
         match signal {
@@ -41,10 +42,10 @@ pub fn reset() -> io::Result<()> {
 }
 
 impl Signals {
-    /// Takes the signals from now on. To be called while the process has one thread, in the
-    /// process that reads them.
+    /// Blocks the signals and opens a descriptor that reads them. Call this in the process that
+    /// reads them, while it has one thread.
     pub fn take() -> io::Result<Self> {
-        Signals::take_these(&[
+        Signals::take_set(&[
             Signal::SIGINT,
             Signal::SIGTERM,
             Signal::SIGQUIT,
@@ -54,19 +55,19 @@ impl Signals {
         ])
     }
 
-    /// Takes only INT and QUIT; for a program that TERM is to end at once.
+    /// Does the same for INT and QUIT only, for a program that TERM ends at once.
     pub fn take_interrupts() -> io::Result<Self> {
-        Signals::take_these(&[Signal::SIGINT, Signal::SIGQUIT])
+        Signals::take_set(&[Signal::SIGINT, Signal::SIGQUIT])
     }
 
-    fn take_these(signals: &[Signal]) -> io::Result<Self> {
-        let wanted: SigSet = signals.iter().copied().collect();
-        wanted.thread_block()?;
+    fn take_set(signals: &[Signal]) -> io::Result<Self> {
+        let set: SigSet = signals.iter().copied().collect();
+        set.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        Ok(Signals(SignalFd::with_flags(&wanted, flags)?))
+        Ok(Signals(SignalFd::with_flags(&set, flags)?))
     }
 
-    /// Has the loop told when there are any.
+    /// Registers the descriptor with the loop.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(
             &mut SourceFd(&self.0.as_raw_fd()),
@@ -75,19 +76,19 @@ impl Signals {
         )
     }
 
-    /// Reads all that have come; what they ask for, if anything.
-    pub fn asked(&mut self) -> io::Result<Option<Asked>> {
-        let mut asked = None;
+    /// Reads all pending signals; returns `None` if none of them ends the daemon.
+    pub fn read(&mut self) -> io::Result<Option<Stop>> {
+        let mut stop = None;
         while let Some(info) = self.0.read_signal()? {
             let number = i32::try_from(info.ssi_signo).ok();
-            asked = asked.max(match number.map(Signal::try_from) {
+            stop = stop.max(match number.map(Signal::try_from) {
                 Some(Ok(Signal::SIGHUP)) => None,
-                Some(Ok(Signal::SIGUSR1)) => Some(Asked::LeaveNoted),
-                Some(Ok(Signal::SIGUSR2)) => Some(Asked::Leave),
-                _ => Some(Asked::End),
+                Some(Ok(Signal::SIGUSR1)) => Some(Stop::SaveAndKeep),
+                Some(Ok(Signal::SIGUSR2)) => Some(Stop::Keep),
+                _ => Some(Stop::TearDown),
             });
         }
-        Ok(asked)
+        Ok(stop)
     }
 }
 

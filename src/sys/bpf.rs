@@ -8,9 +8,6 @@ mod program;
 mod table;
 mod wakeup;
 
-use std::io;
-use std::time::Duration;
-
 use call::{
     INFO_BY_FD, MAP_BY_ID, MAP_CREATE, MAP_LOOKUP, MAP_LOOKUP_BATCH, MAP_UPDATE, PROG_ATTACH,
     PROG_BY_ID, PROG_DETACH, PROG_LOAD, PROG_QUERY,
@@ -36,12 +33,3 @@ pub const COMMANDS: [u32; 11] = [
     INFO_BY_FD,
     PROG_QUERY,
 ];
-
-/// The time that programs read (`bpf_ktime_get_ns`).
-///
-/// # Errors
-/// None on a kernel that has programs.
-pub fn time() -> io::Result<Duration> {
-    use nix::time::{ClockId, clock_gettime};
-    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
-}

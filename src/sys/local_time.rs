@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::clock;
+
 /// A moment within a year, in local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalTime {
@@ -20,10 +22,10 @@ pub struct LocalTime {
 /// The time now.
 pub fn now() -> LocalTime {
     let mut broken_down = MaybeUninit::<libc::tm>::zeroed();
-    // SAFETY: time() takes a null pointer. localtime_r writes only to the tm it is given, which
-    // outlives the call; all zeroes is a valid tm should it fail.
+    let seconds = clock::unix_time().as_secs() as libc::time_t;
+    // SAFETY: localtime_r reads the seconds and writes only to the tm it is given, which outlives
+    // the call; all zeroes is a valid tm should it fail.
     let tm = unsafe {
-        let seconds = libc::time(std::ptr::null_mut());
         libc::localtime_r(&seconds, broken_down.as_mut_ptr());
         broken_down.assume_init()
     };

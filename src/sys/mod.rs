@@ -1,11 +1,12 @@
 //! The system calls that no library wraps safely: TAP and ethtool ioctls, packet, netlink and
-//! TIPC sockets, bpf(2); forks and what a child does before its program; the allocator's settings.
+//! TIPC sockets, bpf(2); forks and what a child does before its program; the clocks; the allocator's settings.
 //!
 //! The only place with `unsafe`; everything public here is safe to call with any argument.
 //! Knows descriptors, names and bytes, nothing of teams.
 #![allow(unsafe_code)]
 
 pub mod bpf;
+pub mod clock;
 pub mod command;
 pub mod descriptor;
 pub mod ethtool;

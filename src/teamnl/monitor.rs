@@ -50,7 +50,7 @@ pub fn run(device: &mut Device, style: Style, out: &mut dyn Write) -> io::Result
             Err(nix::errno::Errno::EINTR) => continue,
             polled => polled?,
         };
-        if signals.asked()?.is_some() {
+        if signals.read()?.is_some() {
             return Ok(());
         }
         // Links first: the driver's news may name an interface that has just come.

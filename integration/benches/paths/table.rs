@@ -1,4 +1,5 @@
 //! Runs in pairs, and their medians as a table.
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
 //! What the choice of a port costs on each data path, and how even it is.
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::hint::black_box;
 use std::os::fd::AsRawFd;

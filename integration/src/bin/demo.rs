@@ -1,6 +1,7 @@
 //! `cargo demo`: a team at work, told as a story.
 //!
 //! Two hosts and a switch in namespaces, the shipped example, traffic, a pulled cable.
+#![allow(clippy::disallowed_methods, reason = "the demo measures time")]
 
 use std::io::{self, ErrorKind, Write};
 use std::panic::{self, AssertUnwindSafe};

@@ -1,4 +1,8 @@
 //! Source balancing by programs and by the relay's rules: the same on every frame.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 use std::io;
 use std::time::{Duration, Instant as Clock};

@@ -1,4 +1,8 @@
 //! Data paths in hosts of a lab: driven by a loop, or standing still until they are polled.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for and measures real daemons"
+)]
 
 use std::any::Any;
 use std::fs::File;

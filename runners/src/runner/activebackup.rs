@@ -124,8 +124,6 @@ impl Runner for ActiveBackup {
     fn choose_active(&mut self, port: &Port) {
         if port.is_usable() {
             self.pinned = Some(port.id());
-        } else {
-            log::warn!("{}: cannot become the active port: not usable", port.name());
         }
     }
 

@@ -14,8 +14,8 @@ use runners::{
 use super::leftovers::settle_leftovers;
 use super::{CREATE, StartError, StartOptions, TAP_KIND};
 use crate::daemon::Daemon;
+use crate::daemon::source::DATA_PATH_TOKENS;
 use crate::daemon::team::{AdoptedPort, as_found};
-use crate::daemon::team_slot::{DATA_PATH_TOKENS, TEAM_TOKENS};
 use crate::datapath::device::DeviceOptions;
 use crate::datapath::driverless::DriverlessTeam;
 use crate::datapath::ebpf;
@@ -167,7 +167,7 @@ impl Daemon {
         requirements: &Requirements,
         tokens: usize,
     ) -> io::Result<Opened> {
-        let token = Token(tokens + DATA_PATH_TOKENS);
+        let token = Token(tokens);
         let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, requirements)?;
         let mut adopted = link::all(&mut self.kernel.route)?;
         adopted.retain(|link| link.master == Some(device.ifindex));
@@ -230,7 +230,7 @@ impl Daemon {
         adopted: Vec<AdoptedPort>,
         open: impl FnOnce(Registry, Range<usize>) -> io::Result<DriverlessTeam>,
     ) -> Result<Opened, StartError> {
-        let tokens = tokens + DATA_PATH_TOKENS..tokens + TEAM_TOKENS;
+        let tokens = tokens..tokens + DATA_PATH_TOKENS;
         let registry = self.poll.registry().try_clone();
         let data_path = registry
             .and_then(|registry| open(registry, tokens))

@@ -1,11 +1,11 @@
-//! A change of the active port while the old one still carries: nothing need be lost.
+//! A change of the active port while the former one still has a link: no frame need be lost.
 //!
-//! From the moment of the change the kernel's driver drops what comes in by the old port, and
-//! switches send it there until they hear us by the new one. The driver announces us when a
-//! worker of the kernel gets to it. Ours is ready before the change and leaves right after it.
+//! After the change the team driver drops frames that arrive on the former port, and switches send
+//! frames there until the team announces itself on the new port. The driver's announcement waits
+//! for a kernel worker; the daemon's own is prepared before the change and sent right after it.
 //!
-//! Where the old port is gone there is nothing to be saved by being ready, and the change must
-//! not wait for it.
+//! If the former port has no link, frames are lost already, and the change must not wait for the
+//! preparation.
 
 use std::io;
 
@@ -18,6 +18,7 @@ use crate::daemon::kernel::Kernel;
 use crate::datapath::{Change, Owner};
 
 impl ManagedTeam {
+    /// Applies a forwarding, and announces the new active port in a handover.
     pub(super) fn apply_forwarding(
         &mut self,
         kernel: &mut Kernel,
@@ -28,33 +29,34 @@ impl ManagedTeam {
             TxPolicy::ActiveBackup { active } => *active,
             _ => None,
         };
-        let heir = active.filter(|_| self.is_orderly(forwarding, active));
-        let frames = match heir {
-            // The driver's own announcement is all the same if ours cannot be made.
+        let announced = active.filter(|_| self.is_handover(forwarding, active));
+        let frames = match announced {
+            // Without these frames the driver still sends its own announcement.
             Some(_) => announce::peer_notifications(&mut kernel.route, self.device.ifindex)
                 .unwrap_or_default(),
             None => Vec::new(),
         };
         self.data_path.apply(now, Change::Forwarding(forwarding))?;
-        self.active = active;
-        match heir {
+        self.applied_active = active;
+        match announced {
             Some(port) => frames
                 .iter()
-                .try_for_each(|frame| self.control.send(port, frame)),
+                .try_for_each(|frame| self.port_sockets.send(port, frame)),
             None => Ok(()),
         }
     }
 
-    fn is_orderly(&self, forwarding: &Forwarding, active: Option<PortId>) -> bool {
+    fn is_handover(&self, forwarding: &Forwarding, active: Option<PortId>) -> bool {
         let mut ports = forwarding.ports.iter();
         self.data_path.capabilities().announcements == Owner::DataPath
-            && self.active != active
-            && ports.any(|port| Some(port.port) == self.active && port.linked)
+            && self.applied_active != active
+            && ports.any(|port| Some(port.port) == self.applied_active && port.linked)
             && self.announces
     }
 }
 
-/// Whether the user wants announcements, and the address outlives a change of the active port.
+/// Returns whether the configuration asks for announcements and the team's address stays when the
+/// active port changes.
 pub(super) fn is_announced(config: &mut Config) -> bool {
     config.team_settings(0).is_ok_and(|settings| {
         let RunnerSettings::ActiveBackup { hwaddr_policy, .. } = settings.runner else {

@@ -1,5 +1,5 @@
-//! What the configuration says of a port: how it reaches the core and the data path, is replaced
-//! while the team runs, and is known to a daemon that takes the team over.
+//! The configuration of a port: how it reaches the core and the data path, is replaced while the
+//! team runs, and is persisted for a daemon that takes the team over.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::errno::strerror;
 use crate::netlink::link::LinkInfo;
 
 impl ManagedTeam {
-    /// The settings of an interface that is, or becomes, a port.
+    /// Returns the settings of an interface that is, or becomes, a port.
     pub(super) fn port_settings(&mut self, interface: &LinkInfo) -> io::Result<PortSettings> {
         let name = &interface.name;
         let mut settings = self.config.port_settings(name).map_err(|problem| {
@@ -27,11 +27,11 @@ impl ManagedTeam {
         Ok(settings)
     }
 
-    /// Replaces the configuration of the interface `name`, port or not, by the object in `text`;
-    /// the settings that it stands for.
+    /// Replaces the configuration of the interface `name`, port or not, by the object in `text`,
+    /// and returns its settings.
     ///
     /// # Errors
-    /// What is wrong with it; everything is then as it was.
+    /// The fault in `text`; the configuration stays as it was.
     fn replace_config(&mut self, name: &str, text: &str) -> Result<PortSettings, String> {
         let mut updated = self.config.clone();
         updated
@@ -45,11 +45,11 @@ impl ManagedTeam {
         Ok(settings)
     }
 
-    /// Takes a new configuration of the interface `name`, which a daemon that takes the team over
-    /// will know as well.
+    /// Replaces the configuration of the interface `name`, also for a daemon that takes the team
+    /// over later.
     ///
     /// # Errors
-    /// What is wrong with it; everything is then as it was.
+    /// The fault in `text`; the configuration stays as it was.
     pub fn update_config(
         &mut self,
         kernel: &mut Kernel,
@@ -58,9 +58,9 @@ impl ManagedTeam {
         text: &str,
     ) -> Result<(), String> {
         let settings = self.replace_config(name, text)?;
-        // NetworkManager says so much of ports of which it has nothing to say.
-        let says = Some(text).filter(|_| self.config.dump_port(name) != "{}");
-        if let Err(error) = self.partner_state.keep_config(name, says) {
+        // NetworkManager sends `{}` for a port without settings of its own.
+        let config = Some(text).filter(|_| self.config.dump_port(name) != "{}");
+        if let Err(error) = self.partner_state.keep_config(name, config) {
             log::warn!("{name}: Failed to keep config ({}).", strerror(&error));
         }
         if let Some(port) = self.core.find_port(name) {
@@ -69,8 +69,8 @@ impl ManagedTeam {
         Ok(())
     }
 
-    /// Gives ports that are in the team already the configuration that they were given while it
-    /// ran, unless the configuration of the team has one for them.
+    /// Configures adopted ports as they were configured while the former daemon ran, unless the
+    /// team's own configuration names them.
     pub(super) fn recall_configs(&mut self, adopted: &[AdoptedPort]) {
         let names = adopted.iter().map(|port| port.interface.name.as_str());
         let names: Vec<&str> = names.collect();
@@ -81,18 +81,18 @@ impl ManagedTeam {
                 log::warn!("{complaint}");
             }
         }
-        self.remember_only(&names);
+        self.keep_partner_state_of(&names);
     }
 
     pub(super) fn configure(&mut self, now: Instant, port: PortId, settings: &PortSettings) {
         let change = Change::PortSettings(port, settings);
         if let Err(error) = self.data_path.apply(now, change) {
-            let name = self.ports.get(&port).map_or("", |held| &held.name);
+            let name = self.ports.get(port).map_or("", |attached| &attached.name);
             log::warn!("{name}: Failed to configure port ({}).", strerror(&error));
         }
     }
 
-    /// Gives a port other settings.
+    /// Replaces the settings of a port in the data path and in the core.
     fn change_settings(
         &mut self,
         kernel: &mut Kernel,
@@ -100,18 +100,19 @@ impl ManagedTeam {
         port: PortId,
         mut settings: PortSettings,
     ) {
-        if let Some(held) = self.ports.get(&port) {
-            settings.lacp.number = port_number(&held.name, held.found.ifindex);
+        if let Some(attached) = self.ports.get(port) {
+            settings.lacp.number = port_number(&attached.name, attached.found.ifindex);
         }
         self.configure(now, port, &settings);
-        self.tell(kernel, now, Event::PortSettingsChanged { port, settings });
+        self.handle(kernel, now, Event::PortSettingsChanged { port, settings });
     }
 }
 
-/// The number of a port in LACPDUs, as with teamd; but 0 is none (802.1AX-2014, 6.3.4).
+/// Returns the port number in LACPDUs: the low 16 bits of the index, as with teamd, but never 0,
+/// which is no port number (802.1AX-2014, 6.3.4).
 ///
-/// That of `EthernetN` is N + 1, as with SONiC's teamd: an index may be another one after a
-/// restart of the machine, and partners would take the port for a new one.
+/// `EthernetN` has the number N + 1, as with SONiC's teamd: after a restart of the machine the index
+/// may differ, and partners would take the port for a new one.
 fn port_number(name: &str, ifindex: u32) -> u16 {
     let numbered = name
         .strip_prefix("Ethernet")
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_numbered_by_its_name_where_that_says_it() {
+    fn ethernet_n_has_port_number_n_plus_1_and_others_their_index() {
         for (name, ifindex, number) in [
             ("eth0", 4, 4),
             ("eth0", 0x1_0000, u16::MAX),

@@ -1,7 +1,7 @@
-//! The control sockets of a team's ports, and who is told by which token.
+//! The control sockets of a team's ports, and their tokens.
 //!
-//! A socket that still has frames after so many in a row rests: a flood on one port must not
-//! have the daemon read all day, so the kernel is left to throw away what finds no room.
+//! A socket pauses when it still has frames after [`IN_A_ROW`]: during a flood on one port the
+//! daemon must have time for the others, and the kernel drops what finds no room in the buffer.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,17 +16,17 @@ use runners::{ControlFrames, HwAddr, Instant, PortId};
 use crate::datapath::Drained;
 use crate::datapath::port_socket::PortSocket;
 
-/// After these a socket rests: far more than any protocol has a neighbour send at once.
+/// Frames after which a socket pauses; a neighbour sends far fewer at once in any protocol.
 const IN_A_ROW: usize = 64;
-/// Far shorter than any period of the frames that are heard, far longer than those take.
-const REST: Duration = Duration::from_millis(10);
+/// Far shorter than the period of any control frame, far longer than reading one takes.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The control socket of a port.
 #[derive(Debug)]
 struct PortEntry {
     port: PortId,
     socket: PortSocket,
-    /// Frames since there were none or it rested.
+    /// Frames since the socket was empty or paused.
     in_a_row: usize,
 }
 
@@ -35,22 +35,23 @@ struct PortEntry {
 pub struct PortSockets {
     registry: Registry,
     tokens: Range<usize>,
-    hears: ControlFrames,
-    /// By the place of their token.
+    accepted: ControlFrames,
+    /// By token.
     sockets: BTreeMap<usize, PortEntry>,
-    /// Those that rest, and until when. They are not registered: each frame would tell of itself.
-    resting: BTreeMap<usize, Instant>,
+    /// End of the pause by token. A paused socket is not registered, or each frame would wake the
+    /// loop.
+    paused: BTreeMap<usize, Instant>,
 }
 
 impl PortSockets {
-    /// None yet; news of frames will come under `tokens`.
+    /// Returns no sockets yet; their events will come under `tokens`.
     pub fn new(registry: Registry, tokens: Range<usize>) -> Self {
         PortSockets {
             registry,
             tokens,
-            hears: ControlFrames::default(),
+            accepted: ControlFrames::default(),
             sockets: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            paused: BTreeMap::new(),
         }
     }
 
@@ -64,14 +65,14 @@ impl PortSockets {
             .find(|token| !self.sockets.contains_key(token))
             .ok_or_else(|| io::Error::other("no token is left for another port"))?;
         let mut socket = PortSocket::open(ifindex, hwaddr)?;
-        socket.listen(self.hears)?;
+        socket.listen(self.accepted)?;
         self.register(token, &socket)?;
-        let ear = PortEntry {
+        let entry = PortEntry {
             port,
             socket,
             in_a_row: 0,
         };
-        self.sockets.insert(token, ear);
+        self.sockets.insert(token, entry);
         Ok(())
     }
 
@@ -82,30 +83,30 @@ impl PortSockets {
         registry.register(&mut source, Token(token), Interest::READABLE)
     }
 
-    /// Closes the socket of a port, if it has one. What still waits on it is lost.
+    /// Closes the socket of a port, if there is one, and drops the frames in it.
     pub fn close(&mut self, port: PortId) {
         let mut registered = Ok(());
-        self.sockets.retain(|token, ear| {
-            if ear.port == port && self.resting.remove(token).is_none() {
-                let fd = ear.socket.as_raw_fd();
+        self.sockets.retain(|token, entry| {
+            if entry.port == port && self.paused.remove(token).is_none() {
+                let fd = entry.socket.as_raw_fd();
                 registered = self.registry.deregister(&mut SourceFd(&fd));
             }
-            ear.port != port
+            entry.port != port
         });
         if let Err(error) = registered {
             log::debug!("cannot deregister a control socket: {error}");
         }
     }
 
-    /// Hears these frames on every port from now on, also on ports that are opened later.
+    /// Receives these frames on every port, also on ports that are opened later.
     ///
     /// # Errors
-    /// The last port's that refused.
+    /// That of the last port that refused.
     pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
-        self.hears = wanted;
+        self.accepted = wanted;
         let mut outcome = Ok(());
-        for ear in self.sockets.values_mut() {
-            if let Err(error) = ear.socket.listen(wanted) {
+        for entry in self.sockets.values_mut() {
+            if let Err(error) = entry.socket.listen(wanted) {
                 outcome = Err(error);
             }
         }
@@ -117,13 +118,13 @@ impl PortSockets {
     /// # Errors
     /// `ENXIO` for a port without a socket, and those of [`PortSocket::send`].
     pub fn send(&self, port: PortId, frame: &[u8]) -> io::Result<()> {
-        let ear = self.sockets.values().find(|ear| ear.port == port);
-        let ear = ear.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
-        ear.socket.send(frame)
+        let entry = self.sockets.values().find(|entry| entry.port == port);
+        let entry = entry.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
+        entry.socket.send(frame)
     }
 
-    /// Up to `budget` frames of the port that `token` stands for; dry if there are no more for
-    /// now.
+    /// Adds up to `budget` frames of the port that has `token` to `frames`; returns whether there
+    /// are more.
     ///
     /// # Errors
     /// Those of [`PortSocket::receive`].
@@ -132,55 +133,55 @@ impl PortSockets {
         token: Token,
         budget: usize,
         now: Instant,
-        heard: &mut Vec<(PortId, Vec<u8>)>,
+        frames: &mut Vec<(PortId, Vec<u8>)>,
     ) -> io::Result<Drained> {
         // An event may outlive its port.
-        let Some(ear) = self.sockets.get_mut(&token.0) else {
+        let Some(entry) = self.sockets.get_mut(&token.0) else {
             return Ok(Drained::Dry);
         };
         for _ in 0..budget {
-            match ear.socket.receive()? {
-                Some(frame) => heard.push((ear.port, frame)),
+            match entry.socket.receive()? {
+                Some(frame) => frames.push((entry.port, frame)),
                 None => {
-                    ear.in_a_row = 0;
+                    entry.in_a_row = 0;
                     return Ok(Drained::Dry);
                 }
             }
         }
-        ear.in_a_row += budget;
-        if ear.in_a_row < IN_A_ROW {
+        entry.in_a_row += budget;
+        if entry.in_a_row < IN_A_ROW {
             return Ok(Drained::More);
         }
-        ear.in_a_row = 0;
-        let fd = ear.socket.as_raw_fd();
+        entry.in_a_row = 0;
+        let fd = entry.socket.as_raw_fd();
         self.registry.deregister(&mut SourceFd(&fd))?;
-        self.resting.insert(token.0, now + REST);
+        self.paused.insert(token.0, now + PAUSE);
         Ok(Drained::Dry)
     }
 
-    /// When the next rest is over.
+    /// Returns the end of the next pause.
     pub fn deadline(&self) -> Option<Instant> {
-        self.resting.values().min().copied()
+        self.paused.values().min().copied()
     }
 
-    /// Ends the rests that are over at `now`.
+    /// Ends the pauses that are over at `now`.
     ///
     /// # Errors
-    /// The last socket's that could not be registered again; it goes on resting.
-    pub fn wake(&mut self, now: Instant) -> io::Result<()> {
+    /// That of the last socket that could not be registered again; its pause goes on.
+    pub fn resume(&mut self, now: Instant) -> io::Result<()> {
         let mut outcome = Ok(());
-        let rests = std::mem::take(&mut self.resting);
-        for (token, until) in rests {
+        let paused = std::mem::take(&mut self.paused);
+        for (token, until) in paused {
             let registered = match self.sockets.get(&token) {
-                Some(ear) if until <= now => self.register(token, &ear.socket),
+                Some(entry) if until <= now => self.register(token, &entry.socket),
                 Some(_) => {
-                    self.resting.insert(token, until);
+                    self.paused.insert(token, until);
                     continue;
                 }
                 None => continue,
             };
             if let Err(error) = registered {
-                self.resting.insert(token, now + REST);
+                self.paused.insert(token, now + PAUSE);
                 outcome = Err(error);
             }
         }

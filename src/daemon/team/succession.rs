@@ -1,4 +1,4 @@
-//! How one daemon follows another: what a team begins with, and how it is left.
+//! How one daemon follows another: the state that a team starts with, and the state that it leaves.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,12 +15,12 @@ use crate::errno::strerror;
 use crate::netlink::link;
 
 impl ManagedTeam {
-    /// Brings the data path and the device into the core's first state. `adopted` are ports
-    /// that are in the team already; the earlier, the rather they go on carrying. With `warm` the
-    /// team goes on as it was left.
+    /// Brings the data path and the device into the core's first state. `adopted` are the ports
+    /// that are in the team already; among equal ports the first goes on as the active one. With
+    /// `warm` the team goes on as the former daemon left it.
     ///
     /// # Errors
-    /// Those of the data path for one of these ports, and settings that make no sense.
+    /// Those of the data path for one of these ports, and invalid settings.
     pub fn begin(
         &mut self,
         kernel: &mut Kernel,
@@ -30,9 +30,8 @@ impl ManagedTeam {
     ) -> io::Result<()> {
         self.warm = warm;
         if self.data_path.capabilities().ports == Owner::DataPath {
-            let links = link::all(&mut kernel.route)?.into_iter();
-            let free = links.filter(|link| link.master.is_none());
-            self.own_hwaddrs = free.map(|link| (link.ifindex, link.hwaddr)).collect();
+            let links = link::all(&mut kernel.route)?;
+            kernel.own_hwaddrs.read(&links);
         }
         if let Some(until) = self.warm.carrier_held() {
             self.core.handle(now, Event::CarrierHeld { until });
@@ -40,86 +39,134 @@ impl ManagedTeam {
         let up = self.device.admin_up;
         self.core.handle(now, Event::TeamAdminChanged { up });
         self.recall_configs(adopted);
-        for AdoptedPort { interface, found } in adopted {
-            let settings = self.port_settings(interface)?;
-            let port = self.attach(kernel, now, interface, found, &settings)?;
-            let (name, hwaddr) = (interface.name.clone(), found.hwaddr);
-            let added = Event::PortAdded {
-                port,
-                name,
-                hwaddr,
-                link: kernel::link(interface, kernel.link_settings(interface)),
-                settings,
-                adopted: true,
-            };
-            self.core.handle(now, added);
-            // The partner goes on where the last daemon left it.
-            let noted = self.warm.take_pdu(&interface.name, now);
-            if let Some(frame) = self.partner_state.pdu(&interface.name).or(noted) {
-                self.core.handle(now, Event::FrameReceived { port, frame });
-            }
+        for port in adopted {
+            self.add_adopted_port(kernel, now, port)?;
         }
         let hwaddr = self.device.hwaddr;
         self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
-        // Nothing in between is carried out: with only some of the ports known it would
-        // interrupt what goes on.
-        let mut actions: Vec<Action> = std::iter::from_fn(|| self.core.poll_action()).collect();
-        let (mut kept, mut spoke) = (BTreeSet::new(), BTreeSet::new());
-        actions.reverse();
-        actions.retain(|action| match action {
-            Action::ApplyForwarding(_) => kept.insert("forwarding"),
-            Action::SetCarrier(_) => kept.insert("carrier"),
-            Action::SendFrame { port, .. } => spoke.insert(*port),
-            _ => true,
-        });
-        for action in actions.iter().rev() {
-            self.attempt(kernel, now, action);
+        let actions = self.take_actions().map_err(io::Error::other)?;
+        for action in last_of_each(actions) {
+            self.try_execute(kernel, now, &action);
         }
         self.refresh_link_locals(kernel, now);
         self.refresh_tipc(kernel, now);
         Ok(())
     }
 
-    /// Notes in `directory` how the team is left.
+    /// Attaches a port that is in the team already and hands it to the core, whose actions wait.
+    fn add_adopted_port(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        adopted: &AdoptedPort,
+    ) -> io::Result<()> {
+        let AdoptedPort { interface, found } = adopted;
+        let settings = self.port_settings(interface)?;
+        let port = self.attach(kernel, now, interface, found, &settings)?;
+        let added = Event::PortAdded {
+            port,
+            name: interface.name.clone(),
+            hwaddr: found.hwaddr,
+            link: kernel::link(interface, kernel.link_settings(interface)),
+            settings,
+            adopted: true,
+        };
+        self.core.handle(now, added);
+        // The last PDU of the former daemon's partner: LACP goes on where that daemon ended.
+        let warm = self.warm.take_pdu(&interface.name, now);
+        if let Some(frame) = self.partner_state.pdu(&interface.name).or(warm) {
+            self.core.handle(now, Event::FrameReceived { port, frame });
+        }
+        Ok(())
+    }
+
+    /// Writes the files for a warm restart into `directory`.
     ///
     /// # Errors
-    /// If a file cannot be written.
-    pub fn note(&self, now: Instant, directory: &Path, left: PortsAtStop) -> io::Result<()> {
+    /// Those of writing a file.
+    pub fn save_for_warm_restart(
+        &self,
+        now: Instant,
+        directory: &Path,
+        ports: PortsAtStop,
+    ) -> io::Result<()> {
         let status = self.core.lacp_status(now);
         let is_current = |port: PortId| {
-            let mut ports = status.iter().flat_map(|status| &status.ports);
-            ports.any(|known| known.port == port && known.state == "current")
+            let mut known = status.iter().flat_map(|status| &status.ports);
+            known.any(|known| known.port == port && known.state == "current")
         };
-        warm_restart::write(directory, &self.device.name, &self.core, left, |port| {
+        warm_restart::write(directory, &self.device.name, &self.core, ports, |port| {
             let pdu = self.partner_state.pdu(port.name());
             pdu.filter(|_| is_current(port.id()))
         })
     }
 
-    /// Tells partners once more how everything is, which stays; what is kept for the next daemon is
-    /// of the ports that there are.
+    /// Sends partners the present state once more, and drops the persisted state of former ports.
     pub fn leave_in_place(&mut self, kernel: &mut Kernel, now: Instant) {
-        self.tell(kernel, now, Event::LeftInPlace);
+        self.handle(kernel, now, Event::LeftInPlace);
         let ports: Vec<String> = self
             .core
             .ports()
             .map(|port| port.name().to_owned())
             .collect();
         let names: Vec<&str> = ports.iter().map(String::as_str).collect();
-        self.remember_only(&names);
+        self.keep_partner_state_of(&names);
     }
 
-    pub(super) fn remember_only(&mut self, ports: &[&str]) {
+    /// Drops the persisted state of all interfaces but `ports`.
+    pub(super) fn keep_partner_state_of(&mut self, ports: &[&str]) {
         if let Err(error) = self.partner_state.keep_only(ports) {
             log::warn!("Failed to forget former ports ({}).", strerror(&error));
         }
     }
 
-    /// Tells partners that the ports are about to leave, and forgets what they said.
+    /// Sends partners the last PDU before the ports leave, and drops the persisted state.
     pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant) {
-        self.tell(kernel, now, Event::TeamAdminChanged { up: false });
+        self.handle(kernel, now, Event::TeamAdminChanged { up: false });
         if let Err(error) = self.partner_state.forget() {
             log::warn!("Failed to forget the partners ({}).", strerror(&error));
         }
+    }
+}
+
+/// Drops all but the last forwarding, the last carrier, and the last frame on each port: an action
+/// of the time when only some adopted ports were known would interrupt their traffic.
+fn last_of_each(mut actions: Vec<Action>) -> impl Iterator<Item = Action> {
+    let (mut kept, mut sent) = (BTreeSet::new(), BTreeSet::new());
+    actions.reverse();
+    actions.retain(|action| match action {
+        Action::ApplyForwarding(_) => kept.insert("forwarding"),
+        Action::SetCarrier(_) => kept.insert("carrier"),
+        Action::SendFrame { port, .. } => sent.insert(*port),
+        _ => true,
+    });
+    actions.into_iter().rev()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_carriers_and_frames_the_last_is_executed() {
+        let frame = |port, byte| Action::SendFrame {
+            port: PortId(port),
+            frame: vec![byte],
+        };
+        let actions = vec![
+            Action::SetCarrier(false),
+            frame(1, 1),
+            frame(2, 2),
+            Action::NotifyPeers,
+            Action::SetCarrier(true),
+            frame(1, 3),
+        ];
+        let last = [
+            frame(2, 2),
+            Action::NotifyPeers,
+            Action::SetCarrier(true),
+            frame(1, 3),
+        ];
+        assert!(last_of_each(actions).eq(last));
     }
 }

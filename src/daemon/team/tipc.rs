@@ -1,45 +1,40 @@
-//! Tells the core which TIPC bearers have a link, if a watch wants to know.
+//! Hands the core the TIPC bearers that have a link, if a link watch follows them.
 
 use std::io;
 
 use mio::{Registry, Token};
 use runners::{Event, Instant, LinkWatchSettings, Port};
 
-use super::super::kernel::Kernel;
-use super::super::tipc::TipcLinks;
 use super::ManagedTeam;
+use crate::daemon::kernel::Kernel;
+use crate::daemon::tipc::TipcLinks;
 use crate::datapath::Owner;
 use crate::errno::strerror;
 
-/// The subscription of a team, made when first needed.
+/// The subscription of a team to TIPC's links, made when first needed.
 #[derive(Debug)]
 pub struct Tipc {
     registry: Registry,
     token: Token,
     links: Option<TipcLinks>,
-    /// It has been said that there can be none.
-    is_told: bool,
+    /// The log has the reason why there is no subscription.
+    is_logged: bool,
 }
 
 impl Tipc {
-    /// None yet; news will come under `token`.
+    /// Returns no subscription yet; later events come under `token`.
     pub fn new(registry: Registry, token: Token) -> Self {
         Tipc {
             registry,
             token,
             links: None,
-            is_told: false,
+            is_logged: false,
         }
-    }
-
-    /// Whether this is the token of its news.
-    pub(super) fn owns(&self, token: Token) -> bool {
-        self.token == token
     }
 }
 
 impl ManagedTeam {
-    /// Tells a port that has just come of the links, too, if a watch follows them.
+    /// Subscribes if a link watch needs TIPC, and hands the core the bearers, also for a new port.
     pub(super) fn refresh_tipc(&mut self, kernel: &mut Kernel, now: Instant) {
         if !self.core.ports().any(follows) {
             return;
@@ -48,7 +43,7 @@ impl ManagedTeam {
             match TipcLinks::subscribe(&self.tipc.registry, self.tipc.token) {
                 Ok(links) => {
                     self.tipc.links = Some(links);
-                    self.tipc.is_told = false;
+                    self.tipc.is_logged = false;
                     if self.data_path.capabilities().ports == Owner::Daemon {
                         log::warn!(
                             "The link watch tipc needs the kernel's team driver: this data path \
@@ -59,35 +54,35 @@ impl ManagedTeam {
                 Err(error) => self.lose_tipc(kernel, now, &error),
             }
         }
-        self.tell_bearers(kernel, now);
+        self.update_bearers(kernel, now);
     }
 
-    /// Takes in what has become of links.
-    pub(super) fn read_tipc(&mut self, kernel: &mut Kernel, now: Instant) {
+    /// Reads changes of links.
+    pub fn read_tipc(&mut self, kernel: &mut Kernel, now: Instant) {
         if let Some(Err(error)) = self.tipc.links.as_mut().map(TipcLinks::read) {
             self.lose_tipc(kernel, now, &error);
         }
-        self.tell_bearers(kernel, now);
+        self.update_bearers(kernel, now);
     }
 
-    fn tell_bearers(&mut self, kernel: &mut Kernel, now: Instant) {
+    fn update_bearers(&mut self, kernel: &mut Kernel, now: Instant) {
         let linked = self.tipc.links.as_ref().and_then(TipcLinks::bearers);
         if linked.is_some() {
-            self.tell(kernel, now, Event::TipcBearersChanged { linked });
+            self.handle(kernel, now, Event::TipcBearersChanged { linked });
         }
     }
 
     fn lose_tipc(&mut self, kernel: &mut Kernel, now: Instant, error: &io::Error) {
         self.tipc.links = None;
         match error.raw_os_error() {
-            _ if self.tipc.is_told => {}
+            _ if self.tipc.is_logged => {}
             Some(libc::EAFNOSUPPORT) => {
                 log::error!("Failed to follow TIPC's links: this kernel has no TIPC (module tipc).")
             }
             _ => log::error!("Failed to follow TIPC's links ({}).", strerror(error)),
         }
-        self.tipc.is_told = true;
-        self.tell(kernel, now, Event::TipcBearersChanged { linked: None });
+        self.tipc.is_logged = true;
+        self.handle(kernel, now, Event::TipcBearersChanged { linked: None });
     }
 }
 

@@ -9,7 +9,8 @@ use runners::learned_sources::{CAPACITY, LearnedSources, LearnedStation};
 use runners::{BUCKETS, BucketTable, HwAddr, PortId, SourceBalance};
 
 use super::layout::{Egress, bytes, read_u64};
-use crate::sys::bpf::{self, Map, MapKind, Table};
+use crate::sys::bpf::{Map, MapKind, Table};
+use crate::sys::clock;
 
 const ASSIGNED_NAME: &str = "teamr_dealt";
 const SOURCES_NAME: &str = "teamr_stations";
@@ -89,7 +90,7 @@ impl SourceMaps {
             let value = value.first_chunk().map_or(0, |it| u32::from_ne_bytes(*it));
             *bucket = value.checked_sub(1).map(|bucket| bucket as u8);
         }
-        let now = nanoseconds(bpf::time()?);
+        let now = nanoseconds(clock::monotonic());
         for (key, value) in self.sources.read()? {
             let (Some(hwaddr), Some(vlan)) = (key.first_chunk(), key.last_chunk()) else {
                 continue;
@@ -115,7 +116,7 @@ impl SourceMaps {
         let mut assigned = bytes(&buckets.collect::<Vec<u32>>());
         assigned.extend(u64::from(learned.next).to_ne_bytes());
         self.assigned.write(0, &assigned)?;
-        let now = nanoseconds(bpf::time()?);
+        let now = nanoseconds(clock::monotonic());
         for source in &learned.stations {
             let key = [&source.hwaddr.0[..], &source.vlan.to_ne_bytes()].concat();
             let sent = now.saturating_sub(nanoseconds(source.silent));

@@ -1,9 +1,9 @@
-//! What a running daemon may still do: a few capabilities and the system calls of its loop.
+//! The sandbox of a running daemon: a few capabilities and the system calls of its loop.
 //!
-//! Entered when the team is up and before anybody is told so. Owns what is kept; the parts that
-//! need it say why. What needs more than that happens before: the configuration is read, run
-//! directory, pid file, control socket and TAP device are made. At the end the daemon unlinks its
-//! own files from a directory that belongs to its user, which needs no capability.
+//! The daemon enters the sandbox when the teams are up, before it reports readiness. Work that needs
+//! more rights comes before: reading the configuration, creating run directory, pid file, control
+//! socket and TAP device. At the end the daemon unlinks its files from a directory that belongs to
+//! its user, which needs no capability.
 
 mod capabilities;
 mod system_calls;
@@ -12,12 +12,12 @@ pub use system_calls::Filtered;
 
 use std::fmt;
 
-/// Why the daemon would run with more rights than it should.
+/// Why the daemon keeps more rights than it needs.
 #[derive(Debug)]
 pub enum SandboxError {
-    /// Capabilities could not be given up.
+    /// Capabilities could not be dropped.
     Capabilities(caps::errors::CapsError),
-    /// The filter could not be made or was refused.
+    /// The filter could not be built, or the kernel refused it.
     Filter(seccompiler::Error),
 }
 
@@ -39,11 +39,11 @@ impl std::error::Error for SandboxError {
     }
 }
 
-/// Gives up, for good, all that the loop does not need; `loads_programs` is whether it may yet
-/// load programs into the kernel. To be called while the process has one thread.
+/// Drops all rights that the loop does not need; `loads_programs` keeps those for loading programs
+/// into the kernel. Call this while the process has one thread.
 ///
 /// # Errors
-/// What could not be given up; what was given up until then stays so.
+/// The rights that could not be dropped; those dropped before stay dropped.
 pub fn enter(loads_programs: bool) -> Result<Filtered, SandboxError> {
     capabilities::reduce(loads_programs).map_err(SandboxError::Capabilities)?;
     system_calls::filter().map_err(SandboxError::Filter)

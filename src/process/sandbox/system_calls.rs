@@ -1,11 +1,10 @@
 //! The system calls that a running daemon keeps (seccomp(2)).
 //!
-//! Any other fails with EPERM, as a right that one does not have: a host's network must not go
-//! because a new C library makes a call that nobody expected. In a debug build it ends the daemon
-//! with SIGSYS, so that whatever the tests of the whole program reach is known to be listed here.
-//! No process can be started, traced or signalled but the daemon's own threads, no file mounted,
-//! given away or made executable; sockets can only be of the families that a team needs, and
-//! bpf(2) only serves the data path.
+//! Any other call fails with EPERM, as for a missing right: a host must not lose its network because
+//! a new C library makes an unexpected call. In a debug build such a call ends the daemon with
+//! SIGSYS, so the tests of the whole program find every call that is missing here. The daemon
+//! cannot start, trace or signal a process, mount a file system, or change the owner or mode of a
+//! file; sockets have only the families that a team needs, and bpf(2) only the data path's commands.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +49,8 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_write,
     libc::SYS_writev,
-    // Switches under /proc/sys, the record of the ports, the time zone; what the resolver and the
-    // libraries of nsswitch read.
+    // Settings under /proc/sys, the persisted state, the time zone; the files of the resolver and
+    // of nsswitch's libraries.
     libc::SYS_faccessat,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
@@ -71,11 +70,11 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_munmap,
-    // Clocks and chance.
+    // Clocks and random numbers.
     libc::SYS_clock_gettime,
     libc::SYS_getrandom,
     libc::SYS_gettimeofday,
-    // A process's own affairs: threads that close sockets or resolve names, signals, its end.
+    // The process itself: threads that close sockets or resolve names, signals, the end.
     libc::SYS_clone3,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -100,7 +99,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_uname,
 ];
 
-/// Older forms of these, which newer architectures do not have.
+/// Older forms of these calls, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
     libc::SYS_access,
@@ -117,7 +116,7 @@ const OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLDER: &[c_long] = &[];
 
-/// Families of sockets: clients and the log, ethtool and probes, netlink, ports, TIPC's links.
+/// Socket families: clients and syslog, ethtool, netlink, ports, TIPC's links.
 const FAMILIES: &[libc::c_int] = &[
     libc::AF_UNIX,
     libc::AF_INET,
@@ -127,22 +126,22 @@ const FAMILIES: &[libc::c_int] = &[
     libc::AF_TIPC,
 ];
 
-/// Whether system calls are filtered now.
+/// Whether the kernel filters system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filtered {
-    /// They are.
+    /// The filter works.
     Yes,
-    /// This kernel has no filter, or none is known for this machine's architecture.
+    /// The kernel has no filters, or the architecture is not supported.
     Unavailable,
 }
 
-/// Allows nothing else from now on.
+/// Installs the filter.
 pub(super) fn filter() -> Result<Filtered, Error> {
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else {
         return Ok(Filtered::Unavailable);
     };
     let (listed, no_clone3) = (allow_listed(architecture)?, without_clone3(architecture)?);
-    // The first of them no longer allows the second.
+    // The second filter forbids seccomp(2), so the order matters.
     let applied =
         seccompiler::apply_filter(&no_clone3).and_then(|()| seccompiler::apply_filter(&listed));
     match applied {
@@ -156,7 +155,7 @@ pub(super) fn filter() -> Result<Filtered, Error> {
     }
 }
 
-fn otherwise() -> SeccompAction {
+fn action_for_others() -> SeccompAction {
     match cfg!(debug_assertions) {
         true => SeccompAction::KillProcess,
         false => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
@@ -179,22 +178,28 @@ fn allow_listed(architecture: TargetArch) -> Result<BpfProgram, Error> {
     let thread = libc::CLONE_THREAD.unsigned_abs();
     let is_thread = argument(0, SeccompCmpOp::MaskedEq(thread.into()), thread)?;
     rules.insert(libc::SYS_clone, vec![is_thread]);
-    // A thread's name; and what libraries that resolve names ask when they are loaded.
+    // A thread's name, and a query of libraries that nsswitch loads.
     let prctls = [libc::PR_SET_NAME, libc::PR_CAPBSET_READ].map(libc::c_int::unsigned_abs);
     let prctls = prctls.map(|request| argument(0, SeccompCmpOp::Eq, request));
     rules.insert(
         libc::SYS_prctl,
         prctls.into_iter().collect::<Result<_, _>>()?,
     );
-    // The process that abort(3) signals.
+    // For abort(3), which signals its own process.
     let own = argument(0, SeccompCmpOp::Eq, std::process::id())?;
     rules.insert(libc::SYS_tgkill, vec![own]);
-    let filter = SeccompFilter::new(rules, otherwise(), SeccompAction::Allow, architecture)?;
+    let filter = SeccompFilter::new(
+        rules,
+        action_for_others(),
+        SeccompAction::Allow,
+        architecture,
+    )?;
     Ok(filter.try_into()?)
 }
 
-/// A filter sees no flags of clone3. Where the kernel seems not to have it, the C library takes
-/// clone, whose flags can be judged. Of two filters the stricter one decides.
+/// Returns a filter that lets clone3 fail with ENOSYS: a filter cannot see the flags of clone3. The C
+/// library then calls clone, whose flags the other filter checks. The stricter of two filters
+/// decides.
 fn without_clone3(architecture: TargetArch) -> Result<BpfProgram, Error> {
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());

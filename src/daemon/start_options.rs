@@ -1,0 +1,89 @@
+//! The options of a team's start, and the reasons why a start fails.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use json_config::DataPathChoice;
+
+use crate::control::zmq::Endpoint;
+use crate::errno::strerror;
+
+/// How a team is started; the configuration describes the team itself.
+#[derive(Clone, Debug)]
+pub struct StartOptions {
+    /// Team device.
+    pub device: String,
+    /// Directory of the control socket and of the persisted state.
+    pub run_dir: PathBuf,
+    /// Shown in the state.
+    pub pid_file: PathBuf,
+    /// Shown in the state.
+    pub daemonized: bool,
+    /// The data paths to try.
+    pub data_path: DataPathChoice,
+    /// The team sends probes by itself where they are of use.
+    pub probe: bool,
+    /// `-o`: use the device if it exists.
+    pub take_over: bool,
+    /// `-w`: use the device that a daemon of this team left; the daemon deletes it in the end.
+    pub warm_start: bool,
+    /// `-r`: delete the device first if it exists.
+    pub recreate: bool,
+    /// `-N`: keep device and ports in the end.
+    pub keep_device: bool,
+    /// `-L`: directory of the files for a warm restart.
+    pub warm_dir: Option<PathBuf>,
+    /// `-n`: do not take the configured ports.
+    pub no_ports: bool,
+    /// `-U`, `-u`: whether to open a control socket.
+    pub usock: bool,
+    /// `-D`: whether to request a name on the system bus.
+    pub dbus: bool,
+    /// `-Z`: endpoint of the ZeroMQ socket.
+    pub zmq: Option<Endpoint>,
+}
+
+/// Why a team could not be started: what was attempted, innermost first, and the cause.
+#[derive(Debug)]
+pub struct StartError {
+    pub(super) attempts: Vec<String>,
+    pub(super) cause: io::Error,
+}
+
+impl StartError {
+    /// Returns an error of one attempt.
+    pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
+        StartError {
+            attempts: vec![attempt.into()],
+            cause,
+        }
+    }
+
+    /// Adds the attempt of which the others were a part.
+    pub(super) fn then(mut self, attempt: &str) -> Self {
+        self.attempts.push(attempt.to_owned());
+        self
+    }
+
+    /// Returns the cause.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
+impl fmt::Display for StartError {
+    /// One line for each attempt, then the cause; the lines that teamd prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for attempt in &self.attempts {
+            writeln!(f, "{attempt}")?;
+        }
+        write!(f, "teamd_init() failed.\nFailed: {}", strerror(&self.cause))
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
