@@ -1,7 +1,7 @@
 //! teamd's JSON configuration: parsed, checked and dumped back.
 //!
 //! [`Config`] is the live configuration of one team, read as tolerantly as teamd reads it.
-//! [`check`] reads strictly and reports every problem with its position. Both follow one table of
+//! [`check()`] reads strictly and reports every problem with its position. Both follow one table of
 //! keys, [`keys`]; so does `schema.json`, the JSON Schema for editors. [`to_text`] writes JSON in
 //! teamd's layout, for the state document too.
 //!

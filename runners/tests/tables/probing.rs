@@ -122,13 +122,13 @@ fn a_team_probes_only_if_configured_and_useful_for_its_runner() {
             assert_eq!(sent, []);
         }
         // A request of the user always starts a round.
-        let asked = probes(&mut play, 60_000, Event::ProbesWanted);
-        assert_eq!(ports(&asked), [1, 2]);
+        let sent = probes(&mut play, 60_000, Event::ProbesWanted);
+        assert_eq!(ports(&sent), [1, 2]);
     }
     // activebackup works on a plain switch: there is nothing to report.
     let mut play = team(backed_up(Default::default()), true);
     play.skip(0, added(1, UP, prio(0)));
     play.skip(0, added(2, UP, prio(0)));
-    let asked = probes(&mut play, 60_000, Event::ProbesWanted);
-    assert_eq!(reports(&mut play, 60_001, &asked), [""; 0]);
+    let sent = probes(&mut play, 60_000, Event::ProbesWanted);
+    assert_eq!(reports(&mut play, 60_001, &sent), [""; 0]);
 }

@@ -133,7 +133,10 @@ impl Site {
 
     pub fn missed(&self, port: u32) -> u32 {
         let port = self.team.port(PortId(port)).expect("a port");
-        port.watches()[0].ping_status().expect("it asks").missed
+        port.watches()[0]
+            .ping_status()
+            .expect("a watch with requests")
+            .missed
     }
 
     /// Returns the frames sent on a port since `from` ms.
