@@ -5,16 +5,18 @@
 
 use std::time::Duration;
 
-use runners::{PortSettings, TeamSettings};
+use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
 use serde_json::{Map, Value, json};
 
+use crate::data_path::DataPathChoice;
 use crate::finding::Weight;
 use crate::inspect::Walk;
 use crate::lenient::runner_name;
-use crate::model::{DataPathChoice, Port, Runner, Team, Watch};
 use crate::parse::{ParseError, parse_object};
 use crate::problem::Problem;
-use crate::read::{default_tx_hash, read_port, read_team};
+use crate::read::{
+    default_tx_hash, read_data_path, read_debug_level, read_port, read_probe, read_team,
+};
 use crate::text::object_to_text;
 
 /// The live configuration of one team.
@@ -60,17 +62,17 @@ impl Config {
     /// Returns `debug_level`; 0 if absent or invalid. A negative level is invalid; with teamd it is the
     /// highest.
     pub fn debug_level(&self) -> u32 {
-        read_team(&self.team).debug_level
+        read_debug_level(&self.team)
     }
 
     /// Returns `data_path`; [`DataPathChoice::Auto`] if absent or invalid.
     pub fn data_path(&self) -> DataPathChoice {
-        read_team(&self.team).data_path
+        read_data_path(&self.team)
     }
 
     /// Returns `probe`; `None` if absent or invalid.
     pub fn probe(&self) -> Option<bool> {
-        read_team(&self.team).probe
+        read_probe(&self.team)
     }
 
     /// Returns `runner.name`, known or not; `roundrobin` if absent, empty if not a string.
@@ -94,47 +96,48 @@ impl Config {
         warnings.chain(more).collect()
     }
 
-    /// Returns the keys of the team as a whole.
+    /// Returns the settings of the team as a whole; `seed` is for the runner `random`.
     ///
     /// # Errors
     /// For a value that teamd refuses to start with: a number out of range, an unknown runner or
     /// policy, an unreadable hardware address, a name that is not a string, another value in the
     /// place of an object.
-    pub fn team(&self) -> Result<Team, Problem> {
+    pub fn team(&self, seed: u64) -> Result<TeamSettings, Problem> {
         let refused = Walk::new(&self.team, &[Weight::Refused]).team(&self.team);
         match refused.list.first() {
             Some(finding) => Err(finding.for_run()),
-            None => Ok(read_team(&self.team)),
+            None => Ok(read_team(&self.team, seed)),
         }
     }
 
-    /// Returns the team's settings for the core; `seed` is for the runner `random`.
-    ///
-    /// Writes the same defaults into the configuration as teamd: `runner.name`, `notify_peers.count`
-    /// and `mcast_rejoin.count` for activebackup, `runner.tx_hash` for runners that read it.
+    /// Returns the settings of the team like [`Config::team`], and writes the same defaults into the
+    /// configuration as teamd: `runner.name`, `notify_peers.count` and `mcast_rejoin.count` for
+    /// activebackup, `runner.tx_hash` for runners that read it.
     ///
     /// # Errors
     /// Those of [`Config::team`].
     pub fn team_settings(&mut self, seed: u64) -> Result<TeamSettings, Problem> {
-        let team = self.team()?;
-        self.write_team_defaults(&team.runner);
-        Ok(team.settings(seed))
+        let settings = self.team(seed)?;
+        self.write_team_defaults(&settings.runner);
+        Ok(settings)
     }
 
-    fn write_team_defaults(&mut self, runner: &Runner) {
+    fn write_team_defaults(&mut self, runner: &RunnerSettings) {
         write_default(&mut self.team, "runner", "name", || "roundrobin".into());
         match runner {
-            Runner::ActiveBackup { .. } => {
+            RunnerSettings::ActiveBackup { .. } => {
                 write_default(&mut self.team, "notify_peers", "count", || 1.into());
                 write_default(&mut self.team, "mcast_rejoin", "count", || 1.into());
             }
-            Runner::LoadBalance(_) | Runner::Lacp(_) => {
+            RunnerSettings::LoadBalance { .. } | RunnerSettings::Lacp(_) => {
                 write_default(&mut self.team, "runner", "tx_hash", || {
                     default_tx_hash().into()
                 });
             }
-            Runner::Broadcast | Runner::RoundRobin { .. } | Runner::Random | Runner::Slb { .. } => {
-            }
+            RunnerSettings::Broadcast
+            | RunnerSettings::RoundRobin { .. }
+            | RunnerSettings::Random { .. }
+            | RunnerSettings::Slb { .. } => {}
         }
     }
 
@@ -145,19 +148,19 @@ impl Config {
             .flat_map(|ports| ports.keys().map(String::as_str))
     }
 
-    /// Returns the keys of the port `name`, or the defaults for a port that is not configured.
+    /// Returns the settings of the port `name`, or the defaults for a port that is not configured.
     ///
     /// # Errors
     /// For a value that teamd refuses to add the port with: a number out of range, a link watch that
     /// is unknown or lacks a key, an entry that is not an object.
-    pub fn port(&self, name: &str) -> Result<Port, Problem> {
+    pub fn port(&self, name: &str) -> Result<PortSettings, Problem> {
         let refused = Walk::new(&self.team, &[Weight::Refused]).port(&self.team, name);
         if let Some(finding) = refused.list.first() {
             return Err(finding.for_run());
         }
         let mut port = read_port(self.entry(name), self.team.get("link_watch"));
         if port.link_watches.is_empty() {
-            port.link_watches.push(Watch::Ethtool {
+            port.link_watches.push(LinkWatchSettings::Ethtool {
                 delay_up: Duration::ZERO,
                 delay_down: Duration::ZERO,
             });
@@ -165,17 +168,15 @@ impl Config {
         Ok(port)
     }
 
-    /// Returns the settings of the port `name` for the core.
-    ///
-    /// Writes the watch `ethtool` into the port's entry if neither the port nor the team has a link
-    /// watch, as teamd does.
+    /// Returns the settings of the port `name` like [`Config::port`], and writes the watch `ethtool`
+    /// into the port's entry if neither the port nor the team has a link watch, as teamd does.
     ///
     /// # Errors
     /// Those of [`Config::port`].
     pub fn port_settings(&mut self, name: &str) -> Result<PortSettings, Problem> {
         let port = self.port(name)?;
         self.write_implicit_watch(name);
-        Ok(port.settings())
+        Ok(port)
     }
 
     fn write_implicit_watch(&mut self, name: &str) {

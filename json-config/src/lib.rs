@@ -26,23 +26,22 @@
 
 mod check;
 mod config;
+mod data_path;
 mod finding;
 mod form;
 mod inspect;
 pub mod keys;
 mod lenient;
 mod locate;
-pub mod model;
 mod parse;
 mod problem;
 mod read;
-mod settings;
 mod suggest;
 mod text;
 
 pub use check::check;
 pub use config::Config;
-pub use model::DataPathChoice;
+pub use data_path::DataPathChoice;
 pub use parse::ParseError;
 pub use problem::{Position, Problem};
 pub use text::{to_line, to_text};

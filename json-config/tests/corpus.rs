@@ -95,7 +95,7 @@ fn a_file_that_the_check_accepts_runs_without_a_warning() {
     {
         let mut config = Config::parse(&text).unwrap();
         assert_eq!(config.warnings(), [], "{name}");
-        config.team().unwrap();
+        config.team(0).unwrap();
         config.team_settings(0).unwrap();
         let ports: Vec<String> = config.port_names().map(str::to_owned).collect();
         for port in ports {

@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use json_config::model::{ArpPing, NsnaPing, Watch};
 use json_config::{Config, DataPathChoice};
 use runners::{
-    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddr,
-    HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings, PortSettings,
-    Probing, RunnerSettings, TeamSettings,
+    AggSelectPolicy, ArpPingSettings, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields,
+    Host, HwAddr, HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings,
+    NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -196,13 +195,13 @@ fn every_port_key_is_read() {
     };
     assert_eq!(config.port_settings("p").unwrap(), expected);
     let port = config.port("p").unwrap();
-    assert_eq!((port.lacp_prio, port.lacp_key), (1, 2));
+    assert_eq!((port.lacp.prio, port.lacp.key), (1, 2));
     let expected = PortSettings {
         link_watches: vec![team],
         ..PortSettings::default()
     };
     assert_eq!(config.port_settings("q").unwrap(), expected);
-    assert_eq!(config.port("q").unwrap().lacp_prio, 255);
+    assert_eq!(config.port("q").unwrap().lacp.prio, 255);
     let implicit = LinkWatchSettings::Ethtool {
         delay_up: Duration::ZERO,
         delay_down: Duration::ZERO,
@@ -221,35 +220,41 @@ fn every_key_of_watches_with_requests_is_read() {
             {"name": "nsna_ping", "target_host": "fe80::1%p"},
             {"name": "tipc", "tipc_bearer": "p"}]}"#,
     );
-    let arp = ArpPing {
+    let address = |text: &str| Host {
+        name: text.to_owned(),
+        address: text.parse().ok(),
+    };
+    let arp = ArpPingSettings {
         probing: Probing {
             interval: milliseconds(500),
             init_wait: milliseconds(1000),
             missed_max: 4,
         },
-        target_host: "192.0.2.1".into(),
-        source_host: Some("192.0.2.10".into()),
+        target_host: address("192.0.2.1"),
+        source_host: Some(address("192.0.2.10")),
         vlanid: Some(30),
         validate_active: true,
         validate_inactive: true,
         send_always: true,
     };
-    let nsna = NsnaPing {
+    let nsna = NsnaPingSettings {
         probing: Probing {
             interval: milliseconds(1000),
             init_wait: Duration::ZERO,
             missed_max: 3,
         },
-        target_host: "fe80::1%p".into(),
+        target_host: Host {
+            name: "fe80::1%p".into(),
+            address: "fe80::1".parse().ok(),
+        },
     };
-    let tipc = Watch::Tipc { bearer: "p".into() };
-    let watches = [Watch::ArpPing(arp), Watch::NsnaPing(nsna), tipc];
+    let watches = [
+        LinkWatchSettings::ArpPing(arp),
+        LinkWatchSettings::NsnaPing(nsna),
+        LinkWatchSettings::Tipc { bearer: "p".into() },
+    ];
     assert_eq!(config.port("p").unwrap().link_watches, watches);
-    let settings = config.port_settings("p").unwrap();
-    assert_eq!(
-        settings.link_watches.last(),
-        Some(&LinkWatchSettings::Tipc { bearer: "p".into() })
-    );
+    assert_eq!(config.port_settings("p").unwrap().link_watches, watches);
     assert_eq!(config.dump_port("p"), "{}", "no watch was written");
 }
 
@@ -371,7 +376,7 @@ fn the_forms_that_cockpit_writes_are_read() {
     assert_eq!(balancing_interval, balanced);
     let watches = config.port("p").unwrap().link_watches;
     assert!(
-        matches!(&watches[..], [Watch::ArpPing(arp)] if arp.probing.interval == milliseconds(500))
+        matches!(&watches[..], [LinkWatchSettings::ArpPing(arp)] if arp.probing.interval == milliseconds(500))
     );
     assert_eq!(config.warnings().len(), 3);
 }
