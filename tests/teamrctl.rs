@@ -104,9 +104,9 @@ impl Answer {
     }
 }
 
-fn receive(client: &Socket) -> io::Result<Vec<u8>> {
+fn receive(mut client: &Socket) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; 65536];
-    let got = (&*client).read(&mut packet)?;
+    let got = client.read(&mut packet)?;
     packet.truncate(got);
     match got {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),

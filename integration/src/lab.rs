@@ -139,7 +139,7 @@ pub fn skip(reason: &str) {
         env::var_os("CI").is_none_or(|ci| ci != "true"),
         "{test} would be skipped, which CI must not: {reason}"
     );
-    // Past the capture of the test harness, so that it is always seen; `integration/test`
+    // Past the capture of the test harness, so that it is always seen; `integration/run`
     // counts these lines.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }

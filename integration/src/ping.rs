@@ -124,7 +124,7 @@ fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Socket> {
 
 /// How often each of `count` requests is answered until all of them are, or nothing more is to be
 /// expected.
-fn receive(socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>> {
+fn receive(mut socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>> {
     let mut copies = vec![0; count.into()];
     let mut packet = vec![0; 1 << 16];
     let deadline = Instant::now() + PATIENCE;
@@ -138,7 +138,7 @@ fn receive(socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>> {
         } else {
             socket.set_nonblocking(true)?;
         }
-        match (&*socket).read(&mut packet) {
+        match socket.read(&mut packet) {
             Ok(length) => {
                 let number = echo.answer(&packet[..length]);
                 if let Some(copies) = number.and_then(|number| copies.get_mut(number)) {

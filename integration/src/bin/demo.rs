@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use integration::traffic::{End, Stream};
 use integration::{
-    CableKind, Lab, Ping, Progress, Sharing, Site, Teamr, build_programs, hold_if_asked,
+    CableKind, Lab, Namespace, Ping, Progress, Sharing, Site, Teamr, build_programs, hold_if_asked,
     repository, wait_until,
 };
 
@@ -49,27 +49,27 @@ fn prepare() -> Result<Lab, String> {
     Lab::try_open(Sharing::Alone)
 }
 
-/// Tells the story. The lab panics where a step fails, which is an error like others here.
+/// Runs the demo. The lab panics where a step fails, which is an error like others here.
 fn run(lab: &Lab) -> ExitCode {
     panic::set_hook(Box::new(|_| ()));
-    let told = panic::catch_unwind(AssertUnwindSafe(|| tell(lab, &mut io::stdout().lock())));
-    match told {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| demo(lab, &mut io::stdout().lock())));
+    match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
-        // Nobody reads on.
+        // The reader of the output has ended.
         Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => {}
-        Ok(Err(error)) => eprintln!("The demo cannot write: {error}"),
+        Ok(Err(error)) => eprintln!("The demo failed: {error}"),
         Err(reason) => {
             let reason = reason.downcast::<String>();
             eprintln!(
                 "The demo failed: {}",
-                reason.map_or_else(|_| "a step broke off".to_owned(), |reason| *reason)
+                reason.map_or_else(|_| "a step panicked".to_owned(), |reason| *reason)
             );
         }
     }
     ExitCode::FAILURE
 }
 
-fn tell(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
+fn demo(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
         "Two hosts and a switch, each in a network namespace of its own:"
@@ -79,6 +79,34 @@ fn tell(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
     site.plug_plainly();
     site.right.address("eth1", "10.0.0.2/24");
 
+    let team = start(out, &site)?;
+    ping(out, &site)?;
+    show_state(out, &team)?;
+
+    writeln!(
+        out,
+        "One UDP packet a millisecond now goes from left to right, and one back."
+    )?;
+    let streams = start_streams(&site);
+    sleep(PAUSE);
+    writeln!(out, "\nNow the cable of eth1, the active port, is pulled.")?;
+    site.cable("eth1").pull();
+    team.wait_active("eth2");
+    ping(out, &site)?;
+    show_state(out, &team)?;
+    sleep(PAUSE);
+    report_streams(out, streams)?;
+
+    writeln!(
+        out,
+        "\nThe cable is put back: eth1 has the higher prio, so eth1 takes over again."
+    )?;
+    site.cable("eth1").put_back();
+    team.wait_active("eth1");
+    stop(out, &site, team)
+}
+
+fn start(out: &mut impl Write, site: &Site) -> io::Result<Teamr> {
     writeln!(out, "left$ teamr -f {EXAMPLE}")?;
     let begin = Instant::now();
     let team = Teamr::start_file(&site.left, "team0", repository().join(EXAMPLE));
@@ -89,43 +117,46 @@ fn tell(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
         site.switch.wait_forwarding(site.cable(port));
     }
     team.wait_active("eth1");
-    writeln!(
-        out,
-        "… both links are up and eth1 is active after {}.",
-        millis(begin.elapsed())
-    )?;
+    let took = millis(begin.elapsed());
+    writeln!(out, "… both links are up and eth1 is active after {took}.")?;
+    Ok(team)
+}
 
+/// Pings the right host; unanswered requests are an error, so that a script notices them.
+fn ping(out: &mut impl Write, site: &Site) -> io::Result<()> {
     writeln!(out, "\nleft$ ping 10.0.0.2")?;
-    report(out, Ping::run(&site.left, "10.0.0.2", 10, ""))?;
-    writeln!(out, "\nleft$ teamrctl team0 state")?;
-    writeln!(out, "{}", indent(&team.ask("state")))?;
-
+    let ping = Ping::run(&site.left, "10.0.0.2", 10, "");
     writeln!(
         out,
-        "One UDP packet a millisecond now goes from left to right, and one back."
+        "    {} of {} answered, {} twice",
+        ping.answered, ping.sent, ping.duplicates
     )?;
-    let end = |host: &integration::Namespace, interface: &str, address: &str| End {
+    match ping.answered == ping.sent {
+        true => Ok(()),
+        false => Err(io::Error::other("the right host did not answer every ping")),
+    }
+}
+
+fn show_state(out: &mut impl Write, team: &Teamr) -> io::Result<()> {
+    writeln!(out, "\nleft$ teamrctl team0 state")?;
+    writeln!(out, "{}", indent(&team.ask("state")))
+}
+
+fn start_streams(site: &Site) -> [Stream; 2] {
+    let end = |host: &Namespace, interface: &str, address: &str| End {
         host: host.clone(),
         interface: interface.to_owned(),
         address: address.parse().expect("an address"),
     };
     let left = end(&site.left, "team0", "10.0.0.1:7000");
     let right = end(&site.right, "eth1", "10.0.0.2:7000");
-    let streams = [
+    [
         Stream::start(&left, &right, None, 100),
         Stream::start(&right, &left, None, 100),
-    ];
-    sleep(PAUSE);
+    ]
+}
 
-    writeln!(out, "\nNow the cable of eth1, the active port, is pulled.")?;
-    site.cable("eth1").pull();
-    team.wait_active("eth2");
-    writeln!(out, "\nleft$ ping 10.0.0.2")?;
-    report(out, Ping::run(&site.left, "10.0.0.2", 10, ""))?;
-    writeln!(out, "\nleft$ teamrctl team0 state")?;
-    writeln!(out, "{}", indent(&team.ask("state")))?;
-
-    sleep(PAUSE);
+fn report_streams(out: &mut impl Write, streams: [Stream; 2]) -> io::Result<()> {
     for (stream, way) in streams.into_iter().zip(["left to right", "right to left"]) {
         let trace = stream.finish();
         writeln!(
@@ -138,35 +169,18 @@ fn tell(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
             trace.duplicated()
         )?;
     }
-
-    writeln!(
-        out,
-        "\nThe cable is put back: eth1 has the higher prio, so it takes over again."
-    )?;
-    site.cable("eth1").put_back();
-    team.wait_active("eth1");
-
-    let begin = Instant::now();
-    team.stop();
-    let took = begin.elapsed();
-    wait_until("team0 to be gone", || !site.left.has_interface("team0"));
-    writeln!(
-        out,
-        "teamr was told to stop, and had after {}: team0 is gone.",
-        millis(took)
-    )?;
-    writeln!(
-        out,
-        "The namespaces go with this program; nothing is left behind."
-    )?;
     Ok(())
 }
 
-fn report(out: &mut impl Write, ping: Ping) -> io::Result<()> {
+fn stop(out: &mut impl Write, site: &Site, team: Teamr) -> io::Result<()> {
+    let begin = Instant::now();
+    team.stop();
+    let took = millis(begin.elapsed());
+    wait_until("team0 to be gone", || !site.left.has_interface("team0"));
     writeln!(
         out,
-        "    {} of {} answered, {} twice",
-        ping.answered, ping.sent, ping.duplicates
+        "teamr ended {took} after the signal; team0 is gone.\n\
+         The namespaces end with this program, and nothing is left behind."
     )
 }
 
