@@ -6,12 +6,12 @@ use crate::locate::locate;
 use crate::parse::parse_object;
 use crate::problem::{Position, Problem};
 
-/// Holds a configuration text against everything that is known of configurations.
+/// Checks a configuration text strictly.
 ///
-/// Returns every problem with its place, in the order of the text; none means that the
-/// configuration is good. Unlike a run, the check minds unknown keys, keys that have no effect
-/// with the chosen runner or link watch, and wrong types. A text that is not JSON gives one
-/// problem without a path. Of more than 100 problems the rest is only counted, in a last one.
+/// Returns every problem with its position, in the order of the text; an empty list for a good
+/// configuration. Unlike a run, the check reports unknown keys, keys without effect under the chosen
+/// runner or link watch, and wrong types. A text that is not JSON gives one problem without a path.
+/// After 100 problems a last one gives the number of the others.
 pub fn check(text: &[u8]) -> Vec<Problem> {
     let team = match parse_object(text) {
         Ok(team) => team,
@@ -35,7 +35,7 @@ pub fn check(text: &[u8]) -> Vec<Problem> {
         .zip(places)
         .map(|(finding, position)| Problem {
             position,
-            ..finding.to_mend()
+            ..finding.for_check()
         })
         .collect();
     problems.sort_by_key(|problem| problem.position);

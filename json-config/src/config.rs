@@ -1,24 +1,22 @@
 //! The live configuration of one team.
 //!
-//! Owns the JSON that clients see in dumps: as it was read, with teamd's injected defaults and
-//! the updates of clients. Unknown keys are kept, keys stand in the order of the file. What the
-//! team does with its settings is the core's business.
+//! Owns the JSON that clients see in dumps: the text of the file, with the defaults that teamd writes
+//! into it and the updates of clients. Unknown keys and the order of keys are kept.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use runners::{
-    ArpPingSettings, Host, LacpPortSettings, LinkWatchSettings, NsnaPingSettings, PortSettings,
-    RunnerSettings, TeamSettings,
-};
+use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
 use serde_json::{Map, Value, json};
 
+use crate::data_path::DataPathChoice;
 use crate::finding::Weight;
-use crate::inspect::{Walk, runner_name};
-use crate::model::{DataPathChoice, Port, Runner, Team, Watch};
+use crate::inspect::Walk;
+use crate::lenient::runner_name;
 use crate::parse::{ParseError, parse_object};
 use crate::problem::Problem;
-use crate::read::{default_tx_hash, read_port, read_team};
+use crate::read::{
+    default_tx_hash, read_data_path, read_debug_level, read_port, read_probe, read_team,
+};
 use crate::text::object_to_text;
 
 /// The live configuration of one team.
@@ -28,66 +26,65 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a text, which must be a JSON object; what its keys hold is not looked at yet.
+    /// Parses a text, which must be a JSON object. Keys and values are not checked.
     ///
     /// # Errors
-    /// A text that teamd's parser would refuse too; see [`ParseError`].
+    /// For a text that teamd's parser refuses too; see [`ParseError`].
     pub fn parse(text: &[u8]) -> Result<Config, ParseError> {
         Ok(Config {
             team: parse_object(text)?,
         })
     }
 
-    /// The configuration `{}`.
+    /// Returns the configuration `{}`.
     pub fn empty() -> Config {
         Config::default()
     }
 
-    /// `device`; none if it is absent.
+    /// Returns `device`; `None` if absent.
     ///
     /// # Errors
-    /// With teamd's words, when it is not a string: teamd stops then, also where its command line
-    /// names the device.
+    /// With teamd's log line for a value that is not a string: teamd stops then, even if its command
+    /// line names the device.
     pub fn device(&self) -> Result<Option<&str>, Problem> {
         let refused = Walk::new(&self.team, &[Weight::Refused]).key(&self.team, "device");
         match refused.list.first() {
-            Some(finding) => Err(finding.as_run()),
+            Some(finding) => Err(finding.for_run()),
             None => Ok(self.team.get("device").and_then(Value::as_str)),
         }
     }
 
-    /// Sets `device`, which dumps show from now on.
+    /// Sets `device`, which dumps show too.
     pub fn set_device(&mut self, name: &str) {
         self.team.insert("device".to_owned(), name.into());
     }
 
-    /// `debug_level`; 0 if it is absent or makes no sense.
-    ///
-    /// teamd takes a negative level for the highest; here it makes no sense.
+    /// Returns `debug_level`; 0 if absent or invalid. A negative level is invalid; with teamd it is the
+    /// highest.
     pub fn debug_level(&self) -> u32 {
-        read_team(&self.team).debug_level
+        read_debug_level(&self.team)
     }
 
-    /// `data_path`; [`DataPathChoice::Auto`] if it is absent or makes no sense.
+    /// Returns `data_path`; [`DataPathChoice::Auto`] if absent or invalid.
     pub fn data_path(&self) -> DataPathChoice {
-        read_team(&self.team).data_path
+        read_data_path(&self.team)
     }
 
-    /// `probe`; none if it is absent or makes no sense.
+    /// Returns `probe`; `None` if absent or invalid.
     pub fn probe(&self) -> Option<bool> {
-        read_team(&self.team).probe
+        read_probe(&self.team)
     }
 
-    /// `runner.name`, known or not; `roundrobin` if it is absent, empty if it is not a string.
+    /// Returns `runner.name`, known or not; `roundrobin` if absent, empty if not a string.
     pub fn runner_name(&self) -> &str {
         runner_name(&self.team)
     }
 
-    /// Everything in place of which a run takes something else, for the log.
+    /// Returns the values that a run replaces, for the log.
     ///
-    /// Unknown keys are none of it, and neither is what [`Config::team_settings`] and
-    /// [`Config::port_settings`] refuse. Of more than 100 the rest is only counted, in a last
-    /// one without a path.
+    /// Unknown keys do not count, nor do values that [`Config::team_settings`] and
+    /// [`Config::port_settings`] refuse. After 100 warnings a last one without a path gives the
+    /// number of the others.
     pub fn warnings(&self) -> Vec<Problem> {
         let findings = Walk::new(&self.team, &[Weight::Fallback]).whole(&self.team);
         let more = (findings.more > 0).then(|| Problem {
@@ -95,110 +92,75 @@ impl Config {
             message: format!("and {} more warnings", findings.more),
             position: None,
         });
-        let warnings = findings.list.iter().map(|finding| finding.as_run());
+        let warnings = findings.list.iter().map(|finding| finding.for_run());
         warnings.chain(more).collect()
     }
 
-    /// All settings of the team as a whole.
+    /// Returns the settings of the team as a whole; `seed` is for the runner `random`.
     ///
     /// # Errors
-    /// What teamd refuses to start with: a value out of range, an unknown runner or policy, a
-    /// hardware address that cannot be read, a name that is no string, an object that is none.
-    pub fn team(&self) -> Result<Team, Problem> {
+    /// For a value that teamd refuses to start with: a number out of range, an unknown runner or
+    /// policy, an unreadable hardware address, a name that is not a string, another value in the
+    /// place of an object.
+    pub fn team(&self, seed: u64) -> Result<TeamSettings, Problem> {
         let refused = Walk::new(&self.team, &[Weight::Refused]).team(&self.team);
         match refused.list.first() {
-            Some(finding) => Err(finding.as_run()),
-            None => Ok(read_team(&self.team)),
+            Some(finding) => Err(finding.for_run()),
+            None => Ok(read_team(&self.team, seed)),
         }
     }
 
-    /// The team's settings for the core; `seed` is for the runner `random`.
-    ///
-    /// Writes the defaults into the configuration that teamd writes there: `runner.name`, for
-    /// activebackup `notify_peers.count` and `mcast_rejoin.count`, `runner.tx_hash` where it is
-    /// read.
+    /// Returns the settings of the team like [`Config::team`], and writes the same defaults into the
+    /// configuration as teamd: `runner.name`, `notify_peers.count` and `mcast_rejoin.count` for
+    /// activebackup, `runner.tx_hash` for runners that read it.
     ///
     /// # Errors
-    /// As [`Config::team`], with teamd's words.
+    /// Those of [`Config::team`].
     pub fn team_settings(&mut self, seed: u64) -> Result<TeamSettings, Problem> {
-        let team = self.team()?;
-        let runner = match &team.runner {
-            Runner::Broadcast => RunnerSettings::Broadcast,
-            Runner::RoundRobin { packets_per_port } => RunnerSettings::RoundRobin {
-                packets_per_port: *packets_per_port,
-            },
-            Runner::Random => RunnerSettings::Random { seed },
-            Runner::ActiveBackup {
-                hwaddr_policy,
-                failback,
-            } => RunnerSettings::ActiveBackup {
-                hwaddr_policy: *hwaddr_policy,
-                failback: *failback,
-            },
-            Runner::LoadBalance(hashing) => RunnerSettings::LoadBalance {
-                tx_hash: hashing.tx_hash,
-                balancing_interval: hashing.balancing_interval,
-            },
-            Runner::Slb {
-                host,
-                balancing_interval,
-                learning_interval,
-            } => RunnerSettings::Slb {
-                host: *host,
-                balancing_interval: *balancing_interval,
-                learning_interval: *learning_interval,
-            },
-            Runner::Lacp(settings) => RunnerSettings::Lacp(settings.clone()),
-        };
-        self.write_team_defaults(&team.runner);
-        Ok(TeamSettings {
-            runner,
-            hwaddr: team.hwaddr,
-            link_watch_policy: team.link_watch_policy,
-            notify_peers: team.notify_peers,
-            mcast_rejoin: team.mcast_rejoin,
-            min_ports: team.min_ports,
-            probe: team.probe.unwrap_or(true),
-        })
+        let settings = self.team(seed)?;
+        self.write_team_defaults(&settings.runner);
+        Ok(settings)
     }
 
-    fn write_team_defaults(&mut self, runner: &Runner) {
+    fn write_team_defaults(&mut self, runner: &RunnerSettings) {
         write_default(&mut self.team, "runner", "name", || "roundrobin".into());
         match runner {
-            Runner::ActiveBackup { .. } => {
+            RunnerSettings::ActiveBackup { .. } => {
                 write_default(&mut self.team, "notify_peers", "count", || 1.into());
                 write_default(&mut self.team, "mcast_rejoin", "count", || 1.into());
             }
-            Runner::LoadBalance(_) | Runner::Lacp(_) => {
+            RunnerSettings::LoadBalance { .. } | RunnerSettings::Lacp(_) => {
                 write_default(&mut self.team, "runner", "tx_hash", || {
                     default_tx_hash().into()
                 });
             }
-            Runner::Broadcast | Runner::RoundRobin { .. } | Runner::Random | Runner::Slb { .. } => {
-            }
+            RunnerSettings::Broadcast
+            | RunnerSettings::RoundRobin { .. }
+            | RunnerSettings::Random { .. }
+            | RunnerSettings::Slb { .. } => {}
         }
     }
 
-    /// The configured ports, in the order of the file.
+    /// Returns the names of the configured ports, in the order of the file.
     pub fn port_names(&self) -> impl Iterator<Item = &str> {
         self.ports()
             .into_iter()
             .flat_map(|ports| ports.keys().map(String::as_str))
     }
 
-    /// All settings of the port `name`, which need not have any in the configuration.
+    /// Returns the settings of the port `name`, or the defaults for a port that is not configured.
     ///
     /// # Errors
-    /// What teamd refuses to take the port with: a value out of range, a link watch that is
-    /// unknown or lacks a key, an entry that is no object.
-    pub fn port(&self, name: &str) -> Result<Port, Problem> {
+    /// For a value that teamd refuses to add the port with: a number out of range, a link watch that
+    /// is unknown or lacks a key, an entry that is not an object.
+    pub fn port(&self, name: &str) -> Result<PortSettings, Problem> {
         let refused = Walk::new(&self.team, &[Weight::Refused]).port(&self.team, name);
         if let Some(finding) = refused.list.first() {
-            return Err(finding.as_run());
+            return Err(finding.for_run());
         }
         let mut port = read_port(self.entry(name), self.team.get("link_watch"));
         if port.link_watches.is_empty() {
-            port.link_watches.push(Watch::Ethtool {
+            port.link_watches.push(LinkWatchSettings::Ethtool {
                 delay_up: Duration::ZERO,
                 delay_down: Duration::ZERO,
             });
@@ -206,56 +168,15 @@ impl Config {
         Ok(port)
     }
 
-    /// The settings of the port `name` for the core.
-    ///
-    /// If neither the port nor the team has a link watch, `ethtool` is written into the port's
-    /// entry, as teamd does.
+    /// Returns the settings of the port `name` like [`Config::port`], and writes the watch `ethtool`
+    /// into the port's entry if neither the port nor the team has a link watch, as teamd does.
     ///
     /// # Errors
-    /// As [`Config::port`], with teamd's words.
+    /// Those of [`Config::port`].
     pub fn port_settings(&mut self, name: &str) -> Result<PortSettings, Problem> {
         let port = self.port(name)?;
-        let link_watches = port
-            .link_watches
-            .iter()
-            .map(|watch| match watch {
-                Watch::Ethtool {
-                    delay_up,
-                    delay_down,
-                } => LinkWatchSettings::Ethtool {
-                    delay_up: *delay_up,
-                    delay_down: *delay_down,
-                },
-                Watch::ArpPing(ping) => LinkWatchSettings::ArpPing(ArpPingSettings {
-                    probing: ping.probing,
-                    target_host: host(&ping.target_host),
-                    source_host: ping.source_host.as_deref().map(host),
-                    vlanid: ping.vlanid,
-                    validate_active: ping.validate_active,
-                    validate_inactive: ping.validate_inactive,
-                    send_always: ping.send_always,
-                }),
-                Watch::NsnaPing(ping) => LinkWatchSettings::NsnaPing(NsnaPingSettings {
-                    probing: ping.probing,
-                    target_host: host(&ping.target_host),
-                }),
-                Watch::Tipc { bearer } => LinkWatchSettings::Tipc {
-                    bearer: bearer.clone(),
-                },
-            })
-            .collect();
         self.write_implicit_watch(name);
-        Ok(PortSettings {
-            prio: port.prio,
-            sticky: port.sticky,
-            queue_id: port.queue_id,
-            lacp: LacpPortSettings {
-                prio: port.lacp_prio,
-                key: port.lacp_key,
-                ..LacpPortSettings::default()
-            },
-            link_watches,
-        })
+        Ok(port)
     }
 
     fn write_implicit_watch(&mut self, name: &str) {
@@ -271,8 +192,8 @@ impl Config {
     /// Replaces the entry of the port `name` by the object in `text`.
     ///
     /// # Errors
-    /// A text that is not a JSON object; the configuration is then as it was. (teamd empties the
-    /// entry, and fails too if `prio` is missing.)
+    /// For a text that is not a JSON object; the configuration stays as it was. (teamd empties the
+    /// entry, and fails without `prio` too.)
     pub fn update_port(&mut self, name: &str, text: &[u8]) -> Result<(), ParseError> {
         let entry = parse_object(text)?;
         self.ports_mut()
@@ -280,12 +201,12 @@ impl Config {
         Ok(())
     }
 
-    /// The whole configuration, as `config dump` shows it.
+    /// Returns the whole configuration, for `config dump`.
     pub fn dump(&self) -> String {
         object_to_text(&self.team)
     }
 
-    /// The configuration with exactly the ports in `present`, as `config dump actual` shows it.
+    /// Returns the configuration with exactly the ports in `present`, for `config dump actual`.
     pub fn dump_actual(&self, present: &[&str]) -> String {
         let mut actual = self.clone();
         if !present.is_empty() || actual.team.contains_key("ports") {
@@ -298,7 +219,7 @@ impl Config {
         actual.dump()
     }
 
-    /// The entry of the port `name`, as `port config dump` shows it; `{}` if it has none.
+    /// Returns the entry of the port `name`, for `port config dump`; `{}` without one.
     pub fn dump_port(&self, name: &str) -> String {
         self.entry(name)
             .map_or_else(|| "{}".to_owned(), object_to_text)
@@ -308,7 +229,7 @@ impl Config {
         self.team.get("ports").and_then(Value::as_object)
     }
 
-    /// `ports`; written if it is absent or, which means the same, not an object.
+    /// Returns `ports`; creates it if absent or not an object.
     fn ports_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.team, "ports")
     }
@@ -318,7 +239,7 @@ impl Config {
     }
 }
 
-/// The object under `key`, which takes the place of anything else that is there.
+/// Returns the object under `key`; replaces any other value by an empty object.
 fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let value = parent.entry(key).or_insert(Value::Null);
     if !value.is_object() {
@@ -327,16 +248,6 @@ fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<S
     match value {
         Value::Object(object) => object,
         _ => unreachable!("made an object above"),
-    }
-}
-
-/// A host by its address, or by a name. What stands behind `%` in an address names an interface,
-/// and a watch has only one to ask on.
-fn host<A: FromStr>(text: &str) -> Host<A> {
-    let address = text.split_once('%').map_or(text, |(address, _)| address);
-    Host {
-        name: text.to_owned(),
-        address: address.parse().ok(),
     }
 }
 

@@ -1,48 +1,48 @@
-//! What a walk over a configuration finds, and how the two readers put it.
+//! Findings of a walk over a configuration, and their messages for the check and for a run.
 
 use crate::problem::{Problem, Step, path_text};
 
-/// Who minds a finding.
+/// Consequence of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// The strict check alone; for a run it is as good as absent.
+    /// Only the strict check reports it; a run ignores the key.
     Strict,
-    /// A run goes on with something else and says so.
+    /// A run logs it and uses another value.
     Fallback,
     /// A run refuses the team or the port.
     Refused,
 }
 
-/// One thing that is wrong.
+/// One fault of a configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) path: Vec<Step>,
-    /// The key itself is wrong, not its value.
+    /// The key is wrong, not its value.
     pub(crate) at_key: bool,
     pub(crate) words: Words,
 }
 
-/// What is to be said of a finding.
+/// The parts of a finding's message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
-    /// What was expected and what was found.
+    /// What was expected and found.
     pub(crate) message: String,
-    /// How to mend it.
+    /// The remedy.
     pub(crate) mend: String,
-    /// What a run does instead, if it goes on.
+    /// What a run uses instead.
     pub(crate) instead: String,
-    /// What teamd logs.
+    /// teamd's log line.
     pub(crate) teamd: Option<String>,
 }
 
 impl Finding {
-    /// As the strict check says it.
-    pub(crate) fn to_mend(&self) -> Problem {
+    /// Returns the problem with its remedy, for the strict check.
+    pub(crate) fn for_check(&self) -> Problem {
         self.problem(joined(&self.words.message, &self.words.mend))
     }
 
-    /// As a run says it.
-    pub(crate) fn as_run(&self) -> Problem {
+    /// Returns the problem with teamd's log line and the consequence, for a run.
+    pub(crate) fn for_run(&self) -> Problem {
         let words = &self.words;
         self.problem(match &words.teamd {
             Some(line) => joined(&format!("{line} ({})", words.message), &words.instead),
@@ -66,11 +66,11 @@ fn joined(message: &str, addition: &str) -> String {
     }
 }
 
-/// What one walk has found.
+/// All findings of one walk.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// In the order of the file, but what is missing comes behind what is there.
+    /// In the order of the file; missing keys of an object follow its present ones.
     pub(crate) list: Vec<Finding>,
-    /// How many more there were.
+    /// Number of findings beyond the list.
     pub(crate) more: usize,
 }

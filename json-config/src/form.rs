@@ -1,15 +1,17 @@
-//! The forms that a string may have to have, and the hardware address behind one of them.
+//! Forms of strings, and the parser of hardware addresses.
+//!
+//! teamd reads a hardware address more tolerantly than [`HwAddr`]'s own parser.
 
 use runners::HwAddr;
 
 use crate::keys::Form;
 
-/// Why a string does not have its form.
+/// The reason why a string does not have its form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
-    /// What was expected.
+    /// The expected form.
     pub(crate) expected: &'static str,
-    /// What teamd logs; none where the key has one line for all cases.
+    /// teamd's log line; `None` if the key has one line for all cases.
     pub(crate) teamd: Option<String>,
 }
 
@@ -22,7 +24,7 @@ impl Misfit {
     }
 }
 
-/// Holds `text` against `form`.
+/// Checks the form of a string.
 pub(crate) fn check_form(form: Form, text: &str) -> Result<(), Misfit> {
     match form {
         Form::Any => Ok(()),
@@ -38,7 +40,7 @@ pub(crate) fn check_form(form: Form, text: &str) -> Result<(), Misfit> {
     }
 }
 
-/// The kernel's rule, `dev_valid_name`.
+/// Whether the kernel accepts an interface name (`dev_valid_name`).
 fn is_interface_name(name: &str) -> bool {
     (1..16).contains(&name.len())
         && name != "."
@@ -48,7 +50,8 @@ fn is_interface_name(name: &str) -> bool {
             .any(|byte| matches!(byte, b'/' | b':' | b' ' | 0x09..=0x0d))
 }
 
-/// Hexadecimal bytes with `:` between them; blanks around a byte and `0x` before it are allowed.
+/// Parses six hexadecimal bytes with `:` between them. As with teamd, a byte may have one digit, leading
+/// zeros, `0x` before it and blanks around it.
 pub(crate) fn parse_hwaddr(text: &str) -> Result<HwAddr, Misfit> {
     let bytes = text
         .split(':')
@@ -64,8 +67,8 @@ pub(crate) fn parse_hwaddr(text: &str) -> Result<HwAddr, Misfit> {
             )),
         });
     };
-    // The kernel refuses these, is_valid_ether_addr.
-    if address[0] & 1 == 1 || address == [0; 6] {
+    // The kernel refuses these (`is_valid_ether_addr`).
+    if HwAddr(address).is_multicast() || address == [0; 6] {
         return Err(Misfit {
             expected: "unicast address",
             teamd: Some("Hardware address set failed.".to_owned()),
@@ -80,9 +83,9 @@ fn parse_byte(text: &str) -> Option<u8> {
         .strip_prefix("0x")
         .or_else(|| text.strip_prefix("0X"))
         .unwrap_or(text);
-    let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let byte = u8::from_str_radix(digits, 16).ok()?;
-    hexadecimal.then_some(byte)
+    is_hexadecimal.then_some(byte)
 }
 
 #[cfg(test)]
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hardware_addresses() {
+    fn hardware_addresses_are_read_as_teamd_reads_them() {
         let good = HwAddr([2, 0x10, 0x20, 0x30, 0x40, 0x5f]);
         for text in [
             "02:10:20:30:40:5f",
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn interface_names() {
+    fn interface_names_follow_the_kernels_rule() {
         for name in ["eth1", "eth1.5", "a[0]", "..."] {
             assert!(is_interface_name(name), "{name}");
         }

@@ -1,61 +1,40 @@
-//! The walk that finds what is wrong with a configuration.
+//! The walk over a configuration that finds its faults.
 //!
-//! One walk, driven by the [table of keys](crate::keys), serves both readers: the strict check
-//! reports everything it finds; a run logs what it falls back on and stops at what it refuses.
-//! Does not know where in the text a value stands.
+//! One walk, driven by the [table of keys](crate::keys), serves the strict check, which reports all
+//! findings, and a run, which logs replaced values and stops at refused ones. [`locate`](crate::locate)
+//! finds the positions in the text.
 
 use serde_json::{Map, Value};
 
 use crate::finding::{Finding, Findings, Weight, Words};
 use crate::form::check_form;
-use crate::keys::{Form, Key, Kind, Object, Preset};
+use crate::keys::{Form, Key, Kind, Object, Preset, RUNNERS};
+use crate::lenient::{integer, known_word, runner_name, watch_name};
 use crate::parse::kind;
 use crate::problem::{Step, shortened};
 use crate::suggest::nearest;
 use crate::text::quoted;
 
-/// Findings kept of one walk; the rest is only counted.
+/// Most findings of one walk with a message; the others are counted.
 const MOST: usize = 100;
 
-/// teamd's line for a value that stands where an object must be written.
+/// teamd's log line for another value where teamd writes an object.
 const WRONG_PATH: &str = "Failed to get value from config: Wrong path format";
 
-/// The name of the runner that a configuration asks for, known or not; empty if it is no string.
-pub(crate) fn runner_name(team: &Map<String, Value>) -> &str {
-    match team.get("runner").and_then(|runner| runner.get("name")) {
-        Some(name) => name.as_str().unwrap_or_default(),
-        None => "roundrobin",
-    }
-}
-
-/// The word of `words` that `text` is; `-` is taken for `_`, as cockpit writes it.
-pub(crate) fn known_word(words: &[&'static str], text: &str) -> Option<&'static str> {
-    let meant = text.replace('-', "_");
-    words.iter().copied().find(|word| *word == meant)
-}
-
-/// The integer that `value` is, or that it holds in quotes, as cockpit writes it.
-pub(crate) fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        value => value.as_i64(),
-    }
-}
-
-/// A walk, or the part of it that is under way.
+/// A walk in progress.
 pub(crate) struct Walk<'a> {
     runner: &'a str,
-    /// A port without a watch of its own has one of the team's.
+    /// The team has link watches for ports without their own.
     team_watches: bool,
     wanted: &'a [Weight],
     path: Vec<Step>,
-    /// The keys being read have no effect, so only the strict check may mind.
+    /// The present key has no effect, so only the strict check reports it.
     unread: bool,
     findings: Findings,
 }
 
 impl<'a> Walk<'a> {
-    /// A walk through the configuration `team`, for findings of the weights `wanted`.
+    /// Creates a walk over the configuration `team`, for findings of the weights `wanted`.
     pub(crate) fn new(team: &'a Map<String, Value>, wanted: &'a [Weight]) -> Self {
         Walk {
             runner: runner_name(team),
@@ -70,13 +49,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Looks at everything.
+    /// Inspects the whole configuration.
     pub(crate) fn whole(mut self, team: &Map<String, Value>) -> Findings {
         self.object(Object::Team, team, None);
         self.findings
     }
 
-    /// Looks at what concerns the team as a whole: all but ports and link watches.
+    /// Inspects the keys of the team as a whole: all but ports and link watches.
     pub(crate) fn team(mut self, team: &Map<String, Value>) -> Findings {
         for key in Object::Team.keys() {
             if !matches!(key.kind, Kind::Ports | Kind::Watches) {
@@ -86,7 +65,7 @@ impl<'a> Walk<'a> {
         self.findings
     }
 
-    /// Looks at one key of the team alone.
+    /// Inspects one key of the team.
     pub(crate) fn key(mut self, team: &Map<String, Value>, name: &str) -> Findings {
         if let Some(key) = Object::Team.find(name) {
             self.member(key, team);
@@ -94,7 +73,7 @@ impl<'a> Walk<'a> {
         self.findings
     }
 
-    /// Looks at what concerns the port `name`: its own settings, then the team's link watches.
+    /// Inspects the port `name`: its own keys, then the team's link watches.
     pub(crate) fn port(mut self, team: &Map<String, Value>, name: &str) -> Findings {
         if let Some(port) = team.get("ports").and_then(|ports| ports.get(name)) {
             self.step("ports", |walk| {
@@ -116,8 +95,8 @@ impl<'a> Walk<'a> {
         self.path.pop();
     }
 
-    /// Looks at an object whose keys are read by the runner or watch `reader`; none if it is
-    /// not known, or all keys are read by everything.
+    /// Inspects an object whose keys the runner or watch `reader` reads; `None` if the reader is
+    /// unknown or all readers read all keys.
     fn object(&mut self, object: Object, members: &Map<String, Value>, reader: Option<&str>) {
         for (name, value) in members {
             self.step(name, |walk| match object.find(name) {
@@ -125,12 +104,12 @@ impl<'a> Walk<'a> {
                 Some(key) => {
                     let read = reader.is_none_or(|reader| key.is_read_by(reader));
                     if read || object == Object::Port {
-                        // A port may be meant for more than one runner.
+                        // A port may have keys for several runners.
                         walk.unread = !read;
                         walk.value(key, value);
                         walk.unread = false;
                     } else {
-                        walk.pointless_key(key, reader.unwrap_or_default());
+                        walk.ineffective_key(key, reader.unwrap_or_default());
                     }
                 }
             });
@@ -154,15 +133,15 @@ impl<'a> Walk<'a> {
     fn unknown_key(&mut self, object: Object, name: &str) {
         self.add_at_key(|| {
             let known: Vec<&str> = object.keys().map(|key| key.name).collect();
-            let home = || {
+            let owner = || {
                 Object::ALL
                     .into_iter()
-                    .find(|home| home.find(name).is_some())
+                    .find(|owner| owner.find(name).is_some())
             };
             let mend = if let Some(near) = nearest(name, &known) {
                 did_you_mean(near)
-            } else if let Some(home) = home() {
-                format!("it belongs {}", home.place())
+            } else if let Some(owner) = owner() {
+                format!("it belongs {}", owner.place())
             } else {
                 format!("known here: {}", known.join(", "))
             };
@@ -170,7 +149,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    fn pointless_key(&mut self, key: &Key, reader: &str) {
+    fn ineffective_key(&mut self, key: &Key, reader: &str) {
         self.add_at_key(|| {
             (
                 format!("no effect with {}", found(reader)),
@@ -223,12 +202,12 @@ impl<'a> Walk<'a> {
 
     fn integer(&mut self, key: &Key, value: &Value, min: i64, max: i64) {
         let fits = |number: &i64| (min..=max).contains(number);
-        // In quotes it is first of all a wrong type, which no run stops at.
+        // An integer in quotes has a wrong type first of all, and a wrong type stops no run.
         let Some(number) = integer(value).filter(|number| value.is_number() || fits(number)) else {
             return self.wrong_type(key, value, "integer", "write a whole number");
         };
         if !fits(&number) {
-            return self.senseless(key, &number.to_string(), || {
+            return self.invalid(key, &number.to_string(), || {
                 (format!("integer from {min} to {max}"), String::new())
             });
         }
@@ -246,7 +225,7 @@ impl<'a> Walk<'a> {
         let Err(misfit) = check_form(form, text) else {
             return;
         };
-        // Whether an interface name will do is for the kernel to say.
+        // The kernel decides about interface names.
         let weight = match form {
             Form::InterfaceName => Weight::Strict,
             _ => Weight::Refused,
@@ -269,7 +248,7 @@ impl<'a> Walk<'a> {
                 instead: format!("read as {}", quoted(word)),
                 teamd: None,
             }),
-            None => self.senseless(key, &found(text), || {
+            None => self.invalid(key, &found(text), || {
                 (
                     choice(words),
                     nearest(text, words).map_or_else(String::new, did_you_mean),
@@ -322,7 +301,7 @@ impl<'a> Walk<'a> {
                     teamd: None,
                 });
             }
-            // teamd writes defaults into these, which takes an object.
+            // teamd writes defaults into these objects.
             _ if object == Object::Runner
                 || object == Object::Burst && self.runner == "activebackup" =>
             {
@@ -333,7 +312,7 @@ impl<'a> Walk<'a> {
     }
 
     fn runner_is_known(&self) -> bool {
-        crate::keys::RUNNERS.contains(&self.runner)
+        RUNNERS.contains(&self.runner)
     }
 
     fn port_entry(&mut self, port: &Value) {
@@ -349,7 +328,7 @@ impl<'a> Walk<'a> {
                 instead: "read as {}".to_owned(),
                 teamd: None,
             }),
-            // teamd writes the watch "ethtool" into it, which takes an object.
+            // teamd writes the watch "ethtool" into the port's object.
             _ => self.no_object("object", port, mend, WRONG_PATH),
         }
     }
@@ -374,7 +353,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A value of a type that the key cannot have counts as absent, unless teamd stops at it.
+    /// Reports a value of another type. The value counts as absent, unless teamd stops at it.
     fn wrong_type(&mut self, key: &Key, value: &Value, expected: &str, mend: &str) {
         let teamd = key.required.or(key.written);
         let weight = match teamd {
@@ -389,7 +368,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Without an object there is nothing to go on with.
+    /// Reports a value in the place of a required object.
     fn no_object(&mut self, expected: &str, value: &Value, mend: &str, teamd: &str) {
         self.add(Weight::Refused, || Words {
             message: format!("expected {expected}, found {}", kind(value)),
@@ -399,9 +378,9 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// A value of the right type that makes no sense; `say` gives what was expected and how to
-    /// mend it.
-    fn senseless(&mut self, key: &Key, value: &str, say: impl FnOnce() -> (String, String)) {
+    /// Reports a value of the right type that is out of range or unknown; `say` returns the
+    /// expectation and the remedy.
+    fn invalid(&mut self, key: &Key, value: &str, say: impl FnOnce() -> (String, String)) {
         let (weight, teamd) = match key.refusal {
             Some(line) => (Weight::Refused, Some(line)),
             None => (Weight::Fallback, None),
@@ -417,7 +396,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Only the strict check minds a key; `say` gives what is wrong with it and how to mend it.
+    /// Reports a wrong key to the strict check; `say` returns the fault and the remedy.
     fn add_at_key(&mut self, say: impl FnOnce() -> (String, String)) {
         self.keep(Weight::Strict, true, || {
             let (message, mend) = say();
@@ -434,7 +413,7 @@ impl<'a> Walk<'a> {
         self.keep(weight, false, say);
     }
 
-    /// Asks for the words only if they are needed: a hostile text may hold a million findings.
+    /// Builds the message only if it is kept: a hostile text may have a million faults.
     fn keep(&mut self, weight: Weight, at_key: bool, say: impl FnOnce() -> Words) {
         if !self.wanted.contains(&weight) {
             return;
@@ -449,14 +428,6 @@ impl<'a> Walk<'a> {
             words: say(),
         });
     }
-}
-
-/// The watch that an object asks for; none if it is missing or unknown.
-pub(crate) fn watch_name(watch: &Map<String, Value>) -> Option<&'static str> {
-    let Kind::Word(words) = Object::LinkWatch.find("name")?.kind else {
-        return None;
-    };
-    known_word(words, watch.get("name")?.as_str()?)
 }
 
 fn default_used(key: &Key) -> String {

@@ -1,18 +1,17 @@
-//! Every key of the configuration, once.
+//! The table of keys: the only definition of each key of the configuration.
 //!
-//! The checker, the tolerant reader, the suggestions for unknown keys and the JSON Schema all
-//! read this table; the manual page can too. It says what a key may hold, not what a team does
-//! with it: that is the business of [`model`](crate::model) and of the core.
+//! The strict check, the tolerant reader, the suggestions for unknown keys and the JSON Schema read
+//! the table. A row defines the values of a key, not their effect.
 //!
 //! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema`, `failback`,
 //! `failback_delay`, `packets_per_port`, the words `srcmac` and `encap` of `tx_hash`, the
-//! runner `slb` and `min_ports` outside lacp are additions of teamr.
+//! runners `slb`, `tlb` and `alb`, and `min_ports` outside lacp are additions of teamr.
 
 mod table;
 
 pub use table::KEYS;
 
-/// An object of the configuration that has keys of its own.
+/// An object of the configuration with a fixed set of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object {
     /// The top level.
@@ -30,7 +29,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// All of them.
+    /// All objects.
     pub const ALL: [Object; 6] = [
         Object::Team,
         Object::Runner,
@@ -40,17 +39,17 @@ impl Object {
         Object::LinkWatch,
     ];
 
-    /// Its keys, in the order of the table.
+    /// Returns the keys of the object, in the order of the table.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
         KEYS.iter().filter(move |key| key.object == self)
     }
 
-    /// Its key called `name`.
+    /// Returns the key `name` of the object.
     pub fn find(self, name: &str) -> Option<&'static Key> {
         self.keys().find(|key| key.name == name)
     }
 
-    /// Where it stands, for messages.
+    /// Returns the place of the object in the configuration, for messages.
     pub fn place(self) -> &'static str {
         match self {
             Object::Team => "at the top level",
@@ -66,57 +65,57 @@ impl Object {
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// The object that it belongs to.
+    /// The object with the key.
     pub object: Object,
-    /// Its name.
+    /// Name of the key.
     pub name: &'static str,
-    /// What it may hold.
+    /// Type and range of the value.
     pub kind: Kind,
-    /// What counts when it is absent.
+    /// Value of an absent key.
     pub default: Preset,
-    /// The runners (in `runner` and in ports) or watches (in `link_watch`) that read it;
-    /// empty when all do.
+    /// Runners (in `runner` and in ports) or watches (in `link_watch`) that read the key; empty if
+    /// all do.
     pub read_by: &'static [&'static str],
-    /// If it must be there: what teamd logs when it is not, or is of another type.
+    /// For a mandatory key: teamd's log line for an absent key or a value of another type.
     pub required: Option<&'static str>,
-    /// If teamd writes it, which it cannot in place of a value of another type: what it then
-    /// logs. None: a value of another type counts as absent.
+    /// For a key that teamd writes: teamd's log line for a value of another type, where the write
+    /// fails. `None`: a value of another type counts as absent.
     pub written: Option<&'static str>,
-    /// If a value of the right type that makes no sense is refused: what teamd logs, `{}` being
-    /// the value. None: the run goes on with the default.
+    /// For a key whose invalid values are refused: teamd's log line, with `{}` for the value.
+    /// `None`: the default replaces an invalid value.
     pub refusal: Option<&'static str>,
-    /// One line for people.
+    /// One line of description.
     pub about: &'static str,
 }
 
 impl Key {
-    /// Whether the runner or watch called `name` reads this key.
+    /// Whether the runner or watch `name` reads the key.
     pub fn is_read_by(&self, name: &str) -> bool {
         self.read_by.is_empty() || self.read_by.contains(&name)
     }
 }
 
-/// What a key may hold.
+/// Type and range of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`.
     Boolean,
     /// A whole number.
     Integer {
-        /// Smallest.
+        /// Lower limit.
         min: i64,
-        /// Largest.
+        /// Upper limit.
         max: i64,
-        /// What it counts.
+        /// Unit of the number.
         unit: Unit,
     },
-    /// A string of some form.
+    /// A string with a form.
     Text(Form),
     /// One of these strings.
     Word(&'static [&'static str]),
     /// An array of some of these strings.
     Words(&'static [&'static str]),
-    /// An object with the keys of this kind of object.
+    /// An object with these keys.
     Object(Object),
     /// An object with the keys of a link watch, or an array of such objects.
     Watches,
@@ -124,10 +123,10 @@ pub enum Kind {
     Ports,
 }
 
-/// What an integer counts.
+/// Unit of an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things, or a number without a unit.
+    /// No unit.
     One,
     /// Milliseconds.
     Milliseconds,
@@ -140,7 +139,7 @@ pub enum Unit {
 /// The form of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Anything.
+    /// Any string.
     Any,
     /// An interface name: 1 to 15 bytes without blank, `/` and `:`; not `.` and not `..`.
     InterfaceName,
@@ -152,10 +151,10 @@ pub enum Form {
     Bearer,
 }
 
-/// What counts when a key is absent.
+/// Value of an absent key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Nothing, or it depends (`about` says on what).
+    /// None, or one that depends on other keys (see `about`).
     Nothing,
     /// A boolean.
     Boolean(bool),
@@ -167,9 +166,9 @@ pub enum Preset {
     Words(&'static [&'static str]),
 }
 
-/// teamd reads every integer into a C `int`.
+/// Least C `int`, the type that teamd reads every integer into.
 pub const INT_MIN: i64 = i32::MIN as i64;
-/// See [`INT_MIN`].
+/// Greatest C `int`; see [`INT_MIN`].
 pub const INT_MAX: i64 = i32::MAX as i64;
 
 /// The runners, by name.

@@ -1,24 +1,38 @@
 //! teamd's JSON configuration: parsed, checked and dumped back.
 //!
-//! [`Config`] is the live configuration of one team, read as tolerantly as teamd reads it;
-//! [`check`] is the strict reading, which finds every problem with its place. Both follow one
-//! table, [`keys`], and so does `schema.json`, the JSON Schema for editors. [`to_text`] prints
-//! JSON as teamd does, the state document too.
+//! [`Config`] is the live configuration of one team, read as tolerantly as teamd reads it.
+//! [`check()`] reads strictly and reports every problem with its position. Both follow one table of
+//! keys, [`keys`]; so does `schema.json`, the JSON Schema for editors. [`to_text`] writes JSON in
+//! teamd's layout, for the state document too.
 //!
-//! Pure: no file, socket or clock. Bytes from outside give an error, never a panic.
+//! The crate opens no file or socket and reads no clock. Input of any bytes gives an error, never a
+//! panic. docs/differences-from-teamd.md lists where the reading differs from teamd's.
 //!
-//! Where the reading departs from teamd's stands in docs/differences-from-teamd.md, in the one table of all such
-//! decisions.
+//! ```
+//! use json_config::{Config, check};
+//!
+//! let text = br#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {"prio": "10"}}}"#;
+//! let config = Config::parse(text)?;
+//! assert_eq!(config.runner_name(), "activebackup");
+//! assert_eq!(config.port("eth1")?.prio, 10);
+//! let problems = check(text);
+//! assert_eq!(
+//!     problems[0].to_string(),
+//!     "1:65: ports.eth1.prio: expected integer, found string; remove the quotes"
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod check;
 mod config;
+mod data_path;
 mod finding;
 mod form;
 mod inspect;
 pub mod keys;
+mod lenient;
 mod locate;
-pub mod model;
 mod parse;
 mod problem;
 mod read;
@@ -27,7 +41,7 @@ mod text;
 
 pub use check::check;
 pub use config::Config;
-pub use model::DataPathChoice;
+pub use data_path::DataPathChoice;
 pub use parse::ParseError;
 pub use problem::{Position, Problem};
 pub use text::{to_line, to_text};

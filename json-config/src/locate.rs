@@ -1,4 +1,4 @@
-//! Finds the places in the text that findings speak of.
+//! Positions of findings in the text.
 //!
 //! One pass over the text for each level of the paths, whatever the number of findings.
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::finding::Finding;
 use crate::problem::{Position, Step};
 
-/// The place of each finding, in their order; none where the text has no such path.
+/// Returns the position of each finding, in their order; `None` if the text lacks the path.
 pub(crate) fn locate(text: &str, findings: &[Finding]) -> Vec<Option<Position>> {
     let mut offsets: Vec<Option<usize>> = vec![None; findings.len()];
     if let Ok(root) = serde_json::from_str::<&RawValue>(text) {
@@ -26,7 +26,7 @@ pub(crate) fn locate(text: &str, findings: &[Finding]) -> Vec<Option<Position>> 
     positions(text, &offsets)
 }
 
-/// Counts lines once, from place to place in the order of the text.
+/// Converts offsets to positions in one pass, in the order of the text.
 fn positions(text: &str, offsets: &[Option<usize>]) -> Vec<Option<Position>> {
     let mut order: Vec<(usize, usize)> = offsets
         .iter()
@@ -50,7 +50,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks in `value`, which the first `depth` steps of all `wanted` paths lead to.
+    /// Searches `value`, which the first `depth` steps of all `wanted` paths lead to.
     fn descend(&mut self, value: &RawValue, depth: usize, wanted: &[usize]) {
         let mut below: BTreeMap<&Step, Vec<usize>> = BTreeMap::new();
         for index in wanted {
@@ -91,13 +91,13 @@ impl Search<'_> {
         }
     }
 
-    /// Where `value`, a part of the text, begins in it.
+    /// Returns the offset of `value`, a part of the text.
     fn offset(&self, value: &RawValue) -> usize {
         value.get().as_ptr() as usize - self.text.as_ptr() as usize
     }
 }
 
-/// The members of an object as they stand in the text.
+/// The members of an object as parts of the text.
 struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -1,8 +1,8 @@
-//! Syntax: text to an object whose keys stand in the order of the file.
+//! Syntax: text to an object whose keys keep the order of the file.
 //!
-//! JSON after RFC 8259, with what teamd's parser asks for besides: the top level is an object,
-//! no object has a key twice, no string contains U+0000, integers fit 64 bits. Nesting deeper
-//! than 127 levels is refused (teamd: 2048). Says nothing about keys and their values.
+//! JSON (RFC 8259) with the restrictions of teamd's parser: the top level is an object, no object has
+//! a duplicate key, no string contains U+0000, integers fit into 64 bits. Nesting is limited to 127
+//! levels (teamd: 2048). Keys and values are not checked here.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use serde_json::{Map, Number, Value};
 use crate::problem::{Position, shortened};
 use crate::text::quoted;
 
-/// A text that is no configuration at all.
+/// Error for a text that is not a JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     /// Line, from 1.
     pub line: usize,
     /// Character in the line, from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The error.
     pub message: String,
 }
 
@@ -33,7 +33,7 @@ impl ParseError {
         }
     }
 
-    /// Takes serde_json's place, the number of bytes read of a line, to a character.
+    /// Converts serde_json's column, which counts bytes, to characters.
     fn from_json(error: &serde_json::Error, text: &[u8]) -> Self {
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         let full = error.to_string();
@@ -60,7 +60,7 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Reads a text whose top level is an object.
+/// Parses a text whose top level is an object.
 pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, ParseError> {
     let valid = std::str::from_utf8(text)
         .map_err(|error| ParseError::new("invalid UTF-8", &text[..error.valid_up_to()]))?;
@@ -84,7 +84,7 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, ParseError
     }
 }
 
-/// What a value is, in words.
+/// Returns the name of a value's type, for messages.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -97,9 +97,9 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Where the first integer beyond signed 64 bits begins, in a text that is known to be JSON.
+/// Returns the offset of the first integer beyond signed 64 bits in a valid JSON text.
 ///
-/// serde_json turns such an integer into a real number, so the value no longer tells.
+/// serde_json turns such an integer into a real number, so the parsed value does not show it.
 fn oversized_integer(text: &[u8]) -> Option<usize> {
     let mut index = 0;
     while let Some(byte) = text.get(index) {
@@ -133,7 +133,7 @@ fn oversized_integer(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// Builds any value; refuses what teamd's parser refuses and serde_json's own does not.
+/// Builds any value and refuses duplicate keys and U+0000, which serde_json's `Value` accepts.
 struct AnyValue;
 
 impl<'de> DeserializeSeed<'de> for AnyValue {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_fit_64_bits() {
+    fn integers_beyond_64_bits_are_refused() {
         let text = r#"{"a": 9223372036854775807, "b": -9223372036854775808, "c": 1e30,
             "d": "99999999999999999999 \" 99999999999999999999", "e": -0}"#;
         let object = parse_object(text.as_bytes()).unwrap();
@@ -237,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept() {
+    fn keys_keep_the_order_of_the_file() {
         let object = parse_object(br#"{"z": 1, "a": 2, "m": 3}"#).unwrap();
         assert_eq!(object.keys().collect::<Vec<_>>(), ["z", "a", "m"]);
     }
 
     #[test]
-    fn places_are_characters_not_bytes() {
+    fn columns_count_characters() {
         assert_eq!(
             error("{\"é\": \"é\", x}"),
             "key must be a string on line 1, column 12"
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded() {
+    fn nesting_is_limited() {
         let nested = |depth| format!("{{\"a\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse_object(nested(126).as_bytes()).is_ok());
         assert!(error(&nested(1_000_000)).starts_with("recursion limit exceeded on line 1"));

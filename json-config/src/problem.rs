@@ -1,17 +1,17 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration, with path and position.
 
 use std::fmt;
 
 use crate::text::quoted;
 
-/// Something wrong with a configuration.
+/// A problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The JSON path, such as `ports.eth1.prio`; empty when the text as a whole is meant.
+    /// JSON path, such as `ports.eth1.prio`; empty for the text as a whole.
     pub path: String,
-    /// What was expected and what was found, and what follows.
+    /// What was expected and found, and the consequence or the remedy.
     pub message: String,
-    /// Where in the text; only the strict check knows.
+    /// Position in the text; only the strict check determines it.
     pub position: Option<Position>,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// A place in a text, shown as `3:17`.
+/// A position in a text, displayed as `3:17`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Line, from 1.
@@ -39,10 +39,10 @@ pub struct Position {
 }
 
 impl Position {
-    /// The first character of a text.
+    /// Position of the first character.
     pub(crate) const START: Position = Position { line: 1, column: 1 };
 
-    /// The place right behind `text`, if that began here.
+    /// Returns the position after `text`, which starts at `self`.
     pub(crate) fn after(self, text: &[u8]) -> Position {
         text.iter().fold(self, |place, byte| match byte {
             b'\n' => Position {
@@ -72,7 +72,7 @@ pub(crate) enum Step {
     Index(usize),
 }
 
-/// The path as text; a name that would be ambiguous is quoted, as state paths quote it.
+/// Returns a path as text; an ambiguous name is quoted, as in state paths.
 pub(crate) fn path_text(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {
@@ -97,7 +97,7 @@ pub(crate) fn path_text(steps: &[Step]) -> String {
     text
 }
 
-/// At most 40 characters of `text`, so that a huge value cannot flood the log.
+/// Returns at most 40 characters of `text`, so that a huge value cannot flood the log.
 pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}...", &text[..end]),

@@ -1,23 +1,25 @@
-//! JSON to [`model`](crate::model) types.
+//! JSON to the settings of the core.
 //!
-//! Reads leniently: whatever cannot be used counts as absent. What is odd about a value, and
-//! whether a run may go on with it, [`inspect`](crate::inspect) has said before.
+//! An unusable value counts as absent. [`inspect`](crate::inspect) reports unusable values and
+//! decides whether a run may continue with them.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
 use runners::{
-    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HostTraffic,
-    HwAddrPolicy, LacpSettings, LinkWatchPolicy, Probing,
+    AggSelectPolicy, ArpPingSettings, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields,
+    Host, HostTraffic, HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy,
+    LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 use serde_json::{Map, Value};
 
+use crate::data_path::DataPathChoice;
 use crate::form::{check_form, parse_hwaddr};
-use crate::inspect::{integer, known_word, watch_name};
 use crate::keys::{Form, Key, Kind, Object, Preset};
-use crate::model::{ArpPing, DataPathChoice, Hashing, NsnaPing, Port, Runner, Team, Watch};
+use crate::lenient::{integer, known_word, watch_name};
 
-/// The members of one object, looked up by the table of keys; none reads as an empty object.
+/// The members of one object, read by the table of keys; `None` reads as an empty object.
 struct Members<'a> {
     object: Object,
     members: Option<&'a Map<String, Value>>,
@@ -42,7 +44,7 @@ impl<'a> Members<'a> {
         key
     }
 
-    /// The value if it is in the key's range.
+    /// Returns the value if it is within the key's range.
     fn given_integer(&self, name: &str) -> Option<i64> {
         let Kind::Integer { min, max, .. } = self.key(name)?.kind else {
             return None;
@@ -50,7 +52,8 @@ impl<'a> Members<'a> {
         integer(self.value(name)?).filter(|number| (min..=max).contains(number))
     }
 
-    /// The value or the default. The range of the key must fit `T`; zero would be read else.
+    /// Returns the value or the default. The range of the key must fit into `T`; other values read
+    /// as 0.
     fn integer<T: TryFrom<i64> + Default>(&self, name: &str) -> T {
         let default = || match self.key(name)?.default {
             Preset::Integer(number) => Some(number),
@@ -73,7 +76,7 @@ impl<'a> Members<'a> {
             .unwrap_or_else(default)
     }
 
-    /// The value or the default; empty if there is neither.
+    /// Returns the value or the default; empty without both.
     fn word(&self, name: &str) -> &'static str {
         let given = || match self.key(name)?.kind {
             Kind::Word(words) => known_word(words, self.value(name)?.as_str()?),
@@ -92,40 +95,47 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Reads what concerns the team as a whole.
-pub(crate) fn read_team(team: &Map<String, Value>) -> Team {
-    let team = Members::new(Object::Team, Some(team));
-    let runner = team.nested("runner", Object::Runner);
-    let kind = read_runner(&runner);
-    let count = match kind {
-        Runner::ActiveBackup { .. } => 1,
+/// Returns `debug_level`.
+pub(crate) fn read_debug_level(team: &Map<String, Value>) -> u32 {
+    Members::new(Object::Team, Some(team)).integer("debug_level")
+}
+
+/// Returns `data_path`.
+pub(crate) fn read_data_path(team: &Map<String, Value>) -> DataPathChoice {
+    match Members::new(Object::Team, Some(team)).word("data_path") {
+        "kernel" => DataPathChoice::Kernel,
+        "programs" => DataPathChoice::Programs,
+        "relay" | "userspace" => DataPathChoice::Relay,
+        _ => DataPathChoice::Auto,
+    }
+}
+
+/// Returns `probe`; `None` if absent or not a boolean.
+pub(crate) fn read_probe(team: &Map<String, Value>) -> Option<bool> {
+    team.get("probe").and_then(Value::as_bool)
+}
+
+/// Reads the keys of the team as a whole; `seed` is for the runner `random`.
+pub(crate) fn read_team(team: &Map<String, Value>, seed: u64) -> TeamSettings {
+    let members = Members::new(Object::Team, Some(team));
+    let runner = members.nested("runner", Object::Runner);
+    let runner_settings = read_runner(&runner, seed);
+    let count = match runner_settings {
+        RunnerSettings::ActiveBackup { .. } => 1,
         _ => 0,
     };
-    Team {
-        device: team
-            .value("device")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
-        debug_level: team.integer("debug_level"),
-        data_path: match team.word("data_path") {
-            "kernel" => DataPathChoice::Kernel,
-            "programs" => DataPathChoice::Programs,
-            "relay" | "userspace" => DataPathChoice::Relay,
-            _ => DataPathChoice::Auto,
-        },
-        probe: team.value("probe").and_then(Value::as_bool),
-        hwaddr: team
-            .value("hwaddr")
-            .and_then(Value::as_str)
-            .and_then(|text| parse_hwaddr(text).ok()),
-        link_watch_policy: match team.word("link_watch_policy") {
+    let hwaddr = members.value("hwaddr").and_then(Value::as_str);
+    TeamSettings {
+        runner: runner_settings,
+        hwaddr: hwaddr.and_then(|text| parse_hwaddr(text).ok()),
+        link_watch_policy: match members.word("link_watch_policy") {
             "all" => LinkWatchPolicy::All,
             _ => LinkWatchPolicy::Any,
         },
-        notify_peers: read_burst(&team.nested("notify_peers", Object::Burst), count),
-        mcast_rejoin: read_burst(&team.nested("mcast_rejoin", Object::Burst), count),
+        notify_peers: read_burst(&members.nested("notify_peers", Object::Burst), count),
+        mcast_rejoin: read_burst(&members.nested("mcast_rejoin", Object::Burst), count),
         min_ports: runner.integer("min_ports"),
-        runner: kind,
+        probe: read_probe(team).unwrap_or(true),
     }
 }
 
@@ -139,11 +149,11 @@ fn read_burst(burst: &Members<'_>, default_count: u32) -> Burst {
     }
 }
 
-fn read_runner(runner: &Members<'_>) -> Runner {
+fn read_runner(runner: &Members<'_>, seed: u64) -> RunnerSettings {
     match runner.word("name") {
-        "broadcast" => Runner::Broadcast,
-        "random" => Runner::Random,
-        "activebackup" => Runner::ActiveBackup {
+        "broadcast" => RunnerSettings::Broadcast,
+        "random" => RunnerSettings::Random { seed },
+        "activebackup" => RunnerSettings::ActiveBackup {
             hwaddr_policy: match runner.word("hwaddr_policy") {
                 "by_active" => HwAddrPolicy::ByActive,
                 "only_active" => HwAddrPolicy::OnlyActive,
@@ -158,9 +168,12 @@ fn read_runner(runner: &Members<'_>) -> Runner {
                 delay: runner.milliseconds("failback_delay"),
             },
         },
-        "loadbalance" => Runner::LoadBalance(read_hashing(runner)),
-        "lacp" => Runner::Lacp(read_lacp(runner)),
-        name @ ("slb" | "tlb" | "alb") => Runner::Slb {
+        "loadbalance" => RunnerSettings::LoadBalance {
+            tx_hash: read_tx_hash(runner),
+            balancing_interval: read_balancing_interval(runner),
+        },
+        "lacp" => RunnerSettings::Lacp(read_lacp(runner)),
+        name @ ("slb" | "tlb" | "alb") => RunnerSettings::Slb {
             host: match name {
                 "tlb" => HostTraffic::Sent,
                 "alb" => HostTraffic::Both,
@@ -170,7 +183,7 @@ fn read_runner(runner: &Members<'_>) -> Runner {
             learning_interval: Some(Duration::from_secs(runner.integer("lp_interval")))
                 .filter(|interval| name != "slb" && !interval.is_zero()),
         },
-        _ => Runner::RoundRobin {
+        _ => RunnerSettings::RoundRobin {
             packets_per_port: NonZeroU32::new(runner.integer("packets_per_port"))
                 .unwrap_or(NonZeroU32::MIN),
         },
@@ -178,7 +191,6 @@ fn read_runner(runner: &Members<'_>) -> Runner {
 }
 
 fn read_lacp(runner: &Members<'_>) -> LacpSettings {
-    let hashing = read_hashing(runner);
     LacpSettings {
         active: runner.boolean("active"),
         fast_rate: runner.boolean("fast_rate"),
@@ -197,24 +209,21 @@ fn read_lacp(runner: &Members<'_>) -> LacpSettings {
         marker_timeout: runner
             .boolean("marker")
             .then(|| runner.milliseconds("marker_timeout")),
-        tx_hash: hashing.tx_hash,
-        balancing_interval: hashing.balancing_interval,
+        tx_hash: read_tx_hash(runner),
+        balancing_interval: read_balancing_interval(runner),
     }
 }
 
-fn read_hashing(runner: &Members<'_>) -> Hashing {
+fn read_tx_hash(runner: &Members<'_>) -> HashFields {
     let given: Option<Vec<&str>> = runner
         .value("tx_hash")
         .and_then(Value::as_array)
         .map(|words| words.iter().filter_map(Value::as_str).collect());
     let words = given.unwrap_or_else(|| default_tx_hash().to_vec());
-    Hashing {
-        tx_hash: words
-            .into_iter()
-            .filter_map(HashFields::from_name)
-            .fold(HashFields::NONE, |fields, field| fields | field),
-        balancing_interval: read_balancing_interval(runner),
-    }
+    words
+        .into_iter()
+        .filter_map(HashFields::from_name)
+        .fold(HashFields::NONE, |fields, field| fields | field)
 }
 
 fn read_balancing_interval(runner: &Members<'_>) -> Option<Duration> {
@@ -226,7 +235,7 @@ fn read_balancing_interval(runner: &Members<'_>) -> Option<Duration> {
         .map(|tenths| Duration::from_millis(tenths * 100))
 }
 
-/// The words that stand for an absent `runner.tx_hash`.
+/// Returns the default words of `runner.tx_hash`.
 pub(crate) fn default_tx_hash() -> &'static [&'static str] {
     match Object::Runner.find("tx_hash").map(|key| key.default) {
         Some(Preset::Words(words)) => words,
@@ -234,18 +243,24 @@ pub(crate) fn default_tx_hash() -> &'static [&'static str] {
     }
 }
 
-/// Reads a port; `watches` of the team follow the port's own. No watch at all is left so.
-pub(crate) fn read_port(port: Option<&Map<String, Value>>, watches: Option<&Value>) -> Port {
+/// Reads a port; the `watches` of the team follow the port's own. The list may be empty.
+pub(crate) fn read_port(
+    port: Option<&Map<String, Value>>,
+    watches: Option<&Value>,
+) -> PortSettings {
     let port = Members::new(Object::Port, port);
     let own = port.value("link_watch");
-    Port {
+    PortSettings {
         prio: port.integer("prio"),
         sticky: port.boolean("sticky"),
         queue_id: port
             .given_integer("queue_id")
             .and_then(|queue| u32::try_from(queue).ok()),
-        lacp_prio: port.integer("lacp_prio"),
-        lacp_key: port.integer("lacp_key"),
+        lacp: LacpPortSettings {
+            prio: port.integer("lacp_prio"),
+            key: port.integer("lacp_key"),
+            ..LacpPortSettings::default()
+        },
         link_watches: own
             .into_iter()
             .chain(watches)
@@ -258,7 +273,7 @@ pub(crate) fn read_port(port: Option<&Map<String, Value>>, watches: Option<&Valu
     }
 }
 
-fn read_watch(watch: &Map<String, Value>) -> Option<Watch> {
+fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
     let name = watch_name(watch)?;
     let watch = Members::new(Object::LinkWatch, Some(watch));
     let probing = || Probing {
@@ -267,10 +282,10 @@ fn read_watch(watch: &Map<String, Value>) -> Option<Watch> {
         missed_max: watch.integer("missed_max"),
     };
     Some(match name {
-        "arp_ping" => Watch::ArpPing(ArpPing {
+        "arp_ping" => LinkWatchSettings::ArpPing(ArpPingSettings {
             probing: probing(),
-            target_host: watch.text("target_host", Form::Host)?.to_owned(),
-            source_host: watch.text("source_host", Form::Host).map(str::to_owned),
+            target_host: host(watch.text("target_host", Form::Host)?),
+            source_host: watch.text("source_host", Form::Host).map(host),
             vlanid: watch
                 .given_integer("vlanid")
                 .and_then(|id| u16::try_from(id).ok()),
@@ -278,16 +293,26 @@ fn read_watch(watch: &Map<String, Value>) -> Option<Watch> {
             validate_inactive: watch.boolean("validate_inactive"),
             send_always: watch.boolean("send_always"),
         }),
-        "nsna_ping" => Watch::NsnaPing(NsnaPing {
+        "nsna_ping" => LinkWatchSettings::NsnaPing(NsnaPingSettings {
             probing: probing(),
-            target_host: watch.text("target_host", Form::Host)?.to_owned(),
+            target_host: host(watch.text("target_host", Form::Host)?),
         }),
-        "tipc" => Watch::Tipc {
+        "tipc" => LinkWatchSettings::Tipc {
             bearer: watch.text("tipc_bearer", Form::Bearer)?.to_owned(),
         },
-        _ => Watch::Ethtool {
+        _ => LinkWatchSettings::Ethtool {
             delay_up: watch.milliseconds("delay_up"),
             delay_down: watch.milliseconds("delay_down"),
         },
     })
+}
+
+/// Returns a host with its address, or a name to resolve. The interface behind `%` is dropped: a
+/// watch sends on its own port only.
+fn host<A: FromStr>(text: &str) -> Host<A> {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    Host {
+        name: text.to_owned(),
+        address: address.parse().ok(),
+    }
 }

@@ -1,9 +1,7 @@
-//! "Did you mean": the known word nearest to a misspelt one.
+//! "Did you mean": the known word nearest to a misspelled one.
 
-/// The candidate that differs from `word` by the fewest edits, if these are few for its length;
-/// else one that `word` begins with.
-///
-/// Case and the choice between `-` and `_` do not count.
+/// Returns the candidate with the fewest edits from `word`, if these are few for its length; else one
+/// that `word` begins with. Ignores case and the difference between `-` and `_`.
 pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = folded(word)?;
     let allowed = (word.len() / 3).clamp(1, 3);
@@ -17,13 +15,14 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     by_edits.or_else(|| candidates.iter().copied().find(is_start))
 }
 
-/// None for a word too long to be a misspelling of any key.
+/// Returns the word in lower case with `_`; `None` if too long for a misspelled key.
 fn folded(word: &str) -> Option<Vec<char>> {
     let short = word.len() <= 64;
     short.then(|| word.to_lowercase().replace('-', "_").chars().collect())
 }
 
-/// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours.
+/// Returns the edit distance (optimal string alignment): insertions, deletions, substitutions and
+/// transpositions.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for i in 1..=a.len() {
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_nearest() {
+    fn the_nearest_word_is_suggested() {
         let words = ["prio", "sticky", "queue_id", "lacp_prio"];
         assert_eq!(nearest("proi", &words), Some("prio"));
         assert_eq!(nearest("Queue-ID", &words), Some("queue_id"));

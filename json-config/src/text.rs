@@ -1,40 +1,39 @@
-//! JSON as teamd prints it.
+//! JSON in teamd's layout.
 //!
-//! Owns the two layouts: the dump and its one-line form. Keys are sorted bytewise, the text is
-//! ASCII, a real number has up to 17 significant digits. NetworkManager compares dumps byte by
-//! byte, so nothing here is a matter of taste.
+//! Two forms: the dump and one line. Keys are sorted bytewise, the text is ASCII, a real number has
+//! up to 17 significant digits. NetworkManager compares dumps byte by byte, so the layout is fixed.
 
 use serde_json::{Map, Value};
 
-/// The dump: four blanks of indent, one member or element a line, no newline at the end.
+/// Returns the dump: four blanks of indent, one member or element a line, no newline at the end.
 pub fn to_text(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value, Some(0));
     out
 }
 
-/// The dump in one line, with `, ` and `: ` as separators.
+/// Returns the dump in one line, with `, ` and `: ` as separators.
 pub fn to_line(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value, None);
     out
 }
 
-/// `object` as [`to_text`] prints it.
+/// Returns the dump of an object.
 pub(crate) fn object_to_text(object: &Map<String, Value>) -> String {
     let mut out = String::new();
     write_object(&mut out, object, Some(0));
     out
 }
 
-/// `text` as a JSON string, quotes included.
+/// Returns `text` as a JSON string with its quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::new();
     write_string(&mut out, text);
     out
 }
 
-/// `depth` counts the levels above; none means one line.
+/// Writes a value; `depth` is the number of levels above, `None` in one line.
 fn write_value(out: &mut String, value: &Value, depth: Option<usize>) {
     match value {
         Value::Null => out.push_str("null"),
@@ -123,7 +122,7 @@ fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// C's `%.17g`, then `.0` behind a whole number and the exponent without plus and leading zeros.
+/// Writes C's `%.17g`, with `.0` after a whole number, the exponent without plus and leading zeros.
 fn write_real(out: &mut String, real: f64) {
     let scientific = format!("{real:.16e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -161,7 +160,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn reals_have_seventeen_digits() {
+    fn reals_have_up_to_seventeen_digits() {
         for (real, text) in [
             (2.5, "2.5"),
             (1.1, "1.1000000000000001"),
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_ascii() {
+    fn strings_are_escaped_to_ascii() {
         let text = "é/\u{1F600}\u{1f}\u{7f}\"\\\u{8}\u{c}\n\r\t";
         assert_eq!(
             to_line(&json!(text)),

@@ -1,4 +1,4 @@
-//! Dumps, injected defaults and updates by clients, as teamd shows them.
+//! Dumps, written defaults and updates by clients, equal to teamd's.
 
 use json_config::Config;
 
@@ -6,7 +6,7 @@ fn config(text: &str) -> Config {
     Config::parse(text.as_bytes()).unwrap()
 }
 
-/// A team whose daemon has read all settings.
+/// A configuration after the daemon has read all settings.
 fn started(text: &str) -> Config {
     let mut config = config(text);
     config.team_settings(0).unwrap();
@@ -44,7 +44,7 @@ const ACTIVEBACKUP: &str = r#"{
 }"#;
 
 #[test]
-fn activebackup_shows_what_was_injected() {
+fn the_dump_of_activebackup_contains_the_written_defaults() {
     let mut config =
         config(r#"{"runner": {"name": "activebackup"}, "ports": {"p0": {}, "p1": {"prio": 10}}}"#);
     config.set_device("team0");
@@ -56,7 +56,7 @@ fn activebackup_shows_what_was_injected() {
 }
 
 #[test]
-fn nothing_at_all_becomes_roundrobin() {
+fn the_empty_configuration_becomes_roundrobin() {
     let mut config = Config::empty();
     assert_eq!(config.dump(), "{}");
     assert_eq!(config.runner_name(), "roundrobin");
@@ -68,7 +68,7 @@ fn nothing_at_all_becomes_roundrobin() {
 }
 
 #[test]
-fn loadbalance_shows_the_default_hash() {
+fn the_dump_of_loadbalance_contains_the_default_hash() {
     let config = started(r#"{"runner": {"name": "loadbalance"}}"#);
     let expected = r#"{
     "runner": {
@@ -84,7 +84,7 @@ fn loadbalance_shows_the_default_hash() {
 }
 
 #[test]
-fn given_values_are_not_overwritten() {
+fn defaults_do_not_overwrite_given_values() {
     let text = r#"{"runner": {"name": "activebackup"}, "notify_peers": {"count": 0, "interval": 5},
         "mcast_rejoin": {"count": "x"}}"#;
     let dump = started(text).dump();
@@ -95,7 +95,7 @@ fn given_values_are_not_overwritten() {
 }
 
 #[test]
-fn the_implicit_watch_appears_only_without_any_other() {
+fn the_implicit_watch_is_written_only_without_any_other() {
     let team_watch = r#"{"link_watch": {"name": "ethtool"}, "ports": {"p0": {}}}"#;
     assert_eq!(started(team_watch).dump_port("p0"), "{}");
     let implicit = "{\n    \"link_watch\": {\n        \"name\": \"ethtool\"\n    }\n}";
@@ -107,7 +107,7 @@ fn the_implicit_watch_appears_only_without_any_other() {
 }
 
 #[test]
-fn exact_names_are_used() {
+fn port_names_match_exactly() {
     let text = r#"{"ports": {"eth1.5": {"prio": 42}, "p[0]": {"sticky": true}}}"#;
     let mut config = config(text);
     assert_eq!(config.port_settings("eth1.5").unwrap().prio, 42);
@@ -116,7 +116,7 @@ fn exact_names_are_used() {
 }
 
 #[test]
-fn the_actual_dump_has_the_present_ports() {
+fn the_actual_dump_contains_exactly_the_present_ports() {
     let config = config(r#"{"ports": {"p0": {"prio": 1}, "gone": {}}, "x": 1}"#);
     let expected = "{\n    \"ports\": {\n        \"new\": {},\n        \"p0\": {\n            \
                     \"prio\": 1\n        }\n    },\n    \"x\": 1\n}";
@@ -135,7 +135,7 @@ fn the_actual_dump_has_the_present_ports() {
 }
 
 #[test]
-fn unknown_keys_are_kept_and_text_is_ascii() {
+fn a_dump_keeps_unknown_keys_and_is_ascii() {
     let dump = config(r#"{"é/": [1.1, 2.0, "😀"], "a": null}"#).dump();
     let expected = "{\n    \"a\": null,\n    \"\\u00E9/\": [\n        1.1000000000000001,\n        \
                     2.0,\n        \"\\uD83D\\uDE00\"\n    ]\n}";
@@ -143,7 +143,7 @@ fn unknown_keys_are_kept_and_text_is_ascii() {
 }
 
 #[test]
-fn an_update_replaces_and_keeps_its_place() {
+fn an_update_replaces_the_entry_and_keeps_the_order() {
     let mut config = config(r#"{"ports": {"b": {"prio": 1, "sticky": true}, "a": {}}}"#);
     config.update_port("b", br#"{"prio": 7}"#).unwrap();
     assert_eq!(config.dump_port("b"), "{\n    \"prio\": 7\n}");
@@ -164,7 +164,7 @@ fn a_failed_update_changes_nothing() {
 }
 
 #[test]
-fn ports_that_are_no_object_give_way() {
+fn an_update_replaces_ports_that_are_not_an_object() {
     let mut config = config(r#"{"ports": 5}"#);
     assert_eq!(config.port_names().count(), 0);
     assert_eq!(config.dump_actual(&[]), "{\n    \"ports\": {}\n}");

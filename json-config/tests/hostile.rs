@@ -1,13 +1,13 @@
-//! Bytes from outside: nothing panics, nothing grows without bound, nothing is lost.
+//! Hostile input: no panic, no unbounded output, no lost content.
 
-mod schema_verdict;
+mod validator;
 
 use json_config::keys::{Kind, Object};
 use json_config::{Config, check};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-/// Calls everything that reads a configuration.
+/// Calls every function that reads a configuration.
 fn exercise(text: &[u8]) {
     let problems = check(text);
     let Ok(mut config) = Config::parse(text) else {
@@ -33,7 +33,7 @@ fn exercise(text: &[u8]) {
     assert_eq!(Config::parse(dump.as_bytes()), Ok(config));
 }
 
-/// Strings as they come, and strings that mean something.
+/// Arbitrary strings and meaningful ones.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>().prop_map(|text| text.replace('\0', "")),
@@ -72,7 +72,7 @@ fn members(
     prop::collection::vec((key, value), 0..5).prop_map(|members| members.into_iter().collect())
 }
 
-/// Mostly what the key asks for.
+/// Mostly values that fit the key.
 fn fitting(kind: Kind) -> BoxedStrategy<Value> {
     let right = match kind {
         Kind::Boolean => any::<bool>().prop_map(Value::from).boxed(),
@@ -104,7 +104,7 @@ fn fitting(kind: Kind) -> BoxedStrategy<Value> {
     prop_oneof![12 => right, 1 => scalar()].boxed()
 }
 
-/// A few keys of an object with values that mostly fit.
+/// An object with a few of its keys and mostly fitting values.
 fn object_of(object: Object) -> BoxedStrategy<Value> {
     let keys: Vec<_> = object.keys().collect();
     let count = keys.len();
@@ -123,7 +123,7 @@ fn object_of(object: Object) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// A good file with a few bytes changed.
+/// A good file with a few changed bytes.
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
     const FILE: &[u8] = include_bytes!("corpus/good/reference-activebackup.json");
     let changes = prop::collection::vec((0..FILE.len(), any::<u8>()), 1..4);
@@ -138,36 +138,36 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_bytes(text in any::<Vec<u8>>()) {
+    fn any_bytes_are_handled(text in any::<Vec<u8>>()) {
         exercise(&text);
     }
 
     #[test]
-    fn damaged_files(text in damaged()) {
+    fn damaged_files_are_handled(text in damaged()) {
         exercise(&text);
     }
 
     #[test]
-    fn any_json(team in members(text(), any_value())) {
+    fn any_json_is_handled(team in members(text(), any_value())) {
         exercise(&serde_json::to_vec(&team).unwrap());
     }
 
     #[test]
-    fn likely_configurations(team in object_of(Object::Team)) {
+    fn likely_configurations_are_handled(team in object_of(Object::Team)) {
         exercise(&serde_json::to_vec(&team).unwrap());
     }
 
     #[test]
-    fn a_dump_reads_back_as_it_was(team in members(text(), any_value())) {
+    fn a_dump_parses_to_the_same_configuration(team in members(text(), any_value())) {
         let config = Config::parse(&serde_json::to_vec(&team).unwrap()).unwrap();
         prop_assert_eq!(Config::parse(config.dump().as_bytes()), Ok(config));
     }
 }
 
-/// Names that a pattern measures in characters and the kernel in bytes are left out.
+/// ASCII names only: a pattern counts characters, the kernel counts bytes.
 #[test]
 fn schema_and_check_agree_on_likely_configurations() {
-    let schema_accepts = schema_verdict::load();
+    let schema_accepts = validator::load();
     let ascii = object_of(Object::Team).prop_filter("ASCII", |team| team.to_string().is_ascii());
     proptest!(|(team in ascii)| {
         let problems = check(team.to_string().as_bytes());
@@ -194,7 +194,7 @@ fn repeated(size: usize, start: &str, item: impl Fn(usize) -> String, end: &str)
 }
 
 #[test]
-fn problems_are_capped() {
+fn at_most_a_hundred_problems_have_a_message() {
     let loadbalance = "{\"runner\": {\"name\": \"loadbalance\", \"tx_hash\": [";
     for text in [
         repeated(
@@ -225,7 +225,7 @@ fn problems_are_capped() {
 }
 
 #[test]
-fn ten_megabytes_of_nothing_are_read() {
+fn ten_megabytes_of_blanks_or_of_one_name_are_read() {
     let blanks = " ".repeat(TEN_MEGABYTES);
     assert_eq!(check(format!("{blanks}{{}}").as_bytes()), []);
     let name = "a".repeat(TEN_MEGABYTES);

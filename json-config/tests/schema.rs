@@ -1,6 +1,6 @@
-//! Holds `schema.json` to the table of keys: the file is what this test makes of the table.
+//! Generates `schema.json` from the table of keys and compares it with the file.
 //!
-//! `TEAMR_REWRITE=1 cargo test -p json-config` writes the file anew.
+//! `TEAMR_REWRITE=1 cargo test -p json-config` rewrites the file.
 
 mod expectation;
 
@@ -8,7 +8,7 @@ use json_config::keys::{Form, Key, Kind, Object, Preset, RUNNERS, Unit};
 use serde_json::{Map, Value, json};
 
 #[test]
-fn schema_file_follows_the_table() {
+fn the_schema_file_is_generated_from_the_table() {
     let text = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
     expectation::compare("schema.json", &text);
 }
@@ -61,7 +61,7 @@ fn object_schema(object: Object) -> Value {
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
-/// Refuses keys that the chosen runner does not read; without a name it is the default one.
+/// Refuses keys that the chosen runner, by default roundrobin, does not read.
 fn runner_schema() -> Value {
     let mut schema = object_schema(Object::Runner);
     schema["allOf"] = RUNNERS
@@ -86,11 +86,11 @@ fn required(runner: &str) -> &'static [&'static str] {
     }
 }
 
-/// Refuses keys that the watch does not read, asks for those that it needs.
+/// Refuses keys that the watch does not read, and requires its mandatory ones.
 fn link_watch_schema() -> Value {
     let mut schema = object_schema(Object::LinkWatch);
     let Kind::Word(watches) = Object::LinkWatch.find("name").unwrap().kind else {
-        panic!("the name of a watch is a word");
+        panic!("the name of a watch has a list of words");
     };
     schema["required"] = json!(["name"]);
     schema["allOf"] = watches

@@ -1,15 +1,14 @@
-//! From text to settings: defaults, what a run falls back on, and what it refuses.
+//! From text to settings: defaults, replaced values, refused values.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use json_config::model::{ArpPing, NsnaPing, Watch};
 use json_config::{Config, DataPathChoice};
 use runners::{
-    AggSelectPolicy, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields, HwAddr,
-    HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings, PortSettings,
-    Probing, RunnerSettings, TeamSettings,
+    AggSelectPolicy, ArpPingSettings, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields,
+    Host, HwAddr, HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings,
+    NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -21,7 +20,7 @@ fn milliseconds(count: u64) -> Duration {
 }
 
 #[test]
-fn defaults_of_each_runner() {
+fn each_runner_has_teamds_defaults() {
     let settings = |name: &str| {
         let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
         let settings = config(&text).team_settings(7).unwrap();
@@ -112,7 +111,7 @@ fn keys_of_the_plain_runners_are_read() {
 }
 
 #[test]
-fn the_pace_of_learning_packets_is_read() {
+fn lp_interval_is_read_for_tlb_and_alb() {
     let interval = |runner: &str| {
         let mut config = config(&format!("{{\"runner\": {{{runner}}}}}"));
         match config.team_settings(0).unwrap().runner {
@@ -130,7 +129,7 @@ fn the_pace_of_learning_packets_is_read() {
 }
 
 #[test]
-fn a_team_probes_unless_told_not_to() {
+fn probe_is_on_by_default() {
     assert_eq!(config("{}").probe(), None);
     assert!(config("{}").team_settings(0).unwrap().probe);
     assert_eq!(config(r#"{"probe": true}"#).probe(), Some(true));
@@ -138,7 +137,7 @@ fn a_team_probes_unless_told_not_to() {
 }
 
 #[test]
-fn lacp_is_read_in_full() {
+fn every_lacp_key_is_read() {
     let text = |runner: &str| config(&format!("{{\"runner\": {{\"name\": \"lacp\"{runner}}}}}"));
     let read = |runner: &str| text(runner).team_settings(0).unwrap().runner;
     assert_eq!(read(""), RunnerSettings::Lacp(LacpSettings::default()));
@@ -196,13 +195,13 @@ fn every_port_key_is_read() {
     };
     assert_eq!(config.port_settings("p").unwrap(), expected);
     let port = config.port("p").unwrap();
-    assert_eq!((port.lacp_prio, port.lacp_key), (1, 2));
+    assert_eq!((port.lacp.prio, port.lacp.key), (1, 2));
     let expected = PortSettings {
         link_watches: vec![team],
         ..PortSettings::default()
     };
     assert_eq!(config.port_settings("q").unwrap(), expected);
-    assert_eq!(config.port("q").unwrap().lacp_prio, 255);
+    assert_eq!(config.port("q").unwrap().lacp.prio, 255);
     let implicit = LinkWatchSettings::Ethtool {
         delay_up: Duration::ZERO,
         delay_down: Duration::ZERO,
@@ -212,7 +211,7 @@ fn every_port_key_is_read() {
 }
 
 #[test]
-fn watches_that_ask_are_read_in_full() {
+fn every_key_of_watches_with_requests_is_read() {
     let mut config = config(
         r#"{"link_watch": [
             {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "192.0.2.10",
@@ -221,40 +220,46 @@ fn watches_that_ask_are_read_in_full() {
             {"name": "nsna_ping", "target_host": "fe80::1%p"},
             {"name": "tipc", "tipc_bearer": "p"}]}"#,
     );
-    let arp = ArpPing {
+    let address = |text: &str| Host {
+        name: text.to_owned(),
+        address: text.parse().ok(),
+    };
+    let arp = ArpPingSettings {
         probing: Probing {
             interval: milliseconds(500),
             init_wait: milliseconds(1000),
             missed_max: 4,
         },
-        target_host: "192.0.2.1".into(),
-        source_host: Some("192.0.2.10".into()),
+        target_host: address("192.0.2.1"),
+        source_host: Some(address("192.0.2.10")),
         vlanid: Some(30),
         validate_active: true,
         validate_inactive: true,
         send_always: true,
     };
-    let nsna = NsnaPing {
+    let nsna = NsnaPingSettings {
         probing: Probing {
             interval: milliseconds(1000),
             init_wait: Duration::ZERO,
             missed_max: 3,
         },
-        target_host: "fe80::1%p".into(),
+        target_host: Host {
+            name: "fe80::1%p".into(),
+            address: "fe80::1".parse().ok(),
+        },
     };
-    let tipc = Watch::Tipc { bearer: "p".into() };
-    let watches = [Watch::ArpPing(arp), Watch::NsnaPing(nsna), tipc];
+    let watches = [
+        LinkWatchSettings::ArpPing(arp),
+        LinkWatchSettings::NsnaPing(nsna),
+        LinkWatchSettings::Tipc { bearer: "p".into() },
+    ];
     assert_eq!(config.port("p").unwrap().link_watches, watches);
-    let settings = config.port_settings("p").unwrap();
-    assert_eq!(
-        settings.link_watches.last(),
-        Some(&LinkWatchSettings::Tipc { bearer: "p".into() })
-    );
-    assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
+    assert_eq!(config.port_settings("p").unwrap().link_watches, watches);
+    assert_eq!(config.dump_port("p"), "{}", "no watch was written");
 }
 
 #[test]
-fn hosts_are_addresses_or_names() {
+fn a_host_is_an_address_or_a_name() {
     let mut config = config(
         r#"{"link_watch": [
             {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "me.example"},
@@ -274,7 +279,7 @@ fn hosts_are_addresses_or_names() {
     });
     let expected = ["192.0.2.1", "", "fe80::1", ""].map(|text| text.parse().ok());
     assert_eq!(hosts.collect::<Vec<_>>(), expected);
-    assert_eq!(config.dump_port("p"), "{}", "nothing was injected");
+    assert_eq!(config.dump_port("p"), "{}", "no watch was written");
 }
 
 fn warnings(text: &str) -> Vec<String> {
@@ -283,7 +288,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn wrong_types_fall_back_with_a_warning() {
+fn wrong_types_are_replaced_with_a_warning() {
     for (text, expected) in [
         (
             r#"{"debug_level": -1}"#,
@@ -342,7 +347,7 @@ fn wrong_types_fall_back_with_a_warning() {
 }
 
 #[test]
-fn what_has_no_effect_is_no_warning() {
+fn keys_without_effect_cause_no_warning() {
     for text in [
         r#"{"colour": "red", "runner": {"foo": 1, "sys_prio": 99999}}"#,
         r#"{"ports": {"a": {"lacp_prio": 99999, "sticky": 5}}}"#,
@@ -354,9 +359,9 @@ fn what_has_no_effect_is_no_warning() {
     }
 }
 
-/// Cockpit writes numbers in quotes, hyphens, and the balancer as a bare string.
+/// Cockpit writes numbers in quotes, hyphens for underscores, and the balancer as a string.
 #[test]
-fn what_cockpit_writes_is_understood() {
+fn the_forms_that_cockpit_writes_are_read() {
     let mut config = config(
         r#"{"runner": {"name": "loadbalance", "tx_balancer": "basic"},
             "link_watch": {"name": "arp-ping", "interval": "500", "target_host": "192.0.2.1"}}"#,
@@ -371,13 +376,13 @@ fn what_cockpit_writes_is_understood() {
     assert_eq!(balancing_interval, balanced);
     let watches = config.port("p").unwrap().link_watches;
     assert!(
-        matches!(&watches[..], [Watch::ArpPing(arp)] if arp.probing.interval == milliseconds(500))
+        matches!(&watches[..], [LinkWatchSettings::ArpPing(arp)] if arp.probing.interval == milliseconds(500))
     );
     assert_eq!(config.warnings().len(), 3);
 }
 
 #[test]
-fn odd_hashing_is_read() {
+fn invalid_hash_and_balancer_values_are_replaced() {
     for (runner, fields, interval) in [
         (r#""tx_hash": []"#, HashFields::NONE, None),
         (r#""tx_hash": ["foo", 5]"#, HashFields::NONE, None),
@@ -416,7 +421,7 @@ fn odd_hashing_is_read() {
 }
 
 #[test]
-fn what_teamd_refuses_is_refused_in_its_words() {
+fn teams_that_teamd_refuses_are_refused_with_its_log_line() {
     for (text, expected) in [
         (
             r#"{"runner": "activebackup"}"#,
@@ -494,7 +499,7 @@ fn what_teamd_refuses_is_refused_in_its_words() {
 }
 
 #[test]
-fn bad_ports_are_refused_in_teamds_words() {
+fn ports_that_teamd_refuses_are_refused_with_its_log_line() {
     for (port, expected) in [
         (
             "5",

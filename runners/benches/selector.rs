@@ -1,8 +1,7 @@
-//! What choosing a bucket costs, in nanoseconds a frame, parse included.
+//! Cost of the choice of a bucket, in nanoseconds a frame, parsing included.
 //!
-//! Prints the least and the median over repetitions, beside two yardsticks: crc32fast over
-//! 12 bytes (no parse), and the folding of addresses and ports that DPDK's bonding does for
-//! its policy l34 (parse included).
+//! Prints minimum and median of all repetitions. For comparison: crc32fast over 12 bytes without
+//! parsing, and the folding of addresses and ports of DPDK's bonding policy l34 with parsing.
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::hint::black_box;
@@ -68,14 +67,14 @@ fn measure(name: &str, frames: &[Vec<u8>], mut hash: impl FnMut(&[u8]) -> u32) {
             black_box(sum);
             start.elapsed().as_nanos() as f64 / (ROUNDS * frames.len()) as f64
         })
-        .skip(1) // The first fills the caches.
+        .skip(1) // The first repetition fills the caches.
         .collect();
     times.sort_by(f64::total_cmp);
     let (min, median) = (times[0], times[REPETITIONS / 2]);
     println!("{name:<44} {min:>7.2} {median:>7.2}");
 }
 
-/// Addresses and ports folded by exclusive or, as documented for DPDK's bonding policy l34.
+/// Folds addresses and ports by exclusive-or, as documented for DPDK's bonding policy l34.
 fn l34_folding(frame: &[u8]) -> u32 {
     let word =
         |at: usize| u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
@@ -124,7 +123,7 @@ fn load_balance(fields: HashFields) -> Distributor {
     distributor
 }
 
-/// Frames of full size, so that each sits in cache lines of its own.
+/// Returns frames of the least Ethernet length.
 fn frames(build: fn(u32) -> Vec<u8>) -> Vec<Vec<u8>> {
     (0..FRAMES as u32)
         .map(|number| {
@@ -138,7 +137,7 @@ fn frames(build: fn(u32) -> Vec<u8>) -> Vec<Vec<u8>> {
 fn tcp4(flow: u32) -> Vec<u8> {
     let mut frame = vec![2; 12];
     frame.extend([8, 0, 0x45, 0, 5, 220, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0]);
-    frame.extend((flow >> 16).to_be_bytes()); // End of the source, start of the destination.
+    frame.extend((flow >> 16).to_be_bytes()); // End of the source address, start of the destination.
     frame.extend([1, 1]);
     frame.extend((flow as u16).to_be_bytes());
     frame.extend([1, 187]);

@@ -111,7 +111,7 @@ impl Port {
     /// Whether the port has a link in the kernel driver's sense: a carrier, without the delays of the
     /// ethtool watch, and, with watches that ask a neighbour, link watches that report it up.
     pub fn is_linked(&self) -> bool {
-        self.link.up && (!self.watches.ask_neighbours() || self.watches_up())
+        self.link.up && (!self.watches.pings_neighbour() || self.watches_up())
     }
 
     /// Returns the hardware address as last read.
@@ -140,7 +140,7 @@ impl Port {
             collecting: self.collecting,
             distributing: self.enabled,
             linked: self.is_linked(),
-            link_from_watch: self.watches.ask_neighbours(),
+            link_from_watch: self.watches.pings_neighbour(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Announcements, as an independent parser reads them.
+//! Announcements, checked with an independent parser.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ const HWADDR: HwAddr = HwAddr([0x02, 0x10, 0x20, 0x30, 0x40, 0x50]);
 const IP: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 9);
 const IP6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x10, 0x20ff, 0xfe30, 0x4050);
 
-/// Builds untagged and tagged, checks the Ethernet header, and hands on the packet.
+/// Builds a frame untagged and tagged, checks its Ethernet header, and checks the packet.
 fn each_tagging(
     destination: [u8; 6],
     build: impl Fn(Option<u16>) -> Vec<u8>,
@@ -39,7 +39,7 @@ fn each_tagging(
 }
 
 #[test]
-fn gratuitous_arp_asks_for_its_own_address() {
+fn gratuitous_arp_requests_its_own_address() {
     let build = |vlan| gratuitous_arp(HWADDR, IP, vlan);
     each_tagging([0xff; 6], build, |packet| {
         let Some(NetSlice::Arp(arp)) = &packet.net else {
@@ -55,13 +55,13 @@ fn gratuitous_arp_asks_for_its_own_address() {
 }
 
 #[test]
-fn reverse_arp_asks_for_the_address_of_its_sender() {
+fn reverse_arp_requests_the_address_of_its_sender() {
     let build = |vlan| reverse_arp(HWADDR, vlan);
     each_tagging([0xff; 6], build, |packet| {
         let ether_type = packet.payload_ether_type();
         assert_eq!(ether_type.map(|kind| kind.0), Some(0x8035));
     });
-    // RFC 903: hardware Ethernet, protocol IPv4, operation 3, sender and target alike.
+    // RFC 903: hardware Ethernet, protocol IPv4, operation 3, equal sender and target.
     let frame = reverse_arp(HWADDR, None);
     assert_eq!(frame[14..22], [0, 1, 8, 0, 6, 4, 0, 3]);
     let addresses = [&HWADDR.0[..], &[0; 4]].concat();
@@ -69,7 +69,7 @@ fn reverse_arp_asks_for_the_address_of_its_sender() {
 }
 
 #[test]
-fn unsolicited_na_overrides_and_says_who_routes() {
+fn unsolicited_na_has_the_override_and_router_flags() {
     for (router, flags) in [(false, 0x20), (true, 0xa0)] {
         let build = |vlan| unsolicited_na(HWADDR, IP6, router, vlan);
         each_tagging([0x33, 0x33, 0, 0, 0, 1], build, |packet| {
@@ -92,8 +92,8 @@ fn unsolicited_na_overrides_and_says_who_routes() {
 }
 
 #[test]
-fn igmp_report_goes_to_its_group() {
-    // The top bit of the second byte is not in the hardware address.
+fn an_igmp_report_is_sent_to_its_group() {
+    // The hardware address leaves out the top bit of the second byte.
     let group = Ipv4Addr::new(239, 129, 2, 3);
     let build = |vlan| igmp_report(HWADDR, IP, group, vlan);
     each_tagging([0x01, 0x00, 0x5e, 1, 2, 3], build, |packet| {
@@ -119,7 +119,7 @@ fn igmp_report_goes_to_its_group() {
 }
 
 #[test]
-fn mld_report_names_its_group_behind_a_router_alert() {
+fn an_mld_report_has_a_router_alert_and_names_its_group() {
     let group: Ipv6Addr = "ff15::1:2".parse().unwrap();
     for source in [IP6, Ipv6Addr::UNSPECIFIED] {
         let build = |vlan| mld_report(HWADDR, source, group, vlan);

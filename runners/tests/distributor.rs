@@ -1,4 +1,4 @@
-//! The Frame Distributor under each policy, with ports that come, go, and lose their link.
+//! The Frame Distributor under each policy, with ports that join, leave, and lose their link.
 
 mod frame;
 
@@ -13,7 +13,7 @@ const A: PortId = PortId(7);
 const B: PortId = PortId(2);
 const C: PortId = PortId(900);
 
-/// Ports as (port, enabled, linked).
+/// A forwarding with ports as (port, enabled, linked).
 fn forwarding(policy: &TxPolicy, ports: &[(PortId, bool, bool)]) -> Forwarding {
     Forwarding {
         policy: policy.clone(),
@@ -44,7 +44,7 @@ fn flow(number: u32) -> Vec<u8> {
     Frame::tcp4(0x0a00_0001 + number, 0xc0a8_0101, [40_000, 443]).build()
 }
 
-/// The ports of `count` frames of different flows; each frame leaves once or not at all.
+/// Returns the ports of `count` frames of different flows; each frame leaves on one port or none.
 fn ports_of(distributor: &mut Distributor, count: u32) -> Vec<Option<PortId>> {
     (0..count)
         .map(|number| {
@@ -72,7 +72,7 @@ fn load_balance(buckets: BucketTable) -> TxPolicy {
 }
 
 #[test]
-fn a_new_one_drops_and_collects_nothing() {
+fn a_new_distributor_drops_every_frame_and_collects_nothing() {
     let mut distributor = Distributor::new();
     assert!(distributor.select(&flow(0)).ports.is_empty());
     assert_eq!(collecting(&distributor), []);
@@ -92,7 +92,7 @@ fn broadcast_uses_all_linked_ports_and_collects_on_all_enabled_ones() {
 }
 
 #[test]
-fn roundrobin_takes_turns_and_keeps_its_turn_when_told_the_same_again() {
+fn roundrobin_takes_turns_and_continues_after_an_equal_forwarding() {
     let mut distributor = Distributor::new();
     let all_up = forwarding(&in_turn(1), &ALL_UP);
     distributor.apply(&all_up);
@@ -117,7 +117,7 @@ fn roundrobin_sends_packets_per_port_in_a_row() {
     assert_eq!(ports_of(&mut distributor, 5), rows(&[A, A, A, B, B]));
     distributor.apply(&all_up);
     assert_eq!(ports_of(&mut distributor, 5), rows(&[B, C, C, C, A]));
-    // Fewer in a row: the turn that is over the new limit ends with its next frame.
+    // With a lower limit, a turn beyond the limit ends with its next frame.
     distributor.apply(&forwarding(&in_turn(1), &ALL_UP));
     assert_eq!(ports_of(&mut distributor, 3), rows(&[A, B, C]));
     distributor.apply(&forwarding(&in_turn(2), &ONLY_A_UP));
@@ -125,7 +125,7 @@ fn roundrobin_sends_packets_per_port_in_a_row() {
 }
 
 #[test]
-fn roundrobin_shares_evenly_among_those_left() {
+fn roundrobin_is_even_over_the_remaining_ports() {
     let mut distributor = Distributor::new();
     let b_dead = [(A, true, true), (B, true, false), (C, true, true)];
     distributor.apply(&forwarding(&in_turn(1), &b_dead));
@@ -135,7 +135,7 @@ fn roundrobin_shares_evenly_among_those_left() {
 }
 
 #[test]
-fn random_repeats_with_its_seed_and_goes_on_across_applies() {
+fn random_repeats_with_its_seed_and_continues_after_an_equal_forwarding() {
     let random = |seed| forwarding(&TxPolicy::Random { seed }, &ALL_UP);
     let mut whole = Distributor::new();
     whole.apply(&random(1));
@@ -172,12 +172,12 @@ fn activebackup_sends_and_collects_on_the_active_port_alone() {
     assert_eq!(ports_of(&mut distributor, 3), [Some(B); 3]);
     assert_eq!(collecting(&distributor), [B]);
 
-    // The runner says which port is good; a lost link does not overrule it.
+    // The runner chooses the active port; a lost link does not change the choice.
     distributor.apply(&forwarding(&active(Some(B)), &ONLY_A_UP));
     assert_eq!(ports_of(&mut distributor, 3), [Some(B); 3]);
 
     for (port, why) in [
-        (None, "none is active"),
+        (None, "no active port"),
         (Some(C), "not enabled"),
         (Some(PortId(0)), "no such port"),
     ] {
@@ -188,7 +188,7 @@ fn activebackup_sends_and_collects_on_the_active_port_alone() {
 }
 
 #[test]
-fn loadbalance_follows_the_table_and_tells_the_bucket() {
+fn loadbalance_follows_the_table_and_returns_the_bucket() {
     let ports = [A, B, C];
     let table: BucketTable = std::array::from_fn(|bucket| Some(ports[bucket % 3]));
     let mut distributor = Distributor::new();
@@ -201,7 +201,7 @@ fn loadbalance_follows_the_table_and_tells_the_bucket() {
     }
     assert_eq!(collecting(&distributor), ports);
 
-    // A dead port keeps its buckets until the runner says otherwise; a disabled one has none.
+    // A port without a link keeps its buckets until the runner moves them; a disabled one sends nothing.
     distributor.apply(&forwarding(&load_balance(table), &ONLY_A_UP));
     for number in 0..1000 {
         let frame = flow(number);
@@ -218,7 +218,7 @@ fn loadbalance_follows_the_table_and_tells_the_bucket() {
 }
 
 #[test]
-fn loadbalance_moves_no_flow_of_a_surviving_port() {
+fn loadbalance_moves_no_flow_of_a_remaining_port() {
     let ports = [A, B, C];
     let before_table: BucketTable = std::array::from_fn(|bucket| Some(ports[bucket % 3]));
     let after_table = std::array::from_fn(|bucket| match before_table[bucket] {
@@ -228,24 +228,24 @@ fn loadbalance_moves_no_flow_of_a_surviving_port() {
     let mut distributor = Distributor::new();
     distributor.apply(&forwarding(&load_balance(before_table), &ALL_UP));
     let before = ports_of(&mut distributor, 65_536);
-    let left = [(A, true, true), (C, true, true)];
-    distributor.apply(&forwarding(&load_balance(after_table), &left));
+    let remaining = [(A, true, true), (C, true, true)];
+    distributor.apply(&forwarding(&load_balance(after_table), &remaining));
     let after = ports_of(&mut distributor, 65_536);
 
-    let mut orphans = 0;
+    let mut moved = 0;
     for (before, after) in before.iter().zip(&after) {
         if *before == Some(B) {
-            orphans += 1;
+            moved += 1;
             assert!([Some(A), Some(C)].contains(after));
         } else {
             assert_eq!(before, after);
         }
     }
-    assert!(orphans > 20_000, "{orphans}");
+    assert!(moved > 20_000, "{moved}");
 }
 
 #[test]
-fn new_fields_take_effect() {
+fn changed_hash_fields_take_effect() {
     let table = std::array::from_fn(|_| Some(A));
     let mut distributor = Distributor::new();
     let mut buckets_with = |fields| {

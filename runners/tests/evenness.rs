@@ -1,4 +1,4 @@
-//! How evenly regular and random flows spread over the ports.
+//! Evenness of regular and random flows over ports.
 
 mod frame;
 
@@ -8,8 +8,8 @@ use runners::{BUCKETS, HashFields, Selector};
 const FLOWS: u32 = 65_536;
 const SERVER: u32 = 0xc0a8_0101;
 
-/// The busiest port's load over its fair share: the worst over 2, 3, 4 and 8 ports, with the
-/// buckets dealt out in turn and in blocks.
+/// Returns the load of the busiest port divided by its fair share: the worst of 2, 3, 4 and 8 ports,
+/// with the buckets assigned in turn and in blocks.
 fn worst(buckets: &[u32; BUCKETS]) -> f64 {
     let mut worst = 0f64;
     for ports in [2, 3, 4, 8] {
@@ -26,8 +26,8 @@ fn worst(buckets: &[u32; BUCKETS]) -> f64 {
     worst
 }
 
-/// Holds a pattern to the limit for each network protocol, several places to start from, and
-/// two sets of fields that tell its flows apart.
+/// Checks a pattern of flows with both IP versions, several first addresses, and two sets of fields
+/// that distinguish its flows.
 fn check(pattern: impl Fn(u32, u32) -> (u32, u32, [u16; 2])) {
     let sets = [&["l3", "l4"][..], &["eth", "vlan", "l3", "l4"]];
     let selectors = sets.map(|names| {
@@ -60,8 +60,8 @@ fn check(pattern: impl Fn(u32, u32) -> (u32, u32, [u16; 2])) {
     }
 }
 
-/// A TCP frame, and where in it are the last four bytes of the source and the destination
-/// address, and the ports. With IPv6, both hosts are in 2001:db8::/32.
+/// Returns a TCP frame and the offsets of the last four bytes of source and destination address, and
+/// of the ports. With IPv6 both hosts are in 2001:db8::/32.
 fn template(ipv6: bool) -> (Vec<u8>, [usize; 3]) {
     let mut frame = Frame::tcp4(0, 0, [0; 2]);
     if !ipv6 {
@@ -78,7 +78,7 @@ fn template(ipv6: bool) -> (Vec<u8>, [usize; 3]) {
     (frame.build(), [34, 50, 54])
 }
 
-/// A number that looks random but is not (the finalizer of MurmurHash3).
+/// Maps a number to a pseudo-random one (the finalizer of MurmurHash3).
 fn scatter(number: u32) -> u32 {
     let mut x = number;
     x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
@@ -87,7 +87,7 @@ fn scatter(number: u32) -> u32 {
 }
 
 #[test]
-fn random_flows() {
+fn random_flows_are_even() {
     check(|start, flow| {
         let number = start.wrapping_add(flow * 3);
         let ports = scatter(number.wrapping_add(2));
@@ -100,22 +100,22 @@ fn random_flows() {
 }
 
 #[test]
-fn one_pair_of_addresses_with_source_ports_in_sequence() {
+fn consecutive_source_ports_are_even() {
     check(|start, flow| (start, SERVER, [flow as u16, 443]));
 }
 
 #[test]
-fn clients_in_sequence() {
+fn consecutive_clients_are_even() {
     check(|start, flow| (start.wrapping_add(flow), SERVER, [40_000, 443]));
 }
 
 #[test]
-fn equal_ports_at_both_ends() {
+fn equal_ports_at_both_ends_are_even() {
     check(|start, flow| (start, SERVER, [flow as u16; 2]));
 }
 
 #[test]
-fn source_ports_in_steps_of_four() {
+fn source_ports_in_steps_of_four_are_even() {
     // 16,384 ports at each of four clients.
     check(|start, flow| {
         let client = start.wrapping_add(flow >> 14);
@@ -124,7 +124,7 @@ fn source_ports_in_steps_of_four() {
 }
 
 #[test]
-fn both_ports_in_sequence() {
+fn consecutive_ports_at_both_ends_are_even() {
     check(|start, flow| {
         let first = start as u16;
         (

@@ -1,5 +1,5 @@
-//! What link watches send, byte for byte and as an independent parser reads it; and what they
-//! take for an advertisement.
+//! Requests of link watches, byte for byte and with an independent parser; and the advertisements
+//! that count as answers.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ const SOURCE6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x10, 0x20ff, 0xfe30, 0
 const TARGET6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xab, 0xcdef);
 
 #[test]
-fn arp_requests_are_teamds() {
+fn arp_requests_are_identical_to_teamds() {
     let addresses = [
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x10, 0x20, 0x30, 0x40, 0x50,
     ];
@@ -31,12 +31,12 @@ fn arp_requests_are_teamds() {
     assert_eq!(tagged, [&addresses[..], &tag, &request].concat());
     let priority_tag = arp_request(HWADDR, SOURCE, TARGET, Some(0));
     assert_eq!(priority_tag[12..16], [0x81, 0, 0, 0]);
-    let nobody = arp_request(HWADDR, Ipv4Addr::UNSPECIFIED, TARGET, None);
-    assert_eq!(nobody[28..32], [0; 4]);
+    let without_source = arp_request(HWADDR, Ipv4Addr::UNSPECIFIED, TARGET, None);
+    assert_eq!(without_source[28..32], [0; 4]);
 }
 
 #[test]
-fn solicitations_are_teamds() {
+fn neighbour_solicitations_are_identical_to_teamds() {
     let frame = neighbour_solicitation(HWADDR, SOURCE6, TARGET6);
     assert_eq!(frame.len(), 86);
     assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0xab, 0xcd, 0xef]);
@@ -66,7 +66,7 @@ fn target(frame: &[u8]) -> Option<Ipv6Addr> {
     Some(NeighbourAdvertisement::parse(payload)?.target)
 }
 
-/// Where things are in an advertisement without a tag.
+/// Offsets in an untagged advertisement.
 const VERSION: usize = 14;
 const LENGTH: usize = 18;
 const NEXT_HEADER: usize = 20;
@@ -76,7 +76,7 @@ const CHECKSUM: usize = 56;
 const FLAGS: usize = 58;
 const OPTION_LENGTH: usize = 79;
 
-/// Changes a byte, and keeps the checksum right if it is one of the message's.
+/// Changes a byte, and corrects the checksum for a byte of the ICMPv6 message.
 fn with(frame: &[u8], place: usize, byte: u8) -> Vec<u8> {
     let mut frame = frame.to_vec();
     let old = frame[place];
@@ -101,17 +101,17 @@ fn only_valid_advertisements_are_read() {
     assert_eq!(target(&valid), Some(TARGET6));
     assert_eq!(target(&with(&valid, FLAGS, 0x80)), Some(TARGET6));
     let padded = [&valid[..], &[0; 20]].concat();
-    assert_eq!(target(&padded), Some(TARGET6), "padding is no part of it");
+    assert_eq!(target(&padded), Some(TARGET6), "padding");
 
     for (what, place, byte) in [
         ("IPv4", VERSION, 0x45),
         ("longer than its frame", LENGTH + 1, 33),
         ("without room for the fields", LENGTH + 1, 23),
         ("another protocol", NEXT_HEADER, 17),
-        ("passed on by a router", HOP_LIMIT, 254),
+        ("forwarded by a router", HOP_LIMIT, 254),
         ("a solicitation", TYPE, 135),
         ("a code", TYPE + 1, 1),
-        ("solicited, to everybody", FLAGS, 0x60),
+        ("solicited, to all nodes", FLAGS, 0x60),
         ("a multicast target", 62, 0xff),
         ("an option without length", OPTION_LENGTH, 0),
         ("an option beyond the end", OPTION_LENGTH, 2),

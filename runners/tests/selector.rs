@@ -1,4 +1,4 @@
-//! The hash of a flow: what moves it, what does not, and that the fast way gives the defined
+//! The hash of a flow: which fields change it, and that the fast computation gives the defined
 //! value.
 
 mod frame;
@@ -12,7 +12,7 @@ use runners::{HashFields, Selector};
 const NAMES: [&str; 7] = ["eth", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp"];
 const SETS: usize = 1 << NAMES.len();
 
-/// One selector for each set of fields, by its bits in the order of `NAMES`.
+/// One selector for each set of fields; bit N of the index stands for `NAMES[N]`.
 static SELECTORS: LazyLock<Vec<Selector>> =
     LazyLock::new(|| (0..SETS).map(|set| Selector::new(fields(set))).collect());
 
@@ -65,7 +65,7 @@ fn tagged(tags: &[(u16, u16)], frame: Frame) -> Frame {
     }
 }
 
-/// All kinds of frames that are parsed; each with the name of its addresses and of its ports.
+/// One frame of each parsed format, with the `tx_hash` words of its addresses and of its ports.
 fn kinds(sample: u8) -> Vec<(Frame, &'static str, &'static str)> {
     let arp = Frame {
         network: Network::Arp {
@@ -94,7 +94,7 @@ fn kinds(sample: u8) -> Vec<(Frame, &'static str, &'static str)> {
     ]
 }
 
-/// Every change to one field of a frame, with the name that must be given for it to count.
+/// Changes to single fields of a frame, each with the word of `tx_hash` that makes it count.
 fn changes(
     frame: &Frame,
     addresses_name: &'static str,
@@ -110,7 +110,7 @@ fn changes(
     change("eth", &|frame| frame.eth[11] ^= 1);
     for tag in 0..frame.tags.len() {
         change("vlan", &|frame| frame.tags[tag].1 ^= 0x801);
-        // Priority and drop eligibility are no part of the id.
+        // Priority and drop eligibility do not belong to the VLAN id.
         change("", &|frame| frame.tags[tag].1 ^= 0xf000);
     }
     for place in [0, 3, 4, 7] {
@@ -129,7 +129,7 @@ fn changes(
 }
 
 #[test]
-fn a_named_field_moves_flows_and_an_unnamed_one_moves_none() {
+fn named_fields_change_the_bucket_and_others_do_not() {
     const SAMPLES: u8 = 100;
     for (set, selector) in SELECTORS.iter().enumerate() {
         let mut moved: Vec<(usize, usize, &str, usize)> = Vec::new();
@@ -164,7 +164,7 @@ fn a_named_field_moves_flows_and_an_unnamed_one_moves_none() {
 }
 
 #[test]
-fn without_fields_all_frames_share_a_bucket() {
+fn all_frames_have_one_bucket_without_fields() {
     let bucket = SELECTORS[0].bucket(&[]);
     for sample in 0..100 {
         for (frame, ..) in kinds(sample) {
@@ -173,9 +173,9 @@ fn without_fields_all_frames_share_a_bucket() {
     }
 }
 
-/// Pins the value: a change would move every flow of a running team at an upgrade.
+/// Another value would move every flow of a running team at an upgrade.
 #[test]
-fn the_value_is_crc32_of_the_key_multiplied() {
+fn the_hash_is_the_crc32_of_the_key_multiplied() {
     let frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [0x1234, 80]).build();
     let mut key = [0; 36];
     key[20..28].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
@@ -236,7 +236,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_fast_way_gives_the_defined_value(
+    fn the_fast_computation_gives_the_defined_bucket(
         frame in frame(),
         set in 0..SETS,
         flips in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
@@ -254,19 +254,19 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_have_a_bucket(bytes in proptest::collection::vec(any::<u8>(), 0..200), set in 0..SETS) {
+    fn any_bytes_have_the_defined_bucket(bytes in proptest::collection::vec(any::<u8>(), 0..200), set in 0..SETS) {
         let defined = Selector::defined_bucket(fields(set), &bytes);
         prop_assert_eq!(SELECTORS[set].bucket(&bytes), defined);
     }
 
     #[test]
-    fn the_fragments_of_a_datagram_stay_together(
+    fn all_fragments_of_a_datagram_have_one_bucket(
         frame in frame(),
         offsets in proptest::collection::vec((1u16..0x1fff, any::<bool>()), 1..6),
         ports in any::<[u16; 2]>(),
         set in 0..SETS,
     ) {
-        // The first fragment carries the ports, the others other bytes in their place.
+        // The first fragment contains the ports, others contain other bytes there.
         let place = |frame: &Frame, offset: u16, more: bool| {
             let mut frame = frame.clone();
             match &mut frame.network {
@@ -285,7 +285,7 @@ proptest! {
 }
 
 #[test]
-fn truncation_at_any_length_is_harmless() {
+fn a_frame_truncated_at_any_length_has_the_defined_bucket() {
     for (frame, ..) in kinds(1) {
         let bytes = frame.build();
         for length in 0..bytes.len() {

@@ -1,4 +1,4 @@
-//! Source balancing frame by frame: what leaves where, and what is taken from where.
+//! Source balancing frame by frame: the port that sends a frame, and the port that receives it.
 
 mod frame;
 
@@ -61,7 +61,7 @@ fn forwarding_of(
     }
 }
 
-fn balanced() -> Distributor {
+fn distributor() -> Distributor {
     let mut distributor = Distributor::new();
     distributor.apply(&forwarding(in_turn(), [None; BUCKETS]));
     distributor
@@ -96,7 +96,7 @@ fn gratuitous(from: HwAddr) -> Vec<u8> {
     announce::gratuitous_arp(from, Ipv4Addr::new(10, 0, 0, 1), None)
 }
 
-fn leaves(distributor: &mut Distributor, frame: &[u8]) -> PortId {
+fn port_of(distributor: &mut Distributor, frame: &[u8]) -> PortId {
     let selection = distributor.select(frame);
     assert_eq!(selection.source, None);
     assert_eq!(selection.ports.len(), 1);
@@ -104,23 +104,23 @@ fn leaves(distributor: &mut Distributor, frame: &[u8]) -> PortId {
 }
 
 #[test]
-fn a_source_keeps_its_port_and_the_first_ones_are_spread() {
-    let mut distributor = balanced();
-    let ports = [1, 2, 3, 4].map(|number| leaves(&mut distributor, &broadcast(guest(number))));
+fn a_source_keeps_its_port_and_new_sources_alternate() {
+    let mut distributor = distributor();
+    let ports = [1, 2, 3, 4].map(|number| port_of(&mut distributor, &broadcast(guest(number))));
     assert_eq!(ports, [A, B, A, B]);
     for number in [4, 3, 2, 1] {
         let frame = unicast(guest(number), OUTSIDE);
         assert_eq!(
-            leaves(&mut distributor, &frame),
+            port_of(&mut distributor, &frame),
             ports[usize::from(number) - 1]
         );
     }
-    // In a VLAN the switch learns it anew, so that may be another port, and is the next one.
+    // A switch learns the address in each VLAN, so the tagged source is a new one.
     let mut tagged = broadcast(guest(1));
     tagged.splice(12..12, [0x81, 0, 0, 7]);
-    assert_eq!(leaves(&mut distributor, &tagged), A);
-    // Whatever the team itself sends is on the designated port.
-    assert_eq!(leaves(&mut distributor, &broadcast(TEAM)), A);
+    assert_eq!(port_of(&mut distributor, &tagged), A);
+    // The team itself sends on the designated port.
+    assert_eq!(port_of(&mut distributor, &broadcast(TEAM)), A);
     assert_eq!(distributor.stations().len(), 6);
     let own = distributor
         .stations()
@@ -130,10 +130,10 @@ fn a_source_keeps_its_port_and_the_first_ones_are_spread() {
 }
 
 #[test]
-fn each_flooded_frame_is_taken_once() {
-    let mut distributor = balanced();
+fn each_flooded_frame_is_received_once() {
+    let mut distributor = distributor();
     for number in [1, 2] {
-        leaves(&mut distributor, &broadcast(guest(number)));
+        port_of(&mut distributor, &broadcast(guest(number)));
     }
     let mut taken = |port, frame: &[u8]| distributor.receive(port, frame) == Reception::Taken;
     for (frame, on_a) in [
@@ -142,7 +142,7 @@ fn each_flooded_frame_is_taken_once() {
         (unicast(OUTSIDE, guest(1)), true),
         (unicast(OUTSIDE, guest(2)), false),
         (unicast(OUTSIDE, TEAM), true),
-        // Never heard of.
+        // A station that never sent a frame.
         (unicast(OUTSIDE, guest(99)), true),
     ] {
         assert_eq!((taken(A, &frame), taken(B, &frame)), (on_a, !on_a));
@@ -152,10 +152,10 @@ fn each_flooded_frame_is_taken_once() {
 }
 
 #[test]
-fn what_was_sent_is_not_taken_back() {
-    let mut distributor = balanced();
+fn echoes_of_sent_frames_are_dropped() {
+    let mut distributor = distributor();
     distributor.set_time(at(1000));
-    leaves(&mut distributor, &arp_request(guest(2)));
+    port_of(&mut distributor, &arp_request(guest(2)));
     for frame in [
         arp_request(guest(2)),
         broadcast(guest(2)),
@@ -167,7 +167,7 @@ fn what_was_sent_is_not_taken_back() {
             assert_eq!(distributor.receive(port, &frame), Reception::Echo);
         }
     }
-    // Long after its last frame the guest may be somewhere else.
+    // 10 s after its last frame the guest may be on another host.
     distributor.set_time(at(11_000));
     assert_eq!(
         distributor.receive(A, &broadcast(guest(2))),
@@ -176,12 +176,12 @@ fn what_was_sent_is_not_taken_back() {
 }
 
 #[test]
-fn a_guest_that_announces_itself_outside_has_moved_there() {
+fn a_received_announcement_shows_that_a_guest_has_left() {
     for announcement in [gratuitous(guest(2)), announce::reverse_arp(guest(2), None)] {
-        let mut distributor = balanced();
+        let mut distributor = distributor();
         distributor.set_time(at(1000));
-        leaves(&mut distributor, &broadcast(guest(2)));
-        // The copy on the other port tells nothing.
+        port_of(&mut distributor, &broadcast(guest(2)));
+        // The flooded copy on the other port does not count.
         assert_eq!(distributor.receive(B, &announcement), Reception::Echo);
         assert_eq!(distributor.receive(A, &announcement), Reception::Taken);
         assert_eq!(
@@ -193,11 +193,11 @@ fn a_guest_that_announces_itself_outside_has_moved_there() {
 }
 
 #[test]
-fn a_guest_that_announces_itself_here_has_come_here() {
+fn a_sent_announcement_shows_that_a_guest_has_come() {
     for announcement in [gratuitous(guest(2)), announce::reverse_arp(guest(2), None)] {
-        let mut distributor = balanced();
+        let mut distributor = distributor();
         distributor.set_time(at(1000));
-        leaves(&mut distributor, &announcement);
+        port_of(&mut distributor, &announcement);
         distributor.set_time(at(5999));
         assert_eq!(distributor.receive(A, &announcement), Reception::Echo);
         distributor.set_time(at(6000));
@@ -206,10 +206,10 @@ fn a_guest_that_announces_itself_here_has_come_here() {
 }
 
 #[test]
-fn memberships_are_reported_by_the_designated_port_in_the_teams_name() {
-    let mut distributor = balanced();
-    leaves(&mut distributor, &broadcast(guest(1)));
-    assert_eq!(leaves(&mut distributor, &broadcast(guest(2))), B);
+fn membership_reports_leave_on_the_designated_port_with_the_teams_address() {
+    let mut distributor = distributor();
+    port_of(&mut distributor, &broadcast(guest(1)));
+    assert_eq!(port_of(&mut distributor, &broadcast(guest(2))), B);
     let source = Ipv4Addr::new(10, 0, 0, 2);
     let igmp = announce::igmp_report(guest(2), source, Ipv4Addr::new(239, 1, 1, 1), Some(7));
     let group = "ff15::1".parse().expect("an address");
@@ -218,15 +218,15 @@ fn memberships_are_reported_by_the_designated_port_in_the_teams_name() {
         let selection = distributor.select(&report);
         assert_eq!((selection.ports, selection.source), (&[A][..], Some(TEAM)));
     }
-    // Other multicast is the guest's own.
+    // Other multicast frames keep the guest's address and port.
     let stream = unicast(guest(2), HwAddr([1, 0, 0x5e, 1, 1, 1]));
-    assert_eq!(leaves(&mut distributor, &stream), B);
+    assert_eq!(port_of(&mut distributor, &stream), B);
 }
 
 #[test]
-fn what_is_under_way_to_the_former_port_is_still_taken() {
-    let mut distributor = balanced();
-    leaves(&mut distributor, &broadcast(guest(1)));
+fn frames_on_their_way_to_the_previous_port_are_received() {
+    let mut distributor = distributor();
+    port_of(&mut distributor, &broadcast(guest(1)));
     let frame = unicast(OUTSIDE, guest(1));
     let (mut moved, mut previous) = (in_turn(), [None; BUCKETS]);
     moved[0] = Some(B);
@@ -240,13 +240,13 @@ fn what_is_under_way_to_the_former_port_is_still_taken() {
     assert_eq!(distributor.receive(B, &frame), Reception::Taken);
 }
 
-/// The addresses of the ports; on A, the designated one, the team goes by its own.
+/// The team's addresses on A and B. A is designated, so the team sends from TEAM there.
 const TEAM_ON_A: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xaa]);
 const TEAM_ON_B: HwAddr = HwAddr([2, 0, 0, 0, 0, 0xbb]);
 const PEER: HwAddr = HwAddr([2, 9, 9, 9, 9, 1]);
 
-/// The team's own traffic is spread as well.
-fn spread(receive: bool) -> Distributor {
+/// A distributor that also spreads the team's own traffic.
+fn host_distributor(receive: bool) -> Distributor {
     let mut distributor = Distributor::new();
     let addresses = vec![(A, TEAM_ON_A), (B, TEAM_ON_B)];
     let host = HostBalance { addresses, receive };
@@ -254,7 +254,7 @@ fn spread(receive: bool) -> Distributor {
     distributor
 }
 
-/// An IPv4 packet of the team to 10.0.0.`last`; its bucket is 10 exclusive-or `last`.
+/// An IPv4 packet of the team to 10.0.0.`last`, whose bucket is 10 exclusive-or `last`.
 fn to_peer(last: u8) -> Vec<u8> {
     let mut frame = Frame::tcp4(0x0a00_0001, 0x0a00_0000 + u32::from(last), [1, 2]);
     frame.eth[..6].copy_from_slice(&PEER.0);
@@ -263,16 +263,16 @@ fn to_peer(last: u8) -> Vec<u8> {
 }
 
 #[test]
-fn the_teams_own_packets_are_spread_by_peer_under_the_ports_addresses() {
+fn packets_of_the_team_leave_on_the_peers_port_with_its_address() {
     for receive in [false, true] {
-        let mut distributor = spread(receive);
+        let mut distributor = host_distributor(receive);
         for (last, port, source) in [(2, A, None), (3, B, Some(TEAM_ON_B)), (4, A, None)] {
             let frame = to_peer(last);
             let selection = distributor.select(&frame);
             assert_eq!((selection.ports, selection.source), (&[port][..], source));
             assert_eq!(selection.sender_at, None);
         }
-        // What goes to all, and neighbour discovery, has the address that is always right.
+        // Broadcast, multicast and neighbour discovery keep the address that never moves.
         let group = "ff15::1".parse().expect("an address");
         let source = "fe80::1".parse().expect("an address");
         for frame in [
@@ -280,19 +280,19 @@ fn the_teams_own_packets_are_spread_by_peer_under_the_ports_addresses() {
             broadcast(TEAM),
             announce::mld_report(TEAM, source, group, None),
         ] {
-            assert_eq!(leaves(&mut distributor, &frame), A);
+            assert_eq!(port_of(&mut distributor, &frame), A);
         }
-        // Guests go by their own rule.
-        assert_eq!(leaves(&mut distributor, &broadcast(guest(1))), A);
-        assert_eq!(leaves(&mut distributor, &broadcast(guest(2))), B);
+        // Frames of guests leave by their source.
+        assert_eq!(port_of(&mut distributor, &broadcast(guest(1))), A);
+        assert_eq!(port_of(&mut distributor, &broadcast(guest(2))), B);
     }
 }
 
 #[test]
-fn peers_are_told_by_arp_where_to_answer() {
+fn arp_gives_a_peer_the_address_of_its_port() {
     let ip = |last| Ipv4Addr::new(10, 0, 0, last);
     for vlan in [None, Some(7)] {
-        let mut distributor = spread(true);
+        let mut distributor = host_distributor(true);
         let reply = announce::arp_reply(TEAM, ip(1), PEER, ip(3), vlan);
         let selection = distributor.select(&reply);
         let sender_at = 12 + vlan.map_or(0, |_| 4) + 2 + 8;
@@ -312,14 +312,14 @@ fn peers_are_told_by_arp_where_to_answer() {
         );
     }
 
-    // tlb tells everybody the team's own address.
-    let mut distributor = spread(false);
+    // With tlb every peer gets the team's own address.
+    let mut distributor = host_distributor(false);
     let reply = announce::arp_reply(TEAM, ip(1), PEER, ip(3), None);
-    assert_eq!(leaves(&mut distributor, &reply), A);
+    assert_eq!(port_of(&mut distributor, &reply), A);
     assert!(distributor.peers().is_empty());
 
-    // Somebody who answered us is known as well, until he claims our address himself.
-    let mut distributor = spread(true);
+    // A host that answered the team is a peer too, until it announces the team's IP address as its own.
+    let mut distributor = host_distributor(true);
     let answer = announce::arp_reply(PEER, ip(3), TEAM, ip(1), None);
     assert_eq!(distributor.receive(A, &answer), Reception::Taken);
     assert_eq!(distributor.peers().len(), 1);
@@ -329,12 +329,12 @@ fn peers_are_told_by_arp_where_to_answer() {
 }
 
 #[test]
-fn what_comes_to_an_address_of_a_port_is_the_teams() {
-    let mut distributor = spread(true);
+fn frames_to_the_address_of_a_port_are_delivered_to_the_team() {
+    let mut distributor = host_distributor(true);
     let frame = unicast(OUTSIDE, TEAM_ON_B);
     assert_eq!(distributor.receive(B, &frame), Reception::TakenAs(TEAM));
     assert_eq!(distributor.receive(A, &frame), Reception::NotHere);
-    // Told when A was not the designated port.
+    // A peer may have learned the address before A was designated.
     let frame_for_a = unicast(OUTSIDE, TEAM_ON_A);
     assert_eq!(
         distributor.receive(A, &frame_for_a),
@@ -344,7 +344,7 @@ fn what_comes_to_an_address_of_a_port_is_the_teams() {
         let echo = unicast(TEAM_ON_B, OUTSIDE);
         assert_eq!(distributor.receive(port, &echo), Reception::Echo);
     }
-    // B is gone, and a peer does not know yet.
+    // B has failed, and a peer still sends to its address.
     let addresses = vec![(A, TEAM_ON_A), (B, TEAM_ON_B)];
     let receive = true;
     let host = HostBalance { addresses, receive };
@@ -355,11 +355,11 @@ fn what_comes_to_an_address_of_a_port_is_the_teams() {
 }
 
 #[test]
-fn neighbours_are_told_by_advertisements_where_to_answer() {
+fn an_advertisement_gives_a_neighbour_the_address_of_its_port() {
     let own: Ipv6Addr = "fd00::1".parse().expect("an address");
     let [even, odd]: [Ipv6Addr; 2] =
         ["fd00::8", "fd00::9"].map(|text| text.parse().expect("an address"));
-    let mut distributor = spread(true);
+    let mut distributor = host_distributor(true);
     let advertise = |ip| announce::neighbour_advertisement(TEAM, own, true, (PEER, ip), None);
     let selection = distributor.select(&advertise(odd)).ports.to_vec();
     let other = distributor.select(&advertise(even)).ports.to_vec();
@@ -379,12 +379,12 @@ fn neighbours_are_told_by_advertisements_where_to_answer() {
             (own.into(), PEER, true)
         );
     }
-    // To all nodes, the address that is always right.
+    // An advertisement to all nodes keeps the address that never moves.
     let to_all = announce::unsolicited_na(TEAM, own, true, None);
-    assert_eq!(leaves(&mut distributor, &to_all), A);
+    assert_eq!(port_of(&mut distributor, &to_all), A);
 
-    // Until the team itself has said whether it routes, nobody is told.
-    let mut distributor = spread(true);
+    // Without an advertisement of the team its router flag is unknown, and no peer is announced to.
+    let mut distributor = host_distributor(true);
     let answer = announce::neighbour_advertisement(PEER, odd, false, (TEAM, own), None);
     assert_eq!(distributor.receive(A, &answer), Reception::Taken);
     assert!(distributor.peers().is_empty());

@@ -1,5 +1,5 @@
-//! The hash words that bonding has and teamd has not: `srcmac`, and `encap` for what is inside
-//! tunnels.
+//! The words of `tx_hash` that bonding has and teamd lacks: `srcmac`, and `encap` for the packets
+//! inside tunnels.
 
 mod frame;
 
@@ -12,13 +12,13 @@ fn selector(names: &[&str]) -> Selector {
     Selector::new(fields.fold(HashFields::NONE, |all, field| all | field))
 }
 
-/// The packet of a frame, from its IP header on.
+/// Returns an IP packet of flow `flow`.
 fn packet(flow: u8) -> Vec<u8> {
     let frame = Frame::tcp4(0x0a00_0001, 0x0a00_0100 + u32::from(flow), [4000, 443]);
     frame.build()[14..].to_vec()
 }
 
-/// A tunnel's frame around `payload`; one pair of tunnel ends, whatever flows inside.
+/// Builds a frame of a tunnel around `payload`; every flow has the same tunnel endpoints.
 fn outer(protocol: u8, ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
     let frame = Frame {
         protocol,
@@ -75,7 +75,7 @@ fn encap_spreads_the_flows_of_one_tunnel() {
 }
 
 #[test]
-fn without_a_tunnel_encap_changes_nothing() {
+fn encap_changes_nothing_without_a_tunnel() {
     let plain = selector(&["eth", "vlan", "l3", "l4"]);
     let inside = selector(&["eth", "vlan", "l3", "l4", "encap"]);
     for flow in 0..100 {
@@ -85,7 +85,7 @@ fn without_a_tunnel_encap_changes_nothing() {
 }
 
 #[test]
-fn srcmac_is_the_source_alone() {
+fn srcmac_hashes_the_source_alone() {
     let selector = selector(&["srcmac", "vlan"]);
     let frame = |eth: [u8; 12], tag: u16| {
         let tags = vec![(0x8100, tag)];

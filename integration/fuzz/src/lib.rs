@@ -30,7 +30,7 @@ pub fn config(bytes: &[u8]) {
             let again = Config::parse(dump.as_bytes()).expect("a dump is read again");
             assert_eq!(again.dump(), dump);
             // What runs on defaults, or does not run, must not pass the strict check either.
-            let sound = config.warnings().is_empty() && config.team().is_ok();
+            let sound = config.warnings().is_empty() && config.team(0).is_ok();
             assert!(sound || !problems.is_empty());
         }
         Err(error) => {

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use frame::{Frame, Network};
-use runners::{HashFields, Selector};
+use runners::{HashFields, Selector, SplitMix64};
 use teamr::datapath::ebpf::assembler::{Alu, Assembler, Helper, If, Reg, Size};
 use teamr::datapath::ebpf::{bucket, maps::Maps};
 use teamr::sys::bpf::Program;
@@ -129,20 +129,16 @@ fn context(tag: Option<(u16, u16)>, length: usize) -> [u8; 68] {
     context
 }
 
-/// SplitMix64: the same frames in every run.
-struct Dice(u64);
+/// Seeded generator of frames: the same ones in each run.
+struct Random(SplitMix64);
 
-impl Dice {
-    fn throw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+impl Random {
+    fn new(seed: u64) -> Self {
+        Random(SplitMix64::new(seed))
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        (self.throw() % bound as u64) as usize
+        self.0.below(bound)
     }
 
     fn once_in(&mut self, times: usize) -> bool {
@@ -154,7 +150,7 @@ impl Dice {
     }
 
     fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.throw() as u8)
+        std::array::from_fn(|_| self.0.next_u64() as u8)
     }
 
     fn network(&mut self) -> Network {
@@ -190,7 +186,7 @@ impl Dice {
             tags: Vec::new(),
             network,
             protocol,
-            ports: [self.throw() as u16, self.one_of(&[4789, 4789, 4790])],
+            ports: [self.0.next_u64() as u16, self.one_of(&[4789, 4789, 4790])],
             filler: 0,
         };
         let mut bytes = outer.build();
@@ -225,12 +221,12 @@ impl Dice {
         let frame = Frame {
             eth: self.bytes(),
             tags: (0..tags)
-                .map(|_| (self.one_of(&[0x8100, 0x88a8]), self.throw() as u16))
+                .map(|_| (self.one_of(&[0x8100, 0x88a8]), self.0.next_u64() as u16))
                 .collect(),
             network: self.network(),
             protocol: self.one_of(&[6, 6, 17, 132, 58, 1, 0, 44, 51]),
-            ports: [self.throw() as u16, self.throw() as u16],
-            filler: self.throw() as u8,
+            ports: [self.0.next_u64() as u16, self.0.next_u64() as u16],
+            filler: self.0.next_u64() as u8,
         };
         let mut bytes = frame.build();
         if self.once_in(3) {
@@ -239,14 +235,14 @@ impl Dice {
         }
         if self.once_in(8) {
             let place = 12 + self.below(bytes.len() - 12);
-            bytes[place] = self.throw() as u8;
+            bytes[place] = self.0.next_u64() as u8;
         }
         if self.once_in(4) {
             bytes.truncate(14 + self.below(bytes.len() - 13));
         }
         if self.once_in(50) {
             let length = 14 + self.below(100);
-            bytes = (0..length).map(|_| self.throw() as u8).collect();
+            bytes = (0..length).map(|_| self.0.next_u64() as u8).collect();
         }
         bytes
     }
@@ -264,14 +260,14 @@ fn program_and_selector_agree_on_every_frame() {
     let outside = Selector::new(HashFields::IPV4 | HashFields::IPV6);
     let inside = Selector::new(HashFields::IPV4 | HashFields::IPV6 | HashFields::ENCAP);
     let mut tunnels = 0;
-    let mut dice = Dice(7);
+    let mut random = Random::new(7);
     for number in 0..FRAMES {
-        let frame = dice.frame();
+        let frame = random.frame();
         tunnels += usize::from(outside.bucket(&frame) != inside.bucket(&frame));
-        let (program, selector) = &pairs[dice.below(pairs.len())];
+        let (program, selector) = &pairs[random.below(pairs.len())];
         let expected = selector.bucket(&frame);
         assert_eq!(
-            run(program, &frame, dice.once_in(2)),
+            run(program, &frame, random.once_in(2)),
             u32::from(expected),
             "{:?}, frame {number}: {frame:02x?}",
             selector.fields()

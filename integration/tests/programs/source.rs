@@ -20,7 +20,7 @@ use teamr::datapath::ebpf::source_program::{self, Arriving, Leaving};
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
-use crate::{Dice, cost, nothing, permitted, prepare, run};
+use crate::{Random, cost, nothing, permitted, prepare, run};
 
 const FRAMES: usize = 50_000;
 /// Results of the programs: of the team device's beside a bucket, and of a port's.
@@ -135,7 +135,7 @@ fn distributor(policy: SourceBalance) -> Distributor {
     distributor
 }
 
-impl Dice {
+impl Random {
     fn source(&mut self) -> [u8; 6] {
         let number = self.below(40) as u8;
         match self.below(16) {
@@ -161,7 +161,7 @@ impl Dice {
                 },
                 protocol: 0,
                 ports: [0; 2],
-                filler: self.throw() as u8,
+                filler: self.0.next_u64() as u8,
             }
             .build();
             if self.once_in(4) {
@@ -187,7 +187,7 @@ impl Dice {
                     u16::from(self.one_of(&[130, 131, 132, 143, 135_u8])) << 8,
                     0,
                 ],
-                filler: self.throw() as u8,
+                filler: self.0.next_u64() as u8,
             }
             .build();
         }
@@ -205,7 +205,7 @@ impl Dice {
             (*high, *low) = (*high & 0xf0, *low & 1);
         }
         if self.once_in(3) {
-            let tag = [0x81, 0, 0xf0 & self.throw() as u8, self.below(2) as u8];
+            let tag = [0x81, 0, 0xf0 & self.0.next_u64() as u8, self.below(2) as u8];
             frame.splice(12..12, tag);
         }
         frame
@@ -244,13 +244,13 @@ fn programs_and_relay_agree_on_every_frame() {
     };
     let mut relay = distributor(policy());
     let started = Clock::now();
-    let mut dice = Dice(11);
+    let mut random = Random::new(11);
     let mut seen = [0; 6];
     for number in 0..FRAMES {
         relay.set_time(Instant::ZERO + started.elapsed());
-        let frame = dice.among_sources();
-        let outside = dice.once_in(2);
-        let place = dice.below(4);
+        let frame = random.among_sources();
+        let outside = random.once_in(2);
+        let place = random.below(4);
         let (found, expected) = match PORTS.get(place) {
             Some(port) => {
                 let expected = match relay.receive(*port, &frame) {
@@ -313,9 +313,9 @@ fn learned_sources_pass_between_programs_and_relay() {
             return;
         }
     };
-    let mut dice = Dice(12);
+    let mut random = Random::new(12);
     for _ in 0..1000 {
-        run(&first.leave, &dice.among_sources(), false);
+        run(&first.leave, &random.among_sources(), false);
     }
     let mut relay = distributor(policy());
     relay.set_time(Instant::ZERO + Duration::from_secs(1000));

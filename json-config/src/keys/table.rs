@@ -1,4 +1,4 @@
-//! The table itself; what its columns mean is told one level up.
+//! The rows of the table; [`Key`] defines the columns.
 
 use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
 
@@ -11,7 +11,7 @@ const ETHTOOL: &[&str] = &["ethtool"];
 const ARP: &[&str] = &["arp_ping"];
 const PROBING: &[&str] = &["arp_ping", "nsna_ping"];
 
-/// A row to start from: an optional key that everything reads.
+/// Template of a row: an optional key that all runners and watches read.
 const PLAIN: Key = Key {
     object: Object::Team,
     name: "",
@@ -55,7 +55,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "$schema",
         kind: Kind::Text(Form::Any),
-        about: "Where an editor finds the schema of this file; teamr ignores it.",
+        about: "Reference to the schema, for editors; teamr ignores it.",
         ..PLAIN
     },
     Key {
@@ -76,8 +76,8 @@ pub const KEYS: &[Key] = &[
         name: "data_path",
         kind: Kind::Word(&["auto", "kernel", "programs", "relay", "userspace"]),
         default: Preset::Word("auto"),
-        about: "What moves the frames: the kernel's team driver, programs that teamr loads into \
-                the kernel, teamr itself (relay or, an older word, userspace), or the first of \
+        about: "Forwarding of frames: by the kernel's team driver, by programs that teamr loads into the \
+                kernel, by the daemon (relay or, an older word, userspace), or by the first of \
                 these that works.",
         ..PLAIN
     },
@@ -103,14 +103,13 @@ pub const KEYS: &[Key] = &[
             "Unrecognized value for link_watch_policy. Only \"any\" or \"all\" are allowed but \
              \"{}\" found in config.",
         ),
-        about: "Whether one of a port's link watches suffices for its link to be up, or all must \
-                agree.",
+        about: "A port is up while any, or only while all, of its link watches are up.",
         ..PLAIN
     },
     Key {
         name: "runner",
         kind: Kind::Object(Object::Runner),
-        about: "How the ports work together.",
+        about: "The runner, which chooses the ports that send and receive.",
         ..PLAIN
     },
     Key {
@@ -129,7 +128,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "link_watch",
         kind: Kind::Watches,
-        about: "What tells whether a port's link is up; for every port, after the port's own.",
+        about: "Link watches of every port, after the port's own.",
         ..PLAIN
     },
     Key {
@@ -145,7 +144,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Word("roundrobin"),
         written: Some("Failed to set default team runner name in config."),
         refusal: Some("No runner named \"{}\" available."),
-        about: "Which runner decides where frames go.",
+        about: "Name of the runner.",
         ..PLAIN
     },
     Key {
@@ -155,8 +154,8 @@ pub const KEYS: &[Key] = &[
         default: Preset::Word("same_all"),
         read_by: ACTIVEBACKUP,
         refusal: Some("Unknown \"hwaddr_policy\" named \"{}\" passed."),
-        about: "Who carries which hardware address: every port the team's, the team the active \
-                port's, or only the active port the team's.",
+        about: "Hardware addresses: every port has the team's, the team has the active port's, or only the \
+                active port has the team's.",
         ..PLAIN
     },
     Key {
@@ -166,7 +165,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Word("always"),
         read_by: ACTIVEBACKUP,
         refusal: Some("Unknown \"failback\" named \"{}\" passed."),
-        about: "When a better port takes over from one that works: always, only a faster one, or \
+        about: "Replacement of a usable active port by a better one: always, only by a faster one, or \
                 never.",
         ..PLAIN
     },
@@ -177,8 +176,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(0),
         read_by: ACTIVEBACKUP,
         refusal: Some("\"failback_delay\" must not be negative number."),
-        about: "How long the better port must have been usable before it takes over from one that \
-                works.",
+        about: "Time for which the better port must be usable before it replaces a usable active port.",
         ..PLAIN
     },
     Key {
@@ -188,7 +186,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(1),
         read_by: &["roundrobin"],
         refusal: Some("\"packets_per_port\" value is out of its limits."),
-        about: "How many frames leave on a port before it is the next one's turn.",
+        about: "Frames sent on a port in a row.",
         ..PLAIN
     },
     Key {
@@ -200,7 +198,7 @@ pub const KEYS: &[Key] = &[
         ]),
         default: Preset::Words(&["eth", "ipv4", "ipv6"]),
         read_by: HASHING,
-        about: "The header fields that make up a flow; a flow keeps to one port.",
+        about: "Header fields that identify a flow; a flow stays on one port.",
         ..PLAIN
     },
     Key {
@@ -222,8 +220,8 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(1),
         read_by: &["tlb", "alb"],
         refusal: Some("\"lp_interval\" value is out of its limits."),
-        about: "How often each port shows the switch the address that the team has there; 0 is \
-                never.",
+        about: "Interval of learning packets, which keep the team's address on each port in the table of \
+                the switch; 0 turns them off.",
         ..PLAIN
     },
     Key {
@@ -232,7 +230,7 @@ pub const KEYS: &[Key] = &[
         kind: counted(1, 1024),
         default: Preset::Integer(1),
         refusal: Some("\"min_ports\" value is out of its limits."),
-        about: "Usable ports needed for the team device to have a carrier.",
+        about: "Ports that must carry for the team device to have a carrier.",
         ..PLAIN
     },
     Key {
@@ -241,7 +239,7 @@ pub const KEYS: &[Key] = &[
             Object::Runner,
             "active",
             true,
-            "Sends LACPDUs unasked; false only answers.",
+            "Sends LACPDUs unasked; if false, only answers.",
         )
     },
     Key {
@@ -250,7 +248,7 @@ pub const KEYS: &[Key] = &[
             Object::Runner,
             "fast_rate",
             false,
-            "Asks the partner for an LACPDU each second instead of every 30 seconds.",
+            "Requests an LACPDU each second from the partner instead of every 30 seconds.",
         )
     },
     Key {
@@ -276,7 +274,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Word("lacp_prio"),
         read_by: LACP,
         refusal: Some("Unknown \"agg_select_policy\" named \"{}\" passed."),
-        about: "How the aggregator that carries traffic is chosen among several.",
+        about: "Choice of the aggregator that carries traffic.",
         ..PLAIN
     },
     Key {
@@ -290,7 +288,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(1000),
         read_by: LACP,
         refusal: Some("\"fast_period\" value is out of its limits."),
-        about: "The pause between two LACPDUs at the fast rate; must be the same at both ends.",
+        about: "Pause between two LACPDUs at the fast rate; must be equal at both ends.",
         ..PLAIN
     },
     Key {
@@ -299,7 +297,7 @@ pub const KEYS: &[Key] = &[
             Object::Runner,
             "fallback",
             false,
-            "Ports carry although no partner speaks, until the first LACPDU.",
+            "Ports carry traffic without a partner, until the first LACPDU.",
         )
     },
     Key {
@@ -309,7 +307,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Word("single"),
         read_by: LACP,
         refusal: Some("Unknown \"fallback_method\" named \"{}\" passed."),
-        about: "Whether the best port alone carries in fallback, or all of them.",
+        about: "Ports that carry traffic in fallback: the best one or all.",
         ..PLAIN
     },
     Key {
@@ -319,7 +317,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(0),
         read_by: LACP,
         refusal: Some("\"fallback_delay\" must not be negative number."),
-        about: "How long no partner must have been there before a port falls back.",
+        about: "Time without a partner before a port carries traffic in fallback.",
         ..PLAIN
     },
     Key {
@@ -328,7 +326,7 @@ pub const KEYS: &[Key] = &[
             Object::Runner,
             "enable_retry_count",
             true,
-            "LACPDUs may tell how many of them may be missed (as SONiC does).",
+            "Negotiates the number of LACPDUs that may be lost, as SONiC does.",
         )
     },
     Key {
@@ -338,7 +336,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(3),
         read_by: LACP,
         refusal: Some("\"retry_count\" value is out of its limits."),
-        about: "How many LACPDUs in a row the partner shall let us miss.",
+        about: "Lost LACPDUs in a row that the partner should tolerate.",
         ..PLAIN
     },
     Key {
@@ -347,7 +345,7 @@ pub const KEYS: &[Key] = &[
             Object::Runner,
             "marker",
             false,
-            "Flows that move to another port wait until the partner has all that came before.",
+            "Flows that move to another port pause until the partner has their earlier frames.",
         )
     },
     Key {
@@ -361,14 +359,14 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(100),
         read_by: LACP,
         refusal: Some("\"marker_timeout\" value is out of its limits."),
-        about: "How long flows that move wait if no answer to the marker comes.",
+        about: "Longest pause of such flows if the marker is not answered.",
         ..PLAIN
     },
     Key {
         object: Object::TxBalancer,
         name: "name",
         kind: Kind::Word(&["basic"]),
-        about: "Which balancer; without a name none balances.",
+        about: "Name of the balancer; no balancing without a name.",
         ..PLAIN
     },
     Key {
@@ -380,7 +378,7 @@ pub const KEYS: &[Key] = &[
             unit: Unit::TenthsOfSecond,
         },
         default: Preset::Integer(50),
-        about: "How often flows may move; 0 is never.",
+        about: "Interval at which flows may move; 0 is never.",
         ..PLAIN
     },
     Key {
@@ -388,7 +386,7 @@ pub const KEYS: &[Key] = &[
         name: "count",
         kind: counted(0, INT_MAX),
         refusal: Some("\"count\" must not be negative number."),
-        about: "How many times; by default 1 with the runner activebackup, else 0.",
+        about: "Number of rounds; by default 1 with the runner activebackup, else 0.",
         ..PLAIN
     },
     Key {
@@ -397,7 +395,7 @@ pub const KEYS: &[Key] = &[
         kind: milliseconds(0),
         default: Preset::Integer(0),
         refusal: Some("\"interval\" must not be negative number."),
-        about: "The pause between two of them.",
+        about: "Pause between two rounds.",
         ..PLAIN
     },
     Key {
@@ -414,7 +412,7 @@ pub const KEYS: &[Key] = &[
             Object::Port,
             "sticky",
             false,
-            "Once active, the port stays so while its link is up.",
+            "The active port stays active while its link is up.",
         )
     },
     Key {
@@ -422,7 +420,7 @@ pub const KEYS: &[Key] = &[
         name: "queue_id",
         kind: counted(0, INT_MAX),
         refusal: Some("\"queue_id\" must not be negative number."),
-        about: "Transmit queue that is steered to this port, where the data path can.",
+        about: "Transmit queue of this port, on a data path that supports it.",
         ..PLAIN
     },
     Key {
@@ -449,7 +447,7 @@ pub const KEYS: &[Key] = &[
         object: Object::Port,
         name: "link_watch",
         kind: Kind::Watches,
-        about: "What tells whether this port's link is up, besides the team's own watches.",
+        about: "Link watches of this port, before the team's own.",
         ..PLAIN
     },
     Key {
@@ -458,7 +456,7 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Word(WATCHES),
         required: Some("Failed to get link watch name."),
         refusal: Some("No link_watch named \"{}\" available."),
-        about: "Which watch.",
+        about: "Name of the link watch.",
         ..PLAIN
     },
     Key {
@@ -468,7 +466,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(0),
         read_by: ETHTOOL,
         refusal: Some("\"delay_up\" must not be negative number."),
-        about: "How long the carrier must have been there before the link counts as up.",
+        about: "Time for which the carrier must be on before the link counts as up.",
         ..PLAIN
     },
     Key {
@@ -478,7 +476,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(0),
         read_by: ETHTOOL,
         refusal: Some("\"delay_down\" must not be negative number."),
-        about: "How long the carrier must have been gone before the link counts as down.",
+        about: "Time for which the carrier must be off before the link counts as down.",
         ..PLAIN
     },
     Key {
@@ -488,7 +486,7 @@ pub const KEYS: &[Key] = &[
         read_by: PROBING,
         required: Some("Failed to get \"target_host\" link-watch option."),
         refusal: Some("Failed to get \"target_host\" link-watch option."),
-        about: "Who is asked: an IPv4 (arp_ping) or IPv6 (nsna_ping) address or a host name.",
+        about: "Neighbour to ask: an IPv4 (arp_ping) or IPv6 (nsna_ping) address or a host name.",
         ..PLAIN
     },
     Key {
@@ -497,7 +495,7 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Text(Form::Host),
         read_by: ARP,
         refusal: Some("Failed to get \"source_host\" link-watch option."),
-        about: "Who asks: an IPv4 address or a host name; 0.0.0.0 if absent.",
+        about: "Source of requests: an IPv4 address or a host name; 0.0.0.0 if absent.",
         ..PLAIN
     },
     Key {
@@ -507,7 +505,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(1000),
         read_by: PROBING,
         refusal: Some("\"interval\" must be a positive number."),
-        about: "The pause between two probes.",
+        about: "Pause between two requests.",
         ..PLAIN
     },
     Key {
@@ -517,7 +515,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(0),
         read_by: PROBING,
         refusal: Some("\"init_wait\" must not be negative number."),
-        about: "The pause before the first probe.",
+        about: "Pause before the first request.",
         ..PLAIN
     },
     Key {
@@ -527,7 +525,7 @@ pub const KEYS: &[Key] = &[
         default: Preset::Integer(3),
         read_by: PROBING,
         refusal: Some("\"missed_max\" must not be negative number."),
-        about: "How many probes in a row may stay without an answer.",
+        about: "Requests in a row that may stay without an answer.",
         ..PLAIN
     },
     Key {
@@ -536,7 +534,7 @@ pub const KEYS: &[Key] = &[
         kind: counted(0, 4095),
         read_by: ARP,
         refusal: Some("Wrong \"vlanid\" option value."),
-        about: "VLAN id of the probes; untagged if absent.",
+        about: "VLAN id of requests; untagged if absent.",
         ..PLAIN
     },
     Key {
@@ -563,7 +561,7 @@ pub const KEYS: &[Key] = &[
             Object::LinkWatch,
             "send_always",
             false,
-            "Probes leave on inactive ports too.",
+            "Sends requests on inactive ports too.",
         )
     },
     Key {

@@ -1,4 +1,4 @@
-//! Files that hold what a test expects.
+//! Files with the expected output of tests.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! The Frame Distributor and the Frame Collector's rule: a [`Forwarding`] carried out frame by
-//! frame, for a data path that moves frames itself.
+//! The Frame Distributor and the receive rule of the Frame Collector (802.1AX): a [`Forwarding`]
+//! applied frame by frame, for a data path that forwards frames itself.
 //!
-//! Owns the choice of ports, and what the choice must remember between frames. It decides
-//! nothing about teams, and sends nothing.
+//! Owns the choice of ports and the state between frames. Sends nothing and decides nothing about
+//! the team.
 
 use std::mem;
 use std::num::NonZeroU32;
@@ -104,10 +104,10 @@ impl Distributor {
         }
     }
 
-    /// Forwards like this from now on. Under an unchanged policy the turn, the random sequence
-    /// and the tables of the hash go on from where they were.
+    /// Replaces the forwarding. Under an unchanged policy the turn, the random sequence and the
+    /// learned sources continue, and the hash tables are kept.
     ///
-    /// Nothing leaves on a port that is not distributing, whatever the policy says of it.
+    /// No frame leaves on a port that is not distributing, whatever the policy names.
     pub fn apply(&mut self, forwarding: &Forwarding) {
         let previous = mem::replace(&mut self.forwarding, forwarding.resolve()).policy;
         self.usable = self.forwarding.usable();
@@ -123,7 +123,10 @@ impl Distributor {
                 self.random = SplitMix64::new(*seed)
             }
             TxPolicy::LoadBalance { fields, .. } => {
-                self.selector = self.selector.take().filter(|it| it.fields() == *fields);
+                self.selector = self
+                    .selector
+                    .take()
+                    .filter(|known| known.fields() == *fields);
                 self.selector.get_or_insert_with(|| Selector::new(*fields));
             }
             TxPolicy::SourceBalance { ports, .. } => {
@@ -142,7 +145,7 @@ impl Distributor {
         &self.forwarding
     }
 
-    /// The ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
+    /// Chooses the ports for a frame of the team device: a whole Ethernet frame, VLAN tags inside.
     #[inline]
     pub fn select(&mut self, frame: &[u8]) -> Selection<'_> {
         let ports = match &self.forwarding.policy {
@@ -206,21 +209,24 @@ impl Distributor {
         }
     }
 
-    /// Returns the peers for [`Event::Stations`](crate::Event::Stations); none under other policies.
+    /// Returns the peers for [`Event::Stations`](crate::Event::Stations); none without source
+    /// balancing.
     pub fn peers(&self) -> Vec<PeerSeen> {
         self.sources
             .as_ref()
             .map_or(Vec::new(), |rules| rules.peers())
     }
 
-    /// Returns the stations for [`Event::Stations`](crate::Event::Stations); none under other policies.
+    /// Returns the stations for [`Event::Stations`](crate::Event::Stations); none without source
+    /// balancing.
     pub fn stations(&self) -> Vec<StationSeen> {
         self.sources
             .as_ref()
             .map_or(Vec::new(), |rules| rules.stations())
     }
 
-    /// Returns the learned state of source balancing at the time last set; `None` under other policies.
+    /// Returns the learned state of source balancing at the time last set; `None` under other
+    /// policies.
     pub fn learned_sources(&self) -> Option<LearnedSources> {
         self.sources.as_ref().map(|rules| rules.learned_sources())
     }

@@ -132,8 +132,8 @@ impl TxPolicy {
 }
 
 impl Forwarding {
-    /// Returns the forwarding whose policy names only ports that distribute: buckets, the active
-    /// and the designated port are `None` where theirs does not.
+    /// Returns a copy whose policy names distributing ports only: a bucket, the active port or the
+    /// designated port becomes `None` if its port is not distributing.
     pub fn resolve(&self) -> Forwarding {
         let distributes = |id: &PortId| {
             let mut ports = self.ports.iter();
@@ -158,15 +158,15 @@ impl Forwarding {
         resolved
     }
 
-    /// Ports that distribute and have a link, in their order.
+    /// Returns the distributing ports with a link, in their order.
     pub fn usable(&self) -> Vec<PortId> {
         let ports = self.ports.iter();
         let usable = ports.filter(|port| port.distributing && port.linked);
         usable.map(|port| port.port).collect()
     }
 
-    /// Ports whose received frames go up to the team device, in their order; the active one
-    /// alone under activebackup.
+    /// Returns the ports whose received frames reach the team device, in their order; under
+    /// activebackup the active port alone.
     pub fn collecting(&self) -> Vec<PortId> {
         if let TxPolicy::ActiveBackup { active } = &self.policy {
             return active.iter().copied().collect();

@@ -67,7 +67,7 @@ impl ArpPing {
             true => (context.port_only_hwaddr, Ipv4Addr::UNSPECIFIED),
             false => (context.hwaddr, source),
         };
-        self.timer.asked(now);
+        self.timer.request_sent(now);
         Some(arp_request(hwaddr, source, target, self.settings.vlanid))
     }
 

@@ -46,7 +46,7 @@ impl LinkWatches {
     }
 
     /// Whether a watch asks a neighbour, so that the carrier alone does not make a link.
-    pub(crate) fn ask_neighbours(&self) -> bool {
+    pub(crate) fn pings_neighbour(&self) -> bool {
         self.list.iter().any(|watch| watch.ping_status().is_some())
     }
 

@@ -2,8 +2,7 @@
 //!
 //! Each kind of watch has a module that defines when the watch goes up and down: [`ethtool`],
 //! [`arp_ping`], [`nsna_ping`], [`tipc`]. [`LinkWatch`] is one watch of any kind, [`LinkWatches`]
-//! combines the watches of one port. What a port that is up or down means for the team is the
-//! runner's decision.
+//! combines the watches of one port. The runner decides about ports that are up or down.
 
 mod arp_ping;
 mod context;

@@ -50,7 +50,7 @@ impl NsnaPing {
             Some(link_local) => (context.hwaddr, link_local),
             None => (context.hwaddr, link_local_of(context.hwaddr)),
         };
-        self.timer.asked(now);
+        self.timer.request_sent(now);
         Some(neighbour_solicitation(hwaddr, source, target))
     }
 

@@ -14,9 +14,9 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct PingTimer {
     settings: Probing,
-    ask_due: Instant,
+    next_request: Instant,
     /// When a miss is counted; `None` after an answer.
-    count_due: Option<Instant>,
+    next_count: Option<Instant>,
     /// An answer arrived after the last count and counts for the next interval.
     answered: bool,
     has_begun: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Expiry {
     /// Whether the watch is up now.
     pub(crate) up: bool,
     /// Whether a request is due.
-    pub(crate) asks: bool,
+    pub(crate) request_due: bool,
 }
 
 impl PingTimer {
@@ -40,8 +40,8 @@ impl PingTimer {
         let wait = settings.init_wait.max(Duration::from_nanos(1));
         PingTimer {
             settings,
-            ask_due: now + wait,
-            count_due: None,
+            next_request: now + wait,
+            next_count: None,
             answered: false,
             has_begun: false,
             missed: 0,
@@ -70,8 +70,8 @@ impl PingTimer {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.count_due
-            .map_or(self.ask_due, |count| count.min(self.ask_due))
+        self.next_count
+            .map_or(self.next_request, |count| count.min(self.next_request))
     }
 
     /// Handles the deadline `due` of a watch whose state is `up`.
@@ -79,24 +79,27 @@ impl PingTimer {
     /// After a pause of the whole process `now` starts the next interval: the pause counts as one
     /// miss at most.
     pub(crate) fn expire(&mut self, due: Instant, now: Instant, up: bool) -> Expiry {
-        let mut expiry = Expiry { up, asks: false };
-        if self.count_due.is_some_and(|count| count <= due) {
-            self.count_due = None;
+        let mut expiry = Expiry {
+            up,
+            request_due: false,
+        };
+        if self.next_count.is_some_and(|count| count <= due) {
+            self.next_count = None;
             self.miss();
             expiry.up &= self.missed <= self.settings.missed_max;
         }
-        if self.ask_due <= due {
-            expiry.asks = true;
+        if self.next_request <= due {
+            expiry.request_due = true;
             let interval = self.settings.interval;
-            self.ask_due = self.ask_due + interval;
-            if self.ask_due <= now {
-                self.ask_due = now + interval;
+            self.next_request = self.next_request + interval;
+            if self.next_request <= now {
+                self.next_request = now + interval;
             }
             if !self.has_begun && !self.answered && !up {
                 self.miss();
             }
             self.has_begun = true;
-            self.count_due = (!self.answered).then(|| now + interval / 2);
+            self.next_count = (!self.answered).then(|| now + interval / 2);
             self.answered = false;
         }
         expiry
@@ -107,7 +110,7 @@ impl PingTimer {
     }
 
     /// Records a sent request.
-    pub(crate) fn asked(&mut self, now: Instant) {
+    pub(crate) fn request_sent(&mut self, now: Instant) {
         self.last_probe = Some(now);
     }
 
@@ -115,6 +118,6 @@ impl PingTimer {
     pub(crate) fn answered(&mut self, now: Instant) {
         self.missed = 0;
         self.last_answer = Some(now);
-        self.answered = self.count_due.take().is_none();
+        self.answered = self.next_count.take().is_none();
     }
 }

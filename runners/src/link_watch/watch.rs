@@ -218,7 +218,7 @@ impl LinkWatch {
         let has_begun = self.timer().is_some_and(|timer| timer.has_begun());
         // A request from before the link came up was lost.
         match came_up && has_begun && !self.up {
-            true => self.ask(now, context),
+            true => self.send_request(now, context),
             false => WatchActions::new(),
         }
     }
@@ -244,15 +244,15 @@ impl LinkWatch {
             return WatchActions::new();
         };
         let mut actions = self.set(expiry.up);
-        if expiry.asks {
+        if expiry.request_due {
             actions.extend(self.resolve_hosts(now));
-            actions.extend(self.ask(now, context));
+            actions.extend(self.send_request(now, context));
         }
         actions
     }
 
     /// Sends a request to the neighbour.
-    fn ask(&mut self, now: Instant, context: &WatchContext) -> WatchActions {
+    fn send_request(&mut self, now: Instant, context: &WatchContext) -> WatchActions {
         let request = match &mut self.kind {
             Kind::Ethtool(_) | Kind::Tipc(_) => None,
             Kind::ArpPing(ping) => ping.request(now, context),
@@ -312,7 +312,7 @@ impl LinkWatch {
             _ => false,
         };
         match is_new {
-            true => self.ask(now, context),
+            true => self.send_request(now, context),
             false => WatchActions::new(),
         }
     }

@@ -111,8 +111,8 @@ impl Team {
         self.handle_all(now, [event]);
     }
 
-    /// Handles the events that one reading of an interface gives, at the time `now`; the team decides
-    /// once, after the last event.
+    /// Handles several events at the time `now` with one decision after the last of them, such as
+    /// the changes that one read of an interface shows.
     pub fn handle_all(&mut self, now: Instant, events: impl IntoIterator<Item = Event>) {
         self.expire_deadlines(now);
         for event in events {

@@ -1,17 +1,17 @@
-//! Frames for tests, field by field.
-#![allow(dead_code, reason = "shared by test files that each use a part")]
+//! Builds frames for tests, field by field.
+#![allow(dead_code, reason = "each test file uses a part")]
 
-/// A frame to be built; change a field and build again.
+/// The fields of a frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Destination and source.
+    /// Destination and source hardware address.
     pub eth: [u8; 12],
     /// Ethertype and TCI of each tag, outermost first.
     pub tags: Vec<(u16, u16)>,
     pub network: Network,
     pub protocol: u8,
     pub ports: [u16; 2],
-    /// Fills whatever makes up no flow: lengths, ids, TTL, sequence numbers, payload.
+    /// Value of all bytes that do not identify a flow: lengths, ids, TTL, sequence numbers, payload.
     pub filler: u8,
 }
 
@@ -54,7 +54,7 @@ impl Frame {
         }
     }
 
-    /// The bytes.
+    /// Builds the bytes of the frame.
     pub fn build(&self) -> Vec<u8> {
         let filler = self.filler;
         let mut bytes = Vec::with_capacity(256);
@@ -101,7 +101,7 @@ impl Frame {
                             let [high, low] = fragment.unwrap_or(0).to_be_bytes();
                             bytes.extend([*next, filler, high, low, 1, 2, 3, 4]);
                         }
-                        // AH counts words less two, the others eights less one.
+                        // AH counts 4-byte words minus two, the others 8-byte units minus one.
                         51 => bytes.extend([&[*next, 2][..], &[filler; 14]].concat()),
                         _ => bytes.extend([&[*next, 1][..], &[filler; 14]].concat()),
                     }

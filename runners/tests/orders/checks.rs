@@ -1,4 +1,4 @@
-//! What must hold after each step, and at the end.
+//! Invariants after each step, and the check of the outcome.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,8 @@ impl World {
         }
     }
 
-    /// activebackup's rule, from the team's own verdicts and the port active before.
+    /// Returns the active port by the rule of activebackup, from link watches and the port active
+    /// before.
     pub fn expected_active(&mut self, before: Option<PortId>) -> Option<PortId> {
         let RunnerSettings::ActiveBackup { .. } = self.team.settings().runner else {
             return None;
@@ -49,10 +50,10 @@ impl World {
         }
     }
 
-    /// What holds after every step.
+    /// Checks the invariants.
     pub fn check(&self, active: Option<PortId>) {
         if let Some(due) = self.team.next_deadline() {
-            assert!(due > self.now, "a deadline is left behind");
+            assert!(due > self.now, "a deadline is overdue");
         }
         let forwarding = self
             .forwarding
@@ -76,11 +77,15 @@ impl World {
                 }
                 _ => fact.allowed,
             };
-            let strays = matches!(
+            let collects_without_link = matches!(
                 self.team.settings().runner,
                 RunnerSettings::LoadBalance { .. }
             ) && !fact.link.up;
-            assert_eq!(entry.collecting, enabled || strays, "{fact:?}");
+            assert_eq!(
+                entry.collecting,
+                enabled || collects_without_link,
+                "{fact:?}"
+            );
             assert_eq!(entry.distributing, enabled, "{fact:?}");
         }
         let linked = self
@@ -91,14 +96,14 @@ impl World {
         assert_eq!(self.carrier, Some(carrier));
         assert_eq!(self.team.carrier(), carrier);
         match &forwarding.policy {
-            TxPolicy::ActiveBackup { active: told } => assert_eq!(*told, active),
+            TxPolicy::ActiveBackup { active: applied } => assert_eq!(*applied, active),
             TxPolicy::LoadBalance {
                 buckets, balanced, ..
             } => {
                 self.check_buckets(forwarding, buckets, *balanced);
             }
             TxPolicy::SourceBalance { ports, .. } => {
-                // Buckets go home, so they need not be even while a port is away.
+                // Buckets have preferred ports, so they need not be even while a port is missing.
                 self.check_buckets(forwarding, &ports.buckets, true);
                 let mut usable = forwarding.ports.iter().filter(|port| port.distributing);
                 let designated = ports.designated;
@@ -108,7 +113,7 @@ impl World {
             }
             TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
         }
-        if self.echoes.is_empty() {
+        if self.pending.is_empty() {
             self.check_addresses(active);
         }
     }
@@ -130,7 +135,7 @@ impl World {
         }
     }
 
-    /// A bucket of a port that stays enabled moves to a port that has just been enabled, if at all.
+    /// Checks that buckets of a port that stays enabled move to newly enabled ports only.
     pub fn check_moves(&self, before: Option<Box<BucketTable>>) {
         let (Some(before), Some(after)) = (before, self.table()) else {
             return;
@@ -147,14 +152,14 @@ impl World {
         }
     }
 
-    /// Holds once the team has heard of all addresses.
+    /// Checks the addresses; all address events must be delivered.
     pub fn check_addresses(&self, active: Option<PortId>) {
         assert_eq!(self.team.hwaddr(), self.hwaddr);
         for fact in &self.facts {
             let expected = match self.policy() {
                 HwAddrPolicy::SameAll => self.hwaddr,
                 HwAddrPolicy::OnlyActive if active == Some(fact.id) => self.hwaddr,
-                // Nobody but the user sets it.
+                // Only the user sets the address.
                 HwAddrPolicy::ByActive => fact.hwaddr,
                 HwAddrPolicy::OnlyActive => fact.own,
             };
@@ -167,11 +172,11 @@ impl World {
         }
     }
 
-    /// What the final facts alone say, once all is quiet.
+    /// Checks the outcome after all deadlines against the final facts.
     pub fn check_end(&mut self) {
-        self.hear_all();
+        self.deliver_all();
         self.pass(Duration::from_secs(10));
-        self.hear_all();
+        self.deliver_all();
         let reads = matches!(
             self.team.settings().runner,
             RunnerSettings::LoadBalance {
@@ -182,11 +187,11 @@ impl World {
         assert_eq!(
             self.team.next_deadline().is_some(),
             reads,
-            "all delays are over"
+            "only the balancer has a deadline"
         );
         for fact in &self.facts {
             let port = self.team.port(fact.id).expect("present");
-            // Every delay is over, so every watch agrees with the carrier.
+            // All delays are over, so every watch follows the carrier.
             assert!(
                 port.watches()
                     .iter()
@@ -203,7 +208,7 @@ impl World {
         }
     }
 
-    /// Without history to decide, a team that sees only the final facts ends the same.
+    /// Checks that a new team with the final facts decides the same, where history does not matter.
     pub fn check_against_fresh(&self) {
         let mut fresh = Team::new(self.team.settings().clone(), self.hwaddr);
         fresh.handle(Instant::ZERO, Event::DeadlineReached);

@@ -1,13 +1,12 @@
-//! Random orders of events end in the state that the final facts alone would give.
+//! Random sequences of events end in the state that follows from the final facts alone.
 //!
-//! A small kernel carries out what the team asks for and tells of it late; a user changes
-//! facts. After each step the invariants are checked, at the end the whole outcome against a
-//! model that knows the facts and nothing of how they came about. Where history may decide
-//! (equal ports, sticky, a pin) the model names the one right answer from the port that was
-//! active before.
+//! A model of the kernel executes actions and delivers its events late; a model of the user changes
+//! facts. Invariants are checked after each step. At the end the outcome is compared with a model
+//! that knows the final facts only. Where history matters (equal ports, sticky, a chosen port) the
+//! model derives the one right answer from the port that was active before.
 
 mod checks;
-mod dice;
+mod random;
 mod world;
 
 use std::num::NonZeroU32;
@@ -17,11 +16,11 @@ use runners::{Event, Failback, HashFields, HostTraffic, HwAddrPolicy, RunnerSett
 
 use world::World;
 
-/// For each of the tests, each with seeds of its own.
-const ORDERS: u64 = 1_500;
+/// Sequences of each test; every test has its own seeds.
+const SEQUENCES: u64 = 1_500;
 const STEPS: usize = 30;
 
-/// Names the seed if an order fails.
+/// Prints the seed of a failed sequence.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -32,11 +31,11 @@ impl Drop for Seed {
     }
 }
 
-fn orders(first_seed: u64, runner: &RunnerSettings) {
-    for seed in first_seed..first_seed + ORDERS {
+fn run(first_seed: u64, runner: &RunnerSettings) {
+    for seed in first_seed..first_seed + SEQUENCES {
         let seed = Seed(seed);
         let mut world = World::new(runner.clone(), seed.0);
-        world.tell(Event::DeadlineReached);
+        world.handle(Event::DeadlineReached);
         for _ in 0..STEPS {
             world.step();
         }
@@ -50,7 +49,7 @@ fn activebackup(first_seed: u64, hwaddr_policy: HwAddrPolicy) {
         hwaddr_policy,
         failback: Failback::default(),
     };
-    orders(first_seed, &runner);
+    run(first_seed, &runner);
 }
 
 fn loadbalance(first_seed: u64, balancing_interval: Option<Duration>) {
@@ -58,7 +57,7 @@ fn loadbalance(first_seed: u64, balancing_interval: Option<Duration>) {
         tx_hash: HashFields::ETH,
         balancing_interval,
     };
-    orders(first_seed, &runner);
+    run(first_seed, &runner);
 }
 
 fn source_balance(first_seed: u64, host: HostTraffic) {
@@ -68,56 +67,56 @@ fn source_balance(first_seed: u64, host: HostTraffic) {
         balancing_interval,
         learning_interval: None,
     };
-    orders(first_seed, &runner);
+    run(first_seed, &runner);
 }
 
 #[test]
-fn broadcast() {
-    orders(100_000, &RunnerSettings::Broadcast);
+fn broadcast_follows_the_facts() {
+    run(100_000, &RunnerSettings::Broadcast);
 }
 
 #[test]
-fn roundrobin() {
+fn roundrobin_follows_the_facts() {
     let packets_per_port = NonZeroU32::MIN;
-    orders(200_000, &RunnerSettings::RoundRobin { packets_per_port });
+    run(200_000, &RunnerSettings::RoundRobin { packets_per_port });
 }
 
 #[test]
-fn random() {
-    orders(300_000, &RunnerSettings::Random { seed: 1 });
+fn random_follows_the_facts() {
+    run(300_000, &RunnerSettings::Random { seed: 1 });
 }
 
 #[test]
-fn activebackup_same_all() {
+fn activebackup_same_all_follows_the_facts() {
     activebackup(400_000, HwAddrPolicy::SameAll);
 }
 
 #[test]
-fn activebackup_by_active() {
+fn activebackup_by_active_follows_the_facts() {
     activebackup(500_000, HwAddrPolicy::ByActive);
 }
 
 #[test]
-fn activebackup_only_active() {
+fn activebackup_only_active_follows_the_facts() {
     activebackup(600_000, HwAddrPolicy::OnlyActive);
 }
 
 #[test]
-fn loadbalance_even() {
+fn loadbalance_follows_the_facts() {
     loadbalance(700_000, None);
 }
 
 #[test]
-fn loadbalance_by_load() {
+fn loadbalance_with_a_balancer_follows_the_facts() {
     loadbalance(800_000, Some(Duration::from_millis(100)));
 }
 
 #[test]
-fn slb() {
+fn slb_follows_the_facts() {
     source_balance(900_000, HostTraffic::OnePort);
 }
 
 #[test]
-fn alb() {
+fn alb_follows_the_facts() {
     source_balance(1_000_000, HostTraffic::Both);
 }

@@ -1,4 +1,4 @@
-//! The facts, and who changes them: a user, and a small kernel that tells late.
+//! The facts, and models of the user and the kernel, which change them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use runners::{
     LinkWatchPolicy, PortId, PortSettings, RunnerSettings, Team, TeamSettings,
 };
 
-use crate::dice::Dice;
+use crate::random::Random;
 
-/// What is true of a port, whatever the team made of it.
+/// The facts about one port, independent of the team.
 #[derive(Clone, Debug)]
 pub struct Fact {
     pub id: PortId,
@@ -19,9 +19,9 @@ pub struct Fact {
     pub allowed: bool,
     pub settings: PortSettings,
     pub watched: bool,
-    /// What the kernel's interface carries.
+    /// Hardware address in the kernel.
     pub hwaddr: HwAddr,
-    /// What it carried before it joined, or was given by the user while it was its own.
+    /// Own hardware address: from before the port joined, or set by the user since.
     pub own: HwAddr,
     pub original: HwAddr,
 }
@@ -33,18 +33,18 @@ impl Fact {
 }
 
 pub struct World {
-    pub dice: Dice,
+    pub random: Random,
     pub now: Instant,
     pub team: Team,
     pub facts: Vec<Fact>,
     pub next_id: u32,
     pub next_hwaddr: u16,
-    /// The team device's address in the kernel.
+    /// Hardware address of the team device in the kernel.
     pub hwaddr: HwAddr,
-    /// The user gave the team device an address after the last that the team asked for.
+    /// The user changed the team device's address after the last request of the team.
     pub foreign: bool,
-    /// Address events that the team has not seen yet.
-    pub echoes: VecDeque<Event>,
+    /// Address events that are still to be delivered.
+    pub pending: VecDeque<Event>,
     pub pinned: Option<PortId>,
     pub forwarding: Option<Forwarding>,
     pub carrier: Option<bool>,
@@ -54,27 +54,27 @@ pub struct World {
 
 impl World {
     pub fn new(runner: RunnerSettings, seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
+        let mut random = Random::new(seed);
         let hwaddr = HwAddr([2, 0, 0, 0, 0, 0xdd]);
         let settings = TeamSettings {
             runner,
-            hwaddr: dice.one_in(4).then_some(HwAddr([2, 0, 0, 0, 0, 0xee])),
-            link_watch_policy: dice.pick(&[LinkWatchPolicy::Any, LinkWatchPolicy::All]),
-            notify_peers: dice.burst(),
-            mcast_rejoin: dice.burst(),
-            min_ports: dice.pick(&[1, 1, 2]),
+            hwaddr: random.one_in(4).then_some(HwAddr([2, 0, 0, 0, 0, 0xee])),
+            link_watch_policy: random.pick(&[LinkWatchPolicy::Any, LinkWatchPolicy::All]),
+            notify_peers: random.burst(),
+            mcast_rejoin: random.burst(),
+            min_ports: random.pick(&[1, 1, 2]),
             probe: false,
         };
         World {
             team: Team::new(settings, hwaddr),
-            dice,
+            random,
             now: Instant::ZERO,
             facts: Vec::new(),
             next_id: 0,
             next_hwaddr: 0,
             hwaddr,
             foreign: false,
-            echoes: VecDeque::new(),
+            pending: VecDeque::new(),
             pinned: None,
             forwarding: None,
             carrier: None,
@@ -91,40 +91,40 @@ impl World {
     }
 
     pub fn step(&mut self) {
-        let pause = self.dice.pick(&[0, 0, 1, 3, 10, 40]);
+        let pause = self.random.pick(&[0, 0, 1, 3, 10, 40]);
         self.pass(Duration::from_millis(pause));
-        if !self.echoes.is_empty() && self.dice.one_in(2) {
-            self.hear();
+        if !self.pending.is_empty() && self.random.one_in(2) {
+            self.deliver();
             return;
         }
         let event = self.change();
-        self.tell(event);
+        self.handle(event);
     }
 
-    /// Changes a fact; the event that tells of it.
+    /// Changes a fact. Returns its event.
     pub fn change(&mut self) -> Event {
-        if self.facts.is_empty() || (self.facts.len() < 6 && self.dice.one_in(5)) {
+        if self.facts.is_empty() || (self.facts.len() < 6 && self.random.one_in(5)) {
             return self.add();
         }
-        let at = self.dice.below(self.facts.len());
+        let at = self.random.below(self.facts.len());
         let port = self.facts[at].id;
-        match self.dice.below(16) {
+        match self.random.below(16) {
             0 | 1 => {
                 self.facts.remove(at);
                 Event::PortRemoved { port }
             }
             2 => {
-                let name = format!("renamed{}", self.dice.below(1000));
+                let name = format!("renamed{}", self.random.below(1000));
                 self.facts[at].name = name.clone();
                 Event::PortRenamed { port, name }
             }
             3 | 4 => {
-                let settings = self.dice.settings();
+                let settings = self.random.settings();
                 self.facts[at].settings = settings.clone();
                 Event::PortSettingsChanged { port, settings }
             }
             5 | 6 => {
-                let allowed = !self.dice.one_in(3);
+                let allowed = !self.random.one_in(3);
                 self.facts[at].allowed = allowed;
                 Event::PortAllowed { port, allowed }
             }
@@ -136,8 +136,8 @@ impl World {
                 Event::ActivePortChosen { port }
             }
             9 => {
-                // What the user does to an address on its way is a race without a right answer.
-                self.hear_all();
+                // A change by the user during a pending request is a race without one right outcome.
+                self.deliver_all();
                 let hwaddr = self.new_hwaddr();
                 let active = self.team.active_port() == Some(port);
                 if self.policy() != HwAddrPolicy::SameAll && !active {
@@ -147,7 +147,7 @@ impl World {
                 Event::PortHwAddrChanged { port, hwaddr }
             }
             10 => {
-                self.hear_all();
+                self.deliver_all();
                 self.hwaddr = self.new_hwaddr();
                 self.foreign = true;
                 let hwaddr = self.hwaddr;
@@ -155,20 +155,20 @@ impl World {
             }
             11 => {
                 for bytes in self.bytes.iter_mut() {
-                    *bytes += self.dice.pick(&[0, 0, 1000, 1_000_000]);
+                    *bytes += self.random.pick(&[0, 0, 1000, 1_000_000]);
                 }
                 let bytes = self.bytes.clone();
                 Event::BucketCounters { bytes }
             }
             _ => {
-                let link = self.dice.link();
+                let link = self.random.link();
                 self.facts[at].link = link;
                 Event::LinkChanged { port, link }
             }
         }
     }
 
-    /// An address that nothing had before.
+    /// Returns a new hardware address.
     pub fn new_hwaddr(&mut self) -> HwAddr {
         self.next_hwaddr += 1;
         let [high, low] = self.next_hwaddr.to_be_bytes();
@@ -178,11 +178,11 @@ impl World {
     pub fn add(&mut self) -> Event {
         self.next_id += 1;
         let hwaddr = self.new_hwaddr();
-        let settings = self.dice.settings();
+        let settings = self.random.settings();
         let fact = Fact {
             id: PortId(self.next_id),
             name: format!("eth{}", self.next_id),
-            link: self.dice.link(),
+            link: self.random.link(),
             allowed: true,
             watched: !settings.link_watches.is_empty(),
             settings,
@@ -201,36 +201,36 @@ impl World {
         }
     }
 
-    /// Lets time go by, stopping at each deadline.
+    /// Advances time and handles each deadline.
     pub fn pass(&mut self, pause: Duration) {
         let until = self.now + pause;
         while let Some(due) = self.team.next_deadline().filter(|due| *due <= until) {
             self.now = due;
-            self.tell(Event::DeadlineReached);
+            self.handle(Event::DeadlineReached);
         }
         self.now = until;
     }
 
-    pub fn hear(&mut self) {
-        if let Some(event) = self.echoes.pop_front() {
-            self.tell(event);
+    pub fn deliver(&mut self) {
+        if let Some(event) = self.pending.pop_front() {
+            self.handle(event);
         }
     }
 
-    pub fn hear_all(&mut self) {
-        // Each may ask for an address once more; they do not go on for ever.
+    pub fn deliver_all(&mut self) {
+        // Each event may cause one more request; the requests must end.
         for _ in 0..100 {
-            self.hear();
+            self.deliver();
         }
-        assert!(self.echoes.is_empty(), "addresses never come to rest");
+        assert!(self.pending.is_empty(), "address requests never end");
     }
 
-    pub fn tell(&mut self, event: Event) {
+    pub fn handle(&mut self, event: Event) {
         let before = self.team.active_port();
         let table = self.table();
         let counted = matches!(event, Event::BucketCounters { .. });
         self.team.handle(self.now, event);
-        self.carry_out();
+        self.execute_actions();
 
         let active = self.expected_active(before);
         assert_eq!(self.team.active_port(), active, "before: {before:?}");
@@ -240,32 +240,32 @@ impl World {
         }
     }
 
-    pub fn carry_out(&mut self) {
+    pub fn execute_actions(&mut self) {
         while let Some(action) = self.team.poll_action() {
             match action {
                 Action::ApplyForwarding(forwarding) => {
                     let forwarding = Some(forwarding);
-                    assert_ne!(self.forwarding, forwarding, "nothing new");
+                    assert_ne!(self.forwarding, forwarding, "equal to the last request");
                     self.forwarding = forwarding;
                 }
                 Action::SetCarrier(up) => {
-                    assert_ne!(self.carrier, Some(up), "nothing new");
+                    assert_ne!(self.carrier, Some(up), "equal to the last request");
                     self.carrier = Some(up);
                 }
                 Action::SetTeamHwAddr(hwaddr) => {
                     self.foreign = false;
                     if self.hwaddr != hwaddr {
                         self.hwaddr = hwaddr;
-                        self.echoes.push_back(Event::TeamHwAddrChanged { hwaddr });
+                        self.pending.push_back(Event::TeamHwAddrChanged { hwaddr });
                     }
                 }
                 Action::SetPortHwAddr { port, hwaddr } => {
                     let fact = self.facts.iter_mut().find(|fact| fact.id == port);
-                    let fact = fact.expect("only present ports are asked");
+                    let fact = fact.expect("a port of the team");
                     if fact.hwaddr != hwaddr {
                         fact.hwaddr = hwaddr;
-                        let echo = Event::PortHwAddrChanged { port, hwaddr };
-                        self.echoes.push_back(echo);
+                        let event = Event::PortHwAddrChanged { port, hwaddr };
+                        self.pending.push_back(event);
                     }
                 }
                 Action::NotifyPeers => self.rounds[0] += 1,
@@ -275,7 +275,7 @@ impl World {
                 Action::SendFrame { .. }
                 | Action::ResolveHost { .. }
                 | Action::RememberPdu { .. } => {
-                    unreachable!("these runners have nothing to say to a partner")
+                    unreachable!("these runners send no frames of their own")
                 }
             }
         }

@@ -8,22 +8,20 @@ use std::time::Duration;
 
 use runners::{
     Action, Duplex, Event, Forwarding, HwAddr, Instant, LacpPortSettings, LacpPortStatus,
-    LacpSettings, Link, PortForwarding, PortId, PortSettings, RunnerSettings, Team, TeamSettings,
+    LacpSettings, Link, PortForwarding, PortId, PortSettings, RunnerSettings, SplitMix64, Team,
+    TeamSettings,
 };
 
-/// Random numbers by xorshift64*: the same seed gives the same numbers.
-pub struct Random(u64);
+/// A seeded generator of random faults.
+pub struct Random(SplitMix64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Random(SplitMix64::new(seed))
     }
 
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % bound
+        self.0.below(bound as usize) as u64
     }
 
     pub fn percent(&mut self, chance: u64) -> bool {

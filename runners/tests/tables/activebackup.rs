@@ -1,4 +1,4 @@
-//! activebackup: which port is active, and when it changes.
+//! activebackup: the active port and its changes.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn sticky(prio_: i32) -> PortSettings {
     }
 }
 
-/// The active port after each step; 0 for none.
+/// Checks the active port after each step; 0 stands for none.
 #[track_caller]
 fn plays(steps: &[(runners::Event, u32)]) {
     let mut play = activebackup();
@@ -84,11 +84,32 @@ fn actions_of_a_failover() {
             "carrier changed to DOWN",
         ],
     );
-    play.sleeps();
+    play.has_no_deadline();
 }
 
 #[test]
-fn prio_then_speed_then_duplex() {
+fn several_events_at_once_cause_one_decision() {
+    let mut play = Play::new(TeamSettings::new(backed_up(HwAddrPolicy::SameAll)));
+    play.skip(0, added(1, UP, prio(0)));
+    play.skip(0, added(2, UP, prio(0)));
+    let swapped = [link_is(1, DOWN), link_is(2, DOWN), link_is(2, UP)];
+    play.team.handle_all(at(1), swapped);
+    let actions = std::iter::from_fn(|| play.team.poll_action());
+    let actions: Vec<String> = actions.map(|action| action.to_string()).collect();
+    assert_eq!(
+        actions,
+        [
+            "eth1: ethtool-link went down.",
+            "eth2: ethtool-link went down.",
+            "eth2: ethtool-link went up.",
+            "forward active 2: 1-_ 2+^",
+            "Changed active port to \"eth2\".",
+        ]
+    );
+}
+
+#[test]
+fn ports_rank_by_prio_then_speed_then_duplex() {
     let half = Link {
         duplex: runners::Duplex::Half,
         ..UP
@@ -100,7 +121,7 @@ fn prio_then_speed_then_duplex() {
         ((UP, 0), (half, 0)),
         ((link(true, 10), 0), (link(true, 0), 0)),
     ] {
-        // The order of joining plays no part.
+        // The order of joining does not matter.
         plays(&[
             (added(1, better.0, prio(better.1)), 1),
             (added(2, worse.0, prio(worse.1)), 1),
@@ -113,7 +134,7 @@ fn prio_then_speed_then_duplex() {
 }
 
 #[test]
-fn among_equals_the_active_stays() {
+fn the_active_port_stays_active_among_equals() {
     plays(&[
         (added(1, DOWN, prio(0)), 0),
         (added(2, UP, prio(0)), 2),
@@ -126,7 +147,7 @@ fn among_equals_the_active_stays() {
 }
 
 #[test]
-fn sticky_stays_until_it_fails() {
+fn a_sticky_port_stays_active_until_it_fails() {
     plays(&[
         (added(1, UP, sticky(0)), 1),
         (added(2, UP, prio(100)), 1),
@@ -150,7 +171,7 @@ fn prio_and_speed_take_effect_at_once() {
 }
 
 #[test]
-fn chosen_port_is_a_pin_until_it_fails() {
+fn a_chosen_port_stays_active_until_it_fails() {
     plays(&[
         (added(1, UP, prio(100)), 1),
         (added(2, UP, prio(0)), 1),
@@ -169,7 +190,7 @@ fn chosen_port_is_a_pin_until_it_fails() {
 }
 
 #[test]
-fn chosen_port_overrides_sticky() {
+fn a_chosen_port_replaces_a_sticky_one() {
     plays(&[
         (added(1, UP, sticky(0)), 1),
         (added(2, UP, prio(0)), 1),
@@ -178,7 +199,7 @@ fn chosen_port_overrides_sticky() {
 }
 
 #[test]
-fn unusable_port_cannot_be_chosen() {
+fn an_unusable_port_cannot_be_chosen() {
     plays(&[
         (added(1, UP, prio(0)), 1),
         (added(2, DOWN, prio(0)), 1),
@@ -190,7 +211,7 @@ fn unusable_port_cannot_be_chosen() {
 }
 
 #[test]
-fn forbidden_port_is_never_active() {
+fn a_forbidden_port_is_never_active() {
     plays(&[
         (added(1, UP, sticky(0)), 1),
         (allowed(1, false), 0),
@@ -200,7 +221,7 @@ fn forbidden_port_is_never_active() {
 }
 
 #[test]
-fn renamed_port_stays_and_is_found_by_its_new_name_only() {
+fn a_renamed_port_is_found_by_its_new_name_only() {
     let mut play = activebackup();
     play.skip(0, added(1, UP, prio(0)));
     let port = PortId(1);
@@ -212,7 +233,7 @@ fn renamed_port_stays_and_is_found_by_its_new_name_only() {
 }
 
 #[test]
-fn a_port_that_carried_before_the_core_began_goes_on_without_delay_or_new_address() {
+fn an_adopted_port_becomes_active_without_delay_or_new_address() {
     let runner = backed_up(HwAddrPolicy::SameAll);
     let mut play = Play::new(TeamSettings::new(runner));
     let delayed = PortSettings {
@@ -252,10 +273,10 @@ fn becomes(play: &mut Play, millis: u64, event: runners::Event, active: u32) {
 }
 
 #[test]
-fn failback_better_asks_for_a_faster_port() {
+fn failback_better_needs_a_faster_port() {
     let mut play = failing_back(FailbackPolicy::Better, 0);
     becomes(&mut play, 1, added(2, UP, prio(100)), 1);
-    // Faster, but not better in all.
+    // Faster, but of lower prio.
     becomes(&mut play, 2, added(3, link(true, 40_000), prio(-1)), 1);
     becomes(&mut play, 3, link_is(2, link(true, 10_000)), 2);
     becomes(&mut play, 4, link_is(2, DOWN), 1);
@@ -272,27 +293,27 @@ fn failback_failure_waits_until_the_active_port_fails() {
 }
 
 #[test]
-fn failback_delay_runs_only_while_the_active_port_works() {
+fn failback_delay_runs_only_while_the_active_port_is_usable() {
     let mut play = failing_back(FailbackPolicy::Always, 500);
     becomes(&mut play, 100, added(2, UP, prio(100)), 1);
-    // A flap begins the wait anew.
+    // A flap restarts the delay.
     becomes(&mut play, 300, link_is(2, DOWN), 1);
-    play.sleeps();
+    play.has_no_deadline();
     becomes(&mut play, 400, link_is(2, UP), 1);
-    play.wakes_at(
+    play.expires_at(
         900,
         &[
             "forward active 2: 1-^ 2+^",
             "Changed active port to \"eth2\".",
         ],
     );
-    play.sleeps();
+    play.has_no_deadline();
     becomes(&mut play, 1000, link_is(2, DOWN), 1);
     becomes(&mut play, 1100, link_is(2, UP), 1);
     becomes(&mut play, 1200, link_is(1, DOWN), 2);
-    play.sleeps();
-    // The user need not wait.
+    play.has_no_deadline();
+    // The choice of the user takes effect at once.
     becomes(&mut play, 1300, link_is(1, UP), 2);
     becomes(&mut play, 1400, chosen(1), 1);
-    play.sleeps();
+    play.has_no_deadline();
 }

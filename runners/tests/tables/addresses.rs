@@ -1,4 +1,4 @@
-//! Whose address the team device and each port carry.
+//! Hardware addresses of the team device and its ports.
 
 use runners::{HwAddrPolicy, TeamSettings};
 
@@ -8,7 +8,7 @@ fn team(hwaddr_policy: HwAddrPolicy) -> Play {
     Play::new(TeamSettings::new(backed_up(hwaddr_policy)))
 }
 
-/// What of the actions concerns addresses.
+/// Handles `event` and checks the actions about hardware addresses.
 #[track_caller]
 fn addresses(play: &mut Play, event: runners::Event, expected: &[&str]) {
     let actions = play.shown(0, event.clone());
@@ -20,7 +20,7 @@ fn addresses(play: &mut Play, event: runners::Event, expected: &[&str]) {
 }
 
 #[test]
-fn sole_port_gives_the_team_its_address() {
+fn the_only_port_gives_the_team_its_address() {
     let mut play = team(HwAddrPolicy::SameAll);
     addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, team_hwaddr(1), &[]);
@@ -34,7 +34,7 @@ fn sole_port_gives_the_team_its_address() {
 }
 
 #[test]
-fn explicit_address_wins() {
+fn a_configured_address_stays() {
     let mut play = Play::new(TeamSettings {
         hwaddr: Some(hw(0xee)),
         ..TeamSettings::new(ROUNDROBIN)
@@ -44,7 +44,7 @@ fn explicit_address_wins() {
 }
 
 #[test]
-fn same_all_sets_addresses_back_and_follows_the_team() {
+fn same_all_restores_port_addresses_and_follows_the_team() {
     let mut play = team(HwAddrPolicy::SameAll);
     addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
@@ -56,7 +56,7 @@ fn same_all_sets_addresses_back_and_follows_the_team() {
 }
 
 #[test]
-fn address_read_before_the_request_was_carried_out_changes_nothing() {
+fn an_address_read_before_the_request_took_effect_changes_nothing() {
     let mut play = team(HwAddrPolicy::SameAll);
     addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, team_hwaddr(DEVICE), &[]);
@@ -65,7 +65,7 @@ fn address_read_before_the_request_was_carried_out_changes_nothing() {
 }
 
 #[test]
-fn by_active_lends_the_active_ports_address() {
+fn by_active_gives_the_team_the_active_ports_address() {
     let mut play = team(HwAddrPolicy::ByActive);
     addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, added(2, UP, prio(0)), &[]);
@@ -80,14 +80,14 @@ fn by_active_lends_the_active_ports_address() {
 }
 
 #[test]
-fn only_active_dresses_the_active_port() {
+fn only_active_gives_the_active_port_the_teams_address() {
     let mut play = team(HwAddrPolicy::OnlyActive);
     addresses(&mut play, added(1, UP, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, added(2, UP, prio(0)), &[]);
     addresses(&mut play, added(3, DOWN, prio(0)), &[]);
     addresses(&mut play, link_is(1, DOWN), &["port 2 hwaddr 01"]);
     addresses(&mut play, port_hwaddr(2, 1), &[]);
-    // Given back before the next one gets it.
+    // One port gives up the team's address before another one takes it.
     let expected = ["port 2 hwaddr 02", "port 1 hwaddr 66"];
     addresses(&mut play, team_hwaddr(0x66), &["port 2 hwaddr 66"]);
     addresses(&mut play, port_hwaddr(2, 0x66), &[]);
@@ -95,7 +95,7 @@ fn only_active_dresses_the_active_port() {
     addresses(&mut play, chosen(1), &expected);
     addresses(&mut play, port_hwaddr(2, 2), &[]);
     addresses(&mut play, port_hwaddr(1, 0x66), &[]);
-    // The active port's address is held, the others' are their own.
+    // The active port's address is restored; another port's new address becomes its own.
     addresses(&mut play, port_hwaddr(1, 0x77), &["port 1 hwaddr 66"]);
     addresses(&mut play, port_hwaddr(1, 0x66), &[]);
     addresses(&mut play, port_hwaddr(2, 0x22), &[]);
@@ -108,7 +108,7 @@ fn only_active_dresses_the_active_port() {
 }
 
 #[test]
-fn only_active_gives_back_what_was_not_confirmed_yet() {
+fn only_active_withdraws_an_address_before_its_confirmation() {
     let mut play = team(HwAddrPolicy::OnlyActive);
     addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
@@ -118,13 +118,13 @@ fn only_active_gives_back_what_was_not_confirmed_yet() {
 }
 
 #[test]
-fn late_news_of_the_teams_address_is_not_the_ports_own() {
+fn a_late_event_about_the_teams_address_does_not_make_it_the_ports_own() {
     let mut play = team(HwAddrPolicy::OnlyActive);
     addresses(&mut play, added(1, DOWN, prio(0)), &["team hwaddr 01"]);
     addresses(&mut play, added(2, UP, prio(0)), &["port 2 hwaddr 01"]);
     addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
     addresses(&mut play, link_is(2, UP), &["port 2 hwaddr 01"]);
-    // The three requests are heard of one by one, and it fails again meanwhile.
+    // The events of three requests arrive one by one, and the port fails again meanwhile.
     addresses(&mut play, port_hwaddr(2, 1), &[]);
     addresses(&mut play, link_is(2, DOWN), &["port 2 hwaddr 02"]);
     addresses(&mut play, port_hwaddr(2, 2), &[]);

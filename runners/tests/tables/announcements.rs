@@ -21,12 +21,12 @@ fn play(notify_peers: Burst, mcast_rejoin: Burst) -> Play {
     });
     play.skip(0, added(1, DOWN, prio(0)));
     play.skip(0, added(2, DOWN, prio(0)));
-    play.sleeps();
+    play.has_no_deadline();
     play
 }
 
 #[test]
-fn first_round_comes_at_once_after_the_addresses() {
+fn the_first_round_follows_the_addresses_at_once() {
     let mut play = play(burst(3, 100), burst(2, 30));
     play.at(
         1000,
@@ -41,36 +41,36 @@ fn first_round_comes_at_once_after_the_addresses() {
             "rejoin multicast",
         ],
     );
-    play.wakes_at(1030, &["rejoin multicast"]);
-    play.wakes_at(1100, &["notify peers"]);
-    play.wakes_at(1200, &["notify peers"]);
-    play.sleeps();
+    play.expires_at(1030, &["rejoin multicast"]);
+    play.expires_at(1100, &["notify peers"]);
+    play.expires_at(1200, &["notify peers"]);
+    play.has_no_deadline();
 }
 
 #[test]
-fn count_of_zero_is_off() {
+fn a_count_of_zero_turns_announcements_off() {
     let mut play = play(burst(0, 100), burst(0, 0));
     play.skip(0, link_is(1, UP));
-    play.sleeps();
+    play.has_no_deadline();
 }
 
 #[test]
-fn rounds_add_up_to_two_bursts_at_most() {
+fn pending_rounds_add_up_to_two_bursts_at_most() {
     let mut play = play(burst(3, 100), burst(0, 0));
     play.skip(0, link_is(1, UP));
     play.skip(0, link_is(2, UP));
-    // Each choice enables the other port; each sends a round at once.
+    // Each choice enables the other port and sends a round at once.
     for n in [2, 1, 2, 1, 2] {
         play.skip(0, chosen(n));
     }
     for n in 1..6 {
-        play.wakes_at(n * 100, &["notify peers"]);
+        play.expires_at(n * 100, &["notify peers"]);
     }
-    play.sleeps();
+    play.has_no_deadline();
 }
 
 #[test]
-fn disabling_announces_nothing() {
+fn a_disabled_port_is_not_announced() {
     let mut play = play(burst(1, 0), burst(1, 0));
     play.skip(0, link_is(1, UP));
     play.at(
@@ -82,15 +82,15 @@ fn disabling_announces_nothing() {
             "carrier changed to DOWN",
         ],
     );
-    play.sleeps();
+    play.has_no_deadline();
 }
 
 #[test]
-fn late_rounds_are_not_made_up_for() {
+fn missed_rounds_are_not_sent_later_in_a_row() {
     let mut play = play(burst(4, 0), burst(0, 0));
     play.skip(0, link_is(1, UP));
     play.at(500, runners::Event::DeadlineReached, &["notify peers"]);
-    play.wakes_at(501, &["notify peers"]);
-    play.wakes_at(502, &["notify peers"]);
-    play.sleeps();
+    play.expires_at(501, &["notify peers"]);
+    play.expires_at(502, &["notify peers"]);
+    play.has_no_deadline();
 }

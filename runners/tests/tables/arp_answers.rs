@@ -1,4 +1,4 @@
-//! arp_ping: what counts as an answer, and hosts that are known by name.
+//! arp_ping: frames that count as an answer, and hosts that are configured by name.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,15 +6,15 @@ use runners::wire::Arp;
 use runners::wire::probe::arp_request;
 use runners::{Event, Host, IpFamily, PortId, WatchProblem};
 
-use crate::asking::{EVERYBODY, SOURCE, STRANGER, alone, pair, ping};
+use crate::arp_watch::{BROADCAST, SOURCE, STRANGER, alone, pair, ping};
 use crate::play::hw;
 use crate::site::{NEIGHBOUR, Site, TARGET, arp_frame};
 
-/// Any ARP message in the right VLAN is a sign of life; with validation, only the answer.
+/// Any ARP message in the right VLAN counts; with validation, only the reply of the target.
 #[test]
-fn what_counts_as_an_answer() {
+fn only_matching_arp_messages_count_as_answers() {
     let reply = |sender, target| arp_frame(hw(1), Arp::REPLY, STRANGER, sender, target);
-    let request = arp_frame(EVERYBODY, Arp::REQUEST, STRANGER, SOURCE, TARGET);
+    let request = arp_frame(BROADCAST, Arp::REQUEST, STRANGER, SOURCE, TARGET);
     let tagged = |tci: u16, frame: &[u8]| {
         [&frame[..12], &[0x81, 0], &tci.to_be_bytes(), &frame[12..]].concat()
     };
@@ -31,9 +31,15 @@ fn what_counts_as_an_answer() {
     let cases: Vec<(&str, Vec<u8>, bool, bool, bool)> = vec![
         ("the answer", answer.clone(), true, true, false),
         ("the answer to a probe", to_probe, true, true, false),
-        ("somebody's request", request.clone(), true, false, false),
-        ("another one's reply", other, true, false, false),
-        ("our words come back", swapped, true, false, false),
+        (
+            "another host's request",
+            request.clone(),
+            true,
+            false,
+            false,
+        ),
+        ("another host's reply", other, true, false, false),
+        ("our own addresses swapped", swapped, true, false, false),
         ("priority tag", tagged(0xe000, &answer), true, true, false),
         ("its VLAN", tagged(5, &answer), false, false, true),
         (
@@ -122,16 +128,16 @@ fn what_counts_as_an_answer() {
         vlan.vlanid = Some(5);
         for (watch, expected) in [(ping(), any), (validating, valid), (vlan, in_vlan)] {
             let mut site = alone(watch);
-            site.hears(1, &frame);
+            site.receive(1, &frame);
             assert_eq!(site.is_up(1), expected, "{what}, expected {expected}");
         }
     }
 }
 
-/// The two keys are told apart by who carries.
+/// `validate_active` is for enabled ports, `validate_inactive` for the others.
 #[test]
-fn validation_looks_at_the_port_that_it_is_for() {
-    let request = arp_frame(EVERYBODY, Arp::REQUEST, STRANGER, SOURCE, TARGET);
+fn each_validation_key_applies_to_its_ports() {
+    let request = arp_frame(BROADCAST, Arp::REQUEST, STRANGER, SOURCE, TARGET);
     for (active, inactive) in [(true, false), (false, true)] {
         let mut watch = ping();
         (watch.validate_active, watch.validate_inactive) = (active, inactive);
@@ -140,19 +146,19 @@ fn validation_looks_at_the_port_that_it_is_for() {
         site.reached = Vec::new();
         for time in (110..500).step_by(50) {
             site.pass(time);
-            site.hears(1, &request);
-            site.hears(2, &request);
+            site.receive(1, &request);
+            site.receive(2, &request);
         }
         let fell = |port| {
             let line = format!("{port}: arp_ping-link went down.");
-            site.wanted.contains(&line)
+            site.actions.contains(&line)
         };
         assert_eq!((fell("eth1"), fell("eth2")), (active, inactive));
     }
 }
 
 #[test]
-fn a_name_is_resolved_while_everything_goes_on() {
+fn a_host_name_is_resolved_in_the_background() {
     let mut named = ping();
     named.target_host = Host {
         name: "gw".to_owned(),
@@ -164,47 +170,47 @@ fn a_name_is_resolved_while_everything_goes_on() {
         family: IpFamily::V4,
         address,
     };
-    let asked = |site: &Site| {
-        let lines = site.wanted.iter();
+    let requests = |site: &Site| {
+        let lines = site.actions.iter();
         lines.filter(|line| *line == "resolve gw V4").count()
     };
     site.pass(5000);
     assert_eq!(site.sent, []);
-    assert_eq!(asked(&site), 2, "once for each port");
-    let obstacle = |site: &Site| {
+    assert_eq!(requests(&site), 2, "once for each port");
+    let problem = |site: &Site| {
         let port = site.team.port(PortId(1)).expect("a port");
-        let obstacle = port.watches()[0].problem();
-        obstacle.map(|obstacle| obstacle.to_string())
+        let problem = port.watches()[0].problem();
+        problem.map(|problem| problem.to_string())
     };
     assert_eq!(
-        obstacle(&site).as_deref(),
+        problem(&site).as_deref(),
         Some("waits for the address of \"gw\"")
     );
     assert_eq!(
         WatchProblem::Unresolved("gw").to_string(),
-        obstacle(&site).unwrap_or_default()
+        problem(&site).unwrap_or_default()
     );
 
-    // Nobody knows it; asked again, but not soon.
-    site.tell(resolved(None));
+    // A failed resolution is requested again after a pause.
+    site.handle(resolved(None));
     site.pass(14_900);
-    assert_eq!(asked(&site), 2);
+    assert_eq!(requests(&site), 2);
     site.pass(15_200);
-    assert_eq!(asked(&site), 4);
-    site.tell(resolved(Some(IpAddr::V4(TARGET))));
-    assert_eq!(obstacle(&site), None);
+    assert_eq!(requests(&site), 4);
+    site.handle(resolved(Some(IpAddr::V4(TARGET))));
+    assert_eq!(problem(&site), None);
     site.pass(15_300);
     assert_eq!(site.active(), Some(1));
-    assert_eq!(asked(&site), 4);
+    assert_eq!(requests(&site), 4);
 
-    // A target that is gone may have moved.
+    // A silent target may have a new address.
     site.reached = Vec::new();
     site.pass(26_000);
-    assert_eq!(asked(&site), 6);
+    assert_eq!(requests(&site), 6);
 }
 
 #[test]
-fn an_answer_for_another_name_is_none() {
+fn a_resolution_of_another_name_or_family_is_ignored() {
     let mut named = ping();
     named.source_host = Some(Host {
         name: "me".to_owned(),
@@ -217,14 +223,14 @@ fn an_answer_for_another_name_is_none() {
     ] {
         let host = host.to_owned();
         let address = Some(address);
-        site.tell(Event::HostResolved {
+        site.handle(Event::HostResolved {
             host,
             family,
             address,
         });
     }
     assert_eq!(site.sent, []);
-    site.tell(Event::HostResolved {
+    site.handle(Event::HostResolved {
         host: "me".to_owned(),
         family: IpFamily::V4,
         address: Some(IpAddr::V4(SOURCE)),
@@ -233,6 +239,6 @@ fn an_answer_for_another_name_is_none() {
         site.sent_on(1, 0),
         [arp_request(hw(1), SOURCE, TARGET, None)]
     );
-    site.hears(1, &arp_frame(hw(1), Arp::REPLY, NEIGHBOUR, TARGET, SOURCE));
+    site.receive(1, &arp_frame(hw(1), Arp::REPLY, NEIGHBOUR, TARGET, SOURCE));
     assert!(site.is_up(1));
 }

@@ -1,4 +1,4 @@
-//! arp_ping: what is asked where, and how fast the verdict follows.
+//! arp_ping: requests on each port, and the time until the watch goes up or down.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use runners::wire::probe::arp_request;
 use runners::wire::{Arp, Ethernet};
 use runners::{Event, LinkWatchPolicy, LinkWatchSettings, PortId, PortSettings, TeamSettings};
 
-use crate::asking::{EVERYBODY, SOURCE, STRANGER, activebackup, alone, pair, ping, port};
+use crate::arp_watch::{BROADCAST, SOURCE, STRANGER, activebackup, alone, pair, ping, port};
 use crate::play::{DOWN, ROUNDROBIN, UP, added, adopted, at, ethtool, hw, link_is};
 use crate::site::{Site, TARGET, arp_frame};
 
 #[test]
-fn a_team_listens_for_what_its_watches_need() {
+fn a_team_receives_the_frames_that_its_watches_read() {
     let site = alone(ping());
     assert!(
-        site.wanted.contains(&"listen arp".to_owned()),
+        site.actions.contains(&"listen arp".to_owned()),
         "{:?}",
-        site.wanted
+        site.actions
     );
 }
 
 #[test]
-fn questions_leave_with_the_ports_address_every_interval() {
+fn requests_leave_with_the_ports_address_every_interval() {
     let mut site = pair(ping(), &[1, 2], &[1, 2]);
     site.pass(9);
     assert_eq!(site.sent, []);
@@ -31,13 +31,13 @@ fn questions_leave_with_the_ports_address_every_interval() {
     let times = times.map(|(when, _, _)| when.as_nanos() / 1_000_000);
     let expected: Vec<u64> = (0..10).map(|n| 10 + 100 * n).collect();
     assert_eq!(times.collect::<Vec<_>>(), expected);
-    // The team has the first port's address, and so has every port.
-    let question = arp_request(hw(1), SOURCE, TARGET, None);
-    assert!(site.sent_on(1, 0).iter().all(|frame| **frame == question));
-    // The waiting port asks as the other does until somebody carries, then once for itself, and
-    // hears the other since.
-    let for_itself = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
-    assert_eq!(site.sent_on(2, 0), [&question, &for_itself]);
+    // Every port has the team's address, which is the first port's.
+    let request = arp_request(hw(1), SOURCE, TARGET, None);
+    assert!(site.sent_on(1, 0).iter().all(|frame| **frame == request));
+    // The waiting port sends the normal request until a port is active, then one probe of its own;
+    // afterwards it receives the requests of the active port.
+    let own_probe = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
+    assert_eq!(site.sent_on(2, 0), [&request, &own_probe]);
     assert!(site.is_up(1) && site.is_up(2));
     assert_eq!(
         (site.active(), site.missed(1), site.missed(2)),
@@ -45,18 +45,18 @@ fn questions_leave_with_the_ports_address_every_interval() {
     );
 }
 
-/// Ask, half an interval, miss; the fourth one counts.
+/// A miss counts half an interval after the request; the fourth miss takes the watch down.
 #[test]
-fn the_verdict_falls_with_one_miss_more_than_allowed() {
+fn the_watch_goes_down_with_one_miss_more_than_allowed() {
     let mut site = alone(ping());
     assert_eq!(
         site.missed(1),
         1,
-        "as teamd counts the time before the first question"
+        "init_wait counts as a miss, as with teamd"
     );
-    site.hears(
+    site.receive(
         1,
-        &arp_frame(EVERYBODY, Arp::REQUEST, STRANGER, SOURCE, TARGET),
+        &arp_frame(BROADCAST, Arp::REQUEST, STRANGER, SOURCE, TARGET),
     );
     assert!(site.is_up(1));
     for (before, missed) in [(159, 0), (160, 1), (260, 2), (360, 3), (459, 3)] {
@@ -67,15 +67,15 @@ fn the_verdict_falls_with_one_miss_more_than_allowed() {
     assert_eq!((site.missed(1), site.is_up(1)), (4, false));
     let watch = &site.team.port(PortId(1)).expect("a port").watches()[0];
     assert_eq!(watch.down_count(), 1);
-    let inquiry = watch.ping_status().expect("it asks");
-    assert_eq!(inquiry.last_probe, Some(at(410)));
-    assert_eq!(inquiry.last_answer, Some(at(20)));
+    let status = watch.ping_status().expect("a watch with requests");
+    assert_eq!(status.last_probe, Some(at(410)));
+    assert_eq!(status.last_answer, Some(at(20)));
     site.pass(1000);
-    assert_eq!(site.missed(1), 9, "counts on while down");
+    assert_eq!(site.missed(1), 9, "misses count while the watch is down");
 }
 
-/// Whenever the way is lost, the team leaves it within 450 ms, and not before three questions
-/// were given their time.
+/// The team leaves a silent path within 450 ms of any loss, and not before three requests had time
+/// for an answer.
 #[test]
 fn a_silent_loss_is_left_within_450_ms() {
     for lost in 1000..1100 {
@@ -83,70 +83,70 @@ fn a_silent_loss_is_left_within_450_ms() {
         site.pass(lost);
         assert_eq!(site.active(), Some(1));
         site.reached = vec![2];
-        let asked = site.sent.len();
+        let sent = site.sent.len();
         while site.active() == Some(1) {
-            let due = site.team.next_deadline().expect("it goes on asking");
+            let due = site.team.next_deadline().expect("the watch sends requests");
             site.pass(due.as_nanos().div_ceil(1_000_000));
         }
         let after = site.now.saturating_since(at(lost));
         assert!(after <= Duration::from_millis(450), "{lost}: {after:?}");
-        assert!(site.sent.len() - asked > 3, "{lost}: hasty");
+        assert!(site.sent.len() - sent > 3, "{lost}: too early");
         assert_eq!(site.active(), Some(2));
-        // And stays where it is: what the new port asks is no life sign for the old one.
+        // Requests of the new port do not take the old one up.
         site.pass(5000);
         assert_eq!((site.active(), site.is_up(1)), (Some(2), false));
     }
 }
 
 #[test]
-fn a_neighbour_that_comes_late_is_found_within_two_intervals() {
+fn a_late_neighbour_is_found_within_two_intervals() {
     for came in 1000..1100 {
         let mut site = pair(ping(), &[], &[1, 2]);
         site.pass(came);
-        assert!(!site.is_up(1) && !site.is_up(2), "nobody answered yet");
+        assert!(!site.is_up(1) && !site.is_up(2), "no answer yet");
         site.reached = vec![1, 2];
         site.pass(came + 200);
         assert_eq!(site.active(), Some(1), "{came}");
     }
 }
 
-/// The preferred port wins back although another one carries, and is found without a word that
-/// could draw the traffic of the team to it.
+/// The preferred port becomes active again although another one carries, without a frame that could
+/// attract the team's traffic to it before.
 #[test]
-fn prio_holds_after_a_recovery() {
+fn the_preferred_port_becomes_active_again() {
     let mut site = pair(ping(), &[2], &[1, 2]);
     site.pass(1000);
     assert_eq!(site.active(), Some(2));
     let quiet = site.sent_on(1, 500);
     assert!(!quiet.is_empty());
     for frame in quiet {
-        // The first port lends the team its address, so it asks from another one.
-        let question = arp_request(
+        // The team has the first port's address, so the port sends from another one.
+        let request = arp_request(
             hw(1).with_local_bit_flipped(),
             Ipv4Addr::UNSPECIFIED,
             TARGET,
             None,
         );
-        assert_eq!(frame, question);
+        assert_eq!(frame, request);
     }
     site.reached = vec![1, 2];
     site.pass(1200);
     assert_eq!(site.active(), Some(1));
-    // Now the other one waits, hears the first, and is silent.
+    // The other port waits, receives the requests of the first one, and sends nothing.
     site.pass(3000);
     assert!(site.is_up(2));
     assert_eq!(site.sent_on(2, 1400), [&[0u8; 0]; 0]);
 }
 
 #[test]
-fn sticky_holds() {
+fn a_sticky_port_stays_active() {
     let mut site = Site::new(activebackup(), &[2], &[1, 2]);
-    site.tell(added(1, UP, port(10, ping())));
+    site.handle(added(1, UP, port(10, ping())));
     let sticky = PortSettings {
         sticky: true,
         ..port(0, ping())
     };
-    site.tell(added(2, UP, sticky));
+    site.handle(added(2, UP, sticky));
     site.pass(500);
     assert_eq!(site.active(), Some(2));
     site.reached = vec![1, 2];
@@ -155,9 +155,9 @@ fn sticky_holds() {
     assert_eq!(site.active(), Some(2));
 }
 
-/// Separate networks: the waiting port hears nothing of the active one, and asks for itself.
+/// In separate networks the waiting port does not receive the requests of the active one.
 #[test]
-fn a_waiting_port_that_hears_nothing_stays_up_by_its_own_questions() {
+fn a_waiting_port_that_receives_nothing_stays_up_by_its_own_requests() {
     let mut strict = ping();
     strict.probing.missed_max = 0;
     let mut site = pair(strict, &[1, 2], &[]);
@@ -167,48 +167,44 @@ fn a_waiting_port_that_hears_nothing_stays_up_by_its_own_questions() {
         site.team.port(PortId(2)).expect("a port").watches()[0].down_count(),
         0
     );
-    // Its address is its own, the team's is the first port's.
-    let question = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
-    assert_eq!(site.sent_on(2, 100).first(), Some(&&question[..]));
+    // The probe has the second port's own address.
+    let request = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
+    assert_eq!(site.sent_on(2, 100).first(), Some(&&request[..]));
 }
 
 #[test]
-fn send_always_asks_everywhere_alike() {
+fn send_always_sends_the_same_request_on_every_port() {
     let mut always = ping();
     always.send_always = true;
     let mut site = pair(always, &[1], &[1, 2]);
     site.pass(1000);
-    let question = arp_request(hw(1), SOURCE, TARGET, None);
+    let request = arp_request(hw(1), SOURCE, TARGET, None);
     assert!(site.sent_on(2, 100).len() >= 9);
-    assert!(site.sent_on(2, 100).iter().all(|frame| **frame == question));
-    assert!(
-        !site.is_up(2),
-        "the questions of the first are no answer to its own"
-    );
+    assert!(site.sent_on(2, 100).iter().all(|frame| **frame == request));
+    assert!(!site.is_up(2), "requests of the first port are no answers");
 }
 
-/// Nobody answers: the questions of one port must not make the other one live, nor those of one
-/// watch the other.
+/// Without a neighbour, the requests of one port or watch must not take another one up.
 #[test]
-fn the_teams_own_questions_keep_nothing_up() {
+fn the_teams_own_requests_take_no_watch_up() {
     let mut site = Site::new(activebackup(), &[], &[1, 2]);
     let two = PortSettings {
         link_watches: vec![LinkWatchSettings::ArpPing(ping()); 2],
         ..PortSettings::default()
     };
-    site.tell(added(1, UP, two.clone()));
-    site.tell(added(2, UP, two));
+    site.handle(added(1, UP, two.clone()));
+    site.handle(added(2, UP, two));
     site.pass(5000);
     assert!(site.sent.len() > 100);
     assert!(
-        !site.wanted.iter().any(|line| line.contains("went up")),
+        !site.actions.iter().any(|line| line.contains("went up")),
         "{:?}",
-        site.wanted
+        site.actions
     );
 }
 
 #[test]
-fn a_tagged_neighbour_is_asked_and_heard_in_its_vlan() {
+fn requests_and_answers_have_the_tag_of_vlanid() {
     let mut vlan = ping();
     vlan.vlanid = Some(5);
     let mut site = pair(vlan, &[1, 2], &[1, 2]);
@@ -220,28 +216,28 @@ fn a_tagged_neighbour_is_asked_and_heard_in_its_vlan() {
 }
 
 #[test]
-fn a_link_that_comes_is_asked_at_once() {
+fn a_request_leaves_as_soon_as_the_link_comes_up() {
     let mut site = Site::new(activebackup(), &[1], &[]);
-    site.tell(added(1, DOWN, port(0, ping())));
+    site.handle(added(1, DOWN, port(0, ping())));
     site.pass(530);
     assert_eq!(site.sent, [], "nothing is sent without a carrier");
-    site.tell(link_is(1, UP));
+    site.handle(link_is(1, UP));
     site.pass(532);
     assert!(site.is_up(1));
 }
 
-/// The link that the data path is told follows the verdict, so that runners without a choice of
-/// their own skip the port.
+/// `linked` of a forwarding follows the watch, so that the data path skips the port under plain
+/// runners.
 #[test]
-fn plain_runners_hear_of_the_verdict() {
+fn plain_runners_skip_a_port_whose_watch_is_down() {
     let mut site = Site::new(TeamSettings::new(ROUNDROBIN), &[1, 2], &[]);
-    site.tell(added(1, UP, port(0, ping())));
-    site.tell(added(2, UP, port(0, ping())));
+    site.handle(added(1, UP, port(0, ping())));
+    site.handle(added(2, UP, port(0, ping())));
     site.pass(500);
     site.reached = vec![2];
     site.pass(1000);
     let forwarding = |site: &Site| {
-        let mut lines = site.wanted.iter();
+        let mut lines = site.actions.iter();
         lines.rfind(|line| line.starts_with("forward")).cloned()
     };
     assert_eq!(
@@ -259,16 +255,16 @@ fn plain_runners_hear_of_the_verdict() {
 }
 
 #[test]
-fn a_verdict_does_not_outlive_the_carrier_for_the_data_path() {
+fn a_port_without_a_carrier_is_not_linked_although_its_watch_is_up() {
     let mut site = pair(ping(), &[1, 2], &[1, 2]);
     site.pass(500);
-    site.tell(link_is(1, DOWN));
+    site.handle(link_is(1, DOWN));
     let port = site.team.port(PortId(1)).expect("a port");
     assert!(port.watches_up() && !port.is_linked());
 }
 
 #[test]
-fn watches_of_several_kinds_are_joined() {
+fn watches_of_several_kinds_are_combined() {
     for (policy, expected) in [(LinkWatchPolicy::Any, true), (LinkWatchPolicy::All, false)] {
         let settings = TeamSettings {
             link_watch_policy: policy,
@@ -279,17 +275,17 @@ fn watches_of_several_kinds_are_joined() {
             link_watches: vec![ethtool(0, 0), LinkWatchSettings::ArpPing(ping())],
             ..PortSettings::default()
         };
-        site.tell(added(1, UP, both));
+        site.handle(added(1, UP, both));
         site.pass(1000);
         assert_eq!(site.is_up(1), expected, "{policy:?}");
     }
 }
 
-/// After a take-over traffic goes on until the neighbour proves silent.
+/// After a take-over traffic continues until requests stay without an answer.
 #[test]
-fn a_port_that_stood_is_believed_at_first() {
+fn an_adopted_port_starts_up() {
     let mut site = Site::new(activebackup(), &[], &[]);
-    site.tell(adopted(1, UP, port(0, ping())));
+    site.handle(adopted(1, UP, port(0, ping())));
     assert_eq!(site.active(), Some(1));
     site.pass(359);
     assert_eq!(site.active(), Some(1));
@@ -297,16 +293,16 @@ fn a_port_that_stood_is_believed_at_first() {
     assert_eq!(site.active(), None);
 }
 
-/// A stopped machine finds its deadlines long past: it asks once, and counts one miss.
+/// After a pause of the whole process each watch sends one request and counts one miss.
 #[test]
-fn lost_time_is_not_made_up_for() {
+fn a_pause_of_the_process_counts_as_one_miss() {
     let mut site = pair(ping(), &[1, 2], &[1, 2]);
     site.pass(1000);
     let sent = site.sent.len();
     site.now = at(60_000);
-    site.tell(Event::DeadlineReached);
+    site.handle(Event::DeadlineReached);
     assert!(site.sent.len() - sent <= 2);
     site.pass(61_000);
     assert_eq!(site.active(), Some(1));
-    assert!(!site.wanted.iter().any(|line| line.contains("went down")));
+    assert!(!site.actions.iter().any(|line| line.contains("went down")));
 }

@@ -1,4 +1,4 @@
-//! The team device's carrier.
+//! The carrier of the team device.
 
 use runners::TeamSettings;
 
@@ -31,7 +31,7 @@ fn one_linked_port_suffices() {
 }
 
 #[test]
-fn min_ports_counts_linked_ports_that_are_allowed() {
+fn min_ports_counts_allowed_ports_with_a_link() {
     plays(
         2,
         &[
@@ -46,7 +46,7 @@ fn min_ports_counts_linked_ports_that_are_allowed() {
 }
 
 #[test]
-fn first_event_sets_a_known_state_once() {
+fn the_first_event_requests_forwarding_and_carrier_once() {
     let mut play = Play::new(TeamSettings::new(ROUNDROBIN));
     let wake = runners::Event::DeadlineReached;
     play.at(0, wake.clone(), &["forward roundrobin:", "carrier false"]);
@@ -54,7 +54,7 @@ fn first_event_sets_a_known_state_once() {
 }
 
 #[test]
-fn a_carrier_is_held_until_it_is_earned_or_patience_ends() {
+fn a_held_carrier_stays_until_enough_ports_carry_or_the_deadline() {
     for enough_ports in [true, false] {
         let mut play = Play::new(TeamSettings::new(ROUNDROBIN));
         let held = runners::Event::CarrierHeld { until: at(3000) };
@@ -71,12 +71,12 @@ fn a_carrier_is_held_until_it_is_earned_or_patience_ends() {
         assert!(play.team.carrier());
         if enough_ports {
             play.skip(200, link_is(1, UP));
-            play.sleeps();
+            play.has_no_deadline();
             play.skip(300, link_is(1, DOWN));
-            assert!(!play.team.carrier(), "it is held once");
+            assert!(!play.team.carrier(), "the hold ends with the first port");
         } else {
-            play.wakes_at(3000, &["carrier false", "carrier changed to DOWN"]);
-            play.sleeps();
+            play.expires_at(3000, &["carrier false", "carrier changed to DOWN"]);
+            play.has_no_deadline();
         }
     }
 }

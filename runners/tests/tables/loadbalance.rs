@@ -16,7 +16,7 @@ fn loadbalance(balancing_interval: Option<u64>) -> Play {
 }
 
 #[test]
-fn enabled_follows_the_verdict_and_the_user() {
+fn usable_ports_are_enabled() {
     let mut play = loadbalance(None);
     play.at(
         0,
@@ -53,10 +53,10 @@ fn enabled_follows_the_verdict_and_the_user() {
             "carrier changed to DOWN",
         ],
     );
-    play.sleeps();
+    play.has_no_deadline();
 }
 
-/// Two ports with balancing each 5 s, and the table as last asked for.
+/// A team that balances every 5 s, with the bucket table of its last forwarding.
 struct Balanced {
     play: Play,
     now: u64,
@@ -73,13 +73,13 @@ impl Balanced {
             table: Vec::new(),
         };
         for (n, speed) in speeds.iter().enumerate() {
-            balanced.hand_in(added(n as u32 + 1, link(true, *speed), prio(0)));
+            balanced.handle(added(n as u32 + 1, link(true, *speed), prio(0)));
         }
         balanced.run(|_| 0);
         balanced
     }
 
-    fn hand_in(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         let now = Instant::ZERO + Duration::from_millis(self.now);
         self.play.team.handle(now, event);
         while let Some(action) = self.play.team.poll_action() {
@@ -96,15 +96,15 @@ impl Balanced {
         }
     }
 
-    /// One interval in which each bucket sends so many bytes; the buckets that moved.
+    /// Runs one interval in which each bucket sends `load` bytes. Returns the buckets that moved.
     fn run(&mut self, load: impl Fn(usize) -> u64) -> Vec<usize> {
         self.now += 5000;
-        self.play.wakes_at(self.now, &["read counters"]);
+        self.play.expires_at(self.now, &["read counters"]);
         for (bucket, bytes) in self.bytes.iter_mut().enumerate() {
             *bytes += load(bucket);
         }
         let before = self.table.clone();
-        self.hand_in(Event::BucketCounters {
+        self.handle(Event::BucketCounters {
             bytes: self.bytes.clone(),
         });
         (0..BUCKETS)
@@ -120,14 +120,14 @@ impl Balanced {
 const MB: u64 = 1_000_000;
 
 #[test]
-fn counters_since_before_the_team_are_no_load() {
+fn the_first_reading_of_the_counters_is_no_load() {
     let mut team = Balanced::new(&[1000, 1000]);
     assert_eq!(team.run(|_| 0), [0; 0]);
     assert_eq!((team.of(1).len(), team.of(2).len()), (128, 128));
 }
 
 #[test]
-fn moves_what_levels_two_equal_ports_and_then_rests() {
+fn two_equal_ports_become_level_and_no_bucket_moves_again() {
     let mut team = Balanced::new(&[1000, 1000]);
     let hot: Vec<usize> = team.of(1)[..4].to_vec();
     let load = |bucket: usize| if hot.contains(&bucket) { 10 * MB } else { 0 };
@@ -137,7 +137,7 @@ fn moves_what_levels_two_equal_ports_and_then_rests() {
 }
 
 #[test]
-fn speed_weighs() {
+fn load_is_proportional_to_speed() {
     let mut team = Balanced::new(&[1000, 3000]);
     let load = |_| MB;
     for _ in 0..20 {
@@ -147,21 +147,21 @@ fn speed_weighs() {
 }
 
 #[test]
-fn unknown_speed_counts_as_the_slowest() {
+fn an_unknown_speed_counts_as_the_slowest_known_one() {
     let mut team = Balanced::new(&[0, 1000]);
     assert_eq!(team.run(|_| MB), [0; 0]);
 }
 
 #[test]
-fn noise_moves_nothing() {
+fn small_differences_move_nothing() {
     let mut team = Balanced::new(&[1000, 1000]);
     let first = team.of(1);
-    // Less than the least gap, however lopsided.
+    // Less than the least gap in bytes.
     assert_eq!(
         team.run(|b| if first.contains(&b) { 700 } else { 0 }),
         [0; 0]
     );
-    // Less than a thirty-second part, however many bytes.
+    // Less than a thirty-second of the load.
     let load = |b| {
         if first.contains(&b) {
             102 * MB
@@ -173,7 +173,7 @@ fn noise_moves_nothing() {
 }
 
 #[test]
-fn one_heavy_bucket_does_not_hop() {
+fn one_heavy_bucket_stays_on_its_port() {
     let mut team = Balanced::new(&[1000, 1000]);
     let heavy = team.of(1)[0];
     let load = |bucket| if bucket == heavy { 500 * MB } else { 0 };
@@ -183,7 +183,7 @@ fn one_heavy_bucket_does_not_hop() {
 }
 
 #[test]
-fn moves_that_gain_little_are_left_undone() {
+fn a_move_of_little_gain_is_not_made() {
     let mut team = Balanced::new(&[1000, 1000]);
     let own = team.of(1);
     let load = |bucket: usize| match own.iter().position(|b| *b == bucket) {
@@ -195,7 +195,7 @@ fn moves_that_gain_little_are_left_undone() {
 }
 
 #[test]
-fn port_stuck_with_a_heavy_bucket_does_not_hold_up_the_others() {
+fn a_port_with_one_heavy_bucket_does_not_block_other_moves() {
     let mut team = Balanced::new(&[1000, 1000, 1000]);
     let heavy = team.of(1)[0];
     let second = team.of(2);
@@ -211,7 +211,7 @@ fn port_stuck_with_a_heavy_bucket_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn counters_that_went_back_begin_anew() {
+fn a_counter_that_went_back_restarts_from_zero() {
     let mut team = Balanced::new(&[1000, 1000]);
     let hot = team.of(1)[..2].to_vec();
     *team.bytes = [0; BUCKETS];
@@ -222,13 +222,13 @@ fn counters_that_went_back_begin_anew() {
 }
 
 #[test]
-fn leaving_port_moves_only_its_own_buckets_after_balancing() {
+fn a_removed_port_moves_only_its_own_buckets_after_balancing() {
     let mut team = Balanced::new(&[1000, 3000, 1000]);
     for _ in 0..20 {
         team.run(|_| MB);
     }
     let (before, own) = (team.table.clone(), team.of(2));
-    team.hand_in(removed(2));
+    team.handle(removed(2));
     let moved: Vec<usize> = (0..BUCKETS)
         .filter(|b| before[*b] != team.table[*b])
         .collect();
@@ -236,16 +236,16 @@ fn leaving_port_moves_only_its_own_buckets_after_balancing() {
 }
 
 #[test]
-fn interval_of_zero_never_reads() {
+fn an_interval_of_zero_never_reads_counters() {
     let mut play = loadbalance(Some(0));
     play.skip(0, added(1, UP, prio(0)));
-    play.sleeps();
+    play.has_no_deadline();
     assert_eq!(play.team.active_port(), None);
     assert!(play.team.port(PortId(1)).is_some());
 }
 
-/// Both ends of a link learn at their own time that it is back: what the partner sends before
-/// we know is heard, though nothing leaves there.
+/// Both ends of a link detect its return at different times: frames of the partner before our own
+/// detection are received, although no frame leaves there.
 #[test]
 fn a_port_without_a_link_collects() {
     let mut play = loadbalance(None);

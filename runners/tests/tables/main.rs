@@ -1,11 +1,12 @@
-//! Each runner, watch and shared rule in virtual time: events in, every action asserted.
+//! Each runner, link watch and common rule in virtual time: events go in, every action is checked.
 
 mod activebackup;
 mod addresses;
 mod announcements;
 mod arp_answers;
 mod arp_ping;
-mod asking;
+mod arp_watch;
+
 mod carrier;
 mod failovers;
 mod link_watch;

@@ -1,4 +1,4 @@
-//! nsna_ping: who asks from which address, and what counts as an answer.
+//! nsna_ping: source addresses of requests, and frames that count as an answer.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -36,51 +36,51 @@ pub fn port(prio: i32) -> PortSettings {
 fn pair(reached: &[u32]) -> Site {
     let settings = TeamSettings::new(backed_up(HwAddrPolicy::SameAll));
     let mut site = Site::new(settings, reached, &[1, 2]);
-    site.tell(Event::TeamLinkLocalChanged {
+    site.handle(Event::TeamLinkLocalChanged {
         address: Some(TEAMS),
     });
-    site.tell(added(1, UP, port(10)));
-    site.tell(added(2, UP, port(0)));
+    site.handle(added(1, UP, port(10)));
+    site.handle(added(2, UP, port(0)));
     site
 }
 
-fn obstacle(site: &Site) -> Option<WatchProblem<'_>> {
+fn problem(site: &Site) -> Option<WatchProblem<'_>> {
     let port = site.team.port(PortId(1)).expect("a port");
     port.watches()[0].problem()
 }
 
-/// The link-local address made of the hardware address of port `n`.
-fn made_of(last: u16, group: u16) -> Ipv6Addr {
+/// The link-local address derived from the hardware address of a port.
+fn derived(last: u16, group: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, group, 0x00ff, 0xfe00, last)
 }
 
 #[test]
-fn every_port_asks_and_a_waiting_one_from_its_own_address() {
+fn every_port_sends_requests_and_a_waiting_one_from_its_own_address() {
     let mut site = pair(&[1, 2]);
     site.pass(1000);
     assert_eq!(site.active(), Some(1));
-    assert!(site.is_up(2), "teamd keeps it down");
+    assert!(site.is_up(2), "teamd keeps the waiting port down");
     let active = neighbour_solicitation(hw(1), TEAMS, TARGET6);
     assert!(site.sent_on(1, 0).iter().all(|frame| **frame == active));
-    let waiting = neighbour_solicitation(hw(2), made_of(2, 0), TARGET6);
+    let waiting = neighbour_solicitation(hw(2), derived(2, 0), TARGET6);
     assert!(site.sent_on(2, 100).len() >= 9);
     assert!(site.sent_on(2, 100).iter().all(|frame| **frame == waiting));
     assert!(
-        site.wanted
+        site.actions
             .contains(&"listen neighbour discovery".to_owned()),
         "{:?}",
-        site.wanted
+        site.actions
     );
 }
 
 #[test]
-fn the_preferred_port_returns() {
+fn the_preferred_port_becomes_active_again() {
     let mut site = pair(&[2]);
     site.pass(1000);
     assert_eq!(site.active(), Some(2));
-    // The first port's address is the team's.
+    // The team has the first port's address.
     let waiting =
-        neighbour_solicitation(hw(1).with_local_bit_flipped(), made_of(1, 0x0200), TARGET6);
+        neighbour_solicitation(hw(1).with_local_bit_flipped(), derived(1, 0x0200), TARGET6);
     assert_eq!(site.sent_on(1, 500)[0], waiting);
     site.reached = vec![1, 2];
     site.pass(1200);
@@ -91,23 +91,23 @@ fn the_preferred_port_returns() {
 }
 
 #[test]
-fn a_missing_link_local_address_is_told_and_mended() {
+fn a_missing_link_local_address_is_reported_and_replaced() {
     let mut site = pair(&[]);
-    site.tell(Event::TeamLinkLocalChanged { address: None });
+    site.handle(Event::TeamLinkLocalChanged { address: None });
     site.pass(50);
-    assert_eq!(obstacle(&site), Some(WatchProblem::NoLinkLocal));
-    let made = neighbour_solicitation(hw(1), made_of(1, 0), TARGET6);
+    assert_eq!(problem(&site), Some(WatchProblem::NoLinkLocal));
+    let made = neighbour_solicitation(hw(1), derived(1, 0), TARGET6);
     assert_eq!(site.sent_on(1, 0), [&made]);
     let port = PortId(1);
-    site.tell(Event::PortLinkLocalChanged {
+    site.handle(Event::PortLinkLocalChanged {
         port,
         address: Some(PORTS),
     });
-    site.tell(Event::TeamLinkLocalChanged {
+    site.handle(Event::TeamLinkLocalChanged {
         address: Some(TEAMS),
     });
     site.pass(150);
-    assert_eq!(obstacle(&site), None);
+    assert_eq!(problem(&site), None);
     let own = neighbour_solicitation(hw(1), PORTS, TARGET6);
     assert_eq!(site.sent_on(1, 50), [&own]);
     let teams = neighbour_solicitation(hw(1), TEAMS, TARGET6);
@@ -115,18 +115,18 @@ fn a_missing_link_local_address_is_told_and_mended() {
 }
 
 #[test]
-fn what_counts_as_an_answer() {
+fn only_the_targets_untagged_advertisement_counts_as_an_answer() {
     let answer = advertisement(TARGET6);
     let tagged = [&answer[..12], &[0x81, 0, 0, 5], &answer[12..]].concat();
     let mut ours = answer.clone();
     ours[6..12].copy_from_slice(&hw(1).0);
     for (what, frame, expected) in [
         ("the target's", answer.clone(), true),
-        ("another one's", advertisement(TEAMS), false),
+        ("another host's", advertisement(TEAMS), false),
         ("in a VLAN", tagged, false),
         ("our own", ours, false),
         (
-            "a question",
+            "a solicitation",
             neighbour_solicitation(hw(9), PORTS, TARGET6),
             false,
         ),
@@ -135,7 +135,7 @@ fn what_counts_as_an_answer() {
     ] {
         let mut site = pair(&[]);
         site.pass(20);
-        site.hears(1, &frame);
+        site.receive(1, &frame);
         assert_eq!(site.is_up(1), expected, "{what}");
     }
 }

@@ -1,4 +1,4 @@
-//! broadcast, roundrobin, random: enabled unless forbidden, whatever the watches say.
+//! broadcast, roundrobin, random: allowed ports are enabled, whatever the state of their watches.
 
 use runners::{RunnerSettings, TeamSettings};
 
@@ -44,6 +44,6 @@ fn ports_stay_enabled_without_a_link() {
         play.at(5, removed(1), &[&forward("2+^")]);
         play.at(6, chosen(2), &[]);
         assert_eq!(play.team.active_port(), None);
-        play.sleeps();
+        play.has_no_deadline();
     }
 }

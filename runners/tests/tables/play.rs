@@ -1,4 +1,4 @@
-//! Plays events to a team and shows the actions as short lines; none may go unasserted.
+//! Feeds events to a team and compares all actions, as short lines, with the expected ones.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use runners::{
     PortSettings, RunnerSettings, Team, TeamSettings,
 };
 
-/// The address of the device in [`Play::new`].
+/// Last byte of the team device's hardware address in [`Play::new`].
 pub const DEVICE: u8 = 0xdd;
 
-/// The bytes that all addresses here begin with; what is shown leaves them out.
+/// Prefix of all hardware addresses; shown lines leave it out.
 const HIGH_BYTES: &str = "02:00:00:00:00:";
 pub const ROUNDROBIN: RunnerSettings = RunnerSettings::RoundRobin {
     packets_per_port: NonZeroU32::MIN,
@@ -44,7 +44,7 @@ pub fn ethtool(delay_up: u64, delay_down: u64) -> LinkWatchSettings {
     }
 }
 
-/// Settings with one ethtool watch without delays.
+/// Settings with a prio and one ethtool watch without delays.
 pub fn prio(prio: i32) -> PortSettings {
     PortSettings {
         prio,
@@ -53,7 +53,7 @@ pub fn prio(prio: i32) -> PortSettings {
     }
 }
 
-/// Port `n` named `ethN` with address `n`.
+/// Adds port `n`, named `ethN`, with a hardware address that ends in `n`.
 pub fn added(n: u32, link: Link, settings: PortSettings) -> Event {
     Event::PortAdded {
         port: PortId(n),
@@ -65,7 +65,7 @@ pub fn added(n: u32, link: Link, settings: PortSettings) -> Event {
     }
 }
 
-/// The same for a port that was in the team before.
+/// Like [`added`], for a port that was in the team before.
 pub fn adopted(n: u32, link: Link, settings: PortSettings) -> Event {
     Event::PortAdded {
         port: PortId(n),
@@ -128,31 +128,31 @@ impl Play {
         }
     }
 
-    /// Hands `event` in at `millis` and asserts all that comes of it.
+    /// Handles `event` at `millis` and checks all actions.
     #[track_caller]
     pub fn at(&mut self, millis: u64, event: Event, expected: &[&str]) {
         let shown = self.shown(millis, event.clone());
         assert_eq!(shown, expected, "at {millis} ms: {event:?}");
     }
 
-    /// The same for what the test does not look at.
+    /// Handles `event` at `millis` without a check.
     pub fn skip(&mut self, millis: u64, event: Event) {
         self.shown(millis, event);
     }
 
-    /// Asserts when the next deadline is, and all that comes of it.
+    /// Checks the time of the next deadline, handles it and checks all actions.
     #[track_caller]
-    pub fn wakes_at(&mut self, millis: u64, expected: &[&str]) {
+    pub fn expires_at(&mut self, millis: u64, expected: &[&str]) {
         assert_eq!(self.team.next_deadline(), Some(at(millis)));
         self.at(millis, Event::DeadlineReached, expected);
     }
 
     #[track_caller]
-    pub fn sleeps(&self) {
+    pub fn has_no_deadline(&self) {
         assert_eq!(self.team.next_deadline(), None);
     }
 
-    /// Hands `event` in at `millis`; all that comes of it, for the test to assert.
+    /// Handles `event` at `millis`. Returns all actions.
     pub fn shown(&mut self, millis: u64, event: Event) -> Vec<String> {
         self.team.handle(at(millis), event);
         std::iter::from_fn(|| self.team.poll_action())

@@ -1,7 +1,7 @@
-//! A team whose ports lead through switches to one neighbour, all in virtual time.
+//! A team whose ports lead through switches to one neighbour, in virtual time.
 //!
-//! A message to everybody reaches the team's other ports too, those on the same switch. The
-//! neighbour answers who asked, wherever it can be reached.
+//! A broadcast also reaches the team's other ports on the same switch. The neighbour answers the
+//! sender of a request on every port that reaches it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,20 +16,21 @@ use crate::play::{DEVICE, at, hw};
 pub const TARGET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const TARGET6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11);
 pub const NEIGHBOUR: HwAddr = HwAddr([2, 0, 0, 0, 0, 0x99]);
-/// From a frame sent to one received.
-pub const WAY: Duration = Duration::from_millis(1);
+/// Delay of a frame.
+pub const DELAY: Duration = Duration::from_millis(1);
 
 pub struct Site {
     pub team: Team,
     pub now: Instant,
-    /// Ports through which the neighbour is reached.
+    /// Ports that reach the neighbour.
     pub reached: Vec<u32>,
     /// Ports on one switch.
     pub switched: Vec<u32>,
-    /// All frames sent: when, on which port.
+    /// Time, port and bytes of every sent frame.
     pub sent: Vec<(Instant, u32, Vec<u8>)>,
-    /// What else was wanted, as it shows itself.
-    pub wanted: Vec<String>,
+    /// All other actions, as lines.
+    pub actions: Vec<String>,
+    /// Future events by time and number.
     coming: BTreeMap<(Instant, usize), Event>,
     count: usize,
 }
@@ -42,47 +43,47 @@ impl Site {
             reached: reached.to_vec(),
             switched: switched.to_vec(),
             sent: Vec::new(),
-            wanted: Vec::new(),
+            actions: Vec::new(),
             coming: BTreeMap::new(),
             count: 0,
         }
     }
 
-    pub fn tell(&mut self, event: Event) {
+    pub fn handle(&mut self, event: Event) {
         self.team.handle(self.now, event);
         while let Some(action) = self.team.poll_action() {
             match action {
                 Action::SendFrame { port, frame } => {
-                    self.carry(port.0, &frame);
+                    self.transmit(port.0, &frame);
                     self.sent.push((self.now, port.0, frame));
                 }
-                // Carried out at once.
+                // The kernel executes both at once.
                 Action::SetPortHwAddr { port, hwaddr } => {
                     self.later(Duration::ZERO, Event::PortHwAddrChanged { port, hwaddr });
                 }
                 Action::SetTeamHwAddr(hwaddr) => {
                     self.later(Duration::ZERO, Event::TeamHwAddrChanged { hwaddr });
                 }
-                other => self.wanted.push(other.to_string()),
+                other => self.actions.push(other.to_string()),
             }
         }
     }
 
-    fn carry(&mut self, port: u32, frame: &[u8]) {
+    fn transmit(&mut self, port: u32, frame: &[u8]) {
         for other in self.switched.clone() {
             if other != port && self.switched.contains(&port) {
-                self.hears_later(other, frame.to_vec());
+                self.deliver(other, frame.to_vec());
             }
         }
         if self.reached.contains(&port) {
-            let answer = answer(frame).expect("a question");
-            self.hears_later(port, answer);
+            let answer = answer(frame).expect("a request");
+            self.deliver(port, answer);
         }
     }
 
-    fn hears_later(&mut self, port: u32, frame: Vec<u8>) {
+    fn deliver(&mut self, port: u32, frame: Vec<u8>) {
         let port = PortId(port);
-        self.later(WAY, Event::FrameReceived { port, frame });
+        self.later(DELAY, Event::FrameReceived { port, frame });
     }
 
     fn later(&mut self, pause: Duration, event: Event) {
@@ -90,7 +91,7 @@ impl Site {
         self.coming.insert((self.now + pause, self.count), event);
     }
 
-    /// Lets time go by until `until` (in ms).
+    /// Advances time to `until` ms and handles all events and deadlines.
     pub fn pass(&mut self, until: u64) {
         let until = at(until);
         loop {
@@ -106,18 +107,18 @@ impl Site {
             match coming {
                 Some(first) if first == next => {
                     let (_, event) = self.coming.pop_first().expect("there is one");
-                    self.tell(event);
+                    self.handle(event);
                 }
-                _ => self.tell(Event::DeadlineReached),
+                _ => self.handle(Event::DeadlineReached),
             }
         }
         self.now = until;
     }
 
-    pub fn hears(&mut self, port: u32, frame: &[u8]) {
+    pub fn receive(&mut self, port: u32, frame: &[u8]) {
         let port = PortId(port);
         let frame = frame.to_vec();
-        self.tell(Event::FrameReceived { port, frame });
+        self.handle(Event::FrameReceived { port, frame });
     }
 
     pub fn active(&self) -> Option<u32> {
@@ -132,10 +133,13 @@ impl Site {
 
     pub fn missed(&self, port: u32) -> u32 {
         let port = self.team.port(PortId(port)).expect("a port");
-        port.watches()[0].ping_status().expect("it asks").missed
+        port.watches()[0]
+            .ping_status()
+            .expect("a watch with requests")
+            .missed
     }
 
-    /// Frames sent on a port since `from` (in ms).
+    /// Returns the frames sent on a port since `from` ms.
     pub fn sent_on(&self, port: u32, from: u64) -> Vec<&[u8]> {
         let sent = self.sent.iter();
         sent.filter(|(when, on, _)| *on == port && *when >= at(from))
@@ -144,15 +148,15 @@ impl Site {
     }
 }
 
-/// What the neighbour answers.
+/// Returns the neighbour's answer.
 fn answer(frame: &[u8]) -> Option<Vec<u8>> {
-    let question = Ethernet::parse(frame)?;
-    let [.., a, b, c, d, e, f] = *question.addresses;
-    let asker = HwAddr([a, b, c, d, e, f]);
-    Some(match question.ethertype {
+    let request = Ethernet::parse(frame)?;
+    let [.., a, b, c, d, e, f] = *request.addresses;
+    let sender = HwAddr([a, b, c, d, e, f]);
+    Some(match request.ethertype {
         ethertype::ARP => {
-            let arp = Arp::parse(question.payload)?;
-            let reply = arp_frame(asker, Arp::REPLY, NEIGHBOUR, TARGET, arp.sender());
+            let arp = Arp::parse(request.payload)?;
+            let reply = arp_frame(sender, Arp::REPLY, NEIGHBOUR, TARGET, arp.sender());
             let tags = frame.len() - 42;
             [&reply[..12], &frame[12..12 + tags], &reply[12..]].concat()
         }
@@ -167,7 +171,7 @@ pub fn advertisement(target: Ipv6Addr) -> Vec<u8> {
     frame
 }
 
-/// Any ARP message.
+/// Builds any ARP message.
 pub fn arp_frame(
     destination: HwAddr,
     operation: u16,

@@ -1,4 +1,4 @@
-//! slb: the designated port, homes of buckets, announcements of those that moved.
+//! slb, tlb, alb: the designated port, preferred ports of buckets, announcements of moved stations.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use runners::{
     TeamSettings,
 };
 
-use crate::asking;
+use crate::arp_watch;
 use crate::nsna_ping;
 use crate::play::*;
 use crate::site::Site;
@@ -22,14 +22,14 @@ fn slb(balancing_interval: Option<u64>) -> Play {
     }))
 }
 
-/// Two ports that are up, all that comes of it handed in.
+/// A team of two ports with a link, after its first announcements.
 fn with_two_ports(balancing_interval: Option<u64>) -> Play {
     let mut play = slb(balancing_interval);
     play.skip(0, added(1, UP, prio(0)));
     play.skip(1, added(2, UP, prio(5)));
     play.skip(2, seen(&[]));
-    play.wakes_at(1001, &["read stations"]);
-    play.wakes_at(3001, &["read stations"]);
+    play.expires_at(1001, &["read stations"]);
+    play.expires_at(3001, &["read stations"]);
     play.skip(3001, seen(&[]));
     play.skip(5001, Event::DeadlineReached);
     play
@@ -64,7 +64,7 @@ fn the_first_port_is_designated_and_both_have_buckets() {
             "read stations",
         ],
     );
-    // A higher prio does not take the designation from a port that is well.
+    // A usable designated port stays designated, whatever the prio of another one.
     play.at(
         1,
         added(2, UP, prio(5)),
@@ -78,7 +78,7 @@ fn the_first_port_is_designated_and_both_have_buckets() {
 }
 
 #[test]
-fn those_whose_bucket_moved_are_announced() {
+fn stations_of_moved_buckets_are_announced() {
     let mut play = with_two_ports(None);
     play.at(
         12_000,
@@ -89,17 +89,17 @@ fn those_whose_bucket_moved_are_announced() {
             "read stations",
         ],
     );
-    // Even buckets are at home on the first port.
+    // The first port is the preferred port of even buckets.
     let stations = [(1, None), (11, Some(0)), (12, Some(1)), (13, Some(3))];
     play.at(12_000, seen(&stations), &["announce 0c", "announce 0d"]);
-    // Twice more, for a switch that was not ready; with who is there then.
-    play.wakes_at(13_000, &["read stations"]);
+    // Two repetitions for a switch that was not ready, with the stations present then.
+    play.expires_at(13_000, &["read stations"]);
     play.at(13_000, seen(&stations[..3]), &["announce 0c"]);
-    play.wakes_at(15_000, &["read stations"]);
+    play.expires_at(15_000, &["read stations"]);
     play.at(15_000, seen(&stations), &["announce 0c", "announce 0d"]);
-    // The end of the grace: the former port is gone anyway.
-    play.wakes_at(17_000, &[]);
-    play.sleeps();
+    // The previous port is forgotten; it is down and was not listed.
+    play.expires_at(17_000, &[]);
+    play.has_no_deadline();
 
     play.at(
         18_000,
@@ -114,13 +114,13 @@ fn those_whose_bucket_moved_are_announced() {
     play.skip(19_000, Event::DeadlineReached);
     play.skip(21_000, Event::DeadlineReached);
     play.skip(21_000, seen(&[]));
-    // The grace for what is under way to the first port.
-    play.wakes_at(23_000, &["forward stations 128/128, broadcast 1: 1+^ 2+^"]);
-    play.sleeps();
+    // The first port is forgotten as the previous one.
+    play.expires_at(23_000, &["forward stations 128/128, broadcast 1: 1+^ 2+^"]);
+    play.has_no_deadline();
 }
 
 #[test]
-fn the_teams_own_address_goes_with_the_designated_port() {
+fn the_teams_own_address_moves_with_the_designated_port() {
     let mut play = with_two_ports(None);
     play.at(
         12_000,
@@ -138,7 +138,7 @@ fn the_teams_own_address_goes_with_the_designated_port() {
         play.skip(millis, Event::DeadlineReached);
         play.skip(millis, seen(&[]));
     }
-    // Back again it is one of two; the designation stays.
+    // The returned port gets its buckets back, not the designation.
     play.at(
         22_000,
         link_is(1, UP),
@@ -156,18 +156,18 @@ fn many_announcements_are_paced() {
     let mut play = with_two_ports(None);
     play.skip(12_000, link_is(2, DOWN));
     let stations: Vec<_> = (0..150).map(|last| (last, Some(1))).collect();
-    let mut told = play.shown(12_000, seen(&stations));
-    assert_eq!(told.len(), 64);
+    let mut announced = play.shown(12_000, seen(&stations));
+    assert_eq!(announced.len(), 64);
     for (millis, more) in [(12_001, 64), (12_002, 22)] {
         assert_eq!(play.team.next_deadline(), Some(at(millis)));
         let now = play.shown(millis, Event::DeadlineReached);
         assert_eq!(now.len(), more);
-        told.extend(now);
+        announced.extend(now);
     }
     let expected: Vec<String> = (0..150)
         .map(|last| format!("announce {last:02x}"))
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(announced, expected);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn balancing_moves_buckets_and_announces_them() {
         if reads {
             play.at(now, seen(&stations), &["announce 0b"]);
         }
-        // Two stations on the first port, each with as much: one of them has to go.
+        // Two stations on the first port have the same load: one of them must move.
         bytes[0] += 10_000_000;
         bytes[2] += 10_000_000;
     }
@@ -195,7 +195,7 @@ fn balancing_moves_buckets_and_announces_them() {
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
 #[test]
-fn peers_are_taught_their_ports_anew() {
+fn peers_learn_the_address_of_their_port_after_a_move() {
     let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
         host: HostTraffic::Both,
         balancing_interval: None,
@@ -215,58 +215,58 @@ fn peers_are_taught_their_ports_anew() {
         stations: Vec::new(),
         peers: peers.iter().map(|last| peer(*last)).collect(),
     };
-    // In the order of the peers: on which port, and which address of ours each is told.
-    let mut told = |millis, event| -> Vec<(u32, u8, HwAddr)> {
+    // In the order of the peers: port, peer, and the address of ours that the peer learns.
+    let mut sent = |millis, event| -> Vec<(u32, u8, HwAddr)> {
         play.team.handle(at(millis), event);
         std::iter::from_fn(|| play.team.poll_action())
             .filter_map(|action| match action {
                 Action::SendFrame { port, frame } => {
-                    let told = frame[22..].first_chunk().expect("an address");
-                    Some((port.0, frame[5], HwAddr(*told)))
+                    let sender = frame[22..].first_chunk().expect("an address");
+                    Some((port.0, frame[5], HwAddr(*sender)))
                 }
                 _ => None,
             })
             .collect()
     };
     for millis in [2, 1001, 3001, 5001] {
-        told(millis, Event::DeadlineReached);
-        told(millis, seen(&[]));
+        sent(millis, Event::DeadlineReached);
+        sent(millis, seen(&[]));
     }
-    // The team has the first port's address, so that is the designated one's here.
+    // The first port is the designated one, and the team has its address.
     let answer = Event::FrameReceived {
         port: PortId(1),
         frame: announce::arp_reply(hw(0x66), Ipv4Addr::new(10, 0, 0, 0x66), hw(1), OWN, None),
     };
-    assert_eq!(told(10_000, answer), []);
-    assert_eq!(told(11_000, Event::DeadlineReached), []);
-    assert_eq!(told(11_000, seen(&[4, 5])), [(1, 4, hw(1)), (2, 5, hw(2))]);
-    // Whose port goes is told of the other one, and of his own when that is back.
-    told(20_000, link_is(2, DOWN));
-    assert_eq!(told(20_000, seen(&[4, 5])), [(1, 5, hw(1))]);
+    assert_eq!(sent(10_000, answer), []);
+    assert_eq!(sent(11_000, Event::DeadlineReached), []);
+    assert_eq!(sent(11_000, seen(&[4, 5])), [(1, 4, hw(1)), (2, 5, hw(2))]);
+    // A peer of a failed port learns the other one's address, and its own port's after the return.
+    sent(20_000, link_is(2, DOWN));
+    assert_eq!(sent(20_000, seen(&[4, 5])), [(1, 5, hw(1))]);
     for millis in [21_000, 23_000, 25_000] {
-        told(millis, Event::DeadlineReached);
-        told(millis, seen(&[]));
+        sent(millis, Event::DeadlineReached);
+        sent(millis, seen(&[]));
     }
-    told(30_000, link_is(2, UP));
-    assert_eq!(told(30_000, seen(&[4, 5])), [(2, 5, hw(2))]);
+    sent(30_000, link_is(2, UP));
+    assert_eq!(sent(30_000, seen(&[4, 5])), [(2, 5, hw(2))]);
     for millis in [31_000, 33_000, 35_000] {
-        told(millis, Event::DeadlineReached);
-        told(millis, seen(&[]));
+        sent(millis, Event::DeadlineReached);
+        sent(millis, seen(&[]));
     }
-    // The second port takes the team's address over; the first one comes back under another.
-    told(40_000, link_is(1, DOWN));
-    assert_eq!(told(40_000, seen(&[4, 5])), [(2, 4, hw(1))]);
+    // The second port takes over the team's address; the first one returns with a derived address.
+    sent(40_000, link_is(1, DOWN));
+    assert_eq!(sent(40_000, seen(&[4, 5])), [(2, 4, hw(1))]);
     for millis in [41_000, 43_000, 45_000] {
-        told(millis, Event::DeadlineReached);
-        told(millis, seen(&[]));
+        sent(millis, Event::DeadlineReached);
+        sent(millis, seen(&[]));
     }
-    told(50_000, link_is(1, UP));
-    let made_of_the_teams = HwAddr([6, 0, 0, 0, 0, 1]);
-    assert_eq!(told(50_000, seen(&[4, 5])), [(1, 4, made_of_the_teams)]);
+    sent(50_000, link_is(1, UP));
+    let derived = HwAddr([6, 0, 0, 0, 0, 1]);
+    assert_eq!(sent(50_000, seen(&[4, 5])), [(1, 4, derived)]);
 }
 
 #[test]
-fn each_port_shows_the_switch_the_address_that_the_team_has_there() {
+fn each_port_sends_learning_packets_from_the_teams_address_there() {
     let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
         host: HostTraffic::Sent,
         balancing_interval: None,
@@ -275,12 +275,12 @@ fn each_port_shows_the_switch_the_address_that_the_team_has_there() {
     play.skip(0, added(1, UP, prio(0)));
     play.skip(0, added(2, UP, prio(0)));
     play.skip(0, added(3, DOWN, prio(0)));
-    // Until everybody has been announced for the last time.
+    // The end of the first announcements.
     for millis in [0, 1000, 3000, 5000] {
         play.skip(millis, Event::DeadlineReached);
         play.skip(millis, seen(&[]));
     }
-    play.wakes_at(10_000, &["read stations"]);
+    play.expires_at(10_000, &["read stations"]);
     let station = |last, vlan, bucket| StationSeen {
         hwaddr: hw(last),
         vlan,
@@ -306,11 +306,11 @@ fn each_port_shows_the_switch_the_address_that_the_team_has_there() {
             })
         });
     assert_eq!(shown, expected.collect::<Vec<_>>());
-    play.wakes_at(20_000, &["read stations"]);
+    play.expires_at(20_000, &["read stations"]);
 }
 
 #[test]
-fn a_learning_packet_goes_from_an_address_to_itself() {
+fn a_learning_packet_has_equal_source_and_destination() {
     let frame = announce::learning(hw(5), Some(7));
     assert_eq!(frame.len(), 60);
     assert_eq!(frame[..6], hw(5).0);
@@ -319,10 +319,10 @@ fn a_learning_packet_goes_from_an_address_to_itself() {
     assert_eq!(frame[18..], [0; 42]);
 }
 
-/// Watches of every port ask, and go on asking when the designated port is lost.
+/// Link watches send requests on every port, before and after the loss of the designated port.
 #[test]
-fn what_watches_ask_does_not_move_the_team_in_the_switch() {
-    let watches = [asking::port(0, asking::ping()), nsna_ping::port(0)];
+fn requests_of_link_watches_do_not_move_the_team_in_the_switch() {
+    let watches = [arp_watch::port(0, arp_watch::ping()), nsna_ping::port(0)];
     for (watch, host) in watches
         .into_iter()
         .zip([HostTraffic::OnePort, HostTraffic::Both])
@@ -333,8 +333,8 @@ fn what_watches_ask_does_not_move_the_team_in_the_switch() {
             learning_interval: None,
         });
         let mut site = Site::new(settings, &[1, 2], &[1, 2]);
-        site.tell(added(1, UP, watch.clone()));
-        site.tell(added(2, UP, watch));
+        site.handle(added(1, UP, watch.clone()));
+        site.handle(added(2, UP, watch));
         site.pass(1000);
         let designated = site.team.designated_port().expect("both are up").0;
         site.reached = vec![3 - designated];
@@ -345,19 +345,19 @@ fn what_watches_ask_does_not_move_the_team_in_the_switch() {
         let team = site.team.hwaddr();
         let from = |frame: &[u8]| HwAddr(*frame[6..].first_chunk().expect("an address"));
         for (port, since, until) in [(3 - designated, 0, 1000), (designated, 2000, 3000)] {
-            let asked = site
+            let sent = site
                 .sent
                 .iter()
                 .filter(|(when, on, _)| *on == port && (at(since)..at(until)).contains(when));
-            let sources: Vec<HwAddr> = asked.map(|(_, _, frame)| from(frame)).collect();
+            let sources: Vec<HwAddr> = sent.map(|(_, _, frame)| from(frame)).collect();
             assert!(
                 sources.len() > 5,
-                "port {port} asked {} times",
+                "port {port} sent {} requests",
                 sources.len()
             );
             assert!(!sources.contains(&team), "port {port}");
         }
-        let asked = site.sent_on(designated, 500);
-        assert_eq!(from(asked[0]), team, "its own port");
+        let sent = site.sent_on(designated, 500);
+        assert_eq!(from(sent[0]), team, "designated port");
     }
 }

@@ -10,7 +10,7 @@
 //! received from the link of its station, learned or not, so that a flooded one arrives once.
 //! Membership reports leave on the designated port with the address of the team device.
 //!
-//! The runner [`slb`](crate::runner::slb) assigns ports to buckets.
+//! The runner `slb` assigns ports to buckets.
 
 mod head;
 pub mod learned_sources;

@@ -15,7 +15,7 @@
 //! once, as 6.2.4 permits.
 //!
 //! Owns the link that each bucket uses now, and the machine of each link. The
-//! [`FlowTable`](crate::forwarding::flow_table) decides which link a bucket should use;
+//! [`FlowTable`](crate::runner::flow_table) decides which link a bucket should use;
 //! [`wire`](crate::wire) builds the markers.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Announcements of stations and peers whose bucket moved, so that switch and peers send to the new
 //! port, to a station that only receives too.
 //!
-//! Owns when stations are read from the data path, what is announced of them, and at which rate.
+//! Owns the times of reading stations from the data path, the announcements, and their rate.
 
 use std::collections::VecDeque;
 use std::mem;

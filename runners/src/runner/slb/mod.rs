@@ -1,8 +1,8 @@
 //! slb, tlb and alb: source load balancing over several links into a switch without an aggregate on
 //! them, for a host with guests behind a bridge.
 //!
-//! [`Assignment`] puts buckets on ports, [`Announcements`] tell the switch and the peers about moves,
-//! and [`source_balance`](crate::forwarding::source_balance) handles the frames. With `tx_balancer`
+//! [`Assignment`] puts buckets on ports, [`Announcements`] announce moves to the switch and the
+//! peers, and [`source_balance`](crate::forwarding::source_balance) handles the frames. With `tx_balancer`
 //! the [`Balancer`] moves buckets by load; the balancer is off by default, as in Open vSwitch.
 //!
 //! tlb and alb also spread the traffic of the team itself, by peer. Each port has a hardware address

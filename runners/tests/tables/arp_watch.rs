@@ -1,4 +1,4 @@
-//! Teams whose ports are watched by arp_ping, to start from.
+//! Teams with arp_ping on their ports.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::site::{Site, TARGET};
 
 pub const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 pub const STRANGER: HwAddr = HwAddr([2, 0, 0, 0, 0, 0x77]);
-pub const EVERYBODY: HwAddr = HwAddr([0xff; 6]);
+pub const BROADCAST: HwAddr = HwAddr([0xff; 6]);
 
 pub fn host(address: Ipv4Addr) -> Host<Ipv4Addr> {
     Host {
@@ -22,7 +22,7 @@ pub fn host(address: Ipv4Addr) -> Host<Ipv4Addr> {
     }
 }
 
-/// Every 100 ms from 10 ms on; the fourth miss makes it down.
+/// Requests every 100 ms from 10 ms on; the fourth miss takes the watch down.
 pub fn ping() -> ArpPingSettings {
     ArpPingSettings {
         probing: Probing {
@@ -51,18 +51,18 @@ pub fn activebackup() -> TeamSettings {
     TeamSettings::new(backed_up(HwAddrPolicy::SameAll))
 }
 
-/// A team of two ports, of which the first is preferred, with links.
+/// A team of two ports with links; the first one is preferred.
 pub fn pair(ping: ArpPingSettings, reached: &[u32], switched: &[u32]) -> Site {
     let mut site = Site::new(activebackup(), reached, switched);
-    site.tell(added(1, UP, port(10, ping.clone())));
-    site.tell(added(2, UP, port(0, ping)));
+    site.handle(added(1, UP, port(10, ping.clone())));
+    site.handle(added(2, UP, port(0, ping)));
     site
 }
 
-/// One port, on which nothing is sent that would be answered.
+/// A team of one port that reaches no neighbour.
 pub fn alone(ping: ArpPingSettings) -> Site {
     let mut site = Site::new(activebackup(), &[], &[]);
-    site.tell(added(1, UP, port(0, ping)));
+    site.handle(added(1, UP, port(0, ping)));
     site.pass(20);
     site
 }

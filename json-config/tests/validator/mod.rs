@@ -1,11 +1,11 @@
-//! `schema.json` at work.
+//! Validation with `schema.json`.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Loads the schema; what comes back tells whether it accepts a configuration.
+/// Loads the schema. Returns a function that tells whether the schema accepts a configuration.
 pub fn load() -> impl Fn(&Value) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.json");
     let schema = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();

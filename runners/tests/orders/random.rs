@@ -1,27 +1,23 @@
-//! Chance, and the values that events take by it.
+//! Random settings and links.
 
 use std::time::Duration;
 
-use runners::{Burst, Duplex, LacpPortSettings, Link, LinkWatchSettings, PortSettings};
+use runners::{Burst, Duplex, LacpPortSettings, Link, LinkWatchSettings, PortSettings, SplitMix64};
 
-/// xorshift64*: enough for a test, and the seed says all.
-pub struct Dice(u64);
+/// A seeded generator of random values.
+pub struct Random(SplitMix64);
 
-impl Dice {
+impl Random {
     pub fn new(seed: u64) -> Self {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Random(SplitMix64::new(seed))
     }
 
     pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        high as usize % bound
+        self.0.below(bound)
     }
 
-    pub fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
+    pub fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
     }
 
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
