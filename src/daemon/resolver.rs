@@ -52,14 +52,14 @@ impl Resolver {
             let _ = sender.send((query, address));
             let _ = waker.wake();
         };
-        let (no_answer, asked) = (answer.clone(), query.clone());
+        let (no_answer, failed) = (answer.clone(), query.clone());
         // The thread has no name: the sandbox does not allow the system call that sets one.
         let spawned = thread::Builder::new().spawn(move || {
             let address = look_up(&query.0, query.1);
             answer(query, address);
         });
         if let Err(error) = spawned {
-            no_answer(asked, None);
+            no_answer(failed, None);
             return Err(error);
         }
         Ok(())

@@ -59,7 +59,8 @@ impl Daemon {
                 Ok(())
             }
             Err(error) => {
-                slot.release_ports(&mut self.kernel, self.clock.now());
+                let now = self.now();
+                slot.release_ports(&mut self.kernel, now);
                 slot.end(&mut self.kernel);
                 Err(error)
             }
@@ -91,7 +92,8 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
-        let core = RecordedTeam::new(core, options.device.clone(), self.clock.origin);
+        let origin = u64::try_from(self.started_unix.as_nanos()).unwrap_or(u64::MAX);
+        let core = RecordedTeam::new(core, options.device.clone(), origin);
         let Opened {
             data_path,
             refused,
@@ -127,7 +129,7 @@ impl Daemon {
         options: &StartOptions,
         adopted: &[AdoptedPort],
     ) -> Result<Option<TeamSource>, StartError> {
-        let now = self.clock.now();
+        let now = self.now();
         let kernel = &mut self.kernel;
         let warm = options.warm_dir.as_ref().filter(|_| options.warm_start);
         let warm = warm.map(|directory| WarmStart::read(directory, &options.device, now));

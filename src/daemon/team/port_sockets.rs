@@ -101,12 +101,12 @@ impl PortSockets {
     /// Receives these frames on every port, also on ports that are opened later.
     ///
     /// # Errors
-    /// That of the last port that refused.
-    pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
-        self.accepted = wanted;
+    /// That of the last socket that failed.
+    pub fn listen(&mut self, frames: ControlFrames) -> io::Result<()> {
+        self.accepted = frames;
         let mut outcome = Ok(());
         for entry in self.sockets.values_mut() {
-            if let Err(error) = entry.socket.listen(wanted) {
+            if let Err(error) = entry.socket.listen(frames) {
                 outcome = Err(error);
             }
         }

@@ -44,7 +44,7 @@ impl ManagedTeam {
         }
         let hwaddr = self.device.hwaddr;
         self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
-        let actions = self.take_actions().map_err(io::Error::other)?;
+        let actions = self.take_actions()?;
         for action in last_of_each(actions) {
             self.try_execute(kernel, now, &action);
         }
