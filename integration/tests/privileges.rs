@@ -117,7 +117,7 @@ fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
     let rights = rights.expect("rights in the unit").split(' ');
     let rights = rights.map(|right| right.replace("CAP_", ",+").to_lowercase());
     let rights = format!("-all{}", rights.collect::<String>());
-    // That user may not read the build directory.
+    // The user may not read the build directory.
     let program = lab.folder().join("teamr");
     if !program.exists() {
         fs::copy(binary("teamr"), &program).expect("copy the daemon");

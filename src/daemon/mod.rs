@@ -68,14 +68,14 @@ pub struct Daemon {
     kernel: Kernel,
     link_events: LinkEvents,
     signals: Signals,
-    /// What a signal asked for.
+    /// The end that a signal asked for.
     stop: Option<Stop>,
     /// Wakes the loop when a name has been resolved.
     resolved: Arc<Waker>,
     manager: ServiceManager,
     /// The monotonic clock at the start, which is [`Instant::ZERO`].
     started: Duration,
-    /// The same moment in Unix time.
+    /// The Unix time at the start.
     started_unix: Duration,
     teams: BTreeMap<TeamId, Box<TeamSlot>>,
     interfaces: InterfaceMap,
@@ -94,7 +94,7 @@ impl Daemon {
     /// Returns a daemon without teams, which receives the process's signals from here on.
     ///
     /// # Errors
-    /// Those of opening its sockets.
+    /// Errors of opening its sockets.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry();
@@ -145,7 +145,7 @@ impl Daemon {
     /// and deletes the devices, unless the signal asks to keep them.
     ///
     /// # Errors
-    /// Those of the loop itself; ports and devices are released all the same.
+    /// Errors of the loop itself; ports and devices are released all the same.
     pub fn run(mut self) -> io::Result<()> {
         let outcome = self.run_loop();
         self.manager.stopping();

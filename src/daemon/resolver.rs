@@ -48,7 +48,7 @@ impl Resolver {
         }
         let (waker, sender) = (Arc::clone(&self.waker), self.sender.clone());
         let answer = move |query: Query, address| {
-            // Both fail only after the end of the team, which needs no answer.
+            // Sending and waking fail only after the end of the team, which needs no answer.
             let _ = sender.send((query, address));
             let _ = waker.wake();
         };

@@ -40,7 +40,7 @@ impl Daemon {
     /// Starts a team; its ports are in place on return. The team holds `pid_file` until it ends.
     ///
     /// # Errors
-    /// What was attempted and why it failed; the other teams go on.
+    /// The attempts and the cause of the failure; the other teams go on.
     pub fn start(
         &mut self,
         config: Config,

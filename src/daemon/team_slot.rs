@@ -20,8 +20,8 @@ use crate::process::signals::Stop;
 
 /// Frames moved for one source before the others have their turn.
 const FRAME_BUDGET: usize = 64;
-/// The same of control frames: each may change the forwarding, which takes longer than moving a
-/// frame, and timers are due meanwhile.
+/// Control frames handled for one source before the others have their turn: each may change the
+/// forwarding, which takes longer than moving a frame, and timers are due meanwhile.
 const CONTROL_BUDGET: usize = 1;
 
 /// A team of the loop.
@@ -36,7 +36,7 @@ pub(super) struct TeamSlot {
     pub(super) warm_dir: Option<PathBuf>,
     /// The device existed before the daemon (`-o`), which must not delete it.
     pub(super) adopted_device: bool,
-    /// Both locks are released last.
+    /// Locks, released last.
     pub(super) _device_lock: DeviceLock,
     pub(super) _pid_file: PidFile,
 }

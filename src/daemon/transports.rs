@@ -86,7 +86,7 @@ impl Transports {
         Ok(Some(TeamSource::Dbus))
     }
 
-    /// Handles a ready transport once; other sources are none of its.
+    /// Handles a ready transport once; ignores sources that are no transports.
     pub fn handle_source(
         &mut self,
         source: TeamSource,

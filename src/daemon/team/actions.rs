@@ -36,7 +36,7 @@ impl ManagedTeam {
     /// Takes the actions of the core without executing them.
     ///
     /// # Errors
-    /// That of [`for_each_action`].
+    /// The error of [`for_each_action`].
     pub(super) fn take_actions(&mut self) -> io::Result<Vec<Action>> {
         let mut actions = Vec::new();
         let next = |team: &mut Self| team.core.poll_action();

@@ -27,7 +27,7 @@ pub fn as_found(kernel: &Kernel, interface: &LinkInfo) -> PortInterface {
     }
 }
 
-/// What to do with a future port that is administratively up.
+/// The treatment of a future port that is administratively up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminUpPort {
     /// Refuse with `EBUSY`, as the team driver does: the interface may be in use.
@@ -41,7 +41,7 @@ impl ManagedTeam {
     /// it appears.
     ///
     /// # Errors
-    /// Those of [`take_port`](Self::take_port) for the first port that exists and cannot be taken.
+    /// Errors of [`take_port`](Self::take_port) for the first port that exists and cannot be taken.
     pub fn take_configured_ports(&mut self, kernel: &mut Kernel, now: Instant) -> io::Result<()> {
         let names: Vec<String> = self.config.port_names().map(str::to_owned).collect();
         for name in names {

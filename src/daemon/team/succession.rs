@@ -20,7 +20,7 @@ impl ManagedTeam {
     /// `warm` the team goes on as the former daemon left it.
     ///
     /// # Errors
-    /// Those of the data path for one of these ports, and invalid settings.
+    /// Errors of the data path for one of these ports, and invalid settings.
     pub fn begin(
         &mut self,
         kernel: &mut Kernel,
@@ -83,7 +83,7 @@ impl ManagedTeam {
     /// Writes the files for a warm restart into `directory`.
     ///
     /// # Errors
-    /// Those of writing a file.
+    /// Errors of writing a file.
     pub fn save_for_warm_restart(
         &self,
         now: Instant,
