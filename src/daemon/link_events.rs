@@ -137,7 +137,7 @@ impl Daemon {
             return;
         }
         self.link_events.resync_due = None;
-        log::warn!("link events were lost, reading all links anew");
+        log::warn!("Link events were lost; reading all links anew.");
         match link::all(&mut self.kernel.route) {
             Ok(links) => {
                 self.kernel.own_hwaddrs.read(&links);

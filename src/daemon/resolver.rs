@@ -73,7 +73,7 @@ impl Resolver {
             let (host, family) = query;
             match address {
                 Some(address) => log::debug!("\"{host}\" is {address}."),
-                None => log::warn!("Failed to resolve host \"{host}\"; tried again later."),
+                None => log::warn!("Failed to resolve host \"{host}\"; trying again later."),
             }
             Event::HostResolved {
                 host,

@@ -123,7 +123,7 @@ impl TeamSlot {
         };
         if let Err(error) = self.team.save_for_warm_restart(now, &directory, ports) {
             let (place, why) = (directory.display(), strerror(&error));
-            log::warn!("Failed to note the state of the team in {place} ({why}).");
+            log::warn!("Failed to write the files for a warm restart to {place} ({why}).");
         }
     }
 

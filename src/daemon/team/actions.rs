@@ -29,7 +29,9 @@ impl ManagedTeam {
             team.try_execute(kernel, now, &action);
         });
         if let Err(error) = executed {
-            log::error!("Failed to execute all actions: {error}; the rest follows the next event.");
+            log::error!(
+                "Failed to execute all actions: {error}; the others wait for the next event."
+            );
         }
     }
 
@@ -160,10 +162,10 @@ fn describe(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
-        Action::RememberPdu { .. } => "remember the partner".to_owned(),
+        Action::RememberPdu { .. } => "persist the partner's LACPDU".to_owned(),
         Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
-        Action::ReadStations => "read who is behind the team".to_owned(),
+        Action::ReadStations => "read the stations of the team device".to_owned(),
         Action::TransmitFrame { .. } => "announce a station".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }

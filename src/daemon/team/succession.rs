@@ -116,7 +116,10 @@ impl ManagedTeam {
     /// Drops the persisted state of all interfaces but `ports`.
     pub(super) fn keep_partner_state_of(&mut self, ports: &[&str]) {
         if let Err(error) = self.partner_state.keep_only(ports) {
-            log::warn!("Failed to forget former ports ({}).", strerror(&error));
+            log::warn!(
+                "Failed to remove the state of former ports ({}).",
+                strerror(&error)
+            );
         }
     }
 
@@ -124,7 +127,10 @@ impl ManagedTeam {
     pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant) {
         self.handle(kernel, now, Event::TeamAdminChanged { up: false });
         if let Err(error) = self.partner_state.forget() {
-            log::warn!("Failed to forget the partners ({}).", strerror(&error));
+            log::warn!(
+                "Failed to remove the partners' state ({}).",
+                strerror(&error)
+            );
         }
     }
 }
