@@ -224,6 +224,7 @@ fn an_unprivileged_daemon_goes_on_after_a_crash() {
     // No filter keeps the host from the interface any more.
     host.up("eth1");
     host.address("eth1", "10.0.2.1/24");
+    wait_until("eth1 to be up", || host.link("eth1")["operstate"] == "UP");
     assert!(reaches(2), "without a team");
 }
 

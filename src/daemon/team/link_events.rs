@@ -103,7 +103,7 @@ impl ManagedTeam {
     pub(super) fn poll_carriers(&mut self, kernel: &mut Kernel, now: Instant) {
         if self.carrier_watch.ends_soon(now) {
             if let Err(error) = self.data_path.ask_for_frames() {
-                log::warn!("Failed to watch for frames ({}).", strerror(&error));
+                log::warn!("Failed to ask for frames ({}).", strerror(&error));
             }
         }
         let differs = |port: &&runners::Port| {
