@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let prepared = signals::reset().and_then(|()| close_inherited());
     if let Err(error) = prepared {
         log::warn!(
-            "Failed to leave the parent's signals and files ({}).",
+            "Failed to reset signals and close inherited files ({}).",
             strerror(&error)
         );
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// Returns the state of an interface that a team may change.
 fn snapshot(host: &Namespace, interface: &str) -> Value {
     let mut link = host.link(interface);
-    // These depend on the peer, not on the daemon.
+    // The peer sets these flags, not the daemon.
     if let Some(flags) = link["flags"].as_array_mut() {
         flags.retain(|flag| flag != "NO-CARRIER" && flag != "LOWER_UP");
     }

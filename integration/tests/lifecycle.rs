@@ -123,7 +123,7 @@ fn a_port_that_is_down_or_not_allowed_does_not_become_active(data_path: DataPath
     team.ask(&format!("state item set ports.{other}.teamr.allowed true"));
     pair.peer.ip(&format!("link set dev {other} down"));
     team.wait_port(other, false);
-    refused("its link is down");
+    refused("its link summary is down");
     let unknown = team.ctl("state item set runner.active_port nowhere");
     assert!(!unknown.status.success());
 }

@@ -89,12 +89,12 @@ impl Site {
         serde_json::from_slice(&answer.stdout).ok()
     }
 
-    fn has_links(&self, team: &str, wanted: [bool; 2]) -> bool {
+    fn has_links(&self, team: &str, links: [bool; 2]) -> bool {
         let number = TEAMS.iter().position(|(name, ..)| *name == team);
         let ports = ports(number.expect("a team"));
         self.state(team).is_some_and(|state| {
             let up = |port: &String| state["ports"][port]["link_watches"]["up"] == true;
-            ports.iter().map(up).eq(wanted)
+            ports.iter().map(up).eq(links)
         })
     }
 
@@ -159,8 +159,8 @@ fn each_team_is_independent(data_path: DataPath) {
     let line = format!("{} -k -t team0", binary("teamr").display());
     let refused = host.try_run(&line);
     assert!(!refused.status.success(), "others would end, too");
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("has other teams"), "{said}");
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(stderr.contains("has other teams"), "{stderr}");
     assert!(site.has_links("team2", [true, true]));
 
     assert!(site.run("-k").status.success());
@@ -208,14 +208,14 @@ fn an_invalid_configuration_keeps_all_teams_from_starting() {
     let refused = |file: &Path, text: &str, complaint: &str| {
         fs::write(file, text).expect("write a configuration");
         let output = site.run("-d");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(complaint), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(complaint), "{stderr}");
         assert_eq!(site.files(), "");
         let output = site.run("--check-config");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(&*file.to_string_lossy()), "{said}");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{stdout}");
+        assert!(stdout.contains(&*file.to_string_lossy()), "{stdout}");
     };
     let file = site.directory.join("new.json");
     refused(&file, "{", "new.json: Failed to parse config");
@@ -234,8 +234,8 @@ fn an_invalid_configuration_keeps_all_teams_from_starting() {
 
     // Options for one team are refused with a directory.
     let output = site.run("-tteam0");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("about one team"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("about one team"), "{stderr}");
 }
 
 /// A running team sends PDUs while others start.

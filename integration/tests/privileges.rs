@@ -117,7 +117,7 @@ fn service(lab: &Lab, host: &Namespace, data_path: DataPath) -> Process {
     let rights = rights.expect("rights in the unit").split(' ');
     let rights = rights.map(|right| right.replace("CAP_", ",+").to_lowercase());
     let rights = format!("-all{}", rights.collect::<String>());
-    // That user may not read the build directory.
+    // The user may not read the build directory.
     let program = lab.folder().join("teamr");
     if !program.exists() {
         fs::copy(binary("teamr"), &program).expect("copy the daemon");
@@ -224,6 +224,7 @@ fn an_unprivileged_daemon_goes_on_after_a_crash() {
     // No filter keeps the host from the interface any more.
     host.up("eth1");
     host.address("eth1", "10.0.2.1/24");
+    wait_until("eth1 to be up", || host.link("eth1")["operstate"] == "UP");
     assert!(reaches(2), "without a team");
 }
 

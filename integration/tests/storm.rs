@@ -34,6 +34,8 @@ fn storm(data_path: DataPath) {
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start_with(&host, &config, &[BUFFER]);
     team.wait_ports_up(&PORTS[..3]);
+    // Another port may have had its link first.
+    team.ask("state item set runner.active_port eth1");
     team.wait_active("eth1");
     let before = resyncs(&team);
 

@@ -91,7 +91,7 @@ mod tests {
         assert!(!watch.ends_soon(at(1000)));
         assert!(watch.is_due(at(1044)));
         assert!(watch.ends_soon(at(1044)));
-        // The same after a delay of the loop.
+        // After a delay of the loop the end is near as well.
         watch.frames_moved(at(2000));
         assert!(watch.is_due(at(2500)));
         assert!(watch.ends_soon(at(2500)));

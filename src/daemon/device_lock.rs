@@ -74,7 +74,9 @@ impl DeviceLock {
                     // Abstract socket names are not protected: any local user can bind ours. Warn
                     // and continue instead of refusing to start.
                     if user > LAST_SYSTEM_USER && user != Uid::effective().as_raw() {
-                        log::warn!("User {user} holds the name @{name}; going on without it.");
+                        log::warn!(
+                            "User {user} has the name @{name}; continuing without the lock."
+                        );
                         return Ok(DeviceLock { _listener: None });
                     }
                 }

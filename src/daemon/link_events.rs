@@ -104,7 +104,7 @@ impl Reading {
 impl Daemon {
     /// Reads the events and hands each team its own.
     pub(super) fn handle_link_events(&mut self) -> io::Result<()> {
-        let now = self.clock.now();
+        let now = self.now();
         let reading = self.link_events.read(now)?;
         for event in &reading.links {
             let teams = &self.teams;
@@ -132,12 +132,12 @@ impl Daemon {
 
     /// Reads all links anew for every team, if events were lost.
     pub(super) fn resync_if_due(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         if self.link_events.resync_due.is_none_or(|due| due > now) {
             return;
         }
         self.link_events.resync_due = None;
-        log::warn!("link events were lost, reading all links anew");
+        log::warn!("Link events were lost; reading all links anew.");
         match link::all(&mut self.kernel.route) {
             Ok(links) => {
                 self.kernel.own_hwaddrs.read(&links);
@@ -155,7 +155,7 @@ impl Daemon {
                 self.link_events.resync_due = Some(now + RESYNC_PAUSE);
             }
         }
-        self.link_events.resynced = Some(self.clock.now());
+        self.link_events.resynced = Some(self.now());
     }
 }
 

@@ -11,7 +11,6 @@
 
 mod announce;
 mod carrier_watch;
-mod clock;
 mod deadlines;
 mod device_lock;
 mod interface_map;
@@ -41,10 +40,10 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
+use runners::Instant;
 
 pub use start_options::{StartError, StartOptions};
 
-use self::clock::Clock;
 use self::deadlines::Deadlines;
 use self::interface_map::InterfaceMap;
 use self::kernel::Kernel;
@@ -55,6 +54,7 @@ use crate::datapath::Drained;
 use crate::errno::strerror;
 use crate::process::service_manager::ServiceManager;
 use crate::process::signals::{Signals, Stop};
+use crate::sys::clock;
 
 /// Readiness events taken from the kernel in one turn.
 const EVENTS: usize = 64;
@@ -68,12 +68,15 @@ pub struct Daemon {
     kernel: Kernel,
     link_events: LinkEvents,
     signals: Signals,
-    /// What a signal asked for.
+    /// The end that a signal asked for.
     stop: Option<Stop>,
     /// Wakes the loop when a name has been resolved.
     resolved: Arc<Waker>,
     manager: ServiceManager,
-    clock: Clock,
+    /// The monotonic clock at the start, which is [`Instant::ZERO`].
+    started: Duration,
+    /// The Unix time at the start.
+    started_unix: Duration,
     teams: BTreeMap<TeamId, Box<TeamSlot>>,
     interfaces: InterfaceMap,
     deadlines: Deadlines,
@@ -91,7 +94,7 @@ impl Daemon {
     /// Returns a daemon without teams, which receives the process's signals from here on.
     ///
     /// # Errors
-    /// Those of opening its sockets.
+    /// Errors of opening its sockets.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry();
@@ -110,7 +113,8 @@ impl Daemon {
             stop: None,
             resolved,
             manager: ServiceManager::from_environment(),
-            clock: Clock::start(),
+            started: clock::monotonic(),
+            started_unix: clock::unix_time(),
             teams: BTreeMap::new(),
             interfaces: InterfaceMap::default(),
             deadlines: Deadlines::default(),
@@ -119,6 +123,11 @@ impl Daemon {
             ready: BTreeSet::new(),
             last_bulk: Source::Signals,
         })
+    }
+
+    /// Returns the time since the start.
+    fn now(&self) -> Instant {
+        Instant::ZERO + clock::monotonic().saturating_sub(self.started)
     }
 
     /// Returns whether there is any team.
@@ -136,11 +145,11 @@ impl Daemon {
     /// and deletes the devices, unless the signal asks to keep them.
     ///
     /// # Errors
-    /// Those of the loop itself; ports and devices are released all the same.
+    /// Errors of the loop itself; ports and devices are released all the same.
     pub fn run(mut self) -> io::Result<()> {
         let outcome = self.run_loop();
         self.manager.stopping();
-        let now = self.clock.now();
+        let now = self.now();
         let stop = *outcome.as_ref().unwrap_or(&Stop::TearDown);
         for slot in self.teams.values_mut() {
             let _log_scope = slot.log_scope();
@@ -213,7 +222,7 @@ impl Daemon {
         let deadlines = self.deadlines.next().into_iter();
         let deadlines = deadlines.chain(self.manager.deadline());
         let deadline = deadlines.chain(self.link_events.resync_due()).min()?;
-        Some(deadline.saturating_since(self.clock.now()))
+        Some(deadline.saturating_since(self.now()))
     }
 
     /// Has `act` work on a team, under the team's name in the log. `None` if the team has ended.
@@ -229,14 +238,14 @@ impl Daemon {
     }
 
     fn handle_deadlines(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         for team in self.deadlines.due(now) {
             self.with_team(team, |slot, kernel| slot.deadline_reached(kernel, now));
         }
     }
 
     fn handle_resolved(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         let teams: Vec<TeamId> = self.teams.keys().copied().collect();
         for team in teams {
             self.with_team(team, |slot, kernel| slot.team.take_resolved(kernel, now));
@@ -253,18 +262,18 @@ impl Daemon {
         }
         let next = bulk.partition_point(|source| *source <= self.last_bulk);
         bulk.rotate_left(next);
-        let end = self.clock.now() + BULK_TIME;
+        let end = self.now() + BULK_TIME;
         for source in bulk {
             self.handle_source(source);
             self.last_bulk = source;
-            if self.clock.now() >= end {
+            if self.now() >= end {
                 break;
             }
         }
     }
 
     fn handle_source(&mut self, source: Source) {
-        let now = self.clock.now();
+        let now = self.now();
         let drained = match source {
             Source::Team(team, of_team) => self.with_team(team, |slot, kernel| {
                 slot.handle_source(kernel, now, of_team)
@@ -299,6 +308,7 @@ impl Daemon {
 
     /// Ends a team whose device was deleted.
     fn end_orphaned_team(&mut self, team: TeamId) {
+        let now = self.now();
         let Some(mut slot) = self.teams.remove(&team) else {
             return;
         };
@@ -309,7 +319,7 @@ impl Daemon {
         log::warn!("Team device removal detected.");
         // There is no device to keep.
         slot.adopted_device = false;
-        slot.release_ports(&mut self.kernel, self.clock.now());
+        slot.release_ports(&mut self.kernel, now);
         slot.end(&mut self.kernel);
     }
 
@@ -320,7 +330,7 @@ impl Daemon {
             let summaries: Vec<&str> = summaries.collect();
             self.manager.set_status(summaries.join("; "));
         }
-        self.manager.turn(self.clock.now());
+        self.manager.turn(self.now());
     }
 }
 

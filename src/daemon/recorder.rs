@@ -14,8 +14,8 @@ const ENTRIES: usize = 256;
 /// … and bytes of frames and counters in it, whichever limit is reached first.
 const BYTES: usize = 32 << 10;
 
-/// Entries of a half at the latest, although the team still has actions.
-const LEFT_OVER: usize = 1 << 17;
+/// Entries after which a half ends although the team still has actions.
+const HARD_LIMIT: usize = 1 << 17;
 
 /// A team whose events and actions are recorded.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct RecordedTeam {
     /// Bytes of frames and counters in `newer`.
     bytes: usize,
     now: Instant,
+    /// The team handled an event since the last [`take_changed`](Self::take_changed).
     changed: bool,
 }
 
@@ -59,13 +60,12 @@ impl RecordedTeam {
         self.handle_all(now, vec![event]);
     }
 
-    /// [`Team::handle_all`].
+    /// [`Team::handle_all`], with at most one event about each fact.
     pub fn handle_all(&mut self, now: Instant, mut events: Vec<Event>) {
-        if self.newer.entries.len() > LEFT_OVER {
+        if self.newer.entries.len() > HARD_LIMIT {
             self.start_half();
         }
         self.now = now;
-        self.changed = true;
         let due = self.core.next_deadline().is_some_and(|due| due <= now);
         if !due {
             events.retain(|event| !self.is_known(event));
@@ -79,6 +79,7 @@ impl RecordedTeam {
             });
         }
         if !events.is_empty() {
+            self.changed = true;
             self.core.handle_all(now, events);
         }
     }

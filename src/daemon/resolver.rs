@@ -48,18 +48,18 @@ impl Resolver {
         }
         let (waker, sender) = (Arc::clone(&self.waker), self.sender.clone());
         let answer = move |query: Query, address| {
-            // Both fail only after the end of the team, which needs no answer.
+            // Sending and waking fail only after the end of the team, which needs no answer.
             let _ = sender.send((query, address));
             let _ = waker.wake();
         };
-        let (no_answer, asked) = (answer.clone(), query.clone());
+        let (no_answer, failed) = (answer.clone(), query.clone());
         // The thread has no name: the sandbox does not allow the system call that sets one.
         let spawned = thread::Builder::new().spawn(move || {
             let address = look_up(&query.0, query.1);
             answer(query, address);
         });
         if let Err(error) = spawned {
-            no_answer(asked, None);
+            no_answer(failed, None);
             return Err(error);
         }
         Ok(())
@@ -73,7 +73,7 @@ impl Resolver {
             let (host, family) = query;
             match address {
                 Some(address) => log::debug!("\"{host}\" is {address}."),
-                None => log::warn!("Failed to resolve host \"{host}\"; tried again later."),
+                None => log::warn!("Failed to resolve host \"{host}\"; trying again later."),
             }
             Event::HostResolved {
                 host,

@@ -24,7 +24,7 @@ const TIPC: usize = DATA_PATH - 1;
 const DATA_PATH: usize = TEAM_TOKENS - DATA_PATH_TOKENS;
 const _: () = assert!(DBUS < PORT_SOCKETS);
 
-/// Whatever wakes the loop.
+/// A source of events that wake the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     /// Signals that end the daemon.

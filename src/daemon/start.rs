@@ -40,7 +40,7 @@ impl Daemon {
     /// Starts a team; its ports are in place on return. The team holds `pid_file` until it ends.
     ///
     /// # Errors
-    /// What was attempted and why it failed; the other teams go on.
+    /// The attempts and the cause of the failure; the other teams go on.
     pub fn start(
         &mut self,
         config: Config,
@@ -59,7 +59,8 @@ impl Daemon {
                 Ok(())
             }
             Err(error) => {
-                slot.release_ports(&mut self.kernel, self.clock.now());
+                let now = self.now();
+                slot.release_ports(&mut self.kernel, now);
                 slot.end(&mut self.kernel);
                 Err(error)
             }
@@ -96,7 +97,8 @@ impl Daemon {
             settings.mcast_rejoin = Burst::default();
         }
         let core = Team::new(settings, opened.device.hwaddr);
-        let core = RecordedTeam::new(core, options.device.clone(), self.clock.origin);
+        let origin = u64::try_from(self.started_unix.as_nanos()).unwrap_or(u64::MAX);
+        let core = RecordedTeam::new(core, options.device.clone(), origin);
         let Opened {
             data_path,
             refused,
@@ -133,7 +135,7 @@ impl Daemon {
         options: &StartOptions,
         adopted: &[AdoptedPort],
     ) -> Result<Option<TeamSource>, StartError> {
-        let now = self.clock.now();
+        let now = self.now();
         let kernel = &mut self.kernel;
         let warm = options.warm_dir.as_ref().filter(|_| options.warm_start);
         let warm = warm.map(|directory| WarmStart::read(directory, &options.device, now));

@@ -187,7 +187,7 @@ impl TeamApi<'_> {
         if self.team.core.active_port() != Some(port) {
             if let Some(port) = self.team.core.port(port) {
                 let why = match port.is_allowed() {
-                    true => "its link is down",
+                    true => "its link summary is down",
                     false => "it is not allowed to carry traffic",
                 };
                 log::warn!("{}: Cannot become the active port: {why}.", port.name());

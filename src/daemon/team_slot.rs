@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use mio::Token;
 use runners::Instant;
 
 use super::device_lock::DeviceLock;
@@ -21,8 +20,8 @@ use crate::process::signals::Stop;
 
 /// Frames moved for one source before the others have their turn.
 const FRAME_BUDGET: usize = 64;
-/// The same of control frames: each may change the forwarding, which takes longer than moving a
-/// frame, and timers are due meanwhile.
+/// Control frames handled for one source before the others have their turn: each may change the
+/// forwarding, which takes longer than moving a frame, and timers are due meanwhile.
 const CONTROL_BUDGET: usize = 1;
 
 /// A team of the loop.
@@ -37,7 +36,7 @@ pub(super) struct TeamSlot {
     pub(super) warm_dir: Option<PathBuf>,
     /// The device existed before the daemon (`-o`), which must not delete it.
     pub(super) adopted_device: bool,
-    /// Both locks are released last.
+    /// Locks, released last.
     pub(super) _device_lock: DeviceLock,
     pub(super) _pid_file: PidFile,
 }
@@ -72,33 +71,27 @@ impl TeamSlot {
         now: Instant,
         source: TeamSource,
     ) -> Drained {
-        match source {
-            TeamSource::PortSocket(token) => self.receive(kernel, now, token),
-            TeamSource::DataPath(token) => self.move_frames(kernel, now, token),
+        let team = &mut self.team;
+        let (what, drained) = match source {
+            TeamSource::PortSocket(token) => {
+                let drained = team.receive(kernel, token, CONTROL_BUDGET, now);
+                ("receive control frames", drained)
+            }
+            TeamSource::DataPath(token) => {
+                let drained = team.drain(kernel, token, FRAME_BUDGET, now);
+                ("move frames", drained)
+            }
             TeamSource::Tipc => {
-                self.team.read_tipc(kernel, now);
-                Drained::Dry
+                team.read_tipc(kernel, now);
+                return Drained::Dry;
             }
             TeamSource::Usock(_) | TeamSource::Zmq(_) | TeamSource::Dbus => {
-                let team = &mut self.team;
                 let api = &mut TeamApi { team, kernel, now };
-                self.transports.handle_source(source, now, api)
+                return self.transports.handle_source(source, now, api);
             }
-        }
-    }
-
-    fn receive(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
-        let drained = self.team.receive(kernel, token, CONTROL_BUDGET, now);
+        };
         drained.unwrap_or_else(|error| {
-            log::warn!("Failed to receive control frames ({}).", strerror(&error));
-            Drained::Dry
-        })
-    }
-
-    fn move_frames(&mut self, kernel: &mut Kernel, now: Instant, token: Token) -> Drained {
-        let drained = self.team.drain(kernel, token, FRAME_BUDGET, now);
-        drained.unwrap_or_else(|error| {
-            log::warn!("Failed to move frames ({}).", strerror(&error));
+            log::warn!("Failed to {what} ({}).", strerror(&error));
             Drained::Dry
         })
     }
@@ -130,7 +123,7 @@ impl TeamSlot {
         };
         if let Err(error) = self.team.save_for_warm_restart(now, &directory, ports) {
             let (place, why) = (directory.display(), strerror(&error));
-            log::warn!("Failed to note the state of the team in {place} ({why}).");
+            log::warn!("Failed to write the files for a warm restart to {place} ({why}).");
         }
     }
 

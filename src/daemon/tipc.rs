@@ -69,7 +69,7 @@ impl TipcLinks {
     /// Reads all pending events.
     ///
     /// # Errors
-    /// Those of the connection.
+    /// Errors of the connection.
     pub fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; EVENT];
         while let Some(length) = self.socket.receive(&mut buffer)? {

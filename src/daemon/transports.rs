@@ -87,7 +87,7 @@ impl Transports {
         Ok(Some(TeamSource::Dbus))
     }
 
-    /// Handles a ready transport once; other sources are none of its.
+    /// Handles a ready transport once; ignores sources that are no transports.
     pub fn handle_source(
         &mut self,
         source: TeamSource,
@@ -95,29 +95,23 @@ impl Transports {
         team: &mut dyn Controlled,
     ) -> Drained {
         match source {
-            // A socket that has more to read causes another event.
             TeamSource::Usock(token) => {
-                if let Some(usock) = &mut self.usock {
-                    usock.ready(token, team);
-                }
-                Drained::Dry
+                let usock = self.usock.iter_mut();
+                usock.for_each(|usock| usock.ready(token, team));
             }
             TeamSource::Zmq(token) => {
-                if let Some(zmq) = &mut self.zmq {
-                    zmq.ready(token, team);
-                }
-                Drained::Dry
+                let zmq = self.zmq.iter_mut();
+                zmq.for_each(|zmq| zmq.ready(token, team));
             }
             TeamSource::Dbus => match self.dbus.as_mut().map(|dbus| dbus.step(team)) {
-                Some(dbus::Step::More) => Drained::More,
-                Some(dbus::Step::Lost) => {
-                    self.bus_retry = Some(now + BUS_RETRY);
-                    Drained::Dry
-                }
-                Some(dbus::Step::Wait) | None => Drained::Dry,
+                Some(dbus::Step::More) => return Drained::More,
+                Some(dbus::Step::Lost) => self.bus_retry = Some(now + BUS_RETRY),
+                Some(dbus::Step::Wait) | None => {}
             },
-            TeamSource::PortSocket(_) | TeamSource::Tipc | TeamSource::DataPath(_) => Drained::Dry,
+            TeamSource::PortSocket(_) | TeamSource::Tipc | TeamSource::DataPath(_) => {}
         }
+        // A socket with more to read causes another event.
+        Drained::Dry
     }
 
     /// Returns when to call [`deadline_reached`](Self::deadline_reached).

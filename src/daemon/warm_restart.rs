@@ -34,7 +34,7 @@ pub enum PortsAtStop {
 /// Writes the files of `team`, whose device is `device`; `pdu` returns the last LACPDU of a port.
 ///
 /// # Errors
-/// Those of writing; `ENOENT` without the directory.
+/// Errors of writing; `ENOENT` without the directory.
 pub fn write(
     directory: &Path,
     device: &str,

@@ -1,7 +1,7 @@
 //! The daemon as a process: background, log, pid file, run directory, signals, sandbox, and the
 //! service manager.
 //!
-//! These modules know no team and no command line.
+//! The modules know no team and no command line.
 
 pub mod daemonize;
 pub mod logging;

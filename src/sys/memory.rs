@@ -1,23 +1,24 @@
-//! The allocator's settings for a daemon that is idle most of the time.
+//! How the allocator gets along with a daemon that mostly rests.
 
-/// Allocations from this size on have pages of their own: untouched pages use no memory, and all of
-/// them return to the system when the buffer is freed. Netlink's buffers have twice this size.
+/// From this size on an allocation has pages of its own: those of a buffer that were never
+/// touched cost nothing, and all go back to the system with it. Netlink's buffers are the
+/// smallest meant, of twice this size.
 const OWN_PAGES: libc::c_int = 16 * 1024;
-/// Bytes of unused memory that the heap keeps or requests in advance.
+/// Unused memory that the heap keeps or asks for in advance.
 const SLACK: libc::c_int = 4 * 1024;
 
-/// Makes the allocator return unused memory to the system. By default the heap keeps up to 128 KiB,
-/// several times the memory of a team, and clears buffers by writing to them. Call this first,
-/// before the heap is in use.
+/// Has the allocator keep little for later. By default it keeps up to 128 KiB, several times
+/// what a team needs, and it clears buffers by writing to them. To be called first, before the
+/// heap is in use.
 pub fn keep_heap_small() {
-    // Other C libraries than glibc have no such settings.
+    // Other libraries than glibc have nothing to set.
     #[cfg(target_env = "gnu")]
-    // SAFETY: both functions take numbers only, and refuse invalid ones.
+    // SAFETY: they take numbers, and refuse those that make no sense.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, SLACK);
         libc::mallopt(libc::M_TOP_PAD, SLACK);
-        // Memory allocated before main, which would be used for large allocations as well.
+        // What was taken before main; large requests are served from it as long as they fit.
         libc::malloc_trim(0);
     }
 }

@@ -38,7 +38,7 @@ impl Daemon {
         let is_ours = device::is_ours(&mut self.kernel.route, &existing)
             .map_err(|error| StartError::new(CREATE, error))?;
         if is_ours && !options.recreate {
-            log::info!("Going on with the device that an earlier daemon left.");
+            log::info!("Taking over the device of an earlier daemon.");
             return Ok(Some(Existing {
                 device: existing,
                 ours: true,

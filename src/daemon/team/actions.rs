@@ -1,6 +1,5 @@
 //! The core's actions, executed on the data path, the ports, the device and the network.
 
-use std::fmt;
 use std::io;
 
 use runners::{Action, Event, Instant, RunnerSettings};
@@ -16,18 +15,6 @@ use crate::netlink::link;
 /// Actions that may follow one event; a team of a thousand ports asks for far fewer.
 const MAX_ACTIONS: usize = 1 << 16;
 
-/// The core asked for more than [`MAX_ACTIONS`] actions after one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unsettled;
-
-impl fmt::Display for Unsettled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "more than {MAX_ACTIONS} actions follow one event")
-    }
-}
-
-impl std::error::Error for Unsettled {}
-
 impl ManagedTeam {
     /// Hands the core an event and executes the actions that follow.
     pub(in crate::daemon) fn handle(&mut self, kernel: &mut Kernel, now: Instant, event: Event) {
@@ -42,12 +29,17 @@ impl ManagedTeam {
             team.try_execute(kernel, now, &action);
         });
         if let Err(error) = executed {
-            log::error!("Failed to execute all actions: {error}; the rest follows the next event.");
+            log::error!(
+                "Failed to execute all actions: {error}; the others wait for the next event."
+            );
         }
     }
 
     /// Takes the actions of the core without executing them.
-    pub(super) fn take_actions(&mut self) -> Result<Vec<Action>, Unsettled> {
+    ///
+    /// # Errors
+    /// The error of [`for_each_action`].
+    pub(super) fn take_actions(&mut self) -> io::Result<Vec<Action>> {
         let mut actions = Vec::new();
         let next = |team: &mut Self| team.core.poll_action();
         for_each_action(self, next, |_, action| actions.push(action))?;
@@ -174,10 +166,10 @@ fn describe(action: &Action) -> String {
         Action::RejoinMulticast => "rejoin multicast groups".to_owned(),
         Action::Listen(_) => "listen for control frames".to_owned(),
         Action::SendFrame { .. } => "send a control frame".to_owned(),
-        Action::RememberPdu { .. } => "remember the partner".to_owned(),
+        Action::RememberPdu { .. } => "persist the partner's LACPDU".to_owned(),
         Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
-        Action::ReadStations => "read who is behind the team".to_owned(),
+        Action::ReadStations => "read the stations of the team device".to_owned(),
         Action::TransmitFrame { .. } => "announce a station".to_owned(),
         Action::Report(_) => "report".to_owned(),
     }
@@ -186,19 +178,21 @@ fn describe(action: &Action) -> String {
 /// Calls `execute` for each action of `next` until none is left; an action may lead to others.
 ///
 /// # Errors
-/// [`Unsettled`] after [`MAX_ACTIONS`], so that a core that never stops does not hang the daemon.
+/// After [`MAX_ACTIONS`], so that a core that never stops does not hang the daemon.
 fn for_each_action<T>(
     team: &mut T,
     next: impl Fn(&mut T) -> Option<Action>,
     mut execute: impl FnMut(&mut T, Action),
-) -> Result<(), Unsettled> {
+) -> io::Result<()> {
     for _ in 0..MAX_ACTIONS {
         match next(team) {
             Some(action) => execute(team, action),
             None => return Ok(()),
         }
     }
-    Err(Unsettled)
+    Err(io::Error::other(format!(
+        "more than {MAX_ACTIONS} actions follow one event"
+    )))
 }
 
 #[cfg(test)]
@@ -218,9 +212,10 @@ mod tests {
             *waiting += 1;
             executed += 1;
         });
-        assert_eq!((endless, executed), (Err(Unsettled), MAX_ACTIONS));
+        assert!(endless.is_err());
+        assert_eq!(executed, MAX_ACTIONS);
         let mut waiting = 3;
-        assert_eq!(for_each_action(&mut waiting, next, |_, _| ()), Ok(()));
+        for_each_action(&mut waiting, next, |_, _| ()).expect("three actions");
         assert_eq!(waiting, 0);
     }
 }

@@ -10,7 +10,7 @@ use crate::netlink::link;
 /// Whether the team device exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceState {
-    /// It exists.
+    /// The device exists.
     Present,
     /// Another program deleted it.
     Deleted,

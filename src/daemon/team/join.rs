@@ -27,7 +27,7 @@ pub fn as_found(kernel: &Kernel, interface: &LinkInfo) -> PortInterface {
     }
 }
 
-/// What to do with a future port that is administratively up.
+/// The treatment of a future port that is administratively up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminUpPort {
     /// Refuse with `EBUSY`, as the team driver does: the interface may be in use.
@@ -41,7 +41,7 @@ impl ManagedTeam {
     /// it appears.
     ///
     /// # Errors
-    /// Those of [`take_port`](Self::take_port) for the first port that exists and cannot be taken.
+    /// Errors of [`take_port`](Self::take_port) for the first port that exists and cannot be taken.
     pub fn take_configured_ports(&mut self, kernel: &mut Kernel, now: Instant) -> io::Result<()> {
         let names: Vec<String> = self.config.port_names().map(str::to_owned).collect();
         for name in names {
@@ -137,11 +137,11 @@ impl ManagedTeam {
         if interface.master != Some(self.device.ifindex) {
             self.check_interface(interface, if_up)?;
             if interface.admin_up {
-                log::info!("{name}: is up, setting it down to take it.");
+                log::info!("{name}: The interface is up; setting it down to add it as a port.");
                 link::set_admin_up(&mut kernel.route, interface.ifindex, false)?;
             }
             if interface.master.is_some() {
-                log::warn!("{name}: leaves the interface that it was a port of.");
+                log::warn!("{name}: Removing the interface from its former master.");
                 link::clear_master(&mut kernel.route, interface.ifindex)?;
             }
         }
@@ -161,7 +161,10 @@ impl ManagedTeam {
         }
         let stands_on_team = interface.lower == Some(self.device.ifindex);
         if stands_on_team || self.device.master == Some(interface.ifindex) {
-            log::error!("{name}: stands on \"{}\" itself.", self.device.name);
+            log::error!(
+                "{name}: The interface is stacked on \"{}\".",
+                self.device.name
+            );
             return refuse(libc::EBUSY);
         }
         if interface.admin_up && if_up == AdminUpPort::Refuse {

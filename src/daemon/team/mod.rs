@@ -216,7 +216,7 @@ impl ManagedTeam {
         attached.map_or(LinkSettings::NONE, |attached| attached.link_settings)
     }
 
-    /// Returns whether the daemon takes care of the ports, instead of the data path.
+    /// Returns whether the daemon, not the data path, opens, closes and restores the ports.
     fn cares_for_ports(&self) -> bool {
         self.data_path.capabilities().ports == Owner::Daemon
     }

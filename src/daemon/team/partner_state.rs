@@ -71,7 +71,7 @@ impl PartnerStateFile {
     /// Replaces the LACPDU of a port; `None` removes it.
     ///
     /// # Errors
-    /// Those of writing the file, whose content stays.
+    /// Errors of writing the file, whose content stays.
     pub fn keep_pdu(&mut self, name: &str, frame: Option<&[u8]>) -> io::Result<()> {
         let pdu = frame.map(|frame| Pdu(frame.to_vec()));
         self.change(name, |port| port.pdu = pdu)
@@ -80,7 +80,7 @@ impl PartnerStateFile {
     /// Replaces the configuration of a port; `None` removes it.
     ///
     /// # Errors
-    /// Those of writing the file, whose content stays.
+    /// Errors of writing the file, whose content stays.
     pub fn keep_config(&mut self, name: &str, text: Option<&str>) -> io::Result<()> {
         let config = text.map(str::to_owned);
         self.change(name, |port| port.config = config)
@@ -89,7 +89,7 @@ impl PartnerStateFile {
     /// Removes all interfaces but these, which are the present ports.
     ///
     /// # Errors
-    /// Those of writing the file, whose content stays.
+    /// Errors of writing the file, whose content stays.
     pub fn keep_only(&mut self, names: &[&str]) -> io::Result<()> {
         let before = self.state.ports.len();
         let ports = &mut self.state.ports;
@@ -103,7 +103,7 @@ impl PartnerStateFile {
     /// Removes the whole state and the file.
     ///
     /// # Errors
-    /// Those of removing the file.
+    /// Errors of removing the file.
     pub fn forget(&mut self) -> io::Result<()> {
         self.state.ports.clear();
         self.write()

@@ -61,7 +61,7 @@ impl ManagedTeam {
         // NetworkManager sends `{}` for a port without settings of its own.
         let config = Some(text).filter(|_| self.config.dump_port(name) != "{}");
         if let Err(error) = self.partner_state.keep_config(name, config) {
-            log::warn!("{name}: Failed to keep config ({}).", strerror(&error));
+            log::warn!("{name}: Failed to persist config ({}).", strerror(&error));
         }
         if let Some(port) = self.core.find_port(name) {
             self.change_settings(kernel, now, port, settings);

@@ -58,7 +58,7 @@ impl PortSockets {
     /// Opens the socket of a port whose own address is `hwaddr`.
     ///
     /// # Errors
-    /// Those of [`PortSocket::open`].
+    /// Errors of [`PortSocket::open`].
     pub fn open(&mut self, port: PortId, ifindex: u32, hwaddr: HwAddr) -> io::Result<()> {
         let mut free = self.tokens.clone();
         let token = free
@@ -101,12 +101,12 @@ impl PortSockets {
     /// Receives these frames on every port, also on ports that are opened later.
     ///
     /// # Errors
-    /// That of the last port that refused.
-    pub fn listen(&mut self, wanted: ControlFrames) -> io::Result<()> {
-        self.accepted = wanted;
+    /// The error of the last socket that failed.
+    pub fn listen(&mut self, frames: ControlFrames) -> io::Result<()> {
+        self.accepted = frames;
         let mut outcome = Ok(());
         for entry in self.sockets.values_mut() {
-            if let Err(error) = entry.socket.listen(wanted) {
+            if let Err(error) = entry.socket.listen(frames) {
                 outcome = Err(error);
             }
         }
@@ -127,7 +127,7 @@ impl PortSockets {
     /// are more.
     ///
     /// # Errors
-    /// Those of [`PortSocket::receive`].
+    /// Errors of [`PortSocket::receive`].
     pub fn receive(
         &mut self,
         token: Token,
@@ -167,7 +167,7 @@ impl PortSockets {
     /// Ends the pauses that are over at `now`.
     ///
     /// # Errors
-    /// That of the last socket that could not be registered again; its pause goes on.
+    /// The error of the last socket that could not be registered again; its pause goes on.
     pub fn resume(&mut self, now: Instant) -> io::Result<()> {
         let mut outcome = Ok(());
         let paused = std::mem::take(&mut self.paused);

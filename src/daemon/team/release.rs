@@ -79,7 +79,7 @@ pub fn restore(kernel: &mut Kernel, found: &PortInterface) {
     ];
     for error in steps.into_iter().filter_map(Result::err) {
         log::warn!(
-            "{}: Failed to give the port back ({}).",
+            "{}: Failed to restore the interface ({}).",
             found.name,
             strerror(&error)
         );

@@ -20,7 +20,7 @@ impl ManagedTeam {
     /// `warm` the team goes on as the former daemon left it.
     ///
     /// # Errors
-    /// Those of the data path for one of these ports, and invalid settings.
+    /// Errors of the data path for one of these ports, and invalid settings.
     pub fn begin(
         &mut self,
         kernel: &mut Kernel,
@@ -44,7 +44,7 @@ impl ManagedTeam {
         }
         let hwaddr = self.device.hwaddr;
         self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
-        let actions = self.take_actions().map_err(io::Error::other)?;
+        let actions = self.take_actions()?;
         for action in last_of_each(actions) {
             self.try_execute(kernel, now, &action);
         }
@@ -83,7 +83,7 @@ impl ManagedTeam {
     /// Writes the files for a warm restart into `directory`.
     ///
     /// # Errors
-    /// Those of writing a file.
+    /// Errors of writing a file.
     pub fn save_for_warm_restart(
         &self,
         now: Instant,
@@ -116,7 +116,10 @@ impl ManagedTeam {
     /// Drops the persisted state of all interfaces but `ports`.
     pub(super) fn keep_partner_state_of(&mut self, ports: &[&str]) {
         if let Err(error) = self.partner_state.keep_only(ports) {
-            log::warn!("Failed to forget former ports ({}).", strerror(&error));
+            log::warn!(
+                "Failed to remove the state of former ports ({}).",
+                strerror(&error)
+            );
         }
     }
 
@@ -124,7 +127,10 @@ impl ManagedTeam {
     pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant) {
         self.handle(kernel, now, Event::TeamAdminChanged { up: false });
         if let Err(error) = self.partner_state.forget() {
-            log::warn!("Failed to forget the partners ({}).", strerror(&error));
+            log::warn!(
+                "Failed to remove the partners' state ({}).",
+                strerror(&error)
+            );
         }
     }
 }
