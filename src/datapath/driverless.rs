@@ -56,7 +56,8 @@ impl DriverlessTeam {
         let mut route = RouteSocket::open()?;
         let device = Device::open(&mut route, options)?;
         let mut team = Self::new(registry, tokens, route, port_state, device);
-        // The relay receives before the programs of a previous daemon end, so that no frame is lost.
+        // The relay receives before the programs of a previous daemon end, so that no frame is
+        // lost.
         team.relay.start(&mut team.device, [])?;
         if options.take_over {
             team.clear_programs()?;
@@ -196,7 +197,7 @@ impl DriverlessTeam {
             self.programs = Some(programs);
             return Err(error);
         }
-        // The relay is at work; programs that stay attached drop their frames.
+        // The relay is at work; a program that stays attached delivers no more frames.
         if let Err(error) = programs.close(&mut self.route) {
             log::warn!("cannot detach programs: {error}");
         }
@@ -367,20 +368,19 @@ impl DataPath for DriverlessTeam {
 
     fn snapshot(&self, part: SnapshotPart) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        match (part, &self.programs) {
-            (SnapshotPart::Counters, _) => snapshot.counters = self.counters(),
-            (SnapshotPart::BucketBytes, Some(programs)) => {
-                snapshot.bucket_bytes = programs.bucket_bytes();
+        match part {
+            SnapshotPart::Counters => snapshot.counters = self.counters(),
+            SnapshotPart::BucketBytes => {
+                snapshot.bucket_bytes = match &self.programs {
+                    Some(programs) => programs.bucket_bytes(),
+                    None => self.relay.bucket_bytes(),
+                };
             }
-            (SnapshotPart::BucketBytes, None) => {
-                snapshot.bucket_bytes = self.relay.bucket_bytes();
-            }
-            (SnapshotPart::Sources, Some(programs)) => {
-                snapshot.stations = programs.stations();
-                snapshot.peers = self.relay.peers();
-            }
-            (SnapshotPart::Sources, None) => {
-                snapshot.stations = self.relay.stations();
+            SnapshotPart::Sources => {
+                snapshot.stations = match &self.programs {
+                    Some(programs) => programs.stations(),
+                    None => self.relay.stations(),
+                };
                 snapshot.peers = self.relay.peers();
             }
         }

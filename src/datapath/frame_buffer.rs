@@ -21,8 +21,8 @@ const TAG: usize = 4;
 /// The longest frame: 64 KiB of IP packet, Ethernet header, tags.
 const LONGEST: usize = 65536 + 64;
 
-/// Offset of a message with a tag. After the header and 70 bytes of Ethernet, tag, IPv4 and TCP with
-/// timestamps, the payload of a segment starts on a cache line: the kernel copies it a tenth
+/// Offset of a message with a tag. After the header and 70 bytes of Ethernet, tag, IPv4 and TCP
+/// with timestamps, the payload of a segment starts on a cache line: the kernel copies it a tenth
 /// faster.
 const TAGGED: usize = 48;
 /// Offset of the gap for a tag.
@@ -119,8 +119,8 @@ impl FrameBuffer {
         Message::new(bytes, message.start)
     }
 
-    /// Corrects the finished Internet checksum at `checksum_at` for the change of a hardware address
-    /// at an even offset in the data that the sum is over (RFC 1624).
+    /// Corrects the finished Internet checksum at `checksum_at` for the change of a hardware
+    /// address at an even offset in the data that the sum is over (RFC 1624).
     pub fn correct_checksum(
         &mut self,
         message: Place,

@@ -60,7 +60,7 @@ pub enum Owner {
     DataPath,
 }
 
-/// What differs between data paths, for the daemon to act by.
+/// Differences between data paths that the daemon acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Name for the state and the log; no decision depends on it.
@@ -81,7 +81,7 @@ pub struct Capabilities {
     pub outlives_daemon: bool,
     /// Whether programs may yet be loaded into the kernel.
     pub loads_programs: bool,
-    /// What [`Change::SwitchTo`] may ask for.
+    /// Kinds that [`Change::SwitchTo`] may name.
     pub switches_to: &'static [DataPathKind],
 }
 
@@ -98,7 +98,7 @@ impl Capabilities {
     }
 }
 
-/// What a team needs of its data path, known before the first [`Forwarding`].
+/// Needs of a team, known before the first [`Forwarding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirements {
     /// How a port will be chosen; without ports yet.
@@ -113,7 +113,7 @@ pub struct Requirements {
     pub mcast_rejoin: Burst,
 }
 
-/// A change of what a data path does.
+/// A change that the daemon asks for.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
     /// Forward like this from now on.
@@ -126,7 +126,7 @@ pub enum Change<'a> {
     WakeOnFrame,
 }
 
-/// What a call of [`DataPath::poll`] came to.
+/// Outcome of [`DataPath::poll`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Polled {
     /// Whether the source has more to read.
@@ -212,7 +212,7 @@ pub enum SnapshotPart {
     Sources,
 }
 
-/// What a data path knows of the frames that it moved; only the part that was asked for is
+/// Counts and learned addresses of the frames that a data path moved; only the requested part is
 /// filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -276,8 +276,8 @@ impl DataPathKind {
 /// Calls are idempotent and never wait. A call that fails leaves the data path as it was, except
 /// [`detach`](Self::detach).
 pub trait DataPath {
-    /// Returns what the daemon has to do itself, and what may be asked for. Only `kind` and what
-    /// depends on it change, and only by [`Change::SwitchTo`] or a failing forwarding.
+    /// Returns the jobs of the daemon, and the supported changes. Only `kind` and
+    /// `outlives_daemon` change, by [`Change::SwitchTo`] or a failing forwarding.
     fn capabilities(&self) -> Capabilities;
 
     /// Takes an interface as a port. The port carries nothing until a forwarding enables it,
@@ -290,7 +290,7 @@ pub trait DataPath {
     /// Gives an interface back as it was found; success if the interface has vanished.
     ///
     /// # Errors
-    /// The first of what could not be undone. The port is no longer served all the same.
+    /// The first step that fails. The port is no longer served all the same.
     fn detach(&mut self, port: PortId) -> io::Result<()>;
 
     /// Makes a change at the time `now`.
@@ -306,13 +306,14 @@ pub trait DataPath {
     /// `EBADFD` or `EIO` once the team device is gone.
     fn poll(&mut self, now: Instant, token: Token, budget: usize) -> io::Result<Polled>;
 
-    /// Reads one part of what is known of the frames.
+    /// Reads one part of the snapshot.
     fn snapshot(&self, part: SnapshotPart) -> Snapshot;
 
-    /// Removes, before the device is deleted or left to others, what would outlive the daemon.
+    /// Removes programs that would outlive the daemon, before the device is deleted or left to
+    /// others.
     ///
     /// # Errors
-    /// The first of what could not be removed; the rest is removed all the same.
+    /// The first removal that fails; the other programs are removed all the same.
     fn close(&mut self) -> io::Result<()>;
 }
 

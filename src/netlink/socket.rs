@@ -24,8 +24,8 @@ const DATAGRAM: usize = 32 * 1024;
 /// Events read by one system call: the team driver sends one for each option that changes, 128 when
 /// half of the buckets move.
 const EVENTS_AT_ONCE: usize = 8;
-/// Bytes of the receive buffers: enough for a burst of a few thousand link events, or the options of a
-/// thousand ports.
+/// Bytes of the receive buffers: enough for a burst of a few thousand link events, or the options
+/// of a thousand ports.
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// libteam's variable for the bytes of the receive buffers of events; negative counts as 0, which
 /// the kernel raises to its minimum.

@@ -58,8 +58,8 @@ struct Control {
 }
 
 impl PacketSocket {
-    /// Opens a socket for all frames that `ifindex` receives, for any destination, and none that the
-    /// host sends there. A message is a virtio-net header of 10 bytes and a frame.
+    /// Opens a socket for all frames that `ifindex` receives, for any destination, and none that
+    /// the host sends there. A message is a virtio-net header of 10 bytes and a frame.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
@@ -111,8 +111,8 @@ impl PacketSocket {
         Ok(socket)
     }
 
-    /// Starts to receive the frames of `ifindex` that the classic BPF program accepts; the interface
-    /// also receives frames for `addresses`, unicast or multicast.
+    /// Starts to receive the frames of `ifindex` that the classic BPF program accepts; the
+    /// interface also receives frames for `addresses`, unicast or multicast.
     ///
     /// # Errors
     /// `EINVAL` for a program that the kernel does not accept.
@@ -184,11 +184,12 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Receives one message, the first bytes into `head`, the rest into `tail`: if `head` ends after
-    /// the addresses, a VLAN tag can be put back without moving the frame.
+    /// Receives one message, the first bytes into `head`, the rest into `tail`: if `head` ends
+    /// after the addresses, a VLAN tag can be put back without moving the frame.
     ///
     /// # Errors
-    /// `EAGAIN` if there is none; `EINVAL` for a lost frame that no header can describe; `ENETDOWN` once after the interface went down.
+    /// `EAGAIN` if there is none; `EINVAL` for a lost frame that no header can describe; `ENETDOWN`
+    /// once after the interface went down.
     pub fn receive(&self, head: &mut [u8], tail: &mut [u8]) -> io::Result<Received> {
         let mut parts = [IoSliceMut::new(head), IoSliceMut::new(tail)];
         let mut control = MaybeUninit::<Control>::uninit();
@@ -212,8 +213,8 @@ impl PacketSocket {
         })
     }
 
-    /// Sets the priority of sent frames (socket(7), `SO_PRIORITY`) for queueing disciplines: 0 is that
-    /// of most traffic, 7 the highest.
+    /// Sets the priority of sent frames (socket(7), `SO_PRIORITY`) for queueing disciplines: 0 is
+    /// that of most traffic, 7 the highest.
     ///
     /// # Errors
     /// `EPERM` for 7 without CAP_NET_ADMIN.

@@ -27,8 +27,8 @@ pub fn features(tun: &File) -> io::Result<libc::c_uint> {
     Ok(features)
 }
 
-/// Makes the descriptor a queue of the interface `name`, and creates the interface if there is none.
-/// Returns the interface's name (the kernel replaces `%d` in `name` by a number).
+/// Makes the descriptor a queue of the interface `name`, and creates the interface if there is
+/// none. Returns the interface's name (the kernel replaces `%d` in `name` by a number).
 ///
 /// # Errors
 /// `EBUSY` if another process has the interface open, or if the interface exists and `flags` has

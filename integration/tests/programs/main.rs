@@ -59,8 +59,8 @@ fn select(fields: HashFields) -> io::Result<Program> {
     Program::load(&asm.finish(), "teamr_select")
 }
 
-/// User fields of the context: a tag to be kept beside the frame, protocol in the upper half, and the
-/// length to cut the frame to; 0 for neither.
+/// User fields of the context: a tag to be kept beside the frame, protocol in the upper half, and
+/// the length to cut the frame to; 0 for neither.
 const TAG: i16 = 48;
 const LENGTH: i16 = 52;
 /// The kernel runs no program on a truncated IP header, so the program itself truncates the frame.
@@ -98,8 +98,8 @@ fn load(fields: HashFields) -> io::Result<Program> {
     Program::load(&asm.finish(), "teamr_bucket")
 }
 
-/// Returns the result of a program for a frame. With `outside` the outermost tag, if complete, is in
-/// the context instead of the frame.
+/// Returns the result of a program for a frame. With `outside` the outermost tag, if complete, is
+/// in the context instead of the frame.
 fn run(program: &Program, frame: &[u8], outside: bool) -> u32 {
     let tag = match u16::from_be_bytes([frame[12], frame[13]]) {
         kind @ (0x8100 | 0x88a8) if outside && frame.len() >= 18 => {

@@ -63,8 +63,8 @@ fn a_budget_that_ends_early_says_so() {
     }
 }
 
-/// A flooded frame arrives on both ports. If the relay has read only one of the copies when the active
-/// port changes, the frame must neither come twice nor be lost.
+/// A flooded frame arrives on both ports. If the relay has read only one of the copies when the
+/// active port changes, the frame must neither come twice nor be lost.
 #[test]
 fn frames_under_way_at_a_failover_arrive_once() {
     let Some((lab, host, peer)) = quiet_hosts() else {

@@ -179,7 +179,8 @@ pub struct Team {
 }
 
 impl Team {
-    /// Starts a device `team0` in `host` over `ports`, numbered from 0, under `policy`, and sets it up.
+    /// Starts a device `team0` in `host` over `ports`, numbered from 0, under `policy`, and sets it
+    /// up.
     pub fn start(host: &Namespace, test: &str, ports: &[&str], policy: TxPolicy) -> Team {
         let port_state = PortStatePath::new(test);
         let path = port_state.0.clone();

@@ -220,8 +220,8 @@ impl Assembler {
         self.emit(TO_BIG_ENDIAN, to, Reg::R0, 0, bits);
     }
 
-    /// Swaps the low 16, 32 or 64 bits between this machine's byte order and little-endian; the bits
-    /// above become 0.
+    /// Swaps the low 16, 32 or 64 bits between this machine's byte order and little-endian; the
+    /// bits above become 0.
     pub fn little_endian(&mut self, to: Reg, bits: i32) {
         self.emit(TO_LITTLE_ENDIAN, to, Reg::R0, 0, bits);
     }

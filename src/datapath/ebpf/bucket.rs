@@ -237,7 +237,8 @@ impl Part<'_> {
         self.fold(place, 2, R10, TAGS);
     }
 
-    /// Continues at `general` if tunnels count and the protocol at R0 and an offset may be a tunnel's.
+    /// Continues at `general` if tunnels count and the protocol at R0 and an offset may be a
+    /// tunnel's.
     fn unless_tunnel(&mut self, protocol: i16, general: Label) {
         if self.encap {
             self.asm.load(Size::Byte, R2, R0, protocol);

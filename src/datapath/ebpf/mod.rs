@@ -87,7 +87,7 @@ pub struct Programs {
     ports: BTreeMap<PortId, Port>,
     /// Indices whose program could not be detached; no other port gets them.
     retired: BTreeSet<usize>,
-    /// Copies of what the maps hold.
+    /// Copies of the maps' values.
     egress: Vec<Egress>,
     source_policy: Vec<u8>,
     verdicts: Vec<u32>,
@@ -173,7 +173,7 @@ impl Programs {
     /// Removes a port and its program; success if the interface is gone.
     ///
     /// # Errors
-    /// The first of what could not be undone; the port's frames are dropped all the same.
+    /// The first step that fails; the port's frames are dropped all the same.
     pub fn detach(&mut self, route: &mut RouteSocket, port: PortId) -> io::Result<()> {
         let Some(port) = self.ports.remove(&port) else {
             return Ok(());
@@ -200,11 +200,11 @@ impl Programs {
         Ok(())
     }
 
-    /// Detaches all programs. A program that cannot be detached delivers no more frames; the relay's
-    /// socket on the port receives them all the same.
+    /// Detaches all programs. A program that cannot be detached delivers no more frames; the
+    /// relay's socket on the port receives them all the same.
     ///
     /// # Errors
-    /// The first of what could not be undone.
+    /// The first step that fails.
     pub fn close(&mut self, route: &mut RouteSocket) -> io::Result<()> {
         let mut outcome = self.detach_transmit(route);
         outcome = outcome.and(self.write_verdicts(vec![maps::DROP; MAX_PORTS]));
@@ -359,7 +359,7 @@ impl Programs {
         port.map_or(Egress::default(), Port::egress)
     }
 
-    /// Returns what a later daemon has to know.
+    /// Returns the state by which a later daemon finds these programs.
     pub fn persisted_state(&self) -> PersistedState {
         let programs = self.ports.values().filter_map(|port| {
             let attached = port.program.as_ref()?;

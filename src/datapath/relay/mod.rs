@@ -164,9 +164,9 @@ impl Relay {
 
     /// Forwards like this from now on.
     ///
-    /// The former forwarding decides on frames that were received before the change: frames on a port
-    /// that starts to collect have already come by the active port, and frames on a port that stops
-    /// collecting have come by no other.
+    /// The former forwarding decides on frames that were received before the change: frames on a
+    /// port that starts to collect have already come by the active port, and frames on a port that
+    /// stops collecting have come by no other.
     pub fn apply(&mut self, device: &Device, forwarding: &Forwarding) {
         for place in 0..self.ports.len() {
             self.receive(device, place, QUEUED_FRAMES);

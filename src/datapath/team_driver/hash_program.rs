@@ -87,7 +87,8 @@ impl Assembler {
 
     fn finish(mut self) -> Vec<Instruction> {
         for (at, way, label) in &self.jumps {
-            // A label that was never placed is the end; a program has far less than 255 instructions.
+            // A label that was never placed is the end; a program has far less than 255
+            // instructions.
             let target = self.labels[label.0].unwrap_or(self.program.len());
             let distance = target - at - 1;
             let (_, on_true, on_false, operand) = &mut self.program[*at];

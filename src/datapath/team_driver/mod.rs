@@ -6,7 +6,8 @@
 //! team device's carrier.
 //!
 //! `driver` sends requests over netlink, `options` lists the options of a forwarding,
-//! `hash_program` writes the program of `tx_hash`, `slb_programs` adds to the driver what slb needs.
+//! `hash_program` writes the program of `tx_hash`, `slb_programs` adds to the driver what slb
+//! needs.
 
 mod driver;
 mod hash_program;
@@ -61,8 +62,8 @@ pub struct KernelTeam<D = KernelDriver> {
 }
 
 impl KernelTeam {
-    /// Opens the driver of the team device `ifindex` and sets the mode of the policy. `token` stands
-    /// for the driver's events.
+    /// Opens the driver of the team device `ifindex` and sets the mode of the policy. `token`
+    /// stands for the driver's events.
     ///
     /// # Errors
     /// `ENOENT` if the driver has no generic netlink family, `EPERM` for root of a user

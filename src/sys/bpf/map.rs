@@ -75,8 +75,8 @@ impl Map {
     /// Writes the value of a key of an array.
     ///
     /// # Errors
-    /// `EINVAL` for a value of another size or an array with a value for each processor, `E2BIG` for
-    /// a key past the end.
+    /// `EINVAL` for a value of another size or an array with a value for each processor, `E2BIG`
+    /// for a key past the end.
     pub fn write(&self, key: u32, value: &[u8]) -> io::Result<()> {
         if self.kind != MapKind::Array || value.len() != self.value_size {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -12,8 +12,8 @@ use super::map::{map_by_id, processors};
 
 /// `BPF_MAP_TYPE_LRU_HASH`.
 const LRU_HASH: u32 = 9;
-/// Free entries that each processor may reserve (`LOCAL_FREE_TARGET`) while another processor has to
-/// drop keys.
+/// Free entries that each processor may reserve (`LOCAL_FREE_TARGET`) while another processor has
+/// to drop keys.
 const RESERVED: usize = 128;
 /// Most processors whose reserved entries are added.
 const MOST_PROCESSORS: usize = 256;
