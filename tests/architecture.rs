@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A module, a module that it uses, and why it may.
 #[rustfmt::skip] // One line each.
-const ARROWS: [(&str, &str, &str); 37] = [
+const ARROWS: [(&str, &str, &str); 40] = [
     ("args", "control", "-Z takes an endpoint of ZeroMQ"),
     ("args", "errno", "errors read as strerror words them"),
     ("args", "process", "-l takes an output of the log"),
@@ -18,9 +18,11 @@ const ARROWS: [(&str, &str, &str); 37] = [
     ("client", "control", "both ends of the control protocol share the codec"),
     ("client", "doctor", "teamrctl shows the findings"),
     ("client", "errno", "errors read as strerror words them"),
+    ("client", "files", "captures and metrics are written to files"),
     ("client", "netlink", "the doctor's facts come from the kernel"),
     ("client", "process", "the run directory has the control socket"),
     ("client", "recording", "teamrctl shows recordings"),
+    ("client", "sys", "a deadline of the metrics server is read from the clock"),
     ("control", "errno", "errors read as strerror words them"),
     ("daemon", "control", "a team has transports for the control methods"),
     ("daemon", "datapath", "a team has a data path"),
@@ -31,6 +33,7 @@ const ARROWS: [(&str, &str, &str); 37] = [
     ("daemon", "sys", "the clock, ethtool and TIPC's socket are system calls"),
     ("datapath", "netlink", "links, filters and the team driver are configured by netlink"),
     ("datapath", "sys", "packet sockets, TAP and bpf(2) are system calls"),
+    ("files", "errno", "errors read as strerror words them"),
     ("main", "args", "teamr parses a command line"),
     ("main", "daemon", "teamr is the daemon"),
     ("main", "errno", "errors read as strerror words them"),

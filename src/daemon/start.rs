@@ -27,6 +27,7 @@ use super::team::{AdoptedPort, EventSources, ManagedTeam, PortSockets, Tipc};
 use super::team_slot::TeamSlot;
 use super::transports::Transports;
 use super::warm_restart::WarmStart;
+use crate::control::dbus::BusAbsence;
 use crate::datapath::{Owner, team_driver};
 use crate::process::logging;
 use crate::process::pidfile::PidFile;
@@ -81,12 +82,12 @@ impl Daemon {
             let attempt = format!("Cannot have \"{}\": {error}.", options.device);
             StartError::new(attempt, error.cause())
         })?;
-        let transports = Transports::open(
-            options,
-            self.manager.bus_absence(),
-            self.poll.registry(),
-            id,
-        )?;
+        // A service manager starts the network, and thus the team, before the bus.
+        let bus_absence = match self.manager.is_present() {
+            true => BusAbsence::Awaited,
+            false => BusAbsence::Fatal,
+        };
+        let transports = Transports::open(options, bus_absence, self.poll.registry(), id)?;
         let existing = self.prepare_device(options)?;
         let adopted_device = existing.as_ref().is_some_and(|existing| !existing.ours);
         let device = existing.map(|existing| existing.device);

@@ -83,7 +83,7 @@ impl TeamSlot {
             }
             TeamSource::Tipc => {
                 team.read_tipc(kernel, now);
-                return Drained::Dry;
+                return Drained::Empty;
             }
             TeamSource::Usock(_) | TeamSource::Zmq(_) | TeamSource::Dbus => {
                 let api = &mut TeamApi { team, kernel, now };
@@ -92,7 +92,7 @@ impl TeamSlot {
         };
         drained.unwrap_or_else(|error| {
             log::warn!("Failed to {what} ({}).", strerror(&error));
-            Drained::Dry
+            Drained::Empty
         })
     }
 

@@ -111,7 +111,7 @@ impl Transports {
             TeamSource::PortSocket(_) | TeamSource::Tipc | TeamSource::DataPath(_) => {}
         }
         // A socket with more to read causes another event.
-        Drained::Dry
+        Drained::Empty
     }
 
     /// Returns when to call [`deadline_reached`](Self::deadline_reached).

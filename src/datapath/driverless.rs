@@ -359,7 +359,7 @@ impl DataPath for DriverlessTeam {
             if let Some(programs) = &self.programs {
                 programs.drain_wakeup();
             }
-            return Ok(Drained::Dry.into());
+            return Ok(Drained::Empty.into());
         }
         self.relay
             .poll(&self.device, token, budget)

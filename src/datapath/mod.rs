@@ -148,7 +148,7 @@ impl From<Drained> for Polled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
     /// The source was read to `WouldBlock`: the next readiness event will come.
-    Dry,
+    Empty,
     /// The budget ended first: no event will come, poll again.
     More,
 }

@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use runners::Instant;
 
-use crate::control::dbus::BusAbsence;
-
 /// Time until a message that was not sent is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -60,13 +58,9 @@ impl ServiceManager {
         }
     }
 
-    /// Returns what a missing system bus means for a start: a service manager starts the network, and
-    /// thus the team, before the bus.
-    pub fn bus_absence(&self) -> BusAbsence {
-        match self.socket {
-            Some(_) => BusAbsence::Awaited,
-            None => BusAbsence::Fatal,
-        }
+    /// Returns whether a service manager started the process.
+    pub fn is_present(&self) -> bool {
+        self.socket.is_some()
     }
 
     /// Returns when to call [`turn`](Self::turn) although nothing else happens.

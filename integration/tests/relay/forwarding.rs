@@ -25,7 +25,7 @@ fn a_port_that_does_not_collect_delivers_nothing() {
     far.send(&frame(0x88b5, 100)).expect("sent");
     far.send(&frame(0x8809, 110)).expect("sent");
     let drained = poll(&mut path, 2, 10).expect("drained");
-    assert_eq!(drained, Drained::Dry);
+    assert_eq!(drained, Drained::Empty);
     assert_eq!(counters(&path).rx_inactive, 1);
 
     forward(&mut path, &forwarding(active(SECOND), &ids));
@@ -50,7 +50,7 @@ fn a_budget_that_ends_early_says_so() {
         for length in 100..110 {
             from.send(&frame(0x88b5, length)).expect("sent");
         }
-        for expected in [Drained::More, Drained::More, Drained::Dry] {
+        for expected in [Drained::More, Drained::More, Drained::Empty] {
             assert_eq!(poll(&mut path, token, 4).expect("drained"), expected);
         }
         for length in 100..110 {
@@ -59,7 +59,7 @@ fn a_budget_that_ends_early_says_so() {
         assert_eq!(receive(to), None);
     }
     for stale in [2, 9, 10, usize::MAX] {
-        assert_eq!(poll(&mut path, stale, 4).expect("ignored"), Drained::Dry);
+        assert_eq!(poll(&mut path, stale, 4).expect("ignored"), Drained::Empty);
     }
 }
 
@@ -102,9 +102,9 @@ fn a_port_may_go_down_come_back_and_vanish() {
 
     host.run("ip link set a0 down");
     near.send(&frame(0x88b5, 100)).expect("sent");
-    assert_eq!(drain(&mut path, 0), Drained::Dry);
+    assert_eq!(drain(&mut path, 0), Drained::Empty);
     assert_eq!(counters(&path).tx_dropped, [(FIRST, 1)]);
-    assert_eq!(drain(&mut path, 1), Drained::Dry);
+    assert_eq!(drain(&mut path, 1), Drained::Empty);
     host.run("ip link set a0 up");
     // The errors of both times down are still unread.
     host.run("ip link set a0 down");
@@ -123,8 +123,8 @@ fn a_port_may_go_down_come_back_and_vanish() {
 
     host.run("ip link del a0");
     near.send(&frame(0x88b5, 100)).expect("sent");
-    assert_eq!(drain(&mut path, 0), Drained::Dry);
-    assert_eq!(drain(&mut path, 1), Drained::Dry);
+    assert_eq!(drain(&mut path, 0), Drained::Empty);
+    assert_eq!(drain(&mut path, 1), Drained::Empty);
     assert_eq!(counters(&path).tx_dropped, [(FIRST, 2)]);
     path.detach(FIRST).expect("nothing to give back");
     near.send(&frame(0x88b5, 100)).expect("sent");
@@ -143,7 +143,7 @@ fn a_team_device_that_is_down_drops_and_one_that_is_gone_is_an_error() {
     far.send(&frame(0x88b5, 100)).expect("sent");
     for token in [0, 1] {
         let drained = poll(&mut path, token, 10);
-        assert_eq!(drained.expect("no error"), Drained::Dry);
+        assert_eq!(drained.expect("no error"), Drained::Empty);
     }
     assert_eq!(counters(&path).rx_dropped, 1);
     host.run("ip link del team0");
@@ -164,7 +164,7 @@ fn a_full_queue_drops_and_counts() {
         near.send(&frame(0x88b5, 986)).expect("sent");
     }
     let drained = poll(&mut path, 0, 100);
-    assert_eq!(drained.expect("no error"), Drained::Dry);
+    assert_eq!(drained.expect("no error"), Drained::Empty);
     // Two frames leave at once, three are queued; on a slow machine another one may leave.
     let dropped = counters(&path).tx_dropped[0].1;
     assert!((10..=15).contains(&dropped), "{dropped}");

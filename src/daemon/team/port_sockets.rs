@@ -137,14 +137,14 @@ impl PortSockets {
     ) -> io::Result<Drained> {
         // An event may outlive its port.
         let Some(entry) = self.sockets.get_mut(&token.0) else {
-            return Ok(Drained::Dry);
+            return Ok(Drained::Empty);
         };
         for _ in 0..budget {
             match entry.socket.receive()? {
                 Some(frame) => frames.push((entry.port, frame)),
                 None => {
                     entry.in_a_row = 0;
-                    return Ok(Drained::Dry);
+                    return Ok(Drained::Empty);
                 }
             }
         }
@@ -156,7 +156,7 @@ impl PortSockets {
         let fd = entry.socket.as_raw_fd();
         self.registry.deregister(&mut SourceFd(&fd))?;
         self.paused.insert(token.0, now + PAUSE);
-        Ok(Drained::Dry)
+        Ok(Drained::Empty)
     }
 
     /// Returns the end of the next pause.

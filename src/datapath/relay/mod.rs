@@ -182,7 +182,7 @@ impl Relay {
     /// `EBADFD` or `EIO` once the device is gone.
     pub fn poll(&mut self, device: &Device, token: Token, budget: usize) -> io::Result<Drained> {
         match token.0.checked_sub(self.tokens.start) {
-            None => Ok(Drained::Dry),
+            None => Ok(Drained::Empty),
             Some(0) => self.transmit(device, budget),
             Some(place) => Ok(self.receive(device, place - 1, budget)),
         }
@@ -219,7 +219,9 @@ impl Relay {
         for _ in 0..budget {
             let mut message = match device.read(&mut self.buffer) {
                 Ok(Some(message)) => message,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Dry),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Drained::Empty);
+                }
                 Err(error) if is_device_gone(&error) => return Err(error),
                 // A frame that no header could describe.
                 Ok(None) | Err(_) => {
@@ -260,12 +262,12 @@ impl Relay {
     /// Delivers up to `budget` frames of the port at a place to the team device.
     fn receive(&mut self, device: &Device, place: usize, budget: usize) -> Drained {
         let Some(Some(port)) = self.ports.get_mut(place) else {
-            return Drained::Dry;
+            return Drained::Empty;
         };
         for _ in 0..budget {
             let message = match port.socket.receive(&mut self.buffer) {
                 Ok(Some(message)) => message,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Dry,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Empty,
                 // The frame is cut short, or no header describes it; the next one may be well.
                 Ok(None) | Err(_) => {
                     self.rx_dropped += 1;

@@ -395,7 +395,7 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             self.restore_options()?;
         }
         Ok(Polled {
-            drained: Drained::Dry,
+            drained: Drained::Empty,
             priorities: self.priorities(),
         })
     }
