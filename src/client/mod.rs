@@ -6,19 +6,15 @@
 
 pub mod command;
 pub mod connection;
-pub mod dbus;
 pub mod error;
-pub mod gather;
+pub mod facts;
 pub mod metrics;
 pub mod observe;
 pub mod options;
 pub mod pcapng;
-pub mod serve;
 pub mod teams;
-pub mod usock;
 pub mod view;
 pub mod watch;
-pub mod zmq;
 
 use std::ffi::OsString;
 use std::fs;
@@ -121,7 +117,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
     if let (Command::Doctor, Some(file)) = (&command, &options.config) {
         return match fs::read(file) {
             Ok(text) => {
-                let findings = doctor::judge_plan(&gather::of_plan(&text));
+                let findings = doctor::judge_plan(&facts::of_plan(&text));
                 observe::tell_findings(&[(file.clone(), findings)], options, shown)
             }
             Err(e) => tell(&Error::Read(file.clone(), e)),
@@ -137,7 +133,7 @@ fn obey(options: &Options, shown: &mut String, told: &mut String, out: &mut dyn 
                 Some(_) => named.clone(),
                 None => teams::running(),
             };
-            serve::serve(address, || observe::expose_reachable(&now(), options))
+            metrics::serve::serve(address, || observe::expose_reachable(&now(), options))
                 .map_err(|e| Error::Listen(address.clone(), e))
                 .map(|()| 0)
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::command::Command;
 use super::error::Error;
 use super::options::Options;
-use super::{gather, metrics, show_json, teams, watch};
+use super::{facts, metrics, show_json, teams, watch};
 use crate::doctor::{self, Finding, Weight};
 
 /// The pause between two looks at what has happened.
@@ -20,7 +20,7 @@ pub fn examine(named: &[String], options: &Options, shown: &mut String) -> Resul
     let mut found = Vec::new();
     for device in named {
         let team = teams::connect(device, options)?;
-        let facts = gather::of_team(&team).ok_or(Error::NotJson)?;
+        let facts = facts::of_team(&team).ok_or(Error::NotJson)?;
         found.push((device.clone(), doctor::judge(&facts)));
     }
     Ok(tell_findings(&found, options, shown))

@@ -11,12 +11,12 @@ use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use super::command::{self, Command};
+use super::connection::dbus::Dbus;
+use super::connection::usock::Usock;
+use super::connection::zmq::Zmq;
 use super::connection::{CallError, Connection, Transport};
-use super::dbus::Dbus;
 use super::error::Error;
 use super::options::{Options, Style};
-use super::usock::Usock;
-use super::zmq::Zmq;
 use crate::process::run_dir;
 
 /// An open connection to the daemon that controls `device`.

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::connection::{CallError, PATIENCE_MS, Transport, outcome};
+use super::{CallError, PATIENCE_MS, Transport, outcome};
 use crate::control::protocol;
 
 /// An open connection.
@@ -28,7 +28,7 @@ impl Usock {
         Ok(Usock(socket))
     }
 
-    /// Calls a method, see [`super::connection::Connection::call`].
+    /// Calls a method, see [`super::Connection::call`].
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         self.exchange(&protocol::encode_request(method, args))
             .map_err(CallError::Socket)

@@ -7,7 +7,7 @@
 use std::fmt::{self, Write};
 use std::mem;
 
-use super::options::Style;
+use crate::client::options::Style;
 
 /// What to do, with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]

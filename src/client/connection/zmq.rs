@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::Socket;
 
-use super::connection::{CallError, PATIENCE_MS, Transport, outcome};
+use super::{CallError, PATIENCE_MS, Transport, outcome};
 use crate::control::protocol;
 use crate::control::zmq::Endpoint;
 use crate::control::zmq::frame::{self, Role, Session};
@@ -33,7 +33,7 @@ impl Zmq {
         Ok(Zmq { socket, session })
     }
 
-    /// Calls a method, see [`super::connection::Connection::call`].
+    /// Calls a method, see [`super::Connection::call`].
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         let request = protocol::encode_plain_request(method, args);
         (&self.socket)

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use super::connection::{CallError, PATIENCE_MS, Transport};
+use super::{CallError, PATIENCE_MS, Transport};
 use crate::control::dbus::connection::{BusError, Connection};
 use crate::control::dbus::message::{Kind, Message, Value};
 use crate::control::dbus::{self, INTERFACE, PATH};
@@ -48,7 +48,7 @@ impl Dbus {
         Ok(found)
     }
 
-    /// Calls a method, see [`super::connection::Connection::call`].
+    /// Calls a method, see [`super::Connection::call`].
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         let body = args.iter().map(|arg| Value::Text((*arg).to_owned()));
         let call = Message {

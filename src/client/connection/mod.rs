@@ -6,10 +6,14 @@ use std::fmt;
 
 use nix::errno::Errno;
 
-use super::dbus::Dbus;
-use super::usock::Usock;
-use super::zmq::Zmq;
+pub mod dbus;
+pub mod usock;
+pub mod zmq;
+
 use crate::control::protocol::{self, Reply};
+use dbus::Dbus;
+use usock::Usock;
+use zmq::Zmq;
 
 /// Milliseconds for a reply.
 pub const PATIENCE_MS: u16 = 5000;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::metrics;
+use super as metrics;
 use crate::files::{self, PathError};
 
 /// How long a scraper may take for its request, and then for the answer.

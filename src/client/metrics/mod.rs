@@ -12,6 +12,8 @@ use std::fs;
 
 use serde_json::Value;
 
+pub mod serve;
+
 /// What an HTTP answer says of an exposition.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -485,7 +487,7 @@ mod tests {
                 .unwrap_or(name);
             text.contains(&format!("# TYPE {family} "))
         };
-        let rules = include_str!("../../dist/teamr.rules.yml");
+        let rules = include_str!("../../../dist/teamr.rules.yml");
         let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let names: Vec<&str> = words.filter(|word| word.starts_with("teamr_")).collect();
         assert!(names.len() > 10);

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::command::{Command, GrammarError};
-use super::connection::{CallError, Transport};
-use super::dbus::DbusError;
-use super::options::Style;
-use super::view::Broken;
+use crate::client::command::{Command, GrammarError};
+use crate::client::connection::dbus::DbusError;
+use crate::client::connection::{CallError, Transport};
+use crate::client::options::Style;
+use crate::client::view::Broken;
 use crate::control::dbus::{self, INTERFACE};
 use crate::errno::strerror;
 use crate::files::PathError;
