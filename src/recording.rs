@@ -1,10 +1,14 @@
 //! A recording: what a team was told and what it decided, as one JSON document.
 //!
 //! The core is a pure state machine, so its events are all that a replay needs: a recording
-//! from the field is a test. Who keeps one is [`crate::daemon`].
+//! from the field is a test. The daemon makes recordings.
+
+mod decision;
 
 use runners::{Action, Event, HwAddr, Instant, PortId, Team, TeamSettings};
 use serde::{Deserialize, Serialize};
+
+pub use decision::{Failover, FailoverDetector, ReportKind};
 
 /// Part of the life of one team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +44,21 @@ pub struct Entry {
 pub enum What {
     /// The team was told this.
     Event(Event),
-    /// The team wanted this done; as [`Action`] shows itself.
+    /// The team asked for an action that has no variant of its own; the action's text.
     Action(String),
+    /// The team asked for a forwarding; the forwarding's text.
+    Forward(String),
+    /// A failover ended with the next entry's forwarding.
+    Failover(Failover),
+    /// The team announced the station with this address.
+    Announce(HwAddr),
+    /// The team wrote a line to the log.
+    Report {
+        /// What the line is about.
+        kind: ReportKind,
+        /// The line.
+        text: String,
+    },
     /// The team sent a frame.
     Sent {
         /// On this port.
@@ -53,9 +70,18 @@ pub enum What {
 }
 
 impl What {
-    /// What is kept of an action.
+    /// Returns the entry of an action.
     pub fn of(action: &Action) -> What {
         match action {
+            Action::ApplyForwarding(forwarding) => What::Forward(forwarding.to_string()),
+            Action::TransmitFrame { frame } => {
+                let source = frame.get(6..).and_then(<[u8]>::first_chunk);
+                What::Announce(HwAddr(source.copied().unwrap_or_default()))
+            }
+            Action::Report(report) => What::Report {
+                kind: report.into(),
+                text: report.to_string(),
+            },
             Action::SendFrame { port, frame } => What::Sent {
                 port: *port,
                 frame: frame.clone(),
@@ -70,6 +96,7 @@ impl Recording {
     /// are all told before the team is asked what is to be done, as when they were recorded.
     pub fn replay(&self) -> Recording {
         let mut team = Team::new(self.settings.clone(), self.hwaddr);
+        let mut failovers = FailoverDetector::default();
         let mut entries = Vec::new();
         let mut coming = self.entries.iter().peekable();
         while let Some(entry) = coming.next() {
@@ -85,11 +112,11 @@ impl Recording {
             {
                 continue;
             }
-            let actions = std::iter::from_fn(|| team.poll_action());
-            entries.extend(actions.map(|action| Entry {
-                at,
-                what: What::of(&action),
-            }));
+            while let Some(action) = team.poll_action() {
+                let failover = failovers.detect(&team, &action).map(What::Failover);
+                let whats = failover.into_iter().chain([What::of(&action)]);
+                entries.extend(whats.map(|what| Entry { at, what }));
+            }
         }
         Recording {
             entries,

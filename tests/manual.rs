@@ -10,7 +10,7 @@ use teamr::args::getopt::Flag;
 use teamr::bond::options::{MODES, ROWS};
 use teamr::bond::{bond2team, cli as bond};
 use teamr::client::command;
-use teamr::client::options::Style;
+use teamr::client::called_as::CalledAs;
 use teamr::netlink::BUFFER_VARIABLE;
 use teamr::process::{logging, run_dir};
 use teamr::teamnl;
@@ -146,7 +146,7 @@ fn commands_of_the_client() {
             words.map(str::to_owned).collect()
         })
         .collect();
-    for line in command::describe(Style::Teamrctl).lines() {
+    for line in command::describe(CalledAs::Teamrctl).lines() {
         let words: Vec<&str> = line
             .split_whitespace()
             .map(

@@ -1,9 +1,10 @@
-//! The client's options, and which of its two names it was started under.
+//! The client's options.
 
 use std::ffi::OsString;
 
+use super::called_as::CalledAs;
 use super::command;
-use super::connection::Transport;
+use super::connection::call::Transport;
 use crate::args::getopt::{self, Flag, Getopt, Item, UsageError};
 use crate::args::program_name;
 use crate::control::zmq::Endpoint;
@@ -45,16 +46,7 @@ pub static FLAGS: [Flag; 9] = [
     },
 ];
 
-/// Whose words errors are told in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// Our own: what was attempted, and what to do.
-    Teamrctl,
-    /// Started as `teamdctl`: its texts, and the device may not be left out.
-    Teamdctl,
-}
-
-/// What is to be shown instead of doing anything.
+/// An option that shows a text instead of executing a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Only {
     /// The help.
@@ -63,13 +55,13 @@ pub enum Only {
     Version,
 }
 
-/// A command line as understood.
+/// A command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bare name of the program.
+    /// Name of the program without its path.
     pub program: String,
-    /// From the program's name.
-    pub style: Style,
+    /// The meaning of the program's name.
+    pub called_as: CalledAs,
     /// `-h`, `-V`
     pub only: Option<Only>,
     /// `-v`
@@ -80,21 +72,21 @@ pub struct Options {
     pub json: bool,
     /// `--config`
     pub config: Option<String>,
-    /// `-U`, `-D`, `-Z`; else the control socket is tried, then the bus.
+    /// `-U`, `-D`, `-Z`; `None` tries the control socket, then the bus.
     pub forced: Option<Transport>,
-    /// Where `-Z` says that the daemon is.
+    /// Address of `-Z`.
     pub zmq: Option<Endpoint>,
-    /// The rest.
+    /// The operands: a device, a command and its parameters.
     pub words: Vec<String>,
 }
 
 impl Options {
-    /// Starts with what a program of this name does.
+    /// Returns the options of a program without a command line.
     pub fn new(argv0: &str) -> Self {
         let program = program_name(argv0);
         Options {
             program: program.to_owned(),
-            style: style(program),
+            called_as: CalledAs::from_program(program),
             only: None,
             verbose: false,
             oneline: false,
@@ -106,7 +98,11 @@ impl Options {
         }
     }
 
-    /// Reads a command line without the program; the error is followed by the help.
+    /// Reads a command line without the program. Returns a transport that was selected and is
+    /// not built in.
+    ///
+    /// # Errors
+    /// A usage error, to be shown with the help.
     pub fn read(&mut self, items: Getopt) -> Result<Option<Unavailable>, UsageError> {
         let (mut usock, mut dbus, mut zmq_missing) = (false, false, false);
         for item in items {
@@ -155,14 +151,7 @@ impl Options {
     }
 }
 
-fn style(program: &str) -> Style {
-    match program {
-        "teamdctl" => Style::Teamdctl,
-        _ => Style::Teamrctl,
-    }
-}
-
-/// A transport that was asked for and is not there.
+/// Name of a transport that is not built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable(pub &'static str);
 
@@ -171,7 +160,7 @@ fn text(word: OsString) -> Result<String, UsageError> {
         .map_err(|word| UsageError(format!("\"{}\" is not UTF-8.", word.to_string_lossy())))
 }
 
-/// The help text.
+/// Returns the help text.
 pub fn help(program: &str) -> String {
     format!(
         "Usage: {program} [OPTION]... [TEAMDEV] COMMAND [ARGUMENT]...\n\
@@ -186,7 +175,7 @@ pub fn help(program: &str) -> String {
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
          import and export come first and in full, and have a --help of their own.\n\n\
          Exit status: 0 done, 1 anything else, 2 the doctor found a problem.\n",
-        command::describe(style(program)),
+        command::describe(CalledAs::from_program(program)),
         getopt::describe(&FLAGS)
     )
 }

@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use runners::{Action, Event, Instant, Port, Team};
 
-use crate::recording::{Entry, Recording, What};
+use crate::recording::{Entry, FailoverDetector, Recording, What};
 
 /// Entries of one half …
 const ENTRIES: usize = 256;
@@ -25,6 +25,7 @@ pub struct RecordedTeam {
     /// Of frames and counters in `newer`.
     bytes: usize,
     now: Instant,
+    failovers: FailoverDetector,
 }
 
 impl RecordedTeam {
@@ -46,6 +47,7 @@ impl RecordedTeam {
             opening: 0,
             bytes: 0,
             now: Instant::ZERO,
+            failovers: FailoverDetector::default(),
         }
     }
 
@@ -78,6 +80,9 @@ impl RecordedTeam {
         };
         if let Action::SendFrame { frame, .. } = &action {
             self.bytes += frame.len();
+        }
+        if let Some(failover) = self.failovers.detect(&self.core, &action) {
+            self.note(What::Failover(failover));
         }
         self.note(What::of(&action));
         Some(action)
@@ -238,7 +243,7 @@ mod tests {
         let entries = recording.entries.iter();
         entries
             .filter_map(|entry| match &entry.what {
-                What::Action(text) if text.starts_with("forward") => Some(text.clone()),
+                What::Forward(text) => Some(text.clone()),
                 _ => None,
             })
             .collect()

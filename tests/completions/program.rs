@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use teamr::args::getopt::Flag;
 use teamr::bond::bond2team;
 use teamr::client::command;
-use teamr::client::options::Style;
+use teamr::client::called_as::CalledAs;
 use teamr::{args, client, teamnl};
 
 /// One of our programs.
@@ -60,7 +60,7 @@ pub fn is_placeholder(word: &str) -> bool {
 
 impl Program {
     pub fn all() -> [Program; 4] {
-        let commands = command::describe(Style::Teamrctl);
+        let commands = command::describe(CalledAs::Teamrctl);
         let commands = commands
             .lines()
             .map(|line| line.split_whitespace().collect());
