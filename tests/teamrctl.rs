@@ -191,6 +191,32 @@ fn a_state_that_lacks_something_ends_the_view() {
 }
 
 #[test]
+fn the_schema_of_the_state_needs_no_team() {
+    let house = House::new("schema");
+    let schema = include_str!("../dist/state-schema.json");
+    house.teamrctl(&["schema", "state"]).shows(schema);
+    let answer = house.teamdctl(&["lo", "schema", "state"]);
+    answer.fails("Unknown command \"schema\".\n");
+}
+
+/// A later daemon may have items that this client does not know.
+#[test]
+fn dumps_keep_unknown_items() {
+    let house = House::new("unknown");
+    let mut state: Value = serde_json::from_str(ACTIVEBACKUP).unwrap();
+    state["teamr"] = json!({"later": {"item": 1}});
+    let _asked = house.team("team0", &state.to_string());
+    let dump = house.teamrctl(&["state", "dump"]).out;
+    assert_eq!(serde_json::from_str::<Value>(&dump).unwrap(), state);
+    house
+        .teamrctl(&["--json", "state", "item", "get", "teamr.later.item"])
+        .shows("1\n");
+    house
+        .teamrctl(&["state"])
+        .shows(include_str!("view/activebackup.txt"));
+}
+
+#[test]
 fn dumps_are_printed_as_teamd_prints_them() {
     let house = House::new("dumps");
     let _asked = house.team("team0", ACTIVEBACKUP);

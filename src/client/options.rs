@@ -14,22 +14,17 @@ pub static FLAGS: [Flag; 9] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"v", "verbose", None, &["show more of the state"]),
     Flag::new(b"o", "oneline", None, &["JSON on one line"]),
-    Flag::new(b"D", "force-dbus", None, &["talk over D-Bus only"]),
+    Flag::new(b"D", "force-dbus", None, &["use D-Bus only"]),
     Flag::new(
         b"Z",
         "force-zmq",
         Some("ADDRESS"),
-        &["talk over ZeroMQ at ADDRESS, where that is built in"],
+        &["use ZeroMQ at ADDRESS only, where that is built in"],
     ),
-    Flag::new(
-        b"U",
-        "force-usock",
-        None,
-        &["talk over the control socket only"],
-    ),
+    Flag::new(b"U", "force-usock", None, &["use the control socket only"]),
     Flag {
         added: true,
-        ..Flag::new(b"", "json", None, &["answer as JSON"])
+        ..Flag::new(b"", "json", None, &["print JSON"])
     },
     Flag {
         added: true,
@@ -37,7 +32,7 @@ pub static FLAGS: [Flag; 9] = [
             b"",
             "config",
             Some("FILE"),
-            &["doctor: judge this configuration"],
+            &["doctor: examine this configuration"],
         )
     },
     Flag {
@@ -164,14 +159,14 @@ fn text(word: OsString) -> Result<String, UsageError> {
 pub fn help(program: &str) -> String {
     format!(
         "Usage: {program} [OPTION]... [TEAMDEV] COMMAND [ARGUMENT]...\n\
-         Ask and tell a running team.\n\n\
-         Commands, each word as short as you like:\n\
+         Control a running team.\n\n\
+         Commands; each word may be shortened to its beginning:\n\
          {}\n\
          Options:\n\
          {}\n\
-         Without TEAMDEV the running team is meant; if there are several, each answers\n\
-         under its name. A first word that names a team or an interface is a TEAMDEV\n\
-         even if it could be a command. A port name with a dot stands in quotes in an\n\
+         Without TEAMDEV the command is for the running team; of several teams each has\n\
+         its answer under its name. A first word that names a team or an interface is a\n\
+         TEAMDEV even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
          import and export come first and in full, and have a --help of their own.\n\n\
          Exit status: 0 done, 1 anything else, 2 the doctor found a problem.\n",

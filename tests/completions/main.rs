@@ -1,5 +1,5 @@
 //! The shell completions in `dist/completions` are made from the programs' own tables, and they
-//! work. `TEAMR_WRITE=1` makes them anew.
+//! work. `TEAMR_REWRITE=1` makes them anew.
 
 mod bash;
 mod fish;
@@ -32,7 +32,7 @@ fn files(program: &Program) -> [(PathBuf, String); 3] {
 fn they_are_what_the_tables_say() {
     for program in Program::all() {
         for (path, text) in files(&program) {
-            if env::var_os("TEAMR_WRITE").is_some() {
+            if env::var_os("TEAMR_REWRITE").is_some() {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(&path, &text).unwrap();
             }
@@ -40,7 +40,7 @@ fn they_are_what_the_tables_say() {
             let path = path.display();
             assert!(
                 there == text,
-                "{path} is not what the tables say; TEAMR_WRITE=1 cargo test makes it anew"
+                "{path} is not what the tables say; TEAMR_REWRITE=1 cargo test makes it anew"
             );
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use teamr::args::getopt::Flag;
 use teamr::bond::bond2team;
-use teamr::client::command;
 use teamr::client::called_as::CalledAs;
+use teamr::client::command;
 use teamr::{args, client, teamnl};
 
 /// One of our programs.
