@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 use teamr::control::clients::MAX_CLIENTS;
 use teamr::control::usock::MAX_REQUEST;
-use teamr::control::{Controlled, Failure, ItemPath, UsockServer};
+use teamr::control::{Failure, ItemPath, TeamControl, UsockServer};
 
 /// Gives replies of a chosen size and counts the calls.
 struct Fake {
@@ -22,7 +22,7 @@ struct Fake {
     added: Vec<String>,
 }
 
-impl Controlled for Fake {
+impl TeamControl for Fake {
     fn config_dump(&self) -> String {
         self.dump.clone()
     }

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use teamr::control::usock::MAX_REQUEST;
 use teamr::control::zmq::frame::{Role, Session, message};
 use teamr::control::zmq::{Endpoint, ZmqServer};
-use teamr::control::{Controlled, Failure, ItemPath};
+use teamr::control::{Failure, ItemPath, TeamControl};
 
 /// Gives a dump of a chosen size.
 struct Fake {
     dump: String,
 }
 
-impl Controlled for Fake {
+impl TeamControl for Fake {
     fn config_dump(&self) -> String {
         self.dump.clone()
     }

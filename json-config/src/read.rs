@@ -107,12 +107,7 @@ pub(crate) fn read_team(team: &Map<String, Value>) -> Team {
             .and_then(Value::as_str)
             .map(str::to_owned),
         debug_level: team.integer("debug_level"),
-        data_path: match team.word("data_path") {
-            "kernel" => DataPathChoice::Kernel,
-            "programs" => DataPathChoice::Programs,
-            "relay" | "userspace" => DataPathChoice::Relay,
-            _ => DataPathChoice::Auto,
-        },
+        data_path: DataPathChoice::from_word(team.word("data_path")).unwrap_or_default(),
         probe: team.value("probe").and_then(Value::as_bool),
         hwaddr: team
             .value("hwaddr")

@@ -16,7 +16,7 @@ use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use socket2::Socket;
 
-use super::methods::Controlled;
+use super::methods::TeamControl;
 
 /// Clients served at a time.
 pub const MAX_CLIENTS: usize = 128;
@@ -39,7 +39,7 @@ pub trait Client {
     /// The connection.
     fn socket(&self) -> &Socket;
     /// One step; an error ends the connection.
-    fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno>;
+    fn step(&mut self, team: &mut dyn TeamControl) -> Result<Step, Errno>;
 }
 
 /// The clients of a listening socket.
@@ -85,7 +85,7 @@ impl<C: Client> Clients<C> {
     }
 
     /// Takes one step for whoever `token` names. What remains causes another event.
-    pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
+    pub fn ready(&mut self, token: Token, team: &mut dyn TeamControl) {
         match token.0.checked_sub(self.first.0) {
             Some(0) => self.accept(),
             Some(slot) => self.serve(slot, team),
@@ -158,7 +158,7 @@ impl<C: Client> Clients<C> {
         }
     }
 
-    fn serve(&mut self, slot: usize, team: &mut dyn Controlled) {
+    fn serve(&mut self, slot: usize, team: &mut dyn TeamControl) {
         let Some(member) = self.clients.get_mut(&slot) else {
             return;
         };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::item_path::ItemPath;
 
 /// A team under control. Calls come one at a time, from the loop that owns the team.
-pub trait Controlled {
+pub trait TeamControl {
     /// The configuration with written defaults and updates, laid out as teamd prints it.
     fn config_dump(&self) -> String;
     /// The same with exactly the ports that are attached now.
@@ -112,7 +112,7 @@ pub struct Method {
     pub args: &'static [&'static str],
     /// Whether it returns a text.
     pub returns: bool,
-    run: fn(&mut dyn Controlled, &[String]) -> Outcome,
+    run: fn(&mut dyn TeamControl, &[String]) -> Outcome,
 }
 
 /// All methods, in teamd's order, ours after them.
@@ -189,7 +189,7 @@ pub const METHODS: [Method; 10] = [
 ];
 
 /// Calls a method by name.
-pub fn call(team: &mut dyn Controlled, method: &str, args: &[String]) -> Outcome {
+pub fn call(team: &mut dyn TeamControl, method: &str, args: &[String]) -> Outcome {
     let method = METHODS
         .iter()
         .find(|known| known.name == method)

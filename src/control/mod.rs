@@ -2,7 +2,7 @@
 //!
 //! [`methods`] is the one table that every transport serves; [`protocol`] is the text form that
 //! the unix socket uses; [`usock`] is that socket, [`dbus`] the system bus. Nothing here knows what a team is: the daemon
-//! stands behind [`Controlled`].
+//! stands behind [`TeamControl`].
 
 pub mod clients;
 pub mod dbus;
@@ -13,5 +13,5 @@ pub mod usock;
 pub mod zmq;
 
 pub use item_path::ItemPath;
-pub use methods::{Controlled, Failure};
+pub use methods::{Failure, TeamControl};
 pub use usock::UsockServer;

@@ -5,7 +5,7 @@
 //! unknown method is answered with an error. Packets that are no request stay unanswered, as in
 //! teamd, so that a reply always belongs to a request.
 
-use super::methods::{self, Controlled, Failure, METHODS, Outcome};
+use super::methods::{self, Failure, METHODS, Outcome, TeamControl};
 
 const REQUEST: &str = "REQUEST";
 const SUCCESS: &str = "REPLY_SUCCESS";
@@ -83,12 +83,12 @@ fn first_line(text: &str) -> (&str, &str) {
 }
 
 /// Decodes a packet, does what it asks and encodes the reply; `None` if it is no request.
-pub fn answer(packet: &[u8], team: &mut dyn Controlled) -> Option<Vec<u8>> {
+pub fn answer(packet: &[u8], team: &mut dyn TeamControl) -> Option<Vec<u8>> {
     Some(answer_request(decode_request(packet)?, team))
 }
 
 /// Does what a decoded request asks and encodes the reply.
-pub fn answer_request(asked: Result<Request, Failure>, team: &mut dyn Controlled) -> Vec<u8> {
+pub fn answer_request(asked: Result<Request, Failure>, team: &mut dyn TeamControl) -> Vec<u8> {
     let outcome = asked.and_then(|asked| methods::call(team, &asked.method, &asked.args));
     encode_reply(&outcome)
 }
@@ -186,7 +186,7 @@ mod tests {
         updates: Vec<(String, String)>,
     }
 
-    impl Controlled for Fake {
+    impl TeamControl for Fake {
         fn config_dump(&self) -> String {
             "{}".to_owned()
         }

@@ -17,7 +17,7 @@ use nix::sys::stat::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::clients::{Client, Clients, Step};
-use super::methods::{Controlled, Failure};
+use super::methods::{Failure, TeamControl};
 use super::protocol;
 
 /// Longest request in bytes; longer ones are answered with an error. The settings of a port
@@ -66,7 +66,7 @@ impl UsockServer {
 
     /// Takes one step for whoever `token` names: accepts a client, or writes a waiting reply, or
     /// serves one request. What remains causes another event.
-    pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
+    pub fn ready(&mut self, token: Token, team: &mut dyn TeamControl) {
         self.clients.ready(token, team);
     }
 }
@@ -105,7 +105,7 @@ impl Client for Peer {
         &self.socket
     }
 
-    fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno> {
+    fn step(&mut self, team: &mut dyn TeamControl) -> Result<Step, Errno> {
         if let Some(reply) = self.waiting.take() {
             return self.reply(reply);
         }

@@ -10,7 +10,7 @@ use runners::Instant;
 use super::start::{StartError, StartOptions};
 use crate::control::dbus::{self, BusAbsence, DbusService};
 use crate::control::zmq::ZmqServer;
-use crate::control::{Controlled, UsockServer};
+use crate::control::{TeamControl, UsockServer};
 use crate::datapath::Drained;
 
 /// Between two attempts to find a bus that is gone.
@@ -92,7 +92,7 @@ impl Transports {
     }
 
     /// One step for whoever this token stands for.
-    pub fn serve(&mut self, token: Token, now: Instant, team: &mut dyn Controlled) -> Drained {
+    pub fn serve(&mut self, token: Token, now: Instant, team: &mut dyn TeamControl) -> Drained {
         if token != self.bus_token {
             // Each knows its own tokens. What remains of requests causes another event.
             if let Some(usock) = &mut self.usock {

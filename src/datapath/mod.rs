@@ -17,6 +17,7 @@ pub mod team_driver;
 
 use std::io;
 
+use json_config::DataPathChoice;
 use mio::Token;
 use runners::{BUCKETS, Forwarding, HwAddr, Instant, PeerSeen, PortId, PortSettings, StationSeen};
 
@@ -125,9 +126,9 @@ impl DataPathKind {
     /// The word of the configuration and of the state.
     pub fn name(self) -> &'static str {
         match self {
-            DataPathKind::Kernel => "kernel",
-            DataPathKind::Programs => "programs",
-            DataPathKind::Relay => "relay",
+            DataPathKind::Kernel => DataPathChoice::Kernel.word(),
+            DataPathKind::Programs => DataPathChoice::Programs.word(),
+            DataPathKind::Relay => DataPathChoice::Relay.word(),
         }
     }
 

@@ -102,7 +102,7 @@ fn offer(kind: Kind) -> String {
         Kind::File => format!("{OFFER} -f; "),
         Kind::Directory => format!("{OFFER} -d; "),
         Kind::Interface => format!("{OFFER} -W \"$(ls /sys/class/net 2>/dev/null)\"; "),
-        Kind::OneOf(list) => words(list),
+        Kind::OneOf(list) => words(&list.join(" ")),
         Kind::Text => String::new(),
     }
 }

@@ -106,7 +106,7 @@ fn offer(kind: Kind) -> Option<String> {
     match kind {
         Kind::Interface => Some("'(__fish_print_interfaces)'".to_owned()),
         Kind::Directory => Some("'(__fish_complete_directories)'".to_owned()),
-        Kind::OneOf(list) => Some(format!("'{list}'")),
+        Kind::OneOf(list) => Some(format!("'{}'", list.join(" "))),
         Kind::File | Kind::Text => None,
     }
 }

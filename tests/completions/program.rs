@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use json_config::DataPathChoice;
 use teamr::args::getopt::Flag;
 use teamr::bond::bond2team;
 use teamr::client::called_as::CalledAs;
@@ -36,7 +37,7 @@ pub enum Kind {
     File,
     Directory,
     Interface,
-    OneOf(&'static str),
+    OneOf(&'static [&'static str]),
     /// Nothing that could be guessed.
     Text,
 }
@@ -47,8 +48,8 @@ pub fn kind(placeholder: &str) -> Kind {
         "FILE" => Kind::File,
         "DIR" => Kind::Directory,
         "BOND" | "DEVICE" | "IFACE" | "PORT" | "PORTDEV" => Kind::Interface,
-        "WHERE" => Kind::OneOf("stdout stderr syslog"),
-        "WHICH" => Kind::OneOf("auto kernel userspace"),
+        "WHERE" => Kind::OneOf(&["stdout", "stderr", "syslog"]),
+        "WHICH" => Kind::OneOf(&DataPathChoice::WORDS),
         _ => Kind::Text,
     }
 }

@@ -1,6 +1,7 @@
 //! The table itself; what its columns mean is told one level up.
 
 use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
+use crate::model::DataPathChoice;
 
 const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
@@ -74,8 +75,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data_path",
-        kind: Kind::Word(&["auto", "kernel", "programs", "relay", "userspace"]),
-        default: Preset::Word("auto"),
+        kind: Kind::Word(&DataPathChoice::WORDS),
+        default: Preset::Word(DataPathChoice::WORDS[0]),
         about: "What moves the frames: the kernel's team driver, programs that teamr loads into \
                 the kernel, teamr itself (relay or, an older word, userspace), or the first of \
                 these that works.",

@@ -19,7 +19,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 
-use super::methods::{self, Controlled, Failure, METHODS, Outcome};
+use super::methods::{self, Failure, METHODS, Outcome, TeamControl};
 use super::usock::MAX_REQUEST;
 use connection::{BusError, Connection, Filled};
 use message::{Kind, Message, Value};
@@ -166,7 +166,7 @@ impl DbusService {
     }
 
     /// Sends what waits, or answers one call, or reads once.
-    pub fn step(&mut self, team: &mut dyn Controlled) -> Step {
+    pub fn step(&mut self, team: &mut dyn TeamControl) -> Step {
         let Some(bus) = &mut self.bus else {
             return Step::Lost;
         };
@@ -229,7 +229,7 @@ impl Bus {
         self.connection.call_bus("RequestName", &body)
     }
 
-    fn step(&mut self, name: &str, team: &mut dyn Controlled) -> Result<Step, BusError> {
+    fn step(&mut self, name: &str, team: &mut dyn TeamControl) -> Result<Step, BusError> {
         if !self.connection.flush()? {
             return Ok(Step::Wait);
         }
@@ -256,7 +256,7 @@ impl Bus {
 }
 
 /// The answer to a call whose message has so many bytes.
-fn answer(call: &Message, length: usize, team: &mut dyn Controlled) -> Message {
+fn answer(call: &Message, length: usize, team: &mut dyn TeamControl) -> Message {
     let interface = call.interface.as_deref();
     let member = call.member.as_deref().unwrap_or_default();
     let path = call.path.as_deref().unwrap_or_default();
@@ -282,7 +282,7 @@ fn answer(call: &Message, length: usize, team: &mut dyn Controlled) -> Message {
     call.refusal(UNKNOWN_METHOD, Failure::UnknownMethod.text())
 }
 
-fn call_method(call: &Message, member: &str, length: usize, team: &mut dyn Controlled) -> Outcome {
+fn call_method(call: &Message, member: &str, length: usize, team: &mut dyn TeamControl) -> Outcome {
     if length > MAX_REQUEST {
         return Err(Failure::RequestTooLong);
     }

@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::clients::{Client, Clients, Step};
-use super::methods::{Controlled, Failure};
+use super::methods::{Failure, TeamControl};
 use super::protocol;
 use super::usock::MAX_REQUEST;
 use frame::{Role, Session};
@@ -143,7 +143,7 @@ impl ZmqServer {
     }
 
     /// Takes one step for whoever `token` names. What remains causes another event.
-    pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
+    pub fn ready(&mut self, token: Token, team: &mut dyn TeamControl) {
         self.clients.ready(token, team);
     }
 }
@@ -177,7 +177,7 @@ impl Client for Peer {
         &self.socket
     }
 
-    fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno> {
+    fn step(&mut self, team: &mut dyn TeamControl) -> Result<Step, Errno> {
         match self.exchange(team) {
             Ok(step) => Ok(step),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Step::WaitForRoom),
@@ -188,7 +188,7 @@ impl Client for Peer {
 
 impl Peer {
     /// Writes, or answers one request, or reads once.
-    fn exchange(&mut self, team: &mut dyn Controlled) -> io::Result<Step> {
+    fn exchange(&mut self, team: &mut dyn TeamControl) -> io::Result<Step> {
         if !self.outgoing.is_empty() {
             let sent = self
                 .socket
