@@ -13,7 +13,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 use teamr::control::clients::MAX_CLIENTS;
-use teamr::control::usock::MAX_REQUEST;
+use teamr::control::protocol::MAX_REQUEST;
 use teamr::control::{Failure, ItemPath, TeamControl, UsockServer};
 
 /// Gives replies of a chosen size and counts the calls.

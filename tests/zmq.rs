@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use serde_json::{Value, json};
-use teamr::control::usock::MAX_REQUEST;
+use teamr::control::protocol::MAX_REQUEST;
 use teamr::control::zmq::frame::{Role, Session, message};
 use teamr::control::zmq::{Endpoint, ZmqServer};
 use teamr::control::{Failure, ItemPath, TeamControl};
