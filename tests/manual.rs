@@ -1,6 +1,6 @@
-//! The manual pages name every option, command, variable and key that the programs know, and no
-//! option that they do not. That they name every item of the state is tried with running teams
-//! (`integration/tests/manual.rs`).
+//! The manual pages name every option, command, variable and key of the programs, and no other
+//! option. `tests/state.rs` checks the items of the state against their definition,
+//! `integration/tests/manual.rs` against running teams.
 
 use std::fs;
 use std::path::Path;

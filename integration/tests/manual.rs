@@ -8,7 +8,7 @@ use integration::{
 };
 use serde_json::{Value, json};
 
-/// Paths to all items, ports as `P` and a number at the end of a name as `N`.
+/// Returns the paths of all items, with `P` for a port and `N` for a number at the end of a name.
 fn paths(state: &Value) -> BTreeSet<String> {
     fn walk(value: &Value, path: &[String], paths: &mut BTreeSet<String>) {
         let Some(object) = value.as_object() else {
@@ -30,7 +30,7 @@ fn paths(state: &Value) -> BTreeSet<String> {
     found
 }
 
-/// The paths that the page's items stand for: `a.{b,c}` for two.
+/// Returns the paths in the page; `a.{b,c}` stands for two.
 fn documented() -> BTreeSet<String> {
     let page = fs::read_to_string(repository().join("man/teamrctl.8")).expect("teamrctl(8)");
     let items = page.lines().filter_map(|line| line.strip_prefix(".It "));
@@ -48,7 +48,7 @@ fn documented() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_item_of_the_state_is_in_the_manual() {
+fn the_manual_has_every_item_of_running_teams() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };

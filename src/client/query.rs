@@ -104,14 +104,13 @@ fn ask(
         Command::StateDump => json("StateDump", &[]).map(Some),
         Command::StateView if options.json => json("StateDump", &[]).map(Some),
         Command::StateView => {
-            view_state(&team.state(command)?, options, text, level)?;
-            Ok(None)
+            view_state(&team.state(command)?, options, text, level).map(|()| None)
         }
         Command::StateItemGet(path) => {
             let value = call("StateItemValueGet", &[path])?;
             if options.json {
-                let state = json("StateDump", &[])?;
-                return Ok(Some(find_item(&state, path).unwrap_or(value.into())));
+                let state = json("StateDump", &[]);
+                return state.map(|state| find_item(&state, path).or(Some(value.into())));
             }
             *text += &format!("{:indent$}{value}\n", "", indent = 2 * level);
             Ok(None)
@@ -122,22 +121,16 @@ fn ask(
         Command::PortPresent(port) => {
             let state = team.state(command)?;
             let present = state.ports().any(|(name, _)| name == port);
-            match (options.json, present) {
-                (true, present) => Ok(Some(present.into())),
-                (false, true) => Ok(None),
-                (false, false) => Err(Error::NotPresent(team.device.clone(), port.clone())),
+            if options.json {
+                return Ok(Some(present.into()));
             }
+            let absent = || Error::NotPresent(team.device.clone(), port.clone());
+            present.then_some(None).ok_or_else(absent)
         }
         Command::PortConfigUpdate(port, config) => done("PortConfigUpdate", &[port, config]),
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
         Command::RecordDump => json("RecordingDump", &[]).map(Some),
-        Command::RecordPcap(file) => {
-            let recording = call("RecordingDump", &[])?;
-            let recording = serde_json::from_str(&recording).map_err(|_| Error::NotJson)?;
-            fs::write(file, pcapng::write(&recording))
-                .map_err(|e| Error::Write(file.clone(), e.into()))?;
-            Ok(None)
-        }
+        Command::RecordPcap(file) => write_pcap(&call("RecordingDump", &[])?, file).map(|()| None),
         // Other modules execute these.
         Command::Doctor
         | Command::Watch
@@ -159,6 +152,11 @@ fn view_state(
         view::lacp::write(text, state, level);
     }
     Ok(())
+}
+
+fn write_pcap(recording: &str, file: &str) -> Result<(), Error> {
+    let recording = serde_json::from_str(recording).map_err(|_| Error::NotJson)?;
+    fs::write(file, pcapng::write(&recording)).map_err(|e| Error::Write(file.to_owned(), e.into()))
 }
 
 /// Returns an item with its type in JSON, which the daemon's answer lacks.

@@ -48,7 +48,7 @@ pub enum BusError {
     /// The bus rejected the greeting, with this text.
     Rejected(String),
     /// The connection failed.
-    Broken(io::Error),
+    Io(io::Error),
     /// The bus did not reply within the time limit.
     TimedOut,
 }
@@ -68,7 +68,7 @@ impl BusError {
     /// Returns the cause as an error number.
     pub fn errno(&self) -> Errno {
         let code = match self {
-            BusError::Connect(_, e) | BusError::Broken(e) => e.raw_os_error(),
+            BusError::Connect(_, e) | BusError::Io(e) => e.raw_os_error(),
             BusError::Rejected(_) => Some(libc::EACCES),
             BusError::TimedOut => Some(libc::ETIMEDOUT),
             BusError::Address(_) => None,
@@ -85,7 +85,7 @@ impl fmt::Display for BusError {
                 write!(f, "Failed to connect to socket {path}: {}", strerror(e))
             }
             BusError::Rejected(text) => write!(f, "the bus does not let us in: {text}"),
-            BusError::Broken(e) => f.write_str(&strerror(e)),
+            BusError::Io(e) => f.write_str(&strerror(e)),
             BusError::TimedOut => f.write_str("the bus does not answer"),
         }
     }
@@ -94,7 +94,7 @@ impl fmt::Display for BusError {
 impl std::error::Error for BusError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BusError::Connect(_, e) | BusError::Broken(e) => Some(e),
+            BusError::Connect(_, e) | BusError::Io(e) => Some(e),
             BusError::Address(_) | BusError::Rejected(_) | BusError::TimedOut => None,
         }
     }
@@ -191,7 +191,7 @@ impl Connection {
                 Ok(sent) => drop(self.outgoing.drain(..sent)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(BusError::Broken(e)),
+                Err(e) => return Err(BusError::Io(e)),
             }
         }
         Ok(true)
@@ -201,14 +201,14 @@ impl Connection {
     pub fn fill(&mut self) -> Result<Filled, BusError> {
         let mut bytes = vec![0; READ];
         match self.socket.read(&mut bytes) {
-            Ok(0) => Err(BusError::Broken(io::Error::from(Errno::ECONNRESET))),
+            Ok(0) => Err(BusError::Io(io::Error::from(Errno::ECONNRESET))),
             Ok(got) => {
                 self.incoming.extend_from_slice(&bytes[..got]);
                 Ok(Filled::Some)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(Filled::Nothing),
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(Filled::Some),
-            Err(e) => Err(BusError::Broken(e)),
+            Err(e) => Err(BusError::Io(e)),
         }
     }
 
@@ -224,7 +224,7 @@ impl Connection {
         if !self.authenticated && !self.read_lines()? {
             return Ok(None);
         }
-        while let Some(length) = message::length(&self.incoming).map_err(broken)? {
+        while let Some(length) = message::length(&self.incoming).map_err(malformed)? {
             if self.incoming.len() < length {
                 break;
             }
@@ -265,7 +265,7 @@ impl Connection {
         }
         match self.incoming.len() < LONGEST_LINE {
             true => Ok(false),
-            false => Err(broken(message::Malformed)),
+            false => Err(malformed(message::Malformed)),
         }
     }
 
@@ -290,7 +290,7 @@ impl Connection {
             match poll(&mut waiting, PollTimeout::from(timeout_ms)) {
                 Ok(0) => return Err(BusError::TimedOut),
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(e) => return Err(BusError::Broken(e.into())),
+                Err(e) => return Err(BusError::Io(e.into())),
             }
             self.fill()?;
         }
@@ -303,8 +303,8 @@ impl AsRawFd for Connection {
     }
 }
 
-fn broken(malformed: message::Malformed) -> BusError {
-    BusError::Broken(io::Error::other(malformed))
+fn malformed(malformed: message::Malformed) -> BusError {
+    BusError::Io(io::Error::other(malformed))
 }
 
 fn connect(path: &[u8]) -> io::Result<Socket> {

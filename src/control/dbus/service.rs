@@ -107,7 +107,7 @@ impl DbusService {
         token: Token,
         absence: BusAbsence,
     ) -> Result<Self, BusError> {
-        let registry = registry.try_clone().map_err(BusError::Broken)?;
+        let registry = registry.try_clone().map_err(BusError::Io)?;
         let bus = match (Bus::open(&registry, token), absence) {
             (Ok(bus), _) => Some(bus),
             (Err(error), BusAbsence::Awaited) => {
@@ -187,7 +187,7 @@ impl Bus {
         connection.flush()?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = registry.register(&mut SourceFd(&connection.as_raw_fd()), token, interest);
-        watched.map_err(BusError::Broken)?;
+        watched.map_err(BusError::Io)?;
         Ok(Bus {
             connection,
             name_call: None,

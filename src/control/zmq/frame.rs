@@ -100,7 +100,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The first frame of the bytes, if it is there whole. A body may have so many bytes.
+    /// Returns the first frame of the bytes, if the frame is complete. A body has at most `limit`
+    /// bytes.
     pub fn first(bytes: &[u8], limit: usize) -> Result<Option<Frame>, Malformed> {
         let [flags, rest @ ..] = bytes else {
             return Ok(None);
