@@ -54,7 +54,7 @@ pub enum What {
     Announce(HwAddr),
     /// The team wrote a line to the log.
     Report {
-        /// What the line is about.
+        /// Subject of the line.
         kind: ReportKind,
         /// The line.
         text: String,

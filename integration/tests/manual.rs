@@ -1,12 +1,13 @@
-//! teamrctl(8) names every item of the state.
+//! The items of running teams are those of teamrctl(8), and are settable as their definitions say.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use integration::{
-    CableKind, DataPath, Lab, RUNNERS, Sharing, Teamr, repository, team_config, wait_until,
+    CableKind, DataPath, Lab, RUNNERS, Sharing, Teamr, control, repository, team_config, wait_until,
 };
 use serde_json::{Value, json};
+use teamr::state::items;
 
 /// Returns the paths of all items, with `P` for a port and `N` for a number at the end of a name.
 fn paths(state: &Value) -> BTreeSet<String> {
@@ -47,6 +48,33 @@ fn documented() -> BTreeSet<String> {
         .collect()
 }
 
+/// Sets every item of a team to a value that no item accepts but probe_rounds, which accepts any.
+fn check_settable(team: &Teamr) {
+    let socket = team.control_socket();
+    let call = |method: &str, args: &[&str]| control::call_at(&socket, method, args);
+    let mut settable = 0;
+    for item in items::all() {
+        let keys = item.keys.iter().map(|key| match *key {
+            "P" => "eth1",
+            "link_watch_N" => "link_watch_0",
+            key => key,
+        });
+        let path = keys.collect::<Vec<_>>().join(".");
+        let present = call("StateItemValueGet", &[&path]).expect("a reply");
+        if present.starts_with("REPLY_SUCCESS") {
+            let reply = call("StateItemValueSet", &[&path, "nonsense"]).expect("a reply");
+            let is_settable = !reply.contains("OpNotSupp");
+            assert_eq!(
+                is_settable,
+                item.field.settable.is_some(),
+                "{path}: {reply}"
+            );
+            settable += u32::from(is_settable);
+        }
+    }
+    assert!(settable >= 4, "{settable}");
+}
+
 #[test]
 fn the_manual_has_every_item_of_running_teams() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
@@ -72,6 +100,7 @@ fn the_manual_has_every_item_of_running_teams() {
             undocumented.is_empty(),
             "teamrctl(8) lacks {undocumented:?} of {runner}"
         );
+        check_settable(&team);
         assert!(team.stop().success());
     }
 }

@@ -21,7 +21,7 @@ use super::methods::TeamControl;
 /// Largest number of clients at a time.
 pub const MAX_CLIENTS: usize = 128;
 
-/// What a client waits for after a step.
+/// The event that a client waits for after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Bytes; the last read found none.

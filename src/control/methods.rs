@@ -45,7 +45,7 @@ pub enum Failure {
     PortRemoveFail,
     /// The settings were refused.
     ConfigUpdateFail,
-    /// There are no settings to show.
+    /// The port has no settings.
     ConfigDumpFail,
     /// No such item in the state.
     PathDoesNotExist,

@@ -1,4 +1,4 @@
-//! Facts about a team: its configuration, its state, and what the system knows of its interfaces.
+//! Facts about a team: configuration, state and interfaces.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::state::{self, OrEmpty, State};
 
-/// What the system knows of the interface of a port.
+/// The interface of a port, as the system knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardFacts {
     /// MTU in bytes, if it could be read.
@@ -20,7 +20,7 @@ pub struct CardFacts {
     pub lower: Option<String>,
 }
 
-/// What the system knows of the team device.
+/// The team device, as the system knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
     /// The device is administratively up.

@@ -36,7 +36,7 @@ impl FailoverDetector {
     }
 }
 
-/// What a [`Report`] is about.
+/// Subject of a [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportKind {

@@ -1,5 +1,5 @@
-//! How the state document is defined: the forms of its parts, what is known of a field, and the
-//! macro that makes a type of a definition.
+//! The language of the definitions: forms of parts, facts about fields, and the macro that makes
+//! types.
 
 use runners::wire::lacpdu::StateBits;
 use serde_json::{Map, Value};
@@ -82,7 +82,7 @@ pub struct Field {
     pub form: Form,
     /// Unit of a number.
     pub unit: Option<Unit>,
-    /// What can be set, for an item that can.
+    /// Values of a settable item; `None` for an item that cannot be set.
     pub settable: Option<&'static str>,
     /// The metric of a number or a boolean.
     pub metric: Option<Metric>,
@@ -183,11 +183,11 @@ impl Unit {
 pub struct Metric {
     /// Name of the family.
     pub name: &'static str,
-    /// What the samples are.
+    /// Kind of the samples.
     pub kind: MetricKind,
 }
 
-/// What the samples of a metric are.
+/// Kind of the samples of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// A measure.

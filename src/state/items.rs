@@ -3,7 +3,7 @@
 use runners::wire::lacpdu::StateBits;
 
 use super::State;
-use super::definition::{Field, Form, Object};
+use super::definition::{Field, Form, Object, Unit};
 
 /// One item of the document.
 #[derive(Clone, Debug)]
@@ -44,7 +44,8 @@ impl Item {
 /// Returns the doc line of a field, its unit, and what can be set.
 pub fn describe(field: &Field) -> String {
     let mut text = field.about.trim().to_owned();
-    if let Some(unit) = field.unit {
+    // The doc line of a frame counter names the unit.
+    if let Some(unit) = field.unit.filter(|unit| *unit != Unit::Frames) {
         text += &format!(" In {}.", unit.name());
     }
     if let Some(values) = field.settable {

@@ -50,31 +50,31 @@ state_objects! {
 
     /// State of each machine, by the name in IEEE 802.1AX.
     pub struct Machines {
-        /// Actor Churn machine.
+        /// State of the Actor Churn machine.
         actor_churn: String,
-        /// Mux machine.
+        /// State of the Mux machine.
         mux: String,
-        /// Partner Churn machine.
+        /// State of the Partner Churn machine.
         partner_churn: String,
-        /// Periodic Transmission machine.
+        /// State of the Periodic Transmission machine.
         periodic: String,
-        /// Receive machine.
+        /// State of the Receive machine.
         receive: String,
     }
 
     /// Time until each running timer expires.
     pub struct Timers {
-        /// Timer of the Receive machine.
+        /// Time until the timer of the Receive machine expires.
         current_while: u64 [unit(Unit::Milliseconds)],
-        /// Timer of the Periodic Transmission machine.
+        /// Time until the timer of the Periodic Transmission machine expires.
         periodic: u64 [unit(Unit::Milliseconds)],
-        /// Timer of the Mux machine.
+        /// Time until the timer of the Mux machine expires.
         wait_while: u64 [unit(Unit::Milliseconds)],
-        /// Timer of the Actor Churn machine.
+        /// Time until the timer of the Actor Churn machine expires.
         actor_churn: u64 [unit(Unit::Milliseconds)],
-        /// Timer of the Partner Churn machine.
+        /// Time until the timer of the Partner Churn machine expires.
         partner_churn: u64 [unit(Unit::Milliseconds)],
-        /// Timer of an unanswered Marker PDU.
+        /// Time until an unanswered Marker PDU counts as lost.
         marker: u64 [unit(Unit::Milliseconds)],
     }
 

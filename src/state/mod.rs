@@ -197,14 +197,14 @@ state_objects! {
         probe_heard_at: String,
         /// Frames received for the team device, with data paths programs and relay.
         rx_frames: u64 [unit(Unit::Frames)],
-        /// Bytes received for the team device, with data paths programs and relay.
+        /// Volume received for the team device, with data paths programs and relay.
         rx_bytes: u64 [unit(Unit::Bytes)],
         /// Frames lost because the daemon was too slow to receive them.
         rx_missed: u64 [unit(Unit::Frames), counter("teamr_port_receive_missed_total")],
         /// Frames sent for the team device, with data paths programs and relay; a segment of
         /// 64 KiB that passes whole is one frame.
         tx_frames: u64 [unit(Unit::Frames)],
-        /// Bytes sent for the team device, with data paths programs and relay.
+        /// Volume sent for the team device, with data paths programs and relay.
         tx_bytes: u64 [unit(Unit::Bytes)],
         /// Frames that could not be sent on the port.
         tx_dropped: u64 [unit(Unit::Frames), counter("teamr_port_transmit_dropped_total")],

@@ -56,7 +56,7 @@ pub fn generate(program: &Program) -> String {
     text
 }
 
-/// Functions that know where on the line the cursor is.
+/// Returns the functions that find the position of the cursor.
 fn place(program: &Program) -> String {
     let name = program.name;
     let first = program.first_words().join(" ");

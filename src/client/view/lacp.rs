@@ -9,12 +9,28 @@ use serde_json::Value;
 use super::page::{Page, yes};
 use crate::state::definition::{Object, Unit};
 use crate::state::lacp::{Churns, Machines, Pdus, PortLacp, Timers};
-use crate::state::{OrEmpty, Part, State};
+use crate::state::{OrEmpty, Part as _, State};
 
 /// Blanks between two columns.
 const GAP: usize = 3;
 /// The cell of an item that a port does not have.
 const NOTHING: &str = "-";
+
+/// A part of the table: its heading, the definition and the items of a port.
+type Part = (&'static str, &'static Object, fn(&PortLacp) -> Value);
+
+const PARTS: [Part; 4] = [
+    ("machine", &Machines::OBJECT, |lacp| {
+        lacp.machines.or_empty().to_json()
+    }),
+    ("time left", &Timers::OBJECT, |lacp| {
+        lacp.timers.or_empty().to_json()
+    }),
+    ("PDUs", &Pdus::OBJECT, |lacp| lacp.pdus.or_empty().to_json()),
+    ("churns found", &Churns::OBJECT, |lacp| {
+        lacp.churns.or_empty().to_json()
+    }),
+];
 
 /// A row with one cell for each port; a heading has no cells.
 struct Row {
@@ -64,49 +80,24 @@ fn rows(ports: &[(&str, &PortLacp)]) -> Vec<Row> {
             cells: cells.collect(),
         });
     }
-    let parts = |part: fn(&PortLacp) -> Value| ports.iter().map(|(_, lacp)| part(lacp)).collect();
-    add_part(
-        &mut rows,
-        "machine",
-        &Machines::OBJECT,
-        parts(|lacp| lacp.machines.or_empty().to_json()),
-    );
-    add_part(
-        &mut rows,
-        "time left",
-        &Timers::OBJECT,
-        parts(|lacp| lacp.timers.or_empty().to_json()),
-    );
-    add_part(
-        &mut rows,
-        "PDUs",
-        &Pdus::OBJECT,
-        parts(|lacp| lacp.pdus.or_empty().to_json()),
-    );
-    add_part(
-        &mut rows,
-        "churns found",
-        &Churns::OBJECT,
-        parts(|lacp| lacp.churns.or_empty().to_json()),
-    );
-    rows
-}
-
-/// Adds a heading and the items of an object that a port has.
-fn add_part(rows: &mut Vec<Row>, heading: &str, object: &Object, ports: Vec<Value>) {
-    rows.push(Row {
-        label: heading.to_owned(),
-        cells: Vec::new(),
-    });
-    for field in object.fields {
-        if ports.iter().any(|port| port.get(field.name).is_some()) {
+    for (heading, object, part) in PARTS {
+        let ports: Vec<Value> = ports.iter().map(|(_, lacp)| part(lacp)).collect();
+        rows.push(Row {
+            label: heading.to_owned(),
+            cells: Vec::new(),
+        });
+        let fields = object.fields.iter();
+        let present =
+            fields.filter(|field| ports.iter().any(|port| port.get(field.name).is_some()));
+        rows.extend(present.map(|field| {
             let cells = ports.iter().map(|port| cell(&port[field.name], field.unit));
-            rows.push(Row {
+            Row {
                 label: format!("  {}", field.name),
                 cells: cells.collect(),
-            });
-        }
+            }
+        }));
     }
+    rows
 }
 
 fn cell(value: &Value, unit: Option<Unit>) -> String {

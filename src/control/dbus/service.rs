@@ -61,7 +61,7 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// What a start does without a bus.
+/// Behaviour of a start without a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BusAbsence {
     /// The start fails, as teamd's does.
@@ -84,7 +84,7 @@ struct Bus {
     name_call: Option<u32>,
 }
 
-/// What follows a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Another step may be possible at once.
