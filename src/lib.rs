@@ -12,5 +12,6 @@ pub mod files;
 pub mod netlink;
 pub mod process;
 pub mod recording;
+pub mod state;
 pub mod sys;
 pub mod teamnl;

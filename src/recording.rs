@@ -4,8 +4,12 @@
 //! The core is a pure state machine, so a replay needs nothing but its events: a recording from
 //! the field is a test. The daemon makes recordings in [`crate::daemon`].
 
+mod decision;
+
 use runners::{Action, Event, HwAddr, Instant, PortId, Team, TeamSettings};
 use serde::{Deserialize, Serialize};
+
+pub use decision::{Failover, FailoverDetector, ReportKind};
 
 /// Part of the life of one team.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +49,21 @@ pub struct Entry {
 pub enum What {
     /// The team handled this event.
     Event(Event),
-    /// The team asked for this action; the text of its `Display`.
+    /// The team asked for an action that has no variant of its own; the action's text.
     Action(String),
+    /// The team asked for a forwarding; the forwarding's text.
+    Forward(String),
+    /// A failover ended with the next entry's forwarding.
+    Failover(Failover),
+    /// The team announced the station with this address.
+    Announce(HwAddr),
+    /// The team wrote a line to the log.
+    Report {
+        /// Subject of the line.
+        kind: ReportKind,
+        /// The line.
+        text: String,
+    },
     /// The team sent a frame.
     Sent {
         /// On this port.
@@ -69,6 +86,15 @@ impl What {
     /// Returns what a recording keeps of an action.
     pub fn of(action: &Action) -> What {
         match action {
+            Action::ApplyForwarding(forwarding) => What::Forward(forwarding.to_string()),
+            Action::TransmitFrame { frame } => {
+                let source = frame.get(6..).and_then(<[u8]>::first_chunk);
+                What::Announce(HwAddr(source.copied().unwrap_or_default()))
+            }
+            Action::Report(report) => What::Report {
+                kind: report.into(),
+                text: report.to_string(),
+            },
             Action::SendFrame { port, frame } => What::Sent {
                 port: *port,
                 frame: frame.clone(),
@@ -85,6 +111,7 @@ impl Recording {
     /// were recorded.
     pub fn replay(&self) -> Recording {
         let mut team = Team::new(self.settings.clone(), self.hwaddr);
+        let mut failovers = FailoverDetector::default();
         let mut entries = Vec::new();
         let mut joined = Vec::new();
         let events = |entry: &Entry| matches!(entry.what, What::Event(_));
@@ -101,8 +128,11 @@ impl Recording {
             if self.entries.get(place + 1).is_some_and(events) {
                 continue;
             }
-            let actions = std::iter::from_fn(|| team.poll_action());
-            entries.extend(actions.map(|action| Entry::new(entry.at, What::of(&action))));
+            while let Some(action) = team.poll_action() {
+                let failover = failovers.detect(&team, &action).map(What::Failover);
+                let whats = failover.into_iter().chain([What::of(&action)]);
+                entries.extend(whats.map(|what| Entry::new(entry.at, what)));
+            }
         }
         Recording {
             entries,

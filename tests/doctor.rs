@@ -1,16 +1,17 @@
 //! The doctor names the cause of each broken set-up first, and finds nothing wrong with good ones.
 //!
-//! Each set-up is what teamrctl would have gathered of it. Some of them are built for real in
-//! `integration/tests/plain_switch/doctor.rs`.
+//! A set-up is given as the facts that teamrctl would read. `integration/tests/plain_switch/doctor.rs`
+//! builds some of them in namespaces.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use teamr::doctor::{CardFacts, DeviceFacts, Facts, Weight, judge, judge_plan};
+use teamr::doctor::{CardFacts, DeviceFacts, Facts, Weight, diagnose, diagnose_config};
+use teamr::state::{Part, State};
 
-/// A team of eth1 and eth2 with this runner, all well: on a switch that does what the runner
-/// needs, probed, used.
-fn well(runner: &str) -> Facts {
+/// Returns the facts of a team of eth1 and eth2 without a fault: in use, on a switch that does what
+/// the runner needs, after probes.
+fn healthy_team(runner: &str) -> Facts {
     let together = ["activebackup", "slb"].contains(&runner);
     let port = |other: &str| {
         let mut port = json!({
@@ -57,7 +58,7 @@ fn well(runner: &str) -> Facts {
             "ports": {"eth1": {}, "eth2": {}},
         }),
         complaints: Vec::new(),
-        state,
+        state: State::read(&state),
         device: Some(DeviceFacts {
             up: true,
             used: true,
@@ -70,7 +71,9 @@ fn well(runner: &str) -> Facts {
 }
 
 fn set(facts: &mut Facts, path: &str, value: Value) {
-    *facts.state.pointer_mut(path).expect("a path of the state") = value;
+    let mut state = facts.state.as_ref().expect("a state").to_json();
+    *state.pointer_mut(path).expect("a path of the state") = value;
+    facts.state = State::read(&state);
 }
 
 fn configure(facts: &mut Facts, path: &str, value: Value) {
@@ -122,7 +125,7 @@ fn partner(facts: &mut Facts, port: &str, system: &str) {
     set(facts, &path, system.into());
 }
 
-/// What was done to a team that was well.
+/// A change of a team without a fault.
 type Damage = fn(&mut Facts);
 
 #[test]
@@ -215,7 +218,7 @@ fn the_first_line_names_the_cause() {
         }),
         ("no-ports", "activebackup", |facts| {
             facts.config["ports"] = json!({});
-            facts.state["ports"] = json!({});
+            set(facts, "/ports", json!({}));
             facts.cards.clear();
         }),
         ("hash-of-nothing", "loadbalance", |facts| {
@@ -231,9 +234,9 @@ fn the_first_line_names_the_cause() {
     ];
     assert!(broken.len() >= 25);
     for (id, runner, damage) in broken {
-        let mut facts = well(runner);
+        let mut facts = healthy_team(runner);
         damage(&mut facts);
-        let findings = judge(&facts);
+        let findings = diagnose(&facts);
         let first = findings
             .first()
             .unwrap_or_else(|| panic!("{id}: nothing found"));
@@ -255,14 +258,12 @@ fn the_first_line_names_the_cause() {
 }
 
 #[test]
-fn what_could_be_better_is_a_notice() {
+fn a_possible_improvement_is_a_notice() {
     let poor: &[(&str, &str, Damage)] = &[
         ("one-port", "activebackup", |facts| {
             facts.config["ports"] = json!({"eth1": {}});
-            facts.state["ports"]
-                .as_object_mut()
-                .expect("ports")
-                .remove("eth2");
+            let ports = facts.state.as_mut().and_then(|state| state.ports.as_mut());
+            ports.expect("ports").0.retain(|(name, _)| name == "eth1");
         }),
         ("hash-by-address", "loadbalance", |facts| {
             configure(facts, "/runner/tx_hash", json!(["eth"]));
@@ -299,9 +300,9 @@ fn what_could_be_better_is_a_notice() {
         }),
     ];
     for (id, runner, damage) in poor {
-        let mut facts = well(runner);
+        let mut facts = healthy_team(runner);
         damage(&mut facts);
-        let findings = judge(&facts);
+        let findings = diagnose(&facts);
         let ids: Vec<&str> = findings.iter().map(|finding| finding.id).collect();
         assert_eq!(ids, [*id], "{runner}");
         assert_eq!(findings[0].weight, Weight::Notice, "{id}");
@@ -309,7 +310,7 @@ fn what_could_be_better_is_a_notice() {
 }
 
 #[test]
-fn nothing_is_wrong_with_the_healthy() {
+fn a_healthy_team_has_no_findings() {
     let healthy: &[(&str, Damage)] = &[
         ("activebackup", |_| {}),
         ("slb", |_| {}),
@@ -323,7 +324,7 @@ fn nothing_is_wrong_with_the_healthy() {
         ("lacp", |facts| {
             configure(facts, "/runner/tx_hash", json!(["eth", "l3", "l4"]));
         }),
-        // A daemon that knows nothing of probes, on virtual ports of unknown speed.
+        // An older daemon without probes, on virtual ports of unknown speed.
         ("loadbalance", |facts| {
             for port in ["eth1", "eth2"] {
                 set(facts, &format!("/ports/{port}/teamr"), json!({}));
@@ -340,22 +341,22 @@ fn nothing_is_wrong_with_the_healthy() {
     ];
     assert!(healthy.len() >= 10);
     for (runner, change) in healthy {
-        let mut facts = well(runner);
+        let mut facts = healthy_team(runner);
         change(&mut facts);
-        assert_eq!(judge(&facts), [], "{runner}");
+        assert_eq!(diagnose(&facts), [], "{runner}");
     }
 }
 
 #[test]
-fn a_configuration_is_judged_before_it_is_used() {
+fn a_configuration_is_examined_before_it_is_used() {
     let mut facts = Facts {
-        state: Value::Null,
+        state: None,
         device: None,
-        ..well("loadbalance")
+        ..healthy_team("loadbalance")
     };
-    assert_eq!(judge_plan(&facts), []);
+    assert_eq!(diagnose_config(&facts), []);
     configure(&mut facts, "/runner/min_ports", 5.into());
-    let ids: Vec<&str> = judge_plan(&facts)
+    let ids: Vec<&str> = diagnose_config(&facts)
         .iter()
         .map(|finding| finding.id)
         .collect();

@@ -1,6 +1,6 @@
-//! The manual pages name every option, command, variable and key that the programs know, and no
-//! option that they do not. That they name every item of the state is tried with running teams
-//! (`integration/tests/manual.rs`).
+//! The manual pages name every option, command, variable and key of the programs, and no other
+//! option. `tests/state.rs` checks the items of the state against their definition,
+//! `integration/tests/manual.rs` against running teams.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use json_config::keys::{KEYS, Preset};
 use teamr::args::getopt::Flag;
 use teamr::bond::options::{MODES, ROWS};
 use teamr::bond::{bond2team, cli as bond};
+use teamr::client::called_as::CalledAs;
 use teamr::client::command;
-use teamr::client::options::Style;
 use teamr::netlink::BUFFER_VARIABLE;
 use teamr::process::{logging, run_dir};
 use teamr::teamnl;
@@ -146,7 +146,7 @@ fn commands_of_the_client() {
             words.map(str::to_owned).collect()
         })
         .collect();
-    for line in command::describe(Style::Teamrctl).lines() {
+    for line in command::describe(CalledAs::Teamrctl).lines() {
         let words: Vec<&str> = line
             .split_whitespace()
             .map(

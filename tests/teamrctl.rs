@@ -1,6 +1,6 @@
-//! The client against a canned socket: no daemon, no root.
+//! The client with a canned daemon, without privileges.
 //!
-//! `tests/view/*.txt` is what libteam's teamdctl 1.31 printed for the documents beside it, but for
+//! libteam's teamdctl 1.31 printed `tests/view/*.txt` for the documents beside them, except
 //! `lacp-own-table.txt`, which only teamrctl prints.
 
 use std::fs;
@@ -20,37 +20,37 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use teamr::control::protocol::{decode_request, encode_reply};
 use teamr::control::{Failure, ItemPath};
 
-/// A run directory with canned teams in it.
-struct House {
+/// A run directory with canned teams.
+struct RunDir {
     dir: PathBuf,
 }
 
-impl House {
+impl RunDir {
     fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("teamrctl-{name}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        House { dir }
+        RunDir { dir }
     }
 
-    /// Answers as the daemon of `device` would, with this state; gives what it was asked.
+    /// Serves as the daemon of `device` with this state. Returns the received requests.
     fn team(&self, device: &str, state: &str) -> Receiver<(String, Vec<String>)> {
         let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
         let path = self.dir.join(format!("{device}.sock"));
         listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
         listener.listen(10).unwrap();
         let (device, state) = (device.to_owned(), state.to_owned());
-        let (tell, asked) = mpsc::channel();
+        let (sender, requests) = mpsc::channel();
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 while let Ok(packet) = receive(&client) {
                     let request = decode_request(&packet).unwrap().unwrap();
                     let outcome = canned(&device, &state, &request.method, &request.args);
-                    let _ = tell.send((request.method, request.args));
+                    let _ = sender.send((request.method, request.args));
                     client.send(&encode_reply(&outcome)).unwrap();
                 }
             }
         });
-        asked
+        requests
     }
 
     fn run(&self, argv0: &str, args: &[&str]) -> Answer {
@@ -77,7 +77,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for RunDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
@@ -154,67 +154,96 @@ fn the_view_is_teamdctls_byte_for_byte() {
             include_str!("view/lacp-verbose.txt"),
         ),
     ] {
-        let house = House::new("view");
-        let _asked = house.team("lo", state);
-        house.teamdctl(&["lo", "state"]).shows(plain);
-        house.teamdctl(&["lo", "s", "-v", "v"]).shows(verbose);
-        house
+        let run_dir = RunDir::new("view");
+        let _requests = run_dir.team("lo", state);
+        run_dir.teamdctl(&["lo", "state"]).shows(plain);
+        run_dir.teamdctl(&["lo", "s", "-v", "v"]).shows(verbose);
+        run_dir
             .teamrctl(&["lo", "state", "view", "-v"])
             .shows(verbose);
-        house.teamrctl(&["state"]).shows(plain);
+        run_dir.teamrctl(&["state"]).shows(plain);
     }
 }
 
-/// Under its own name the client adds what teamd's document does not have; asked for by the
-/// old name, nothing.
+/// teamrctl adds the items that teamd lacks; teamdctl does not.
 #[test]
-fn the_verbose_view_of_lacp_has_a_table_more() {
-    let house = House::new("table");
-    let _asked = house.team("lo", include_str!("view/lacp-own.json"));
-    let teamdctls = house.teamdctl(&["lo", "state", "-v"]).out;
+fn teamrctl_adds_a_table_to_the_verbose_view_of_lacp() {
+    let run_dir = RunDir::new("table");
+    let _requests = run_dir.team("lo", include_str!("view/lacp-own.json"));
+    let teamdctls = run_dir.teamdctl(&["lo", "state", "-v"]).out;
     assert!(
         teamdctls.ends_with("  system priority: 65535\n"),
         "{teamdctls}"
     );
     let table = include_str!("view/lacp-own-table.txt");
-    house.teamrctl(&["state", "-v"]).shows(&(teamdctls + table));
-    assert!(!house.teamrctl(&["state"]).out.contains("machine"));
+    run_dir
+        .teamrctl(&["state", "-v"])
+        .shows(&(teamdctls + table));
+    assert!(!run_dir.teamrctl(&["state"]).out.contains("machine"));
 }
 
 #[test]
-fn a_state_that_lacks_something_ends_the_view() {
-    let house = House::new("lack");
-    let _asked = house.team("lo", r#"{"setup": {"runner_name": "lacp"}}"#);
-    let answer = house.teamdctl(&["lo", "state"]);
+fn a_missing_item_ends_the_view() {
+    let run_dir = RunDir::new("lack");
+    let _requests = run_dir.team("lo", r#"{"setup": {"runner_name": "lacp"}}"#);
+    let answer = run_dir.teamdctl(&["lo", "state"]);
     assert_eq!(answer.out, "setup:\n");
     answer.fails("Failed to parse JSON setup dump.\ncommand call failed (Invalid argument)\n");
 }
 
 #[test]
+fn the_schema_of_the_state_needs_no_team() {
+    let run_dir = RunDir::new("schema");
+    let schema = include_str!("../dist/state-schema.json");
+    run_dir.teamrctl(&["schema", "state"]).shows(schema);
+    let answer = run_dir.teamdctl(&["lo", "schema", "state"]);
+    answer.fails("Unknown command \"schema\".\n");
+}
+
+/// A later daemon may have items that this client does not know.
+#[test]
+fn dumps_keep_unknown_items() {
+    let run_dir = RunDir::new("unknown");
+    let mut state: Value = serde_json::from_str(ACTIVEBACKUP).unwrap();
+    state["teamr"] = json!({"later": {"item": 1}});
+    let _requests = run_dir.team("team0", &state.to_string());
+    let dump = run_dir.teamrctl(&["state", "dump"]).out;
+    assert_eq!(serde_json::from_str::<Value>(&dump).unwrap(), state);
+    run_dir
+        .teamrctl(&["--json", "state", "item", "get", "teamr.later.item"])
+        .shows("1\n");
+    run_dir
+        .teamrctl(&["state"])
+        .shows(include_str!("view/activebackup.txt"));
+}
+
+#[test]
 fn dumps_are_printed_as_teamd_prints_them() {
-    let house = House::new("dumps");
-    let _asked = house.team("team0", ACTIVEBACKUP);
+    let run_dir = RunDir::new("dumps");
+    let _requests = run_dir.team("team0", ACTIVEBACKUP);
     let config = "{\n    \"device\": \"team0\",\n    \"ports\": {\n        \"p0\": {}\n    },\n    \
                   \"runner\": {\n        \"name\": \"\\u00E9\"\n    }\n}\n";
-    house.teamrctl(&["team0", "config", "dump"]).shows(config);
-    house.teamrctl(&["config", "dump", "actual"]).shows(config);
-    house
+    run_dir.teamrctl(&["team0", "config", "dump"]).shows(config);
+    run_dir
+        .teamrctl(&["config", "dump", "actual"])
+        .shows(config);
+    run_dir
         .teamrctl(&["-o", "c", "d", "n"])
         .shows("{\"device\": \"team0\", \"runner\": {\"name\": \"\\u00E9\"}}\n");
-    house
+    run_dir
         .teamrctl(&["-o", "team0", "port", "config", "dump", "p0"])
         .shows("{\"a\": [1, 2], \"b\": 1}\n");
-    house
+    run_dir
         .teamrctl(&["state", "item", "get", "setup.pid"])
         .shows("713\n");
 }
 
 #[test]
 fn every_query_answers_as_json() {
-    let house = House::new("json");
-    let _asked = house.team("team0", ACTIVEBACKUP);
+    let run_dir = RunDir::new("json");
+    let _requests = run_dir.team("team0", ACTIVEBACKUP);
     let json = |args: &[&str]| {
-        let answer = house.teamrctl(&[&["--json"], args].concat());
+        let answer = run_dir.teamrctl(&[&["--json"], args].concat());
         assert_eq!(answer.err, "", "{args:?}");
         let value: Value = serde_json::from_str(&answer.out).unwrap();
         (value, answer.status)
@@ -238,13 +267,13 @@ fn every_query_answers_as_json() {
 
 #[test]
 fn several_teams_answer_under_their_names() {
-    let house = House::new("several");
-    let _a = house.team("team0", ACTIVEBACKUP);
-    let _b = house.team("team1", LACP);
-    house
+    let run_dir = RunDir::new("several");
+    let _a = run_dir.team("team0", ACTIVEBACKUP);
+    let _b = run_dir.team("team1", LACP);
+    run_dir
         .teamrctl(&["state", "item", "get", "setup.runner_name"])
         .shows("team0:\n  activebackup\nteam1:\n  lacp\n");
-    let view = house.teamrctl(&["state"]).out;
+    let view = run_dir.teamrctl(&["state"]).out;
     assert!(
         view.starts_with("team0:\n  setup:\n    runner: activebackup\n"),
         "{view}"
@@ -253,27 +282,29 @@ fn several_teams_answer_under_their_names() {
         view.contains("\nteam1:\n  setup:\n    runner: lacp\n"),
         "{view}"
     );
-    let dumps: Value = serde_json::from_str(&house.teamrctl(&["state", "--json"]).out).unwrap();
+    let dumps: Value = serde_json::from_str(&run_dir.teamrctl(&["state", "--json"]).out).unwrap();
     assert_eq!(dumps["team1"]["setup"]["runner_name"], "lacp");
-    house.teamrctl(&["port", "remove", "p0"]).fails(
+    run_dir.teamrctl(&["port", "remove", "p0"]).fails(
         "Several teams are running (team0, team1); \"port remove p0\" needs one of them.\n\
          Name it: teamrctl team0 port remove p0\n",
     );
-    house.teamrctl(&["team1", "port", "remove", "p0"]).shows("");
+    run_dir
+        .teamrctl(&["team1", "port", "remove", "p0"])
+        .shows("");
 }
 
 #[test]
 fn a_socket_left_behind_is_no_running_team() {
-    let house = House::new("stale");
+    let run_dir = RunDir::new("stale");
     let stale = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
-    let path = house.dir.join("team9.sock");
+    let path = run_dir.dir.join("team9.sock");
     stale.bind(&SockAddr::unix(&path).unwrap()).unwrap();
     let path = path.display();
-    house.teamrctl(&["state"]).fails(&format!(
+    run_dir.teamrctl(&["state"]).fails(&format!(
         "No team is running: there is no socket in {}.\nStart one with: teamr -f FILE\n",
-        house.dir.display()
+        run_dir.dir.display()
     ));
-    house.teamrctl(&["team9", "state"]).fails(&format!(
+    run_dir.teamrctl(&["team9", "state"]).fails(&format!(
         "Failed to reach the daemon of \"team9\" at {path}: Connection refused.\n\
          Its daemon has died and left the socket; start it again.\n"
     ));
@@ -281,23 +312,23 @@ fn a_socket_left_behind_is_no_running_team() {
 
 #[test]
 fn a_team_named_like_a_command_is_a_team() {
-    let house = House::new("named");
-    let _asked = house.team("state", LACP);
-    let alone = house.teamrctl(&["state"]);
+    let run_dir = RunDir::new("named");
+    let _requests = run_dir.team("state", LACP);
+    let alone = run_dir.teamrctl(&["state"]);
     assert!(
         alone.err.starts_with("None or incomplete command"),
         "{alone:?}"
     );
-    house
+    run_dir
         .teamrctl(&["state", "state", "item", "get", "runner.active"])
         .shows("true\n");
 }
 
 #[test]
-fn requests_carry_what_was_typed() {
-    let house = House::new("carry");
-    let asked = house.team("team0", LACP);
-    house
+fn requests_have_the_typed_arguments() {
+    let run_dir = RunDir::new("carry");
+    let requests = run_dir.team("team0", LACP);
+    run_dir
         .teamrctl(&[
             "team0",
             "port",
@@ -307,17 +338,17 @@ fn requests_carry_what_was_typed() {
             "{\n\"a\": \"\\\\\"}",
         ])
         .shows("");
-    house
+    run_dir
         .teamrctl(&["team0", "state", "item", "set", "a.b", "--", "-1"])
         .shows("");
-    let asked: Vec<_> = asked
+    let requests: Vec<_> = requests
         .try_iter()
         .filter(|(method, _)| method != "ConfigDump")
         .collect();
     let update = vec!["p0".to_owned(), "{\n\"a\": \"\\\\\"}".to_owned()];
     let set = vec!["a.b".to_owned(), "-1".to_owned()];
     assert_eq!(
-        asked,
+        requests,
         [
             ("PortConfigUpdate".to_owned(), update),
             ("StateItemValueSet".to_owned(), set)
@@ -326,35 +357,35 @@ fn requests_carry_what_was_typed() {
 }
 
 #[test]
-fn teamdctl_says_what_its_scripts_know() {
-    let house = House::new("scripts");
+fn teamdctl_prints_teamdctls_texts() {
+    let run_dir = RunDir::new("scripts");
     let cannot = "libteamdctl: teamdctl_connect: Failed to connect using all CLIs.\n\
                   teamdctl_connect failed (Invalid argument)\n";
-    house.teamdctl(&["lo", "state"]).fails(cannot);
-    house.teamdctl(&["-U", "lo", "state"]).fails(&format!(
+    run_dir.teamdctl(&["lo", "state"]).fails(cannot);
+    run_dir.teamdctl(&["-U", "lo", "state"]).fails(&format!(
         "libteamdctl: cli_usock_init: usock: Failed to connect socket ({}).\n\
          libteamdctl: teamdctl_connect: Failed to connect using CLI \"usock\".\n\
          teamdctl_connect failed (No such file or directory)\n",
-        house.dir.join("lo.sock").display()
+        run_dir.dir.join("lo.sock").display()
     ));
-    house.teamdctl(&["-D", "lo", "state"]).fails(
+    run_dir.teamdctl(&["-D", "lo", "state"]).fails(
         "libteamdctl: cli_dbus_init: dbus: Could not acquire the system bus: \
          org.freedesktop.DBus.Error.FileNotFound - \
          Failed to connect to socket /nonexistent: No such file or directory\n\
          libteamdctl: teamdctl_connect: Failed to connect using CLI \"dbus\".\n\
          teamdctl_connect failed (Invalid argument)\n",
     );
-    let _asked = house.team("lo", ACTIVEBACKUP);
-    house.teamdctl(&["lo", "port", "add", "p0"]).fails(
+    let _requests = run_dir.team("lo", ACTIVEBACKUP);
+    run_dir.teamdctl(&["lo", "port", "add", "p0"]).fails(
         "libteamdctl: cli_usock_process_msg: usock: Error message received: \"NoSuchDev\"\n\
          libteamdctl: cli_usock_process_msg: usock: Error message content: \"No such device.\"\n\
          command call failed (Invalid argument)\n",
     );
-    house
+    run_dir
         .teamdctl(&["lo", "port", "present", "p"])
         .fails("command call failed (No such device)\n");
-    house.teamdctl(&["lo", "port", "present", "p2"]).shows("");
-    house
+    run_dir.teamdctl(&["lo", "port", "present", "p2"]).shows("");
+    run_dir
         .teamdctl(&["nodev", "state"])
         .fails("Device \"nodev\" does not exist\n");
     for (args, err) in [
@@ -374,52 +405,52 @@ fn teamdctl_says_what_its_scripts_know() {
             "Only one interface could be forced at a time (UNIX domain socket, D-Bus, ZMQ).\n",
         ),
     ] {
-        let answer = house.teamdctl(args);
+        let answer = run_dir.teamdctl(args);
         assert!(answer.out.starts_with("Usage: "), "{args:?}");
         answer.fails(err);
     }
 }
 
 #[test]
-fn a_silent_daemon_is_given_up() {
-    let house = House::new("silent");
+fn a_daemon_that_does_not_reply_times_out() {
+    let run_dir = RunDir::new("silent");
     let silent = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
-    let path = house.dir.join("lo.sock");
+    let path = run_dir.dir.join("lo.sock");
     silent.bind(&SockAddr::unix(path).unwrap()).unwrap();
     silent.listen(10).unwrap();
-    house
+    run_dir
         .teamdctl(&["lo", "state"])
         .fails("teamdctl_connect failed (Connection timed out)\n");
 }
 
 #[test]
 fn another_teams_socket_is_refused() {
-    let house = House::new("other");
-    let _asked = house.team("other", LACP);
-    fs::rename(house.dir.join("other.sock"), house.dir.join("lo.sock")).unwrap();
-    house.teamdctl(&["lo", "state"]).fails(
+    let run_dir = RunDir::new("other");
+    let _requests = run_dir.team("other", LACP);
+    fs::rename(run_dir.dir.join("other.sock"), run_dir.dir.join("lo.sock")).unwrap();
+    run_dir.teamdctl(&["lo", "state"]).fails(
         "Unable to access to lo through connected teamd daemon because it controls other.\n",
     );
 }
 
 #[test]
-fn teamrctl_says_what_to_do() {
-    let house = House::new("advice");
-    let _asked = house.team("team0", ACTIVEBACKUP);
-    house.teamrctl(&["port", "add", "p9"]).fails(
+fn teamrctl_prints_advice() {
+    let run_dir = RunDir::new("advice");
+    let _requests = run_dir.team("team0", ACTIVEBACKUP);
+    run_dir.teamrctl(&["port", "add", "p9"]).fails(
         "Failed to do \"port add p9\" with \"team0\": No such device (NoSuchDev).\n\
          Show the interfaces with: ip link\n",
     );
-    house.teamrctl(&["nodev", "state"]).fails(
+    run_dir.teamrctl(&["nodev", "state"]).fails(
         "Device \"nodev\" does not exist, and no team of that name is running.\n\
          Show those that are: teamrctl state\n",
     );
-    house.teamrctl(&["-D", "team0", "state"]).fails(
+    run_dir.teamrctl(&["-D", "team0", "state"]).fails(
         "Failed to reach the daemon of \"team0\" over D-Bus: \
          Failed to connect to socket /nonexistent: No such file or directory.\n\
          The control socket needs no bus: leave -D out.\n",
     );
-    house.teamrctl(&["-Z", "tcp://*:1", "state"]).fails(
+    run_dir.teamrctl(&["-Z", "tcp://*:1", "state"]).fails(
         "ZeroMQ support is not compiled-in. \
          Leave the option out: the control socket needs none.\n",
     );
@@ -427,13 +458,13 @@ fn teamrctl_says_what_to_do() {
 
 #[test]
 fn a_closed_pipe_is_no_panic() {
-    let house = House::new("pipe");
-    let _asked = house.team("team0", ACTIVEBACKUP);
+    let run_dir = RunDir::new("pipe");
+    let _requests = run_dir.team("team0", ACTIVEBACKUP);
     let (reader, writer) = nix::unistd::pipe().unwrap();
     drop(reader);
     let output = Command::new(env!("CARGO_BIN_EXE_teamrctl"))
         .args(["state", "dump"])
-        .env("TEAMR_RUN_DIR", &house.dir)
+        .env("TEAMR_RUN_DIR", &run_dir.dir)
         .stdout(Stdio::from(writer))
         .output()
         .unwrap();
@@ -442,9 +473,9 @@ fn a_closed_pipe_is_no_panic() {
 }
 
 #[test]
-fn the_doctor_judges_a_configuration_without_a_daemon() {
-    let house = House::new("doctor");
-    let file = house.dir.join("team.json");
+fn the_doctor_examines_a_configuration_without_a_daemon() {
+    let run_dir = RunDir::new("doctor");
+    let file = run_dir.dir.join("team.json");
     let name = file.to_str().unwrap();
     for (text, status, line) in [
         (
@@ -464,7 +495,7 @@ fn the_doctor_judges_a_configuration_without_a_daemon() {
         ),
     ] {
         fs::write(&file, text).unwrap();
-        let answer = house.run("teamrctl", &["doctor", "--config", name]);
+        let answer = run_dir.run("teamrctl", &["doctor", "--config", name]);
         assert_eq!((answer.status, answer.err.as_str()), (status, ""), "{text}");
         assert!(
             answer.out.starts_with(&format!("{name}: {line}")),
@@ -473,17 +504,17 @@ fn the_doctor_judges_a_configuration_without_a_daemon() {
         );
     }
     fs::remove_file(&file).unwrap();
-    let answer = house.run("teamrctl", &["doctor", "--config", name]);
+    let answer = run_dir.run("teamrctl", &["doctor", "--config", name]);
     assert_eq!(answer.status, 1);
     assert!(answer.err.starts_with("Failed to read"), "{}", answer.err);
 }
 
-/// Metrics neither replace nor follow what is somebody else's.
+/// Metrics neither replace nor follow a file of another kind.
 #[test]
-fn metrics_leave_other_things_alone() {
-    let house = House::new("paths");
-    house.team("team0", ACTIVEBACKUP);
-    let place = house.dir.join("place");
+fn metrics_leave_other_files_alone() {
+    let run_dir = RunDir::new("paths");
+    run_dir.team("team0", ACTIVEBACKUP);
+    let place = run_dir.dir.join("place");
     fs::create_dir(&place).unwrap();
     let path = |name: &str| place.join(name);
     fs::write(path("file"), "kept").unwrap();
@@ -491,7 +522,7 @@ fn metrics_leave_other_things_alone() {
     fs::create_dir(path("directory")).unwrap();
     mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
     let _live = UnixListener::bind(path("socket")).unwrap();
-    // Without the right to make a device, one that this user may not replace stands for it.
+    // Without the right to make a device, the test uses one that this user may not replace.
     let device = mknod(
         &path("device"),
         SFlag::S_IFCHR,
@@ -511,7 +542,7 @@ fn metrics_leave_other_things_alone() {
     for (path, kind) in others.iter().chain([&socket]) {
         let before = inode(path);
         let name = path.to_str().unwrap();
-        house.teamrctl(&["metrics", "file", name]).fails(&format!(
+        run_dir.teamrctl(&["metrics", "file", name]).fails(&format!(
             "Failed to write \"{name}\": the path is a {kind}, and only a regular file is \
              replaced; name another path.\n"
         ));
@@ -521,14 +552,14 @@ fn metrics_leave_other_things_alone() {
     for (path, kind) in others.iter().chain([&file]) {
         let before = inode(path);
         let name = path.to_str().unwrap();
-        house.teamrctl(&["metrics", "serve", name]).fails(&format!(
+        run_dir.teamrctl(&["metrics", "serve", name]).fails(&format!(
             "Failed to listen at \"{name}\": the path is a {kind}, and only a socket is replaced; \
              name another path.\n"
         ));
         assert_eq!(inode(path), before, "{name}");
     }
     let name = socket.0.to_str().unwrap();
-    house.teamrctl(&["metrics", "serve", name]).fails(&format!(
+    run_dir.teamrctl(&["metrics", "serve", name]).fails(&format!(
         "Failed to listen at \"{name}\": the socket is in use; end the process that serves it, or \
          name another path.\n"
     ));
@@ -537,28 +568,28 @@ fn metrics_leave_other_things_alone() {
 
 #[test]
 fn metrics_replace_a_file_in_one_step() {
-    let house = House::new("file");
-    house.team("team0", ACTIVEBACKUP);
-    let path = house.dir.join("team0.prom");
+    let run_dir = RunDir::new("file");
+    run_dir.team("team0", ACTIVEBACKUP);
+    let path = run_dir.dir.join("team0.prom");
     let name = path.to_str().unwrap();
     for _ in 0..2 {
         let before = fs::metadata(&path).map(|file| file.ino());
-        house.teamrctl(&["metrics", "file", name]).shows("");
+        run_dir.teamrctl(&["metrics", "file", name]).shows("");
         let after = fs::metadata(&path).unwrap().ino();
         assert!(before.is_err() || before.unwrap() != after);
         let text = fs::read_to_string(&path).unwrap();
-        house.teamrctl(&["metrics"]).shows(&text);
+        run_dir.teamrctl(&["metrics"]).shows(&text);
     }
-    let names = fs::read_dir(&house.dir).unwrap().count();
+    let names = fs::read_dir(&run_dir.dir).unwrap().count();
     assert_eq!(names, 2, "the socket and the file");
-    // No file can be made there, whoever asks.
+    // No user can make a file in /proc.
     let reason = "no file can be made in \"/proc\" (No such file or directory); name a directory \
                   that can be written to";
     let name = "/proc/team0";
-    house
+    run_dir
         .teamrctl(&["metrics", "file", name])
         .fails(&format!("Failed to write \"{name}\": {reason}.\n"));
-    house
+    run_dir
         .teamrctl(&["metrics", "serve", name])
         .fails(&format!("Failed to listen at \"{name}\": {reason}.\n"));
 }

@@ -1,5 +1,5 @@
-//! The control socket under well and badly behaved clients, driven by hand: unix sockets deliver
-//! at once, so polling without waiting until nothing happens shows every reaction.
+//! The control socket with correct and hostile clients. The test itself is the loop: unix sockets
+//! deliver at once, so polling without waiting until nothing happens shows every reaction.
 
 use std::fs;
 use std::io;
@@ -13,16 +13,16 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
 use teamr::control::clients::MAX_CLIENTS;
-use teamr::control::usock::MAX_REQUEST;
-use teamr::control::{Controlled, Failure, ItemPath, UsockServer};
+use teamr::control::protocol::MAX_REQUEST;
+use teamr::control::{Failure, ItemPath, TeamControl, UsockServer};
 
-/// Gives replies of a chosen size and counts the calls.
+/// Returns replies of a chosen size and counts the calls.
 struct Fake {
     dump: String,
     added: Vec<String>,
 }
 
-impl Controlled for Fake {
+impl TeamControl for Fake {
     fn config_dump(&self) -> String {
         self.dump.clone()
     }
@@ -88,7 +88,7 @@ impl House {
         peer
     }
 
-    /// Turns the loop until nothing happens any more; returns the number of turns.
+    /// Runs the loop until no event is left; returns the number of turns.
     fn settle(&mut self) -> usize {
         let mut events = Events::with_capacity(64);
         for turns in 0..10_000 {
@@ -100,7 +100,7 @@ impl House {
                 self.server.ready(event.token(), &mut self.team);
             }
         }
-        panic!("the server never comes to rest");
+        panic!("the server never becomes idle");
     }
 }
 
@@ -135,7 +135,7 @@ impl Peer {
 const DUMP: &[u8] = b"REQUEST\nConfigDump\n";
 
 #[test]
-fn the_socket_is_private_and_complete_when_it_appears() {
+fn the_socket_has_its_mode_and_listens_when_it_appears() {
     let house = House::new("mode");
     let meta = fs::metadata(house.path()).unwrap();
     assert!(meta.file_type().is_socket());
@@ -145,7 +145,7 @@ fn the_socket_is_private_and_complete_when_it_appears() {
 }
 
 #[test]
-fn a_stale_file_is_replaced_and_the_own_one_removed() {
+fn a_stale_file_is_replaced_and_the_own_file_removed() {
     let house = House::new("stale");
     let path = house.dir.join("other.sock");
     fs::write(&path, "left behind").unwrap();
@@ -185,7 +185,7 @@ fn an_empty_packet_ends_the_connection() {
 }
 
 #[test]
-fn requests_of_one_turn_are_shared_among_clients() {
+fn each_client_has_one_request_served_in_a_turn() {
     let mut house = House::new("share");
     let (greedy, modest) = (house.connect(), house.connect());
     for _ in 0..20 {
@@ -204,7 +204,7 @@ fn requests_of_one_turn_are_shared_among_clients() {
 }
 
 #[test]
-fn a_client_that_never_reads_stalls_nobody_and_loses_nothing() {
+fn a_client_that_does_not_read_delays_nobody_and_loses_nothing() {
     let mut house = House::new("deaf");
     house.team.dump = "x".repeat(50_000);
     let (deaf, other) = (house.connect(), house.connect());
@@ -241,7 +241,7 @@ fn large_replies_go_through() {
     for _ in 0..3 {
         house.settle();
         let reply = peer.recv().unwrap();
-        // Without CAP_NET_ADMIN the kernel's wmem_max decides; then the client is told.
+        // Without CAP_NET_ADMIN wmem_max limits the buffer, and the client gets an error.
         if nix::unistd::geteuid().is_root() {
             assert_eq!(reply.len(), 900_014);
         } else {
@@ -278,7 +278,7 @@ fn a_request_beyond_the_limit_is_refused_and_the_next_one_served() {
 }
 
 #[test]
-fn clients_that_vanish_with_replies_waiting_leave_no_trace() {
+fn clients_that_close_with_waiting_replies_leave_no_trace() {
     let mut house = House::new("vanish");
     house.team.dump = "z".repeat(100_000);
     for _ in 0..3 * MAX_CLIENTS {
@@ -297,7 +297,7 @@ fn clients_that_vanish_with_replies_waiting_leave_no_trace() {
 }
 
 #[test]
-fn the_one_idle_longest_makes_room() {
+fn the_client_idle_longest_is_closed_for_a_new_one() {
     let mut house = House::new("crowd");
     let mut peers: Vec<Peer> = (0..MAX_CLIENTS).map(|_| house.connect()).collect();
     peers[0].send(DUMP).unwrap();

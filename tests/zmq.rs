@@ -1,4 +1,4 @@
-//! The ZeroMQ socket under badly behaved clients, driven by hand.
+//! The ZeroMQ socket with hostile clients. The test itself is the loop.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use serde_json::{Value, json};
-use teamr::control::usock::MAX_REQUEST;
+use teamr::control::protocol::MAX_REQUEST;
 use teamr::control::zmq::frame::{Role, Session, message};
 use teamr::control::zmq::{Endpoint, ZmqServer};
-use teamr::control::{Controlled, Failure, ItemPath};
+use teamr::control::{Failure, ItemPath, TeamControl};
 
-/// Gives a dump of a chosen size.
+/// Returns a dump of a chosen size.
 struct Fake {
     dump: String,
 }
 
-impl Controlled for Fake {
+impl TeamControl for Fake {
     fn config_dump(&self) -> String {
         self.dump.clone()
     }
@@ -81,7 +81,7 @@ impl House {
         client
     }
 
-    /// Serves until nothing happens any more.
+    /// Runs the loop until no event is left.
     fn settle(&mut self) {
         let mut events = Events::with_capacity(64);
         loop {
@@ -110,8 +110,8 @@ impl Client {
         self.send(&message(&[], b"REQUEST\nConfigDump\n"));
     }
 
-    /// Length of the next answer; none if there is none, or if the connection has ended.
-    fn hear(&mut self) -> Option<usize> {
+    /// Returns the length of the next reply; `None` without one, or after the end of the connection.
+    fn receive(&mut self) -> Option<usize> {
         let mut bytes = vec![0; 1 << 16];
         while let Ok(got @ 1..) = self.socket.read(&mut bytes) {
             self.session.take(&bytes[..got]);
@@ -142,12 +142,17 @@ fn requests_in_one_piece_are_answered_in_order() {
     let success = "REPLY_SUCCESS\n".len() + 10;
     let unknown = "REPLY_ERROR\nUnknownMethod\nNo such method.\n".len();
     let invalid = "REPLY_ERROR\nInvalidArgs\nDid not receive correct message arguments.\n".len();
-    let heard = [client.hear(), client.hear(), client.hear(), client.hear()];
+    let heard = [
+        client.receive(),
+        client.receive(),
+        client.receive(),
+        client.receive(),
+    ];
     assert_eq!(heard, [Some(success), Some(unknown), Some(invalid), None]);
 }
 
 #[test]
-fn a_client_that_never_reads_stalls_nobody_and_loses_nothing() {
+fn a_client_that_does_not_read_delays_nobody_and_loses_nothing() {
     let mut house = House::new("deaf", 300_000);
     let (mut deaf, mut other) = (house.connect(), house.connect());
     for _ in 0..10 {
@@ -158,17 +163,17 @@ fn a_client_that_never_reads_stalls_nobody_and_loses_nothing() {
     let mut answers = 0;
     while answers < 1 {
         house.settle();
-        answers += usize::from(other.hear().is_some());
+        answers += usize::from(other.receive().is_some());
     }
     let mut answers = 0;
     while answers < 10 {
         house.settle();
-        answers += usize::from(deaf.hear().is_some());
+        answers += usize::from(deaf.receive().is_some());
     }
 }
 
 #[test]
-fn who_speaks_something_else_or_too_much_is_given_up() {
+fn a_connection_with_malformed_or_too_long_messages_is_closed() {
     let mut house = House::new("abuse", 10);
     let mut other = UnixStream::connect(&house.path).unwrap();
     other.write_all(&[b'G'; 100]).unwrap();
@@ -186,11 +191,11 @@ fn who_speaks_something_else_or_too_much_is_given_up() {
     let mut good = house.connect();
     good.ask();
     house.settle();
-    assert!(good.hear().is_some());
+    assert!(good.receive().is_some());
 }
 
 #[test]
-fn the_file_goes_with_the_server() {
+fn the_file_is_removed_with_the_server() {
     let house = House::new("file", 10);
     let path = house.path.clone();
     assert!(path.exists());

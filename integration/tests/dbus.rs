@@ -1,5 +1,6 @@
-//! teamd's service on the system bus, with a `dbus-daemon` of the test's own.
+//! teamd's service on the system bus, with a `dbus-daemon` for each test.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
@@ -15,9 +16,9 @@ use teamr::control::dbus::{INTERFACE, PATH, error_code};
 use teamr::control::methods::METHODS;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
-/// Milliseconds for a reply.
-const PATIENCE: u16 = 20_000;
-/// Calls of the client that never reads.
+/// Time limit of a reply in milliseconds.
+const TIMEOUT_MS: u16 = 20_000;
+/// Number of calls of the client that does not read.
 const UNREAD: usize = 2000;
 
 /// A host with two cables, and a bus.
@@ -43,7 +44,7 @@ impl Site {
         Teamr::start_on(&self.host, &config("team0"), &self.bus)
     }
 
-    /// Starts a daemon that is not expected to come up, or not at once.
+    /// Starts a daemon without waiting for the start to succeed.
     fn try_start(&self, device: &str) -> Process {
         Process::start("second", self.host.folder(), self.command(device))
     }
@@ -69,7 +70,7 @@ fn config(device: &str) -> Value {
     team_config(device, "activebackup", DataPath::Userspace, &PORTS)
 }
 
-/// A method call to a team.
+/// Returns a call of a team's method.
 fn to_team(device: &str, method: &str, args: &[&str]) -> Message {
     let texts = args
         .iter()
@@ -80,44 +81,66 @@ fn to_team(device: &str, method: &str, args: &[&str]) -> Message {
     }
 }
 
-/// The answer to a call, which has to come.
+/// Calls and returns the reply.
 fn ask(bus: &mut Connection, call: Message) -> Message {
     let serial = bus.queue(call);
-    bus.wait_reply(serial, PATIENCE).expect("an answer")
+    bus.wait_reply(serial, TIMEOUT_MS).expect("a reply")
 }
 
-/// The state that a team tells over the bus.
+/// Returns the state of a team, read over the bus.
 fn state(bus: &mut Connection, device: &str) -> Value {
-    let answer = ask(bus, to_team(device, "StateDump", &[]));
-    assert_eq!(answer.error, None);
-    serde_json::from_str(answer.text().expect("a text")).expect("JSON")
+    let reply = ask(bus, to_team(device, "StateDump", &[]));
+    assert_eq!(reply.error, None);
+    serde_json::from_str(reply.text().expect("a text")).expect("JSON")
 }
 
-/// What the bus says to a question about a team's name.
-fn owner(bus: &mut Connection, question: &str, device: &str) -> Option<message::Value> {
+/// Calls a method of the bus with a team's name. `None` if the bus replies with an error.
+fn owner(bus: &mut Connection, method: &str, device: &str) -> Option<message::Value> {
     let name = message::Value::Text(format!("{INTERFACE}.{device}"));
-    let serial = bus.call_bus(question, &[name]);
-    let answer = bus
-        .wait_reply(serial, PATIENCE)
-        .expect("an answer of the bus");
-    answer
+    let serial = bus.call_bus(method, &[name]);
+    let reply = bus
+        .wait_reply(serial, TIMEOUT_MS)
+        .expect("a reply of the bus");
+    reply
         .body
         .first()
         .cloned()
-        .filter(|_| answer.kind == Kind::Return)
+        .filter(|_| reply.kind == Kind::Return)
 }
 
-/// What the control socket would have answered.
-fn as_socket_reply(answer: &Message) -> String {
-    let text = answer.text().unwrap_or_default();
-    match &answer.error {
+/// Returns the reply as the control socket encodes it.
+fn as_socket_reply(reply: &Message) -> String {
+    let text = reply.text().unwrap_or_default();
+    match &reply.error {
         None => format!("REPLY_SUCCESS\n{text}"),
         Some(name) => format!("REPLY_ERROR\n{}\n{text}\n", error_code(name)),
     }
 }
 
+/// Arguments that every method is called with.
+const ARGUMENTS: &[&[&str]] = &[
+    &[],
+    &["eth1"],
+    &["nowhere"],
+    &["lo"],
+    &["eth1", "{\"prio\": 5}"],
+    &["eth1", "{\n\n  \"prio\": 7,\n  \"x\": \"\\\\ \\n é\"\n}"],
+    &["eth1", "{"],
+    &["nowhere", "{}"],
+    &["setup.runner_name"],
+    &["runner.active_port"],
+    &["runner.active_port", "eth2"],
+    &["runner.active_port", "nowhere"],
+    &["setup.debug_level", "x"],
+    &["setup.pid", "1"],
+    &["ports.eth1"],
+    &["ports.\"eth1\".link.up"],
+    &["setup"],
+    &["setup", "surplus", "more"],
+];
+
 #[test]
-fn every_method_answers_the_same_as_over_the_socket() {
+fn every_method_has_the_same_reply_as_over_the_socket() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -129,65 +152,51 @@ fn every_method_answers_the_same_as_over_the_socket() {
         as_socket_reply(&ask(&mut bus, to_team("team0", method, args)))
     };
     let over_socket =
-        |method: &str, args: &[&str]| control::call_at(&socket, method, args).expect("an answer");
+        |method: &str, args: &[&str]| control::call_at(&socket, method, args).expect("a reply");
     let long = format!("{{\"x\": \"{}\"}}", "x".repeat(64 << 10));
-    let arguments: &[&[&str]] = &[
-        &[],
-        &["eth1"],
-        &["nowhere"],
-        &["lo"],
-        &["eth1", "{\"prio\": 5}"],
-        &["eth1", "{\n\n  \"prio\": 7,\n  \"x\": \"\\\\ \\n é\"\n}"],
-        &["eth1", "{"],
-        &["nowhere", "{}"],
-        &["eth1", &long],
-        &["setup.runner_name"],
-        &["runner.active_port"],
-        &["runner.active_port", "eth2"],
-        &["runner.active_port", "nowhere"],
-        &["setup.debug_level", "x"],
-        &["setup.pid", "1"],
-        &["ports.eth1"],
-        &["ports.\"eth1\".link.up"],
-        &["setup"],
-        &["setup", "surplus", "more"],
-    ];
-    let mut asked = 0;
+    let too_long: &[&str] = &["eth1", &long];
     for method in METHODS.iter().map(|method| method.name).chain(["Nonsense"]) {
-        let mut answers = std::collections::BTreeSet::new();
-        for args in arguments {
-            let asked_at = format!("{method}{args:.60?}");
-            // What the first one changes must not change the answer to the second.
+        let mut replies = BTreeSet::new();
+        for args in ARGUMENTS.iter().copied().chain([too_long]) {
+            let call = format!("{method}{args:.60?}");
+            // A change by the first call must not change the reply to the second.
             let restore = || {
                 if method == "PortRemove" {
                     over_socket("PortAdd", &["eth1"]);
                     team.wait_port("eth1", true);
                 }
             };
-            // Counters may move between two looks at the state.
-            let same = wait_for(&format!("the same answer to {asked_at}"), || {
+            // Counters in the state may change between the two calls.
+            let same = wait_for(&format!("the same reply to {call}"), || {
                 restore();
                 let first = over_socket(method, args);
                 restore();
-                let answer = over_bus(method, args);
+                let reply = over_bus(method, args);
                 if method != "StateDump" {
-                    assert_eq!(answer, first, "{asked_at}");
+                    assert_eq!(reply, first, "{call}");
                 }
-                (answer == first).then_some(answer)
+                (reply == first).then_some(reply)
             });
             restore();
-            answers.insert(same);
-            asked += 1;
+            replies.insert(same);
         }
         println!(
-            "{method}: {} different answers, the same over both",
-            answers.len()
+            "{method}: {} different replies, the same over both",
+            replies.len()
         );
         let known = METHODS.iter().find(|known| known.name == method);
-        // Each kind of argument was to matter: refusals, results, and what is too long.
-        assert!(answers.len() > 2 || known.is_none_or(|known| known.args.is_empty()));
+        // The arguments lead to errors, to results, and to the error of a long request.
+        assert!(replies.len() > 2 || known.is_none_or(|known| known.args.is_empty()));
     }
-    assert_eq!(asked, (METHODS.len() + 1) * arguments.len());
+}
+
+#[test]
+fn teamrctl_prints_the_same_as_over_the_socket() {
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let team = site.start();
+    team.wait_ports_up(&PORTS);
     for args in [
         "state",
         "state dump",
@@ -195,7 +204,7 @@ fn every_method_answers_the_same_as_over_the_socket() {
         "port config dump eth1",
     ] {
         let words: Vec<&str> = args.split(' ').collect();
-        // As above: the state may move between two looks at it.
+        // Counters in the state may change between the two calls.
         wait_until(&format!("the same text of {args}"), || {
             let over_bus = site.teamrctl(&[&["-D", "team0"], &words[..]].concat());
             let over_socket = site.teamrctl(&[&["-U", "team0"], &words[..]].concat());
@@ -219,16 +228,16 @@ fn the_name_means_that_the_team_is_ready() {
     let pid = wait_for("the team's name", || {
         owner(&mut bus, "GetConnectionUnixProcessID", "team0")
     });
-    // NetworkManager's calls, at once.
+    // NetworkManager's calls follow the name at once.
     for method in [
         "ConfigDump",
         "ConfigDumpActual",
         "StateDump",
         "ConfigDumpActual",
     ] {
-        let answer = ask(&mut bus, to_team("team0", method, &[]));
-        assert_eq!(answer.error, None);
-        let text = answer.text().expect("a text");
+        let reply = ask(&mut bus, to_team("team0", method, &[]));
+        assert_eq!(reply.error, None);
+        let text = reply.text().expect("a text");
         assert!(serde_json::from_str::<Value>(text).is_ok(), "{text}");
     }
     assert_eq!(pid, message::Value::Number(process.pid()));
@@ -236,7 +245,7 @@ fn the_name_means_that_the_team_is_ready() {
 }
 
 #[test]
-fn what_makes_no_sense_is_an_error() {
+fn a_wrong_call_is_an_error() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -258,48 +267,47 @@ fn what_makes_no_sense_is_an_error() {
     };
     let invalid = Some("org.libteam.teamdInvalidArgs".to_owned());
     assert_eq!(refusal(wrong_type), invalid);
-    // Who wants no answer gets none.
+    // A call without a reply has none.
     let unanswered = bus.queue(Message {
         no_reply: true,
         ..state_dump()
     });
-    let asked = bus.queue(state_dump());
+    let answered = bus.queue(state_dump());
     bus.flush().expect("a bus that reads");
-    let first = wait_for("an answer", || {
+    let first = wait_for("a reply", || {
         bus.fill().expect("a bus that answers");
         while let Some((message, _)) = bus.next_message().expect("a message") {
-            if [Some(unanswered), Some(asked)].contains(&message.reply_to) {
+            if [Some(unanswered), Some(answered)].contains(&message.reply_to) {
                 return message.reply_to;
             }
         }
         None
     });
-    assert_eq!(first, asked);
+    assert_eq!(first, answered);
 }
 
 #[test]
-fn a_client_that_never_reads_stalls_nobody() {
+fn a_client_that_does_not_read_delays_nobody() {
     let Some(site) = Site::new() else {
         return;
     };
     let team = site.start();
-    let mut deaf = site.bus.connect();
+    let mut silent = site.bus.connect();
     for _ in 0..UNREAD {
-        deaf.queue(to_team("team0", "StateDump", &[]));
+        silent.queue(to_team("team0", "StateDump", &[]));
     }
     let mut other = site.bus.connect();
     let mut all_sent = false;
     wait_until("the bus to take all calls", || {
-        all_sent = all_sent || deaf.flush().expect("a bus that reads");
-        // Meanwhile others are served, over the bus and over the socket.
+        all_sent = all_sent || silent.flush().expect("a bus that reads");
+        // The daemon serves other clients meanwhile, over the bus and over the socket.
         state(&mut other, "team0");
         team.state_at_socket();
         all_sent
     });
-    let cable_pulled_under_it = team.active_port().expect("an active port");
-    site.host
-        .ip(&format!("link delete dev {cable_pulled_under_it}"));
-    team.wait_no_port(&cable_pulled_under_it);
+    let deleted = team.active_port().expect("an active port");
+    site.host.ip(&format!("link delete dev {deleted}"));
+    team.wait_no_port(&deleted);
     state(&mut other, "team0");
     assert!(team.stop().success());
 }
@@ -335,16 +343,16 @@ fn a_name_that_is_taken_ends_the_start() {
     };
     let mut holder = site.bus.connect();
     let name = message::Value::Text(format!("{INTERFACE}.team0"));
-    let asked = holder.call_bus("RequestName", &[name, message::Value::Number(0)]);
-    holder.wait_reply(asked, PATIENCE).expect("the name");
+    let call = holder.call_bus("RequestName", &[name, message::Value::Number(0)]);
+    holder.wait_reply(call, TIMEOUT_MS).expect("the name");
     let mut second = site.try_start("team0");
     assert_eq!(second.wait().code(), Some(1));
     let log = second.log();
-    let said = "dbus: name org.libteam.teamd.team0 already taken.\n\
+    let end = "dbus: name org.libteam.teamd.team0 already taken.\n\
                 Failed to expose dbus name.\n\
                 teamd_init() failed.\n\
                 Failed: Device or resource busy\n";
-    assert!(log.ends_with(said), "{log}");
+    assert!(log.ends_with(end), "{log}");
     assert!(!site.host.has_interface("team0"));
 }
 
@@ -366,7 +374,7 @@ fn without_a_bus_the_start_fails() {
 
 /// At boot systemd starts the network before the bus.
 #[test]
-fn under_a_service_manager_the_bus_may_come_later() {
+fn under_a_service_manager_the_bus_may_start_later() {
     let Some(mut site) = Site::new() else {
         return;
     };
@@ -396,7 +404,7 @@ fn under_a_service_manager_the_bus_may_come_later() {
 }
 
 #[test]
-fn a_device_that_no_bus_name_can_have_stays_off_the_bus() {
+fn a_device_whose_name_is_no_bus_name_stays_off_the_bus() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -410,20 +418,20 @@ fn a_device_that_no_bus_name_can_have_stays_off_the_bus() {
     assert_eq!(team.state()["setup"]["dbus_enabled"], false);
     team.wait_ports_up(&PORTS);
     let refused = site.teamrctl(&["-D", "team.5", "state"]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        said.contains("\"team.5\" cannot be part of a bus name"),
-        "{said}"
+        errors.contains("\"team.5\" cannot be part of a bus name"),
+        "{errors}"
     );
 }
 
 #[test]
-fn only_root_may_ask() {
+fn only_root_may_call() {
     let Some(site) = Site::new() else {
         return;
     };
     if !nix::unistd::geteuid().is_root() {
-        // A user namespace has nobody but root.
+        // A user namespace has no user but root.
         return;
     }
     let _team = site.start();

@@ -1,14 +1,15 @@
-//! teamrctl(8) names every item of the state.
+//! The items of running teams are those of teamrctl(8), and are settable as their definitions say.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use integration::{
-    CableKind, DataPath, Lab, RUNNERS, Sharing, Teamr, repository, team_config, wait_until,
+    CableKind, DataPath, Lab, RUNNERS, Sharing, Teamr, control, repository, team_config, wait_until,
 };
 use serde_json::{Value, json};
+use teamr::state::items;
 
-/// Paths to all items, ports as `P` and a number at the end of a name as `N`.
+/// Returns the paths of all items, with `P` for a port and `N` for a number at the end of a name.
 fn paths(state: &Value) -> BTreeSet<String> {
     fn walk(value: &Value, path: &[String], paths: &mut BTreeSet<String>) {
         let Some(object) = value.as_object() else {
@@ -30,7 +31,7 @@ fn paths(state: &Value) -> BTreeSet<String> {
     found
 }
 
-/// The paths that the page's items stand for: `a.{b,c}` for two.
+/// Returns the paths in the page; `a.{b,c}` stands for two.
 fn documented() -> BTreeSet<String> {
     let page = fs::read_to_string(repository().join("man/teamrctl.8")).expect("teamrctl(8)");
     let items = page.lines().filter_map(|line| line.strip_prefix(".It "));
@@ -47,8 +48,35 @@ fn documented() -> BTreeSet<String> {
         .collect()
 }
 
+/// Sets every item of a team to a value that no item accepts but probe_rounds, which accepts any.
+fn check_settable(team: &Teamr) {
+    let socket = team.control_socket();
+    let call = |method: &str, args: &[&str]| control::call_at(&socket, method, args);
+    let mut settable = 0;
+    for item in items::all() {
+        let keys = item.keys.iter().map(|key| match *key {
+            "P" => "eth1",
+            "link_watch_N" => "link_watch_0",
+            key => key,
+        });
+        let path = keys.collect::<Vec<_>>().join(".");
+        let present = call("StateItemValueGet", &[&path]).expect("a reply");
+        if present.starts_with("REPLY_SUCCESS") {
+            let reply = call("StateItemValueSet", &[&path, "nonsense"]).expect("a reply");
+            let is_settable = !reply.contains("OpNotSupp");
+            assert_eq!(
+                is_settable,
+                item.field.settable.is_some(),
+                "{path}: {reply}"
+            );
+            settable += u32::from(is_settable);
+        }
+    }
+    assert!(settable >= 4, "{settable}");
+}
+
 #[test]
-fn every_item_of_the_state_is_in_the_manual() {
+fn the_manual_has_every_item_of_running_teams() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -72,6 +100,7 @@ fn every_item_of_the_state_is_in_the_manual() {
             undocumented.is_empty(),
             "teamrctl(8) lacks {undocumented:?} of {runner}"
         );
+        check_settable(&team);
         assert!(team.stop().success());
     }
 }

@@ -1,5 +1,5 @@
-//! What `teamrctl metrics` tells those who collect: node_exporter, which reads files, and a scraper,
-//! which asks by HTTP.
+//! `teamrctl metrics` with its two kinds of readers: node_exporter, which reads files, and scrapers
+//! over HTTP.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use integration::{
     wait_for,
 };
 
-/// Two teams of one port each, of runners that have different things to tell.
+/// Starts two teams of one port each, with runners that have different metrics.
 fn two_teams(lab: &Lab, host: &Namespace) -> [Teamr; 2] {
     let peer = lab.host("peer");
     let teams = [("team0", "lacp", "eth1"), ("team1", "activebackup", "eth2")];
@@ -26,7 +26,7 @@ fn two_teams(lab: &Lab, host: &Namespace) -> [Teamr; 2] {
 }
 
 #[test]
-fn node_exporter_reads_what_is_written() {
+fn node_exporter_reads_the_file() {
     const PROGRAM: &str = "prometheus-node-exporter";
     if Command::new(PROGRAM).arg("--version").output().is_err() {
         return skip(&format!(
@@ -40,7 +40,7 @@ fn node_exporter_reads_what_is_written() {
     let teams = two_teams(&lab, &host);
     let folder = lab.folder().join("textfile");
     fs::create_dir(&folder).expect("make a folder");
-    // One file for each team, whose families are the same.
+    // One file for each team; both files have the same families.
     for team in &teams {
         let file = folder.join(format!("{}.prom", team.device()));
         team.ask(&format!("metrics file {}", file.display()));
@@ -73,7 +73,7 @@ fn node_exporter_reads_what_is_written() {
 }
 
 #[test]
-fn a_scraper_is_answered_at_a_port_and_at_a_socket() {
+fn a_scraper_reads_at_a_port_and_at_a_socket() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -101,7 +101,7 @@ fn a_scraper_is_answered_at_a_port_and_at_a_socket() {
 
     let socket = lab.folder().join("metrics.sock");
     let address = socket.to_str().expect("a path in UTF-8");
-    // The second one finds the socket that the first one left.
+    // The second server finds the socket of the first.
     for _ in 0..2 {
         let mut server = serve(address);
         let mut stream = wait_for("the metrics to be served", || {
@@ -126,7 +126,7 @@ fn a_scraper_is_answered_at_a_port_and_at_a_socket() {
     }
 }
 
-/// What is at this URL of the host; none if nobody answers.
+/// Returns the text at this URL of the host; `None` without a server.
 fn fetch(host: &Namespace, url: &str) -> Option<String> {
     let output = host.try_run(&format!("busybox wget -q -O - {url}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! `teamrnl monitor` beside `teamnl monitor`, both watching the same team at the same time.
+//! `teamrnl monitor` beside `teamnl monitor`, both for the same team at the same time.
 
 use std::process::Command;
 
@@ -9,30 +9,30 @@ use integration::{
 };
 use nix::sys::signal::Signal;
 
-/// What a monitor has to tell of before it is known to listen.
-const SIGN: &str = "mcast_rejoin_interval";
+/// An option whose changes mark positions in the output of a monitor.
+const MARK: &str = "mcast_rejoin_interval";
 
-/// A monitor in the background that writes each line at once.
+/// Starts a monitor that writes each line at once.
 fn start(host: &Namespace, program: &str, style: &str) -> Process {
     let mut command: Command = host.command("stdbuf");
     command.args(["-oL", program, "team0", "monitor", style]);
     Process::start("monitor", host.folder(), command)
 }
 
-/// What a monitor told after everybody was known to listen, up to the last sign.
-fn told(monitor: &Process, last: u32) -> Option<String> {
+/// Returns the output of a monitor from the first mark to mark number `last`.
+fn between_marks(monitor: &Process, last: u32) -> Option<String> {
     let text = monitor.log();
-    let from = text.find(&format!("{SIGN} 1"))?;
-    let end = text.rfind(&format!("{SIGN} {last}"))?;
+    let from = text.find(&format!("{MARK} 1"))?;
+    let end = text.rfind(&format!("{MARK} {last}"))?;
     Some(text[from..end].to_owned())
 }
 
-/// The blocks of links, and those of the driver's news. Each comes by a socket of its own, so
-/// which of two that come together is told first is chance.
-fn by_source(told: &str) -> [Vec<&str>; 2] {
+/// Returns the blocks of links and the blocks of the driver's events. The two come over different
+/// sockets, so their order is chance.
+fn by_source(output: &str) -> [Vec<&str>; 2] {
     let mut sources = [Vec::new(), Vec::new()];
     let mut source = 1;
-    for line in told.lines() {
+    for line in output.lines() {
         if !line.starts_with(' ') {
             source = usize::from(line != "ifinfos:");
         }
@@ -53,23 +53,25 @@ fn watch(style: &str) {
     let ours = ours.to_str().expect("a path that is text");
     let mut monitors = [start(&host, "teamnl", style), start(&host, ours, style)];
     let set = |option: &str| host.run(&format!("teamnl team0 setoption {option}"));
-    // Both begin at some time; what one told before the other listened does not count.
+    // Output before both monitors listen does not count.
     wait_until("both to listen", || {
-        set(&format!("{SIGN} 0"));
-        set(&format!("{SIGN} 1"));
+        set(&format!("{MARK} 0"));
+        set(&format!("{MARK} 1"));
         monitors
             .iter()
-            .all(|monitor| monitor.log().contains(&format!("{SIGN} 1")))
+            .all(|monitor| monitor.log().contains(&format!("{MARK} 1")))
     });
-    let mut sign = 1;
-    // Each step has been told of in full before the next begins.
+    let mut mark = 1;
+    // Each step is complete in both outputs before the next begins.
     let mut settle = || {
-        sign += 1;
-        set(&format!("{SIGN} {sign}"));
-        wait_until("both to tell of it", || {
-            monitors.iter().all(|monitor| told(monitor, sign).is_some())
+        mark += 1;
+        set(&format!("{MARK} {mark}"));
+        wait_until("the mark in both outputs", || {
+            monitors
+                .iter()
+                .all(|monitor| between_marks(monitor, mark).is_some())
         });
-        sign
+        mark
     };
     settle();
     set("notify_peers_count 7");
@@ -88,8 +90,8 @@ fn watch(style: &str) {
     team.ask("port remove eth3");
     team.wait_no_port("eth3");
     let last = settle();
-    let told = |monitor| told(monitor, last).expect("it told of the last step");
-    let [theirs, ours] = monitors.each_ref().map(told);
+    let output = |monitor| between_marks(monitor, last).expect("the last mark");
+    let [theirs, ours] = monitors.each_ref().map(output);
     for monitor in &mut monitors {
         monitor.signal(Signal::SIGINT);
         assert_eq!(monitor.wait().code(), Some(0), "{}", monitor.log());
@@ -99,7 +101,7 @@ fn watch(style: &str) {
 }
 
 #[test]
-fn both_monitors_tell_the_same() {
+fn both_monitors_print_the_same() {
     if !teamd_is_here() {
         return;
     }

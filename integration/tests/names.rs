@@ -1,5 +1,5 @@
-//! Interface names with dots and brackets, which teamd takes for syntax: wherever a name can
-//! stand, exactly that interface is meant.
+//! Interface names with dots and brackets, which teamd reads as syntax: everywhere such a name
+//! selects exactly its interface.
 
 use integration::{
     CableKind, DataPath, Lab, Namespace, Pair, Ping, Sharing, Teamr, binary, in_guest, team_config,
@@ -7,15 +7,15 @@ use integration::{
 use serde_json::{Value, json};
 
 const TEAM: &str = "team.0[x]";
-/// Each is what another one's name begins with, or what teamd would look for instead.
+/// A name is the beginning of another name, or the name that teamd would look for instead.
 const PORTS: [&str; 4] = ["p", "p[0]", "p[0].5", "p.5"];
 
-/// What `teamrnl TEAM ARGS` prints.
+/// Returns the output of `teamrnl TEAM ARGS`.
 fn teamrnl(host: &Namespace, args: &[&str]) -> String {
     let mut command = host.command(binary("teamrnl"));
     let output = command.args(args).output().expect("start teamrnl");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "teamrnl {args:?}: {said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "teamrnl {args:?}: {errors}");
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim_end().to_owned()
 }
@@ -30,13 +30,43 @@ fn exercise(data_path: DataPath) {
     let team = Teamr::start(&host, &config);
     team.wait_ports_up(&PORTS[..3]);
     team.wait_active("p[0]");
+    println!("  in paths of the state");
+    check_state_paths(&host, &team);
+    println!("  in commands");
+    check_commands(&team);
+    if data_path == DataPath::Kernel {
+        println!("  in teamrnl");
+        check_teamrnl(&host);
+    }
+    println!("  and frames follow");
+    host.up(TEAM);
+    host.address(TEAM, "10.0.0.1/24");
+    peer.address("p[0].5", "10.0.0.2/24");
+    assert!(Ping::run(&host, "10.0.0.2", 5, "").is_exact());
+
+    team.ask("port remove p[0]");
+    team.wait_no_port("p[0]");
+    for port in ["p", "p[0].5", "p.5"] {
+        assert_eq!(team.port_up(port), Some(true), "{port} went with another");
+    }
+    // The team takes a port of such a name again when the interface comes back.
+    host.ip("link delete dev p[0].5");
+    team.wait_no_port("p[0].5");
+    lab.cable((&host, "p[0].5"), (&peer, "p[0].5"), CableKind::Virtual);
+    peer.up("p[0].5");
+    team.wait_port("p[0].5", true);
+    assert!(team.stop().success());
+    let left = host.run("find /run -type f -o -type s");
+    let left: Vec<&str> = left.lines().filter(|file| file.contains(TEAM)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn check_state_paths(host: &Namespace, team: &Teamr) {
     let item = |path: &str| {
         team.ask(&format!("state item get {path}"))
             .trim_end()
             .to_owned()
     };
-
-    println!("  in paths of the state");
     assert_eq!(item("runner.active_port"), "p[0]");
     for (number, port) in PORTS[..3].iter().enumerate() {
         let index = host.link(port)["ifindex"].to_string();
@@ -59,8 +89,9 @@ fn exercise(data_path: DataPath) {
     assert_eq!(item(allowed), "false");
     assert_eq!(item(r#"ports."p[0]".teamr.allowed"#), "true");
     team.ask(&format!("state item set {allowed} true"));
+}
 
-    println!("  in commands");
+fn check_commands(team: &Teamr) {
     for port in &PORTS[..3] {
         team.ask(&format!("port present {port}"));
     }
@@ -83,58 +114,35 @@ fn exercise(data_path: DataPath) {
     );
     team.ask("state item set runner.active_port p[0].5");
     team.wait_active("p[0].5");
+}
 
-    if data_path == DataPath::Kernel {
-        println!("  in teamrnl");
-        let index = host.link("p[0].5")["ifindex"].to_string();
-        assert_eq!(teamrnl(&host, &[TEAM, "getoption", "activeport"]), index);
-        let enabled = |port| teamrnl(&host, &["-p", port, TEAM, "getoption", "enabled"]);
-        assert_eq!(enabled("p[0].5"), "true");
-        assert_eq!(enabled("p"), "false");
-        assert_eq!(
-            teamrnl(&host, &["-p", "p.5", TEAM, "getoption", "priority"]),
-            "9"
-        );
-        let listed = teamrnl(&host, &[TEAM, "ports"]);
-        for port in PORTS {
-            assert!(listed.contains(&format!(": {port}: up")), "{listed}");
-        }
+fn check_teamrnl(host: &Namespace) {
+    let index = host.link("p[0].5")["ifindex"].to_string();
+    assert_eq!(teamrnl(host, &[TEAM, "getoption", "activeport"]), index);
+    let enabled = |port| teamrnl(host, &["-p", port, TEAM, "getoption", "enabled"]);
+    assert_eq!(enabled("p[0].5"), "true");
+    assert_eq!(enabled("p"), "false");
+    assert_eq!(
+        teamrnl(host, &["-p", "p.5", TEAM, "getoption", "priority"]),
+        "9"
+    );
+    let listed = teamrnl(host, &[TEAM, "ports"]);
+    for port in PORTS {
+        assert!(listed.contains(&format!(": {port}: up")), "{listed}");
     }
-
-    println!("  and frames follow");
-    host.up(TEAM);
-    host.address(TEAM, "10.0.0.1/24");
-    peer.address("p[0].5", "10.0.0.2/24");
-    assert!(Ping::run(&host, "10.0.0.2", 5, "").is_exact());
-
-    team.ask("port remove p[0]");
-    team.wait_no_port("p[0]");
-    for port in ["p", "p[0].5", "p.5"] {
-        assert_eq!(team.port_up(port), Some(true), "{port} went with another");
-    }
-    // A port of such a name is found again when it comes back.
-    host.ip("link delete dev p[0].5");
-    team.wait_no_port("p[0].5");
-    lab.cable((&host, "p[0].5"), (&peer, "p[0].5"), CableKind::Virtual);
-    peer.up("p[0].5");
-    team.wait_port("p[0].5", true);
-    assert!(team.stop().success());
-    let left = host.run("find /run -type f -o -type s");
-    let left: Vec<&str> = left.lines().filter(|file| file.contains(TEAM)).collect();
-    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
-fn any_name_is_a_name() {
+fn names_with_dots_and_brackets_work() {
     exercise(DataPath::Userspace);
 }
 
 #[test]
-fn with_the_kernels_driver_too() {
+fn names_with_dots_and_brackets_work_with_the_kernels_driver() {
     in_guest(|_| exercise(DataPath::Kernel));
 }
 
-/// A real VLAN interface as a port, which gave these names to the world.
+/// A VLAN interface has a name with a dot.
 #[test]
 fn a_vlan_is_a_port_of_the_kernels_driver() {
     in_guest(|_| {
@@ -156,7 +164,7 @@ fn a_vlan_is_a_port_of_the_kernels_driver() {
         team.wait_port("eth1.5", false);
         peer.up("eth1");
         team.wait_port("eth1.5", true);
-        // Deleted with the interface below it.
+        // The kernel deletes the VLAN with the interface below.
         host.ip("link delete dev eth1");
         team.wait_no_port("eth1.5");
         assert!(team.stop().success());

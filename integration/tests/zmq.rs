@@ -1,4 +1,4 @@
-//! teamd's ZeroMQ socket, asked by libzmq and by `teamrctl`. Only where the feature is built in:
+//! teamd's ZeroMQ socket, with libzmq and with `teamrctl` as clients. Needs the feature:
 //! `cargo test --package integration --features zmq --test zmq`.
 #![cfg(feature = "zmq")]
 
@@ -13,10 +13,10 @@ use integration::{
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 const ENDPOINTS: [&str; 3] = ["tcp://127.0.0.1:5555", "tcp://*:6000", "ipc:///run/x.ipc"];
 
-/// The system's, for which the package is.
+/// The Python of the system, which has the package.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Sends each request, in turn, from a REQ socket of libzmq, and prints each answer.
+/// Sends one request after the other from a REQ socket of libzmq, and prints each reply.
 const ASK: &str = "
 import sys, zmq
 socket = zmq.Context().socket(zmq.REQ)
@@ -75,7 +75,7 @@ fn done(output: Output) -> String {
 }
 
 #[test]
-fn libzmq_is_answered_as_the_control_socket_answers() {
+fn libzmq_receives_the_replies_of_the_control_socket() {
     let Some(site) = Site::new() else {
         return;
     };

@@ -13,3 +13,28 @@ pub enum DataPathChoice {
     /// The daemon itself.
     Relay,
 }
+
+impl DataPathChoice {
+    /// The words of the configuration, of `--data-path` and of the state, in the order of
+    /// `CHOICES`. The last one is an older word for the relay.
+    pub const WORDS: [&'static str; 5] = ["auto", "kernel", "programs", "relay", "userspace"];
+
+    const CHOICES: [Self; 5] = [
+        Self::Auto,
+        Self::Kernel,
+        Self::Programs,
+        Self::Relay,
+        Self::Relay,
+    ];
+
+    /// Returns the choice of a word; `None` for another word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let place = Self::WORDS.iter().position(|known| *known == word)?;
+        Some(Self::CHOICES[place])
+    }
+
+    /// Returns the word of a choice.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}

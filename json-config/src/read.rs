@@ -102,12 +102,8 @@ pub(crate) fn read_debug_level(team: &Map<String, Value>) -> u32 {
 
 /// Returns `data_path`.
 pub(crate) fn read_data_path(team: &Map<String, Value>) -> DataPathChoice {
-    match Members::new(Object::Team, Some(team)).word("data_path") {
-        "kernel" => DataPathChoice::Kernel,
-        "programs" => DataPathChoice::Programs,
-        "relay" | "userspace" => DataPathChoice::Relay,
-        _ => DataPathChoice::Auto,
-    }
+    let word = Members::new(Object::Team, Some(team)).word("data_path");
+    DataPathChoice::from_word(word).unwrap_or_default()
 }
 
 /// Returns `probe`; `None` if absent or not a boolean.

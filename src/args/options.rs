@@ -333,15 +333,11 @@ fn text(long: &str, value: &OsStr) -> Result<String, UsageError> {
 }
 
 fn data_path(word: &str) -> Result<DataPathChoice, UsageError> {
-    match word {
-        "auto" => Ok(DataPathChoice::Auto),
-        "kernel" => Ok(DataPathChoice::Kernel),
-        "programs" => Ok(DataPathChoice::Programs),
-        "relay" | "userspace" => Ok(DataPathChoice::Relay),
-        _ => Err(UsageError(format!(
+    DataPathChoice::from_word(word).ok_or_else(|| {
+        UsageError(format!(
             "option '--data-path': expected auto, kernel, programs or relay, found \"{word}\""
-        ))),
-    }
+        ))
+    })
 }
 
 /// The help text.

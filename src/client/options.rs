@@ -1,9 +1,10 @@
-//! The client's options, and which of its two names it was started under.
+//! The client's options.
 
 use std::ffi::OsString;
 
+use super::called_as::CalledAs;
 use super::command;
-use super::connection::Transport;
+use super::connection::call::Transport;
 use crate::args::getopt::{self, Flag, Getopt, Item, UsageError};
 use crate::args::program_name;
 use crate::control::zmq::Endpoint;
@@ -13,22 +14,17 @@ pub static FLAGS: [Flag; 9] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"v", "verbose", None, &["show more of the state"]),
     Flag::new(b"o", "oneline", None, &["JSON on one line"]),
-    Flag::new(b"D", "force-dbus", None, &["talk over D-Bus only"]),
+    Flag::new(b"D", "force-dbus", None, &["use D-Bus only"]),
     Flag::new(
         b"Z",
         "force-zmq",
         Some("ADDRESS"),
-        &["talk over ZeroMQ at ADDRESS, where that is built in"],
+        &["use ZeroMQ at ADDRESS only, where that is built in"],
     ),
-    Flag::new(
-        b"U",
-        "force-usock",
-        None,
-        &["talk over the control socket only"],
-    ),
+    Flag::new(b"U", "force-usock", None, &["use the control socket only"]),
     Flag {
         added: true,
-        ..Flag::new(b"", "json", None, &["answer as JSON"])
+        ..Flag::new(b"", "json", None, &["print JSON"])
     },
     Flag {
         added: true,
@@ -36,7 +32,7 @@ pub static FLAGS: [Flag; 9] = [
             b"",
             "config",
             Some("FILE"),
-            &["doctor: judge this configuration"],
+            &["doctor: examine this configuration"],
         )
     },
     Flag {
@@ -45,16 +41,7 @@ pub static FLAGS: [Flag; 9] = [
     },
 ];
 
-/// Whose words errors are told in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// Our own: what was attempted, and what to do.
-    Teamrctl,
-    /// Started as `teamdctl`: its texts, and the device may not be left out.
-    Teamdctl,
-}
-
-/// What is to be shown instead of doing anything.
+/// An option that shows a text instead of executing a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Only {
     /// The help.
@@ -63,13 +50,13 @@ pub enum Only {
     Version,
 }
 
-/// A command line as understood.
+/// A command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bare name of the program.
+    /// Name of the program without its path.
     pub program: String,
-    /// From the program's name.
-    pub style: Style,
+    /// The meaning of the program's name.
+    pub called_as: CalledAs,
     /// `-h`, `-V`
     pub only: Option<Only>,
     /// `-v`
@@ -80,21 +67,21 @@ pub struct Options {
     pub json: bool,
     /// `--config`
     pub config: Option<String>,
-    /// `-U`, `-D`, `-Z`; else the control socket is tried, then the bus.
+    /// `-U`, `-D`, `-Z`; `None` tries the control socket, then the bus.
     pub forced: Option<Transport>,
-    /// Where `-Z` says that the daemon is.
+    /// Address of `-Z`.
     pub zmq: Option<Endpoint>,
-    /// The rest.
+    /// The operands: a device, a command and its parameters.
     pub words: Vec<String>,
 }
 
 impl Options {
-    /// Starts with what a program of this name does.
+    /// Returns the options of a program without a command line.
     pub fn new(argv0: &str) -> Self {
         let program = program_name(argv0);
         Options {
             program: program.to_owned(),
-            style: style(program),
+            called_as: CalledAs::from_program(program),
             only: None,
             verbose: false,
             oneline: false,
@@ -106,7 +93,11 @@ impl Options {
         }
     }
 
-    /// Reads a command line without the program; the error is followed by the help.
+    /// Reads a command line without the program. Returns a transport that was selected and is
+    /// not built in.
+    ///
+    /// # Errors
+    /// A usage error, to be shown with the help.
     pub fn read(&mut self, items: Getopt) -> Result<Option<Unavailable>, UsageError> {
         let (mut usock, mut dbus, mut zmq_missing) = (false, false, false);
         for item in items {
@@ -155,14 +146,7 @@ impl Options {
     }
 }
 
-fn style(program: &str) -> Style {
-    match program {
-        "teamdctl" => Style::Teamdctl,
-        _ => Style::Teamrctl,
-    }
-}
-
-/// A transport that was asked for and is not there.
+/// Name of a transport that is not built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable(pub &'static str);
 
@@ -171,22 +155,22 @@ fn text(word: OsString) -> Result<String, UsageError> {
         .map_err(|word| UsageError(format!("\"{}\" is not UTF-8.", word.to_string_lossy())))
 }
 
-/// The help text.
+/// Returns the help text.
 pub fn help(program: &str) -> String {
     format!(
         "Usage: {program} [OPTION]... [TEAMDEV] COMMAND [ARGUMENT]...\n\
-         Ask and tell a running team.\n\n\
-         Commands, each word as short as you like:\n\
+         Control a running team.\n\n\
+         Commands; each word may be shortened to its beginning:\n\
          {}\n\
          Options:\n\
          {}\n\
-         Without TEAMDEV the running team is meant; if there are several, each answers\n\
-         under its name. A first word that names a team or an interface is a TEAMDEV\n\
-         even if it could be a command. A port name with a dot stands in quotes in an\n\
+         Without TEAMDEV the command is for the running team; of several teams each has\n\
+         its answer under its name. A first word that names a team or an interface is a\n\
+         TEAMDEV even if it could be a command. A port name with a dot stands in quotes in an\n\
          ITEMPATH: ports.\"eth1.5\".link.up. An argument beginning with - comes after --.\n\
          import and export come first and in full, and have a --help of their own.\n\n\
          Exit status: 0 done, 1 anything else, 2 the doctor found a problem.\n",
-        command::describe(style(program)),
+        command::describe(CalledAs::from_program(program)),
         getopt::describe(&FLAGS)
     )
 }

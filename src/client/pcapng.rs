@@ -1,4 +1,4 @@
-//! A recording's frames as a capture file that Wireshark and tcpdump read, one interface a port.
+//! The frames of a recording as a capture file for Wireshark and tcpdump, one interface a port.
 //!
 //! Standard: PCAP Next Generation (draft-ietf-opsawg-pcapng).
 
@@ -21,17 +21,17 @@ const EPB_FLAGS: u16 = 2;
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
-/// The capture file of all frames that the core heard and sent.
+/// Returns a capture file of all frames that the core received and sent.
 pub fn write(recording: &Recording) -> Vec<u8> {
     let mut file = Vec::new();
-    // Version 1.0, length of the section not said.
+    // Version 1.0, unknown length of the section.
     let mut header = BYTE_ORDER_MAGIC.to_ne_bytes().to_vec();
     header.extend(1_u16.to_ne_bytes());
     header.extend(0_u16.to_ne_bytes());
     header.extend(u64::MAX.to_ne_bytes());
     block(&mut file, SECTION_HEADER, &header);
 
-    // A port's number is its place here.
+    // The number of a port is its index.
     let mut ports = Vec::new();
     for entry in &recording.entries {
         let (port, frame, direction) = match &entry.what {
@@ -41,7 +41,7 @@ pub fn write(recording: &Recording) -> Vec<u8> {
             }
             What::Event(Event::FrameReceived { port, frame }) => (*port, frame, INBOUND),
             What::Sent { port, frame } => (*port, frame, OUTBOUND),
-            What::Event(_) | What::Action(_) => continue,
+            _ => continue,
         };
         let number = number(&mut file, &mut ports, port, &format!("port {port}"));
         let time = recording.origin.saturating_add(entry.at.as_nanos());
@@ -61,14 +61,14 @@ pub fn write(recording: &Recording) -> Vec<u8> {
     file
 }
 
-/// The number by which packets name a port, which is described when it is first seen.
+/// Returns the number of a port; describes the port in the file when the port is new.
 fn number(file: &mut Vec<u8>, ports: &mut Vec<PortId>, port: PortId, name: &str) -> u32 {
     if let Some(known) = ports.iter().position(|known| *known == port) {
         return known as u32;
     }
     let mut interface = LINKTYPE_ETHERNET.to_ne_bytes().to_vec();
     interface.extend([0; 2]);
-    // No limit of the length.
+    // Snap length 0: no limit.
     interface.extend(0_u32.to_ne_bytes());
     option(&mut interface, IF_NAME, name.as_bytes());
     option(&mut interface, IF_TSRESOL, &[NANOSECONDS]);
@@ -93,7 +93,7 @@ fn option(body: &mut Vec<u8>, code: u16, value: &[u8]) {
     pad(body);
 }
 
-/// Everything ends on 32 bits.
+/// Pads to a multiple of 32 bits.
 fn pad(body: &mut Vec<u8>) {
     body.resize(body.len().next_multiple_of(4), 0);
 }

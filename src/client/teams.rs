@@ -1,7 +1,7 @@
-//! Which team is meant.
+//! The teams: which device a command line names, which teams run, and connections to them.
 //!
 //! A first word that names a socket in the run directory, or an interface, is the device, even
-//! if it could be a command. Otherwise, if all the words make a command, the device was left out.
+//! if it could be a command. Otherwise, if all words select a command, there is no device.
 
 use std::fs;
 use std::io;
@@ -10,64 +10,94 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
+use super::called_as::CalledAs;
 use super::command::{self, Command};
-use super::connection::{CallError, Connection, Transport};
-use super::dbus::Dbus;
+use super::connection::Connection;
+use super::connection::call::{CallError, Transport};
+use super::connection::dbus::Dbus;
+use super::connection::usock::Usock;
+use super::connection::zmq::Zmq;
 use super::error::Error;
-use super::options::{Options, Style};
-use super::usock::Usock;
-use super::zmq::Zmq;
+use super::options::Options;
 use crate::process::run_dir;
+use crate::state::{Part, State};
 
-/// An open connection to the daemon that controls `device`.
+/// A running team with a connection to its daemon.
 pub struct Team {
-    /// Its name.
+    /// Name of the team device.
     pub device: String,
-    /// Its daemon.
+    /// The connection.
     pub daemon: Connection,
-    /// `ConfigDump`, fetched to know that the daemon is the right one.
+    /// The reply to `ConfigDump`, whose device was compared with the name.
     pub config: Value,
 }
 
-/// Tells the device, if there is one, from the command.
-pub fn split(words: &[String], style: Style) -> Result<(Option<&str>, Command), Error> {
+impl Team {
+    /// Calls a method on behalf of a command.
+    pub fn call(&self, command: &Command, method: &str, args: &[&str]) -> Result<String, Error> {
+        let called = self.daemon.call(method, args);
+        called.map_err(|e| Error::Call(self.device.clone(), command.clone(), Box::new(e)))
+    }
+
+    /// Calls a method on behalf of a command and reads the reply.
+    pub fn call_json(
+        &self,
+        command: &Command,
+        method: &str,
+        args: &[&str],
+    ) -> Result<Value, Error> {
+        let text = self.call(command, method, args)?;
+        serde_json::from_str(&text).map_err(|_| Error::NotJson)
+    }
+
+    /// Reads the state on behalf of a command.
+    pub fn state(&self, command: &Command) -> Result<State, Error> {
+        let state = self.call_json(command, "StateDump", &[])?;
+        State::read(&state).ok_or(Error::NotJson)
+    }
+}
+
+/// Splits the words into a device, if there is one, and a command.
+pub fn split(words: &[String], called_as: CalledAs) -> Result<(Option<&str>, Command), Error> {
     let Some((first, rest)) = words.split_first() else {
-        return match style {
-            Style::Teamdctl => Err(Error::NoDevice),
-            Style::Teamrctl => command::parse(words, style)
+        return match called_as {
+            CalledAs::Teamdctl => Err(Error::NoDevice),
+            CalledAs::Teamrctl => command::parse(words, called_as)
                 .map(|command| (None, command))
                 .map_err(Error::Grammar),
         };
     };
-    let named = command::parse(rest, style).map(|command| (Some(first.as_str()), command));
-    if style == Style::Teamdctl || has_socket(first) || if_nametoindex(first.as_str()).is_ok() {
-        return named.map_err(Error::Grammar);
+    let with_device =
+        command::parse(rest, called_as).map(|command| (Some(first.as_str()), command));
+    let is_device = || has_socket(first) || if_nametoindex(first.as_str()).is_ok();
+    if called_as == CalledAs::Teamdctl || is_device() {
+        return with_device.map_err(Error::Grammar);
     }
-    match command::parse(words, style) {
+    match command::parse(words, called_as) {
         Ok(command) => Ok((None, command)),
-        // Neither a team nor a command, but followed by one: the name is what is wrong.
-        Err(e) => named.map_err(|_| Error::Grammar(e)),
+        // A command follows the first word, so the first word is a device that does not exist.
+        Err(e) => with_device.map_err(|_| Error::Grammar(e)),
     }
 }
 
 /// Connects to the team of this name.
 ///
-/// teamdctl wants the interface to exist. We do not if there is a socket, or somebody else is
-/// asked: a team keeps its control name when its interface is renamed.
+/// teamdctl needs the interface. teamrctl needs it only without a control socket and without
+/// `-D` or `-Z`: a team keeps the name of its socket when its interface is renamed.
 pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
     let elsewhere = matches!(options.forced, Some(Transport::Dbus | Transport::Zmq));
     let known = has_socket(device) || elsewhere;
-    if options.style == Style::Teamdctl || !known {
+    if options.called_as == CalledAs::Teamdctl || !known {
         match if_nametoindex(device) {
             Ok(_) => {}
             Err(Errno::ENODEV) => return Err(Error::NoSuchDevice(device.to_owned())),
             Err(errno) => return Err(Error::Lookup(device.to_owned(), errno)),
         }
     }
-    let daemon = reach(device, options)?;
+    let daemon = open(device, options)?;
     let text = daemon
         .call("ConfigDump", &[])
-        .map_err(|e| Error::Greeting(device.to_owned(), e))?;
+        .map_err(|e| Error::FirstCall(device.to_owned(), e))?;
     let config: Value = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
     match config.get("device").and_then(Value::as_str) {
         Some(name) if name == device => Ok(Team {
@@ -80,13 +110,13 @@ pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
     }
 }
 
-/// Reaches a daemon by the transport that was asked for, else by the first that it can be.
-fn reach(device: &str, options: &Options) -> Result<Connection, Error> {
+/// Connects over the transport that an option selects, else over the first that works.
+fn open(device: &str, options: &Options) -> Result<Connection, Error> {
     let forced = options.forced;
     if let Some(endpoint) = &options.zmq {
         return Zmq::open(endpoint).map(Connection::Zmq).map_err(|e| {
             let errno = Errno::from_raw(e.raw_os_error().unwrap_or(libc::EINVAL));
-            Error::Greeting(device.to_owned(), CallError::Socket(errno))
+            Error::FirstCall(device.to_owned(), CallError::Socket(errno))
         });
     }
     let over_bus = || Dbus::open(device).map(Connection::Dbus);
@@ -102,8 +132,8 @@ fn reach(device: &str, options: &Options) -> Result<Connection, Error> {
     .map_err(|e| Error::Connect(device.to_owned(), path, e))
 }
 
-/// The teams whose sockets are served, by name. One that may not be tried counts, so that its
-/// error is seen.
+/// Returns the teams with a served control socket, sorted by name. A socket that this user may
+/// not use counts too, so that the user sees the error.
 pub fn running() -> Vec<String> {
     let Ok(entries) = fs::read_dir(run_dir::path()) else {
         return Vec::new();

@@ -1,11 +1,11 @@
 //! The clients of one listening socket.
 //!
-//! Owns the listener and who is connected. Never waits: each call takes one step for one client
-//! and asks the loop to be called again if there is more, so no client holds up the loop for
-//! longer than one request takes. What a client says and hears is its [`Client`]'s business.
+//! Owns the listener and the connections; a [`Client`] owns requests and replies. Never waits:
+//! each call takes one step for one client, and a client with more to do causes another event. So
+//! a client delays the loop by one request at most.
 //!
-//! When descriptors run out or [`MAX_CLIENTS`] are connected, the one idle longest makes room:
-//! the daemon needs descriptors for its ports, and an operator must get in.
+//! When descriptors run out or [`MAX_CLIENTS`] are connected, the client that was idle longest is
+//! closed: the daemon needs descriptors for its ports, and an operator needs a connection.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,35 +16,35 @@ use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use socket2::Socket;
 
-use super::methods::Controlled;
+use super::methods::TeamControl;
 
-/// Clients served at a time.
+/// Largest number of clients at a time.
 pub const MAX_CLIENTS: usize = 128;
 
-/// What a client is waited for after a step.
+/// The event that a client waits for after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Bytes, of which none were there.
+    /// Bytes; the last read found none.
     NothingToRead,
     /// Bytes.
     ReadOn,
-    /// Room to write; there may be some already.
+    /// Room in the send buffer, where there may be some already.
     WaitForRoom,
 }
 
 /// One connection.
 pub trait Client {
-    /// Takes over a connection that has just been accepted.
+    /// Starts to serve an accepted connection.
     fn new(socket: Socket) -> Self;
     /// The connection.
     fn socket(&self) -> &Socket;
-    /// One step; an error ends the connection.
-    fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno>;
+    /// Takes one step. An error closes the connection.
+    fn step(&mut self, team: &mut dyn TeamControl) -> Result<Step, Errno>;
 }
 
 /// The clients of a listening socket.
 pub struct Clients<C> {
-    /// For messages.
+    /// Name of the transport in log messages.
     name: &'static str,
     listener: Socket,
     registry: Registry,
@@ -55,16 +55,16 @@ pub struct Clients<C> {
 
 struct Member<C> {
     client: C,
-    /// When it last did something, counted in steps.
+    /// Number of the client's last step.
     last_step: u64,
 }
 
 impl<C: Client> Clients<C> {
-    /// How many tokens they need, from their first on.
+    /// Number of tokens of the clients.
     pub const TOKENS: usize = 1 + MAX_CLIENTS;
 
-    /// Serves a socket that listens already. Events of `first` and the following
-    /// [`TOKENS`](Self::TOKENS) belong to [`ready`](Self::ready).
+    /// Serves a listening socket. Events of [`TOKENS`](Self::TOKENS) tokens from `first` on are
+    /// for [`ready`](Self::ready).
     pub fn of(
         listener: Socket,
         name: &'static str,
@@ -84,8 +84,9 @@ impl<C: Client> Clients<C> {
         })
     }
 
-    /// Takes one step for whoever `token` names. What remains causes another event.
-    pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
+    /// Takes one step for the listener or the client of a token. A client with more to do causes
+    /// another event.
+    pub fn ready(&mut self, token: Token, team: &mut dyn TeamControl) {
         match token.0.checked_sub(self.first.0) {
             Some(0) => self.accept(),
             Some(slot) => self.serve(slot, team),
@@ -100,8 +101,8 @@ impl<C: Client> Clients<C> {
             Err(e) => {
                 log::warn!("{}: Failed to accept connection: {e}", self.name);
                 let exhausted = matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-                // With no client to close, the connection waits for the next one to come.
-                if exhausted && !self.close_idlest() {
+                // Without a client to close, the connection waits for the next event.
+                if exhausted && !self.close_idle_longest() {
                     return;
                 }
             }
@@ -117,7 +118,7 @@ impl<C: Client> Clients<C> {
 
     fn admit(&mut self, socket: Socket) {
         if self.clients.len() >= MAX_CLIENTS {
-            self.close_idlest();
+            self.close_idle_longest();
         }
         let Some(slot) = (1..=MAX_CLIENTS).find(|slot| !self.clients.contains_key(slot)) else {
             return;
@@ -140,12 +141,13 @@ impl<C: Client> Clients<C> {
         self.clients.insert(slot, member);
     }
 
-    fn close_idlest(&mut self) -> bool {
-        let idlest = self
+    /// Closes the client that was idle longest; returns false without a client.
+    fn close_idle_longest(&mut self) -> bool {
+        let idle_longest = self
             .clients
             .iter()
             .min_by_key(|(_, member)| member.last_step);
-        match idlest.map(|(slot, _)| *slot) {
+        match idle_longest.map(|(slot, _)| *slot) {
             Some(slot) => {
                 log::warn!(
                     "{}: Too many connections, closing the one idle longest.",
@@ -158,7 +160,7 @@ impl<C: Client> Clients<C> {
         }
     }
 
-    fn serve(&mut self, slot: usize, team: &mut dyn Controlled) {
+    fn serve(&mut self, slot: usize, team: &mut dyn TeamControl) {
         let Some(member) = self.clients.get_mut(&slot) else {
             return;
         };

@@ -1,24 +1,24 @@
 //! Paths of state items: `runner.active_port`, `ports."eth1.5".link.up`.
 //!
-//! Owns the syntax and the look-up in a state document; which items may be set is the daemon's
-//! knowledge. Names match exactly. Two habits of teamd are left out on purpose: a port name that
-//! is only the beginning of a real one, and a global item reached through a port
-//! (`ports.p0.setup.pid`); both hide mistakes and nothing is known to need them.
+//! Owns the syntax and the look-up in a state document; the daemon decides which items can be set.
+//! Names match exactly. Two features of teamd are left out on purpose, since they hide mistakes
+//! and no known program needs them: the beginning of a port name instead of the name, and a global
+//! item below a port (`ports.p0.setup.pid`).
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// A path that follows the syntax; what it names need not exist.
+/// A path that follows the syntax. The item need not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemPath(Vec<String>);
 
-/// The text is no path: an unbalanced quote, or a port without an item.
+/// The text is no path: a quote is not closed, or a port has no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadItemPath;
 
 impl ItemPath {
-    /// Reads a dotted path; a name that holds a dot stands in double quotes.
+    /// Reads a path of names with dots between them. A name with a dot stands in double quotes.
     pub fn parse(text: &str) -> Result<Self, BadItemPath> {
         let mut names = Vec::new();
         let mut rest = text;
@@ -34,21 +34,21 @@ impl ItemPath {
                 None => return Err(BadItemPath),
             }
         }
-        // teamd tells a port without an item from an item that does not exist.
+        // teamd has different errors for a port without an item and for a missing item.
         if names.len() == 2 && names[0] == "ports" {
             return Err(BadItemPath);
         }
         Ok(ItemPath(names))
     }
 
-    /// The names from the top down, unquoted; at least one. Made to be matched on:
-    /// `["ports", port, "runner", "aggregator", "selected"]`.
+    /// Returns the names from the top down, without quotes; at least one. A caller matches them
+    /// with `["ports", port, "runner", "aggregator", "selected"]`.
     pub fn names(&self) -> Vec<&str> {
         self.0.iter().map(String::as_str).collect()
     }
 
-    /// The item's value as text: integers in decimal, booleans as `true` or `false`, strings as
-    /// they are. `None` if there is no such item, or it is not a single value.
+    /// Returns the item's value as text: integers in decimal, booleans as `true` or `false`,
+    /// strings without quotes. `None` if the item is missing or is not a single value.
     pub fn look_up(&self, state: &Value) -> Option<String> {
         match self.find(state)? {
             Value::String(text) => Some(text.clone()),
@@ -56,7 +56,8 @@ impl ItemPath {
         }
     }
 
-    /// The item itself: a string, a number or a boolean.
+    /// Returns the item: a string, a number or a boolean; `None` as for
+    /// [`look_up`](Self::look_up).
     pub fn find<'a>(&self, state: &'a Value) -> Option<&'a Value> {
         let item = self.0.iter().try_fold(state, |at, name| at.get(name))?;
         match item {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_come_out_as_text() {
+    fn single_values_are_returned_as_text() {
         assert_eq!(get("setup.debug_level").as_deref(), Some("-1"));
         assert_eq!(get("runner.active_port").as_deref(), Some(""));
         assert_eq!(get("ports.p0.ifinfo.ifname").as_deref(), Some("p0"));
@@ -130,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn bad_port_parts_are_told_from_missing_items() {
+    fn bad_port_parts_differ_from_missing_items() {
         for path in ["ports.p0", "ports.\"p0.link.up", "ports.\"p0\"x.link.up"] {
             assert_eq!(ItemPath::parse(path), Err(BadItemPath), "{path:?}");
         }
     }
 
     #[test]
-    fn a_path_prints_as_it_must_be_typed() {
+    fn a_path_displays_as_a_user_types_it() {
         for path in ["setup.pid", "ports.\"eth1.5\".link.up"] {
             assert_eq!(ItemPath::parse(path).unwrap().to_string(), path);
         }

@@ -1,7 +1,7 @@
-//! The methods of the control interface, once, for every transport: teamd's nine, and ours.
+//! The methods of the control interface, for every transport: teamd's nine and RecordingDump.
 //!
-//! Owns their names, arguments, results and the order in which errors are checked. Standard:
-//! libteam 1.32's control methods; all arguments and results are strings.
+//! Owns names, arguments, results and the order in which errors are checked. Standard: libteam
+//! 1.32's control methods; all arguments and results are strings.
 
 use std::fmt;
 
@@ -9,30 +9,30 @@ use serde_json::Value;
 
 use super::item_path::ItemPath;
 
-/// A team under control. Calls come one at a time, from the loop that owns the team.
-pub trait Controlled {
-    /// The configuration with written defaults and updates, laid out as teamd prints it.
+/// The operations of a team that the methods call, one at a time.
+pub trait TeamControl {
+    /// Returns the configuration with defaults and updates, in teamd's layout.
     fn config_dump(&self) -> String;
-    /// The same with exactly the ports that are attached now.
+    /// Returns the configuration with exactly the ports that are attached now.
     fn config_dump_actual(&self) -> String;
-    /// The settings of an attached port. `NoSuchDev` without such an interface,
-    /// `ConfigDumpFail` if it is not a port.
+    /// Returns the settings of an attached port. `NoSuchDev` without such an interface,
+    /// `ConfigDumpFail` if the interface is no port.
     fn port_config_dump(&self, port: &str) -> Result<String, Failure>;
     /// Replaces the settings of a port, attached or not. `NoSuchDev`, `ConfigUpdateFail`.
     fn port_config_update(&mut self, port: &str, config: &str) -> Result<(), Failure>;
-    /// Takes an interface as a port. `NoSuchDev`, `PortAddFail`.
+    /// Makes an interface a port. `NoSuchDev`, `PortAddFail`.
     fn port_add(&mut self, port: &str) -> Result<(), Failure>;
-    /// Gives a port back. `NoSuchDev` if it is no port of this team, `PortRemoveFail`.
+    /// Releases a port. `NoSuchDev` if the interface is no port of this team, `PortRemoveFail`.
     fn port_remove(&mut self, port: &str) -> Result<(), Failure>;
-    /// The state document.
+    /// Returns the state document.
     fn state(&self) -> Value;
-    /// The last events and decisions ([`crate::recording`]).
+    /// Returns the last events and decisions, a [`Recording`](crate::recording::Recording).
     fn recording(&self) -> Value;
-    /// Sets an item that [`state`](Self::state) holds. `OpNotSupp`, `ItemValueSetFail`.
+    /// Sets an item of [`state`](Self::state). `OpNotSupp`, `ItemValueSetFail`.
     fn set_state_item(&mut self, path: &ItemPath, value: &str) -> Result<(), Failure>;
 }
 
-/// Why a method failed; the codes and texts of teamd.
+/// Why a method failed, with teamd's codes and texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// Arguments are missing or damaged.
@@ -41,11 +41,11 @@ pub enum Failure {
     NoSuchDev,
     /// The interface could not become a port.
     PortAddFail,
-    /// The port could not be given back.
+    /// The port could not be released.
     PortRemoveFail,
     /// The settings were refused.
     ConfigUpdateFail,
-    /// There are no settings to show.
+    /// The port has no settings.
     ConfigDumpFail,
     /// No such item in the state.
     PathDoesNotExist,
@@ -55,21 +55,21 @@ pub enum Failure {
     OpNotSupp,
     /// The path of the item to set is malformed, or the value was refused.
     ItemValueSetFail,
-    /// No such method. teamd leaves such a request unanswered and its client waiting.
+    /// No such method. teamd does not reply to such a request, and its client waits.
     UnknownMethod,
-    /// The request is longer than [`usock`](super::usock) accepts.
+    /// The request is longer than [`MAX_REQUEST`](super::protocol::MAX_REQUEST).
     RequestTooLong,
-    /// The answer is longer than the socket can carry.
+    /// The reply does not fit the send buffer of the socket.
     ReplyTooLong,
 }
 
 impl Failure {
-    /// The code that clients compare.
+    /// Returns the code for programs.
     pub fn code(self) -> &'static str {
         self.code_and_text().0
     }
 
-    /// The text that people read.
+    /// Returns the text for people.
     pub fn text(self) -> &'static str {
         self.code_and_text().1
     }
@@ -101,21 +101,21 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What a method gives: some return a text, the others only that they were done.
+/// The outcome of a method: the text of a method that returns one, or why the method failed.
 pub type Outcome = Result<Option<String>, Failure>;
 
 /// One method.
 pub struct Method {
-    /// Name, as every transport spells it.
+    /// Name on every transport.
     pub name: &'static str,
-    /// Names of the arguments. More than these are ignored, as in teamd.
+    /// Names of the arguments. Further arguments are ignored, as in teamd.
     pub args: &'static [&'static str],
-    /// Whether it returns a text.
+    /// Whether the method returns a text.
     pub returns: bool,
-    run: fn(&mut dyn Controlled, &[String]) -> Outcome,
+    run: fn(&mut dyn TeamControl, &[String]) -> Outcome,
 }
 
-/// All methods, in teamd's order, ours after them.
+/// All methods: teamd's in teamd's order, then the added one.
 pub const METHODS: [Method; 10] = [
     Method {
         name: "PortConfigUpdate",
@@ -189,13 +189,13 @@ pub const METHODS: [Method; 10] = [
 ];
 
 /// Calls a method by name.
-pub fn call(team: &mut dyn Controlled, method: &str, args: &[String]) -> Outcome {
+pub fn call(team: &mut dyn TeamControl, method: &str, args: &[String]) -> Outcome {
     let method = METHODS
         .iter()
         .find(|known| known.name == method)
         .ok_or(Failure::UnknownMethod)?;
     log::trace!("control: {}({})", method.name, args.join(", "));
-    // The unix socket cannot carry an empty argument, so an empty one is a missing one.
+    // The unix socket cannot carry an empty argument, so an empty argument is a missing one.
     if args.len() < method.args.len() || args[..method.args.len()].iter().any(String::is_empty) {
         return Err(Failure::InvalidArgs);
     }

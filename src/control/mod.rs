@@ -1,8 +1,8 @@
-//! How a running team is asked and told: the methods of teamd, and what carries them.
+//! The control interface of a running team: teamd's methods and their transports.
 //!
-//! [`methods`] is the one table that every transport serves; [`protocol`] is the text form that
-//! the unix socket uses; [`usock`] is that socket, [`dbus`] the system bus. Nothing here knows what a team is: the daemon
-//! stands behind [`Controlled`].
+//! [`methods`] is the table that every transport serves, [`protocol`] the text form of requests
+//! and replies. [`usock`] serves the unix socket, [`dbus`] the system bus, [`zmq`] ZeroMQ. The
+//! daemon implements [`TeamControl`]; nothing here knows what a team is.
 
 pub mod clients;
 pub mod dbus;
@@ -13,5 +13,5 @@ pub mod usock;
 pub mod zmq;
 
 pub use item_path::ItemPath;
-pub use methods::{Controlled, Failure};
+pub use methods::{Failure, TeamControl};
 pub use usock::UsockServer;

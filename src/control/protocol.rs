@@ -1,28 +1,31 @@
-//! The text form of requests and replies, both directions of both ends.
+//! The text form of requests and replies, encoded and decoded for daemon and client.
 //!
 //! Pure: bytes in, bytes out, no socket. Standard: libteam 1.32's unix socket protocol, one
-//! packet a message. Two deviations: adjacent escapes are decoded correctly, and a request for an
-//! unknown method is answered with an error. Packets that are no request stay unanswered, as in
-//! teamd, so that a reply always belongs to a request.
+//! message in a packet. Two deviations: adjacent escapes are decoded correctly, and a request for
+//! an unknown method has an error as its reply. A packet that is no request has no reply, as in
+//! teamd, so that every reply belongs to a request.
 
-use super::methods::{self, Controlled, Failure, METHODS, Outcome};
+use super::methods::{self, Failure, METHODS, Outcome, TeamControl};
+
+/// Longest request in bytes; a longer one is an error. The settings of a port are a few hundred
+/// bytes, and a dump of nested junk is many times as long as the request.
+pub const MAX_REQUEST: usize = 64 << 10;
 
 const REQUEST: &str = "REQUEST";
 const SUCCESS: &str = "REPLY_SUCCESS";
 const ERROR: &str = "REPLY_ERROR";
 
-/// A request as decoded.
+/// A decoded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Method as asked for; it need not exist.
+    /// Name of the method, which need not exist.
     pub method: String,
     /// Arguments, unescaped.
     pub args: Vec<String>,
 }
 
-/// Decodes a packet; `None` if it is no request at all.
-///
-/// What follows a NUL is not looked at, empty lines are skipped.
+/// Decodes a packet; `None` if the packet is no request. Empty lines and everything after a NUL are
+/// skipped.
 pub fn decode_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     let text = packet.split(|&byte| byte == 0).next()?;
     let mut lines = text
@@ -45,8 +48,8 @@ pub fn decode_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     })
 }
 
-/// Decodes a request as ZeroMQ carries it, without escapes: a method's last argument goes to the
-/// end of the text, line breaks and all. `None` if it is no request at all.
+/// Decodes a request over ZeroMQ, which has no escapes: a method's last argument is the rest of the
+/// text with its line breaks. `None` if the text is no request.
 pub fn decode_plain_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     let text = packet.split(|&byte| byte == 0).next()?;
     let Ok(text) = std::str::from_utf8(text) else {
@@ -76,20 +79,20 @@ pub fn decode_plain_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     }))
 }
 
-/// The first line that is not empty, and what follows it.
+/// Returns the first line that is not empty, and the text after it.
 fn first_line(text: &str) -> (&str, &str) {
     let text = text.trim_start_matches('\n');
     text.split_once('\n').unwrap_or((text, ""))
 }
 
-/// Decodes a packet, does what it asks and encodes the reply; `None` if it is no request.
-pub fn answer(packet: &[u8], team: &mut dyn Controlled) -> Option<Vec<u8>> {
+/// Decodes a packet, calls the method and encodes the reply; `None` if the packet is no request.
+pub fn answer(packet: &[u8], team: &mut dyn TeamControl) -> Option<Vec<u8>> {
     Some(answer_request(decode_request(packet)?, team))
 }
 
-/// Does what a decoded request asks and encodes the reply.
-pub fn answer_request(asked: Result<Request, Failure>, team: &mut dyn Controlled) -> Vec<u8> {
-    let outcome = asked.and_then(|asked| methods::call(team, &asked.method, &asked.args));
+/// Calls the method of a decoded request and encodes the reply.
+pub fn answer_request(request: Result<Request, Failure>, team: &mut dyn TeamControl) -> Vec<u8> {
+    let outcome = request.and_then(|request| methods::call(team, &request.method, &request.args));
     encode_reply(&outcome)
 }
 
@@ -102,7 +105,7 @@ pub fn encode_reply(outcome: &Outcome) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Encodes a request. An empty argument cannot be told from a missing one.
+/// Encodes a request. The daemon reads an empty argument as a missing one.
 pub fn encode_request(method: &str, args: &[&str]) -> Vec<u8> {
     let mut packet = format!("{REQUEST}\n{method}\n");
     for arg in args {
@@ -122,21 +125,21 @@ pub fn encode_plain_request(method: &str, args: &[&str]) -> Vec<u8> {
     packet.into_bytes()
 }
 
-/// A reply as the client sees it.
+/// A decoded reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The method was carried out; its text, empty if it has none.
+    /// The text of the method, empty for a method without one.
     Success(String),
-    /// The daemon refused.
+    /// The method failed.
     Error {
-        /// For programs.
+        /// Code for programs.
         code: String,
-        /// For people.
+        /// Text for people.
         text: String,
     },
 }
 
-/// Decodes a reply; `None` if it is none.
+/// Decodes a reply; `None` if the packet is no reply.
 pub fn decode_reply(packet: &[u8]) -> Option<Reply> {
     let text = String::from_utf8_lossy(packet);
     let (kind, rest) = text.split_once('\n')?;
@@ -153,8 +156,8 @@ pub fn decode_reply(packet: &[u8]) -> Option<Reply> {
     }
 }
 
-/// `\\` and `\n`; a lone `\` at the end stays. Anything else escaped, or bytes that are not
-/// UTF-8, spoil the argument.
+/// Decodes the escapes `\\` and `\n`; a lone `\` at the end stays. `None` for any other escape and
+/// for bytes that are not UTF-8.
 fn unescape(line: &[u8]) -> Option<String> {
     let mut plain = Vec::with_capacity(line.len());
     let mut bytes = line.iter();
@@ -186,7 +189,7 @@ mod tests {
         updates: Vec<(String, String)>,
     }
 
-    impl Controlled for Fake {
+    impl TeamControl for Fake {
         fn config_dump(&self) -> String {
             "{}".to_owned()
         }

@@ -1,9 +1,9 @@
-//! teamd's control socket: `<run directory>/<device>.sock`, SOCK_SEQPACKET, one packet a message.
+//! teamd's control socket: `<run directory>/<device>.sock`, SOCK_SEQPACKET, one message in a
+//! packet.
 //!
-//! Owns the file and what passes between a client and the daemon; who is connected is
-//! [`clients`](super::clients)' business. A client costs a descriptor, at most one reply that it
-//! has not made room for, and what its own socket buffers hold; while a reply waits nothing more
-//! is read from it.
+//! Owns the file, the requests and the replies; [`clients`](super::clients) owns the connections. A
+//! client costs a descriptor, its socket buffers, and at most one reply that waits for room:
+//! while a reply waits, the client's next request is not read.
 
 use std::fs;
 use std::io;
@@ -17,56 +17,52 @@ use nix::sys::stat::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::clients::{Client, Clients, Step};
-use super::methods::{Controlled, Failure};
-use super::protocol;
+use super::methods::{Failure, TeamControl};
+use super::protocol::{self, MAX_REQUEST};
 
-/// Longest request in bytes; longer ones are answered with an error. The settings of a port
-/// are a few hundred, and a dump of nested junk is many times as long as what went in.
-pub const MAX_REQUEST: usize = 64 << 10;
-
-/// A reply of so many bytes fits any send buffer; if it does not go, the client is given up.
+/// Bytes of a reply that fits any send buffer. A client that does not take such a reply is closed.
 const SURELY_SENT: usize = 1024;
 
-/// As many as teamd queues.
+/// Length of the listen queue, as in teamd.
 const BACKLOG: i32 = 10;
 
-/// The control socket of one team. The file goes when this is dropped.
+/// The control socket of one team. Dropping it removes the file.
 pub struct UsockServer {
     path: PathBuf,
     clients: Clients<Peer>,
 }
 
 impl UsockServer {
-    /// How many tokens a server needs, from its first on.
+    /// Number of tokens of a server.
     pub const TOKENS: usize = Clients::<Peer>::TOKENS;
 
-    /// Listens at `path`, which is replaced if it exists, mode 0700. Events of `first` and the
-    /// following [`TOKENS`](Self::TOKENS) belong to [`ready`](Self::ready).
+    /// Listens at `path` with mode 0700; an existing file is replaced. Events of
+    /// [`TOKENS`](Self::TOKENS) tokens from `first` on are for [`ready`](Self::ready).
     ///
-    /// NetworkManager connects as soon as it sees the file being created and does not try again,
-    /// so the socket listens under another name before it is linked to its own.
+    /// NetworkManager connects when the file appears and does not try again, so the socket listens
+    /// under another name before the file with its own name is made.
     pub fn bind(path: &Path, registry: &Registry, first: Token) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET.nonblocking().cloexec(), None)?;
         fchmod(&socket, Mode::S_IRWXU)?;
-        let mut nascent = path.as_os_str().to_owned();
-        nascent.push(".new");
-        let nascent = PathBuf::from(nascent);
-        remove_if_present(&nascent)?;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        let temporary = PathBuf::from(temporary);
+        remove_if_present(&temporary)?;
         remove_if_present(path)?;
-        socket.bind(&SockAddr::unix(&nascent)?)?;
+        socket.bind(&SockAddr::unix(&temporary)?)?;
         let linked = socket
             .listen(BACKLOG)
-            .and_then(|()| fs::hard_link(&nascent, path));
-        fs::remove_file(&nascent)?;
+            .and_then(|()| fs::hard_link(&temporary, path));
+        fs::remove_file(&temporary)?;
         linked?;
         let path = path.to_owned();
         let clients = Clients::of(socket, "usock", registry, first)?;
         Ok(UsockServer { path, clients })
     }
 
-    /// Takes one step for whoever `token` names: accepts a client, or writes a waiting reply, or
-    /// serves one request. What remains causes another event.
-    pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
+    /// Takes one step for the listener or the client of a token: accepts a client, or sends a
+    /// waiting reply, or serves one request. A client with more to do causes another event.
+    pub fn ready(&mut self, token: Token, team: &mut dyn TeamControl) {
         self.clients.ready(token, team);
     }
 }
@@ -89,7 +85,7 @@ fn remove_if_present(path: &Path) -> io::Result<()> {
 /// A client of the socket.
 struct Peer {
     socket: Socket,
-    /// A reply that the socket had no room for.
+    /// A reply that waits for room in the send buffer.
     waiting: Option<Vec<u8>>,
 }
 
@@ -105,7 +101,7 @@ impl Client for Peer {
         &self.socket
     }
 
-    fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno> {
+    fn step(&mut self, team: &mut dyn TeamControl) -> Result<Step, Errno> {
         if let Some(reply) = self.waiting.take() {
             return self.reply(reply);
         }
@@ -123,11 +119,11 @@ impl Client for Peer {
 }
 
 impl Peer {
-    /// The next packet, `None` in place of one that is too long. An empty one ends the
-    /// connection, as in teamd; it cannot be told from a closed one.
+    /// Receives the next packet; `None` for a packet that is too long. An empty packet, which looks
+    /// like a closed connection, is `ESHUTDOWN`, as in teamd.
     fn receive(&self) -> Result<Option<Vec<u8>>, Errno> {
         let fd = self.socket.as_raw_fd();
-        // With MSG_TRUNC the kernel gives the packet's own length, whatever the buffer's.
+        // With MSG_TRUNC the kernel returns the length of the packet, not of the buffer.
         let length = recv(fd, &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC)?;
         if length == 0 {
             return Err(Errno::ESHUTDOWN);
@@ -167,9 +163,9 @@ impl Peer {
         send(self.socket.as_raw_fd(), reply, flags)
     }
 
-    /// A packet must fit the send buffer whole; the kernel doubles what is asked for, so the
-    /// reply's own length leaves room for its bookkeeping. Without CAP_NET_ADMIN `wmem_max` caps
-    /// the buffer; if that is too little the next send tells.
+    /// Enlarges the send buffer for a reply of `length` bytes, which must fit whole. The kernel
+    /// doubles the value, which leaves room for its bookkeeping. Without CAP_NET_ADMIN `wmem_max`
+    /// limits the buffer, and the next send may fail.
     fn make_room(&self, length: usize) {
         if setsockopt(&self.socket, sockopt::SndBufForce, &length).is_err() {
             let _ = setsockopt(&self.socket, sockopt::SndBuf, &length);

@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use runners::{Action, Event, Instant, Port, Team};
 
-use crate::recording::{Entry, Recording, What};
+use crate::recording::{Entry, FailoverDetector, Recording, What};
 
 /// Entries of one half …
 const ENTRIES: usize = 256;
@@ -30,6 +30,7 @@ pub struct RecordedTeam {
     now: Instant,
     /// The team handled an event since the last [`take_changed`](Self::take_changed).
     changed: bool,
+    failovers: FailoverDetector,
 }
 
 impl RecordedTeam {
@@ -52,6 +53,7 @@ impl RecordedTeam {
             bytes: 0,
             now: Instant::ZERO,
             changed: true,
+            failovers: FailoverDetector::default(),
         }
     }
 
@@ -96,8 +98,12 @@ impl RecordedTeam {
         if let Action::SendFrame { frame, .. } = &action {
             self.bytes += frame.len();
         }
-        let entry = Entry::new(self.now, What::of(&action));
-        self.newer.entries.push(entry);
+        let failover = self.failovers.detect(&self.core, &action);
+        let whats = failover.map(What::Failover).into_iter();
+        let entries = whats.chain([What::of(&action)]);
+        self.newer
+            .entries
+            .extend(entries.map(|what| Entry::new(self.now, what)));
         Some(action)
     }
 

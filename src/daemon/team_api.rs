@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::kernel::Kernel;
 use super::state;
 use super::team::{AdminUpPort, ManagedTeam};
-use crate::control::{Controlled, Failure, ItemPath};
+use crate::control::{Failure, ItemPath, TeamControl};
 use crate::datapath::{Change, DataPathKind};
 use crate::errno::strerror;
 use crate::process::logging;
@@ -30,7 +30,7 @@ fn check_interface(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Controlled for TeamApi<'_> {
+impl TeamControl for TeamApi<'_> {
     fn config_dump(&self) -> String {
         self.team.config.dump()
     }

@@ -11,7 +11,7 @@ use super::source::{Source, TeamId, TeamSource};
 use super::start_options::{StartError, StartOptions};
 use crate::control::dbus::{self, BusAbsence, DbusService};
 use crate::control::zmq::ZmqServer;
-use crate::control::{Controlled, UsockServer};
+use crate::control::{TeamControl, UsockServer};
 use crate::datapath::Drained;
 
 /// Time between two attempts to connect to a lost bus.
@@ -92,7 +92,7 @@ impl Transports {
         &mut self,
         source: TeamSource,
         now: Instant,
-        team: &mut dyn Controlled,
+        team: &mut dyn TeamControl,
     ) -> Drained {
         match source {
             TeamSource::Usock(token) => {

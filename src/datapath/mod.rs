@@ -24,6 +24,7 @@ pub mod team_driver;
 use std::io;
 use std::time::Duration;
 
+use json_config::DataPathChoice;
 use mio::Token;
 use runners::{
     BUCKETS, Burst, Forwarding, HwAddr, Instant, PeerSeen, PortId, PortSettings, StationSeen,
@@ -259,9 +260,9 @@ impl DataPathKind {
     /// Returns the word of the configuration and of the state.
     pub fn name(self) -> &'static str {
         match self {
-            DataPathKind::Kernel => "kernel",
-            DataPathKind::Programs => "programs",
-            DataPathKind::Relay => "relay",
+            DataPathKind::Kernel => DataPathChoice::Kernel.word(),
+            DataPathKind::Programs => DataPathChoice::Programs.word(),
+            DataPathKind::Relay => DataPathChoice::Relay.word(),
         }
     }
 

@@ -1,125 +1,120 @@
-//! What is known of a team: its configuration, its state, and what the system says of its
-//! interfaces.
+//! Facts about a team: configuration, state and interfaces.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use serde_json::Value;
 
-/// What the system says of an interface under a port.
+use crate::state::{self, OrEmpty, State};
+
+/// The interface of a port, as the system knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardFacts {
-    /// Its MTU, if it could be read.
+    /// MTU in bytes, if it could be read.
     pub mtu: Option<u64>,
-    /// The place of its network card, such as `0000:01:00`; none for a virtual interface.
+    /// Bus address of the network card, such as `0000:01:00`; `None` for a virtual interface.
     pub card: Option<String>,
-    /// The NUMA node of the card.
+    /// NUMA node of the card.
     pub numa_node: Option<i64>,
-    /// The interface that it stands on, if it is a VLAN or the like.
+    /// The interface below a VLAN or another virtual interface.
     pub lower: Option<String>,
 }
 
-/// What the system says of the team device.
+/// The team device, as the system knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
-    /// It is set up.
+    /// The device is administratively up.
     pub up: bool,
-    /// The bridge or other interface that it is a port of.
+    /// The bridge or other interface that has the device as a port.
     pub master: Option<String>,
-    /// It is a port of a bridge.
+    /// The master is a bridge.
     pub bridged: bool,
-    /// Something uses it: an address, a master, an interface on top.
+    /// The device has an address, a master or an interface on top.
     pub used: bool,
-    /// Its MTU.
+    /// MTU in bytes.
     pub mtu: Option<u64>,
-    /// Addresses that its bridge saw move to or from it while it was looked at.
+    /// Addresses that moved to or from the device in its bridge during the observation.
     pub wandering: Vec<String>,
-    /// How many NUMA nodes the machine has.
+    /// Number of NUMA nodes of the machine.
     pub numa_nodes: usize,
 }
 
-/// All of it.
+/// All facts about a team.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// The configuration.
     pub config: Value,
-    /// What the strict reading of the configuration complains about, one line each.
+    /// Findings of the strict check of the configuration, one line each.
     pub complaints: Vec<String>,
-    /// The state document; null if no team runs.
-    pub state: Value,
+    /// The state; `None` if no team runs.
+    pub state: Option<State>,
     /// The team device, if there is one.
     pub device: Option<DeviceFacts>,
-    /// By interface name.
+    /// The interfaces of the ports, by name.
     pub cards: BTreeMap<String, CardFacts>,
 }
 
-/// A port of the state document, for reading.
+/// A port of the state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Port<'a> {
     pub(super) name: &'a str,
-    state: &'a Value,
+    state: &'a state::Port,
+}
+
+impl Deref for Port<'_> {
+    type Target = state::Port;
+
+    fn deref(&self) -> &state::Port {
+        self.state
+    }
 }
 
 impl<'a> Port<'a> {
-    fn at(self, path: &str) -> Option<&'a Value> {
-        self.state.pointer(path)
-    }
-
-    pub(super) fn flag(self, path: &str) -> Option<bool> {
-        self.at(path)?.as_bool()
-    }
-
-    pub(super) fn number(self, path: &str) -> u64 {
-        self.at(path).and_then(Value::as_u64).unwrap_or(0)
-    }
-
-    pub(super) fn text(self, path: &str) -> Option<&'a str> {
-        self.at(path)?.as_str()
-    }
-
     pub(super) fn linked(self) -> bool {
-        self.flag("/link/up") == Some(true)
+        self.link.or_empty().up == Some(true)
+    }
+
+    /// Returns the speed of the link in Mbit/s; `None` if it is unknown.
+    pub(super) fn speed(self) -> Option<i64> {
+        self.link.or_empty().speed.filter(|speed| *speed > 0)
     }
 
     pub(super) fn watched_up(self) -> bool {
-        self.flag("/link_watches/up") == Some(true)
+        self.link_watches.or_empty().up == Some(true)
     }
 
     pub(super) fn allowed(self) -> bool {
-        self.flag("/teamr/allowed") != Some(false)
+        self.teamr.or_empty().allowed != Some(false)
     }
 
-    /// Its watches, by name with the verdict of each.
-    pub(super) fn watches(self) -> impl Iterator<Item = (&'a str, bool)> {
-        let list = self.at("/link_watches/list").and_then(Value::as_object);
-        list.into_iter()
-            .flat_map(|list| list.values())
-            .map(|watch| {
-                (
-                    watch["name"].as_str().unwrap_or_default(),
-                    watch["up"] == true,
-                )
-            })
+    /// Returns the highest down count of the watches.
+    pub(super) fn down_count(self) -> i64 {
+        let counts = self.watches().filter_map(|(_, watch)| watch.down_count);
+        counts.max().unwrap_or(0)
     }
 
-    /// How often its watches went down.
-    pub(super) fn down_count(self) -> u64 {
-        let list = self.at("/link_watches/list").and_then(Value::as_object);
-        let watches = list.into_iter().flat_map(|list| list.values());
-        watches
-            .filter_map(|watch| watch["down_count"].as_u64())
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// A probe left on it.
+    /// Returns whether the port sent a probe in the last round.
     pub(super) fn probed(self) -> bool {
-        self.flag("/teamr/probed") == Some(true)
+        self.teamr.or_empty().probed == Some(true)
     }
 
-    /// Where that came in.
-    pub(super) fn probe_heard_at(self) -> Vec<&'a str> {
-        let heard = self.text("/teamr/probe_heard_at");
-        heard.unwrap_or_default().split_whitespace().collect()
+    /// Returns the names of the ports that received the probe of this port.
+    pub(super) fn probe_heard_at(self) -> impl Iterator<Item = &'a str> {
+        self.state.probe_heard_at()
+    }
+
+    /// Returns the system ID of the LACP partner; empty without a partner, `None` without LACP.
+    pub(super) fn partner_system(self) -> Option<&'a str> {
+        const NO_SYSTEM: &str = "00:00:00:00:00:00";
+        let partner = &self.state.runner.or_empty().partner_lacpdu_info;
+        let system = partner.or_empty().system.as_deref()?;
+        Some(if system == NO_SYSTEM { "" } else { system })
+    }
+
+    /// Returns whether the port has a LACP partner.
+    pub(super) fn has_partner(self) -> bool {
+        self.partner_system()
+            .is_some_and(|system| !system.is_empty())
     }
 }
 
@@ -129,17 +124,17 @@ impl Facts {
         name.unwrap_or("roundrobin")
     }
 
-    pub(super) fn runs(&self) -> bool {
-        !self.state.is_null()
-    }
-
     pub(super) fn ports(&self) -> Vec<Port<'_>> {
-        let ports = self.state.get("ports").and_then(Value::as_object);
-        let ports = ports.into_iter().flatten();
+        let ports = self.state.iter().flat_map(State::ports);
         ports.map(|(name, state)| Port { name, state }).collect()
     }
 
-    /// The names of the ports for which this holds.
+    pub(super) fn linked_ports(&self) -> Vec<Port<'_>> {
+        let ports = self.ports().into_iter();
+        ports.filter(|port| port.linked()).collect()
+    }
+
+    /// Returns the names of the ports for which a condition holds.
     pub(super) fn named(&self, holds: impl Fn(&Port<'_>) -> bool) -> Vec<&str> {
         let ports = self.ports().into_iter();
         ports.filter(holds).map(|port| port.name).collect()
@@ -155,5 +150,10 @@ impl Facts {
 
     pub(super) fn bridged(&self) -> bool {
         self.device.as_ref().is_some_and(|device| device.bridged)
+    }
+
+    /// Returns the bridge or other interface that has the team device as a port.
+    pub(super) fn master(&self) -> Option<&str> {
+        self.device.as_ref()?.master.as_deref()
     }
 }

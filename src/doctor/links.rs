@@ -1,26 +1,34 @@
-//! Ports, their links and their counters.
+//! The ports: their links, watches and counters.
 
 use std::collections::BTreeSet;
 
 use super::facts::Port;
 use super::{Facts, Findings, and, are};
+use crate::state::OrEmpty;
 
 /// Runners under which one slow port slows the others.
 const EVEN: [&str; 4] = ["roundrobin", "random", "broadcast", "lacp"];
-/// Times that a link may have gone before it looks ill.
-const FLAPS: u64 = 5;
+/// Down count from which a link counts as flapping.
+const FLAPS: i64 = 5;
 
-pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
-    if !facts.runs() {
+pub(super) fn diagnose(facts: &Facts, findings: &mut Findings) {
+    if facts.state.is_none() {
         return;
     }
-    device(facts, findings);
-    presence(facts, findings);
-    likeness(facts, findings);
-    wear(facts, findings);
+    report_device(facts, findings);
+    report_missing(facts, findings);
+    report_links(facts, findings);
+    report_watches(facts, findings);
+    report_min_ports(facts, findings);
+    report_half_duplex(facts, findings);
+    report_speeds(facts, findings);
+    report_mtu(facts, findings);
+    report_flaps(facts, findings);
+    report_losses(facts, findings);
+    report_active_port(facts, findings);
 }
 
-fn device(facts: &Facts, findings: &mut Findings) {
+fn report_device(facts: &Facts, findings: &mut Findings) {
     let Some(device) = &facts.device else {
         return;
     };
@@ -40,14 +48,10 @@ fn device(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn presence(facts: &Facts, findings: &mut Findings) {
-    let ports = facts.ports();
+fn report_missing(facts: &Facts, findings: &mut Findings) {
     let present = facts.named(|_| true);
-    let missing: Vec<&str> = facts
-        .configured_ports()
-        .into_iter()
-        .filter(|name| !present.contains(name))
-        .collect();
+    let configured = facts.configured_ports().into_iter();
+    let missing: Vec<&str> = configured.filter(|name| !present.contains(name)).collect();
     if !missing.is_empty() {
         findings.problem(
             "port-missing",
@@ -63,50 +67,48 @@ fn presence(facts: &Facts, findings: &mut Findings) {
             "Allow it: teamrctl state item set ports.PORT.teamr.allowed true.",
         );
     }
+}
+
+fn report_links(facts: &Facts, findings: &mut Findings) {
     let unlinked = facts.named(|port| !port.linked());
-    if !ports.is_empty() && unlinked.len() == ports.len() {
+    if unlinked.is_empty() {
+        return;
+    }
+    if unlinked.len() == facts.ports().len() {
         findings.problem(
             "no-link",
             format!("No port has a link: {}.", and(&unlinked)),
             "Check the cables and the switch.",
         );
-    } else if !unlinked.is_empty() {
+    } else {
         findings.problem(
             "port-without-link",
             format!("{} without a link.", are(&unlinked)),
             "Check its cable, and that the switch port is on.",
         );
     }
-    let unanswered: Vec<Port<'_>> = ports
-        .iter()
-        .copied()
-        .filter(|port| port.linked() && !port.watched_up())
-        .collect();
-    let asked = |port: &Port<'_>| {
+}
+
+/// Reports ports with a link that their watches do not accept.
+fn report_watches(facts: &Facts, findings: &mut Findings) {
+    let is_down = |port: &Port<'_>| port.linked() && !port.watched_up();
+    let lacks_reply = |port: &Port<'_>| {
         let mut watches = port.watches();
-        watches.any(|(name, up)| name != "ethtool" && !up)
+        watches.any(|(_, watch)| watch.name.as_deref() != Some("ethtool") && watch.up != Some(true))
     };
-    let silent: Vec<&str> = unanswered
-        .iter()
-        .filter(|port| asked(port))
-        .map(|port| port.name)
-        .collect();
-    if !silent.is_empty() {
+    let unanswered = facts.named(|port| is_down(port) && lacks_reply(port));
+    if !unanswered.is_empty() {
         findings.problem(
             "watch-unanswered",
             format!(
                 "The link watch gets no answer on {}, which has a link.",
-                and(&silent)
+                and(&unanswered)
             ),
             "See that \"target_host\" is alive and in this network or VLAN, and that no firewall, \
              rp_filter or arp_ignore there keeps it from answering.",
         );
     }
-    let delayed: Vec<&str> = unanswered
-        .iter()
-        .filter(|port| !asked(port))
-        .map(|port| port.name)
-        .collect();
+    let delayed = facts.named(|port| is_down(port) && !lacks_reply(port));
     if !delayed.is_empty() {
         findings.notice(
             "link-delayed",
@@ -117,14 +119,15 @@ fn presence(facts: &Facts, findings: &mut Findings) {
             "Wait, or lower \"link_watch.delay_up\".",
         );
     }
-    // lacp's may have changed since the start.
-    let min_ports = facts.state.pointer("/runner/min_ports");
-    let min_ports = min_ports.or_else(|| facts.config.pointer("/runner/min_ports"));
-    let min_ports = min_ports.and_then(serde_json::Value::as_u64).unwrap_or(1);
-    let linked = ports
-        .iter()
-        .filter(|port| port.linked() && port.allowed())
-        .count() as u64;
+}
+
+fn report_min_ports(facts: &Facts, findings: &mut Findings) {
+    // The user may have set the item of lacp since the start.
+    let runner = facts.state.as_ref().and_then(|state| state.runner.as_ref());
+    let configured = || facts.config.pointer("/runner/min_ports")?.as_u64();
+    let min_ports = runner.and_then(|runner| runner.min_ports);
+    let min_ports = min_ports.or_else(configured).unwrap_or(1);
+    let linked = facts.named(|port| port.linked() && port.allowed()).len() as u64;
     if linked < min_ports && linked > 0 {
         findings.problem(
             "min-ports-unmet",
@@ -136,18 +139,11 @@ fn presence(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn likeness(facts: &Facts, findings: &mut Findings) {
-    let linked: Vec<Port<'_>> = facts
-        .ports()
-        .into_iter()
-        .filter(|port| port.linked())
-        .collect();
-    let half: Vec<&str> = linked
-        .iter()
-        .filter(|port| port.number("/link/speed") > 0)
-        .filter(|port| port.text("/link/duplex") == Some("half"))
-        .map(|port| port.name)
-        .collect();
+fn report_half_duplex(facts: &Facts, findings: &mut Findings) {
+    let half = facts.named(|port| {
+        let duplex = port.link.or_empty().duplex.as_deref();
+        port.linked() && port.speed().is_some() && duplex == Some("half")
+    });
     if !half.is_empty() {
         findings.problem(
             "half-duplex",
@@ -155,16 +151,13 @@ fn likeness(facts: &Facts, findings: &mut Findings) {
             "Let both ends negotiate, or set both alike: a fixed end makes the other half duplex.",
         );
     }
-    let speeds: BTreeSet<u64> = linked
-        .iter()
-        .map(|port| port.number("/link/speed"))
-        .collect();
-    let speeds: Vec<String> = speeds
-        .iter()
-        .filter(|speed| **speed > 0)
-        .map(u64::to_string)
-        .collect();
+}
+
+fn report_speeds(facts: &Facts, findings: &mut Findings) {
+    let linked = facts.linked_ports();
+    let speeds: BTreeSet<i64> = linked.iter().filter_map(|port| port.speed()).collect();
     if speeds.len() > 1 {
+        let speeds: Vec<String> = speeds.iter().map(i64::to_string).collect();
         let speeds: Vec<&str> = speeds.iter().map(String::as_str).collect();
         let cause = format!("The ports have different speeds: {} Mbit/s.", and(&speeds));
         let cure = "Use ports of one speed, and check why one negotiated less.";
@@ -173,6 +166,9 @@ fn likeness(facts: &Facts, findings: &mut Findings) {
             false => findings.notice("speed-unlike", cause, cure),
         }
     }
+}
+
+fn report_mtu(facts: &Facts, findings: &mut Findings) {
     let Some(mtu) = facts.device.as_ref().and_then(|device| device.mtu) else {
         return;
     };
@@ -192,8 +188,7 @@ fn likeness(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// What has happened since the start.
-fn wear(facts: &Facts, findings: &mut Findings) {
+fn report_flaps(facts: &Facts, findings: &mut Findings) {
     let flapping = facts.named(|port| port.down_count() >= FLAPS);
     if !flapping.is_empty() {
         findings.problem(
@@ -205,7 +200,11 @@ fn wear(facts: &Facts, findings: &mut Findings) {
             "Change the cable or the transceiver; \"link_watch.delay_up\" keeps a bad link out.",
         );
     }
-    let losing = facts.named(|port| port.number("/teamr/rx_missed") > 0);
+}
+
+/// Reports frames and events that were lost since the start.
+fn report_losses(facts: &Facts, findings: &mut Findings) {
+    let losing = facts.named(|port| port.teamr.or_empty().rx_missed > Some(0));
     if !losing.is_empty() {
         findings.notice(
             "frames-missed",
@@ -216,7 +215,7 @@ fn wear(facts: &Facts, findings: &mut Findings) {
             "Use the kernel's data path where there is one, or give the daemon more processor.",
         );
     }
-    let dropping = facts.named(|port| port.number("/teamr/tx_dropped") > 0);
+    let dropping = facts.named(|port| port.teamr.or_empty().tx_dropped > Some(0));
     if !dropping.is_empty() {
         findings.notice(
             "frames-dropped",
@@ -224,37 +223,37 @@ fn wear(facts: &Facts, findings: &mut Findings) {
             "Its queue was full, or its link just gone: see whether the number grows.",
         );
     }
-    let resyncs = facts.state.pointer("/teamr/resyncs");
-    if resyncs.and_then(serde_json::Value::as_u64).unwrap_or(0) > 0 {
+    let own = facts.state.as_ref().and_then(|state| state.teamr.as_ref());
+    if own.and_then(|own| own.resyncs) > Some(0) {
         findings.notice(
             "events-lost",
             "The kernel had more news than room for them, and all links were read anew.",
             "Raise TEAM_EVENT_BUFSIZE in the daemon's environment.",
         );
     }
-    let active = facts.state.pointer("/runner/active_port");
-    let ports = facts.ports();
-    let active = active.and_then(serde_json::Value::as_str);
+}
+
+/// Reports an active port that was chosen by hand although another one has the higher prio.
+fn report_active_port(facts: &Facts, findings: &mut Findings) {
+    let runner = facts.state.as_ref().and_then(|state| state.runner.as_ref());
+    let active = runner.and_then(|runner| runner.active_port.as_deref());
+    let Some(active) = active.filter(|active| !active.is_empty()) else {
+        return;
+    };
     let prio = |name: &str| facts.config["ports"][name]["prio"].as_i64().unwrap_or(0);
-    if let Some(active) = active.filter(|active| !active.is_empty()) {
-        let sticky = facts.config["ports"][active]["sticky"] == true
-            || facts.config.pointer("/runner/failback").is_some();
-        let better = ports.iter().find(|port| {
-            port.linked() && port.watched_up() && port.allowed() && prio(port.name) > prio(active)
-        });
-        if let Some(better) = better.filter(|_| !sticky) {
-            findings.notice(
-                "active-by-hand",
-                format!(
-                    "{active} is active, chosen by hand, and {} has the higher prio.",
-                    better.name
-                ),
-                format!(
-                    "Choose it: teamrctl state item set runner.active_port {}.",
-                    better.name
-                ),
-            );
-        }
+    let sticky = facts.config["ports"][active]["sticky"] == true
+        || facts.config.pointer("/runner/failback").is_some();
+    let ports = facts.ports();
+    let better = ports.iter().find(|port| {
+        port.linked() && port.watched_up() && port.allowed() && prio(port.name) > prio(active)
+    });
+    if let Some(better) = better.filter(|_| !sticky) {
+        let better = better.name;
+        findings.notice(
+            "active-by-hand",
+            format!("{active} is active, chosen by hand, and {better} has the higher prio."),
+            format!("Choose it: teamrctl state item set runner.active_port {better}."),
+        );
     }
 }
 

@@ -1,12 +1,12 @@
-//! What is wrong with a team, and what to do about it.
+//! The doctor: finds what is wrong with a team, and what to do about it.
 //!
-//! Owns the findings: from what is known of a team ([`Facts`]) to sentences. Pure; who gathers the
-//! facts is [`crate::client`]. An id never changes its meaning, so that scripts can rely on it.
+//! Owns the findings: from the [`Facts`] about a team to sentences. Pure; the client reads the
+//! facts. An id never changes its meaning, so that scripts can rely on it.
 
+mod config;
 mod facts;
 mod links;
 mod network;
-mod plan;
 
 use std::fmt;
 
@@ -19,16 +19,16 @@ pub use facts::{CardFacts, DeviceFacts, Facts};
 pub enum Weight {
     /// Traffic is lost, doubled or silent, or will be when a link goes.
     Problem,
-    /// It works, and could be better.
+    /// The team works, and could be better.
     Notice,
 }
 
-/// One thing that is not as it should be.
+/// One fault, with its cause and its cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Its name, for scripts.
+    /// Stable name, for scripts.
     pub id: &'static str,
-    /// How much it matters.
+    /// How much the finding matters.
     pub weight: Weight,
     /// One sentence: what is wrong.
     pub cause: String,
@@ -37,7 +37,7 @@ pub struct Finding {
 }
 
 impl fmt::Display for Finding {
-    /// The cause with the id, then the cure.
+    /// Writes the cause with the id, and the cure on a second line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let weight = match self.weight {
             Weight::Problem => "problem",
@@ -51,7 +51,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// For `--json`.
+    /// Returns the finding for `--json`.
     pub fn to_json(&self) -> Value {
         json!({
             "id": self.id,
@@ -62,7 +62,7 @@ impl Finding {
     }
 }
 
-/// Findings under way.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
@@ -83,28 +83,31 @@ impl Findings {
             cure,
         });
     }
+
+    /// Returns the problems, then the notices; the sort is stable.
+    fn sorted(mut self) -> Vec<Finding> {
+        self.0.sort_by_key(|finding| finding.weight);
+        self.0
+    }
 }
 
-/// Everything that is wrong, the causes before what follows from them, problems first.
-pub fn judge(facts: &Facts) -> Vec<Finding> {
+/// Returns the findings about a running team, problems first, causes before their consequences.
+pub fn diagnose(facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings::default();
-    plan::judge(facts, &mut findings);
-    network::judge(facts, &mut findings);
-    links::judge(facts, &mut findings);
-    // Stable: within a weight the order above stays.
-    findings.0.sort_by_key(|finding| finding.weight);
-    findings.0
+    config::diagnose(facts, &mut findings);
+    network::diagnose(facts, &mut findings);
+    links::diagnose(facts, &mut findings);
+    findings.sorted()
 }
 
-/// What can be said of a configuration that no team runs on.
-pub fn judge_plan(facts: &Facts) -> Vec<Finding> {
+/// Returns the findings about a configuration without a running team.
+pub fn diagnose_config(facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings::default();
-    plan::judge(facts, &mut findings);
-    findings.0.sort_by_key(|finding| finding.weight);
-    findings.0
+    config::diagnose(facts, &mut findings);
+    findings.sorted()
 }
 
-/// Names with "and" before the last one.
+/// Returns the names with "and" before the last one.
 fn and(names: &[&str]) -> String {
     match names {
         [] => String::new(),
@@ -113,7 +116,7 @@ fn and(names: &[&str]) -> String {
     }
 }
 
-/// The same with the verb that belongs to as many.
+/// Returns the names with "is" or "are".
 fn are(names: &[&str]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", and(names))

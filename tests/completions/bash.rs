@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::program::{Device, Kind, Program, is_placeholder, kind, spellings};
 
-/// Stands for the function that offers words, until its name is known.
+/// Placeholder of the function that offers words.
 const OFFER: &str = "OFFER";
 
 pub fn generate(program: &Program) -> String {
@@ -43,7 +43,7 @@ pub fn generate(program: &Program) -> String {
     text.replace(OFFER, &format!("_{name}_offer"))
 }
 
-/// Commands, after what options and their values leave of the line.
+/// Returns the lines for commands, which follow the options and their values.
 fn operands(program: &Program) -> String {
     let valued: Vec<String> = program
         .valued()
@@ -86,7 +86,7 @@ fn operands(program: &Program) -> String {
             true => next.iter().map(|word| offer(kind(word))).collect(),
             false => words(&next.join(" ")),
         };
-        // Quoted, but for what stands for any word.
+        // A pattern for any word stays without quotes.
         let pattern = format!("'{before}'").replace(" *'", " '*");
         let _ = writeln!(text, "    {pattern}) {offers};;");
     }
@@ -102,7 +102,7 @@ fn offer(kind: Kind) -> String {
         Kind::File => format!("{OFFER} -f; "),
         Kind::Directory => format!("{OFFER} -d; "),
         Kind::Interface => format!("{OFFER} -W \"$(ls /sys/class/net 2>/dev/null)\"; "),
-        Kind::OneOf(list) => words(list),
+        Kind::OneOf(list) => words(&list.join(" ")),
         Kind::Text => String::new(),
     }
 }

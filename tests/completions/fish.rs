@@ -56,7 +56,7 @@ pub fn generate(program: &Program) -> String {
     text
 }
 
-/// Functions that know where on the line the cursor is.
+/// Returns the functions that find the position of the cursor.
 fn place(program: &Program) -> String {
     let name = program.name;
     let first = program.first_words().join(" ");
@@ -106,7 +106,7 @@ fn offer(kind: Kind) -> Option<String> {
     match kind {
         Kind::Interface => Some("'(__fish_print_interfaces)'".to_owned()),
         Kind::Directory => Some("'(__fish_complete_directories)'".to_owned()),
-        Kind::OneOf(list) => Some(format!("'{list}'")),
+        Kind::OneOf(list) => Some(format!("'{}'", list.join(" "))),
         Kind::File | Kind::Text => None,
     }
 }

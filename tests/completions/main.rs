@@ -1,5 +1,5 @@
-//! The shell completions in `dist/completions` are made from the programs' own tables, and they
-//! work. `TEAMR_WRITE=1` makes them anew.
+//! The shell completions in `dist/completions` follow the tables of the programs, and work.
+//! `TEAMR_REWRITE=1 cargo test --test completions` writes them anew.
 
 mod bash;
 mod fish;
@@ -29,10 +29,10 @@ fn files(program: &Program) -> [(PathBuf, String); 3] {
 }
 
 #[test]
-fn they_are_what_the_tables_say() {
+fn the_completions_follow_the_tables() {
     for program in Program::all() {
         for (path, text) in files(&program) {
-            if env::var_os("TEAMR_WRITE").is_some() {
+            if env::var_os("TEAMR_REWRITE").is_some() {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(&path, &text).unwrap();
             }
@@ -40,13 +40,13 @@ fn they_are_what_the_tables_say() {
             let path = path.display();
             assert!(
                 there == text,
-                "{path} is not what the tables say; TEAMR_WRITE=1 cargo test makes it anew"
+                "{path} differs from the tables; TEAMR_REWRITE=1 cargo test --test completions writes it anew"
             );
         }
     }
 }
 
-/// What a shell offers after a line, or none if there is no such shell here.
+/// Returns the words that a shell offers after a line; `None` without the shell.
 fn offered(shell: &str, script: &str, line: &str) -> Option<Vec<String>> {
     let output = Command::new(shell)
         .args(["-c", script, shell])
@@ -56,7 +56,7 @@ fn offered(shell: &str, script: &str, line: &str) -> Option<Vec<String>> {
     let Ok(output) = output else {
         let missing = format!("there is no {shell} here");
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
-        // Past the capture of the test harness, so that it is counted.
+        // Not captured by the test harness, so that the skip is counted.
         let _ = writeln!(io::stderr(), "SKIPPED completions: {missing}");
         return None;
     };
@@ -69,7 +69,7 @@ fn offered(shell: &str, script: &str, line: &str) -> Option<Vec<String>> {
     Some(words.map(str::to_owned).collect())
 }
 
-/// Lines with words that must be offered after them, and words that must not.
+/// Lines, the words that must be offered after each, and the words that must not.
 const CASES: [(&str, &[&str], &[&str]); 14] = [
     ("teamr --da", &["--data-path", "--daemonize"], &["--help"]),
     ("teamr -l s", &["stdout", "stderr", "syslog"], &["lo"]),
@@ -111,7 +111,7 @@ fn assert_works(shell: &str, script: &str) {
 }
 
 #[test]
-fn they_work_in_bash() {
+fn the_completions_work_in_bash() {
     assert_works(
         "bash",
         r#"for file in bash/*; do source "$file"; done
@@ -122,7 +122,7 @@ fn they_work_in_bash() {
 }
 
 #[test]
-fn they_work_in_fish() {
+fn the_completions_work_in_fish() {
     assert_works(
         "fish",
         r#"for file in fish/*; source $file; end
@@ -131,6 +131,6 @@ fn they_work_in_fish() {
 }
 
 #[test]
-fn they_work_in_zsh() {
+fn the_completions_work_in_zsh() {
     assert_works("zsh", include_str!("offered.zsh"));
 }

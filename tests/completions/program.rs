@@ -1,66 +1,67 @@
-//! What there is to complete, from the tables of the programs.
+//! The words to complete, from the tables of the programs.
 
 use std::collections::BTreeMap;
 
+use json_config::DataPathChoice;
 use teamr::args::getopt::Flag;
 use teamr::bond::bond2team;
+use teamr::client::called_as::CalledAs;
 use teamr::client::command;
-use teamr::client::options::Style;
 use teamr::{args, client, teamnl};
 
-/// One of our programs.
+/// A program.
 pub struct Program {
     pub name: &'static str,
-    /// teamd's name for it, if that is another.
+    /// teamd's name of the program, if different.
     pub old_name: Option<&'static str>,
     pub flags: &'static [Flag],
     pub device: Device,
-    /// By the words before, joined with blanks: what may come next. A placeholder is in capitals.
+    /// The next words, by the words before with blanks between them. A placeholder is in capitals.
     pub words: BTreeMap<String, Vec<String>>,
 }
 
 /// Whether the first operand is a team device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// There are no operands.
+    /// The program has no operands.
     Never,
-    /// It may be left out.
+    /// The device is optional.
     MayBe,
-    /// It is.
+    /// The first operand is the device.
     Always,
 }
 
-/// What a value or an operand is.
+/// Kind of a value or an operand.
 #[derive(Clone, Copy)]
 pub enum Kind {
     File,
     Directory,
     Interface,
-    OneOf(&'static str),
-    /// Nothing that could be guessed.
+    OneOf(&'static [&'static str]),
+    /// Any text.
     Text,
 }
 
-/// By the name that stands for it in the help.
+/// Returns the kind of a placeholder of the help.
 pub fn kind(placeholder: &str) -> Kind {
     match placeholder {
         "FILE" => Kind::File,
         "DIR" => Kind::Directory,
         "BOND" | "DEVICE" | "IFACE" | "PORT" | "PORTDEV" => Kind::Interface,
-        "WHERE" => Kind::OneOf("stdout stderr syslog"),
-        "WHICH" => Kind::OneOf("auto kernel userspace"),
+        "WHERE" => Kind::OneOf(&["stdout", "stderr", "syslog"]),
+        "WHICH" => Kind::OneOf(&DataPathChoice::WORDS),
         _ => Kind::Text,
     }
 }
 
-/// Whether a word stands for others.
+/// Returns whether a word is a placeholder.
 pub fn is_placeholder(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 impl Program {
     pub fn all() -> [Program; 4] {
-        let commands = command::describe(Style::Teamrctl);
+        let commands = command::describe(CalledAs::Teamrctl);
         let commands = commands
             .lines()
             .map(|line| line.split_whitespace().collect());
@@ -97,25 +98,25 @@ impl Program {
         ]
     }
 
-    /// Its name, and the old one.
+    /// Returns the name and the old name.
     pub fn names(&self) -> String {
         let names: Vec<&str> = [self.name].into_iter().chain(self.old_name).collect();
         names.join(" ")
     }
 
-    /// The first words of its commands.
+    /// Returns the first words of the commands.
     pub fn first_words(&self) -> &[String] {
         self.words.get("").map_or(&[], Vec::as_slice)
     }
 
-    /// The options that take a value, as they are typed, of a kind if that is wanted.
+    /// Returns the options with a value, and the kind of the value.
     pub fn valued(&self) -> impl Iterator<Item = (&'static Flag, Kind)> {
         let valued = |flag: &'static Flag| Some((flag, kind(flag.value?)));
         self.flags.iter().filter_map(valued)
     }
 }
 
-/// `-t`, `--team-dev`
+/// Returns the spellings of a flag, such as `-t` and `--team-dev`.
 pub fn spellings(flag: &Flag) -> Vec<String> {
     let short = flag
         .short
@@ -124,7 +125,7 @@ pub fn spellings(flag: &Flag) -> Vec<String> {
     short.chain([format!("--{}", flag.long)]).collect()
 }
 
-/// The help of a flag on one line.
+/// Returns the help of a flag on one line.
 pub fn help(flag: &Flag) -> String {
     flag.help.join(" ")
 }
@@ -133,7 +134,7 @@ fn tree<'a>(commands: impl Iterator<Item = Vec<&'a str>>) -> BTreeMap<String, Ve
     let mut tree: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for command in commands {
         for (place, word) in command.iter().enumerate() {
-            // A placeholder before this place stands for one word, whichever.
+            // A placeholder before this place stands for any one word.
             let before = command[..place].iter();
             let before = before.map(|word| if is_placeholder(word) { "*" } else { word });
             let before: Vec<&str> = before.collect();

@@ -75,7 +75,7 @@ fn action(kind: Kind) -> String {
         Kind::File => "_files".to_owned(),
         Kind::Directory => "_files -/".to_owned(),
         Kind::Interface => "_net_interfaces".to_owned(),
-        Kind::OneOf(list) => format!("({list})"),
+        Kind::OneOf(list) => format!("({})", list.join(" ")),
         Kind::Text => " ".to_owned(),
     }
 }

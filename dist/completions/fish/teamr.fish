@@ -22,7 +22,7 @@ complete -c teamr -s D -l dbus-enable -d 'be on the system bus, as org.libteam.t
 complete -c teamr -s Z -l zmq-enable -x -d 'serve ZeroMQ at ADDRESS, where that is built in'
 complete -c teamr -s U -l usock-enable -d 'serve the control socket; the default'
 complete -c teamr -s u -l usock-disable -d 'do without the control socket'
-complete -c teamr -l data-path -x -a 'auto kernel userspace' -d 'who moves the frames: kernel, programs, relay, or auto: the first of them that works here'
+complete -c teamr -l data-path -x -a 'auto kernel programs relay userspace' -d 'who moves the frames: kernel, programs, relay, or auto: the first of them that works here'
 complete -c teamr -l no-sandbox -d 'keep all rights and system calls, for debugging'
 complete -c teamr -s w -l warm-start -d 'go on with the team that signal USR1 or USR2 left'
 complete -c teamr -s L -l lacp-directory -x -a '(__fish_complete_directories)' -d 'note in DIR at the end how the team was left'

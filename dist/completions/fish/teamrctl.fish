@@ -20,7 +20,7 @@ end
 function __teamrctl_at
     set -l at (__teamrctl_operands)
     if set -q at[1]
-        contains -- "$at[1]" config state port record doctor watch metrics import export; or set -e at[1]
+        contains -- "$at[1]" config state port record doctor watch metrics schema import export; or set -e at[1]
     end
     string match -q -- "$argv" "$at"
 end
@@ -30,11 +30,11 @@ complete -c teamrctl -f
 complete -c teamrctl -s h -l help -d 'show this help'
 complete -c teamrctl -s v -l verbose -d 'show more of the state'
 complete -c teamrctl -s o -l oneline -d 'JSON on one line'
-complete -c teamrctl -s D -l force-dbus -d 'talk over D-Bus only'
-complete -c teamrctl -s Z -l force-zmq -x -d 'talk over ZeroMQ at ADDRESS, where that is built in'
-complete -c teamrctl -s U -l force-usock -d 'talk over the control socket only'
-complete -c teamrctl -l json -d 'answer as JSON'
-complete -c teamrctl -l config -r -F -d 'doctor: judge this configuration'
+complete -c teamrctl -s D -l force-dbus -d 'use D-Bus only'
+complete -c teamrctl -s Z -l force-zmq -x -d 'use ZeroMQ at ADDRESS only, where that is built in'
+complete -c teamrctl -s U -l force-usock -d 'use the control socket only'
+complete -c teamrctl -l json -d 'print JSON'
+complete -c teamrctl -l config -r -F -d 'doctor: examine this configuration'
 complete -c teamrctl -s V -l version -d 'show the version'
 complete -c teamrctl -n '__teamrctl_at ' -a 'config'
 complete -c teamrctl -n '__teamrctl_at ' -a 'state'
@@ -43,6 +43,7 @@ complete -c teamrctl -n '__teamrctl_at ' -a 'record'
 complete -c teamrctl -n '__teamrctl_at ' -a 'doctor'
 complete -c teamrctl -n '__teamrctl_at ' -a 'watch'
 complete -c teamrctl -n '__teamrctl_at ' -a 'metrics'
+complete -c teamrctl -n '__teamrctl_at ' -a 'schema'
 complete -c teamrctl -n '__teamrctl_at ' -a 'import'
 complete -c teamrctl -n '__teamrctl_at ' -a 'export'
 complete -c teamrctl -n '__teamrctl_at config' -a 'dump'
@@ -64,6 +65,7 @@ complete -c teamrctl -n '__teamrctl_at port present' -a '(__fish_print_interface
 complete -c teamrctl -n '__teamrctl_at port remove' -a '(__fish_print_interfaces)'
 complete -c teamrctl -n '__teamrctl_at record' -a 'dump'
 complete -c teamrctl -n '__teamrctl_at record' -a 'pcap'
+complete -c teamrctl -n '__teamrctl_at schema' -a 'state'
 complete -c teamrctl -n '__teamrctl_at state' -a 'dump'
 complete -c teamrctl -n '__teamrctl_at state' -a 'view'
 complete -c teamrctl -n '__teamrctl_at state' -a 'item'

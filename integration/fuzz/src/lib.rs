@@ -15,7 +15,7 @@ use runners::{
     PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
 };
 use serde_json::{Value, json};
-use teamr::control::{Controlled, Failure, ItemPath, protocol};
+use teamr::control::{Failure, ItemPath, TeamControl, protocol};
 use teamr::netlink::address::InterfaceAddress;
 use teamr::netlink::link::{LinkEvent, LinkInfo};
 use teamr::netlink::message::Messages;
@@ -269,7 +269,7 @@ pub fn control(bytes: &[u8]) {
 /// A team that answers everything.
 struct Canned;
 
-impl Controlled for Canned {
+impl TeamControl for Canned {
     fn config_dump(&self) -> String {
         "{}".to_owned()
     }

@@ -1,6 +1,7 @@
 //! The rows of the table; [`Key`] defines the columns.
 
 use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
+use crate::data_path::DataPathChoice;
 
 const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
@@ -74,8 +75,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "data_path",
-        kind: Kind::Word(&["auto", "kernel", "programs", "relay", "userspace"]),
-        default: Preset::Word("auto"),
+        kind: Kind::Word(&DataPathChoice::WORDS),
+        default: Preset::Word(DataPathChoice::WORDS[0]),
         about: "Forwarding of frames: by the kernel's team driver, by programs that teamr loads into the \
                 kernel, by the daemon (relay or, an older word, userspace), or by the first of \
                 these that works.",

@@ -1,44 +1,54 @@
-//! What teamdctl's view lacks of lacp: one table with a column for each port.
+//! The table of runner lacp with a column for each port, which teamdctl lacks.
 //!
-//! Owns its layout alone. What stands in `ports.P.teamr.lacp` is shown as it comes, so a counter
-//! or timer that is new there needs nothing here; a document without it, such as teamd's, shows
-//! nothing.
+//! Owns the layout. The rows are the items of `ports.P.teamr.lacp` that a port has; a state
+//! without them, such as teamd's, has no table.
 
 use runners::wire::lacpdu::StateBits;
 use serde_json::Value;
 
-use super::{Page, members, yes};
+use super::page::{Page, yes};
+use crate::state::definition::{Object, Unit};
+use crate::state::lacp::{Churns, Machines, Pdus, PortLacp, Timers};
+use crate::state::{OrEmpty, Part as _, State};
 
 /// Blanks between two columns.
 const GAP: usize = 3;
-/// In place of what a port does not have at the moment.
+/// The cell of an item that a port does not have.
 const NOTHING: &str = "-";
-/// Parts of the item and their headings.
-const PARTS: [(&str, &str); 4] = [
-    ("machines", "machine"),
-    ("timers", "time left"),
-    ("pdus", "PDUs"),
-    ("churns", "churns found"),
+
+/// A part of the table: its heading, the definition and the items of a port.
+type Part = (&'static str, &'static Object, fn(&PortLacp) -> Value);
+
+const PARTS: [Part; 4] = [
+    ("machine", &Machines::OBJECT, |lacp| {
+        lacp.machines.or_empty().to_json()
+    }),
+    ("time left", &Timers::OBJECT, |lacp| {
+        lacp.timers.or_empty().to_json()
+    }),
+    ("PDUs", &Pdus::OBJECT, |lacp| lacp.pdus.or_empty().to_json()),
+    ("churns found", &Churns::OBJECT, |lacp| {
+        lacp.churns.or_empty().to_json()
+    }),
 ];
 
-/// A heading has no cells; else there is one for each port.
+/// A row with one cell for each port; a heading has no cells.
 struct Row {
     label: String,
     cells: Vec<String>,
 }
 
-/// Writes the table below what [`write`](super::write) has written; `level` is the depth of its
-/// heading.
-pub fn write(out: &mut String, state: &Value, level: usize) {
-    let ports = state.get("ports").into_iter().flat_map(members);
-    let ports: Vec<(&str, &Value)> = ports
-        .filter_map(|(name, port)| Some((name.as_str(), port.pointer("/teamr/lacp")?)))
+/// Adds the table to `text`; `level` is the level of the heading.
+pub fn write(text: &mut String, state: &State, level: usize) {
+    let ports = state.ports();
+    let ports: Vec<(&str, &PortLacp)> = ports
+        .filter_map(|(name, port)| Some((name, port.teamr.as_ref()?.lacp.as_ref()?)))
         .collect();
     if ports.is_empty() {
         return;
     }
     let mut page = Page {
-        out,
+        text,
         level,
         verbose: true,
     };
@@ -48,7 +58,7 @@ pub fn write(out: &mut String, state: &Value, level: usize) {
             page.bare(line);
         }
         for (name, lacp) in &ports {
-            match lacp.get("why").and_then(Value::as_str) {
+            match lacp.why.as_deref() {
                 Some("") | None => {}
                 Some(why) => page.line(&format!("{name} does not carry"), why),
             }
@@ -56,65 +66,52 @@ pub fn write(out: &mut String, state: &Value, level: usize) {
     });
 }
 
-fn rows(ports: &[(&str, &Value)]) -> Vec<Row> {
+fn rows(ports: &[(&str, &PortLacp)]) -> Vec<Row> {
     let mut rows = vec![Row {
         label: "actor / partner".to_owned(),
         cells: ports.iter().map(|(name, _)| (*name).to_owned()).collect(),
     }];
-    for (_, bit) in StateBits::NAMED {
-        let cell = |(_, lacp): &(&str, &Value)| {
-            let ends = ["actor", "partner"].map(|end| cell(lacp, end, bit));
-            ends.join(" / ")
-        };
+    for (bit, name) in StateBits::NAMED {
+        let cell = |end: Option<StateBits>| end.map_or(NOTHING, |state| yes(state.has(bit)));
+        let cells = ports.iter();
+        let cells = cells.map(|(_, lacp)| format!("{} / {}", cell(lacp.actor), cell(lacp.partner)));
         rows.push(Row {
-            label: format!("  {bit}"),
-            cells: ports.iter().map(cell).collect(),
+            label: format!("  {name}"),
+            cells: cells.collect(),
         });
     }
-    for (part, heading) in PARTS {
+    for (heading, object, part) in PARTS {
+        let ports: Vec<Value> = ports.iter().map(|(_, lacp)| part(lacp)).collect();
         rows.push(Row {
             label: heading.to_owned(),
             cells: Vec::new(),
         });
-        rows.extend(names(ports, part).into_iter().map(|name| {
+        let fields = object.fields.iter();
+        let present =
+            fields.filter(|field| ports.iter().any(|port| port.get(field.name).is_some()));
+        rows.extend(present.map(|field| {
+            let cells = ports.iter().map(|port| cell(&port[field.name], field.unit));
             Row {
-                label: format!("  {name}"),
-                cells: ports
-                    .iter()
-                    .map(|(_, lacp)| cell(lacp, part, name))
-                    .collect(),
+                label: format!("  {}", field.name),
+                cells: cells.collect(),
             }
         }));
     }
     rows
 }
 
-/// The names in a part that any port has, in the order in which they are met.
-fn names<'a>(ports: &[(&str, &'a Value)], part: &str) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    let parts = ports.iter().filter_map(|(_, lacp)| lacp.get(part));
-    for (name, _) in parts.flat_map(members) {
-        if !names.contains(&name.as_str()) {
-            names.push(name.as_str());
-        }
-    }
-    names
-}
-
-fn cell(lacp: &Value, part: &str, name: &str) -> String {
-    let is_time = part == "timers" || name.ends_with("_ago");
-    match &lacp[part][name] {
+fn cell(value: &Value, unit: Option<Unit>) -> String {
+    match value {
         Value::Null => NOTHING.to_owned(),
-        Value::Bool(flag) => yes(*flag).to_owned(),
         Value::String(word) => word.clone(),
-        Value::Number(millis) if is_time => {
+        Value::Number(millis) if unit == Some(Unit::Milliseconds) => {
             format!("{:.1} s", millis.as_f64().unwrap_or_default() / 1000.0)
         }
         other => other.to_string(),
     }
 }
 
-/// One line for each row, columns below each other.
+/// Returns one line for each row, with aligned columns.
 fn aligned(rows: &[Row]) -> Vec<String> {
     let width = |text: &str| text.chars().count();
     let labels = rows.iter().map(|row| width(&row.label)).max();

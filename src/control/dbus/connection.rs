@@ -1,9 +1,9 @@
 //! A connection to the system bus.
 //!
-//! Owns the socket, the greeting and the bytes that wait in either direction. Standard: the D-Bus
+//! Owns the socket, the greeting and the buffers of both directions. Standard: the D-Bus
 //! Specification, "Authentication Protocol" (mechanism EXTERNAL) and "Server Addresses" (unix
-//! sockets only; a system bus has no other). The greeting is sent in one go with the first calls,
-//! so nothing waits for the bus; [`wait_reply`](Connection::wait_reply) is for who may wait.
+//! sockets only; a system bus has no other). The first calls follow the greeting at once, so
+//! nothing waits for the bus but [`wait_reply`](Connection::wait_reply).
 
 use std::collections::VecDeque;
 use std::env;
@@ -20,22 +20,22 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::message::{self, Kind, Message, Value};
 use crate::errno::strerror;
 
-/// Names another bus.
+/// Environment variable with the address of another bus.
 pub const ADDRESS_VARIABLE: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 
-/// The bus itself.
+/// Name, path and interface of the bus itself.
 const BUS: (&str, &str, &str) = (
     "org.freedesktop.DBus",
     "/org/freedesktop/DBus",
     "org.freedesktop.DBus",
 );
 const DEFAULT_ADDRESS: &str = "unix:path=/var/run/dbus/system_bus_socket";
-/// We are whom the socket's credentials show: a name of ours could be another one to a bus
-/// outside of our user namespace.
+/// Authenticates by the credentials of the socket. A user ID in the greeting could be another user
+/// to a bus outside of this user namespace.
 const GREETING: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 /// Longest line of the bus.
 const LONGEST_LINE: usize = 1024;
-/// Bytes taken from the socket at once.
+/// Bytes read from the socket at once.
 const READ: usize = 64 << 10;
 
 /// Why there is no connection.
@@ -45,16 +45,16 @@ pub enum BusError {
     Address(String),
     /// The socket at this address could not be connected to.
     Connect(String, io::Error),
-    /// The bus does not let us in; its words.
+    /// The bus rejected the greeting, with this text.
     Rejected(String),
     /// The connection failed.
-    Broken(io::Error),
-    /// The bus kept silent for the time allowed.
-    Silent,
+    Io(io::Error),
+    /// The bus did not reply within the time limit.
+    TimedOut,
 }
 
 impl BusError {
-    /// The name that libdbus gives such an error.
+    /// Returns the name of the error in libdbus.
     pub fn name(&self) -> &'static str {
         match self.errno() {
             Errno::ENOENT => "org.freedesktop.DBus.Error.FileNotFound",
@@ -65,12 +65,12 @@ impl BusError {
         }
     }
 
-    /// The cause as an error number.
+    /// Returns the cause as an error number.
     pub fn errno(&self) -> Errno {
         let code = match self {
-            BusError::Connect(_, e) | BusError::Broken(e) => e.raw_os_error(),
+            BusError::Connect(_, e) | BusError::Io(e) => e.raw_os_error(),
             BusError::Rejected(_) => Some(libc::EACCES),
-            BusError::Silent => Some(libc::ETIMEDOUT),
+            BusError::TimedOut => Some(libc::ETIMEDOUT),
             BusError::Address(_) => None,
         };
         Errno::from_raw(code.unwrap_or(libc::EINVAL))
@@ -84,9 +84,9 @@ impl fmt::Display for BusError {
             BusError::Connect(path, e) => {
                 write!(f, "Failed to connect to socket {path}: {}", strerror(e))
             }
-            BusError::Rejected(words) => write!(f, "the bus does not let us in: {words}"),
-            BusError::Broken(e) => f.write_str(&strerror(e)),
-            BusError::Silent => f.write_str("the bus does not answer"),
+            BusError::Rejected(text) => write!(f, "the bus does not let us in: {text}"),
+            BusError::Io(e) => f.write_str(&strerror(e)),
+            BusError::TimedOut => f.write_str("the bus does not answer"),
         }
     }
 }
@@ -94,30 +94,30 @@ impl fmt::Display for BusError {
 impl std::error::Error for BusError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BusError::Connect(_, e) | BusError::Broken(e) => Some(e),
-            BusError::Address(_) | BusError::Rejected(_) | BusError::Silent => None,
+            BusError::Connect(_, e) | BusError::Io(e) => Some(e),
+            BusError::Address(_) | BusError::Rejected(_) | BusError::TimedOut => None,
         }
     }
 }
 
-/// What one attempt to read brought.
+/// The outcome of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
-    /// Bytes, maybe not the last.
+    /// Bytes; more may follow.
     Some,
-    /// Nothing more for now.
+    /// No bytes for now.
     Nothing,
 }
 
-/// A connection, greeted or about to be.
+/// A connection, whose greeting may still be on its way.
 pub struct Connection {
     socket: Socket,
     incoming: Vec<u8>,
-    /// Came while a reply was waited for.
+    /// Messages received by `wait_reply` before the reply.
     set_aside: VecDeque<(Message, usize)>,
     outgoing: VecDeque<u8>,
-    /// Whether the bus has let us in; before that it talks in lines.
-    let_in: bool,
+    /// Whether the bus accepted the greeting. The bus sends lines before, messages after.
+    authenticated: bool,
     last_serial: u32,
     hello: u32,
 }
@@ -130,7 +130,7 @@ impl Connection {
         Connection::open_at(address.as_deref().unwrap_or(DEFAULT_ADDRESS))
     }
 
-    /// Connects to the first of the addresses, separated by semicolons, that takes us.
+    /// Connects to the first of the addresses, separated by semicolons, that accepts a connection.
     pub fn open_at(addresses: &str) -> Result<Self, BusError> {
         let mut failure = BusError::Address(addresses.to_owned());
         for address in addresses.split(';') {
@@ -154,7 +154,7 @@ impl Connection {
             incoming: Vec::new(),
             set_aside: VecDeque::new(),
             outgoing: VecDeque::new(),
-            let_in: false,
+            authenticated: false,
             last_serial: 0,
             hello: 0,
         };
@@ -172,26 +172,26 @@ impl Connection {
         })
     }
 
-    /// Queues a message and returns the serial that it goes by.
+    /// Queues a message and returns its serial.
     pub fn queue(&mut self, mut message: Message) -> u32 {
-        // Never 0, which is no serial.
+        // 0 is no serial.
         self.last_serial = self.last_serial.checked_add(1).unwrap_or(1);
         message.serial = self.last_serial;
         self.outgoing.extend(message.encode());
         self.last_serial
     }
 
-    /// Sends what the socket has room for; whether nothing is left.
+    /// Sends as many bytes as the socket has room for. Returns whether no bytes are left.
     pub fn flush(&mut self) -> Result<bool, BusError> {
         while !self.outgoing.is_empty() {
             let (head, _) = self.outgoing.as_slices();
-            // No SIGPIPE: the client has no handler for it.
+            // The client has no handler for SIGPIPE.
             let sent = self.socket.send_with_flags(head, libc::MSG_NOSIGNAL);
             match sent {
                 Ok(sent) => drop(self.outgoing.drain(..sent)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(BusError::Broken(e)),
+                Err(e) => return Err(BusError::Io(e)),
             }
         }
         Ok(true)
@@ -201,18 +201,18 @@ impl Connection {
     pub fn fill(&mut self) -> Result<Filled, BusError> {
         let mut bytes = vec![0; READ];
         match self.socket.read(&mut bytes) {
-            Ok(0) => Err(BusError::Broken(io::Error::from(Errno::ECONNRESET))),
+            Ok(0) => Err(BusError::Io(io::Error::from(Errno::ECONNRESET))),
             Ok(got) => {
                 self.incoming.extend_from_slice(&bytes[..got]);
                 Ok(Filled::Some)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(Filled::Nothing),
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(Filled::Some),
-            Err(e) => Err(BusError::Broken(e)),
+            Err(e) => Err(BusError::Io(e)),
         }
     }
 
-    /// The next message that has come whole, with its length in bytes.
+    /// Returns the next complete message, with its length in bytes.
     pub fn next_message(&mut self) -> Result<Option<(Message, usize)>, BusError> {
         match self.set_aside.pop_front() {
             None => self.parse(),
@@ -221,59 +221,61 @@ impl Connection {
     }
 
     fn parse(&mut self) -> Result<Option<(Message, usize)>, BusError> {
-        if !self.let_in && !self.read_lines()? {
+        if !self.authenticated && !self.read_lines()? {
             return Ok(None);
         }
-        while let Some(length) = message::length(&self.incoming).map_err(broken)? {
+        while let Some(length) = message::length(&self.incoming).map_err(malformed)? {
             if self.incoming.len() < length {
                 break;
             }
             let decoded = Message::decode(&self.incoming[..length]);
             self.incoming.drain(..length);
             if self.incoming.is_empty() {
-                // One long message shall not keep its room for ever.
+                // Frees the room of a long message.
                 self.incoming = Vec::new();
             }
             match decoded {
-                Ok(answer) if answer.reply_to == Some(self.hello) => {
-                    if answer.kind == Kind::Error {
-                        let words = answer.text().unwrap_or_default();
-                        return Err(BusError::Rejected(words.to_owned()));
+                Ok(reply) if reply.reply_to == Some(self.hello) => {
+                    if reply.kind == Kind::Error {
+                        let text = reply.text().unwrap_or_default();
+                        return Err(BusError::Rejected(text.to_owned()));
                     }
                 }
                 Ok(message) => return Ok(Some((message, length))),
-                // Its length is known, so it harms nobody but its sender.
+                // The next message begins after the known length.
                 Err(malformed) => log::debug!("dbus: {malformed}"),
             }
         }
         Ok(None)
     }
 
-    /// Reads the answer to AUTH, a challenge and the verdict; whether we are let in.
+    /// Reads the lines of the bus: a challenge and OK. Returns whether the bus accepted the
+    /// greeting.
     fn read_lines(&mut self) -> Result<bool, BusError> {
         while let Some(end) = self.incoming.windows(2).position(|pair| pair == b"\r\n") {
             let line: Vec<u8> = self.incoming.drain(..end + 2).take(end).collect();
             if line.starts_with(b"OK ") {
-                self.let_in = true;
+                self.authenticated = true;
                 return Ok(true);
             }
             if !line.starts_with(b"DATA") {
-                let words = String::from_utf8_lossy(&line).into_owned();
-                return Err(BusError::Rejected(words));
+                let text = String::from_utf8_lossy(&line).into_owned();
+                return Err(BusError::Rejected(text));
             }
         }
         match self.incoming.len() < LONGEST_LINE {
             true => Ok(false),
-            false => Err(broken(message::Malformed)),
+            false => Err(malformed(message::Malformed)),
         }
     }
 
-    /// Waits for the answer to a call; what comes before it is kept for later. A bus
-    /// that started us for somebody's call delivers that before it answers us.
+    /// Waits for the reply to a call. Messages before the reply are kept for
+    /// [`next_message`](Self::next_message): a bus that starts the daemon for a call delivers the
+    /// call first.
     ///
     /// # Errors
-    /// [`BusError::Silent`] when nothing at all comes for so many milliseconds.
-    pub fn wait_reply(&mut self, serial: u32, patience: u16) -> Result<Message, BusError> {
+    /// [`BusError::TimedOut`] when no byte comes for `timeout_ms` milliseconds.
+    pub fn wait_reply(&mut self, serial: u32, timeout_ms: u16) -> Result<Message, BusError> {
         loop {
             let sent = self.flush()?;
             while let Some((message, length)) = self.parse()? {
@@ -285,10 +287,10 @@ impl Connection {
             let mut wanted = PollFlags::POLLIN;
             wanted.set(PollFlags::POLLOUT, !sent);
             let mut waiting = [PollFd::new(self.socket.as_fd(), wanted)];
-            match poll(&mut waiting, PollTimeout::from(patience)) {
-                Ok(0) => return Err(BusError::Silent),
+            match poll(&mut waiting, PollTimeout::from(timeout_ms)) {
+                Ok(0) => return Err(BusError::TimedOut),
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(e) => return Err(BusError::Broken(e.into())),
+                Err(e) => return Err(BusError::Io(e.into())),
             }
             self.fill()?;
         }
@@ -301,8 +303,8 @@ impl AsRawFd for Connection {
     }
 }
 
-fn broken(malformed: message::Malformed) -> BusError {
-    BusError::Broken(io::Error::other(malformed))
+fn malformed(malformed: message::Malformed) -> BusError {
+    BusError::Io(io::Error::other(malformed))
 }
 
 fn connect(path: &[u8]) -> io::Result<Socket> {
@@ -311,7 +313,7 @@ fn connect(path: &[u8]) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The socket that an address names, an abstract one with a zero before it.
+/// Returns the path of a socket address; an abstract socket has a NUL before its name.
 fn socket_path(address: &str) -> Option<Vec<u8>> {
     let pairs = address.strip_prefix("unix:")?;
     pairs
@@ -323,7 +325,7 @@ fn socket_path(address: &str) -> Option<Vec<u8>> {
         })
 }
 
-/// `%` and two digits stand for a byte.
+/// Decodes `%` and two hexadecimal digits into a byte.
 fn unescape(value: &str) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
     let mut rest = value.as_bytes();
@@ -363,15 +365,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_failure_is_told() {
-        let tell = |addresses: &str| match Connection::open_at(addresses) {
+    fn the_last_failure_is_returned() {
+        let text = |addresses: &str| match Connection::open_at(addresses) {
             Ok(_) => "connected".to_owned(),
             Err(e) => e.to_string(),
         };
         assert_eq!(
-            tell("tcp:host=x;unix:path=/nonexistent/bus"),
+            text("tcp:host=x;unix:path=/nonexistent/bus"),
             "Failed to connect to socket /nonexistent/bus: No such file or directory"
         );
-        assert_eq!(tell("tcp:x"), "no address of a unix socket: \"tcp:x\"");
+        assert_eq!(text("tcp:x"), "no address of a unix socket: \"tcp:x\"");
     }
 }

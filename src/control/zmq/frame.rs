@@ -1,4 +1,4 @@
-//! ZeroMQ's wire protocol as bytes, both directions of both ends.
+//! ZeroMQ's wire protocol, encoded and decoded for daemon and client.
 //!
 //! Pure: bytes in, bytes out. Standard: ZMTP 3.0 (rfc.zeromq.org/spec/23) with the mechanism
 //! NULL, which libzmq speaks since 4.0.
@@ -9,16 +9,16 @@ use std::ops::Range;
 /// Length of a greeting.
 pub const GREETING: usize = 64;
 
-/// Who takes part in requests and replies.
+/// Role in requests and replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Asks.
+    /// Sends requests.
     Req,
-    /// Answers.
+    /// Sends replies.
     Rep,
 }
 
-/// The peer speaks something else, or more than is borne.
+/// The peer's bytes are no ZeroMQ, or the message is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -34,7 +34,7 @@ const MORE: u8 = 1;
 const LONG: u8 = 2;
 const COMMAND: u8 = 4;
 
-/// What a peer sends first: signature, version 3.0, mechanism, filler.
+/// Returns the first bytes of a connection: signature, version 3.0, mechanism, filler.
 pub fn greeting() -> [u8; GREETING] {
     let mut bytes = [0; GREETING];
     bytes[0] = 0xff;
@@ -44,7 +44,7 @@ pub fn greeting() -> [u8; GREETING] {
     bytes
 }
 
-/// Whether a greeting is that of a peer that we understand.
+/// Checks that a greeting has a supported version and mechanism.
 pub fn check_greeting(bytes: &[u8; GREETING]) -> Result<(), Malformed> {
     let mut mechanism = [0; 20];
     mechanism[..4].copy_from_slice(b"NULL");
@@ -55,7 +55,7 @@ pub fn check_greeting(bytes: &[u8; GREETING]) -> Result<(), Malformed> {
     }
 }
 
-/// The command that follows the greeting.
+/// Returns the command that follows the greeting.
 pub fn ready(role: Role) -> Vec<u8> {
     let role = match role {
         Role::Req => "REQ",
@@ -67,7 +67,7 @@ pub fn ready(role: Role) -> Vec<u8> {
     frame(COMMAND, &body)
 }
 
-/// A message in bytes; its last part is what is meant, those before say whom it is for.
+/// Encodes a message: the envelope, an empty part and the body.
 pub fn message(envelope: &[Vec<u8>], body: &[u8]) -> Vec<u8> {
     let parts = envelope.iter().map(Vec::as_slice).chain([&[][..]]);
     let mut bytes: Vec<u8> = parts.flat_map(|part| frame(MORE, part)).collect();
@@ -88,19 +88,20 @@ fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A frame at the begin of some bytes.
+/// A frame at the beginning of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Not for the application.
+    /// The frame is a command of the protocol.
     pub is_command: bool,
-    /// Its message goes on in the next one.
+    /// The message continues in the next frame.
     pub more: bool,
-    /// Where its body is.
+    /// Range of the body in the bytes.
     pub body: Range<usize>,
 }
 
 impl Frame {
-    /// The first frame of the bytes, if it is there whole. A body may have so many bytes.
+    /// Returns the first frame of the bytes, if the frame is complete. A body has at most `limit`
+    /// bytes.
     pub fn first(bytes: &[u8], limit: usize) -> Result<Option<Frame>, Malformed> {
         let [flags, rest @ ..] = bytes else {
             return Ok(None);
@@ -129,10 +130,7 @@ impl Frame {
     }
 }
 
-/// One end of a connection: what has come of the peer's bytes.
-///
-/// Feed it with [`take`](Self::take); what it wants sent before anything else is what
-/// [`opening`](Self::opening) gives.
+/// The receiving side of a connection. [`opening`](Self::opening) returns the bytes to send first.
 #[derive(Debug)]
 pub struct Session {
     limit: usize,
@@ -141,17 +139,17 @@ pub struct Session {
     parts: Vec<Vec<u8>>,
 }
 
-/// A message that has come whole.
+/// A complete message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The parts before the empty one; a reply goes by them.
+    /// The parts before the empty one, which a reply repeats.
     pub envelope: Vec<Vec<u8>>,
-    /// The part after it.
+    /// The part after the empty one.
     pub body: Vec<u8>,
 }
 
 impl Session {
-    /// For messages of at most so many bytes.
+    /// Returns a session for messages of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Session {
             limit,
@@ -161,17 +159,17 @@ impl Session {
         }
     }
 
-    /// What to send first.
+    /// Returns the bytes to send first.
     pub fn opening(role: Role) -> Vec<u8> {
         [&greeting()[..], &ready(role)].concat()
     }
 
-    /// Takes bytes of the peer.
+    /// Adds received bytes.
     pub fn take(&mut self, bytes: &[u8]) {
         self.incoming.extend_from_slice(bytes);
     }
 
-    /// The next message, if one is complete.
+    /// Returns the next message, if one is complete.
     pub fn next_message(&mut self) -> Result<Option<Message>, Malformed> {
         if !self.greeted {
             let Some(greeting) = self.incoming.first_chunk::<GREETING>() else {
@@ -185,15 +183,15 @@ impl Session {
             let body = self.incoming[frame.body.clone()].to_vec();
             self.incoming.drain(..frame.body.end);
             if self.incoming.is_empty() {
-                // One long message shall not keep its room for ever.
+                // Frees the room of a long message.
                 self.incoming = Vec::new();
             }
-            // READY tells nothing that matters, and we ask for no other command.
+            // READY has nothing of use, and no other command is expected.
             if frame.is_command {
                 continue;
             }
             self.parts.push(body);
-            // An empty part costs something, too.
+            // Empty parts count too, so that their number has a limit.
             if self.parts.iter().map(|part| part.len() + 1).sum::<usize>() > self.limit {
                 return Err(Malformed);
             }
@@ -201,7 +199,7 @@ impl Session {
                 continue;
             }
             let mut envelope = std::mem::take(&mut self.parts);
-            // Without an empty part it is no request ("REQ/REP", rfc.zeromq.org/spec/28).
+            // A message without an empty part is no request ("REQ/REP", rfc.zeromq.org/spec/28).
             let Some(end) = envelope.iter().position(Vec::is_empty) else {
                 continue;
             };
@@ -217,12 +215,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a REQ socket of libzmq 4.3 sends: greeting 3.1, READY with an empty identity.
+    /// READY of a REQ socket of libzmq 4.3, which has an empty identity and follows greeting 3.1.
     const READY: &[u8] =
         b"\x04\x26\x05READY\x0bSocket-Type\x00\x00\x00\x03REQ\x08Identity\x00\x00\x00\x00";
 
     #[test]
-    fn a_peer_of_a_later_version_is_heard() {
+    fn a_later_version_is_accepted() {
         let mut session = Session::new(100);
         let mut bytes = greeting();
         bytes[11] = 1;
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_ends_it() {
+    fn malformed_bytes_are_an_error() {
         let with = |change: fn(&mut [u8; GREETING]), more: &[u8]| {
             let mut bytes = greeting();
             change(&mut bytes);
@@ -255,13 +253,13 @@ mod tests {
         assert_eq!(with(|_| (), b"\x00\x65"), Err(Malformed));
         assert_eq!(with(|_| (), b"\x02\xff\0\0\0\0\0\0\0"), Err(Malformed));
         assert_eq!(with(|_| (), &b"\x01\x00".repeat(101)), Err(Malformed));
-        // Nobody who waits for a reply.
+        // The peer is no REQ socket, which waits for a reply.
         assert_eq!(with(|_| (), b"\x00\x02hi"), Ok(None));
     }
 
     proptest! {
         #[test]
-        fn messages_survive_the_way_in_any_pieces(
+        fn a_message_is_received_in_any_pieces(
             envelope in prop::collection::vec("[a-z]{1,9}", 0..3),
             body in prop::collection::vec(any::<u8>(), 0..600),
             piece in 1..100_usize,
@@ -270,17 +268,17 @@ mod tests {
             let mut bytes = Session::opening(Role::Req);
             bytes.extend(message(&envelope, &body));
             let mut session = Session::new(1000);
-            let mut heard = None;
+            let mut received = None;
             for piece in bytes.chunks(piece) {
-                prop_assert_eq!(&heard, &None);
+                prop_assert_eq!(&received, &None);
                 session.take(piece);
-                heard = session.next_message().unwrap();
+                received = session.next_message().unwrap();
             }
-            prop_assert_eq!(heard, Some(Message { envelope, body }));
+            prop_assert_eq!(received, Some(Message { envelope, body }));
         }
 
         #[test]
-        fn any_bytes_are_survived(bytes: Vec<u8>) {
+        fn any_bytes_are_received_without_panic(bytes: Vec<u8>) {
             let mut session = Session::new(100);
             session.take(&greeting());
             session.take(&bytes);

@@ -1,9 +1,9 @@
-//! teamd's ZeroMQ socket: REP, one request a message, in plain text.
+//! teamd's ZeroMQ socket: REP, one request in a message, in plain text.
 //!
-//! Owns the address and what passes between a client and the daemon. It asks nobody who he is,
-//! so `-Z` exists only where the cargo feature `zmq` was chosen. The checks are the control
-//! socket's: so many clients, so long a request, one reply that waits. Standard: libteam 1.32.
-//! What is no request is answered with an error: a REQ socket cannot go on without an answer.
+//! Owns the endpoint, the requests and the replies. The socket authenticates nobody, so `-Z` exists
+//! only with the cargo feature `zmq`. The limits are those of the control socket: number of
+//! clients, length of a request, one waiting reply. Standard: libteam 1.32. The reply to a message
+//! that is no request is an error, since a REQ socket cannot continue without a reply.
 
 pub mod frame;
 
@@ -19,26 +19,25 @@ use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::clients::{Client, Clients, Step};
-use super::methods::{Controlled, Failure};
-use super::protocol;
-use super::usock::MAX_REQUEST;
+use super::methods::{Failure, TeamControl};
+use super::protocol::{self, MAX_REQUEST};
 use frame::{Role, Session};
 
-/// As many as libzmq queues.
+/// Length of the listen queue, as in libzmq.
 const BACKLOG: i32 = 100;
-/// Bytes taken from a client at once.
+/// Bytes read from a client at once.
 const READ: usize = 16 << 10;
 
-/// Where a socket is: `tcp://HOST:PORT`, with `*` for every host, or `ipc://PATH`.
+/// Address of a socket: `tcp://HOST:PORT`, with `*` for every local address, or `ipc://PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Host, none for all of them, and port.
+    /// Host, `None` for every local address, and port.
     Tcp(Option<String>, u16),
     /// A socket in the file system.
     Ipc(PathBuf),
 }
 
-/// The text is no address that we can have.
+/// The text is no supported endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadEndpoint;
 
@@ -51,7 +50,7 @@ impl fmt::Display for BadEndpoint {
 impl std::error::Error for BadEndpoint {}
 
 impl Endpoint {
-    /// Reads an address.
+    /// Parses an endpoint.
     pub fn parse(text: &str) -> Result<Self, BadEndpoint> {
         if let Some(path) = text.strip_prefix("ipc://").filter(|path| !path.is_empty()) {
             return Ok(Endpoint::Ipc(PathBuf::from(path)));
@@ -69,12 +68,12 @@ impl Endpoint {
         }
     }
 
-    /// The addresses that it stands for; names are looked up.
+    /// Returns the addresses of the endpoint; a host name is resolved.
     fn addresses(&self) -> io::Result<Vec<(Domain, SockAddr)>> {
         match self {
             Endpoint::Ipc(path) => Ok(vec![(Domain::UNIX, SockAddr::unix(path)?)]),
             Endpoint::Tcp(None, port) => {
-                // The first takes IPv4 as well, where there is IPv6.
+                // The IPv6 socket accepts IPv4 too; the second is for a host without IPv6.
                 let six = SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port));
                 let four = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
                 Ok(vec![
@@ -89,7 +88,7 @@ impl Endpoint {
         }
     }
 
-    /// A connection to whoever listens there.
+    /// Connects to the endpoint.
     pub fn connect(&self) -> io::Result<Socket> {
         self.first(|socket, address| socket.connect(address))
     }
@@ -97,7 +96,7 @@ impl Endpoint {
     fn listen(&self) -> io::Result<Socket> {
         self.first(|socket, address| {
             if let Endpoint::Ipc(path) = self {
-                // A socket that a crash left; anything else is not ours.
+                // A crash leaves the socket. Another kind of file stays.
                 if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
                     fs::remove_file(path)?;
                 }
@@ -110,7 +109,7 @@ impl Endpoint {
         })
     }
 
-    /// The first socket of which this succeeds.
+    /// Returns the socket of the first address for which `attempt` succeeds.
     fn first(&self, attempt: impl Fn(&Socket, &SockAddr) -> io::Result<()>) -> io::Result<Socket> {
         let mut failure = io::Error::from(Errno::EADDRNOTAVAIL);
         for (domain, address) in self.addresses()? {
@@ -132,18 +131,19 @@ pub struct ZmqServer {
 }
 
 impl ZmqServer {
-    /// How many tokens a server needs, from its first on.
+    /// Number of tokens of a server.
     pub const TOKENS: usize = Clients::<Peer>::TOKENS;
 
-    /// Listens there. Events of `first` and the following [`TOKENS`](Self::TOKENS) belong to
+    /// Listens at the endpoint. Events of [`TOKENS`](Self::TOKENS) tokens from `first` on are for
     /// [`ready`](Self::ready).
     pub fn bind(endpoint: Endpoint, registry: &Registry, first: Token) -> io::Result<Self> {
         let clients = Clients::of(endpoint.listen()?, "zmq", registry, first)?;
         Ok(ZmqServer { endpoint, clients })
     }
 
-    /// Takes one step for whoever `token` names. What remains causes another event.
-    pub fn ready(&mut self, token: Token, team: &mut dyn Controlled) {
+    /// Takes one step for the listener or the client of a token. A client with more to do causes
+    /// another event.
+    pub fn ready(&mut self, token: Token, team: &mut dyn TeamControl) {
         self.clients.ready(token, team);
     }
 }
@@ -177,7 +177,7 @@ impl Client for Peer {
         &self.socket
     }
 
-    fn step(&mut self, team: &mut dyn Controlled) -> Result<Step, Errno> {
+    fn step(&mut self, team: &mut dyn TeamControl) -> Result<Step, Errno> {
         match self.exchange(team) {
             Ok(step) => Ok(step),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Step::WaitForRoom),
@@ -187,8 +187,8 @@ impl Client for Peer {
 }
 
 impl Peer {
-    /// Writes, or answers one request, or reads once.
-    fn exchange(&mut self, team: &mut dyn Controlled) -> io::Result<Step> {
+    /// Sends waiting bytes, or replies to one request, or reads once.
+    fn exchange(&mut self, team: &mut dyn TeamControl) -> io::Result<Step> {
         if !self.outgoing.is_empty() {
             let sent = self
                 .socket
@@ -203,9 +203,8 @@ impl Peer {
             };
         }
         if let Some(request) = self.session.next_message().map_err(io::Error::other)? {
-            let outcome = protocol::decode_plain_request(&request.body);
-            let reply = match outcome {
-                Some(asked) => protocol::answer_request(asked, team),
+            let reply = match protocol::decode_plain_request(&request.body) {
+                Some(decoded) => protocol::answer_request(decoded, team),
                 None => protocol::encode_reply(&Err(Failure::InvalidArgs)),
             };
             self.outgoing = frame::message(&request.envelope, &reply);
@@ -216,7 +215,7 @@ impl Peer {
             Ok(0) => Err(Errno::ECONNRESET.into()),
             Ok(got) => {
                 self.session.take(&bytes[..got]);
-                // What has come may be a request already: no other event would tell.
+                // The bytes may complete a request, for which no other event comes.
                 Ok(Step::WaitForRoom)
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Step::ReadOn),
@@ -230,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoints_are_libzmqs() {
+    fn endpoints_are_parsed_as_libzmq_does() {
         let tcp = |host: Option<&str>, port| Ok(Endpoint::Tcp(host.map(str::to_owned), port));
         for (text, endpoint) in [
             ("tcp://127.0.0.1:5555", tcp(Some("127.0.0.1"), 5555)),

@@ -1,5 +1,6 @@
-//! The facts that the doctor judges, from the daemon and from the system. Reads only, but for one
-//! round of probes that the daemon is asked for.
+//! Reads the facts about a team for the doctor, from the daemon and from the system.
+//!
+//! Changes nothing, but asks the daemon for one round of probes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,65 +12,64 @@ use std::time::Duration;
 use runners::HwAddr;
 use serde_json::Value;
 
+use super::command::Command;
+use super::error::Error;
 use super::teams::Team;
 use crate::doctor::{CardFacts, DeviceFacts, Facts};
 use crate::netlink::{RouteSocket, address};
+use crate::state::{OrEmpty, State};
 
-/// How long a probe may be under way. A switch forwards in microseconds; a daemon in a busy
-/// machine takes longer to hear.
-const UNDER_WAY: Duration = Duration::from_millis(300);
+/// Time for a probe to arrive. A switch forwards in microseconds; the daemon of a busy machine
+/// takes longer to receive.
+const PROBE_TIME: Duration = Duration::from_millis(300);
 
-/// Where the kernel tells of interfaces.
+/// The kernel's folder of interfaces.
 const INTERFACES: &str = "/sys/class/net";
 
-/// What a configuration alone tells; with the cards of its ports where they are in this machine.
-pub fn of_plan(text: &[u8]) -> Facts {
+/// Returns the facts of a configuration alone, with the cards of ports that are in this machine.
+pub fn of_config(text: &[u8]) -> Facts {
     let problems = json_config::check(text);
     let config: Value = serde_json::from_slice(text).unwrap_or_default();
     let ports = config.get("ports").and_then(Value::as_object);
     let names = ports.into_iter().flat_map(|ports| ports.keys());
     Facts {
         complaints: problems.iter().map(ToString::to_string).collect(),
-        cards: cards(names),
+        cards: cards(names.map(String::as_str)),
         config,
         ..Facts::default()
     }
 }
 
-/// What there is to know of a running team. A daemon that knows nothing of probes is judged
-/// without.
-pub fn of_team(team: &Team) -> Option<Facts> {
+/// Returns the facts of a running team; without probes if the daemon, such as teamd, has none.
+pub fn of_team(team: &Team) -> Result<Facts, Error> {
     let before = forwarding_table(&team.device);
-    let asked = ["teamr.probe_rounds", "more"];
-    if team.daemon.call("StateItemValueSet", &asked).is_ok() {
-        thread::sleep(UNDER_WAY);
+    let probe = ["teamr.probe_rounds", "more"];
+    if team.daemon.call("StateItemValueSet", &probe).is_ok() {
+        thread::sleep(PROBE_TIME);
     }
-    let state = team.daemon.call("StateDump", &[]).ok()?;
-    let state: Value = serde_json::from_str(&state).ok()?;
-    let ports = state.get("ports").and_then(Value::as_object);
-    let names = ports.into_iter().flat_map(|ports| ports.keys());
+    let state = team.state(&Command::Doctor)?;
     let mut device = device(&team.device, &state);
     if let Some(device) = &mut device {
         device.wandering = wandering(&team.device, &before);
     }
-    Some(Facts {
+    Ok(Facts {
         config: team.config.clone(),
         complaints: Vec::new(),
-        cards: cards(names),
+        cards: cards(state.ports().map(|(name, _)| name)),
         device,
-        state,
+        state: Some(state),
     })
 }
 
-fn cards<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, CardFacts> {
-    let known = names.filter_map(|name| Some((name.clone(), card(name)?)));
+fn cards<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, CardFacts> {
+    let known = names.filter_map(|name| Some((name.to_owned(), card(name)?)));
     known.collect()
 }
 
 fn card(name: &str) -> Option<CardFacts> {
     let folder = Path::new(INTERFACES).join(name);
     let mtu = number(&folder.join("mtu"))?;
-    // `../../../0000:01:00.1`: the functions of one card differ in the last number.
+    // In `../../../0000:01:00.1` the last number is the function, which a card has several of.
     let card = fs::read_link(folder.join("device")).ok().and_then(|path| {
         let place = path.file_name()?.to_str()?.to_owned();
         Some(match place.rsplit_once('.') {
@@ -87,17 +87,17 @@ fn card(name: &str) -> Option<CardFacts> {
     })
 }
 
-fn device(name: &str, state: &Value) -> Option<DeviceFacts> {
+fn device(name: &str, state: &State) -> Option<DeviceFacts> {
     const IFF_UP: i64 = 1;
     let folder = Path::new(INTERFACES).join(name);
     let flags = fs::read_to_string(folder.join("flags")).ok()?;
     let flags = i64::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok()?;
     let master = fs::read_link(folder.join("master")).ok();
     let master = master.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
-    let ifindex = state.pointer("/team_device/ifinfo/ifindex");
-    let ifindex = ifindex.and_then(Value::as_u64).unwrap_or(0);
-    let stands_on = |entry: &String| entry.starts_with("upper_");
-    let used = master.is_some() || entries(&folder).iter().any(stands_on) || has_address(ifindex);
+    let ifindex = state.team_device.or_empty().ifinfo.or_empty().ifindex;
+    let ifindex = ifindex.unwrap_or(0);
+    let is_upper = |entry: &String| entry.starts_with("upper_");
+    let used = master.is_some() || entries(&folder).iter().any(is_upper) || has_address(ifindex);
     Some(DeviceFacts {
         up: flags & IFF_UP != 0,
         bridged: folder.join("brport").exists(),
@@ -109,7 +109,8 @@ fn device(name: &str, state: &Value) -> Option<DeviceFacts> {
     })
 }
 
-/// The port of the bridge over `device` that each address is behind; empty without a bridge.
+/// Returns the forwarding table of the bridge above `device`: the low byte of the port's number
+/// by address; empty without a bridge.
 fn forwarding_table(device: &str) -> BTreeMap<[u8; 6], u8> {
     /// `struct __fdb_entry` of linux/if_bridge.h: the address, the low byte of the port's number.
     const ENTRY: usize = 16;
@@ -123,7 +124,7 @@ fn forwarding_table(device: &str) -> BTreeMap<[u8; 6], u8> {
         .collect()
 }
 
-/// Addresses that have moved to or from the port that `device` is since `before`.
+/// Returns the addresses that moved to or from `device` in its bridge since the table `before`.
 fn wandering(device: &str, before: &BTreeMap<[u8; 6], u8>) -> Vec<String> {
     let number = Path::new(INTERFACES).join(device).join("brport/port_no");
     let number = fs::read_to_string(number).unwrap_or_default();
@@ -142,15 +143,15 @@ fn wandering(device: &str, before: &BTreeMap<[u8; 6], u8>) -> Vec<String> {
         .collect()
 }
 
-/// An address that somebody gave it: not the link-local one that every interface has.
-fn has_address(ifindex: u64) -> bool {
+/// Returns whether the interface has an address other than the automatic link-local one.
+fn has_address(ifindex: i64) -> bool {
     let held = RouteSocket::open().and_then(|mut route| address::all(&mut route));
     held.unwrap_or_default().iter().any(|held| {
-        let given = match held.address {
+        let configured = match held.address {
             IpAddr::V4(_) => true,
             IpAddr::V6(ip) => !ip.is_unicast_link_local(),
         };
-        u64::from(held.ifindex) == ifindex && given
+        i64::from(held.ifindex) == ifindex && configured
     })
 }
 

@@ -1,15 +1,18 @@
-//! The grammar of commands.
+//! The commands and how words select one.
 //!
-//! Owns the words, their order, and teamdctl's matching: a word stands for the first one of its
-//! level that begins with it. A word that can be carried out is taken as soon as no more words
-//! are left than it has parameters; before that the next word is looked up below it.
+//! Owns teamdctl's matching: a typed word selects the first word of its level that begins with
+//! it. A command is selected as soon as no more words are left than the command has parameters;
+//! before that, the next typed word selects a word below.
+
+mod grammar;
 
 use std::fmt::{self, Write};
 use std::mem;
 
-use super::options::Style;
+use super::called_as::CalledAs;
+use grammar::{ADDED, Node, TEAMDCTL};
 
-/// What to do, with its parameters.
+/// A command with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `config dump`
@@ -50,10 +53,12 @@ pub enum Command {
     MetricsFile(String),
     /// `metrics serve ADDRESS`
     MetricsServe(String),
+    /// `schema state`
+    SchemaState,
 }
 
 impl Command {
-    /// Whether it asks about a team as a whole, so that it makes sense for several.
+    /// Returns whether the command reads a team as a whole and may therefore run for several.
     pub fn suits_several_teams(&self) -> bool {
         matches!(
             self,
@@ -67,7 +72,7 @@ impl Command {
     }
 }
 
-/// The words in full.
+/// Writes the words in full.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -90,16 +95,17 @@ impl fmt::Display for Command {
             Command::Metrics => f.write_str("metrics"),
             Command::MetricsFile(file) => write!(f, "metrics file {file}"),
             Command::MetricsServe(address) => write!(f, "metrics serve {address}"),
+            Command::SchemaState => f.write_str("schema state"),
         }
     }
 }
 
-/// The words make no command; displays as in teamdctl.
+/// The words select no command; displays as teamdctl does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrammarError {
-    /// There is no word, or too few.
+    /// Too few words.
     Incomplete,
-    /// A word of no command.
+    /// A word that selects nothing.
     Unknown(String),
     /// A parameter is missing.
     Expected(&'static str),
@@ -119,157 +125,31 @@ impl fmt::Display for GrammarError {
 
 impl std::error::Error for GrammarError {}
 
-struct Node {
-    word: &'static str,
-    action: Option<Action>,
-    below: &'static [Node],
-}
+/// The commands of [`bond`](crate::bond::cli), which have options of their own.
+const BOND_COMMANDS: &str = "  import BOND\n  export FILE\n";
 
-struct Action {
-    params: &'static [&'static str],
-    /// Gets as many words as there are parameters.
-    make: fn(&[String]) -> Command,
-}
-
-const fn group(word: &'static str, below: &'static [Node]) -> Node {
-    Node {
-        word,
-        action: None,
-        below,
+fn added(called_as: CalledAs) -> &'static [Node] {
+    match called_as {
+        CalledAs::Teamdctl => &[],
+        CalledAs::Teamrctl => &ADDED,
     }
 }
 
-const fn leaf(
-    word: &'static str,
-    params: &'static [&'static str],
-    make: fn(&[String]) -> Command,
-) -> Node {
-    Node {
-        word,
-        action: Some(Action { params, make }),
-        below: &[],
-    }
-}
-
-const fn both(word: &'static str, make: fn(&[String]) -> Command, below: &'static [Node]) -> Node {
-    Node {
-        below,
-        ..leaf(word, &[], make)
-    }
-}
-
-/// teamdctl's commands.
-static GRAMMAR: [Node; 3] = [
-    group(
-        "config",
-        &[both(
-            "dump",
-            |_| Command::ConfigDump,
-            &[
-                leaf("noports", &[], |_| Command::ConfigDumpNoPorts),
-                leaf("actual", &[], |_| Command::ConfigDumpActual),
-            ],
-        )],
-    ),
-    both(
-        "state",
-        |_| Command::StateView,
-        &[
-            leaf("dump", &[], |_| Command::StateDump),
-            leaf("view", &[], |_| Command::StateView),
-            group(
-                "item",
-                &[
-                    leaf("get", &["ITEMPATH"], |words| {
-                        Command::StateItemGet(words[0].clone())
-                    }),
-                    leaf("set", &["ITEMPATH", "VALUE"], |words| {
-                        Command::StateItemSet(words[0].clone(), words[1].clone())
-                    }),
-                ],
-            ),
-        ],
-    ),
-    group(
-        "port",
-        &[
-            leaf("add", &["PORTDEV"], |words| {
-                Command::PortAdd(words[0].clone())
-            }),
-            leaf("remove", &["PORTDEV"], |words| {
-                Command::PortRemove(words[0].clone())
-            }),
-            leaf("present", &["PORTDEV"], |words| {
-                Command::PortPresent(words[0].clone())
-            }),
-            group(
-                "config",
-                &[
-                    leaf("update", &["PORTDEV", "PORTCONFIG"], |words| {
-                        Command::PortConfigUpdate(words[0].clone(), words[1].clone())
-                    }),
-                    leaf("dump", &["PORTDEV"], |words| {
-                        Command::PortConfigDump(words[0].clone())
-                    }),
-                ],
-            ),
-        ],
-    ),
-];
-
-/// Commands that only teamrctl has.
-static OWN_GRAMMAR: [Node; 4] = [
-    group(
-        "record",
-        &[
-            leaf("dump", &[], |_| Command::RecordDump),
-            leaf("pcap", &["FILE"], |words| {
-                Command::RecordPcap(words[0].clone())
-            }),
-        ],
-    ),
-    leaf("doctor", &[], |_| Command::Doctor),
-    leaf("watch", &[], |_| Command::Watch),
-    both(
-        "metrics",
-        |_| Command::Metrics,
-        &[
-            leaf("file", &["FILE"], |words| {
-                Command::MetricsFile(words[0].clone())
-            }),
-            leaf("serve", &["ADDRESS"], |words| {
-                Command::MetricsServe(words[0].clone())
-            }),
-        ],
-    ),
-];
-
-/// Commands that ask no team and have options of their own: [`Way`](crate::bond::cli::Way).
-const OF_NO_TEAM: &str = "  import BOND\n  export FILE\n";
-
-fn own_grammar(style: Style) -> &'static [Node] {
-    match style {
-        Style::Teamdctl => &[],
-        Style::Teamrctl => &OWN_GRAMMAR,
-    }
-}
-
-/// Finds the command that the words stand for.
-pub fn parse(words: &[String], style: Style) -> Result<Command, GrammarError> {
-    let mut level: &[Node] = &GRAMMAR;
-    // Words of our own are looked up after teamdctl's.
-    let mut more = own_grammar(style);
+/// Returns the command that the words select.
+pub fn parse(words: &[String], called_as: CalledAs) -> Result<Command, GrammarError> {
+    let mut level: &[Node] = &TEAMDCTL;
+    let mut added = added(called_as);
     let mut words = words;
     while let [word, rest @ ..] = words {
         let node = level
             .iter()
-            .chain(mem::take(&mut more))
+            .chain(mem::take(&mut added))
             .find(|node| node.word.starts_with(word.as_str()))
             .ok_or_else(|| GrammarError::Unknown(word.clone()))?;
-        match &node.action {
-            Some(action) if rest.len() <= action.params.len() => {
-                return match action.params.get(rest.len()) {
-                    None => Ok((action.make)(rest)),
+        match &node.command {
+            Some(command) if rest.len() <= command.params.len() => {
+                return match command.params.get(rest.len()) {
+                    None => Ok((command.make)(rest)),
                     Some(missing) => Err(GrammarError::Expected(missing)),
                 };
             }
@@ -279,14 +159,14 @@ pub fn parse(words: &[String], style: Style) -> Result<Command, GrammarError> {
     Err(GrammarError::Incomplete)
 }
 
-/// One line for each command, for the help.
-pub fn describe(style: Style) -> String {
+/// Returns one line for each command, for the help.
+pub fn describe(called_as: CalledAs) -> String {
     fn add(text: &mut String, before: &str, nodes: &[Node]) {
         for node in nodes {
             let words = format!("{before} {}", node.word);
-            if let Some(action) = &node.action {
+            if let Some(command) = &node.command {
                 let _ = write!(text, " {words}");
-                for param in action.params {
+                for param in command.params {
                     let _ = write!(text, " {param}");
                 }
                 text.push('\n');
@@ -295,10 +175,10 @@ pub fn describe(style: Style) -> String {
         }
     }
     let mut text = String::new();
-    add(&mut text, "", &GRAMMAR);
-    add(&mut text, "", own_grammar(style));
-    if style == Style::Teamrctl {
-        text += OF_NO_TEAM;
+    add(&mut text, "", &TEAMDCTL);
+    add(&mut text, "", added(called_as));
+    if called_as == CalledAs::Teamrctl {
+        text += BOND_COMMANDS;
     }
     text
 }
@@ -309,18 +189,18 @@ mod tests {
 
     fn parse(text: &str) -> Result<Command, GrammarError> {
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        super::parse(&words, Style::Teamrctl)
+        super::parse(&words, CalledAs::Teamrctl)
     }
 
     #[test]
-    fn a_word_stands_for_the_first_that_begins_with_it() {
+    fn a_beginning_selects_the_first_word_that_has_it() {
         for (words, command) in [
             ("config dump", Command::ConfigDump),
             ("c d n", Command::ConfigDumpNoPorts),
             ("co du a", Command::ConfigDumpActual),
             ("s", Command::StateView),
             ("s v", Command::StateView),
-            // An empty word: the first of the level.
+            // An empty word selects the first of the level.
             ("s ", Command::StateDump),
             (" ", Command::ConfigDump),
             ("s i g a.b", Command::StateItemGet("a.b".into())),
@@ -337,24 +217,25 @@ mod tests {
             ),
             ("p c d p0", Command::PortConfigDump("p0".into())),
             ("record p f", Command::RecordPcap("f".into())),
+            ("sc s", Command::SchemaState),
         ] {
             assert_eq!(parse(words), Ok(command), "{words:?}");
         }
     }
 
     #[test]
-    fn teamdctl_knows_no_command_of_ours() {
+    fn teamdctl_lacks_the_added_commands() {
         let words = ["record".to_owned(), "dump".to_owned()];
         let unknown = GrammarError::Unknown("record".into());
-        assert_eq!(super::parse(&words, Style::Teamdctl), Err(unknown));
+        assert_eq!(super::parse(&words, CalledAs::Teamdctl), Err(unknown));
         assert_eq!(
-            super::parse(&words, Style::Teamrctl),
+            super::parse(&words, CalledAs::Teamrctl),
             Ok(Command::RecordDump)
         );
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_teamdctls_words() {
+    fn grammar_errors_have_teamdctls_text() {
         for (words, text) in [
             ("config", "None or incomplete command"),
             ("state item", "None or incomplete command"),
@@ -372,16 +253,16 @@ mod tests {
             assert_eq!(error.to_string(), text, "{words:?}");
         }
         assert_eq!(
-            super::parse(&[], Style::Teamdctl),
+            super::parse(&[], CalledAs::Teamdctl),
             Err(GrammarError::Incomplete)
         );
     }
 
     #[test]
-    fn the_help_names_each_command() {
-        assert_eq!(describe(Style::Teamdctl).lines().count(), 13);
-        let text = describe(Style::Teamrctl);
-        assert_eq!(text.lines().count(), 22);
+    fn the_help_lists_each_command() {
+        assert_eq!(describe(CalledAs::Teamdctl).lines().count(), 13);
+        let text = describe(CalledAs::Teamrctl);
+        assert_eq!(text.lines().count(), 23);
         assert!(text.contains("  port config update PORTDEV PORTCONFIG\n"));
     }
 }

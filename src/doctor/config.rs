@@ -1,12 +1,12 @@
-//! What a configuration alone shows.
+//! The configuration alone.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Facts, Findings, and};
+use super::{CardFacts, Facts, Findings, and};
 
-pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
+pub(super) fn diagnose(facts: &Facts, findings: &mut Findings) {
     for complaint in &facts.complaints {
         findings.problem(
             "config-mistake",
@@ -32,6 +32,13 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
             "Add a second port.",
         );
     }
+    report_min_ports(facts, &ports, findings);
+    report_hash(facts, findings);
+    report_delay_up(facts, findings);
+    report_cards(facts, &ports, findings);
+}
+
+fn report_min_ports(facts: &Facts, ports: &[&str], findings: &mut Findings) {
     let min_ports = facts.config.pointer("/runner/min_ports");
     if let Some(min_ports) = min_ports.and_then(Value::as_u64) {
         if min_ports > ports.len() as u64 && !ports.is_empty() {
@@ -46,12 +53,9 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
             );
         }
     }
-    hashing(facts, findings);
-    watches(facts, findings);
-    cards(facts, &ports, findings);
 }
 
-fn hashing(facts: &Facts, findings: &mut Findings) {
+fn report_hash(facts: &Facts, findings: &mut Findings) {
     if !["loadbalance", "lacp"].contains(&facts.runner()) {
         return;
     }
@@ -75,7 +79,7 @@ fn hashing(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn watches(facts: &Facts, findings: &mut Findings) {
+fn report_delay_up(facts: &Facts, findings: &mut Findings) {
     if facts.runner() != "slb" {
         return;
     }
@@ -93,20 +97,20 @@ fn watches(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// What ports share, they lose together.
-fn cards(facts: &Facts, ports: &[&str], findings: &mut Findings) {
-    let known: Vec<_> = ports
+/// Reports what the ports share and therefore lose together.
+fn report_cards(facts: &Facts, ports: &[&str], findings: &mut Findings) {
+    let cards: Vec<&CardFacts> = ports
         .iter()
         .filter_map(|port| facts.cards.get(*port))
         .collect();
-    if known.len() < 2 || known.len() < ports.len() {
+    if cards.len() < 2 || cards.len() < ports.len() {
         return;
     }
-    let lowers: Vec<_> = known
+    let lowers: Vec<&String> = cards
         .iter()
         .filter_map(|card| card.lower.as_ref())
         .collect();
-    let distinct: BTreeSet<_> = lowers.iter().collect();
+    let distinct: BTreeSet<&String> = lowers.iter().copied().collect();
     if let Some(lower) = lowers.first().filter(|_| distinct.len() < lowers.len()) {
         findings.problem(
             "one-lower",
@@ -115,11 +119,7 @@ fn cards(facts: &Facts, ports: &[&str], findings: &mut Findings) {
         );
         return;
     }
-    let same = |cards: Vec<Option<&String>>| match cards[..] {
-        [Some(first), ..] if cards.iter().all(|card| *card == Some(first)) => Some(first.clone()),
-        _ => None,
-    };
-    if let Some(card) = same(known.iter().map(|card| card.card.as_ref()).collect()) {
+    if let Some(card) = common(cards.iter().map(|card| card.card.as_ref())) {
         findings.notice(
             "one-card",
             format!("All ports are on one network card, {card}: it takes all with it."),
@@ -127,42 +127,52 @@ fn cards(facts: &Facts, ports: &[&str], findings: &mut Findings) {
         );
         return;
     }
+    report_numa_node(facts, &cards, findings);
+    report_virtual_ports(facts, ports, findings);
+}
+
+fn report_numa_node(facts: &Facts, cards: &[&CardFacts], findings: &mut Findings) {
     let nodes = facts.device.as_ref().map_or(1, |device| device.numa_nodes);
-    let mut on_nodes = known.iter().map(|card| card.numa_node);
-    if let Some(Some(node)) = on_nodes
-        .next()
-        .filter(|node| node.is_some_and(|node| node >= 0))
-    {
-        if nodes > 1 && on_nodes.all(|other| other == Some(node)) {
-            findings.notice(
-                "one-numa-node",
-                format!("All ports are on NUMA node {node}; the others reach them through it."),
-                "Use cards on different nodes where the load is on all of them.",
-            );
-        }
-    }
-    if ports.len() > 1
-        && known
-            .iter()
-            .any(|card| card.card.is_none() && card.lower.is_some())
-    {
-        let virtual_ports: Vec<&str> = ports
-            .iter()
-            .filter(|port| {
-                facts
-                    .cards
-                    .get(**port)
-                    .is_some_and(|card| card.lower.is_some())
-            })
-            .copied()
-            .collect();
+    let node = common(cards.iter().map(|card| card.numa_node));
+    if let Some(node) = node.filter(|node| *node >= 0 && nodes > 1) {
         findings.notice(
-            "virtual-port",
-            format!(
-                "{} may not tell when a cable is pulled.",
-                and(&virtual_ports)
-            ),
-            "Watch it with arp_ping or nsna_ping, or use the interface below it.",
+            "one-numa-node",
+            format!("All ports are on NUMA node {node}; the others reach them through it."),
+            "Use cards on different nodes where the load is on all of them.",
         );
     }
+}
+
+fn report_virtual_ports(facts: &Facts, ports: &[&str], findings: &mut Findings) {
+    let card = |port: &&&str| facts.cards.get(**port);
+    let stands_on_another = |card: &CardFacts| card.lower.is_some();
+    let hides_carrier = |card: &CardFacts| card.card.is_none() && stands_on_another(card);
+    if !ports
+        .iter()
+        .any(|port| card(&port).is_some_and(hides_carrier))
+    {
+        return;
+    }
+    let virtual_ports: Vec<&str> = ports
+        .iter()
+        .filter(|port| card(port).is_some_and(stands_on_another))
+        .copied()
+        .collect();
+    findings.notice(
+        "virtual-port",
+        format!(
+            "{} may not tell when a cable is pulled.",
+            and(&virtual_ports)
+        ),
+        "Watch it with arp_ping or nsna_ping, or use the interface below it.",
+    );
+}
+
+/// Returns the value that all have; `None` if one has none or another.
+fn common<T: PartialEq>(values: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let mut values = values;
+    let first = values.next()??;
+    values
+        .all(|value| value.as_ref() == Some(&first))
+        .then_some(first)
 }

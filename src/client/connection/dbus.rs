@@ -1,9 +1,9 @@
-//! The way to a daemon over the system bus.
+//! Calls over the system bus.
 
 use std::cell::RefCell;
 use std::fmt;
 
-use super::connection::{CallError, PATIENCE_MS, Transport};
+use super::call::{CallError, TIMEOUT_MS, Transport};
 use crate::control::dbus::connection::{BusError, Connection};
 use crate::control::dbus::message::{Kind, Message, Value};
 use crate::control::dbus::{self, INTERFACE, PATH};
@@ -15,7 +15,7 @@ pub enum DbusError {
     Name(String),
     /// The bus cannot be reached.
     Bus(BusError),
-    /// Nobody answers at the team's name.
+    /// The first call failed.
     Call(CallError),
 }
 
@@ -38,7 +38,7 @@ pub struct Dbus {
 }
 
 impl Dbus {
-    /// Finds the daemon of this device; a first call tells that it is there, as in libteamdctl.
+    /// Connects to the bus and calls the daemon of a device once, as libteamdctl does.
     pub fn open(device: &str) -> Result<Self, DbusError> {
         let name = dbus::bus_name(device).ok_or_else(|| DbusError::Name(device.to_owned()))?;
         let bus = Connection::open().map_err(DbusError::Bus)?;
@@ -48,7 +48,7 @@ impl Dbus {
         Ok(found)
     }
 
-    /// Calls a method, see [`super::connection::Connection::call`].
+    /// Calls a method, see [`Connection::call`](super::Connection::call).
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         let body = args.iter().map(|arg| Value::Text((*arg).to_owned()));
         let call = Message {
@@ -57,7 +57,7 @@ impl Dbus {
         };
         let mut bus = self.bus.borrow_mut();
         let serial = bus.queue(call);
-        let reply = bus.wait_reply(serial, PATIENCE_MS);
+        let reply = bus.wait_reply(serial, TIMEOUT_MS);
         let reply = reply.map_err(|e| CallError::Socket(e.errno()))?;
         let text = reply.text().unwrap_or_default().to_owned();
         match (reply.kind, reply.error) {
@@ -67,7 +67,7 @@ impl Dbus {
                 code: dbus::error_code(&name).to_owned(),
                 text,
             }),
-            _ => Err(CallError::Garbled),
+            _ => Err(CallError::Malformed),
         }
     }
 }

@@ -1,27 +1,26 @@
-//! Metrics for a scraper that asks by HTTP, at a port or at a unix socket.
+//! An HTTP server for scrapers, at a TCP port or at a unix socket.
 
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
-use super::metrics;
+use super::text::CONTENT_TYPE;
 use crate::files::{self, PathError};
-use crate::sys::clock;
 
-/// How long a scraper may take for its request, and then for the answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest request that is read; longer than any scraper's.
+/// Time limit of a request, and then of the response.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest request in bytes; longer than any scraper's.
 const LONGEST: usize = 8 << 10;
 
-/// Answers every request at `address` with what `exposition` returns then, one after the other.
-/// An address with a slash is the path of a unix socket, any other one `HOST:PORT`.
+/// Answers each request at `address` with the exposition of that time, one after the other. An
+/// address with a slash is the path of a unix socket, any other is `HOST:PORT`.
 ///
 /// # Errors
-/// When it cannot listen there; a scraper that fails is its own affair.
+/// When the address cannot be listened at. A connection that fails ends no more than itself.
 pub fn serve(address: &str, mut exposition: impl FnMut() -> String) -> Result<(), PathError> {
     let listener: Socket = if address.contains('/') {
         let path = Path::new(address);
@@ -36,7 +35,7 @@ pub fn serve(address: &str, mut exposition: impl FnMut() -> String) -> Result<()
             Ok((scraper, _)) => {
                 let _ = answer(&scraper, &mut exposition);
             }
-            // The scraper has gone already.
+            // The scraper closed the connection before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error.into()),
         }
@@ -62,44 +61,44 @@ fn answer(scraper: &Socket, exposition: &mut dyn FnMut() -> String) -> io::Resul
         "HTTP/1.0 {status}\r\n\
          Content-Type: {}\r\n\
          Content-Length: {}\r\n\r\n{text}",
-        metrics::CONTENT_TYPE,
+        CONTENT_TYPE,
         text.len()
     )
 }
 
-/// A connection that fails when [`PATIENCE`] is over, however slowly its bytes trickle.
+/// A connection that fails after [`TIMEOUT`], also while single bytes still come.
 struct Timed<'a> {
     socket: &'a Socket,
-    /// On the monotonic clock.
-    deadline: Duration,
+    deadline: Instant,
 }
 
 impl<'a> Timed<'a> {
     fn new(socket: &'a Socket) -> Self {
         Timed {
             socket,
-            deadline: clock::monotonic() + PATIENCE,
+            deadline: Instant::now() + TIMEOUT,
         }
     }
 
-    fn left(&self) -> io::Result<Option<Duration>> {
-        match self.deadline.saturating_sub(clock::monotonic()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            left => Ok(Some(left)),
+    fn remaining(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.checked_duration_since(Instant::now());
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) => Ok(Some(left)),
+            None => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 }
 
 impl Read for Timed<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.set_read_timeout(self.remaining()?)?;
         self.socket.read(bytes)
     }
 }
 
 impl Write for Timed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.set_write_timeout(self.remaining()?)?;
         self.socket.write(bytes)
     }
 
@@ -115,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// What is answered to this request.
+    /// Returns the response to a request.
     fn answered(request: &[u8]) -> String {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(request).unwrap();
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_get_is_answered_with_the_exposition() {
+    fn a_get_returns_the_exposition() {
         let expected = "HTTP/1.0 200 OK\r\n\
                         Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
                         Content-Length: 8\r\n\r\nmetrics\n";
@@ -146,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_scraper_whose_request_trickles_is_given_up() {
+    fn a_request_that_trickles_times_out() {
         const PAUSE: Duration = Duration::from_millis(50);
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let answerer = thread::spawn(move || answer(&ours.into(), &mut String::new));
         let mut bytes = 0;
         while theirs.write_all(b"G").is_ok() {
             bytes += 1;
-            assert!(PAUSE * bytes < 5 * PATIENCE, "still read");
+            assert!(PAUSE * bytes < 5 * TIMEOUT, "still read");
             thread::sleep(PAUSE);
         }
         assert!(answerer.join().unwrap().is_err());

@@ -1,6 +1,7 @@
-//! The way to a daemon over its control socket.
+//! Calls over the control socket.
 //!
-//! After a time-out the late reply would be taken for that to the next request.
+//! A reply that comes after a time-out would be read as the reply to the next request, so a
+//! time-out ends the use of a connection.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,27 +13,27 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::connection::{CallError, PATIENCE_MS, Transport, outcome};
+use super::call::{CallError, TIMEOUT_MS, Transport, decode_reply};
 use crate::control::protocol;
 
-/// An open connection.
+/// A connection to a control socket.
 pub struct Usock(Socket);
 
 impl Usock {
     /// Connects to the socket at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET.cloexec(), None)?;
-        // A daemon that hangs lets its queues fill: neither connecting nor sending may wait on.
-        socket.set_write_timeout(Some(Duration::from_millis(PATIENCE_MS.into())))?;
+        // The queues of a daemon that hangs fill up: connecting and sending need a time limit too.
+        socket.set_write_timeout(Some(Duration::from_millis(TIMEOUT_MS.into())))?;
         socket.connect(&SockAddr::unix(path)?)?;
         Ok(Usock(socket))
     }
 
-    /// Calls a method, see [`super::connection::Connection::call`].
+    /// Calls a method, see [`Connection::call`](super::Connection::call).
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         self.exchange(&protocol::encode_request(method, args))
             .map_err(CallError::Socket)
-            .and_then(|packet| outcome(Transport::Usock, &packet))
+            .and_then(|packet| decode_reply(Transport::Usock, &packet))
     }
 
     fn send(&self, request: &[u8]) -> Result<usize, Errno> {
@@ -57,10 +58,10 @@ impl Usock {
             }
         }
         let mut waiting = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut waiting, PollTimeout::from(PATIENCE_MS))? == 0 {
+        if poll(&mut waiting, PollTimeout::from(TIMEOUT_MS))? == 0 {
             return Err(Errno::ETIMEDOUT);
         }
-        // With MSG_TRUNC the kernel gives the packet's own length, whatever the buffer's.
+        // With MSG_TRUNC the kernel returns the length of the packet, not of the buffer.
         let length = recv(fd, &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC)?;
         if length == 0 {
             return Err(Errno::ECONNRESET);

@@ -1,0 +1,124 @@
+//! The families that follow from several items of the state, or from the kernel's counters.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use runners::wire::lacpdu::StateBits;
+
+use super::text::{Labels, head, sample};
+use crate::state::{OrEmpty, Port, State};
+
+/// Counters of an interface in `/sys/class/net`: the family, the file, the help.
+const INTERFACE: [(&str, &str, &str); 4] = [
+    (
+        "teamr_port_receive_bytes_total",
+        "rx_bytes",
+        "Bytes received on the port.",
+    ),
+    (
+        "teamr_port_receive_frames_total",
+        "rx_packets",
+        "Frames received on the port.",
+    ),
+    (
+        "teamr_port_transmit_bytes_total",
+        "tx_bytes",
+        "Bytes sent on the port.",
+    ),
+    (
+        "teamr_port_transmit_frames_total",
+        "tx_packets",
+        "Frames sent on the port.",
+    ),
+];
+
+/// Returns all families with their samples.
+pub(super) fn write(states: &BTreeMap<String, State>) -> String {
+    let mut text = info(states) + &active(states) + &probe_crossed(states) + &lacp_state(states);
+    for (name, file, help) in INTERFACE {
+        text += &head(name, "counter", help);
+        for (team, port, _) in ports(states) {
+            let path = format!("/sys/class/net/{port}/statistics/{file}");
+            let count = fs::read_to_string(path).ok();
+            let count: Option<u64> = count.and_then(|text| text.trim().parse().ok());
+            if let Some(count) = count {
+                text += &sample(name, &Labels::port(team, port), count);
+            }
+        }
+    }
+    text
+}
+
+/// The runner and the data path.
+fn info(states: &BTreeMap<String, State>) -> String {
+    let mut text = head("teamr_info", "gauge", "Runner and data path of the team.");
+    for (team, state) in states {
+        let runner = state.setup.or_empty().runner_name.as_deref();
+        let data_path = state.teamr.or_empty().data_path.as_deref();
+        let labels = Labels::team(team)
+            .with("runner", runner.unwrap_or_default())
+            .with("data_path", data_path.unwrap_or_default());
+        text += &sample("teamr_info", &labels, 1);
+    }
+    text
+}
+
+/// The active port of activebackup, and the designated port of slb, tlb and alb.
+fn active(states: &BTreeMap<String, State>) -> String {
+    const NAME: &str = "teamr_port_active";
+    let help = "The port is the active one, or the one that receives broadcasts.";
+    let mut text = head(NAME, "gauge", help);
+    for (team, port, _) in ports(states) {
+        let runner = states[team].runner.or_empty();
+        let chosen = runner.active_port.as_ref();
+        if let Some(chosen) = chosen.or(runner.designated_port.as_ref()) {
+            text += &sample(NAME, &Labels::port(team, port), u8::from(chosen == port));
+        }
+    }
+    text
+}
+
+fn probe_crossed(states: &BTreeMap<String, State>) -> String {
+    const NAME: &str = "teamr_port_probe_crossed";
+    let help = "Another port received the last probe of the port: the switch does not aggregate.";
+    let mut text = head(NAME, "gauge", help);
+    for (team, port, state) in ports(states) {
+        if state.teamr.or_empty().probe_heard_at.is_some() {
+            let crossed = state.probe_heard_at().any(|at| at != port);
+            text += &sample(NAME, &Labels::port(team, port), u8::from(crossed));
+        }
+    }
+    text
+}
+
+fn lacp_state(states: &BTreeMap<String, State>) -> String {
+    const NAME: &str = "teamr_port_lacp_state";
+    let help = "LACP: a state bit of the Actor or the Partner.";
+    let mut text = head(NAME, "gauge", help);
+    for (team, port, state) in ports(states) {
+        let runner = state.runner.or_empty();
+        let ends = [
+            ("actor", &runner.actor_lacpdu_info),
+            ("partner", &runner.partner_lacpdu_info),
+        ];
+        for (side, info) in ends {
+            let state = info.as_ref().and_then(|info| info.state);
+            let Some(state) = state.and_then(|state| u8::try_from(state).ok()) else {
+                continue;
+            };
+            let labels = Labels::port(team, port).with("side", side);
+            for (bit, name) in StateBits::NAMED {
+                let set = u8::from(StateBits(state).has(bit));
+                text += &sample(NAME, &labels.with("bit", name), set);
+            }
+        }
+    }
+    text
+}
+
+fn ports(states: &BTreeMap<String, State>) -> impl Iterator<Item = (&str, &str, &Port)> {
+    states.iter().flat_map(|(team, state)| {
+        let ports = state.ports();
+        ports.map(move |(port, state)| (team.as_str(), port, state))
+    })
+}

@@ -1,0 +1,357 @@
+//! The language of the definitions: forms of parts, facts about fields, and the macro that makes
+//! types.
+
+use runners::wire::lacpdu::StateBits;
+use serde_json::{Map, Value};
+
+/// A part of the state document: a single value, or an object of parts.
+pub trait Part: Sized {
+    /// The form of the part in JSON.
+    const FORM: Form;
+
+    /// Reads the part; `None` if `value` has another form. An object reads from every value: a
+    /// field that is missing or has another form is `None`, and unknown fields are skipped.
+    fn read(value: &Value) -> Option<Self>;
+
+    /// Returns the part in JSON.
+    fn to_json(&self) -> Value;
+}
+
+/// The form of a part in JSON.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// `true` or `false`.
+    Boolean,
+    /// A number without a fraction, which may be negative.
+    Integer,
+    /// A number from 0.
+    Counter,
+    /// A string.
+    Text,
+    /// A number from 0, or `null`.
+    Age,
+    /// An object with a boolean for each bit of [`StateBits::NAMED`].
+    LacpBits,
+    /// An object of these fields.
+    Object(&'static Object),
+    /// An object of objects by name.
+    Members {
+        /// The word that stands for a name in paths.
+        placeholder: &'static str,
+        /// The form of each member.
+        member: &'static Object,
+    },
+}
+
+/// The definition of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Object {
+    /// Doc line; with a label also the help of the metric.
+    pub about: &'static str,
+    /// Label of a metric that the fields share: a sample's label is the name of the field.
+    pub label: Option<&'static str>,
+    /// The fields.
+    pub fields: &'static [Field],
+}
+
+impl Object {
+    /// Returns an object without a label.
+    pub const fn new(about: &'static str, fields: &'static [Field]) -> Self {
+        Object {
+            about,
+            label: None,
+            fields,
+        }
+    }
+
+    /// Sets the label of the metric.
+    pub const fn by(self, label: &'static str) -> Self {
+        let label = Some(label);
+        Object { label, ..self }
+    }
+}
+
+/// The definition of a field.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Key in the object.
+    pub name: &'static str,
+    /// Doc line.
+    pub about: &'static str,
+    /// Form of the value.
+    pub form: Form,
+    /// Unit of a number.
+    pub unit: Option<Unit>,
+    /// Values of a settable item; `None` for an item that cannot be set.
+    pub settable: Option<&'static str>,
+    /// The metric of a number or a boolean.
+    pub metric: Option<Metric>,
+    /// True for an item that teamd lacks although it stands outside of `teamr`.
+    pub added: bool,
+}
+
+impl Field {
+    /// Returns a field without a unit or a metric that cannot be set.
+    pub const fn new(name: &'static str, about: &'static str, form: Form) -> Self {
+        Field {
+            name,
+            about,
+            form,
+            unit: None,
+            settable: None,
+            metric: None,
+            added: false,
+        }
+    }
+
+    /// Sets the unit.
+    pub const fn unit(self, unit: Unit) -> Self {
+        let unit = Some(unit);
+        Field { unit, ..self }
+    }
+
+    /// Makes the item settable.
+    pub const fn settable(self, values: &'static str) -> Self {
+        let settable = Some(values);
+        Field { settable, ..self }
+    }
+
+    /// Makes the item a gauge.
+    pub const fn gauge(self, name: &'static str) -> Self {
+        self.metric(name, MetricKind::Gauge)
+    }
+
+    /// Makes the item a counter, whose name ends in `_total`.
+    pub const fn counter(self, name: &'static str) -> Self {
+        self.metric(name, MetricKind::Counter)
+    }
+
+    /// Makes the item the count of a summary.
+    pub const fn summary_count(self, name: &'static str) -> Self {
+        self.metric(name, MetricKind::SummaryCount)
+    }
+
+    /// Makes the item the sum of a summary.
+    pub const fn summary_sum(self, name: &'static str) -> Self {
+        self.metric(name, MetricKind::SummarySum)
+    }
+
+    /// Marks an item that teamd lacks.
+    pub const fn added(self) -> Self {
+        Field {
+            added: true,
+            ..self
+        }
+    }
+
+    const fn metric(self, name: &'static str, kind: MetricKind) -> Self {
+        let metric = Some(Metric { name, kind });
+        Field { metric, ..self }
+    }
+}
+
+/// Unit of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 1/1000 s.
+    Milliseconds,
+    /// 1/1000000 s.
+    Microseconds,
+    /// 1000000 bit/s.
+    MegabitsPerSecond,
+    /// Bytes, Ethernet header included.
+    Bytes,
+    /// Ethernet frames.
+    Frames,
+}
+
+impl Unit {
+    /// Returns the word of the manual.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Milliseconds => "milliseconds",
+            Unit::Microseconds => "microseconds",
+            Unit::MegabitsPerSecond => "Mbit/s",
+            Unit::Bytes => "bytes",
+            Unit::Frames => "frames",
+        }
+    }
+}
+
+/// A Prometheus metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name of the family.
+    pub name: &'static str,
+    /// Kind of the samples.
+    pub kind: MetricKind,
+}
+
+/// Kind of the samples of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// A measure.
+    Gauge,
+    /// A count.
+    Counter,
+    /// The count of a summary.
+    SummaryCount,
+    /// The sum of a summary.
+    SummarySum,
+}
+
+/// The fields of an object that may be absent.
+pub trait OrEmpty<T> {
+    /// Returns the object; without one, an object without fields.
+    fn or_empty(&self) -> &T;
+}
+
+/// A member of an object of objects by name.
+pub trait Member: Part {
+    /// The word that stands for a name in paths.
+    const PLACEHOLDER: &'static str;
+    /// The definition.
+    const OBJECT: &'static Object;
+}
+
+/// Objects by name, in the order of the document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Members<T>(pub Vec<(String, T)>);
+
+impl<T: Member> Part for Members<T> {
+    const FORM: Form = Form::Members {
+        placeholder: T::PLACEHOLDER,
+        member: T::OBJECT,
+    };
+
+    fn read(value: &Value) -> Option<Self> {
+        let members = value.as_object().into_iter().flatten();
+        let members = members.filter_map(|(name, member)| Some((name.clone(), T::read(member)?)));
+        Some(Members(members.collect()))
+    }
+
+    fn to_json(&self) -> Value {
+        let members = self.0.iter();
+        let members = members.map(|(name, member)| (name.clone(), member.to_json()));
+        Value::Object(members.collect())
+    }
+}
+
+/// The time since an event, in milliseconds; `null` before the first event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Age(pub Option<u64>);
+
+impl Part for Age {
+    const FORM: Form = Form::Age;
+
+    fn read(value: &Value) -> Option<Self> {
+        let age = value.as_u64();
+        (age.is_some() || value.is_null()).then_some(Age(age))
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.into()
+    }
+}
+
+impl Part for StateBits {
+    const FORM: Form = Form::LacpBits;
+
+    fn read(value: &Value) -> Option<Self> {
+        let set = |name: &str| value.get(name).and_then(Value::as_bool) == Some(true);
+        let bits = StateBits::NAMED.iter();
+        let bits = bits.fold(StateBits::default(), |bits, (bit, name)| {
+            bits.with(*bit, set(name))
+        });
+        value.is_object().then_some(bits)
+    }
+
+    fn to_json(&self) -> Value {
+        let bits = StateBits::NAMED.iter();
+        let bits = bits.map(|(bit, name)| ((*name).to_owned(), self.has(*bit).into()));
+        Value::Object(bits.collect())
+    }
+}
+
+macro_rules! value {
+    ($($type:ty, $form:ident, $read:expr;)+) => { $(
+        impl Part for $type {
+            const FORM: Form = Form::$form;
+
+            fn read(value: &Value) -> Option<Self> {
+                $read(value)
+            }
+
+            fn to_json(&self) -> Value {
+                self.clone().into()
+            }
+        }
+    )+ };
+}
+
+value! {
+    bool, Boolean, Value::as_bool;
+    i64, Integer, Value::as_i64;
+    u64, Counter, Value::as_u64;
+    String, Text, |value: &Value| value.as_str().map(str::to_owned);
+}
+
+/// Returns the members of an object that are present.
+pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let present = members.into_iter();
+    let present = present.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(present.collect::<Map<String, Value>>())
+}
+
+/// Makes types of definitions. A field's doc line is the item's; after the type stand, in
+/// brackets, functions of [`Field`] that say more of the item. `by` sets [`Object::label`].
+macro_rules! state_objects {
+    ($(
+        $(#[doc = $about:literal])+
+        pub struct $name:ident $(by $label:literal)? {
+            $(
+                $(#[doc = $doc:literal])+
+                $field:ident: $type:ty $([$($option:ident($($argument:expr)?)),+])?,
+            )+
+        }
+    )+) => { $(
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $name {
+            $(
+                $(#[doc = $doc])+
+                pub $field: Option<$type>,
+            )+
+        }
+
+        impl $name {
+            /// The definition of the object.
+            pub const OBJECT: Object = Object::new(concat!($($about),+), &[$(
+                Field::new(stringify!($field), concat!($($doc),+), <$type as Part>::FORM)
+                    $($(.$option($($argument)?))+)?,
+            )+]) $(.by($label))?;
+        }
+
+        impl Part for $name {
+            const FORM: Form = Form::Object(&$name::OBJECT);
+
+            fn read(value: &Value) -> Option<Self> {
+                Some($name {
+                    $($field: value.get(stringify!($field)).and_then(Part::read),)+
+                })
+            }
+
+            fn to_json(&self) -> Value {
+                object([$((stringify!($field), self.$field.as_ref().map(Part::to_json)),)+])
+            }
+        }
+
+        impl OrEmpty<$name> for Option<$name> {
+            fn or_empty(&self) -> &$name {
+                static EMPTY: $name = $name { $($field: None,)+ };
+                self.as_ref().unwrap_or(&EMPTY)
+            }
+        }
+    )+ };
+}
+pub(super) use state_objects;
