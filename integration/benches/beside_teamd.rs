@@ -220,7 +220,7 @@ fn failover() {
     let mut lost: [[Vec<f64>; 3]; 4] = Default::default();
     for place in 0..lost[0].len() {
         let site = Site::new(&lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         site.right.address("eth1", "10.0.0.2/24");
         let team = match DAEMONS.get(place) {
             Some(daemon) => Team::start(&site, *daemon, json!({"name": "ethtool"})),
@@ -249,7 +249,7 @@ fn silence() {
     let mut times = [vec![], vec![]];
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
         let site = Site::new(&lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         site.right.address("eth1", "10.0.0.2/24");
         let watch = json!({
             "name": "arp_ping", "target_host": "10.0.0.2", "interval": 100, "missed_max": 3,

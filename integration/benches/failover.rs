@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use integration::traffic::{End, Stream};
-use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
+use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam};
 
 /// How long the streams run before the event, and at least after it.
 const WINDOW: Duration = Duration::from_millis(300);
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let teamed = Teamed::new(&lab, "activebackup", DataPath::from_args(), CableKind::Nic);
+    let teamed = SiteWithTeam::new(&lab, "activebackup", DataPath::from_args(), CableKind::Nic);
     let spare = lab.host("spare");
     let flapping = lab.cable(
         (&teamed.site.left, "spare0"),
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 }
 
 /// Longest silence and packets lost in a row, sending and receiving.
-fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
+fn measure(teamed: &SiteWithTeam, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
     let site = &teamed.site;
     let end = |host: &Namespace, interface: &str, address: &str| End {
         host: host.clone(),

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, Lab, Process, RUNNERS, Sharing, Teamed, team_config, teamr_command,
+    CableKind, DataPath, Lab, Process, RUNNERS, Sharing, SiteWithTeam, team_config, teamr_command,
     wait_until,
 };
 
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        let teamed = Teamed::new(&lab, runner, DataPath::Userspace, CableKind::Nic);
+        let teamed = SiteWithTeam::new(&lab, runner, DataPath::Userspace, CableKind::Nic);
         let pid = teamed.team.pid();
         wait_for_rest(pid);
         let (share, turns) = cost(pid, seconds);

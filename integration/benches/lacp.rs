@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use columns::{DAEMONS, Daemon, head, millis, row};
 use integration::traffic::{End, Pace, Stream};
-use integration::{Bonded, Lab, Namespace, Ping, Process, Sharing, control, in_guest, wait_until};
+use integration::{
+    Lab, Namespace, Ping, Process, Sharing, TeamAndBond, control, in_guest, wait_until,
+};
 use serde_json::json;
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
@@ -40,12 +42,12 @@ fn main() {
     in_guest(|_| {
         head(["teamd", "teamr"]);
         let lab = || Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let each = |measure: &dyn Fn(&Bonded, Daemon) -> Vec<f64>| {
-            DAEMONS.map(|daemon| measure(&Bonded::new(&lab(), "lacp_rate fast"), daemon))
+        let each = |measure: &dyn Fn(&TeamAndBond, Daemon) -> Vec<f64>| {
+            DAEMONS.map(|daemon| measure(&TeamAndBond::new(&lab(), "lacp_rate fast"), daemon))
         };
         row("both carry after link-up, ms", each(&links_come_up));
-        let restarts: [Vec<(f64, f64)>; 2] =
-            DAEMONS.map(|daemon| stop_and_start(&Bonded::new(&lab(), "lacp_rate fast"), daemon));
+        let restarts: [Vec<(f64, f64)>; 2] = DAEMONS
+            .map(|daemon| stop_and_start(&TeamAndBond::new(&lab(), "lacp_rate fast"), daemon));
         let [carry, lost] = [0, 1].map(|figure| {
             restarts.each_ref().map(|series| {
                 let figures = series.iter();
@@ -57,7 +59,8 @@ fn main() {
         row("stop, start: lost, ms", lost);
         let anew = |crashes| {
             DAEMONS.map(|daemon| {
-                let repetition = |_| go_on(&Bonded::new(&lab(), "lacp_rate fast"), daemon, crashes);
+                let repetition =
+                    |_| go_on(&TeamAndBond::new(&lab(), "lacp_rate fast"), daemon, crashes);
                 (0..REPETITIONS).map(repetition).collect()
             })
         };
@@ -74,7 +77,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(bonded: &Bonded, daemon: Daemon, args: &[&str]) -> Running {
+    fn start(bonded: &TeamAndBond, daemon: Daemon, args: &[&str]) -> Running {
         let left = &bonded.left;
         left.run("mkdir -p /run/teamd");
         let config = json!({
@@ -120,14 +123,14 @@ impl Running {
         self.ports(|state| state & CARRIES == CARRIES)
     }
 
-    fn wait_carrying(&self, bonded: &Bonded) {
+    fn wait_carrying(&self, bonded: &TeamAndBond) {
         wait_until("both ports to carry at both ends", || {
             self.carrying() == LINKS.len() && bonded.carrying() == LINKS.len()
         });
     }
 }
 
-fn links_come_up(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
+fn links_come_up(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     running.wait_carrying(bonded);
     let repetition = |_| {
@@ -152,7 +155,7 @@ fn end(host: &Namespace, interface: &str, address: &str) -> End {
 }
 
 /// One each way.
-fn streams(bonded: &Bonded) -> [Stream; 2] {
+fn streams(bonded: &TeamAndBond) -> [Stream; 2] {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let left = end(&bonded.left, "team0", "10.0.0.1:7000");
     let right = end(&bonded.right, "bond0", "10.0.0.2:7000");
@@ -172,7 +175,7 @@ fn lost<const N: usize>(streams: [Stream; N]) -> f64 {
 }
 
 /// Until both links carry again, and what is lost.
-fn stop_and_start(bonded: &Bonded, daemon: Daemon) -> Vec<(f64, f64)> {
+fn stop_and_start(bonded: &TeamAndBond, daemon: Daemon) -> Vec<(f64, f64)> {
     let start = || {
         let running = Running::start(bonded, daemon, &[]);
         bonded.left.address("team0", "10.0.0.1/24");
@@ -194,7 +197,7 @@ fn stop_and_start(bonded: &Bonded, daemon: Daemon) -> Vec<(f64, f64)> {
     figures
 }
 
-fn go_on(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
+fn go_on(bonded: &TeamAndBond, daemon: Daemon, crashes: bool) -> f64 {
     let mut running = Running::start(bonded, daemon, STAYS);
     bonded.left.address("team0", "10.0.0.1/24");
     running.wait_carrying(bonded);
@@ -212,7 +215,7 @@ fn go_on(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
 }
 
 /// Our PDUs do not reach the partner on eth2. It gives that port up, and says so.
-fn deaf_partner(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
+fn deaf_partner(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     bonded.left.address("team0", "10.0.0.1/24");
     bonded.right.run("tc qdisc add dev eth2 clsact");
@@ -231,7 +234,7 @@ fn deaf_partner(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
 }
 
 /// A stream from the left that leaves on eth2.
-fn stream_on_eth2(bonded: &Bonded, right: &End) -> Stream {
+fn stream_on_eth2(bonded: &TeamAndBond, right: &End) -> Stream {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let sent = || bonded.left.statistics("eth2")["tx"]["packets"].as_u64();
     for port in 7001..7100 {

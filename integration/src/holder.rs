@@ -42,7 +42,7 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 /// Holds namespaces instead of returning, if the command line asks for that. A program that calls
 /// this first in `main` is also the one that its lab starts holders from; the labs of other
 /// programs start them from `traffic`.
-pub fn hold_if_asked() {
+pub fn run_holder_if_requested() {
     let mut args = env::args_os().skip(1);
     if args.next().is_some_and(|command| command == COMMAND) {
         let root = match args.next() {

@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// Plugs both cables of the left host into the switch as ports of their own.
-    pub fn plug_plainly(&self) {
+    pub fn plug_unaggregated(&self) {
         for cable in &self.cables {
             self.switch.plug(cable.far_interface());
         }
@@ -71,7 +71,7 @@ impl Site {
 }
 
 /// A site whose left host has `team0`, up and ready for addresses, its ports with their links.
-pub struct Teamed {
+pub struct SiteWithTeam {
     /// Hosts, switch and cables.
     pub site: Site,
     /// The daemon on the left host.
@@ -79,14 +79,14 @@ pub struct Teamed {
     partner: Option<Teamr>,
 }
 
-impl Teamed {
+impl SiteWithTeam {
     /// Builds the site and starts the daemons.
-    pub fn new(lab: &Lab, runner: &str, data_path: DataPath, kind: CableKind) -> Teamed {
+    pub fn new(lab: &Lab, runner: &str, data_path: DataPath, kind: CableKind) -> SiteWithTeam {
         let site = Site::new(lab, kind);
         let near = PORTS.map(|(near, _)| near);
         let far = PORTS.map(|(_, far)| far);
         let partner = if runner == "activebackup" {
-            site.plug_plainly();
+            site.plug_unaggregated();
             None
         } else {
             let config = team_config(PARTNER, runner, data_path, &far);
@@ -95,7 +95,7 @@ impl Teamed {
             Some(partner)
         };
         let team = Teamr::start(&site.left, &team_config("team0", runner, data_path, &near));
-        let teamed = Teamed {
+        let teamed = SiteWithTeam {
             site,
             team,
             partner,
@@ -113,8 +113,8 @@ impl Teamed {
     }
 
     /// Has `replace` end the daemon on the left host in its way, and start the next one.
-    pub fn replace_team(self, replace: impl FnOnce(Teamr) -> Teamr) -> Teamed {
-        Teamed {
+    pub fn replace_team(self, replace: impl FnOnce(Teamr) -> Teamr) -> SiteWithTeam {
+        SiteWithTeam {
             team: replace(self.team),
             ..self
         }

@@ -113,7 +113,7 @@ fn a_team_takes_the_place_of_a_bond_with_its_addresses() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let site = Site::new(&lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         let (left, right) = (&site.left, &site.right);
         right.address("eth1", "10.0.0.2/24");
         left.ip("link add name bond0 type bond mode active-backup miimon 100 updelay 300");

@@ -75,7 +75,7 @@ fn each_mode_reaches_as_many_and_is_silent_no_longer_than_the_bonding_driver() {
                     bond(site.switch.namespace(), PARTNER, options, &FAR);
                     site.switch.plug(PARTNER);
                 }
-                None => site.plug_plainly(),
+                None => site.plug_unaggregated(),
             }
             let partnered = partner.is_some();
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use integration::{
-    CableKind, DataPath, Lab, Ping, Process, Sharing, Teamed, on_own_data_paths, wait_until,
+    CableKind, DataPath, Lab, Ping, Process, Sharing, SiteWithTeam, on_own_data_paths, wait_until,
 };
 
 /// What the client does with its lease.
@@ -16,7 +16,7 @@ fn a_lease_is_had_and_used(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let teamed = Teamed::new(&lab, "activebackup", data_path, CableKind::Virtual);
+    let teamed = SiteWithTeam::new(&lab, "activebackup", data_path, CableKind::Virtual);
     let (left, right) = (&teamed.site.left, &teamed.site.right);
     right.address("eth1", "10.0.0.2/24");
     let folder = lab.folder().display();

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use integration::drop_in::teamd_is_here;
 use integration::{
-    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, Teamed, binary, in_guest,
+    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, SiteWithTeam, binary, in_guest,
     team_config, wait_until,
 };
 
 const PACKETS: u32 = 20;
 
 /// Requires an answer to every packet, from each link that `copies` of it came by.
-fn ping(teamed: &Teamed, copies: u32, when: &str) {
+fn ping(teamed: &SiteWithTeam, copies: u32, when: &str) {
     let ping = Ping::run(&teamed.site.left, "10.0.0.2", PACKETS, "");
     println!(
         "    {when}: {} of {} answered, {} further answers",
@@ -36,7 +36,7 @@ fn pull_and_put_back(data_path: DataPath, kind: &str) {
     for runner in RUNNERS {
         println!("{runner}");
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
+        let teamed = SiteWithTeam::new(&lab, runner, data_path, CableKind::Virtual);
         let (left, right) = (&teamed.site.left, &teamed.site.right);
         assert_eq!(left.link("team0")["linkinfo"]["info_kind"], kind);
         let mover = teamed.team.state()["teamr"]["data_path"].clone();
@@ -105,7 +105,8 @@ fn a_priority_set_at_the_driver_counts() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let kind = CableKind::Virtual;
-        let Teamed { site, team, .. } = Teamed::new(&lab, "activebackup", DataPath::Kernel, kind);
+        let SiteWithTeam { site, team, .. } =
+            SiteWithTeam::new(&lab, "activebackup", DataPath::Kernel, kind);
         let set = |port: &str, priority: &str| {
             let mut command = site.left.command(binary("teamrnl"));
             let args = ["-p", port, "team0", "--", "setoption", "priority", priority];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::traffic::{Pace, Stream, Transfer};
-use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
+use integration::{DataPath, Lab, Sharing, Teamr, TwoTeams, wait_until};
 use runners::Event;
 use runners::wire::lacpdu::SLOW_PROTOCOLS_GROUP;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ fn longest_pause(partner: &Teamr) -> Duration {
 
 /// Teams at both ends that carry on both ports, by daemons with precedence.
 struct Teams {
-    hosts: Facing,
+    hosts: TwoTeams,
     team: Teamr,
     /// Its frames move without it, so it has time to look at the clock.
     partner: Teamr,
@@ -78,7 +78,7 @@ struct Teams {
 
 impl Teams {
     fn new(lab: &Lab) -> Teams {
-        let hosts = Facing::new(lab);
+        let hosts = TwoTeams::new(lab);
         let team = Teamr::start(&hosts.left, &config(DataPath::Userspace));
         let partner = Teamr::start(&hosts.right, &config(DataPath::Programs));
         // The tools alone would keep the processors busy.

@@ -2,7 +2,7 @@
 //! never notices, and no more is lost than what the absent daemon would have moved.
 
 use integration::traffic::{Stream, now};
-use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
+use integration::{DataPath, Lab, Ping, Sharing, Teamr, TwoTeams, wait_until};
 use serde_json::{Value, json};
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
@@ -37,7 +37,7 @@ fn moves(teamr: &Teamr) -> Vec<String> {
     moved.map(str::to_owned).collect()
 }
 
-fn streams(hosts: &Facing) -> [Stream; 2] {
+fn streams(hosts: &TwoTeams) -> [Stream; 2] {
     let (there, back) = (hosts.ends(7000), hosts.ends(7001));
     [
         Stream::start(&there[0], &there[1], None, 64),
@@ -49,7 +49,7 @@ fn restarts_unnoticed(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let hosts = Facing::new(&lab);
+    let hosts = TwoTeams::new(&lab);
     let (left, right) = (&hosts.left, &hosts.right);
     let config = config(data_path);
     let partner = Teamr::start_args(right, &config, &["-g"]);

@@ -10,7 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use integration::traffic::{Capture, End, Pace, Stream, Trace, Transfer, now};
-use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed, Vlan, in_guest};
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Vlan, in_guest,
+};
 
 /// What stands on the team device.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Layout {
     const ALL: [Layout; 4] = [Layout::Plain, Layout::Jumbo, Layout::Vlan, Layout::Bridged];
 
     /// Builds what stands on the team device, and what the other host needs to match it.
-    fn build(self, lab: &Lab, teamed: &Teamed, vlans: &mut Vec<Vlan>) -> (Side, Side) {
+    fn build(self, lab: &Lab, teamed: &SiteWithTeam, vlans: &mut Vec<Vlan>) -> (Side, Side) {
         let (left, right) = (&teamed.site.left, &teamed.site.right);
         match self {
             Layout::Plain => (Side::new(left, "team0", 1), Side::new(right, "eth1", 2)),
@@ -110,7 +112,7 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
+    let teamed = SiteWithTeam::new(&lab, runner, data_path, CableKind::Virtual);
     let pace = match data_path {
         DataPath::Userspace => Pace::Full,
         DataPath::Kernel | DataPath::Programs => Pace::Gentle,

@@ -3,7 +3,7 @@
 
 use integration::traffic::Capture;
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Pair, Ping, Sharing, Site, Teamr, Vlan, in_guest,
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Sharing, Site, Teamr, Vlan, in_guest,
     team_config, wait_until,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -24,7 +24,7 @@ impl Watched {
     /// A team of two ports, the first preferred, each watched like this.
     fn new(lab: &Lab, runner: &str, data_path: DataPath, watch: &Value) -> Watched {
         let site = Site::new(lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         for (address, prefix) in [(TARGET, 24), (TARGET6, 64)] {
             site.right.address("eth1", &format!("{address}/{prefix}"));
         }
@@ -247,7 +247,7 @@ fn unwatched(config: &mut Value) {
 /// A host at the far end of each port's cable, without a switch: TIPC has one link to a node over
 /// a bearer.
 fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
-    let Pair { host, peer } = Pair::new(lab, &PORTS);
+    let HostAndPeer { host, peer } = HostAndPeer::new(lab, &PORTS);
     let mut config = team_config("team0", "activebackup", data_path, &PORTS);
     unwatched(&mut config);
     for port in PORTS {
@@ -303,7 +303,7 @@ fn tipc_says_that_there_is_none() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let host = Pair::new(&lab, &PORTS).host;
+    let host = HostAndPeer::new(&lab, &PORTS).host;
     let mut config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
     unwatched(&mut config);
     config["ports"]["eth1"]["link_watch"] = json!({"name": "tipc", "tipc_bearer": "eth1"});

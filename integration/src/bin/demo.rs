@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use integration::traffic::{End, Stream};
 use integration::{
-    CableKind, Lab, Namespace, Ping, Progress, Sharing, Site, Teamr, build_programs, hold_if_asked,
-    repository, wait_until,
+    CableKind, Lab, Namespace, Ping, Progress, Sharing, Site, Teamr, build_programs, repository,
+    run_holder_if_requested, wait_until,
 };
 
 const EXAMPLE: &str = "json-config/examples/activebackup.json";
@@ -31,7 +31,7 @@ const PICTURE: &str = "
 ";
 
 fn main() -> ExitCode {
-    hold_if_asked();
+    run_holder_if_requested();
     match prepare() {
         Ok(lab) => run(&lab),
         Err(reason) => {
@@ -76,7 +76,7 @@ fn demo(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
     )?;
     writeln!(out, "{PICTURE}")?;
     let site = Site::new(lab, CableKind::Nic);
-    site.plug_plainly();
+    site.plug_unaggregated();
     site.right.address("eth1", "10.0.0.2/24");
 
     let team = start(out, &site)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use integration::{Bus, DataPath, Lab, Namespace, Pair, binary, wait_until};
+use integration::{Bus, DataPath, HostAndPeer, Lab, Namespace, binary, wait_until};
 use serde_json::Value;
 
 /// teamd's names, with ours.
@@ -26,7 +26,7 @@ pub struct Host {
 
 impl Host {
     pub fn new(lab: &Lab, path: DataPath) -> Host {
-        let pair = Pair::new(lab, &["eth1", "eth2"]);
+        let pair = HostAndPeer::new(lab, &["eth1", "eth2"]);
         let (namespace, peer) = (pair.host, pair.peer);
         for (old, ours) in NAMES {
             // libteam's own, which every machine with these tests has, make place.

@@ -9,17 +9,17 @@ use crate::traffic::End;
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 
 /// A host to team up, and a host without a team at the other end of its cables.
-pub struct Pair {
+pub struct HostAndPeer {
     /// Its interfaces are down.
     pub host: Namespace,
     /// Its interfaces are named as those that they lead to, and up.
     pub peer: Namespace,
 }
 
-impl Pair {
+impl HostAndPeer {
     /// Builds it, with a cable for each of `ports`.
-    pub fn new(lab: &Lab, ports: &[&str]) -> Pair {
-        let pair = Pair {
+    pub fn new(lab: &Lab, ports: &[&str]) -> HostAndPeer {
+        let pair = HostAndPeer {
             host: lab.host("host"),
             peer: lab.host("peer"),
         };
@@ -38,7 +38,7 @@ impl Pair {
 
 /// Two hosts that are both to have a team of `eth1` and `eth2`, each port with a cable to the
 /// other's of the same name.
-pub struct Facing {
+pub struct TwoTeams {
     /// Its ports are down.
     pub left: Namespace,
     /// Its ports are down.
@@ -47,12 +47,12 @@ pub struct Facing {
     pub cables: [Cable; 2],
 }
 
-impl Facing {
+impl TwoTeams {
     /// Builds it.
-    pub fn new(lab: &Lab) -> Facing {
+    pub fn new(lab: &Lab) -> TwoTeams {
         let (left, right) = (lab.host("left"), lab.host("right"));
         let cables = LINKS.map(|link| lab.cable((&left, link), (&right, link), CableKind::Virtual));
-        Facing {
+        TwoTeams {
             left,
             right,
             cables,

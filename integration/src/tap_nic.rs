@@ -20,27 +20,27 @@ const OPTIONS: Options = Options {
 };
 
 /// A TAP device and the program that carries its frames to a cable; gone when dropped.
-pub struct Card {
+pub struct TapNic {
     _carrier: Tool,
 }
 
-impl Card {
+impl TapNic {
     /// Makes the TAP device `name`, down and with a carrier. What it sends leaves on the
     /// interface `cable`, which is set up, and what comes in there it receives; untagged frames
     /// only.
-    pub fn fit(host: &Namespace, name: &str, cable: &str) -> Card {
+    pub fn fit(host: &Namespace, name: &str, cable: &str) -> TapNic {
         host.up(cable);
-        let args = ["card", name, cable].map(str::to_owned);
-        Card {
+        let args = ["tap-nic", name, cable].map(str::to_owned);
+        TapNic {
             _carrier: Tool::start(host, &args),
         }
     }
 }
 
-/// `card NAME CABLE`: makes a TAP device and carries its frames until it is killed.
-pub fn run_card(args: &[String]) -> io::Result<()> {
+/// `tap-nic NAME CABLE`: makes a TAP device and carries its frames until it is killed.
+pub fn run_tap_nic(args: &[String]) -> io::Result<()> {
     let [name, cable] = args else {
-        return Err(usage("card NAME CABLE"));
+        return Err(usage("tap-nic NAME CABLE"));
     };
     let tap = tun::open()?;
     tun::attach(

@@ -9,7 +9,7 @@ use crate::namespace::Namespace;
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 
 /// Two hosts with two cables between them; the right one has a bond.
-pub struct Bonded {
+pub struct TeamAndBond {
     /// The host whose ports `eth1` and `eth2` are to be a team; they are down.
     pub left: Namespace,
     /// The host with `bond0`, up, with the address 10.0.0.2/24.
@@ -18,9 +18,9 @@ pub struct Bonded {
     pub cables: [Cable; 2],
 }
 
-impl Bonded {
+impl TeamAndBond {
     /// Builds it; `options` are those of the bond as ip-link(8) has them.
-    pub fn new(lab: &Lab, options: &str) -> Bonded {
+    pub fn new(lab: &Lab, options: &str) -> TeamAndBond {
         let (left, right) = (lab.host("left"), lab.host("right"));
         for host in [&left, &right] {
             host.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
@@ -37,7 +37,7 @@ impl Bonded {
         });
         right.up("bond0");
         right.address("bond0", "10.0.0.2/24");
-        Bonded {
+        TeamAndBond {
             left,
             right,
             cables,

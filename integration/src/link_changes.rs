@@ -15,7 +15,7 @@ use crate::traffic::{now, usage};
 
 /// What is changed, each time; every change is at least one link event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shaking {
+pub enum LinkChange {
     /// The MTU, back and forth.
     Mtu,
     /// Up and then down, so that it ends down.
@@ -24,67 +24,67 @@ pub enum Shaking {
     DownUp,
 }
 
-impl Shaking {
-    const ALL: [(Shaking, &str); 3] = [
-        (Shaking::Mtu, "mtu"),
-        (Shaking::UpDown, "up-down"),
-        (Shaking::DownUp, "down-up"),
+impl LinkChange {
+    const ALL: [(LinkChange, &str); 3] = [
+        (LinkChange::Mtu, "mtu"),
+        (LinkChange::UpDown, "up-down"),
+        (LinkChange::DownUp, "down-up"),
     ];
 
     fn word(self) -> &'static str {
-        let found = Shaking::ALL.iter().find(|(shaking, _)| *shaking == self);
+        let found = LinkChange::ALL.iter().find(|(change, _)| *change == self);
         found.map_or("", |(_, word)| word)
     }
 
-    fn change(self, route: &mut RouteSocket, ifindex: u32, number: u32) -> io::Result<()> {
+    fn apply(self, route: &mut RouteSocket, ifindex: u32, number: u32) -> io::Result<()> {
         let even = number % 2 == 0;
         match self {
-            Shaking::Mtu => link::set_mtu(route, ifindex, if even { 1400 } else { 1500 }),
-            Shaking::UpDown => link::set_admin_up(route, ifindex, even),
-            Shaking::DownUp => link::set_admin_up(route, ifindex, !even),
+            LinkChange::Mtu => link::set_mtu(route, ifindex, if even { 1400 } else { 1500 }),
+            LinkChange::UpDown => link::set_admin_up(route, ifindex, even),
+            LinkChange::DownUp => link::set_admin_up(route, ifindex, !even),
         }
     }
 }
 
-/// An interface being shaken; left alone when dropped.
-pub struct Shaken {
+/// Running changes of one interface; stopped when dropped.
+pub struct LinkChanges {
     process: Process,
 }
 
-impl Shaken {
+impl LinkChanges {
     /// Changes an interface `count` times within `time`, or slower if the machine is.
     pub fn start(
         host: &Namespace,
         interface: &str,
-        shaking: Shaking,
+        change: LinkChange,
         count: u32,
         time: Duration,
-    ) -> Shaken {
+    ) -> LinkChanges {
         let mut command = host.command(binary("traffic"));
-        command.args(["shake", interface, shaking.word()]);
+        command.args(["change-link", interface, change.word()]);
         command.args([count.to_string(), time.as_millis().to_string()]);
-        let process = Process::start(&format!("shake-{interface}"), host.folder(), command);
-        Shaken { process }
+        let process = Process::start(&format!("change-{interface}"), host.folder(), command);
+        LinkChanges { process }
     }
 
     /// Changes a second, once it is over.
     pub fn pace(&mut self) -> Option<f64> {
         let status = self.process.ended()?;
         let log = self.process.log();
-        assert!(status.success(), "shaking ended with {status}: {log}");
+        assert!(status.success(), "the tool ended with {status}: {log}");
         let report: Value = serde_json::from_str(&log).expect("a report");
         report["per_second"].as_f64()
     }
 }
 
-/// `shake INTERFACE HOW COUNT MILLISECONDS`: changes an interface, then writes the pace.
-pub fn run_shake(args: &[String]) -> io::Result<()> {
-    let usage = || usage("shake INTERFACE mtu|up-down|down-up COUNT MILLISECONDS");
+/// `change-link INTERFACE HOW COUNT MILLISECONDS`: changes an interface, then writes the pace.
+pub fn run_change_link(args: &[String]) -> io::Result<()> {
+    let usage = || usage("change-link INTERFACE mtu|up-down|down-up COUNT MILLISECONDS");
     let [interface, how, count, time] = args else {
         return Err(usage());
     };
-    let shaking = Shaking::ALL.iter().find(|(_, word)| word == how);
-    let (shaking, _) = shaking.ok_or_else(usage)?;
+    let change = LinkChange::ALL.iter().find(|(_, word)| word == how);
+    let (change, _) = change.ok_or_else(usage)?;
     let count: u32 = count.parse().map_err(io::Error::other)?;
     let time = Duration::from_millis(time.parse().map_err(io::Error::other)?);
     let mut route = RouteSocket::open()?;
@@ -92,7 +92,7 @@ pub fn run_shake(args: &[String]) -> io::Result<()> {
     let start = now();
     let since = || Duration::from_nanos(now() - start);
     for number in 0..count {
-        shaking.change(&mut route, ifindex, number)?;
+        change.apply(&mut route, ifindex, number)?;
         thread::sleep((time / count * (number + 1)).saturating_sub(since()));
     }
     let per_second = f64::from(count) / since().as_secs_f64();
