@@ -1,9 +1,9 @@
-//! teamd and teamr with lacp on the kernel's driver, the kernel's bond as their partner, measured
-//! in one guest: until both links carry, and what is lost when the daemon ends and starts anew
-//! and when the partner goes deaf. Medians, in brackets the least and the most.
+//! Compares teamd and teamr with lacp on the kernel's driver, with the kernel's bond as partner, in
+//! one guest: time until both links carry traffic, and packets lost when the daemon restarts and
+//! when the partner receives nothing. Medians, with minimum and maximum in brackets.
 //!
-//! A guest has one processor and is slower than its host: the columns compare, the figures by
-//! themselves say little.
+//! A guest has one processor and is slower than its host: the columns compare, the absolute figures
+//! mean little.
 //!
 //! `cargo bench --package integration --bench lacp`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
@@ -23,19 +23,19 @@ use serde_json::json;
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 const REPETITIONS: usize = 5;
-/// Of what takes a partner's patience.
+/// Repetitions of measurements that wait for the partner's timeout.
 const DEAF_REPETITIONS: usize = 3;
-/// How long a stream runs before and after what happens to it.
+/// Time that a stream runs before and after an event.
 const WINDOW: Duration = Duration::from_millis(500);
-/// Longer than either end waits for the other, twice.
+/// More than twice the timeout of either end.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// Synchronization, Collecting and Distributing.
 const CARRIES: u64 = 0x38;
-/// Between two packets of a stream. At full pace the guest would hardly have the time for
-/// anything else, bond and daemon least of all.
+/// Milliseconds between two packets of a stream. At the full rate the guest would have hardly any
+/// time for bond and daemon.
 const DISTANCE: f64 = 50.0;
 
-/// Leaves the device in place, and takes it over.
+/// Options to leave the device in place and to take it over.
 const STAYS: &[&str] = &["-N", "-o"];
 
 fn main() {
@@ -105,7 +105,7 @@ impl Running {
         running
     }
 
-    /// Ports whose LACP state is such.
+    /// Returns the number of ports whose LACP state satisfies `is_such`.
     fn ports(&self, is_such: impl Fn(u64) -> bool) -> usize {
         let Some(state) = control::state_at(&self.socket) else {
             return 0;
@@ -135,7 +135,7 @@ fn links_come_up(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     running.wait_carrying(bonded);
     let repetition = |_| {
         bonded.cables.iter().for_each(|cable| cable.pull());
-        // A bond whose links are lost does not care to say so.
+        // A bond reports lost links late.
         wait_until("no port to carry", || running.carrying() == 0);
         sleep(WINDOW);
         let begin = Instant::now();
@@ -154,7 +154,7 @@ fn end(host: &Namespace, interface: &str, address: &str) -> End {
     }
 }
 
-/// One each way.
+/// Returns one stream in each direction.
 fn streams(bonded: &TeamAndBond) -> [Stream; 2] {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let left = end(&bonded.left, "team0", "10.0.0.1:7000");
@@ -167,14 +167,14 @@ fn streams(bonded: &TeamAndBond) -> [Stream; 2] {
     streams
 }
 
-/// What the stream lost that lost more, in milliseconds.
+/// Returns the loss of the worse stream, in milliseconds.
 fn lost<const N: usize>(streams: [Stream; N]) -> f64 {
     let lost = |stream: Stream| stream.finish().lost().len();
     let lost = streams.map(lost).into_iter().max();
     lost.unwrap_or_default() as f64 * DISTANCE
 }
 
-/// Until both links carry again, and what is lost.
+/// Measures the time until both links carry traffic again, and the loss.
 fn stop_and_start(bonded: &TeamAndBond, daemon: Daemon) -> Vec<(f64, f64)> {
     let start = || {
         let running = Running::start(bonded, daemon, &[]);
@@ -207,14 +207,14 @@ fn go_on(bonded: &TeamAndBond, daemon: Daemon, crashes: bool) -> f64 {
         false => assert!(running.process.stop().success()),
     }
     running = Running::start(bonded, daemon, STAYS);
-    // What follows may take the partner's patience to show.
+    // The effect may take up to the partner's timeout.
     sleep(PATIENCE / 2);
     let lost = lost(streams);
     drop(running);
     lost
 }
 
-/// Our PDUs do not reach the partner on eth2. It gives that port up, and says so.
+/// Our LACPDUs do not reach the partner on eth2, until the partner expires that port.
 fn deaf_partner(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     bonded.left.address("team0", "10.0.0.1/24");
@@ -233,7 +233,7 @@ fn deaf_partner(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     figures
 }
 
-/// A stream from the left that leaves on eth2.
+/// Returns a stream from the left that leaves on eth2.
 fn stream_on_eth2(bonded: &TeamAndBond, right: &End) -> Stream {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let sent = || bonded.left.statistics("eth2")["tx"]["packets"].as_u64();
@@ -242,7 +242,7 @@ fn stream_on_eth2(bonded: &TeamAndBond, right: &End) -> Stream {
         let stream = Stream::start_at(Pace::Gentle, &left, right, None, 100);
         let before = sent();
         sleep(WINDOW);
-        // A PDU or two leave meanwhile in any case.
+        // One or two PDUs are sent in any case.
         if sent() > before.map(|before| before + 4) {
             return stream;
         }

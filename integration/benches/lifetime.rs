@@ -1,5 +1,5 @@
-//! How long `teamr -d` takes until its ports are in place, and `teamr -k` until the daemon is
-//! gone and everything given back, as their caller sees it.
+//! Measures how long `teamr -d` takes until its ports are in place, and `teamr -k` until the daemon
+//! is gone and everything is restored, as the caller sees it.
 //!
 //! `cargo bench --package integration --bench lifetime -- [REPETITIONS]`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs `teamr`, which has to succeed.
+/// Runs `teamr`, which must succeed, and returns the time.
 fn timed(host: &Namespace, args: &[&str]) -> Duration {
     let mut command = teamr_command(host);
     let begin = Instant::now();

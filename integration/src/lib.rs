@@ -1,16 +1,15 @@
-//! teamr tried as a user would, in network namespaces.
+//! Tests teamr as a user runs it, in network namespaces.
 //!
-//! A [`Lab`] is a table full of machines: [`Namespace`]s that stand for hosts, [`Switch`]es that
-//! learn, [`Cable`]s that can be pulled. [`Teamr`] runs the daemon on a host; [`traffic`] says
-//! what became of the packets. Everything made here vanishes with its value, and with the
-//! process if that is killed.
+//! A [`Lab`] makes hosts ([`Namespace`]), learning switches ([`Switch`]) and cables ([`Cable`])
+//! that a test can pull. [`Teamr`] runs the daemon on a host; [`traffic`] sends packets and counts
+//! losses and duplicates. Every host, process and link ends when its value is dropped, and also
+//! when the test process is killed.
 //!
-//! What this machine lacks drivers for runs [`in_guest`], a kernel of its own. There
-//! [`scenario`]s, which are data, are played with teamr and with teamd, and [`drop_in`] lays
-//! the answers side by side.
+//! [`in_guest`] boots a kernel of its own for drivers that the machine lacks. In a guest teamr and
+//! teamd run the same [`scenario`]s, and [`drop_in`] compares their answers.
 //!
-//! It owns no claim about teamr: those are in `tests/` and `benches/`. Being for tests, it
-//! panics, with the whole output, where a command that has to work does not.
+//! The assertions about teamr are in `tests/` and `benches/`. A function here panics with the whole
+//! output of a command that fails.
 #![allow(
     clippy::disallowed_methods,
     reason = "a test waits for and measures real daemons"

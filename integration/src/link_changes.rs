@@ -1,5 +1,5 @@
-//! Changes of an interface one after the other, at a steady pace, over one netlink socket: a
-//! thousand calls of `ip` a second would be a storm of processes, not of link events.
+//! Changes of one interface at a steady pace, over one netlink socket: a thousand `ip` processes a
+//! second would load the machine more than the link events do.
 
 use std::io;
 use std::thread;
@@ -13,14 +13,14 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::traffic::{now, usage};
 
-/// What is changed, each time; every change is at least one link event.
+/// The change; each one causes at least one link event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkChange {
-    /// The MTU, back and forth.
+    /// The MTU alternates between two values.
     Mtu,
-    /// Up and then down, so that it ends down.
+    /// Up, then down; the interface ends down.
     UpDown,
-    /// Down and then up, so that it ends up.
+    /// Down, then up; the interface ends up.
     DownUp,
 }
 
@@ -46,13 +46,13 @@ impl LinkChange {
     }
 }
 
-/// Running changes of one interface; stopped when dropped.
+/// Changes one interface in the background; stops when dropped.
 pub struct LinkChanges {
     process: Process,
 }
 
 impl LinkChanges {
-    /// Changes an interface `count` times within `time`, or slower if the machine is.
+    /// Changes an interface `count` times within `time`, or more slowly on a slow machine.
     pub fn start(
         host: &Namespace,
         interface: &str,
@@ -67,7 +67,7 @@ impl LinkChanges {
         LinkChanges { process }
     }
 
-    /// Changes a second, once it is over.
+    /// Returns the changes per second; `None` until the last change is made.
     pub fn pace(&mut self) -> Option<f64> {
         let status = self.process.ended()?;
         let log = self.process.log();
@@ -77,7 +77,8 @@ impl LinkChanges {
     }
 }
 
-/// `change-link INTERFACE HOW COUNT MILLISECONDS`: changes an interface, then writes the pace.
+/// `change-link INTERFACE HOW COUNT MILLISECONDS`: changes an interface, then writes the changes
+/// per second.
 pub fn run_change_link(args: &[String]) -> io::Result<()> {
     let usage = || usage("change-link INTERFACE mtu|up-down|down-up COUNT MILLISECONDS");
     let [interface, how, count, time] = args else {

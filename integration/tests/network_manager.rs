@@ -1,4 +1,4 @@
-//! NetworkManager with its team plugin, teamr standing in as teamd, in a guest with the kernel's
+//! NetworkManager with its team plugin and teamr in place of teamd, in a guest with the kernel's
 //! driver: Debian's NetworkManager and a system bus of its own.
 
 use std::fs;
@@ -9,22 +9,22 @@ use integration::{Lab, Process, Sharing, binary, control, in_guest, repository, 
 use serde_json::Value;
 
 const PORTS: [&str; 2] = ["port1", "port2"];
-/// Ups and downs of the whole team.
+/// Number of times the team goes up and down.
 const CYCLES: usize = 50;
-/// Seconds within which NetworkManager takes the end of a daemon for a failed start.
+/// Seconds within which NetworkManager treats the end of a daemon as a failed start.
 const TRIAL: u64 = 5;
-/// Seconds that `nmcli` gives an activation.
+/// Seconds that `nmcli` waits for an activation.
 const PATIENCE: &str = "20";
 
-/// What NetworkManager finds as the daemon.
+/// The daemon that NetworkManager starts.
 const TEAMD: &str = "/usr/bin/teamd";
 
-/// Only our ports and the team are NetworkManager's.
+/// NetworkManager manages only our ports and the team.
 const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\n\
     [keyfile]\nunmanaged-devices=except:interface-name:port*,except:interface-name:team0\n\
     [logging]\nlevel=INFO\ndomains=ALL,TEAM:DEBUG\n";
 
-/// Whether everything that NetworkManager needs is on this machine.
+/// Whether everything that NetworkManager needs is installed.
 fn is_possible() -> bool {
     let missing = [
         "/usr/sbin/NetworkManager",
@@ -49,7 +49,7 @@ fn run(line: &str) -> Output {
         .unwrap_or_else(|error| panic!("start {line}: {error}"))
 }
 
-/// What a command that has to work prints.
+/// Runs a command and returns its output. Panics if the command fails.
 fn done(line: &str) -> String {
     let output = run(line);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -65,7 +65,7 @@ fn has_interface(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
 }
 
-/// Bus and NetworkManager; they go with this.
+/// The bus and NetworkManager; both end on drop.
 struct Managed {
     manager: Process,
     _bus: Process,
@@ -76,7 +76,7 @@ impl Managed {
     fn new(folder: &Path) -> Managed {
         let policy = repository().join("dist/dbus-1/system.d/teamd.conf");
         for line in [
-            // Without udev, as in a container, which is known by this.
+            // NetworkManager takes a read-only /sys as a sign of a container without udev.
             "mount -o remount,ro /sys",
             "mount -t tmpfs tmpfs /etc/NetworkManager/system-connections",
             "mount -t tmpfs tmpfs /var/lib/NetworkManager",
@@ -124,7 +124,7 @@ impl Managed {
         }
     }
 
-    /// Waits until the team carries with all its ports, and sees that it does.
+    /// Waits until the team carries traffic on all its ports, and checks with a ping.
     fn wait_up(&self, when: &str) {
         wait_until(&format!("the team with its ports, {when}"), || {
             let state = control::state("team0").unwrap_or_default();
@@ -137,7 +137,7 @@ impl Managed {
         });
     }
 
-    /// Takes the team down and waits until nothing is left of it. `nmcli` returns before.
+    /// Takes the team down and waits until nothing remains: `nmcli` returns earlier.
     fn down(&self) {
         nmcli("connection down team0");
         wait_until("the team to be gone", || !has_interface("team0"));
@@ -145,7 +145,7 @@ impl Managed {
         let mut left: Vec<_> = files
             .map(|file| file.expect("a file").file_name())
             .collect();
-        // The daemon cannot know that the device which it leaves will not be taken over.
+        // The daemon cannot know that no other program takes its device over.
         left.retain(|name| name != "team0.memory");
         assert!(left.is_empty(), "{left:?} in /run/teamd");
     }
@@ -159,7 +159,7 @@ fn setup(key: &str) -> Value {
     control::state("team0").expect("a daemon that answers")["setup"][key].clone()
 }
 
-/// Seconds since a process began.
+/// Returns the seconds since a process started.
 fn age(pid: &Value) -> u64 {
     let seconds = done(&format!("ps -o etimes= -p {pid}"));
     seconds.trim().parse().expect("a number of seconds")
@@ -239,10 +239,11 @@ fn network_manager_drives_a_team() {
         }
         let log = managed.manager.log();
         let count = |words: &str| log.matches(words).count();
-        // Three by changes and ups, one for each down.
+        // Three by modifications, one for each cycle.
         assert_eq!(count("terminated normally with status 0"), CYCLES + 3);
         assert_eq!(count("Sending SIGKILL"), 0);
-        // The one that we killed, whose ports stayed: its end, or that of its name, is seen first.
+        // The killed daemon, whose ports stayed: NetworkManager notices the end of the process or
+        // of the bus name first.
         let killed = count("died with status 9") + count("terminated by signal 9");
         assert_eq!(killed, 1);
         assert_eq!(count("quit unexpectedly"), 0);

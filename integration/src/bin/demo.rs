@@ -1,6 +1,7 @@
-//! `cargo demo`: a team at work, told as a story.
+//! `cargo demo`: a team at work, step by step.
 //!
-//! Two hosts and a switch in namespaces, the shipped example, traffic, a pulled cable.
+//! Two hosts and a switch in namespaces, the shipped example configuration, traffic, a pulled
+//! cable.
 #![allow(clippy::disallowed_methods, reason = "the demo measures time")]
 
 use std::io::{self, ErrorKind, Write};
@@ -17,7 +18,7 @@ use integration::{
 
 const EXAMPLE: &str = "json-config/examples/activebackup.json";
 
-/// How long the streams run before the cable is pulled, and at least after.
+/// Time that the streams run before the cable is pulled, and at least after.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const PICTURE: &str = "
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Asks for the rights before the rest is built, and has all built before anything is timed.
+/// Checks the privileges before building, and builds everything before timing anything.
 fn prepare() -> Result<Lab, String> {
     Lab::check_rights()?;
     eprintln!("This machine allows what the demo needs. Cargo builds teamr and the tools now.");
@@ -49,13 +50,13 @@ fn prepare() -> Result<Lab, String> {
     Lab::try_open(Sharing::Alone)
 }
 
-/// Runs the demo. The lab panics where a step fails, which is an error like others here.
+/// Runs the demo. A failed step panics in the lab, which counts as an error.
 fn run(lab: &Lab) -> ExitCode {
     panic::set_hook(Box::new(|_| ()));
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| demo(lab, &mut io::stdout().lock())));
     match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
-        // The reader of the output has ended.
+        // The reader of the output has closed the pipe.
         Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => {}
         Ok(Err(error)) => eprintln!("The demo failed: {error}"),
         Err(reason) => {
@@ -122,7 +123,7 @@ fn start(out: &mut impl Write, site: &Site) -> io::Result<Teamr> {
     Ok(team)
 }
 
-/// Pings the right host; unanswered requests are an error, so that a script notices them.
+/// Pings the right host; an unanswered request is an error, so that a script notices.
 fn ping(out: &mut impl Write, site: &Site) -> io::Result<()> {
     writeln!(out, "\nleft$ ping 10.0.0.2")?;
     let ping = Ping::run(&site.left, "10.0.0.2", 10, "");

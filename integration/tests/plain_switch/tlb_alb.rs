@@ -1,4 +1,4 @@
-//! tlb and alb: what the host itself sends, and with alb what it receives, is on both links.
+//! tlb and alb: the host's own transmissions, and with alb its receptions, use both links.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::load::{Load, quiet};
 use crate::site::{PEERS, Site, end, mover};
 
 #[test]
-fn tlb_and_alb_are_for_the_relay() {
+fn tlb_and_alb_need_the_relay() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -23,9 +23,9 @@ fn tlb_and_alb_are_for_the_relay() {
                 .args(["-c", &config.to_string()])
                 .output()
                 .expect("start teamr");
-            let told = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success());
-            assert!(told.contains("leave \"data_path\" out"), "{told}");
+            assert!(stderr.contains("leave \"data_path\" out"), "{stderr}");
             assert!(!host.has_interface("team0"));
         }
     }
@@ -44,20 +44,20 @@ fn tlb_and_alb_are_for_the_relay() {
     }
 }
 
-/// The host itself speaks.
-fn speak_by_host(site: &Site) {
+/// The host itself sends traffic.
+fn send_from_host(site: &Site) {
     site.host.address("br0", "10.0.0.200/24");
     site.host.address("br0", "fd00::200/64");
 }
 
-/// The host talks with four peers, its guests with theirs, a link goes and comes: all of it as
-/// with slb, and what is spread is on both links.
+/// The host exchanges traffic with four peers, and its guests with theirs, while a link fails and
+/// returns: as with slb, and the balanced traffic uses both links.
 fn spreads(runner: &str, receives: bool) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
     let site = Site::new(&lab, runner, DataPath::Userspace);
-    speak_by_host(&site);
+    send_from_host(&site);
     let fourth = "10.0.0.104";
     site.peers[0].address("eth0", &format!("{fourth}/24"));
     let moves = SwitchMoves::watch(&site.switch);
@@ -67,7 +67,7 @@ fn spreads(runner: &str, receives: bool) {
         interface: "br0".into(),
         ..end(&site.host, 200, port)
     };
-    // The fourth peer is the first one by another address.
+    // The fourth peer is the first one with another address.
     let of = |number: u8| &site.peers[usize::from((number - 1) % PEERS)];
     let peer = |number: u8, port| end(of(number), 100 + number, port);
     for number in 1..=4_u8 {
@@ -80,7 +80,7 @@ fn spreads(runner: &str, receives: bool) {
         assert!(Ping::run(peer, "fd00::200", 3, "").is_exact());
         assert!(Ping::run(&site.host, &format!("fd00::{number}"), 3, "").is_exact());
     }
-    // Everybody has been taught his port by now, or is within two seconds.
+    // Every peer learns its port within two seconds.
     let taught = |address: &str| {
         site.peers.iter().any(|peer| {
             let known = peer.run(&format!("ip neighbour show {address}"));
@@ -105,7 +105,7 @@ fn spreads(runner: &str, receives: bool) {
             900,
         ));
     }
-    // Beside so many streams connections at full speed overflow the kernel's own queues.
+    // Connections at full speed, with so many streams, overflow the kernel's own queues.
     let load = Load::start(&site, Pace::Gentle);
     let until = now() + u64::try_from(quiet().as_nanos()).expect("a short time");
     wait_until("some seconds of traffic", || now() >= until);
