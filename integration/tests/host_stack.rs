@@ -59,15 +59,15 @@ fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
     answered
 }
 
-/// `held` is the address, if any, of both ports.
-fn stack_receives_only_from_the_team(data_path: DataPath, held: Option<&str>) {
+/// `port_address` is the address, if any, of both ports.
+fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&str>) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let (host, active, waiting) = (lab.host("host"), lab.host("active"), lab.host("waiting"));
     for (port, peer, number) in [("eth1", &active, 2), ("eth2", &waiting, 3)] {
         lab.cable((&host, port), (peer, "eth1"), CableKind::Virtual);
-        if let Some(address) = held {
+        if let Some(address) = port_address {
             host.address(port, address);
         }
         peer.up("eth1");
@@ -117,8 +117,8 @@ fn stack_receives_only_from_the_team(data_path: DataPath, held: Option<&str>) {
         OTHER_V4.into(),
         OTHER_V6.into(),
     ];
-    let held = held.map(|held| held.split('/').next().unwrap_or(held));
-    addresses.extend(held.map(|held| held.parse::<IpAddr>().expect("an address")));
+    let port_address = port_address.map(|port_address| port_address.split('/').next().unwrap_or(port_address));
+    addresses.extend(port_address.map(|port_address| port_address.parse::<IpAddr>().expect("an address")));
     for hwaddr in [hwaddr, host.hwaddr("eth2")] {
         for &address in &addresses {
             let (answers, _) = answers_of(&waiting, address, &hwaddr);
