@@ -9,7 +9,7 @@ const FLOWS: u32 = 65_536;
 const SERVER: u32 = 0xc0a8_0101;
 
 /// The busiest port's load over its fair share: the worst over 2, 3, 4 and 8 ports, with the
-/// buckets dealt out in turn and in blocks.
+/// buckets assigned in turn and in blocks.
 fn worst(buckets: &[u32; BUCKETS]) -> f64 {
     let mut worst = 0f64;
     for ports in [2, 3, 4, 8] {

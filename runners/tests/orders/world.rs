@@ -230,7 +230,7 @@ impl World {
         let table = self.table();
         let counted = matches!(event, Event::BucketCounters { .. });
         self.team.handle(self.now, event);
-        self.carry_out();
+        self.execute();
 
         let active = self.expected_active(before);
         assert_eq!(self.team.active_port(), active, "before: {before:?}");
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    pub fn carry_out(&mut self) {
+    pub fn execute(&mut self) {
         while let Some(action) = self.team.poll_action() {
             match action {
                 Action::ApplyForwarding(forwarding) => {
