@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod columns;
+mod proc;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use columns::{DAEMONS, Daemon, head, millis, row};
-use integration::traffic::{End, Stream, now};
+use integration::traffic::{Pace, now};
 use integration::{
     CableKind, DataPath, Lab, Namespace, Ping, Process, RUNNERS, Sharing, Site, control, in_guest,
     team_config, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proc::{read, schedule};
 use serde_json::{Value, json};
 
 /// Repetitions of each measurement of one team.
@@ -113,7 +115,7 @@ fn is_whole(state: &Value) -> bool {
     })
 }
 
-fn wait_both_ends_carry(team: usize) {
+fn wait_ports_up(team: usize) {
     wait_until("a team to have its ports", || {
         control::state(&device(team)).is_some_and(|state| is_whole(&state))
     });
@@ -138,10 +140,10 @@ fn one_team(folder: &Path) {
     for repetition in 0..=REPETITIONS {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
             let start = timed(|| run(daemon, &["-d", "-f"], &config));
-            wait_both_ends_carry(0);
+            wait_ports_up(0);
             run(daemon, &["-k", "-f"], &config);
             let mut running = [spawn(daemon, &config)];
-            wait_both_ends_carry(0);
+            wait_ports_up(0);
             let stop = timed(|| stop(&mut running));
             if repetition > 0 {
                 starts[place].push(start);
@@ -162,7 +164,7 @@ fn many_teams(folder: &Path) {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
             let mut running: Vec<Child> =
                 configs.iter().map(|config| spawn(daemon, config)).collect();
-            (0..CROWD).for_each(wait_both_ends_carry);
+            (0..CROWD).for_each(wait_ports_up);
             let private: u64 = running.iter().map(|daemon| private(daemon.id())).sum();
             memory[place].push(private as f64 / 1024.0);
             stops[place].push(timed(|| stop(&mut running)));
@@ -186,7 +188,7 @@ fn rest(folder: &Path, runner: &str) {
     let (mut turns, mut ran) = ([vec![], vec![]], [vec![], vec![]]);
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
         let mut running = [spawn(daemon, &config)];
-        wait_both_ends_carry(0);
+        wait_ports_up(0);
         let pid = running[0].id();
         sleep(REST);
         let before = schedule(pid);
@@ -198,20 +200,6 @@ fn rest(folder: &Path, runner: &str) {
     }
     row(&format!("{runner} at rest, wake-ups/s"), turns);
     row(&format!("{runner} at rest, ms/s"), ran);
-}
-
-/// Returns the processor time of a process and the number of times it was scheduled.
-fn schedule(pid: u32) -> (Duration, u64) {
-    let text = read(pid, "schedstat");
-    let numbers: Vec<u64> = text
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    (Duration::from_nanos(numbers[0]), numbers[2])
-}
-
-fn read(pid: u32, file: &str) -> String {
-    fs::read_to_string(format!("/proc/{pid}/{file}")).expect("read from /proc")
 }
 
 /// Measures the packets of a 1 ms stream lost while the preferred port fails and while it returns.
@@ -329,19 +317,9 @@ impl Team {
     /// Returns the packets lost: of those sent, when the port fails and when it returns; then of
     /// those received.
     fn measure(&self, site: &Site) -> [usize; 4] {
-        let end = |host: &Namespace, interface: &str, address: &str| End {
-            host: host.clone(),
-            interface: interface.to_owned(),
-            address: address.parse().expect("an address"),
-        };
-        let left = end(&site.left, "team0", "10.0.0.1:7000");
-        let right = end(&site.right, "eth1", "10.0.0.2:7000");
         // Resolves the addresses before the streams begin.
         Ping::run(&site.left, "10.0.0.2", 3, "");
-        let streams = [
-            Stream::start(&left, &right, None, 100),
-            Stream::start(&right, &left, None, 100),
-        ];
+        let streams = site.start_streams("team0", Pace::Full);
         let cable = site.cable("eth1");
         sleep(WINDOW);
         cable.pull();

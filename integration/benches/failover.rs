@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-use integration::traffic::{End, Stream};
-use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam};
+use integration::traffic::{Pace, Stream};
+use integration::{Cable, CableKind, DataPath, Lab, Ping, Sharing, SiteWithTeam};
 
 /// Time that the streams run before the event, and at least after it.
 const WINDOW: Duration = Duration::from_millis(300);
@@ -85,19 +85,9 @@ fn main() -> ExitCode {
 /// Returns the longest silence and packets lost in a row, sending and receiving.
 fn measure(setup: &SiteWithTeam, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
     let site = &setup.site;
-    let end = |host: &Namespace, interface: &str, address: &str| End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let left = end(&site.left, "team0", "10.0.0.1:7000");
-    let right = end(&site.right, "eth1", "10.0.0.2:7000");
     // Resolves the addresses before the stream begins.
     Ping::run(&site.left, "10.0.0.2", 3, "");
-    let streams = [
-        Stream::start(&left, &right, None, 100),
-        Stream::start(&right, &left, None, 100),
-    ];
+    let streams = site.start_streams("team0", Pace::Full);
     sleep(WINDOW);
     let port = setup.used_port();
     if case == Case::PullAfterFlaps {
@@ -109,13 +99,13 @@ fn measure(setup: &SiteWithTeam, flapping: &Cable, case: Case) -> [(Duration, us
         setup.wait_port(&port, false);
     }
     sleep(WINDOW);
-    let persisted_state = streams.map(Stream::finish);
+    let traces = streams.map(Stream::finish);
     if case != Case::Still {
         site.cable(&port).put_back();
         setup.wait_port(&port, true);
         site.switch.wait_forwarding(site.cable(&port));
     }
-    persisted_state.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
+    traces.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -4,6 +4,8 @@
 //! `cargo bench --package integration --bench idle -- [SECONDS]`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
+mod proc;
+
 use std::fs;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -13,6 +15,7 @@ use integration::{
     CableKind, DataPath, Lab, Process, RUNNERS, Sharing, SiteWithTeam, team_config, teamr_command,
     wait_until,
 };
+use proc::{read, schedule};
 
 /// Teams in one process.
 const MANY: usize = 100;
@@ -113,16 +116,6 @@ fn wait_until_idle(pid: u32) {
     });
 }
 
-/// Returns the processor time and the number of times the process was scheduled.
-fn schedule(pid: u32) -> (Duration, u64) {
-    let text = read(pid, "schedstat");
-    let numbers: Vec<u64> = text
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    (Duration::from_nanos(numbers[0]), numbers[2])
-}
-
 /// Returns the resident memory in kB.
 fn resident(pid: u32) -> u64 {
     let text = read(pid, "status");
@@ -134,8 +127,4 @@ fn resident(pid: u32) -> u64 {
         .nth(1)
         .and_then(|word| word.parse().ok())
         .expect("a size")
-}
-
-fn read(pid: u32, file: &str) -> String {
-    fs::read_to_string(format!("/proc/{pid}/{file}")).expect("read from /proc")
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use columns::{DAEMONS, Daemon, head, millis, row};
 use integration::traffic::{End, Pace, Stream};
 use integration::{
-    Lab, Namespace, Ping, Process, Sharing, TeamAndBond, control, in_guest, wait_until,
+    Lab, Ping, Process, Sharing, TeamAndBond, control, in_guest, wait_until,
 };
 use serde_json::json;
 
@@ -146,19 +146,11 @@ fn links_come_up(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     (0..REPETITIONS).map(repetition).collect()
 }
 
-fn end(host: &Namespace, interface: &str, address: &str) -> End {
-    End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    }
-}
-
 /// Returns one stream in each direction.
 fn streams(bonded: &TeamAndBond) -> [Stream; 2] {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
-    let left = end(&bonded.left, "team0", "10.0.0.1:7000");
-    let right = end(&bonded.right, "bond0", "10.0.0.2:7000");
+    let left = End::new(&bonded.left, "team0", "10.0.0.1:7000");
+    let right = End::new(&bonded.right, "bond0", "10.0.0.2:7000");
     let streams = [
         Stream::start_at(Pace::Gentle, &left, &right, None, 100),
         Stream::start_at(Pace::Gentle, &right, &left, None, 100),
@@ -219,7 +211,7 @@ fn deaf_partner(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     bonded.left.address("team0", "10.0.0.1/24");
     bonded.right.run("tc qdisc add dev eth2 clsact");
-    let right = end(&bonded.right, "bond0", "10.0.0.2:7000");
+    let right = End::new(&bonded.right, "bond0", "10.0.0.2:7000");
     let mut figures = Vec::new();
     for _ in 0..DEAF_REPETITIONS {
         running.wait_carrying(bonded);
@@ -238,7 +230,7 @@ fn stream_on_eth2(bonded: &TeamAndBond, right: &End) -> Stream {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let sent = || bonded.left.statistics("eth2")["tx"]["packets"].as_u64();
     for port in 7001..7100 {
-        let left = end(&bonded.left, "team0", &format!("10.0.0.1:{port}"));
+        let left = End::new(&bonded.left, "team0", &format!("10.0.0.1:{port}"));
         let stream = Stream::start_at(Pace::Gentle, &left, right, None, 100);
         let before = sent();
         sleep(WINDOW);

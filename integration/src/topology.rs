@@ -10,6 +10,7 @@ use crate::lab::Lab;
 use crate::namespace::Namespace;
 use crate::switch::Switch;
 use crate::team::{DataPath, team_config};
+use crate::traffic::{End, Pace, Stream};
 use crate::wait::wait_until;
 
 /// The ports of the left host's team, each with the switch end of its cable.
@@ -59,6 +60,15 @@ impl Site {
     pub fn cable(&self, port: &str) -> &Cable {
         let index = PORTS.iter().position(|(near, _)| *near == port);
         &self.cables[index.unwrap_or_else(|| panic!("no cable at {port}"))]
+    }
+
+    /// Starts a stream in each direction between 10.0.0.1 on the left host's `device` and 10.0.0.2 on
+    /// the right host.
+    pub fn start_streams(&self, device: &str, pace: Pace) -> [Stream; 2] {
+        let left = End::new(&self.left, device, "10.0.0.1:7000");
+        let right = End::new(&self.right, "eth1", "10.0.0.2:7000");
+        [(&left, &right), (&right, &left)]
+            .map(|(from, to)| Stream::start_at(pace, from, to, None, 100))
     }
 
     /// Plugs both cables of the left host into the switch as separate ports.

@@ -108,6 +108,12 @@ fn a_bond_of_the_kernel_imports_as_a_team() {
     });
 }
 
+/// Requires replies from 10.0.0.2; the first request resolves the address.
+fn assert_reached(host: &Namespace, how: &str) {
+    Ping::run(host, "10.0.0.2", 1, "");
+    assert_eq!(Ping::run(host, "10.0.0.2", 5, "").answered, 5, "{how}");
+}
+
 #[test]
 fn a_team_replaces_a_bond_and_keeps_its_addresses() {
     in_guest(|_| {
@@ -127,12 +133,7 @@ fn a_team_replaces_a_bond_and_keeps_its_addresses() {
         for port in ["eth1", "eth2"] {
             site.switch.wait_forwarding(site.cable(port));
         }
-        Ping::run(left, "10.0.0.2", 1, "");
-        assert_eq!(
-            Ping::run(left, "10.0.0.2", 5, "").answered,
-            5,
-            "by the bond"
-        );
+        assert_reached(left, "by the bond");
 
         let folder = lab.folder().join("new");
         let output = folder.to_str().expect("a folder");
@@ -155,12 +156,7 @@ fn a_team_replaces_a_bond_and_keeps_its_addresses() {
             left.ip("route show default")
                 .starts_with("default via 10.0.0.2")
         );
-        Ping::run(left, "10.0.0.2", 1, "");
-        assert_eq!(
-            Ping::run(left, "10.0.0.2", 5, "").answered,
-            5,
-            "by the team"
-        );
+        assert_reached(left, "by the team");
 
         // The configuration is read from the daemon, the addresses from the kernel.
         let (shown, stderr) = teamrctl(left, 0, &["export", "bond0"]);

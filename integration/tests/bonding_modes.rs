@@ -7,7 +7,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use integration::traffic::{End, Pace, Stream, now};
+use integration::traffic::{Pace, now};
 use integration::{
     CableKind, Lab, Namespace, Ping, Sharing, Site, Teamr, binary, in_guest, wait_until,
 };
@@ -48,23 +48,24 @@ fn rounds() -> usize {
     std::env::var("TEAMR_LONG").map_or(1, |_| 10)
 }
 
+/// Prints the two head lines of the table.
+fn print_heads() {
+    println!(
+        "{:>13} {:>13} {:>8} | {:^17} | {:^17} | {:^17}",
+        "", "", "", "pings answered", "lost, link goes", "lost, link comes"
+    );
+    let [answered, going, coming] = [heads(), heads(), heads()];
+    println!(
+        "{:>13} {:>13} {:>8} |{answered} |{going} |{coming}",
+        "mode", "runner", "path"
+    );
+}
+
 #[test]
 fn each_mode_reaches_as_many_hosts_and_loses_no_more_than_the_bonding_driver() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        println!(
-            "{:>13} {:>13} {:>8} | {:^17} | {:^17} | {:^17}",
-            "", "", "", "pings answered", "lost, link goes", "lost, link comes"
-        );
-        println!(
-            "{:>13} {:>13} {:>8} |{} |{} |{}",
-            "mode",
-            "runner",
-            "path",
-            heads(),
-            heads(),
-            heads()
-        );
+        print_heads();
         for (name, options, partner) in MODES {
             let site = Site::new(&lab, CableKind::Virtual);
             site.right.address("eth1", "10.0.0.2/24");
@@ -215,17 +216,7 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
     }
     ping(site, &mut outcome);
 
-    let end = |host: &Namespace, interface: &str, address: &str| End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let near = end(left, DEVICE, "10.0.0.1:7000");
-    let far = end(&site.right, "eth1", "10.0.0.2:7000");
-    let streams = [
-        Stream::start_at(Pace::Steady, &near, &far, None, 100),
-        Stream::start_at(Pace::Steady, &far, &near, None, 100),
-    ];
+    let streams = site.start_streams(DEVICE, Pace::Steady);
     let (mut going, mut coming) = (Vec::new(), Vec::new());
     sleep(WINDOW);
     for round in 0..rounds() {

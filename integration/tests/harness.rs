@@ -45,12 +45,7 @@ fn plain(lab: &Lab) -> Plain {
 }
 
 fn end(host: &Namespace, address: &str) -> End {
-    let address = address.parse().expect("an address");
-    End {
-        host: host.clone(),
-        interface: "eth1".into(),
-        address,
-    }
+    End::new(host, "eth1", address)
 }
 
 #[test]

@@ -59,11 +59,9 @@ fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
     answered
 }
 
-/// `port_address` is the address, if any, of both ports.
-fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&str>) {
-    let Some(lab) = Lab::open(Sharing::Shared) else {
-        return;
-    };
+/// Creates the host, and the peers of its active and its waiting port; `port_address` is the address,
+/// if any, of both ports.
+fn build(lab: &Lab, port_address: Option<&str>) -> [Namespace; 3] {
     let (host, active, waiting) = (lab.host("host"), lab.host("active"), lab.host("waiting"));
     for (port, peer, number) in [("eth1", &active, 2), ("eth2", &waiting, 3)] {
         lab.cable((&host, port), (peer, "eth1"), CableKind::Virtual);
@@ -80,7 +78,15 @@ fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&
     host.up("other0");
     host.address("other0", &format!("{OTHER_V4}/24"));
     host.address("other0", &format!("{OTHER_V6}/64"));
+    [host, active, waiting]
+}
 
+/// `port_address` is the address, if any, of both ports.
+fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&str>) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let [host, active, waiting] = build(&lab, port_address);
     let mut config = team_config("team0", "activebackup", data_path, &["eth1", "eth2"]);
     config["ports"]["eth1"]["prio"] = 100.into();
     let team = Teamr::start(&host, &config);
@@ -117,8 +123,9 @@ fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&
         OTHER_V4.into(),
         OTHER_V6.into(),
     ];
-    let port_address = port_address.map(|port_address| port_address.split('/').next().unwrap_or(port_address));
-    addresses.extend(port_address.map(|port_address| port_address.parse::<IpAddr>().expect("an address")));
+    if let Some((address, _)) = port_address.and_then(|address| address.split_once('/')) {
+        addresses.push(address.parse().expect("an address"));
+    }
     for hwaddr in [hwaddr, host.hwaddr("eth2")] {
         for &address in &addresses {
             let (answers, _) = answers_of(&waiting, address, &hwaddr);
@@ -131,8 +138,11 @@ fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&
         }
     }
     let frames = uninvited.finish();
-    let heard: Vec<_> = frames.iter().filter(|frame| !frame.outgoing).collect();
-    assert!(heard.is_empty(), "frames from a waiting port: {heard:x?}");
+    let received: Vec<_> = frames.iter().filter(|frame| !frame.outgoing).collect();
+    assert!(
+        received.is_empty(),
+        "frames from a waiting port: {received:x?}"
+    );
 }
 
 fn with_ports_that_hold_no_address(data_path: DataPath) {

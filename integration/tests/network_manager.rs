@@ -165,6 +165,72 @@ fn age(pid: &Value) -> u64 {
     seconds.trim().parse().expect("a number of seconds")
 }
 
+/// Creates the connections of the team and its ports, and sets the team up.
+fn set_up(managed: &Managed) {
+    nmcli(
+        "connection add type team con-name team0 ifname team0 autoconnect no \
+         connection.autoconnect-slaves 1 ipv4.method manual ipv4.addresses 10.0.0.1/24 \
+         ipv6.method disabled team.config {\"runner\":{\"name\":\"activebackup\"}}",
+    );
+    for port in PORTS {
+        nmcli(&format!(
+            "connection add type ethernet con-name {port} ifname {port} autoconnect no \
+             master team0 slave-type team"
+        ));
+    }
+    nmcli("connection up team0");
+    managed.wait_up("after up");
+    assert_eq!(setup("runner_name"), "activebackup");
+    assert_eq!(setup("dbus_enabled"), true);
+    assert_eq!(setup("kernel_team_mode_name"), "activebackup");
+    let shown = nmcli("--terse --fields TEAM device show team0");
+    println!("{shown}");
+}
+
+/// Changes the team's runner, and changes it back.
+fn modify(managed: &Managed) {
+    for (runner, when) in [
+        ("roundrobin", "after a change"),
+        ("activebackup", "after another change"),
+    ] {
+        nmcli(&format!(
+            "connection modify team0 team.config {{\"runner\":{{\"name\":\"{runner}\"}}}}"
+        ));
+        nmcli("connection up team0");
+        managed.wait_up(when);
+        assert_eq!(setup("runner_name"), runner);
+    }
+}
+
+/// Takes a port down, and up with another configuration.
+fn configure_port(managed: &Managed) {
+    let port = PORTS[0];
+    nmcli(&format!("connection down {port}"));
+    wait_until("the port to leave", || {
+        let state = control::state("team0").unwrap_or_default();
+        state["ports"].get(port).is_none()
+    });
+    nmcli(&format!(
+        "connection modify {port} team-port.config {{\"prio\":9}}"
+    ));
+    nmcli(&format!("connection up {port}"));
+    managed.wait_up("after a port's return");
+    let config = control::call("team0", "PortConfigDump", &[port]).expect("a reply");
+    assert!(config.contains("\"prio\": 9"), "{config}");
+}
+
+/// Kills the daemon and waits for the next one, which NetworkManager starts.
+fn kill_daemon(managed: &Managed) {
+    let pid = setup("pid");
+    wait_until("a daemon older than a failed start", || age(&pid) > TRIAL);
+    done(&format!("kill -KILL {pid}"));
+    wait_until("another daemon", || {
+        control::state("team0").is_some_and(|state| state["setup"]["pid"] != pid)
+    });
+    managed.wait_up("with another daemon");
+    assert!(managed.active().contains("activated"));
+}
+
 #[test]
 fn network_manager_drives_a_team() {
     if !is_possible() {
@@ -172,59 +238,14 @@ fn network_manager_drives_a_team() {
     }
     in_guest(|folder| {
         let mut managed = Managed::new(folder);
-        nmcli(
-            "connection add type team con-name team0 ifname team0 autoconnect no \
-             connection.autoconnect-slaves 1 ipv4.method manual ipv4.addresses 10.0.0.1/24 \
-             ipv6.method disabled team.config {\"runner\":{\"name\":\"activebackup\"}}",
-        );
-        for port in PORTS {
-            nmcli(&format!(
-                "connection add type ethernet con-name {port} ifname {port} autoconnect no \
-                 master team0 slave-type team"
-            ));
-        }
         println!("up");
-        nmcli("connection up team0");
-        managed.wait_up("after up");
-        assert_eq!(setup("runner_name"), "activebackup");
-        assert_eq!(setup("dbus_enabled"), true);
-        assert_eq!(setup("kernel_team_mode_name"), "activebackup");
-        let shown = nmcli("--terse --fields TEAM device show team0");
-        println!("{shown}");
-
+        set_up(&managed);
         println!("modify the team");
-        nmcli("connection modify team0 team.config {\"runner\":{\"name\":\"roundrobin\"}}");
-        nmcli("connection up team0");
-        managed.wait_up("after a change");
-        assert_eq!(setup("runner_name"), "roundrobin");
-        nmcli("connection modify team0 team.config {\"runner\":{\"name\":\"activebackup\"}}");
-        nmcli("connection up team0");
-        managed.wait_up("after another change");
-
+        modify(&managed);
         println!("a port down and up, with settings");
-        let port = PORTS[0];
-        nmcli(&format!("connection down {port}"));
-        wait_until("the port to leave", || {
-            let state = control::state("team0").unwrap_or_default();
-            state["ports"].get(port).is_none()
-        });
-        nmcli(&format!(
-            "connection modify {port} team-port.config {{\"prio\":9}}"
-        ));
-        nmcli(&format!("connection up {port}"));
-        managed.wait_up("after a port's return");
-        let config = control::call("team0", "PortConfigDump", &[port]).expect("an answer");
-        assert!(config.contains("\"prio\": 9"), "{config}");
-
+        configure_port(&managed);
         println!("the daemon killed");
-        let pid = setup("pid");
-        wait_until("the daemon's time of trial to pass", || age(&pid) > TRIAL);
-        done(&format!("kill -KILL {pid}"));
-        wait_until("another daemon", || {
-            control::state("team0").is_some_and(|state| state["setup"]["pid"] != pid)
-        });
-        managed.wait_up("with another daemon");
-        assert!(managed.active().contains("activated"));
+        kill_daemon(&managed);
 
         for cycle in 1..=CYCLES {
             managed.down();

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use integration::Ping;
 use integration::traffic::{End, Stream};
-use integration::{Namespace, Ping};
 use serde_json::Value;
 
 use super::{Hosts, Path};
@@ -101,15 +101,14 @@ impl Path {
     /// streams of one packet a millisecond in each direction; `None` for a path without failover.
     pub fn silence(&self, hosts: &Hosts, pulls: usize) -> Option<f64> {
         self.active_port()?;
-        let end = |host: &Namespace, device: &str, number, port| End {
-            host: host.clone(),
-            interface: device.to_owned(),
-            address: format!("{}.{number}:{port}", self.network)
-                .parse()
-                .expect("an address"),
+        let near = |port| {
+            let address = format!("{}.1:{port}", self.network);
+            End::new(&hosts.near, &self.device, &address)
         };
-        let near = |port| end(&hosts.near, &self.device, 1, port);
-        let far = |port| end(&hosts.far, &self.far_device, 2, port);
+        let far = |port| {
+            let address = format!("{}.2:{port}", self.network);
+            End::new(&hosts.far, &self.far_device, &address)
+        };
         let pull = |_| {
             Ping::run(&hosts.near, &self.target(), 3, "");
             let streams = [

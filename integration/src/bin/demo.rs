@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use integration::traffic::{End, Stream};
+use integration::traffic::{Pace, Stream};
 use integration::{
-    CableKind, Lab, Namespace, Ping, Progress, Sharing, Site, Teamr, build_programs, repository,
+    CableKind, Lab, Ping, Progress, Sharing, Site, Teamr, build_programs, repository,
     run_holder_if_requested, wait_until,
 };
 
@@ -88,7 +88,7 @@ fn demo(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
         out,
         "One UDP packet a millisecond now goes from left to right, and one back."
     )?;
-    let streams = start_streams(&site);
+    let streams = site.start_streams("team0", Pace::Full);
     sleep(PAUSE);
     writeln!(out, "\nNow the cable of eth1, the active port, is pulled.")?;
     site.cable("eth1").pull();
@@ -141,20 +141,6 @@ fn ping(out: &mut impl Write, site: &Site) -> io::Result<()> {
 fn show_state(out: &mut impl Write, team: &Teamr) -> io::Result<()> {
     writeln!(out, "\nleft$ teamrctl team0 state")?;
     writeln!(out, "{}", indent(&team.ask("state")))
-}
-
-fn start_streams(site: &Site) -> [Stream; 2] {
-    let end = |host: &Namespace, interface: &str, address: &str| End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let left = end(&site.left, "team0", "10.0.0.1:7000");
-    let right = end(&site.right, "eth1", "10.0.0.2:7000");
-    [
-        Stream::start(&left, &right, None, 100),
-        Stream::start(&right, &left, None, 100),
-    ]
 }
 
 fn report_streams(out: &mut impl Write, streams: [Stream; 2]) -> io::Result<()> {

@@ -37,6 +37,17 @@ pub struct End {
     pub address: SocketAddr,
 }
 
+impl End {
+    /// Returns the end of a flow at `interface` of a host, with an address such as `10.0.0.1:7000`.
+    pub fn new(host: &Namespace, interface: &str, address: &str) -> End {
+        End {
+            host: host.clone(),
+            interface: interface.to_owned(),
+            address: address.parse().expect("an address with a port"),
+        }
+    }
+}
+
 /// The rate of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {

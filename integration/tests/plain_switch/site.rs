@@ -38,7 +38,7 @@ impl Site {
         }
         let team = Teamr::start(&host, config);
         team.take_precedence();
-        assert_eq!(mover(&team), path.name());
+        assert_eq!(data_path_in_use(&team), path.name());
         // With the address of the team device, as bridges take the lowest address of their ports.
         // The assignment would include any other address, which changes as ports are added, between
         // the guests.
@@ -132,9 +132,9 @@ pub fn config(runner: &str, path: DataPath) -> Value {
 }
 
 /// Returns the data path in use.
-pub fn mover(team: &Teamr) -> String {
-    let mover = &team.state()["teamr"]["data_path"];
-    mover.as_str().expect("a data path").to_owned()
+pub fn data_path_in_use(team: &Teamr) -> String {
+    let data_path_in_use = &team.state()["teamr"]["data_path"];
+    data_path_in_use.as_str().expect("a data path").to_owned()
 }
 
 fn settle_in(host: &Namespace, number: u8) {

@@ -9,7 +9,7 @@ use integration::{
 };
 
 use crate::load::{Load, quiet};
-use crate::site::{Site, config, mover};
+use crate::site::{Site, config, data_path_in_use};
 
 fn carries_guests_on_both_links(site: &Site, pace: Pace) {
     let moves = SwitchMoves::watch(&site.switch);
@@ -113,7 +113,7 @@ fn continues_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: 
     for path in then {
         site.team
             .ask(&format!("state item set teamr.data_path {path}"));
-        assert_eq!(mover(&site.team), *path);
+        assert_eq!(data_path_in_use(&site.team), *path);
         let_pass(&site);
     }
     for (what, trace) in load.finish() {
