@@ -1,14 +1,15 @@
-//! teamd and teamr on the kernel's driver in one guest, measured in turns: start and stop,
-//! memory, rest, and what a failover costs; that also beside kernel bonding, which has no
-//! daemon to start or to rest. Medians, in brackets the least and the most.
+//! Compares teamd and teamr on the kernel's driver in one guest, measured in turns: start and stop,
+//! memory, idle cost, and packets lost by a failover; the failover also with kernel bonding, which
+//! has no daemon. Medians, with minimum and maximum in brackets.
 //!
-//! A guest has one processor and is slower than its host: the columns compare, the figures by
-//! themselves say little.
+//! A guest has one processor and is slower than its host: the columns compare, the absolute figures
+//! mean little.
 //!
 //! `cargo bench --package integration --bench beside_teamd`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod columns;
+mod proc;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,26 +18,27 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use columns::{DAEMONS, Daemon, head, millis, row};
-use integration::traffic::{End, Stream, now};
+use integration::traffic::{Pace, now};
 use integration::{
     CableKind, DataPath, Lab, Namespace, Ping, Process, RUNNERS, Sharing, Site, control, in_guest,
     team_config, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proc::{read, schedule};
 use serde_json::{Value, json};
 
-/// Of everything about one team.
+/// Repetitions of each measurement of one team.
 const REPETITIONS: usize = 15;
-/// A crowd of teams, each with two ports, and how often it starts and stops.
+/// Number of teams in the test of many teams, each with two ports.
 const CROWD: usize = 32;
 const CROWD_REPETITIONS: usize = 3;
-/// How long rest is watched, after as long to come to rest.
+/// Time that idle daemons are measured, after as long to become idle.
 const REST: Duration = Duration::from_secs(5);
-/// How long a stream runs before, between and after what happens to it.
+/// Time that a stream runs before, between and after changes.
 const WINDOW: Duration = Duration::from_millis(300);
 
-/// Runs a daemon to the end, which has to be a success.
+/// Runs a daemon to its end, which must be a success.
 fn run(daemon: Daemon, args: &[&str], config: &Path) {
     let mut command = Command::new(daemon.program());
     let status = command
@@ -59,7 +61,7 @@ fn spawn(daemon: Daemon, config: &Path) -> Child {
 fn main() {
     in_guest(|folder| {
         head(["teamd", "teamr", "bonding"]);
-        lay_cables();
+        create_cables();
         one_team(folder);
         many_teams(folder);
         RUNNERS.iter().for_each(|runner| rest(folder, runner));
@@ -74,8 +76,8 @@ fn timed(what: impl FnOnce()) -> f64 {
     millis(begin.elapsed())
 }
 
-/// Lays two cables for each team of the crowd, on this very host.
-fn lay_cables() {
+/// Makes two cables for each of the many teams, on this host.
+fn create_cables() {
     fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").expect("silence IPv6");
     for port in 1..=2 * CROWD {
         for args in [
@@ -88,7 +90,7 @@ fn lay_cables() {
     }
 }
 
-/// The configuration of a team of the crowd, counted from 0.
+/// Writes the configuration of team number `team`, from 0.
 fn config(folder: &Path, team: usize, runner: &str) -> PathBuf {
     let ports = [1, 2].map(|port| format!("eth{}", 2 * team + port));
     let ports = ports.each_ref().map(String::as_str);
@@ -102,7 +104,7 @@ fn device(team: usize) -> String {
     format!("team{team}")
 }
 
-/// Whether a state tells of two ports that are up.
+/// Whether a state has two ports that are up.
 fn is_whole(state: &Value) -> bool {
     let ports = state["ports"].as_object();
     ports.is_some_and(|ports| {
@@ -113,13 +115,13 @@ fn is_whole(state: &Value) -> bool {
     })
 }
 
-fn wait_whole(team: usize) {
+fn wait_ports_up(team: usize) {
     wait_until("a team to have its ports", || {
         control::state(&device(team)).is_some_and(|state| is_whole(&state))
     });
 }
 
-/// Asks all to stop and waits for their ends.
+/// Stops all daemons and waits for their ends.
 fn stop(daemons: &mut [Child]) {
     for daemon in daemons.iter() {
         let pid = Pid::from_raw(i32::try_from(daemon.id()).expect("a pid"));
@@ -134,14 +136,14 @@ fn stop(daemons: &mut [Child]) {
 fn one_team(folder: &Path) {
     let config = config(folder, 0, "activebackup");
     let (mut starts, mut stops) = ([vec![], vec![]], [vec![], vec![]]);
-    // The first time the kernel loads modules and reads files.
+    // The first repetition is dropped: the kernel loads modules and reads files.
     for repetition in 0..=REPETITIONS {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
             let start = timed(|| run(daemon, &["-d", "-f"], &config));
-            wait_whole(0);
+            wait_ports_up(0);
             run(daemon, &["-k", "-f"], &config);
             let mut running = [spawn(daemon, &config)];
-            wait_whole(0);
+            wait_ports_up(0);
             let stop = timed(|| stop(&mut running));
             if repetition > 0 {
                 starts[place].push(start);
@@ -162,7 +164,7 @@ fn many_teams(folder: &Path) {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
             let mut running: Vec<Child> =
                 configs.iter().map(|config| spawn(daemon, config)).collect();
-            (0..CROWD).for_each(wait_whole);
+            (0..CROWD).for_each(wait_ports_up);
             let private: u64 = running.iter().map(|daemon| private(daemon.id())).sum();
             memory[place].push(private as f64 / 1024.0);
             stops[place].push(timed(|| stop(&mut running)));
@@ -172,7 +174,7 @@ fn many_teams(folder: &Path) {
     row(&format!("stop of {CROWD} teams, ms"), stops);
 }
 
-/// Memory that a process shares with nobody, in kB.
+/// Returns the private memory of a process in kB.
 fn private(pid: u32) -> u64 {
     let text = read(pid, "smaps_rollup");
     let lines = text.lines().filter(|line| line.starts_with("Private_"));
@@ -186,7 +188,7 @@ fn rest(folder: &Path, runner: &str) {
     let (mut turns, mut ran) = ([vec![], vec![]], [vec![], vec![]]);
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
         let mut running = [spawn(daemon, &config)];
-        wait_whole(0);
+        wait_ports_up(0);
         let pid = running[0].id();
         sleep(REST);
         let before = schedule(pid);
@@ -200,27 +202,13 @@ fn rest(folder: &Path, runner: &str) {
     row(&format!("{runner} at rest, ms/s"), ran);
 }
 
-/// Time on a processor, and how often it was given one.
-fn schedule(pid: u32) -> (Duration, u64) {
-    let text = read(pid, "schedstat");
-    let numbers: Vec<u64> = text
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    (Duration::from_nanos(numbers[0]), numbers[2])
-}
-
-fn read(pid: u32, file: &str) -> String {
-    fs::read_to_string(format!("/proc/{pid}/{file}")).expect("read from /proc")
-}
-
-/// Packets of a 1 ms stream lost while the preferred port goes and while it returns.
+/// Measures the packets of a 1 ms stream lost while the preferred port fails and while it returns.
 fn failover() {
     let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
     let mut lost: [[Vec<f64>; 3]; 4] = Default::default();
     for place in 0..lost[0].len() {
         let site = Site::new(&lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         site.right.address("eth1", "10.0.0.2/24");
         let team = match DAEMONS.get(place) {
             Some(daemon) => Team::start(&site, *daemon, json!({"name": "ethtool"})),
@@ -243,13 +231,13 @@ fn failover() {
     }
 }
 
-/// How long a path that went silent behind the switch, its carrier still there, stays in use.
+/// Measures how long a path that became silent behind the switch, with its carrier, stays in use.
 fn silence() {
     let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
     let mut times = [vec![], vec![]];
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
         let site = Site::new(&lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         site.right.address("eth1", "10.0.0.2/24");
         let watch = json!({
             "name": "arp_ping", "target_host": "10.0.0.2", "interval": 100, "missed_max": 3,
@@ -257,7 +245,7 @@ fn silence() {
         let team = Team::start(&site, daemon, watch);
         let far = site.cable("eth1").far_interface();
         for repetition in 0..REPETITIONS {
-            // At another moment of the interval each time.
+            // At a different phase of the interval each time.
             sleep(WINDOW * 2 + Duration::from_millis(7 * repetition as u64));
             let switch = site.switch.namespace();
             switch.ip(&format!("link set dev {far} nomaster"));
@@ -269,7 +257,7 @@ fn silence() {
     row("arp_ping, 4 of 100 ms, silence, ms", times);
 }
 
-/// A team on the left host of a site that prefers its first port.
+/// A team on the left host that prefers its first port.
 enum Team {
     Daemon { socket: PathBuf, _process: Process },
     Bond(Namespace),
@@ -326,21 +314,12 @@ impl Team {
         wait_until(&format!("{port} to be active"), || self.is_active(port));
     }
 
-    /// Packets lost: of those sent when the port goes, when it returns; of those received.
+    /// Returns the packets lost: of those sent, when the port fails and when it returns; then of
+    /// those received.
     fn measure(&self, site: &Site) -> [usize; 4] {
-        let end = |host: &Namespace, interface: &str, address: &str| End {
-            host: host.clone(),
-            interface: interface.to_owned(),
-            address: address.parse().expect("an address"),
-        };
-        let left = end(&site.left, "team0", "10.0.0.1:7000");
-        let right = end(&site.right, "eth1", "10.0.0.2:7000");
-        // So that both know each other before the streams begin.
+        // Resolves the addresses before the streams begin.
         Ping::run(&site.left, "10.0.0.2", 3, "");
-        let streams = [
-            Stream::start(&left, &right, None, 100),
-            Stream::start(&right, &left, None, 100),
-        ];
+        let streams = site.start_streams("team0", Pace::Full);
         let cable = site.cable("eth1");
         sleep(WINDOW);
         cable.pull();

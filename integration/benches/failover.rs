@@ -1,9 +1,9 @@
-//! How long a stream of one packet a millisecond is silent when the active port of an
+//! Measures how long a stream of one packet a millisecond is silent when the active port of an
 //! activebackup team loses its carrier.
 //!
-//! The cables are like those of network cards: the kernel tells of their links up to a second
-//! late, and does so for certain right after other links flapped. All repetitions are printed;
-//! `still` is the same window with nothing happening, so it shows the machine's own silence.
+//! The cables behave like network cards: the kernel reports their links up to a second late, and
+//! always so right after other links flapped. All repetitions are printed; `still` is the same
+//! window without an event and shows the machine's own silence.
 //!
 //! `cargo bench --package integration --bench failover -- [REPETITIONS]`
 
@@ -11,13 +11,13 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-use integration::traffic::{End, Stream};
-use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed};
+use integration::traffic::{Pace, Stream};
+use integration::{Cable, CableKind, DataPath, Lab, Ping, Sharing, SiteWithTeam};
 
-/// How long the streams run before the event, and at least after it.
+/// Time that the streams run before the event, and at least after it.
 const WINDOW: Duration = Duration::from_millis(300);
 
-/// What happens in the window.
+/// The event of a window.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Still,
@@ -37,16 +37,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let teamed = Teamed::new(&lab, "activebackup", DataPath::from_args(), CableKind::Nic);
+    let setup = SiteWithTeam::new(&lab, "activebackup", DataPath::from_args(), CableKind::Nic);
     let spare = lab.host("spare");
     let flapping = lab.cable(
-        (&teamed.site.left, "spare0"),
+        (&setup.site.left, "spare0"),
         (&spare, "spare0"),
         CableKind::Nic,
     );
-    teamed.site.left.up("spare0");
-    teamed.site.left.address("team0", "10.0.0.1/24");
-    teamed.site.right.address("eth1", "10.0.0.2/24");
+    setup.site.left.up("spare0");
+    setup.site.left.address("team0", "10.0.0.1/24");
+    setup.site.right.address("eth1", "10.0.0.2/24");
 
     let cases = [
         (Case::Still, "still"),
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         print!("{repetition:>4}");
         for ((case, _), worst) in cases.iter().zip(&mut worst) {
             let mut cell = String::new();
-            for (way, (silence, lost)) in measure(&teamed, &flapping, *case).iter().enumerate() {
+            for (way, (silence, lost)) in measure(&setup, &flapping, *case).iter().enumerate() {
                 cell += &format!("{:8.1} ({lost:>2})", millis(*silence));
                 worst[way] = worst[way].max(*silence);
             }
@@ -82,40 +82,30 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Longest silence and packets lost in a row, sending and receiving.
-fn measure(teamed: &Teamed, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
-    let site = &teamed.site;
-    let end = |host: &Namespace, interface: &str, address: &str| End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let left = end(&site.left, "team0", "10.0.0.1:7000");
-    let right = end(&site.right, "eth1", "10.0.0.2:7000");
-    // So that both know each other before the stream begins.
+/// Returns the longest silence and packets lost in a row, sending and receiving.
+fn measure(setup: &SiteWithTeam, flapping: &Cable, case: Case) -> [(Duration, usize); 2] {
+    let site = &setup.site;
+    // Resolves the addresses before the stream begins.
     Ping::run(&site.left, "10.0.0.2", 3, "");
-    let streams = [
-        Stream::start(&left, &right, None, 100),
-        Stream::start(&right, &left, None, 100),
-    ];
+    let streams = site.start_streams("team0", Pace::Full);
     sleep(WINDOW);
-    let port = teamed.used_port();
+    let port = setup.used_port();
     if case == Case::PullAfterFlaps {
         flapping.put_back();
         flapping.pull();
     }
     if case != Case::Still {
         site.cable(&port).pull();
-        teamed.wait_port(&port, false);
+        setup.wait_port(&port, false);
     }
     sleep(WINDOW);
-    let persisted_state = streams.map(Stream::finish);
+    let traces = streams.map(Stream::finish);
     if case != Case::Still {
         site.cable(&port).put_back();
-        teamed.wait_port(&port, true);
+        setup.wait_port(&port, true);
         site.switch.wait_forwarding(site.cable(&port));
     }
-    persisted_state.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
+    traces.map(|trace| (trace.longest_silence(), trace.longest_outage().0))
 }
 
 fn millis(duration: Duration) -> f64 {

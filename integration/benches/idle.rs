@@ -1,8 +1,10 @@
-//! What teams cost that have nothing to do: processor time and memory, for one team of each runner,
-//! and for a hundred in one process.
+//! Measures the cost of idle teams: processor time and memory, for one team of each runner, and for
+//! a hundred in one process.
 //!
 //! `cargo bench --package integration --bench idle -- [SECONDS]`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
+mod proc;
 
 use std::fs;
 use std::process::ExitCode;
@@ -10,9 +12,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, Lab, Process, RUNNERS, Sharing, Teamed, team_config, teamr_command,
+    CableKind, DataPath, Lab, Process, RUNNERS, Sharing, SiteWithTeam, team_config, teamr_command,
     wait_until,
 };
+use proc::{read, schedule};
 
 /// Teams in one process.
 const MANY: usize = 100;
@@ -35,9 +38,9 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        let teamed = Teamed::new(&lab, runner, DataPath::Userspace, CableKind::Nic);
-        let pid = teamed.team.pid();
-        wait_for_rest(pid);
+        let setup = SiteWithTeam::new(&lab, runner, DataPath::Userspace, CableKind::Nic);
+        let pid = setup.team.pid();
+        wait_until_idle(pid);
         let (share, turns) = cost(pid, seconds);
         println!(
             "{runner:>14} {share:>14.4} {turns:>10} {:>14}",
@@ -84,7 +87,7 @@ fn many(data_path: DataPath, runner: &str, seconds: u64) {
     });
     let took = begin.elapsed().as_millis();
     let pid = daemon.pid();
-    wait_for_rest(pid);
+    wait_until_idle(pid);
     let (share, turns) = cost(pid, seconds);
     println!(
         "{:>22} {share:>14.4} {turns:>10} {:>14} {took:>10}",
@@ -93,7 +96,7 @@ fn many(data_path: DataPath, runner: &str, seconds: u64) {
     );
 }
 
-/// How much of a processor it needs, in percent, and how often it was given one.
+/// Returns the processor share in percent, and the number of times the process was scheduled.
 fn cost(pid: u32, seconds: u64) -> (f64, u64) {
     let begin = Instant::now();
     let (ran_before, turns_before) = schedule(pid);
@@ -103,9 +106,9 @@ fn cost(pid: u32, seconds: u64) -> (f64, u64) {
     (share, turns - turns_before)
 }
 
-/// Waits until the start is over: after the links came up the daemon is watchful for a second.
-/// What is left are the hosts' own router solicitations.
-fn wait_for_rest(pid: u32) {
+/// Waits until the daemon is idle: for a second after the links came up the daemon wakes more
+/// often. Later packets are only the hosts' own router solicitations.
+fn wait_until_idle(pid: u32) {
     wait_until("the daemon to be at rest", || {
         let (_, before) = schedule(pid);
         sleep(Duration::from_secs(1));
@@ -113,17 +116,7 @@ fn wait_for_rest(pid: u32) {
     });
 }
 
-/// Time on a processor, and how often it was given one.
-fn schedule(pid: u32) -> (Duration, u64) {
-    let text = read(pid, "schedstat");
-    let numbers: Vec<u64> = text
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    (Duration::from_nanos(numbers[0]), numbers[2])
-}
-
-/// Resident memory in kB.
+/// Returns the resident memory in kB.
 fn resident(pid: u32) -> u64 {
     let text = read(pid, "status");
     let line = text
@@ -134,8 +127,4 @@ fn resident(pid: u32) -> u64 {
         .nth(1)
         .and_then(|word| word.parse().ok())
         .expect("a size")
-}
-
-fn read(pid: u32, file: &str) -> String {
-    fs::read_to_string(format!("/proc/{pid}/{file}")).expect("read from /proc")
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use columns::{DAEMONS, Daemon, head, millis, row};
 use integration::traffic::{End, Pace, Stream};
-use integration::{Bonded, Lab, Namespace, Ping, Process, Sharing, control, in_guest, wait_until};
+use integration::{Lab, Ping, Process, Sharing, TeamAndBond, control, in_guest, wait_until};
 use serde_json::json;
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
@@ -41,12 +41,12 @@ fn main() {
     in_guest(|_| {
         head(["teamd", "teamr"]);
         let lab = || Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let each = |measure: &dyn Fn(&Bonded, Daemon) -> Vec<f64>| {
-            DAEMONS.map(|daemon| measure(&Bonded::new(&lab(), "lacp_rate fast"), daemon))
+        let each = |measure: &dyn Fn(&TeamAndBond, Daemon) -> Vec<f64>| {
+            DAEMONS.map(|daemon| measure(&TeamAndBond::new(&lab(), "lacp_rate fast"), daemon))
         };
         row("both carry after link-up, ms", each(&links_come_up));
-        let restarts: [Vec<(f64, f64)>; 2] =
-            DAEMONS.map(|daemon| stop_and_start(&Bonded::new(&lab(), "lacp_rate fast"), daemon));
+        let restarts: [Vec<(f64, f64)>; 2] = DAEMONS
+            .map(|daemon| stop_and_start(&TeamAndBond::new(&lab(), "lacp_rate fast"), daemon));
         let [carry, lost] = [0, 1].map(|figure| {
             restarts.each_ref().map(|series| {
                 let figures = series.iter();
@@ -59,7 +59,7 @@ fn main() {
         let restarts = |crashes| {
             DAEMONS.map(|daemon| {
                 let repetition =
-                    |_| restart(&Bonded::new(&lab(), "lacp_rate fast"), daemon, crashes);
+                    |_| restart(&TeamAndBond::new(&lab(), "lacp_rate fast"), daemon, crashes);
                 (0..REPETITIONS).map(repetition).collect()
             })
         };
@@ -76,7 +76,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(bonded: &Bonded, daemon: Daemon, args: &[&str]) -> Running {
+    fn start(bonded: &TeamAndBond, daemon: Daemon, args: &[&str]) -> Running {
         let left = &bonded.left;
         left.run("mkdir -p /run/teamd");
         let config = json!({
@@ -122,14 +122,14 @@ impl Running {
         self.ports(|state| state & CARRIES == CARRIES)
     }
 
-    fn wait_carrying(&self, bonded: &Bonded) {
+    fn wait_carrying(&self, bonded: &TeamAndBond) {
         wait_until("both ports to carry at both ends", || {
             self.carrying() == LINKS.len() && bonded.carrying() == LINKS.len()
         });
     }
 }
 
-fn links_come_up(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
+fn links_come_up(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     running.wait_carrying(bonded);
     let repetition = |_| {
@@ -145,19 +145,11 @@ fn links_come_up(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
     (0..REPETITIONS).map(repetition).collect()
 }
 
-fn end(host: &Namespace, interface: &str, address: &str) -> End {
-    End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    }
-}
-
 /// Starts one stream in each direction.
-fn streams(bonded: &Bonded) -> [Stream; 2] {
+fn streams(bonded: &TeamAndBond) -> [Stream; 2] {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
-    let left = end(&bonded.left, "team0", "10.0.0.1:7000");
-    let right = end(&bonded.right, "bond0", "10.0.0.2:7000");
+    let left = End::new(&bonded.left, "team0", "10.0.0.1:7000");
+    let right = End::new(&bonded.right, "bond0", "10.0.0.2:7000");
     let streams = [
         Stream::start_at(Pace::Gentle, &left, &right, None, 100),
         Stream::start_at(Pace::Gentle, &right, &left, None, 100),
@@ -174,7 +166,7 @@ fn lost<const N: usize>(streams: [Stream; N]) -> f64 {
 }
 
 /// Returns the time until both links carry again and the traffic lost, for each restart.
-fn stop_and_start(bonded: &Bonded, daemon: Daemon) -> Vec<(f64, f64)> {
+fn stop_and_start(bonded: &TeamAndBond, daemon: Daemon) -> Vec<(f64, f64)> {
     let start = || {
         let running = Running::start(bonded, daemon, &[]);
         bonded.left.address("team0", "10.0.0.1/24");
@@ -197,7 +189,7 @@ fn stop_and_start(bonded: &Bonded, daemon: Daemon) -> Vec<(f64, f64)> {
 }
 
 /// Returns the traffic lost across a restart that keeps the device.
-fn restart(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
+fn restart(bonded: &TeamAndBond, daemon: Daemon, crashes: bool) -> f64 {
     let mut running = Running::start(bonded, daemon, KEEP_DEVICE);
     bonded.left.address("team0", "10.0.0.1/24");
     running.wait_carrying(bonded);
@@ -215,11 +207,11 @@ fn restart(bonded: &Bonded, daemon: Daemon, crashes: bool) -> f64 {
 }
 
 /// Returns the traffic lost on eth2 when the partner receives no LACPDUs there.
-fn blocked_partner(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
+fn blocked_partner(bonded: &TeamAndBond, daemon: Daemon) -> Vec<f64> {
     let running = Running::start(bonded, daemon, &[]);
     bonded.left.address("team0", "10.0.0.1/24");
     bonded.right.run("tc qdisc add dev eth2 clsact");
-    let right = end(&bonded.right, "bond0", "10.0.0.2:7000");
+    let right = End::new(&bonded.right, "bond0", "10.0.0.2:7000");
     let mut figures = Vec::new();
     for _ in 0..TIMEOUT_REPETITIONS {
         running.wait_carrying(bonded);
@@ -234,11 +226,11 @@ fn blocked_partner(bonded: &Bonded, daemon: Daemon) -> Vec<f64> {
 }
 
 /// Starts a stream from the left host whose frames leave on eth2.
-fn stream_on_eth2(bonded: &Bonded, right: &End) -> Stream {
+fn stream_on_eth2(bonded: &TeamAndBond, right: &End) -> Stream {
     Ping::run(&bonded.left, "10.0.0.2", 3, "");
     let sent = || bonded.left.statistics("eth2")["tx"]["packets"].as_u64();
     for port in 7001..7100 {
-        let left = end(&bonded.left, "team0", &format!("10.0.0.1:{port}"));
+        let left = End::new(&bonded.left, "team0", &format!("10.0.0.1:{port}"));
         let stream = Stream::start_at(Pace::Gentle, &left, right, None, 100);
         let before = sent();
         sleep(WINDOW);

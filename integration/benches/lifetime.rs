@@ -1,5 +1,5 @@
-//! How long `teamr -d` takes until its ports are in place, and `teamr -k` until the daemon is
-//! gone and everything given back, as their caller sees it.
+//! Measures how long `teamr -d` takes until its ports are in place, and `teamr -k` until the daemon
+//! is gone and everything is restored, as the caller sees it.
 //!
 //! `cargo bench --package integration --bench lifetime -- [REPETITIONS]`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
@@ -8,7 +8,7 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use integration::{DataPath, Lab, Namespace, Pair, Sharing, team_config, teamr_command};
+use integration::{DataPath, HostAndPeer, Lab, Namespace, Sharing, team_config, teamr_command};
 
 fn main() -> ExitCode {
     let repetitions: usize = std::env::args()
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     for count in [2, 32] {
         let names: Vec<String> = (1..=count).map(|number| format!("eth{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let host = Pair::new(&lab, &names).host;
+        let host = HostAndPeer::new(&lab, &names).host;
         let config = team_config("team0", "activebackup", DataPath::Userspace, &names);
         let file = host.folder().join("lifetime.json");
         fs::write(&file, config.to_string()).expect("write a configuration");
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs `teamr`, which has to succeed.
+/// Runs `teamr`, which must succeed, and returns the time.
 fn timed(host: &Namespace, args: &[&str]) -> Duration {
     let mut command = teamr_command(host);
     let begin = Instant::now();

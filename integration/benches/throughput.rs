@@ -1,18 +1,17 @@
-//! Every data path that needs no driver for teams, a plain bridge, and what others do in user
-//! space (Open vSwitch's bond, DPDK's bonding over packet sockets) where they are installed, beside
+//! Compares every data path that needs no team driver, a plain bridge, and other userspace
+//! implementations (Open vSwitch's bond, DPDK's bonding over packet sockets) where installed, with
 //! a bare veth pair.
 //!
-//! All of them stand all the time. A sample is a pair of runs, one right after the other, bare pair
-//! and path in turn the first; the ratio is taken within the pair, so that a load from outside
-//! meets both. All of it runs with real-time priority (round robin) where that is permitted,
-//! daemons included, so that the scheduler's choices are not what is measured; testpmd, which polls
-//! without a pause, runs without it and only in its own turns. CPU seconds are all that the machine
-//! was busy, per 10^9 bytes.
+//! All paths exist all the time. A sample is a pair of successive runs, bare pair and path in
+//! alternating order; the ratio is taken within the pair, so that an outside load affects both.
+//! Everything, daemons included, runs with real-time priority (round robin) where permitted, to
+//! exclude scheduling effects; testpmd, which polls without a pause, runs without it and only
+//! during its own runs. CPU seconds are the busy time of the whole machine per 10^9 bytes.
 //!
 //! `cargo bench --package integration --bench throughput -- [PAIRS] [PATH...]`; the paths are
-//! `bridge`, `relay`, `programs`, `ovs`, `testpmd`, and `tap`, which is left out unless named:
-//! programs that took the relay's place on its device. The paths of the kernel's drivers are those
-//! of `throughput_kernel`.
+//! `bridge`, `relay`, `programs`, `ovs`, `testpmd`, and `tap`, which runs only when named: eBPF
+//! programs that replaced the relay on its device. `throughput_kernel` measures the paths of the
+//! kernel's drivers.
 
 mod paths;
 mod selection;
@@ -25,11 +24,11 @@ use paths::{Hosts, Path, stand, table};
 
 const PATHS: [&str; 6] = ["bridge", "relay", "programs", "ovs", "testpmd", "tap"];
 const BY_DEFAULT: usize = 5;
-/// How often the active port's cable is pulled.
+/// Number of pulls of the active port's cable.
 const PULLS: usize = 5;
 
 fn main() -> ExitCode {
-    // What is started from here inherits it.
+    // Child processes inherit the priority.
     let own = std::process::id().to_string();
     let real_time = Command::new("chrt")
         .args(["--rr", "--pid", "1", &own])
@@ -57,7 +56,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What teamr's choice of a port costs.
+/// Prints the cost of teamr's port selection.
 fn choices(paths: &[Path]) {
     let each = |cell: &dyn Fn(&str) -> Option<String>| {
         let cells = paths.iter().map(|path| cell(path.name).unwrap_or_default());

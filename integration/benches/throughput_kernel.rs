@@ -1,11 +1,11 @@
-//! Teams on the kernel's driver, with teamr and with teamd, kernel bonding, and teamr's other data
-//! paths, beside a bare veth pair, measured in one guest as `throughput` does it on the machine
+//! Compares teams on the kernel's driver, with teamr and with teamd, kernel bonding, and teamr's
+//! other data paths, with a bare veth pair, in one guest, as `throughput` does on the machine
 //! itself.
 //!
-//! A guest has one processor and is slower than its host: the ratios compare, the figures by
-//! themselves say little. Nothing has precedence: the one processor is the kernel's own threads',
-//! too. For the same reason streams of a packet a millisecond are no measure of silence here; what a
-//! failover costs is told by `beside_teamd`. teamd is left out where it is not installed.
+//! A guest has one processor and is slower than its host: the ratios compare, the absolute figures
+//! mean little. Nothing has real-time priority: the one processor also runs the kernel's own
+//! threads. For the same reason streams of one packet a millisecond cannot measure silence here;
+//! `beside_teamd` measures failover. teamd is left out where not installed.
 //!
 //! `cargo bench --package integration --bench throughput_kernel`
 
@@ -15,7 +15,7 @@ use integration::{Lab, Sharing, in_guest};
 use paths::{Hosts, stand, table};
 
 const PATHS: [&str; 5] = ["driver", "teamd", "bonding", "programs", "relay"];
-/// A guest lives for a limited time.
+/// A guest runs for a limited time.
 const PAIRS: usize = 5;
 
 fn main() {

@@ -1,45 +1,45 @@
-//! Where the programs under test are, built and never stale.
+//! Builds and finds the programs under test.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-/// The root of the source tree.
+/// Returns the root of the source tree.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("this package is a folder of the workspace")
 }
 
-/// Names the folder of the programs to a process for which they have been built already.
+/// Environment variable: folder of programs that are already built.
 pub const PROGRAMS: &str = "TEAMR_PROGRAMS";
 
-/// Path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the same
-/// profile as the running program.
+/// Returns the path of a program of the workspace (`teamr`, `teamrctl`, `traffic`), built in the
+/// profile of the running program.
 pub fn binary(name: &str) -> PathBuf {
     let path = programs().join(name);
     assert!(path.exists(), "no program at {}", path.display());
     path
 }
 
-/// The folder of the programs. Panics if they cannot be built.
+/// Returns the folder of the programs. Panics if the build fails.
 pub fn programs() -> &'static Path {
     build_programs(Progress::Hidden).unwrap_or_else(|reason| panic!("{reason}"))
 }
 
-/// What is seen of a build.
+/// Output of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Warnings and errors.
     Hidden,
-    /// What cargo tells of it.
+    /// All of cargo's output.
     Shown,
 }
 
-/// The folder of the programs, or why they cannot be built.
+/// Returns the folder of the programs, or why the build fails.
 ///
-/// Cargo builds the programs of other packages for no test, so the first call asks it to.
+/// The first call runs cargo: `cargo test` does not build the programs of other packages.
 pub fn build_programs(progress: Progress) -> Result<&'static Path, String> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| match env::var_os(PROGRAMS) {
@@ -49,14 +49,14 @@ pub fn build_programs(progress: Progress) -> Result<&'static Path, String> {
     folder.as_deref().map_err(Clone::clone)
 }
 
-/// Cargo's target folder.
+/// Returns cargo's target folder.
 pub(crate) fn target() -> PathBuf {
     let mut folder = profile_folder();
     folder.pop();
     folder
 }
 
-/// Where cargo puts programs of the profile of the running one.
+/// Returns cargo's folder for programs of the running program's profile.
 fn profile_folder() -> PathBuf {
     let running = env::current_exe()
         .and_then(fs::canonicalize)

@@ -1,4 +1,4 @@
-//! A system bus of a test's own.
+//! A system bus for one test.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_for;
 
-/// A `dbus-daemon` that lets do what a system bus lets do, with our policy file.
+/// A `dbus-daemon` with the policy of a system bus and our policy file.
 pub struct Bus {
     host: Namespace,
     config: PathBuf,
@@ -21,7 +21,7 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Starts a bus on a host; none, with a word of it, where there is no `dbus-daemon`.
+    /// Starts a bus on a host. Skips the test and returns `None` if `dbus-daemon` is not installed.
     pub fn start(host: &Namespace) -> Option<Bus> {
         Bus::start_with(host, "")
     }
@@ -57,22 +57,22 @@ impl Bus {
         Some(bus)
     }
 
-    /// Its address.
+    /// Returns the address of the bus.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// A connection to it.
+    /// Connects to the bus.
     pub fn connect(&self) -> Connection {
         Connection::open_at(&self.address).expect("connect to the bus")
     }
 
-    /// Kills it.
+    /// Kills the bus.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again.
+    /// Starts the bus again at the same address.
     pub fn start_again(&mut self) {
         self.process = run(&self.host, &self.config);
         self.wait();
@@ -91,7 +91,7 @@ fn run(host: &Namespace, config: &std::path::Path) -> Process {
     Process::start("bus", host.folder(), command)
 }
 
-/// That of dbus-daemon's own system.conf: who wants to be called or to own a name needs a file.
+/// The policy of dbus-daemon's system.conf: owning a name and receiving calls need a policy file.
 const SYSTEM_POLICY: &str = r#"<policy context="default">
     <allow user="*"/>
     <deny own="*"/>

@@ -1,16 +1,16 @@
-//! A cable between two hosts, or a host and a switch.
+//! A veth link between two hosts, or between a host and a switch.
 
 use crate::links::{VethEnd, create_veth};
 use crate::namespace::Namespace;
 
-/// How the kernel reports a cable's links.
+/// When the kernel reports a carrier change of the cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CableKind {
-    /// At once, as those of a virtual pair.
+    /// At once, as for any veth link.
     Virtual,
-    /// As late as those of a network card: up to a second after the last report of any link.
-    /// The kernel takes a device for a virtual one by its peer's interface index, so equal
-    /// indices at both ends hide that.
+    /// Up to a second after the last report of any link, as for a network card. The kernel
+    /// recognizes a virtual device by its peer's interface index; equal indices at both ends
+    /// disable the recognition.
     Nic,
 }
 
@@ -39,18 +39,17 @@ impl Cable {
         }
     }
 
-    /// The interface at the far end.
+    /// Returns the name of the interface at the far end.
     pub fn far_interface(&self) -> &str {
         &self.far_interface
     }
 
-    /// Pulls the cable: both ends lose their carrier in one step of the kernel, the far end
-    /// by being set down.
+    /// Pulls the cable: sets the far end down, so both ends lose their carrier at once.
     pub fn pull(&self) {
         self.far.down(&self.far_interface);
     }
 
-    /// Puts the cable back.
+    /// Puts the cable back: sets the far end up.
     pub fn put_back(&self) {
         self.far.up(&self.far_interface);
     }

@@ -1,4 +1,4 @@
-//! teamd's control socket, asked without a client program.
+//! Requests on teamd's control socket, without a client program.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -8,15 +8,15 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::wait::LIMIT;
 
-/// Largest answer that is read.
+/// Largest reply in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// Sends a request to the daemon of `device` on this very host and returns its answer as it came.
+/// Sends a request to the daemon of `device` on this host and returns the reply unchanged.
 pub fn call(device: &str, method: &str, args: &[&str]) -> io::Result<String> {
     call_at(format!("/run/teamd/{device}.sock").as_ref(), method, args)
 }
 
-/// As [`call`], by the path of the daemon's socket.
+/// As [`call`], for the socket at `path`.
 pub fn call_at(path: &Path, method: &str, args: &[&str]) -> io::Result<String> {
     let mut socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_read_timeout(Some(LIMIT))?;
@@ -33,12 +33,12 @@ pub fn call_at(path: &Path, method: &str, args: &[&str]) -> io::Result<String> {
     String::from_utf8(answer).map_err(io::Error::other)
 }
 
-/// The state of a team, if its daemon answers.
+/// Returns the state of a team; `None` without a reply.
 pub fn state(device: &str) -> Option<Value> {
     parse(&call(device, "StateDump", &[]).ok()?)
 }
 
-/// As [`state`], by the path of the daemon's socket.
+/// As [`state`], for the socket at `path`.
 pub fn state_at(path: &Path) -> Option<Value> {
     parse(&call_at(path, "StateDump", &[]).ok()?)
 }

@@ -1,4 +1,4 @@
-//! `teamr` on a host, and questions to it through `teamrctl`.
+//! `teamr` on a host, and queries through `teamrctl`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_until;
 
-/// Priority of a daemon that has precedence: below that of the tools.
+/// Real-time priority of a daemon: below that of the tools.
 const PRIORITY: u8 = 5;
 
-/// `teamr` on a host, its arguments to be added.
+/// Returns the command `teamr` on a host, without arguments.
 pub fn teamr_command(host: &Namespace) -> Command {
     host.command(binary("teamr"))
 }
@@ -31,34 +31,34 @@ pub struct Teamr {
 }
 
 impl Teamr {
-    /// Starts the daemon in the foreground on a configuration that names its device, and
-    /// waits until it answers. Panics with its log if it does not come to that.
+    /// Starts the daemon in the foreground on a configuration that names its device, and waits
+    /// until the daemon answers. Panics with the log if it does not.
     pub fn start(host: &Namespace, config: &Value) -> Teamr {
         Teamr::start_with(host, config, &[])
     }
 
-    /// As [`start`](Teamr::start), with these variables in its environment.
+    /// As [`start`](Teamr::start), with environment variables.
     pub fn start_with(host: &Namespace, config: &Value, variables: &[(&str, &str)]) -> Teamr {
         let mut command = teamr_command(host);
         command.envs(variables.iter().copied());
         Teamr::start_config(host, config, command)
     }
 
-    /// As [`start`](Teamr::start), with these options.
+    /// As [`start`](Teamr::start), with command-line options.
     pub fn start_args(host: &Namespace, config: &Value, args: &[&str]) -> Teamr {
         let mut command = teamr_command(host);
         command.args(args);
         Teamr::start_config(host, config, command)
     }
 
-    /// As [`start`](Teamr::start), on this bus, too.
+    /// As [`start`](Teamr::start), connected to a D-Bus bus.
     pub fn start_on(host: &Namespace, config: &Value, bus: &Bus) -> Teamr {
         let mut command = teamr_command(host);
         command.arg("-D").env(ADDRESS_VARIABLE, bus.address());
         Teamr::start_config(host, config, command)
     }
 
-    /// As [`start`](Teamr::start), by this command, which lacks but the configuration.
+    /// As [`start`](Teamr::start), with a command that lacks only the configuration.
     pub fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
         let device = config["device"]
             .as_str()
@@ -68,7 +68,7 @@ impl Teamr {
         Teamr::start_command(host, device, command, file)
     }
 
-    /// As [`start`](Teamr::start), on a file that is there.
+    /// As [`start`](Teamr::start), with an existing configuration file.
     pub fn start_file(host: &Namespace, device: &str, file: PathBuf) -> Teamr {
         Teamr::start_command(host, device, teamr_command(host), file)
     }
@@ -93,36 +93,35 @@ impl Teamr {
         teamr
     }
 
-    /// Name of the team device.
+    /// Returns the name of the team device.
     pub fn device(&self) -> &str {
         &self.device
     }
 
-    /// Its process id.
+    /// Returns the daemon's pid.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Gives it precedence over all that is not real-time, where that is permitted: what gets
-    /// lost or late for want of a processor on a busy machine says nothing about teamr. Not for
-    /// benchmarks.
+    /// Gives the daemon real-time priority where permitted, so that delays on a busy machine do not
+    /// count against teamr. Not for benchmarks.
     pub fn take_precedence(&self) {
         let _ = set_real_time(self.pid(), PRIORITY);
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// `teamrctl DEVICE ARGS`.
+    /// Runs `teamrctl DEVICE ARGS`, with any result.
     pub fn ctl(&self, args: &str) -> Output {
         let mut command = self.host.command(binary("teamrctl"));
         command.arg(&self.device).args(args.split_whitespace());
         command.output().expect("start teamrctl")
     }
 
-    /// What `teamrctl DEVICE ARGS`, which has to succeed, prints.
+    /// Runs `teamrctl DEVICE ARGS` and returns its output. Panics if it fails.
     pub fn ask(&self, args: &str) -> String {
         let output = self.ctl(args);
         assert!(
@@ -135,14 +134,14 @@ impl Teamr {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// The state, as `state dump` has it.
+    /// Returns the state from `state dump`.
     pub fn state(&self) -> Value {
         let text = self.ask("state dump");
         serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
     }
 
-    /// An option of the kernel's driver, as `teamrnl` prints it.
+    /// Returns an option of the kernel's team driver, as `teamrnl` prints it.
     pub fn driver_option(&self, name: &str) -> String {
         let mut command = self.host.command(binary("teamrnl"));
         let output = command.args([&self.device, "getoption", name]).output();
@@ -153,29 +152,29 @@ impl Teamr {
             .to_owned()
     }
 
-    /// Its control socket, by a path that is good on every host.
+    /// Returns the path of the control socket, valid on every host.
     pub fn control_socket(&self) -> PathBuf {
         format!("/proc/{}/root/run/teamd/{}.sock", self.pid(), self.device).into()
     }
 
-    /// The answer to `StateDump`, asked for at its control socket without a client program.
-    /// Panics if none comes.
+    /// Requests `StateDump` on the control socket, without a client program, and returns the state.
+    /// Panics without a reply.
     pub fn state_at_socket(&self) -> Value {
         let answer = control::call_at(&self.control_socket(), "StateDump", &[])
             .unwrap_or_else(|error| panic!("no answer from {}: {error}", self.device));
         let text = answer.strip_prefix("REPLY_SUCCESS\n").unwrap_or_else(|| {
-            panic!("{} refused to tell its state: {answer}", self.device);
+            panic!("{} refused StateDump: {answer}", self.device);
         });
         serde_json::from_str(text)
             .unwrap_or_else(|error| panic!("the state is no JSON: {error}\n{text}"))
     }
 
-    /// The verdict of a port's link watches; none if the team has no such port.
+    /// Whether a port's link watches report up; `None` if the team has no such port.
     pub fn port_up(&self, port: &str) -> Option<bool> {
         self.state_at_socket()["ports"].get(port)?["link_watches"]["up"].as_bool()
     }
 
-    /// Waits until a port's link watches say this.
+    /// Waits until a port's link watches report `up`.
     pub fn wait_port(&self, port: &str, up: bool) {
         let direction = if up { "up" } else { "down" };
         wait_until(
@@ -184,7 +183,7 @@ impl Teamr {
         );
     }
 
-    /// Waits until the link watches of all these ports say that they are up.
+    /// Waits until the link watches of all these ports report up.
     pub fn wait_ports_up(&self, ports: &[&str]) {
         for port in ports {
             self.wait_port(port, true);
@@ -199,7 +198,7 @@ impl Teamr {
         );
     }
 
-    /// The ports that carry, at least one way.
+    /// Returns the ports that collect or distribute.
     pub fn carrying(&self) -> Vec<String> {
         let state = self.state_at_socket();
         let ports = state["ports"].as_object().into_iter().flatten();
@@ -207,30 +206,30 @@ impl Teamr {
         enabled.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The active port (activebackup).
+    /// Returns the active port (activebackup).
     pub fn active_port(&self) -> Option<String> {
         let state = self.state_at_socket();
         Some(state["runner"]["active_port"].as_str()?.to_owned())
     }
 
-    /// Waits until this port is the active one (activebackup).
+    /// Waits until this port is the active port (activebackup).
     pub fn wait_active(&self, port: &str) {
         wait_until(&format!("{port} to be active in {}", self.device), || {
             self.active_port().as_deref() == Some(port)
         });
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the daemon ends by itself.
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait()
     }
 
-    /// Asks it to stop and waits for its end.
+    /// Sends SIGTERM to the daemon and waits for its end.
     pub fn stop(mut self) -> ExitStatus {
         self.process.stop()
     }
 
-    /// Kills it as a crash would.
+    /// Kills the daemon, as a crash would.
     pub fn crash(mut self) {
         self.process.kill();
     }

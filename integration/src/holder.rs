@@ -1,10 +1,10 @@
 //! The process that keeps a host's namespaces alive.
 //!
-//! A process with threads cannot enter a new user namespace, and other programs name namespaces by
-//! a process. So the lab starts one of our own programs, which makes the namespaces, sends a route
-//! socket from inside, and waits. The holder ends when the lab's end of the socket closes, hence
-//! with the lab's process, also if that is killed; the namespaces and all interfaces in them end
-//! with the holder.
+//! A process with threads cannot enter a new user namespace, and iproute2 names a namespace by a
+//! process. The lab therefore starts one of our own programs as a holder: it makes the namespaces,
+//! sends a route socket from inside, and waits. The holder ends when the lab's end of the socket
+//! closes, also when the lab's process is killed; the namespaces and all their interfaces end with
+//! the holder.
 
 use std::env;
 use std::fs;
@@ -27,22 +27,21 @@ use teamr::sys::descriptor;
 use crate::binaries::binary;
 use crate::rights::{self, Root, Step};
 
-/// The command that makes one of our programs a holder.
+/// The command that starts a holder.
 const COMMAND: &str = "hold";
-/// Its argument for a user namespace around the others.
+/// Argument for network and mount namespaces inside a new user namespace.
 const WITH_USER: &str = "user";
-/// Its argument for the others alone.
+/// Argument for network and mount namespaces alone.
 const WITHOUT_USER: &str = "root";
-/// Largest message that a holder sends at its start.
+/// Largest start message of a holder, in bytes.
 const ROOM: usize = 4096;
 
-/// The running program, if holders can be started from it.
+/// The running program, if it can start as a holder.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Holds namespaces instead of returning, if the command line asks for that. A program that calls
-/// this first in `main` is also the one that its lab starts holders from; the labs of other
-/// programs start them from `traffic`.
-pub fn hold_if_asked() {
+/// Becomes a holder, and does not return, if the command line asks for one. A program that calls
+/// this first in `main` starts its own holders; other programs start holders from `traffic`.
+pub fn run_holder_if_requested() {
     let mut args = env::args_os().skip(1);
     if args.next().is_some_and(|command| command == COMMAND) {
         let root = match args.next() {
@@ -55,9 +54,9 @@ pub fn hold_if_asked() {
     PROGRAM.get_or_init(|| "/proc/self/exe".into());
 }
 
-/// The lab's side of a holder, which is killed when this is dropped.
+/// The lab's side of a holder. The holder is killed on drop.
 pub(crate) struct Holder {
-    // First, so that the holder is dead before the socket closes.
+    // First field: the holder is dead before the socket closes.
     child: Killed,
     _socket: UnixStream,
     route: Mutex<RouteSocket>,
@@ -65,13 +64,13 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// New namespaces as root. The holder removes `folder` if the lab's process ends without
-    /// having dropped the holder.
+    /// Makes namespaces as root. The holder removes `folder` if the lab's process ends without
+    /// dropping the holder.
     pub(crate) fn with_namespaces(folder: Option<&Path>) -> Result<Holder, String> {
         Holder::start(command(WITHOUT_USER, folder), &["net", "mnt"])
     }
 
-    /// As [`with_namespaces`](Holder::with_namespaces), in a new user namespace, where we are
+    /// As [`with_namespaces`](Holder::with_namespaces), in a new user namespace in which the lab is
     /// root.
     pub(crate) fn with_user_namespace(folder: Option<&Path>) -> Result<Holder, String> {
         Holder::start(command(WITH_USER, folder), &["user", "net", "mnt"])
@@ -93,10 +92,10 @@ impl Holder {
         command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
-            // Ctrl-C ends the lab, not the holder, which tidies up after the lab.
+            // Ctrl-C ends the lab, not the holder: the holder removes the lab's folder.
             .process_group(0);
         let child = Killed(command.spawn().map_err(failed)?);
-        // Closes our copy of the holder's end, so that its death ends the wait below.
+        // Closes our copy of the holder's end; otherwise a dead holder would block the read below.
         drop(command);
         let (message, route) = descriptor::receive(&socket, ROOM).map_err(failed)?;
         let Some(route) = route else {
@@ -114,17 +113,17 @@ impl Holder {
         })
     }
 
-    /// The holder's process id, by which iproute2 names the namespaces.
+    /// Returns the holder's pid, by which iproute2 names the namespaces.
     pub(crate) fn pid(&self) -> u32 {
         self.child.0.id()
     }
 
-    /// Has `command` start inside, in `/`.
+    /// Makes `command` start inside the namespaces, in `/`.
     pub(crate) fn enter(&self, command: &mut Command) {
         enter(command, Arc::clone(&self.namespaces));
     }
 
-    /// Reads or changes the links inside.
+    /// Reads or changes links inside the network namespace.
     pub(crate) fn links<T>(
         &self,
         act: impl FnOnce(&mut RouteSocket) -> io::Result<T>,
@@ -150,7 +149,7 @@ fn command(kind: &str, folder: Option<&Path>) -> Command {
     command
 }
 
-/// Opens namespaces of the process `pid`, in the order of `kinds`.
+/// Opens the namespaces of the process `pid`, in the order of `kinds`.
 fn open_namespaces(pid: u32, kinds: &[&str]) -> Result<Arc<[OwnedFd]>, String> {
     let open = |kind: &&str| {
         let path = format!("/proc/{pid}/ns/{kind}");
@@ -160,7 +159,7 @@ fn open_namespaces(pid: u32, kinds: &[&str]) -> Result<Arc<[OwnedFd]>, String> {
     kinds.iter().map(open).collect()
 }
 
-/// The holder's side: makes the namespaces, says so, waits for the end of the lab.
+/// The holder's side: makes the namespaces, reports them, waits for the lab to end.
 fn hold(root: Root, folder: Option<&Path>) -> io::Result<()> {
     let stdin = io::stdin();
     let send = |text: &str, controls: &[ControlMessage<'_>]| {
@@ -190,8 +189,8 @@ fn hold(root: Root, folder: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves this process into namespaces of its own and makes them a host; returns a route socket of
-/// that host.
+/// Moves this process into new namespaces and sets them up as a host. Returns a route socket of the
+/// host.
 fn prepare(root: Root) -> Result<RouteSocket, String> {
     let failed = |step| move |error: nix::Error| rights::missing(root, step, error.into());
     if root == Root::OfUserNamespace {
@@ -213,7 +212,7 @@ fn prepare(root: Root) -> Result<RouteSocket, String> {
     mount(none, "/", none, private, none).map_err(failed(Step::Mounts))?;
     let flags = MsFlags::empty();
     mount(Some("tmpfs"), "/run", Some("tmpfs"), flags, none).map_err(failed(Step::Mounts))?;
-    // Where that is refused, as in some containers, /sys shows the links of the outer namespace.
+    // Some containers refuse the mount; /sys then shows the links of the outer namespace.
     let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), flags, none);
     set_sysctls();
     let up = |route: &mut RouteSocket| {
@@ -226,13 +225,13 @@ fn prepare(root: Root) -> Result<RouteSocket, String> {
     Ok(route)
 }
 
-/// Sets what the namespace has settings for, as far as `/proc/sys` may be written to.
+/// Writes the namespace's settings, as far as `/proc/sys` is writable.
 fn set_sysctls() {
-    // Addresses are usable at once; no test wants to wait for duplicate address detection.
+    // Addresses are usable at once: tests do not wait for duplicate address detection.
     for scope in ["all", "default"] {
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/accept_dad"), "0");
     }
-    // The host's firewall does not see what a bridge forwards.
+    // The host's firewall does not filter frames that a bridge forwards.
     for family in ["arptables", "iptables", "ip6tables"] {
         let _ = fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"), "0");
     }

@@ -1,8 +1,8 @@
-//! The lab itself: rights, the turn among tests, a folder for logs.
+//! A lab: its privileges, its lock against other labs, its folder for logs.
 //!
-//! Namespaces are anonymous and held open by a child process each, so nothing is left behind
-//! that a name would have to be made unique for. Without root the first one brings a user
-//! namespace in which we are root, and the others are made inside it.
+//! Namespaces are anonymous, and one child process each keeps them alive, so no name can collide
+//! and nothing outlives the lab. Without root, the first child makes a user namespace in which the
+//! lab is root; the other namespaces are made inside that user namespace.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -23,16 +23,16 @@ use crate::namespace::Namespace;
 use crate::rights::{self, Root, Step};
 use crate::switch::Switch;
 
-/// How a lab gets along with labs of other tests at the same time.
+/// Whether labs of other tests may run at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Others may run beside it.
+    /// Other labs may run at the same time.
     Shared,
-    /// It counts packets by the millisecond and wants the processors for itself.
+    /// No other lab runs at the same time: the test measures milliseconds.
     Alone,
 }
 
-/// A place to make hosts and switches in.
+/// Makes hosts, switches and cables.
 pub struct Lab {
     folder: PathBuf,
     user: Option<Namespace>,
@@ -42,8 +42,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Opens a lab; none if the machine does not allow it, which is printed with its reason
-    /// and is a failure when `CI=true`: a test that CI skips proves nothing.
+    /// Opens a lab. Returns `None` if the machine does not allow a lab, after printing the reason;
+    /// panics instead when `CI=true`, because a test that CI skips proves nothing.
     pub fn open(sharing: Sharing) -> Option<Lab> {
         match tests_have_ip().and_then(|()| Lab::try_open(sharing)) {
             Ok(lab) => Some(lab),
@@ -54,13 +54,13 @@ impl Lab {
         }
     }
 
-    /// Tries whether this machine allows a lab, once for the process; else says which right is
-    /// missing and what to do about it.
+    /// Checks once per process whether this machine allows a lab. The error names the missing
+    /// privilege and how to get it.
     pub fn check_rights() -> Result<(), String> {
         rights().clone().map(drop)
     }
 
-    /// Opens a lab, or says what is missing for it.
+    /// Opens a lab. The error names what is missing.
     pub fn try_open(sharing: Sharing) -> Result<Lab, String> {
         let root = rights().clone()?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -85,7 +85,7 @@ impl Lab {
         })
     }
 
-    /// A host without interfaces but loopback. It stays until the lab is closed.
+    /// Creates a host whose only interface is loopback. The host lives until the lab is dropped.
     pub fn host(&self, name: &str) -> Namespace {
         let holder = match &self.user {
             None => Holder::with_namespaces(Some(&self.folder)),
@@ -97,12 +97,12 @@ impl Lab {
         host
     }
 
-    /// A learning switch without ports.
+    /// Creates a learning switch without ports.
     pub fn switch(&self, name: &str) -> Switch {
         Switch::new(self.host(name))
     }
 
-    /// A cable between two interfaces made for it, both still down.
+    /// Creates a cable between two new interfaces, both down.
     pub fn cable(
         &self,
         near: (&Namespace, &str),
@@ -116,7 +116,7 @@ impl Lab {
         Cable::new(near, far, index)
     }
 
-    /// A folder of this lab's own, for configurations, logs and leases.
+    /// Returns the lab's folder, for configurations, logs and leases.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -132,19 +132,19 @@ impl Drop for Lab {
     }
 }
 
-/// Says that the running test is skipped and why; fails when `CI=true`.
+/// Prints that the running test is skipped and why; panics when `CI=true`.
 pub fn skip(reason: &str) {
     let test = thread::current().name().unwrap_or("test").to_owned();
     assert!(
         env::var_os("CI").is_none_or(|ci| ci != "true"),
         "{test} would be skipped, which CI must not: {reason}"
     );
-    // Past the capture of the test harness, so that it is always seen; `integration/run`
-    // counts these lines.
+    // Standard error directly, not captured by the test harness: `integration/run` counts these
+    // lines.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// Whether there is the tool by which nearly all tests look at links and change them.
+/// Checks for `ip`, which nearly all tests use to read and change links.
 fn tests_have_ip() -> Result<(), String> {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     let runs = || Command::new("ip").arg("-V").output().is_ok();
@@ -154,8 +154,8 @@ fn tests_have_ip() -> Result<(), String> {
     }
 }
 
-/// How this process can have a lab, or what is missing for it; found out once, by a host that is
-/// ended again.
+/// Returns how this process becomes root in a lab, or what is missing. The first call makes a host
+/// and ends it again.
 fn rights() -> &'static Result<Root, String> {
     static ANSWER: OnceLock<Result<Root, String>> = OnceLock::new();
     ANSWER.get_or_init(|| {
@@ -176,22 +176,21 @@ fn rights() -> &'static Result<Root, String> {
     })
 }
 
-/// A host to try things on.
+/// Makes the trial host.
 fn trial() -> Result<(Holder, Root), String> {
     let in_user_namespace =
         || Holder::with_user_namespace(None).map(|holder| (holder, Root::OfUserNamespace));
     if !Uid::effective().is_root() {
         return in_user_namespace();
     }
-    // The root of a container may lack the rights of the machine's, but be allowed that of any
-    // user.
+    // Root in a container may lack the privileges that an unprivileged user namespace has.
     match Holder::with_namespaces(None) {
         Ok(holder) => Ok((holder, Root::Own)),
         Err(reason) => in_user_namespace().map_err(|_| reason),
     }
 }
 
-/// Waits until no other lab, also of another process, keeps this one from running.
+/// Waits until no lab of any process excludes this one.
 fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
     let (attempt, wait) = match sharing {
         Sharing::Shared => (FlockArg::LockSharedNonblock, FlockArg::LockShared),
@@ -208,7 +207,7 @@ fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
         .map_err(|error| format!("lock a file in {}: {error}", env::temp_dir().display()))
 }
 
-/// Takes the lock of this name, which all processes of this user share.
+/// Takes the lock file of this name, which all processes of this user share.
 pub(crate) fn lock(name: &str, arg: FlockArg) -> io::Result<Flock<File>> {
     let path = env::temp_dir().join(format!("teamr-{name}-{}.lock", Uid::effective()));
     Flock::lock(File::create(path)?, arg).map_err(|(_, error)| error.into())

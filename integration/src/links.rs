@@ -1,6 +1,6 @@
-//! The links of a host as the lab makes and reads them, by rtnetlink.
+//! The links of a host, made and read over rtnetlink.
 //!
-//! What the daemon does to links, too, is in [`teamr::netlink::link`].
+//! Link operations that the daemon needs too are in [`teamr::netlink::link`].
 
 use std::io;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 // linux/if_bridge.h
 const BR_STATE_FORWARDING: u8 = 3;
 
-/// The kind of a bridge.
+/// IFLA_INFO_KIND of a bridge.
 const BRIDGE_KIND: &str = "bridge";
 
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
@@ -27,7 +27,7 @@ const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 pub(crate) struct VethEnd<'a> {
     /// Its name.
     pub(crate) name: &'a str,
-    /// Its interface index; 0 for the next free one.
+    /// Interface index; 0 for the next free one.
     pub(crate) index: u32,
 }
 
@@ -54,8 +54,8 @@ pub(crate) fn create_veth(
     ))
 }
 
-/// Makes a bridge that runs no spanning tree and has no IPv6 address of its own, so that it does
-/// nothing but switch.
+/// Creates a bridge without spanning tree and without an IPv6 address, so that it sends no frames
+/// of its own.
 pub(crate) fn create_bridge(route: &mut RouteSocket, name: &str, mtu: u32) -> io::Result<()> {
     let request = Request::new(libc::RTM_NEWLINK, CREATE, &ifinfomsg(0, 0, 0));
     route.execute(
@@ -77,13 +77,13 @@ pub(crate) fn create_bridge(route: &mut RouteSocket, name: &str, mtu: u32) -> io
         })
     }));
     match silent {
-        // A kernel without IPv6.
+        // The kernel has no IPv6.
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
         result => result,
     }
 }
 
-/// Gives an interface an address, usable at once.
+/// Adds an address to an interface, without duplicate address detection.
 pub(crate) fn add_address(
     route: &mut RouteSocket,
     link: &LinkInfo,
@@ -104,7 +104,7 @@ pub(crate) fn add_address(
     )
 }
 
-/// Whether an interface is a bridge's port that forwards.
+/// Whether the interface is a bridge port in the forwarding state.
 pub(crate) fn forwards(route: &mut RouteSocket, name: &str) -> io::Result<bool> {
     let mut state = None;
     let request = Request::new(libc::RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));

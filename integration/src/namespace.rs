@@ -16,12 +16,12 @@ use crate::holder::Holder;
 use crate::links;
 use crate::process::Process;
 
-/// Priority of a real-time command.
+/// Real-time priority of [`Namespace::real_time_command`].
 const PRIORITY: u8 = 10;
-/// What a shell ends with when there is no such command.
+/// Exit status of a shell that finds no such command.
 const NOT_FOUND: i32 = 127;
 
-/// A host. Clones are the same host.
+/// A host. Clones refer to the same host.
 #[derive(Clone)]
 pub struct Namespace {
     name: String,
@@ -42,34 +42,34 @@ impl Namespace {
         &self.holder
     }
 
-    /// The name given to it, for messages and log files.
+    /// Returns the host's name, for messages and log files.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The lab's folder.
+    /// Returns the lab's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A process in the namespace, by which the tools of iproute2 name it.
+    /// Returns the pid of a process in the namespace, for the tools of iproute2.
     pub fn pid(&self) -> u32 {
         self.holder.pid()
     }
 
-    /// A command on this host, to be completed. It is root's, starts in `/`, and is killed
-    /// when the thread that started it ends.
+    /// Returns a command that runs on this host as root, in `/`, and is killed when the thread that
+    /// started it ends.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.command_with(program, |_| ())
     }
 
-    /// As [`command`](Namespace::command), as a real-time task where that is permitted, so
-    /// that a silence on the wire is not the scheduler's.
+    /// As [`command`](Namespace::command), with real-time priority where permitted, so that
+    /// scheduling delays do not look like silence on the wire.
     pub fn real_time_command(&self, program: impl AsRef<OsStr>) -> Command {
         self.command_with(program, |command| prefer(command, PRIORITY))
     }
 
-    /// As [`command`](Namespace::command), behind all others that want a processor.
+    /// As [`command`](Namespace::command), with the lowest scheduling priority.
     pub fn patient_command(&self, program: impl AsRef<OsStr>) -> Command {
         self.command_with(program, defer)
     }
@@ -87,8 +87,8 @@ impl Namespace {
         command
     }
 
-    /// Runs a command line, split at blanks; returns whatever comes of it, also, as a shell
-    /// does, that there is no such program.
+    /// Runs a command line, split at blanks, and returns its output whatever the status. A missing
+    /// program gives status 127, as in a shell.
     pub fn try_run(&self, line: &str) -> Output {
         let mut words = line.split_whitespace();
         let program = words.next().expect("a command line has a command");
@@ -104,7 +104,7 @@ impl Namespace {
         }
     }
 
-    /// Runs a command line that has to succeed; returns what it wrote to standard output.
+    /// Runs a command line and returns its standard output. Panics if the command fails.
     pub fn run(&self, line: &str) -> String {
         let output = self.try_run(line);
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -118,7 +118,7 @@ impl Namespace {
         stdout
     }
 
-    /// Runs a command line that has to print JSON.
+    /// Runs a command line and parses its output as JSON. Panics if the command fails.
     pub fn run_json(&self, line: &str) -> Value {
         let text = self.run(line);
         serde_json::from_str(&text).unwrap_or_else(|error| {
@@ -126,7 +126,7 @@ impl Namespace {
         })
     }
 
-    /// Starts a command line in the background, its output in a log.
+    /// Starts a command line in the background, with its output in a log.
     pub fn start(&self, line: &str) -> Process {
         let mut words = line.split_whitespace();
         let program = words.next().expect("a command line has a command");
@@ -135,12 +135,12 @@ impl Namespace {
         Process::start(&format!("{}-{program}", self.name), &self.folder, command)
     }
 
-    /// `ip ARGS`, which has to succeed.
+    /// Runs `ip ARGS` and returns its output. Panics if it fails.
     pub fn ip(&self, args: &str) -> String {
         self.run(&format!("ip {args}"))
     }
 
-    /// Writes to a file as this host sees it, such as one of `/proc/sys/net`.
+    /// Writes to a file of this host, for example in `/proc/sys/net`.
     pub fn write(&self, path: &str, text: &str) {
         let mut command = self.command("sh");
         let status = command
@@ -153,7 +153,7 @@ impl Namespace {
         );
     }
 
-    /// Reads or changes the links, which has to succeed; `what` says how far it got.
+    /// Reads or changes links over rtnetlink. Panics with `what` if that fails.
     pub(crate) fn links<T>(
         &self,
         what: &str,
@@ -182,7 +182,7 @@ impl Namespace {
         });
     }
 
-    /// Gives an interface an address (`10.0.0.1/24`, `fd00::1/64`).
+    /// Adds an address (`10.0.0.1/24`, `fd00::1/64`) to an interface.
     pub fn address(&self, interface: &str, address: &str) {
         let parsed = address.split_once('/').and_then(|(address, length)| {
             Some((address.parse::<IpAddr>().ok()?, length.parse().ok()?))
@@ -195,7 +195,7 @@ impl Namespace {
         });
     }
 
-    /// Whether there is such an interface.
+    /// Whether the host has this interface.
     pub fn has_interface(&self, interface: &str) -> bool {
         self.links(&format!("look for {interface}"), |route| {
             match link::find(route, interface) {
@@ -205,24 +205,24 @@ impl Namespace {
         })
     }
 
-    /// What `ip -details -json link show` says of an interface.
+    /// Returns the interface as `ip -details -json link show` prints it.
     pub fn link(&self, interface: &str) -> Value {
         self.run_json(&format!("ip -details -json link show dev {interface}"))[0].clone()
     }
 
-    /// What an interface has counted: `rx` and `tx`, with `bytes`, `packets` and so on.
+    /// Returns the interface's counters: `rx` and `tx`, each with `bytes`, `packets` and others.
     pub fn statistics(&self, interface: &str) -> Value {
         let link = self.run_json(&format!("ip -statistics -json link show dev {interface}"));
         link[0]["stats64"].clone()
     }
 
-    /// The names of all interfaces, by their indices.
+    /// Returns the names of all interfaces in the order of their indices.
     pub fn interfaces(&self) -> Vec<String> {
         let links = self.links("list the links", link::all);
         links.into_iter().map(|link| link.name).collect()
     }
 
-    /// An interface's hardware address, as `ip` writes it.
+    /// Returns the hardware address of an interface in the format of `ip`.
     pub fn hwaddr(&self, interface: &str) -> String {
         let link = self.links(&format!("look for {interface}"), |route| {
             link::find(route, interface)

@@ -1,4 +1,4 @@
-//! A NetworkManager of a test's own, on a host of a lab.
+//! A NetworkManager for one test, on a host of a lab.
 
 use std::fs;
 use std::path::Path;
@@ -9,23 +9,24 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_until;
 
-/// What a host without udev, systemd and polkit needs.
+/// Configuration for a host without udev, systemd and polkit.
 const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\nauth-polkit=false\n\
     [logging]\nlevel=INFO\n";
 
-/// Policies of others, and NetworkManager's dispatcher, which the bus starts.
+/// The bus policies of installed services, and NetworkManager's dispatcher, which the bus starts.
 const SERVICES: &str = "<includedir>/usr/share/dbus-1/system.d</includedir>\
     <servicedir>/usr/share/dbus-1/system-services</servicedir>";
 
-/// NetworkManager and its bus. What its dispatcher has started is ended with the host.
+/// NetworkManager and its bus. Processes that its dispatcher started end with the host.
 pub struct NetworkManager {
     process: Process,
     _bus: Bus,
 }
 
 impl NetworkManager {
-    /// Starts it with `more` configuration on a host, which gets an `/etc` of its own for it that
-    /// `furnish` may change; none, with a word of it, where there is no NetworkManager.
+    /// Starts NetworkManager with `more` configuration on a host. The host gets its own copy of
+    /// `/etc`, which `furnish` may change. Skips the test and returns `None` if NetworkManager is
+    /// not installed.
     pub fn start(
         host: &Namespace,
         more: &str,
@@ -39,14 +40,14 @@ impl NetworkManager {
                 return None;
             }
         }
-        // What only root of the whole machine may read is left out.
+        // Files that only root of the whole machine may read are left out.
         host.try_run("cp -a /etc /run/etc");
         for line in [
             "mount --bind /run/etc /etc",
             "mount -t tmpfs tmpfs /var/lib/NetworkManager",
-            // It sets a bond's options there.
+            // NetworkManager sets bond options there.
             "mount --bind /sys/devices/virtual/net /sys/devices/virtual/net",
-            // Without udev, as in a container, which is known by this.
+            // NetworkManager takes a read-only /sys as a sign of a container without udev.
             "mount -o remount,bind,ro /sys",
             "rm -rf /etc/NetworkManager",
             "mkdir -p /etc/NetworkManager/system-connections /run/dbus /run/NetworkManager",
@@ -69,12 +70,12 @@ impl NetworkManager {
         Some(NetworkManager { process, _bus: bus })
     }
 
-    /// Whether it runs still.
+    /// Whether NetworkManager still runs.
     pub fn runs(&mut self) -> bool {
         self.process.ended().is_none()
     }
 
-    /// What it has said.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }

@@ -1,4 +1,4 @@
-//! Echo requests, and what became of them.
+//! Echo requests and their replies.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -13,12 +13,11 @@ use teamr::sys::whole::forbid_fragments;
 use crate::namespace::Namespace;
 use crate::traffic::{Tool, announce_ready, usage};
 
-/// How long the answers may take, in all: a host asks for its neighbour's address again after a
-/// second.
+/// Time for all replies: a host repeats an address request after one second.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes of data in a request, as ping(8) has them.
+/// Bytes of data in a request; ping(8)'s default.
 const SIZE: usize = 56;
-/// Bytes of answers that may wait to be read: a request may have several.
+/// Receive buffer in bytes: a request may get several replies.
 const BUFFER: usize = 8 << 20;
 
 // RFC 792, RFC 4443: types of echo messages.
@@ -29,20 +28,20 @@ const REPLY_V6: u8 = 129;
 /// Bytes before the data: type, code, checksum, identifier, sequence number.
 const HEADER: usize = 8;
 
-/// What became of echo requests.
+/// Counts of echo requests and replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping {
     /// Requests sent.
     pub sent: u32,
     /// Requests answered.
     pub answered: u32,
-    /// Answers beyond the first to a request, until the last one was answered.
+    /// Replies beyond the first of each request, received before the last request was answered.
     pub duplicates: u32,
 }
 
 impl Ping {
-    /// Sends `count` echo requests in one burst, none of them in fragments. `options` are as
-    /// those of ping(8): `-s SIZE` bytes of data, `-I SOURCE` address.
+    /// Sends `count` echo requests in one burst, unfragmented. `options` follow ping(8): `-s SIZE`
+    /// bytes of data, `-I SOURCE` address.
     pub fn run(host: &Namespace, target: &str, count: u32, options: &str) -> Ping {
         let mut args = vec!["ping".to_owned(), target.to_owned(), count.to_string()];
         args.extend(options.split_whitespace().map(str::to_owned));
@@ -58,14 +57,14 @@ impl Ping {
         }
     }
 
-    /// Every request answered once.
+    /// Whether every request got exactly one reply.
     pub fn is_exact(&self) -> bool {
         self.answered == self.sent && self.duplicates == 0
     }
 }
 
-/// `ping TARGET COUNT [-s SIZE] [-I SOURCE]`: sends requests in one burst, waits for the answers
-/// and writes how many requests had one and how many more came.
+/// `ping TARGET COUNT [-s SIZE] [-I SOURCE]`: sends requests in one burst, waits for replies and
+/// writes how many requests were answered and how many further replies came.
 pub fn run_ping(args: &[String]) -> io::Result<()> {
     let wrong = || usage("ping TARGET COUNT [-s SIZE] [-I SOURCE]");
     let [target, count, options @ ..] = args else {
@@ -90,7 +89,7 @@ pub fn run_ping(args: &[String]) -> io::Result<()> {
     };
     announce_ready();
     for number in 0..count {
-        // One that cannot be sent has no answer, and counts as that.
+        // A request that cannot be sent counts as unanswered.
         let _ = socket.send(&echo.request(number, size));
     }
     let copies = receive(&socket, &echo, count)?;
@@ -109,7 +108,7 @@ fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Socket> {
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
     };
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
-    // Without the right to so much room some of many answers are lost.
+    // Without the privilege for the large buffer, some of many replies are lost.
     if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
         socket.set_recv_buffer_size(BUFFER)?;
     }
@@ -122,8 +121,8 @@ fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// How often each of `count` requests is answered until all of them are, or nothing more is to be
-/// expected.
+/// Counts the replies to each of `count` requests until every request is answered or the time is
+/// over.
 fn receive(mut socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>> {
     let mut copies = vec![0; count.into()];
     let mut packet = vec![0; 1 << 16];
@@ -150,7 +149,7 @@ fn receive(mut socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>>
                     return Ok(copies);
                 }
             }
-            // The way to the target is cut, for now.
+            // The path to the target is down for now.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -170,23 +169,23 @@ struct Echo {
 }
 
 impl Echo {
-    /// Request `number`, with `size` bytes of data.
+    /// Returns request `number` with `size` bytes of data.
     fn request(&self, number: u16, size: usize) -> Vec<u8> {
         let mut message = vec![0; HEADER + size];
         message[0] = if self.is_ipv6 { REQUEST_V6 } else { REQUEST };
         message[4..6].copy_from_slice(&self.identifier.to_be_bytes());
         message[6..8].copy_from_slice(&number.to_be_bytes());
         if !self.is_ipv6 {
-            // The kernel fills in ICMPv6's.
+            // The kernel computes the checksum of ICMPv6.
             let checksum = checksum(&message);
             message[2..4].copy_from_slice(&checksum.to_be_bytes());
         }
         message
     }
 
-    /// Number of the request that a received packet answers; none if the packet answers none.
+    /// Returns the number of the request that `packet` answers; `None` for any other packet.
     fn answer(&self, packet: &[u8]) -> Option<usize> {
-        // A raw socket of IPv4 hands out the IP header, too.
+        // A raw IPv4 socket delivers the IP header too.
         let header = match self.is_ipv6 {
             true => 0,
             false => usize::from(packet.first()? & 0xf) * 4,
@@ -200,7 +199,7 @@ impl Echo {
     }
 }
 
-/// The checksum of RFC 1071.
+/// Computes the checksum of RFC 1071.
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| {
         let low = pair.get(1).copied().unwrap_or(0);
@@ -217,7 +216,7 @@ fn checksum(bytes: &[u8]) -> u16 {
 mod tests {
     use super::*;
 
-    /// A request turned into its answer, behind an IP header as a raw socket delivers it.
+    /// Returns the reply to a request, behind an IP header as a raw socket delivers it.
     fn answer(echo: &Echo, number: u16) -> Vec<u8> {
         let mut packet = if echo.is_ipv6 { vec![] } else { vec![0x45; 20] };
         let mut message = echo.request(number, 3);
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_told_from_others() {
+    fn only_replies_to_own_requests_match() {
         for is_ipv6 in [false, true] {
             let echo = Echo {
                 is_ipv6,
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_sums_up_to_nothing() {
+    fn the_checksum_of_a_complete_request_is_zero() {
         for size in [0, 1, 56, 1452] {
             let request = Echo {
                 is_ipv6: false,

@@ -1,4 +1,4 @@
-//! A program in the background, its output in a log that a failure shows.
+//! A program in the background, with its output in a log that a failure prints.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -42,17 +42,17 @@ impl Process {
         }
     }
 
-    /// Its process id.
+    /// Returns the pid.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has written so far.
+    /// Returns the output so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// How it ended; none while it runs.
+    /// Returns the exit status; `None` while the program runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().expect("ask for a child");
@@ -62,26 +62,26 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&mut self, signal: Signal) {
-        // A pid whose end has been collected may belong to someone else by now.
+        // The kernel may have given the pid of a reaped process to another process.
         if self.ended().is_none() {
             let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid"));
             kill(pid, signal).unwrap_or_else(|error| panic!("{}: {signal}: {error}", self.name));
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the program.
     pub fn wait(&mut self) -> ExitStatus {
         let what = format!("{} to end", self.name);
         wait_for(&what, || self.ended())
     }
 
-    /// Asks it to stop and waits for the end.
+    /// Sends SIGTERM and waits for the end of the program.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.wait()
     }
 
-    /// Ends it without giving it a chance to tidy up.
+    /// Kills the program, without cleanup.
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         let status = self.wait();

@@ -1,26 +1,26 @@
-//! The rights that a lab needs: which one is missing, and how to come by it.
+//! The privileges that a lab needs: detects which one is missing and how to get it.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 
 use nix::unistd::Uid;
 
-/// What to do where a container's limits are the cause.
+/// Advice for a container whose limits are the cause.
 const CONTAINER: &str = "leave it, or start the container with `--privileged`, at least \
                          with `--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt \
                          seccomp=unconfined --security-opt apparmor=unconfined \
                          --device /dev/net/tun`";
 
-/// What makes us root in the namespaces of a lab.
+/// How this process is root in the namespaces of a lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
-    /// The rights of this process.
+    /// Through its own privileges.
     Own,
-    /// A user namespace around the others.
+    /// Through a user namespace around the others.
     OfUserNamespace,
 }
 
-/// The step on the way to a host that failed.
+/// A step in making a host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     /// unshare(2) of the user namespace.
@@ -33,11 +33,11 @@ pub(crate) enum Step {
     Mounts,
     /// The links in the new network namespace.
     Netlink,
-    /// A bridge or a pair of interfaces.
+    /// Creation of a bridge or a veth pair.
     Driver(&'static str),
 }
 
-/// Says which right a failed step lacked and what to do about it, in whole sentences.
+/// Returns which privilege a failed step lacked and how to get it, in whole sentences.
 pub(crate) fn missing(root: Root, step: Step, error: io::Error) -> String {
     let code = error.raw_os_error().unwrap_or(0);
     let refused = matches!(code, libc::EPERM | libc::EACCES | libc::ENOSYS);
@@ -66,7 +66,7 @@ pub(crate) fn missing(root: Root, step: Step, error: io::Error) -> String {
         .to_owned()
 }
 
-/// What to do about the limits of namespaces of these kinds.
+/// Returns advice about the limits of these kinds of namespaces.
 fn too_many(kinds: &[&str]) -> String {
     let limits: String = kinds
         .iter()
@@ -75,7 +75,7 @@ fn too_many(kinds: &[&str]) -> String {
     format!("There may be no more: raise the limit by `sysctl{limits}` as root.")
 }
 
-/// Who forbids it, and what to do about it.
+/// Returns which setting or module forbids the step, with advice.
 fn forbidden(root: Root, step: Step) -> String {
     let settings = [
         ("kernel.unprivileged_userns_clone", "0", "1"),
@@ -104,7 +104,7 @@ fn forbidden(root: Root, step: Step) -> String {
     format!("{cause}: {CONTAINER}.")
 }
 
-/// Opens the TAP clone device, or says what is missing for that.
+/// Opens the TAP clone device. The error names what is missing.
 pub(crate) fn open_tun() -> Result<(), String> {
     let path = "/dev/net/tun";
     let opened = OpenOptions::new().read(true).write(true).open(path);
@@ -129,7 +129,7 @@ fn sysctl(name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// A line of the status of this process.
+/// Returns a field of /proc/self/status.
 fn status(name: &str) -> Option<String> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_comes_with_what_to_do() {
+    fn each_missing_privilege_comes_with_advice() {
         for (step, code, command) in [
             (
                 Step::UserNamespace,

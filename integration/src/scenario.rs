@@ -1,8 +1,8 @@
-//! What a team goes through, as data: a configuration and what happens then.
+//! Scenarios as data: a configuration and the steps that follow.
 //!
-//! A scenario knows neither which daemon plays it nor on which data path, so that the same one
-//! can be played by several and the outcomes compared. Its host has the ports [`PORTS`], down,
-//! with a cable plugged in at each; its team device is [`TEAM`].
+//! A scenario does not depend on the daemon or the data path, so several daemons can run the same
+//! scenario and their answers can be compared. The host has the ports [`PORTS`], down, each with a
+//! connected cable; the team device is [`TEAM`].
 
 mod lacp;
 
@@ -11,61 +11,61 @@ pub use lacp::LACP_SCENARIOS;
 /// The team device of every scenario.
 pub const TEAM: &str = "team0";
 
-/// Interfaces that the host of every scenario has.
+/// The interfaces of every scenario's host.
 pub const PORTS: [&str; 3] = ["eth1", "eth2", "eth3"];
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What it is about, in a few words.
+    /// A short description.
     pub name: &'static str,
     /// The configuration, without its device.
     pub config: &'static str,
-    /// What happens, in this order.
+    /// The steps in order.
     pub steps: &'static [Step],
 }
 
 impl Scenario {
-    /// Whether only the kernel's team device can go through it.
+    /// Whether the scenario needs the kernel's team device.
     pub fn needs_kernel(&self) -> bool {
         let needs = |step: &Step| matches!(step, Enslave(_) | Release(_));
         self.steps.iter().any(needs)
     }
 }
 
-/// One thing that happens.
+/// One step.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// A port loses its carrier.
     Pull(&'static str),
     /// A port gets its carrier back.
     PutBack(&'static str),
-    /// All cables lead to one switch now, and a host there gets this address.
+    /// All cables lead to one switch, which gets this address.
     Join(&'static str),
-    /// All cables lead to the kernel's bond of mode 802.3ad now, which got these options.
+    /// All cables lead to a kernel bond of mode 802.3ad with these options.
     Bond(&'static str),
     /// The daemon starts.
     Start,
-    /// Somebody sets the team device up.
+    /// The team device is set up.
     Up,
-    /// Time passes until the team has exactly these ports, with these verdicts of their watches,
-    /// each watch for itself and all together.
+    /// Waits until the team has exactly these ports and every link watch of a port reports this
+    /// state.
     Ports(&'static [(&'static str, bool)]),
-    /// Time passes until this port, or none if empty, is the active one.
+    /// Waits until this port, or none if empty, is the active port.
     Active(&'static str),
-    /// Time passes until lacp has heard nobody at these ports for so long that it gives up.
+    /// Waits until LACP is in the Defaulted state on these ports.
     Alone(&'static [&'static str]),
-    /// Time passes until lacp collects and distributes at these ports, and so does the partner.
+    /// Waits until Actor and Partner collect and distribute on these ports.
     Together(&'static [&'static str]),
-    /// Somebody else makes this a port of the kernel's team device.
+    /// Another program makes this a port of the kernel's team device.
     Enslave(&'static str),
-    /// Somebody else takes this port out of the kernel's team device.
+    /// Another program removes this port from the kernel's team device.
     Release(&'static str),
-    /// A client changes something. Words of the command line are split at blanks; `''` is an
-    /// empty one.
+    /// Runs a client that changes something. The command line is split at blanks; `''` is an empty
+    /// argument.
     Do(&'static str),
-    /// A client asks for something that changes nothing when asked again, often an error; or
-    /// a second daemon is started with a command line that lets it end soon.
+    /// Runs a client that changes nothing when repeated, often with an error; or starts a second
+    /// daemon with a command line that ends soon.
     Ask(&'static str),
 }
 
@@ -74,7 +74,7 @@ use Step::{Active, Ask, Do, Enslave, Join, Ports, Pull, PutBack, Release, Start}
 const BOTH_UP: Step = Ports(&[("eth1", true), ("eth2", true)]);
 const BOTH_DOWN: Step = Ports(&[("eth1", false), ("eth2", false)]);
 
-/// One scenario for each way of configuring and using the runners that need no partner.
+/// Scenarios for each way of configuring and using the runners without a partner.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "no configuration but ports",

@@ -1,4 +1,4 @@
-//! A learning switch: a host whose bridge does nothing but switch.
+//! A learning switch: a host with a bridge that sends no frames of its own.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::namespace::Namespace;
 use crate::process::Process;
 use crate::wait::wait_until;
 
-/// The name of the bridge inside.
+/// Name of the bridge on the switch.
 const BRIDGE: &str = "br0";
-/// Largest frames that it forwards, without their headers.
+/// Largest payload of a forwarded frame.
 const MTU: u32 = 9000;
 
-/// A learning switch. Clones are the same switch.
+/// A learning switch. Clones refer to the same switch.
 #[derive(Clone)]
 pub struct Switch {
     namespace: Namespace,
@@ -29,12 +29,12 @@ impl Switch {
         Switch { namespace }
     }
 
-    /// The machine around the bridge, for a switch that runs programs.
+    /// Returns the host of the bridge, for a switch that runs programs.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// Makes an interface of the switch a switch port and sets it up.
+    /// Makes an interface a switch port and sets it up.
     pub fn plug(&self, port: &str) {
         self.namespace.links(&format!("plug {port}"), |route| {
             let (port, bridge) = (link::find(route, port)?, link::find(route, BRIDGE)?);
@@ -43,7 +43,7 @@ impl Switch {
         });
     }
 
-    /// Makes a switch port an interface on its own again, which leads nowhere.
+    /// Removes a port from the switch; its cable then leads nowhere.
     pub fn unplug(&self, port: &str) {
         self.namespace.links(&format!("unplug {port}"), |route| {
             let port = link::find(route, port)?;
@@ -51,7 +51,7 @@ impl Switch {
         });
     }
 
-    /// Whether frames to `hwaddr` leave through `port`, as far as the switch has learned.
+    /// Whether the switch has learned `hwaddr` on `port`.
     pub fn has_learned(&self, hwaddr: &str, port: &str) -> bool {
         let table = self
             .namespace
@@ -63,7 +63,7 @@ impl Switch {
         })
     }
 
-    /// Waits until a cable's far end, a port of this switch, forwards.
+    /// Waits until the switch port at a cable's far end forwards.
     pub fn wait_forwarding(&self, cable: &Cable) {
         let port = cable.far_interface();
         let what = format!("switch port {port} to forward");
@@ -73,16 +73,16 @@ impl Switch {
     }
 }
 
-/// A watch on what the switch learns; counts addresses that move from one port to another.
+/// Counts addresses that move from one switch port to another.
 pub struct SwitchMoves {
     switch: Switch,
     monitor: Process,
-    /// Where each address was at first.
+    /// The first port of each address.
     known: BTreeMap<String, String>,
 }
 
 impl SwitchMoves {
-    /// Watches from now on.
+    /// Starts counting.
     pub fn watch(switch: &Switch) -> SwitchMoves {
         let monitor = switch.namespace.start("stdbuf -oL bridge monitor fdb");
         let table = switch
@@ -99,9 +99,9 @@ impl SwitchMoves {
         }
     }
 
-    /// How often each address that moved did so.
+    /// Stops counting and returns the number of moves of each address that moved.
     pub fn finish(mut self) -> BTreeMap<String, u32> {
-        // The last news are in the log once an entry made now is.
+        // `bridge monitor` reports in order: all earlier reports are in the log once this entry is.
         const MARK: &str = "02:ff:ff:ff:ff:ff";
         let command = format!("bridge fdb replace {MARK} dev {BRIDGE} self permanent");
         self.switch.namespace.run(&command);
@@ -112,7 +112,8 @@ impl SwitchMoves {
         self.monitor.kill();
         let mut moves = BTreeMap::new();
         for line in log.lines() {
-            // `02:00:00:00:00:01 dev left1 master br0`; what is forgotten begins with `Deleted`.
+            // A line reads `02:00:00:00:00:01 dev left1 master br0`; `Deleted` precedes a forgotten
+            // entry.
             let words: Vec<&str> = line.split_whitespace().collect();
             let [hwaddr, "dev", port, "master", BRIDGE, ..] = words[..] else {
                 continue;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// The runners that need no partner, in the order of the documentation.
+/// The runners without a partner, in the order of the documentation.
 pub const RUNNERS: [&str; 5] = [
     "broadcast",
     "roundrobin",
@@ -11,19 +11,19 @@ pub const RUNNERS: [&str; 5] = [
     "loadbalance",
 ];
 
-/// Which data path a team under test is told to use.
+/// The data path of a team under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataPath {
-    /// teamr itself.
+    /// teamr's relay.
     Userspace,
-    /// Programs that teamr loads into the kernel.
+    /// eBPF programs that teamr loads into the kernel.
     Programs,
-    /// The kernel's team driver, which a guest has for certain.
+    /// The kernel's team driver, which every guest has.
     Kernel,
 }
 
 impl DataPath {
-    /// The one that the command line of a benchmark names; the relay if none does.
+    /// Returns the data path named on a benchmark's command line; the relay if none is named.
     pub fn from_args() -> DataPath {
         [DataPath::Kernel, DataPath::Programs]
             .into_iter()
@@ -31,7 +31,7 @@ impl DataPath {
             .unwrap_or(DataPath::Userspace)
     }
 
-    /// The word of the configuration.
+    /// Returns the name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             DataPath::Userspace => "relay",
@@ -41,8 +41,8 @@ impl DataPath {
     }
 }
 
-/// Tests of these names, each of which calls the function of its name with a data path; once for
-/// each of those that need no driver of the kernel's for teams.
+/// Defines tests of these names, each of which calls the function of its name with a data path; one
+/// test for each data path that needs no kernel team driver.
 #[macro_export]
 macro_rules! on_own_data_paths {
     ($($case:ident)*) => {
@@ -59,7 +59,7 @@ macro_rules! on_own_data_paths {
     };
 }
 
-/// The configuration of a team of equal ports, watched by their carrier.
+/// Returns the configuration of a team of equal ports, watched by their carrier.
 pub fn team_config(device: &str, runner: &str, data_path: DataPath, ports: &[&str]) -> Value {
     let mut runner = json!({"name": runner});
     if runner["name"] == "loadbalance" {

@@ -1,9 +1,8 @@
-//! The usual site: a host with a team, a switch, a host without.
+//! The standard site: a host with a team, a switch, a host without a team.
 //!
-//! Two cables into one switch that knows nothing of a team are right for activebackup only:
-//! such a switch sends each flooded frame down both. For the runners that use all their ports
-//! at once the switch therefore aggregates too, with a second teamr whose team device is one
-//! port of the switch.
+//! A switch without link aggregation sends each flooded frame down both cables, which suits
+//! activebackup only. For the runners that use all ports at once the switch aggregates too: a
+//! second teamr runs on the switch, and its team device is one switch port.
 
 use crate::cable::{Cable, CableKind};
 use crate::daemon::Teamr;
@@ -11,31 +10,32 @@ use crate::lab::Lab;
 use crate::namespace::Namespace;
 use crate::switch::Switch;
 use crate::team::{DataPath, team_config};
+use crate::traffic::{End, Pace, Stream};
 use crate::wait::wait_until;
 
-/// The ports of the team on the left host, each with the switch's end of its cable.
+/// The ports of the left host's team, each with the switch end of its cable.
 const PORTS: [(&str, &str); 2] = [("eth1", "left1"), ("eth2", "left2")];
-/// The switch's own team device.
+/// The team device on the switch.
 const PARTNER: &str = "lag0";
 
-/// Hosts, switch and cables, before there is a team.
+/// Hosts, switch and cables, without a team.
 ///
 /// ```text
 /// left ── eth1 ════ left1 ── switch ── right1 ════ eth1 ── right
 ///    └─── eth2 ════ left2 ─────┘
 /// ```
 pub struct Site {
-    /// The host whose ports `eth1` and `eth2` are to be a team; they are down.
+    /// The host whose ports `eth1` and `eth2` become a team; both are down.
     pub left: Namespace,
-    /// The host without a team, on the switch by `eth1`, which is up.
+    /// The host without a team, connected by `eth1`, which is up.
     pub right: Namespace,
-    /// Between them.
+    /// The switch between the hosts.
     pub switch: Switch,
     cables: [Cable; 2],
 }
 
 impl Site {
-    /// Builds it; the cables of the left host are of `kind`.
+    /// Builds the site; `kind` is the kind of the left host's cables.
     pub fn new(lab: &Lab, kind: CableKind) -> Site {
         let (left, right, switch) = (lab.host("left"), lab.host("right"), lab.switch("switch"));
         let cables =
@@ -56,22 +56,31 @@ impl Site {
         }
     }
 
-    /// The cable of a port of the left host.
+    /// Returns the cable of a port of the left host.
     pub fn cable(&self, port: &str) -> &Cable {
         let index = PORTS.iter().position(|(near, _)| *near == port);
         &self.cables[index.unwrap_or_else(|| panic!("no cable at {port}"))]
     }
 
-    /// Plugs both cables of the left host into the switch as ports of their own.
-    pub fn plug_plainly(&self) {
+    /// Starts a stream in each direction between 10.0.0.1 on the left host's `device` and 10.0.0.2 on
+    /// the right host.
+    pub fn start_streams(&self, device: &str, pace: Pace) -> [Stream; 2] {
+        let left = End::new(&self.left, device, "10.0.0.1:7000");
+        let right = End::new(&self.right, "eth1", "10.0.0.2:7000");
+        [(&left, &right), (&right, &left)]
+            .map(|(from, to)| Stream::start_at(pace, from, to, None, 100))
+    }
+
+    /// Plugs both cables of the left host into the switch as separate ports.
+    pub fn plug_unaggregated(&self) {
         for cable in &self.cables {
             self.switch.plug(cable.far_interface());
         }
     }
 }
 
-/// A site whose left host has `team0`, up and ready for addresses, its ports with their links.
-pub struct Teamed {
+/// A site whose left host has `team0`, up, without an address, with both port links up.
+pub struct SiteWithTeam {
     /// Hosts, switch and cables.
     pub site: Site,
     /// The daemon on the left host.
@@ -79,14 +88,14 @@ pub struct Teamed {
     partner: Option<Teamr>,
 }
 
-impl Teamed {
+impl SiteWithTeam {
     /// Builds the site and starts the daemons.
-    pub fn new(lab: &Lab, runner: &str, data_path: DataPath, kind: CableKind) -> Teamed {
+    pub fn new(lab: &Lab, runner: &str, data_path: DataPath, kind: CableKind) -> SiteWithTeam {
         let site = Site::new(lab, kind);
         let near = PORTS.map(|(near, _)| near);
         let far = PORTS.map(|(_, far)| far);
         let partner = if runner == "activebackup" {
-            site.plug_plainly();
+            site.plug_unaggregated();
             None
         } else {
             let config = team_config(PARTNER, runner, data_path, &far);
@@ -95,38 +104,39 @@ impl Teamed {
             Some(partner)
         };
         let team = Teamr::start(&site.left, &team_config("team0", runner, data_path, &near));
-        let teamed = Teamed {
+        let setup = SiteWithTeam {
             site,
             team,
             partner,
         };
-        teamed.site.left.up("team0");
+        setup.site.left.up("team0");
         for port in near {
-            teamed.wait_port(port, true);
+            setup.wait_port(port, true);
         }
-        for cable in &teamed.site.cables {
-            if teamed.partner.is_none() {
-                teamed.site.switch.wait_forwarding(cable);
+        for cable in &setup.site.cables {
+            if setup.partner.is_none() {
+                setup.site.switch.wait_forwarding(cable);
             }
         }
-        teamed
+        setup
     }
 
-    /// Has `replace` end the daemon on the left host in its way, and start the next one.
-    pub fn replace_team(self, replace: impl FnOnce(Teamr) -> Teamr) -> Teamed {
-        Teamed {
+    /// Replaces the daemon on the left host: `replace` ends the old daemon and starts the new one.
+    pub fn replace_team(self, replace: impl FnOnce(Teamr) -> Teamr) -> SiteWithTeam {
+        SiteWithTeam {
             team: replace(self.team),
             ..self
         }
     }
 
-    /// Gives all daemons precedence; see [`Teamr::take_precedence`].
+    /// Gives all daemons real-time priority; see [`Teamr::take_precedence`].
     pub fn take_precedence(&self) {
         self.team.take_precedence();
         self.partner.iter().for_each(Teamr::take_precedence);
     }
 
-    /// The port whose loss is felt: the active one, else the first.
+    /// Returns the port that carries traffic: the active port, or the first port of a runner
+    /// without an active port.
     pub fn used_port(&self) -> String {
         match self.team.active_port() {
             Some(port) if !port.is_empty() => port,
@@ -134,7 +144,7 @@ impl Teamed {
         }
     }
 
-    /// Waits until all daemons concerned have taken a port's link for up or down.
+    /// Waits until all daemons at the port's cable report the port up or down.
     pub fn wait_port(&self, port: &str, up: bool) {
         self.team.wait_port(port, up);
         if let Some(partner) = &self.partner {
@@ -142,7 +152,7 @@ impl Teamed {
         }
     }
 
-    /// Sets the MTU of every interface on the way; those of the ports follow the team device's.
+    /// Sets the MTU of every interface on the path; ports follow the MTU of the team device.
     pub fn set_mtu(&self, mtu: u32) {
         let Site {
             left,

@@ -1,8 +1,8 @@
-//! A VLAN interface on any interface, also where the kernel has no 8021q driver.
+//! A VLAN interface on any interface, also without the kernel's 8021q driver.
 //!
-//! There a program stands in for it: two TAP devices, of which one, together with the lower
-//! interface, is a port of a bridge that does not look at tags, and the other is the host's
-//! VLAN interface. Segmentation and checksums are left to the lower interface on this way too.
+//! Without the driver a program replaces it with two TAP devices: one, together with the lower
+//! interface, is a port of a bridge that ignores tags, and the other is the host's VLAN interface.
+//! Segmentation and checksums stay offloaded to the lower interface.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,20 +16,20 @@ use crate::traffic::{Tool, announce_ready, usage};
 
 /// Length of the virtio-net header before each frame.
 const HEADER: usize = 10;
-/// Its flag for a checksum that is still to be finished.
+/// Header flag: the checksum is unfinished.
 const NEEDS_CHECKSUM: u8 = 1;
-/// Both hardware addresses.
+/// Length of both hardware addresses.
 const ADDRESSES: usize = 12;
-/// TPID and TCI.
+/// Length of TPID and TCI.
 const TAG: usize = 4;
 
-/// A VLAN interface; gone when dropped, where it took a program.
+/// A VLAN interface. On drop the replacement program, if any, ends and its interface disappears.
 pub struct Vlan {
     _tagger: Option<Tool>,
 }
 
 impl Vlan {
-    /// Makes `name` the interface of VLAN `id` on `lower`, and sets it up.
+    /// Creates `name` as the interface of VLAN `id` on `lower` and sets it up.
     pub fn new(host: &Namespace, lower: &str, name: &str, id: u16) -> Vlan {
         let kernels = format!("ip link add link {lower} name {name} type vlan id {id}");
         let tagger = if host.try_run(&kernels).status.success() {
@@ -51,8 +51,8 @@ impl Vlan {
     }
 }
 
-/// `vlan TRUNK NAME ID`: tags what the host sends through NAME and hands it to TRUNK, and the
-/// other way round, until it is killed.
+/// `vlan TRUNK NAME ID`: tags frames from NAME and sends them on TRUNK, and untags frames in the
+/// other direction, until killed.
 pub fn run_vlan(args: &[String]) -> io::Result<()> {
     let [trunk, name, id] = args else {
         return Err(usage("vlan TRUNK NAME ID"));
@@ -95,7 +95,7 @@ fn read(mut tap: &File, frame: &mut [u8]) -> io::Result<Option<usize>> {
     }
 }
 
-/// A frame for an interface that is down is lost, as on any other.
+/// Writes a frame. A frame for an interface that is down is lost, as on any interface.
 fn write(mut tap: &File, frame: &[u8]) -> io::Result<()> {
     match tap.write(frame) {
         Err(error) if error.raw_os_error() != Some(libc::EIO) => Err(error),
@@ -103,7 +103,7 @@ fn write(mut tap: &File, frame: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Puts a tag in; returns the new length.
+/// Inserts a tag and returns the new length.
 fn tag(frame: &mut [u8], length: usize, id: u16) -> usize {
     let at = HEADER + ADDRESSES;
     frame.copy_within(at..length, at + TAG);
@@ -113,7 +113,7 @@ fn tag(frame: &mut [u8], length: usize, id: u16) -> usize {
     length + TAG
 }
 
-/// Takes the tag off; returns the new length, or none if the frame is not of this VLAN.
+/// Removes the tag and returns the new length; `None` if the frame is not of this VLAN.
 fn untag(frame: &mut [u8], length: usize, id: u16) -> Option<usize> {
     let at = HEADER + ADDRESSES;
     let fields = frame[..length].get(at..at + TAG)?;
@@ -126,8 +126,8 @@ fn untag(frame: &mut [u8], length: usize, id: u16) -> Option<usize> {
     Some(length - TAG)
 }
 
-/// Moves what the virtio-net header says of places behind the tag: the length of all headers,
-/// which may be 0 for unknown, and the start of the checksum.
+/// Moves the offsets in the virtio-net header that point behind the tag: the length of all headers
+/// (0 for unknown) and the start of the checksum.
 fn move_offsets(frame: &mut [u8], by: impl Fn(u16) -> u16) {
     if frame[0] & NEEDS_CHECKSUM == 0 {
         return;
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_tagged_is_untagged() {
+    fn untag_restores_the_tagged_frame() {
         let length = HEADER + 60;
         let mut frame: Vec<u8> = (0..80).collect();
         frame[0] = NEEDS_CHECKSUM;

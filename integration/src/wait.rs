@@ -1,13 +1,12 @@
-//! Waiting for a state instead of for a while.
+//! Waits for a state, never for a fixed time.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before it counts as never happening. It bounds a hang; no test
-/// measures anything with it.
+/// Limit of every wait. The limit ends a hang; no test measures anything with it.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-/// Asks `probe` again and again until it has an answer; panics with `what` after [`LIMIT`].
+/// Calls `probe` until it returns a value; panics with `what` after [`LIMIT`].
 pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
@@ -19,7 +18,7 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Asks until `holds` says yes; false if it has not after [`LIMIT`].
+/// Polls `holds` until it is true; returns false after [`LIMIT`].
 pub fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
@@ -31,7 +30,7 @@ pub fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Asks until `holds` says yes; panics with `what` after [`LIMIT`].
+/// Polls `holds` until it is true; panics with `what` after [`LIMIT`].
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait_for(what, || holds().then_some(()));
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use integration::{
-    DataPath, LIMIT, Lab, Pair, Sharing, Teamr, in_guest, on_own_data_paths, team_config,
+    DataPath, HostAndPeer, LIMIT, Lab, Sharing, Teamr, in_guest, on_own_data_paths, team_config,
     wait_until,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -98,7 +98,7 @@ fn abuse(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let host = Pair::new(&lab, &PORTS).host;
+    let host = HostAndPeer::new(&lab, &PORTS).host;
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start(&host, &config);
     let path = team.control_socket();

@@ -1,5 +1,5 @@
-//! Bonds of the real driver, in a guest that has it: what the kernel shows of them becomes a team,
-//! and a team takes the place of one with its addresses.
+//! Bonds of the kernel's driver, in a guest: the settings of a bond become a team, and a team
+//! replaces a bond with its addresses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +15,8 @@ use teamr::bond::options::ROWS;
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 const NETWORKD: &str = "/lib/systemd/systemd-networkd";
 
-/// Parts of the options of those bonds that NetworkManager and networkd are to make, a mode each.
-/// NetworkManager 1.42 does not hand a `packets_per_slave` of 0 to the driver.
+/// Bond options that NetworkManager and networkd set, one mode each. NetworkManager 1.42 does not
+/// pass a `packets_per_slave` of 0 to the driver.
 const LIVE: [&str; 6] = [
     "packets_per_slave 6",
     "active-backup",
@@ -26,7 +26,7 @@ const LIVE: [&str; 6] = [
     "balance-alb",
 ];
 
-/// Options of `ip link add type bond`, and the runner that comes of them.
+/// Returns options of `ip link add type bond` and the runner that each becomes.
 fn bonds() -> Vec<(&'static str, Value)> {
     vec![
         ("mode balance-rr", json!({"name": "roundrobin"})),
@@ -64,19 +64,19 @@ fn bonds() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Runs `teamrctl`, which must end with `status`; its output and what it told.
+/// Runs `teamrctl`, which must end with `status`; returns standard output and standard error.
 fn teamrctl(host: &Namespace, status: i32, args: &[&str]) -> (String, String) {
     let output = host
         .command(binary("teamrctl"))
         .args(args)
         .output()
         .expect("start teamrctl");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(status), "{args:?}: {told}");
-    (String::from_utf8_lossy(&output.stdout).into_owned(), told)
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {stderr}");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), stderr)
 }
 
-/// A bond made by hand.
+/// Makes a bond by `ip`.
 fn make_bond(host: &Namespace, options: &str) {
     host.ip(&format!(
         "link add name bond0 type bond miimon 100 {options}"
@@ -90,7 +90,7 @@ fn make_bond(host: &Namespace, options: &str) {
 }
 
 #[test]
-fn what_the_kernel_shows_of_a_bond_becomes_a_team() {
+fn a_bond_of_the_kernel_imports_as_a_team() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let (host, peer) = (lab.host("host"), lab.host("peer"));
@@ -98,8 +98,8 @@ fn what_the_kernel_shows_of_a_bond_becomes_a_team() {
         for (options, runner) in bonds() {
             println!("{options}");
             make_bond(&host, options);
-            let (shown, told) = teamrctl(&host, 0, &["import", "--json", "bond0"]);
-            assert_eq!(told, "", "{options}");
+            let (shown, stderr) = teamrctl(&host, 0, &["import", "--json", "bond0"]);
+            assert_eq!(stderr, "", "{options}");
             let team: Value = serde_json::from_str(&shown).expect("JSON");
             assert_eq!(team["runner"], runner, "{options}");
             assert_eq!(team["ports"], json!({"eth1": {}, "eth2": {}}), "{options}");
@@ -108,12 +108,18 @@ fn what_the_kernel_shows_of_a_bond_becomes_a_team() {
     });
 }
 
+/// Requires replies from 10.0.0.2; the first request resolves the address.
+fn assert_reached(host: &Namespace, how: &str) {
+    Ping::run(host, "10.0.0.2", 1, "");
+    assert_eq!(Ping::run(host, "10.0.0.2", 5, "").answered, 5, "{how}");
+}
+
 #[test]
-fn a_team_takes_the_place_of_a_bond_with_its_addresses() {
+fn a_team_replaces_a_bond_and_keeps_its_addresses() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let site = Site::new(&lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         let (left, right) = (&site.left, &site.right);
         right.address("eth1", "10.0.0.2/24");
         left.ip("link add name bond0 type bond mode active-backup miimon 100 updelay 300");
@@ -127,17 +133,12 @@ fn a_team_takes_the_place_of_a_bond_with_its_addresses() {
         for port in ["eth1", "eth2"] {
             site.switch.wait_forwarding(site.cable(port));
         }
-        Ping::run(left, "10.0.0.2", 1, "");
-        assert_eq!(
-            Ping::run(left, "10.0.0.2", 5, "").answered,
-            5,
-            "by the bond"
-        );
+        assert_reached(left, "by the bond");
 
         let folder = lab.folder().join("new");
         let output = folder.to_str().expect("a folder");
-        let (_, told) = teamrctl(left, 0, &["import", "--output", output, "bond0"]);
-        assert_eq!(told, "");
+        let (_, stderr) = teamrctl(left, 0, &["import", "--output", output, "bond0"]);
+        assert_eq!(stderr, "");
         let team = fs::read_to_string(folder.join("bond0.json")).expect("a configuration");
         println!("{team}");
         left.ip("link delete dev bond0");
@@ -155,16 +156,11 @@ fn a_team_takes_the_place_of_a_bond_with_its_addresses() {
             left.ip("route show default")
                 .starts_with("default via 10.0.0.2")
         );
-        Ping::run(left, "10.0.0.2", 1, "");
-        assert_eq!(
-            Ping::run(left, "10.0.0.2", 5, "").answered,
-            5,
-            "by the team"
-        );
+        assert_reached(left, "by the team");
 
-        // The daemon tells its configuration, the kernel its addresses.
-        let (shown, told) = teamrctl(left, 0, &["export", "bond0"]);
-        assert_eq!(told, "");
+        // The configuration is read from the daemon, the addresses from the kernel.
+        let (shown, stderr) = teamrctl(left, 0, &["export", "bond0"]);
+        assert_eq!(stderr, "");
         println!("{shown}");
         assert!(!shown.contains("mac-address"), "the first port's: {shown}");
         for part in [
@@ -177,9 +173,9 @@ fn a_team_takes_the_place_of_a_bond_with_its_addresses() {
     });
 }
 
-/// All that is to be the same of a bond: its options and ports as the driver shows them, and its
-/// IPv4 address. None while there is no bond with two ports and an address.
-fn looks(host: &Namespace) -> Option<BTreeMap<String, String>> {
+/// Returns the settings of a bond that must stay equal: options and ports from the driver, and the
+/// IPv4 address. `None` until there is a bond with two ports and an address.
+fn bond_settings(host: &Namespace) -> Option<BTreeMap<String, String>> {
     let files: Vec<&str> = ROWS.iter().map(|row| row.name).chain(["slaves"]).collect();
     let script = format!(
         "cd /sys/class/net/bond0/bonding && grep -s '' {}; ip -br -4 address show dev bond0",
@@ -190,43 +186,43 @@ fn looks(host: &Namespace) -> Option<BTreeMap<String, String>> {
     let (address, options): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("bond0 "));
     let address = address.first()?.split_ascii_whitespace().nth(2)?;
-    let mut looks: BTreeMap<String, String> = options
+    let mut bond_settings: BTreeMap<String, String> = options
         .iter()
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let slaves = looks.get_mut("slaves")?;
+    let slaves = bond_settings.get_mut("slaves")?;
     let mut sorted: Vec<&str> = slaves.split(' ').collect();
     sorted.sort_unstable();
     *slaves = sorted.join(" ");
-    looks.insert("address".to_owned(), address.to_owned());
-    (looks["slaves"] == "eth1 eth2").then_some(looks)
+    bond_settings.insert("address".to_owned(), address.to_owned());
+    (bond_settings["slaves"] == "eth1 eth2").then_some(bond_settings)
 }
 
-/// Makes a team of the bond on `plain`, its addresses kept by `keeper` in `folder` below `root`,
-/// and of that a bond again, in the form `target`, with its files in `output`.
+/// Makes a team of the bond on `plain`, whose addresses `keeper` configures in `folder` below
+/// `root`, and makes a bond again, in the form `target`, with its files in `output`.
 fn there_and_back(plain: &Namespace, root: &Path, keeper: &str, folder: &str, target: &str) {
     let files = root.join(folder);
     let (files, root) = (files.display().to_string(), root.display().to_string());
-    let (_, told) = teamrctl(
+    let (_, stderr) = teamrctl(
         plain,
         0,
         &["import", "--to", keeper, "--output", &files, "bond0"],
     );
-    assert_eq!(told, "");
+    assert_eq!(stderr, "");
     let (config, output) = (format!("{files}/bond0.json"), format!("{root}/{target}"));
     let args = [
         "export", "--root", &root, "--to", target, "--output", &output, &config,
     ];
-    let (_, told) = teamrctl(plain, 0, &args);
-    println!("  {target}: {}", told.trim_end());
+    let (_, stderr) = teamrctl(plain, 0, &args);
+    println!("  {target}: {}", stderr.trim_end());
 }
 
-/// Waits until `host` has the bond that is wanted.
+/// Waits until `host` has the bond `wanted`.
 fn compare(host: &Namespace, wanted: &BTreeMap<String, String>) {
     let mut found = None;
     comes_true(|| {
-        found = looks(host);
+        found = bond_settings(host);
         found.as_ref() == Some(wanted)
     });
     let found = found.unwrap_or_default();
@@ -237,7 +233,7 @@ fn compare(host: &Namespace, wanted: &BTreeMap<String, String>) {
 }
 
 #[test]
-fn an_exported_bond_comes_up_by_network_manager_and_by_networkd() {
+fn network_manager_and_networkd_set_up_an_exported_bond() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let [plain, managed, networkd] =
@@ -245,7 +241,7 @@ fn an_exported_bond_comes_up_by_network_manager_and_by_networkd() {
         let peer = lab.host("peer");
         let mut cables = Vec::new();
         for (number, host) in [&plain, &managed, &networkd].into_iter().enumerate() {
-            // A partner for 802.3ad, without which a bond with min_links has no carrier.
+            // A partner for 802.3ad: a bond with min_links has no carrier without one.
             let partner = format!("far{number}");
             peer.ip(&format!(
                 "link add name {partner} type bond mode 802.3ad lacp_rate fast miimon 100"
@@ -264,7 +260,7 @@ fn an_exported_bond_comes_up_by_network_manager_and_by_networkd() {
             "mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases \
              /run/systemd/netif/lldp",
             "chown -R systemd-network: /run/systemd/netif",
-            // Without udev, as in a container.
+            // A container without udev.
             "mount -o remount,bind,ro /sys",
         ] {
             networkd.run(line);
@@ -274,7 +270,7 @@ fn an_exported_bond_comes_up_by_network_manager_and_by_networkd() {
         for (number, (options, _)) in bonds.enumerate() {
             println!("{options}");
             make_bond(&plain, options);
-            let wanted = wait_for("a bond", || looks(&plain));
+            let wanted = wait_for("a bond", || bond_settings(&plain));
             let root = lab.folder().join(number.to_string());
             let folder = "etc/NetworkManager/system-connections";
             there_and_back(&plain, &root, "networkmanager", folder, "nmcli");

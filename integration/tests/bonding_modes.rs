@@ -1,21 +1,20 @@
 //! Each bonding mode, by the bonding driver and by teamr in one boot of a guest: the same hosts,
-//! cables and partner, and for teamr the configuration that `teamrctl import` makes of that bond.
+//! cables and partner; teamr runs the configuration that `teamrctl import` makes of the bond.
 //!
-//! What has to hold is compared within the run: who is reached, and how many packets of the same
-//! streams are lost when each cable in turn is pulled. The table that it prints is in
-//! teamrctl-import(8).
+//! Compared within the run: the hosts reached, and the packets of the same streams lost when each
+//! cable in turn is pulled. teamrctl-import(8) contains the printed table.
 
 use std::thread::sleep;
 use std::time::Duration;
 
-use integration::traffic::{End, Pace, Stream, now};
+use integration::traffic::{Pace, now};
 use integration::{
     CableKind, Lab, Namespace, Ping, Sharing, Site, Teamr, binary, in_guest, wait_until,
 };
 use serde_json::Value;
 
-/// Name, options of `ip link add type bond`, and those of the switch's own bond; none where each
-/// cable goes to a port of its own, as on a switch that knows nothing of it.
+/// Name, options of `ip link add type bond`, and options of the switch's own bond; `None` for a
+/// switch without link aggregation, with each cable in a separate port.
 const MODES: [(&str, &str, Option<&str>); 7] = [
     ("balance-rr", "mode balance-rr", Some("mode balance-xor")),
     ("active-backup", "mode active-backup", None),
@@ -33,39 +32,40 @@ const MODES: [(&str, &str, Option<&str>); 7] = [
     ("balance-tlb", "mode balance-tlb", None),
     ("balance-alb", "mode balance-alb", None),
 ];
-/// The bond's polling of the carrier, in milliseconds: the best that there is.
+/// The bond's carrier polling interval in milliseconds: the shortest possible.
 const MIIMON: &str = "miimon 1";
 const DEVICE: &str = "bond0";
 const PARTNER: &str = "lag0";
 const PORTS: [&str; 2] = ["eth1", "eth2"];
-/// How long the streams run before, between and after what happens to a cable.
+/// Time that the streams run before, between and after changes of a cable.
 const WINDOW: Duration = Duration::from_millis(300);
-/// Packets that teamr may lose beyond bonding each time a cable is pulled: 20 ms of the streams,
-/// two ticks of the guest's scheduler, in each direction.
+/// Packets that teamr may lose beyond bonding for each pull of a cable: 20 ms of the streams, two
+/// ticks of the guest's scheduler, in each direction.
 const MARGIN: usize = 8;
 
-/// How often each cable is pulled: more where somebody waits for the figures.
+/// Returns how often each cable is pulled: more often for a run that produces figures.
 fn rounds() -> usize {
     std::env::var("TEAMR_LONG").map_or(1, |_| 10)
 }
 
+/// Prints the two head lines of the table.
+fn print_heads() {
+    println!(
+        "{:>13} {:>13} {:>8} | {:^17} | {:^17} | {:^17}",
+        "", "", "", "pings answered", "lost, link goes", "lost, link comes"
+    );
+    let [answered, going, coming] = [heads(), heads(), heads()];
+    println!(
+        "{:>13} {:>13} {:>8} |{answered} |{going} |{coming}",
+        "mode", "runner", "path"
+    );
+}
+
 #[test]
-fn each_mode_reaches_as_many_and_is_silent_no_longer_than_the_bonding_driver() {
+fn each_mode_reaches_as_many_hosts_and_loses_no_more_than_the_bonding_driver() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        println!(
-            "{:>13} {:>13} {:>8} | {:^17} | {:^17} | {:^17}",
-            "", "", "", "pings answered", "lost, link goes", "lost, link comes"
-        );
-        println!(
-            "{:>13} {:>13} {:>8} |{} |{} |{}",
-            "mode",
-            "runner",
-            "path",
-            heads(),
-            heads(),
-            heads()
-        );
+        print_heads();
         for (name, options, partner) in MODES {
             let site = Site::new(&lab, CableKind::Virtual);
             site.right.address("eth1", "10.0.0.2/24");
@@ -75,7 +75,7 @@ fn each_mode_reaches_as_many_and_is_silent_no_longer_than_the_bonding_driver() {
                     bond(site.switch.namespace(), PARTNER, options, &FAR);
                     site.switch.plug(PARTNER);
                 }
-                None => site.plug_plainly(),
+                None => site.plug_unaggregated(),
             }
             let partnered = partner.is_some();
 
@@ -88,7 +88,7 @@ fn each_mode_reaches_as_many_and_is_silent_no_longer_than_the_bonding_driver() {
                 site.left.ip(&format!("link set dev {port} down"));
             }
             let teamr = Teamr::start_file(&site.left, DEVICE, file);
-            // The driver is the kernel's, which needs no turn of the one processor.
+            // The kernel's driver needs no scheduling of the one processor.
             teamr.take_precedence();
             site.left.up(DEVICE);
             let state = teamr.state_at_socket();
@@ -120,7 +120,7 @@ fn each_mode_reaches_as_many_and_is_silent_no_longer_than_the_bonding_driver() {
     });
 }
 
-/// The switch's ends of the cables.
+/// The switch ends of the cables.
 const FAR: [&str; 2] = ["left1", "left2"];
 
 fn heads() -> String {
@@ -143,7 +143,7 @@ fn bond(host: &Namespace, device: &str, options: &str, ports: &[&str]) {
     host.up(device);
 }
 
-/// The configuration that `teamrctl import` makes of the bond.
+/// Returns the configuration that `teamrctl import` makes of the bond.
 fn imported(host: &Namespace) -> std::path::PathBuf {
     let folder = host.folder().join(format!("imported-{}", now()));
     let mut command = host.command(binary("teamrctl"));
@@ -152,12 +152,12 @@ fn imported(host: &Namespace) -> std::path::PathBuf {
         .arg(&folder)
         .arg(DEVICE);
     let output = command.output().expect("start teamrctl");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "import: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "import: {stderr}");
     folder.join(format!("{DEVICE}.json"))
 }
 
-/// Who has the ports of the left host.
+/// The driver of the left host's ports.
 enum Driver {
     Bond,
     Teamr(Teamr),
@@ -166,9 +166,9 @@ enum Driver {
 impl Driver {
     fn is_up(&self, host: &Namespace, port: &str) -> bool {
         match self {
-            Driver::Bond => is_bonded(host, port),
+            Driver::Bond => port_carries(host, port),
             Driver::Teamr(teamr) => {
-                /// The bit in the state of LACP's actor.
+                /// Distributing, in the Actor's state.
                 const DISTRIBUTING: u64 = 0x20;
                 let state = teamr.state_at_socket();
                 let port = &state["ports"][port];
@@ -180,8 +180,8 @@ impl Driver {
     }
 }
 
-/// A port of a bond has its link and, with LACP, carries.
-fn is_bonded(host: &Namespace, port: &str) -> bool {
+/// Whether a bond's port has its link and, with LACP, distributes.
+fn port_carries(host: &Namespace, port: &str) -> bool {
     let link = host.link(port);
     let port = &link["linkinfo"]["info_slave_data"];
     let states = port["ad_actor_oper_port_state_str"].as_array();
@@ -189,7 +189,7 @@ fn is_bonded(host: &Namespace, port: &str) -> bool {
     port["mii_status"] == "UP" && carries
 }
 
-/// What was counted.
+/// The counts of a run.
 struct Outcome {
     sent: usize,
     answered: usize,
@@ -202,7 +202,7 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
     left.address(DEVICE, "10.0.0.1/24");
     left.address(DEVICE, "fd00::1/64");
     for port in PORTS {
-        wait_whole(site, driver, partnered, port);
+        wait_both_ends_carry(site, driver, partnered, port);
     }
     let mut outcome = Outcome {
         sent: 0,
@@ -210,23 +210,13 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
         lost_going: 0,
         lost_coming: 0,
     };
-    // As if nobody knew anybody.
+    // Clear all neighbour entries.
     for host in [left, &site.right] {
         host.ip("neighbour flush all");
     }
     ping(site, &mut outcome);
 
-    let end = |host: &Namespace, interface: &str, address: &str| End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let near = end(left, DEVICE, "10.0.0.1:7000");
-    let far = end(&site.right, "eth1", "10.0.0.2:7000");
-    let streams = [
-        Stream::start_at(Pace::Steady, &near, &far, None, 100),
-        Stream::start_at(Pace::Steady, &far, &near, None, 100),
-    ];
+    let streams = site.start_streams(DEVICE, Pace::Steady);
     let (mut going, mut coming) = (Vec::new(), Vec::new());
     sleep(WINDOW);
     for round in 0..rounds() {
@@ -244,7 +234,7 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
             let back = now();
             going.push((pulled, back));
             cable.put_back();
-            wait_whole(site, driver, partnered, port);
+            wait_both_ends_carry(site, driver, partnered, port);
             sleep(WINDOW);
             coming.push((back, now()));
         }
@@ -262,8 +252,8 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
     outcome
 }
 
-/// Waits until both ends of a cable carry.
-fn wait_whole(site: &Site, driver: &Driver, partnered: bool, port: &str) {
+/// Waits until both ends of a cable carry traffic.
+fn wait_both_ends_carry(site: &Site, driver: &Driver, partnered: bool, port: &str) {
     wait_until(&format!("{port} to carry"), || {
         driver.is_up(&site.left, port)
     });
@@ -272,14 +262,14 @@ fn wait_whole(site: &Site, driver: &Driver, partnered: bool, port: &str) {
         true => {
             let switch = site.switch.namespace();
             wait_until("the switch's end to carry", || {
-                is_bonded(switch, cable.far_interface())
+                port_carries(switch, cable.far_interface())
             });
         }
         false => site.switch.wait_forwarding(cable),
     }
 }
 
-/// Asks both ways, by both families.
+/// Pings in both directions, over IPv4 and IPv6.
 fn ping(site: &Site, outcome: &mut Outcome) {
     for (host, targets) in [
         (&site.left, ["10.0.0.2", "fd00::2"]),

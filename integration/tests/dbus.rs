@@ -6,8 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
 
 use integration::{
-    Bus, DataPath, Lab, Namespace, Pair, Process, Sharing, Teamr, binary, control, repository,
-    team_config, teamr_command, wait_for, wait_until,
+    Bus, DataPath, HostAndPeer, Lab, Namespace, Process, Sharing, Teamr, binary, control,
+    repository, team_config, teamr_command, wait_for, wait_until,
 };
 use serde_json::Value;
 use teamr::control::dbus::connection::{ADDRESS_VARIABLE, Connection};
@@ -31,7 +31,7 @@ struct Site {
 impl Site {
     fn new() -> Option<Site> {
         let lab = Lab::open(Sharing::Shared)?;
-        let host = Pair::new(&lab, &PORTS).host;
+        let host = HostAndPeer::new(&lab, &PORTS).host;
         let bus = Bus::start(&host)?;
         Some(Site {
             host,

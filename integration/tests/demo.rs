@@ -1,4 +1,4 @@
-//! `cargo demo`: needs no program but ours, and leaves nothing behind however it ends.
+//! `cargo demo` needs no program but ours, and leaves nothing behind however it ends.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use integration::{Lab, PROGRAMS, binary, programs, skip, wait_until};
 
-/// The demo in an empty folder for temporary files, where it finds no other programs; none where
-/// the machine does not allow it.
+/// Starts the demo in an empty folder for temporary files, without other programs; `None` where the
+/// machine does not allow it.
 fn start(folder: &Path) -> Option<Child> {
     if let Err(reason) = Lab::check_rights() {
         skip(&reason);
@@ -24,14 +24,14 @@ fn start(folder: &Path) -> Option<Child> {
     Some(child.expect("start the demo"))
 }
 
-/// A new folder of this name in the one for temporary files.
+/// Creates a folder in the folder for temporary files.
 fn new_folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("teamr-{name}-{}", std::process::id()));
     fs::create_dir(&folder).expect("make a folder");
     folder
 }
 
-/// The processes that were started with this folder in their command line.
+/// Counts the processes with this folder in their command line.
 fn processes_of(folder: &Path) -> usize {
     let name = folder.to_str().expect("a name in UTF-8").as_bytes();
     let processes = fs::read_dir("/proc").expect("read /proc").flatten();
@@ -41,7 +41,7 @@ fn processes_of(folder: &Path) -> usize {
         .count()
 }
 
-/// What the folder holds apart from the lock by which labs take turns.
+/// Lists the folder without the labs' lock file.
 fn left_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("read a folder").flatten();
     let paths = entries.map(|entry| entry.path());
@@ -51,7 +51,7 @@ fn left_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn it_runs_to_its_end_without_other_programs() {
+fn the_demo_completes_without_other_programs() {
     let folder = new_folder("demo-end");
     let Some(child) = start(&folder) else {
         return;
@@ -69,7 +69,7 @@ fn it_runs_to_its_end_without_other_programs() {
 }
 
 #[test]
-fn killed_it_leaves_nothing() {
+fn a_killed_demo_leaves_nothing() {
     let folder = new_folder("demo-killed");
     let Some(mut child) = start(&folder) else {
         return;
@@ -89,7 +89,7 @@ fn killed_it_leaves_nothing() {
 }
 
 #[test]
-fn it_ends_in_order_for_a_reader_that_leaves() {
+fn the_demo_ends_cleanly_when_the_reader_leaves() {
     let folder = new_folder("demo-unread");
     let Some(mut child) = start(&folder) else {
         return;

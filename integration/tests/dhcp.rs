@@ -1,23 +1,23 @@
-//! DHCP over a team device, as over any card.
+//! DHCP over a team device, as over any network card.
 
 use std::fs;
 
 use integration::{
-    CableKind, DataPath, Lab, Ping, Process, Sharing, Teamed, on_own_data_paths, wait_until,
+    CableKind, DataPath, Lab, Ping, Process, Sharing, SiteWithTeam, on_own_data_paths, wait_until,
 };
 
-/// What the client does with its lease.
+/// The script of the DHCP client.
 const SCRIPT: &str = "#!/bin/sh
 [ \"$1\" = bound ] && exec ip address add \"$ip/$mask\" dev \"$interface\"
 exit 0
 ";
 
-fn a_lease_is_had_and_used(data_path: DataPath) {
+fn a_dhcp_lease_is_obtained_and_used(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let teamed = Teamed::new(&lab, "activebackup", data_path, CableKind::Virtual);
-    let (left, right) = (&teamed.site.left, &teamed.site.right);
+    let setup = SiteWithTeam::new(&lab, "activebackup", data_path, CableKind::Virtual);
+    let (left, right) = (&setup.site.left, &setup.site.right);
     right.address("eth1", "10.0.0.2/24");
     let folder = lab.folder().display();
     let server = right.start(&format!(
@@ -46,4 +46,4 @@ fn a_lease_is_had_and_used(data_path: DataPath) {
     assert!(Ping::run(left, "10.0.0.2", 10, "").is_exact());
 }
 
-on_own_data_paths! { a_lease_is_had_and_used }
+on_own_data_paths! { a_dhcp_lease_is_obtained_and_used }

@@ -6,7 +6,7 @@ mod decoders;
 use std::fs;
 use std::path::Path;
 
-/// Hands every file of a target's corpus to its function.
+/// Passes every file of a target's corpus to its function.
 fn replay(target: &str, decode: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
@@ -17,7 +17,7 @@ fn replay(target: &str, decode: fn(&[u8])) {
         println!("{}", path.display());
         let bytes = fs::read(path).expect("a file of the corpus");
         decode(&bytes);
-        // Cut short anywhere, it must still be refused in good order.
+        // A prefix of any length must be refused without a panic.
         for end in 0..bytes.len().min(512) {
             decode(&bytes[..end]);
         }

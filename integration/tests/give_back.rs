@@ -1,7 +1,8 @@
 //! Released ports have the same state as before they were ports.
 
 use integration::{
-    DataPath, Lab, Namespace, Pair, Sharing, Teamr, on_own_data_paths, team_config, wait_until,
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, on_own_data_paths, team_config,
+    wait_until,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ fn snapshot(host: &Namespace, interface: &str) -> Value {
 
 /// Returns a host with a port in its default state and a port with every setting changed.
 fn host_with_ports(lab: &Lab) -> Namespace {
-    let host = Pair::new(lab, &PORTS).host;
+    let host = HostAndPeer::new(lab, &PORTS).host;
     for port in PORTS {
         // An interface gets its queueing discipline when it is first set up, and keeps it.
         host.up(port);

@@ -1,4 +1,4 @@
-//! The lab itself, without a team: the tools see what is there, and no more.
+//! The lab, without a team: the tools report exactly the traffic that exists.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -45,16 +45,11 @@ fn plain(lab: &Lab) -> Plain {
 }
 
 fn end(host: &Namespace, address: &str) -> End {
-    let address = address.parse().expect("an address");
-    End {
-        host: host.clone(),
-        interface: "eth1".into(),
-        address,
-    }
+    End::new(host, "eth1", address)
 }
 
 #[test]
-fn whole_streams_are_exact_and_connections_complete() {
+fn complete_streams_are_exact_and_connections_complete() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
@@ -108,7 +103,7 @@ fn whole_streams_are_exact_and_connections_complete() {
 }
 
 #[test]
-fn a_pulled_cable_costs_what_was_sent_meanwhile() {
+fn a_pulled_cable_loses_the_packets_sent_meanwhile() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
@@ -118,7 +113,8 @@ fn a_pulled_cable_costs_what_was_sent_meanwhile() {
         switch,
         left_cable,
     } = plain(&lab);
-    // Else the host forgets its neighbour with the carrier, and asks again once a second only.
+    // Without it the host forgets its neighbour with the carrier and repeats the request only once
+    // a second.
     let hwaddr = right.hwaddr("eth1");
     left.ip(&format!(
         "neighbour replace 10.0.0.2 lladdr {hwaddr} dev eth1 nud permanent"
@@ -170,7 +166,7 @@ fn copies_are_counted() {
     };
     let Plain { left, right, .. } = plain(&lab);
     left.run("tc qdisc add dev eth1 clsact");
-    // What leaves for port 7000 leaves twice.
+    // Packets to port 7000 are sent twice.
     left.run(
         "tc filter add dev eth1 egress protocol ip u32 match ip dport 7000 0xffff \
          action mirred egress mirror dev eth1",
@@ -185,7 +181,7 @@ fn copies_are_counted() {
 }
 
 #[test]
-fn captures_tell_what_is_asked_of_them() {
+fn captures_recognize_frames() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -228,7 +224,7 @@ fn captures_tell_what_is_asked_of_them() {
 }
 
 #[test]
-fn a_nic_cable_hides_that_it_is_a_pair() {
+fn a_nic_cable_is_not_recognized_as_veth() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -238,7 +234,7 @@ fn a_nic_cable_hides_that_it_is_a_pair() {
 }
 
 #[test]
-fn hosts_and_what_runs_on_them_end_with_the_test() {
+fn hosts_and_their_programs_end_with_the_test() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };

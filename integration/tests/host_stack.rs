@@ -1,7 +1,7 @@
-//! The host's own stack sees a port's frames once, as frames of the team device, or not at all.
+//! The host's own stack receives a port's frames once, as frames of the team device, or not at all.
 //!
-//! Each cable leads to a host of its own, so that what comes through the waiting port can be
-//! told from what comes through the active one.
+//! Each cable leads to a separate host: frames through the waiting port differ from frames through
+//! the active port.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,11 +12,11 @@ use integration::{
 
 const TEAM_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const TEAM_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
-/// Of another interface of the host; a weak host answers for it wherever it is asked.
+/// Address of another interface of the host; Linux replies for it on any interface.
 const OTHER_V4: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const OTHER_V6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1);
 
-/// What an answer to one question may be.
+/// Returns the replies to one ARP request and to one ping.
 fn answers_of(peer: &Namespace, address: IpAddr, hwaddr: &str) -> (usize, Ping) {
     let route = match address {
         IpAddr::V4(_) => format!("route replace {address}/32 dev eth1"),
@@ -38,7 +38,7 @@ fn answers_of(peer: &Namespace, address: IpAddr, hwaddr: &str) -> (usize, Ping) 
     )
 }
 
-/// How many replies come to ARP requests for an address.
+/// Returns the number of replies to ARP requests for an address.
 fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
     let capture = Capture::start(peer, "eth1");
     peer.try_run(&format!("arping -q -c 2 -w 3 -I eth1 {address}"));
@@ -59,28 +59,34 @@ fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
     answered
 }
 
-/// `held` is the address that both ports hold, if any.
-fn stack_hears_the_team_alone(data_path: DataPath, held: Option<&str>) {
-    let Some(lab) = Lab::open(Sharing::Shared) else {
-        return;
-    };
+/// Creates the host, and the peers of its active and its waiting port; `port_address` is the address,
+/// if any, of both ports.
+fn build(lab: &Lab, port_address: Option<&str>) -> [Namespace; 3] {
     let (host, active, waiting) = (lab.host("host"), lab.host("active"), lab.host("waiting"));
     for (port, peer, number) in [("eth1", &active, 2), ("eth2", &waiting, 3)] {
         lab.cable((&host, port), (peer, "eth1"), CableKind::Virtual);
-        if let Some(address) = held {
+        if let Some(address) = port_address {
             host.address(port, address);
         }
         peer.up("eth1");
         peer.address("eth1", &format!("10.0.0.{number}/24"));
         peer.address("eth1", &format!("fd00::{number}/64"));
-        // Answers must not fail for want of a way back.
+        // Replies need a route back.
         peer.address("eth1", &format!("10.8.0.{number}/24"));
     }
     host.ip("link add name other0 type bridge");
     host.up("other0");
     host.address("other0", &format!("{OTHER_V4}/24"));
     host.address("other0", &format!("{OTHER_V6}/64"));
+    [host, active, waiting]
+}
 
+/// `port_address` is the address, if any, of both ports.
+fn stack_receives_only_from_the_team(data_path: DataPath, port_address: Option<&str>) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let [host, active, waiting] = build(&lab, port_address);
     let mut config = team_config("team0", "activebackup", data_path, &["eth1", "eth2"]);
     config["ports"]["eth1"]["prio"] = 100.into();
     let team = Teamr::start(&host, &config);
@@ -92,7 +98,7 @@ fn stack_hears_the_team_alone(data_path: DataPath, held: Option<&str>) {
     let hwaddr = host.hwaddr("team0");
     let uninvited = Capture::start(&waiting, "eth1");
 
-    // The active port's peer is answered once, by the team device.
+    // The active port's peer gets one reply, from the team device.
     for address in [
         TEAM_V4.into(),
         TEAM_V6.into(),
@@ -110,15 +116,16 @@ fn stack_hears_the_team_alone(data_path: DataPath, held: Option<&str>) {
         "the team device does not answer ARP"
     );
 
-    // The waiting port's peer is not answered, for whatever address and to whatever station.
+    // The waiting port's peer gets no reply, for any address and destination.
     let mut addresses: Vec<IpAddr> = vec![
         TEAM_V4.into(),
         TEAM_V6.into(),
         OTHER_V4.into(),
         OTHER_V6.into(),
     ];
-    let held = held.map(|held| held.split('/').next().unwrap_or(held));
-    addresses.extend(held.map(|held| held.parse::<IpAddr>().expect("an address")));
+    if let Some((address, _)) = port_address.and_then(|address| address.split_once('/')) {
+        addresses.push(address.parse().expect("an address"));
+    }
     for hwaddr in [hwaddr, host.hwaddr("eth2")] {
         for &address in &addresses {
             let (answers, _) = answers_of(&waiting, address, &hwaddr);
@@ -131,20 +138,23 @@ fn stack_hears_the_team_alone(data_path: DataPath, held: Option<&str>) {
         }
     }
     let frames = uninvited.finish();
-    let heard: Vec<_> = frames.iter().filter(|frame| !frame.outgoing).collect();
-    assert!(heard.is_empty(), "frames from a waiting port: {heard:x?}");
+    let received: Vec<_> = frames.iter().filter(|frame| !frame.outgoing).collect();
+    assert!(
+        received.is_empty(),
+        "frames from a waiting port: {received:x?}"
+    );
 }
 
 fn with_ports_that_hold_no_address(data_path: DataPath) {
-    stack_hears_the_team_alone(data_path, None);
+    stack_receives_only_from_the_team(data_path, None);
 }
 
 fn with_ports_that_hold_an_ipv4_address(data_path: DataPath) {
-    stack_hears_the_team_alone(data_path, Some("10.8.0.1/24"));
+    stack_receives_only_from_the_team(data_path, Some("10.8.0.1/24"));
 }
 
 fn with_ports_that_hold_an_ipv6_address(data_path: DataPath) {
-    stack_hears_the_team_alone(data_path, Some("fd08::1/64"));
+    stack_receives_only_from_the_team(data_path, Some("fd08::1/64"));
 }
 
 on_own_data_paths! {

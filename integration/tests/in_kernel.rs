@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 
 use integration::traffic::{End, Stream, Trace};
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Pair, Ping, Process, Sharing, Teamed, Teamr, in_guest,
-    team_config, wait_for, wait_until,
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Process, Sharing, SiteWithTeam, Teamr,
+    in_guest, team_config, wait_for, wait_until,
 };
 use runners::HashFields;
 use teamr::datapath::ebpf::assembler::{Assembler, Reg};
@@ -17,7 +17,7 @@ use teamr::sys::bpf::Program;
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
 /// Starts streams of a packet a millisecond, one each way.
-fn streams(teamed: &Teamed) -> [Stream; 2] {
+fn streams(teamed: &SiteWithTeam) -> [Stream; 2] {
     let (left, right) = (&teamed.site.left, &teamed.site.right);
     left.address("team0", "10.0.0.1/24");
     right.address("eth1", "10.0.0.2/24");
@@ -45,7 +45,7 @@ fn judge(streams: [Stream; 2]) -> [Trace; 2] {
 }
 
 /// Waits until the team device has received so many more packets.
-fn let_pass(teamed: &Teamed, packets: u64) {
+fn let_pass(teamed: &SiteWithTeam, packets: u64) {
     let received = || {
         let link = teamed.site.left.statistics("team0");
         link["rx"]["packets"].as_u64().expect("a number")
@@ -58,7 +58,7 @@ fn crash_and_restart(runner: &str) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let teamed = Teamed::new(&lab, runner, DataPath::Programs, CableKind::Virtual);
+    let teamed = SiteWithTeam::new(&lab, runner, DataPath::Programs, CableKind::Virtual);
     let active = teamed.team.active_port();
     let hwaddr = teamed.site.left.link("team0")["address"].clone();
     let streams = streams(&teamed);
@@ -152,7 +152,7 @@ fn programs_and_relay_take_each_others_place() {
         let Some(lab) = Lab::open(Sharing::Alone) else {
             return;
         };
-        let teamed = Teamed::new(&lab, runner, begin, CableKind::Virtual);
+        let teamed = SiteWithTeam::new(&lab, runner, begin, CableKind::Virtual);
         teamed.take_precedence();
         let index = teamed.site.left.link("team0")["ifindex"].clone();
         let streams = streams(&teamed);
@@ -172,7 +172,7 @@ fn programs_and_relay_take_each_others_place() {
 }
 
 /// Returns frames and bytes in the direction `way`, of the device and summed over its ports.
-fn carried(teamed: &Teamed, way: &str) -> [[u64; 2]; 2] {
+fn carried(teamed: &SiteWithTeam, way: &str) -> [[u64; 2]; 2] {
     let device = teamed.site.left.statistics("team0");
     let state = teamed.team.state();
     let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default();
@@ -198,7 +198,7 @@ fn ports_and_device_count_the_same_traffic() {
             let Some(lab) = Lab::open(Sharing::Alone) else {
                 return;
             };
-            let teamed = Teamed::new(&lab, runner, path, CableKind::Virtual);
+            let teamed = SiteWithTeam::new(&lab, runner, path, CableKind::Virtual);
             let before = ["tx", "rx"].map(|way| carried(&teamed, way));
             let streams = streams(&teamed);
             let_pass(&teamed, 100);
@@ -224,7 +224,7 @@ fn the_device_counts_and_can_be_captured_on() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let teamed = Teamed::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
+    let teamed = SiteWithTeam::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
     let capture = integration::traffic::Capture::start(&teamed.site.left, "team0");
     let before = teamed.site.left.statistics("team0");
     let traces = {
@@ -264,7 +264,7 @@ fn ports_have_their_own_lldp_and_8021x() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let Pair { host, peer } = Pair::new(&lab, &PORTS);
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &PORTS);
     let config = team_config("team0", "activebackup", DataPath::Programs, &PORTS);
     let team = Teamr::start(&host, &config);
     team.wait_ports_up(&PORTS);
@@ -300,7 +300,7 @@ fn a_guest_by_macvlan_and_privacy_addresses_work() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let teamed = Teamed::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
+    let teamed = SiteWithTeam::new(&lab, "loadbalance", DataPath::Programs, CableKind::Virtual);
     let (left, right) = (&teamed.site.left, &teamed.site.right);
     let guest = lab.host("guest");
     left.address("team0", "10.0.0.1/24");

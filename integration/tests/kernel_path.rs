@@ -1,19 +1,19 @@
-//! Traffic through the kernel's team driver, in a guest that has it, and through programs in that
+//! Traffic through the kernel's team driver, in a guest, and through eBPF programs in the guest's
 //! older kernel.
 
 use std::path::PathBuf;
 
 use integration::drop_in::teamd_is_here;
 use integration::{
-    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, Teamed, binary, in_guest,
+    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, SiteWithTeam, binary, in_guest,
     team_config, wait_until,
 };
 
 const PACKETS: u32 = 20;
 
-/// Requires an answer to every packet, from each link that `copies` of it came by.
-fn ping(teamed: &Teamed, copies: u32, when: &str) {
-    let ping = Ping::run(&teamed.site.left, "10.0.0.2", PACKETS, "");
+/// Requires a reply to every packet from each link that delivers one of the `copies`.
+fn ping(setup: &SiteWithTeam, copies: u32, when: &str) {
+    let ping = Ping::run(&setup.site.left, "10.0.0.2", PACKETS, "");
     println!(
         "    {when}: {} of {} answered, {} further answers",
         ping.answered, ping.sent, ping.duplicates
@@ -23,12 +23,12 @@ fn ping(teamed: &Teamed, copies: u32, when: &str) {
 }
 
 #[test]
-fn every_runner_carries_traffic_while_a_link_goes_and_returns() {
+fn every_runner_carries_traffic_while_a_link_fails_and_returns() {
     in_guest(|_| pull_and_put_back(DataPath::Kernel, "team"));
 }
 
 #[test]
-fn programs_do_so_in_an_older_kernel() {
+fn ebpf_programs_carry_traffic_in_an_older_kernel() {
     in_guest(|_| pull_and_put_back(DataPath::Programs, "veth"));
 }
 
@@ -36,33 +36,33 @@ fn pull_and_put_back(data_path: DataPath, kind: &str) {
     for runner in RUNNERS {
         println!("{runner}");
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
-        let (left, right) = (&teamed.site.left, &teamed.site.right);
+        let setup = SiteWithTeam::new(&lab, runner, data_path, CableKind::Virtual);
+        let (left, right) = (&setup.site.left, &setup.site.right);
         assert_eq!(left.link("team0")["linkinfo"]["info_kind"], kind);
-        let mover = teamed.team.state()["teamr"]["data_path"].clone();
+        let mover = setup.team.state()["teamr"]["data_path"].clone();
         assert_eq!(mover, data_path.name());
         left.address("team0", "10.0.0.1/24");
         right.address("eth1", "10.0.0.2/24");
-        // The first packet asks for an address and floods the switch.
+        // The first packet triggers address resolution and is flooded by the switch.
         Ping::run(left, "10.0.0.2", 1, "");
         let copies = if runner == "broadcast" { 2 } else { 1 };
-        ping(&teamed, copies, "both links up");
+        ping(&setup, copies, "both links up");
 
-        let port = teamed.used_port();
-        let cable = teamed.site.cable(&port);
+        let port = setup.used_port();
+        let cable = setup.site.cable(&port);
         cable.pull();
-        teamed.wait_port(&port, false);
-        ping(&teamed, 1, &format!("without {port}"));
+        setup.wait_port(&port, false);
+        ping(&setup, 1, &format!("without {port}"));
         cable.put_back();
-        teamed.wait_port(&port, true);
+        setup.wait_port(&port, true);
         if runner == "activebackup" {
-            teamed.site.switch.wait_forwarding(cable);
+            setup.site.switch.wait_forwarding(cable);
         }
-        ping(&teamed, copies, &format!("with {port} again"));
+        ping(&setup, copies, &format!("with {port} again"));
     }
 }
 
-/// A bond of dummies has a link and cannot tell how fast it is.
+/// A bond of dummies has a link and no known speed.
 #[test]
 fn an_unknown_speed_is_shown_as_teamd_shows_it() {
     if !teamd_is_here() {
@@ -99,13 +99,14 @@ fn an_unknown_speed_is_shown_as_teamd_shows_it() {
     });
 }
 
-/// Whoever sets the driver's copy of a port's priority changes the choice at once.
+/// A port priority set in the driver changes the selection at once.
 #[test]
-fn a_priority_set_at_the_driver_counts() {
+fn a_priority_set_in_the_driver_selects_the_port() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let kind = CableKind::Virtual;
-        let Teamed { site, team, .. } = Teamed::new(&lab, "activebackup", DataPath::Kernel, kind);
+        let SiteWithTeam { site, team, .. } =
+            SiteWithTeam::new(&lab, "activebackup", DataPath::Kernel, kind);
         let set = |port: &str, priority: &str| {
             let mut command = site.left.command(binary("teamrnl"));
             let args = ["-p", port, "team0", "--", "setoption", "priority", priority];
@@ -121,7 +122,7 @@ fn a_priority_set_at_the_driver_counts() {
         team.wait_active("eth2");
         set("eth2", "-5");
         team.wait_active("eth1");
-        // The configuration has the last word again when it says something new.
+        // A changed configuration overrides the driver's value.
         team.ask(r#"port config update eth2 {"prio":9}"#);
         team.wait_active("eth2");
     });

@@ -6,7 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use integration::{Bonded, DataPath, Lab, Namespace, Ping, Sharing, Teamr, in_guest, wait_until};
+use integration::{
+    DataPath, Lab, Namespace, Ping, Sharing, TeamAndBond, Teamr, in_guest, wait_until,
+};
 use serde_json::{Value, json};
 
 const PACKETS: u32 = 20;
@@ -25,13 +27,13 @@ fn config(data_path: DataPath, fast: bool, active: bool) -> Value {
 }
 
 /// Starts the daemon on the left host and sets the team device up.
-fn team(bonded: &Bonded, config: &Value, args: &[&str]) -> Teamr {
+fn team(bonded: &TeamAndBond, config: &Value, args: &[&str]) -> Teamr {
     let teamr = Teamr::start_args(&bonded.left, config, args);
     bonded.left.up("team0");
     teamr
 }
 
-fn wait_for_carrying(bonded: &Bonded, teamr: &Teamr, count: usize) {
+fn wait_for_carrying(bonded: &TeamAndBond, teamr: &Teamr, count: usize) {
     wait_until(&format!("{count} ports to carry at both ends"), || {
         teamr.carrying().len() == count && bonded.carrying() == count
     });
@@ -62,7 +64,7 @@ fn a_bond_aggregates_with_every_rate_and_activity() {
             ] {
                 let what = format!("{}, fast {fast}, active {active}, {bond}", data_path.name());
                 let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-                let bonded = Bonded::new(&lab, bond);
+                let bonded = TeamAndBond::new(&lab, bond);
                 let teamr = team(&bonded, &config(data_path, fast, active), &[]);
                 let begin = Instant::now();
                 wait_for_carrying(&bonded, &teamr, 2);
@@ -90,7 +92,7 @@ fn a_port_without_pdus_stops_carrying_after_the_timeout() {
     in_guest(|_| {
         for data_path in [DataPath::Kernel, DataPath::Userspace] {
             let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-            let bonded = Bonded::new(&lab, "lacp_rate fast");
+            let bonded = TeamAndBond::new(&lab, "lacp_rate fast");
             let teamr = team(&bonded, &config(data_path, true, true), &[]);
             wait_for_carrying(&bonded, &teamr, 2);
             bonded.left.address("team0", "10.0.0.1/24");
@@ -127,7 +129,7 @@ fn a_port_without_pdus_stops_carrying_after_the_timeout() {
 fn a_restarted_daemon_keeps_the_aggregation() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let bonded = Bonded::new(&lab, "lacp_rate fast");
+        let bonded = TeamAndBond::new(&lab, "lacp_rate fast");
         let config = config(DataPath::Kernel, true, true);
         let mut teamr = team(&bonded, &config, &["-N"]);
         wait_for_carrying(&bonded, &teamr, 2);

@@ -1,7 +1,7 @@
 //! Faulty set-ups of lacp: the state item `why` of the port has the cause and the remedy.
 
 use integration::{
-    CableKind, Card, DataPath, Facing, Lab, Namespace, Process, Sharing, Teamr, wait_for,
+    CableKind, DataPath, Lab, Namespace, Process, Sharing, TapNic, Teamr, TwoTeams, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 struct Resources {
     teams: Vec<Teamr>,
     processes: Vec<Process>,
-    cards: Vec<Card>,
+    cards: Vec<TapNic>,
 }
 
 /// Two hosts with one cable between their eth1 and one between their eth2.
@@ -23,7 +23,7 @@ struct Hosts<'a> {
 
 impl<'a> Hosts<'a> {
     fn new(lab: &'a Lab) -> Hosts<'a> {
-        let Facing { left, right, .. } = Facing::new(lab);
+        let TwoTeams { left, right, .. } = TwoTeams::new(lab);
         Hosts {
             lab,
             left,
@@ -43,7 +43,9 @@ impl<'a> Hosts<'a> {
     fn insert_card(&mut self, speed: &str) {
         let left = &self.left;
         left.ip("link set dev eth2 name cable2");
-        self.resources.cards.push(Card::fit(left, "eth2", "cable2"));
+        self.resources
+            .cards
+            .push(TapNic::create(left, "eth2", "cable2"));
         left.run(&format!("ethtool -s eth2 {speed} autoneg off"));
     }
 

@@ -1,6 +1,6 @@
 //! Settings of lacp that change at run time: they take effect without an interruption.
 
-use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
+use integration::{DataPath, Lab, Sharing, Teamr, TwoTeams, wait_until};
 use serde_json::{Value, json};
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -21,7 +21,7 @@ fn new_settings_take_effect_without_a_flap() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let hosts = Facing::new(&lab);
+    let hosts = TwoTeams::new(&lab);
     let config = json!({
         "device": "team0",
         "data_path": DataPath::Userspace.name(),

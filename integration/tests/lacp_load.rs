@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::traffic::{Pace, Stream, Transfer};
-use integration::{DataPath, Facing, Lab, Sharing, Teamr, wait_until};
+use integration::{DataPath, Lab, Sharing, Teamr, TwoTeams, wait_until};
 use runners::Event;
 use runners::wire::SLOW_PROTOCOLS_GROUP;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ fn longest_pause(partner: &Teamr) -> Duration {
 
 /// Teams at both ends that carry on both ports; both daemons have precedence.
 struct Teams {
-    hosts: Facing,
+    hosts: TwoTeams,
     team: Teamr,
     /// The programs forward this team's frames, so the daemon has time to read LACPDUs.
     partner: Teamr,
@@ -76,7 +76,7 @@ struct Teams {
 
 impl Teams {
     fn new(lab: &Lab) -> Teams {
-        let hosts = Facing::new(lab);
+        let hosts = TwoTeams::new(lab);
         let team = Teamr::start(&hosts.left, &config(DataPath::Userspace));
         let partner = Teamr::start(&hosts.right, &config(DataPath::Programs));
         // Otherwise the traffic tools occupy both processors.

@@ -2,7 +2,7 @@
 //! hold flows.
 
 use integration::traffic::Stream;
-use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
+use integration::{DataPath, Lab, Ping, Sharing, Teamr, TwoTeams, wait_until};
 use serde_json::{Value, json};
 
 fn config(data_path: &str) -> Value {
@@ -32,7 +32,7 @@ fn assert_flows_keep_order(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let hosts = Facing::new(&lab);
+    let hosts = TwoTeams::new(&lab);
     let config = config(data_path.name());
     let (team, partner) = (
         Teamr::start(&hosts.left, &config),

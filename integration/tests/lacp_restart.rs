@@ -2,7 +2,7 @@
 //! their states, and only frames that need the absent daemon are lost.
 
 use integration::traffic::{Stream, now};
-use integration::{DataPath, Facing, Lab, Ping, Sharing, Teamr, wait_until};
+use integration::{DataPath, Lab, Ping, Sharing, Teamr, TwoTeams, wait_until};
 use serde_json::{Value, json};
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
@@ -36,7 +36,7 @@ fn transitions(teamr: &Teamr) -> Vec<String> {
     entered.map(str::to_owned).collect()
 }
 
-fn streams(hosts: &Facing) -> [Stream; 2] {
+fn streams(hosts: &TwoTeams) -> [Stream; 2] {
     let (there, back) = (hosts.ends(7000), hosts.ends(7001));
     [
         Stream::start(&there[0], &there[1], None, 64),
@@ -73,7 +73,7 @@ fn assert_restarts_keep_the_aggregation(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let hosts = Facing::new(&lab);
+    let hosts = TwoTeams::new(&lab);
     let (left, right) = (&hosts.left, &hosts.right);
     let config = config(data_path);
     let partner = Teamr::start_args(right, &config, &["-g"]);

@@ -3,13 +3,13 @@
 use std::fs;
 
 use integration::{
-    CableKind, DataPath, Lab, Pair, Ping, RUNNERS, Sharing, Teamr, binary, on_own_data_paths,
-    team_config, teamr_command, wait_until,
+    CableKind, DataPath, HostAndPeer, Lab, Ping, RUNNERS, Sharing, Teamr, binary,
+    on_own_data_paths, team_config, teamr_command, wait_until,
 };
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
-fn start(pair: &Pair, data_path: DataPath) -> Teamr {
+fn start(pair: &HostAndPeer, data_path: DataPath) -> Teamr {
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     Teamr::start(&pair.host, &config)
 }
@@ -18,7 +18,7 @@ fn a_missing_port_is_taken_when_it_appears(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &["eth1"]);
+    let pair = HostAndPeer::new(&lab, &["eth1"]);
     let team = start(&pair, data_path);
     team.wait_port("eth1", true);
     assert_eq!(team.port_up("eth2"), None);
@@ -30,7 +30,7 @@ fn a_team_starts_without_any_port(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &[]);
+    let pair = HostAndPeer::new(&lab, &[]);
     let team = start(&pair, data_path);
     pair.host.up("team0");
     let carrier = |has: &str| {
@@ -48,7 +48,7 @@ fn a_renamed_port_stays(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &PORTS);
+    let pair = HostAndPeer::new(&lab, &PORTS);
     let team = start(&pair, data_path);
     team.wait_port("eth2", true);
     // Older kernels rename no interface that is up.
@@ -63,7 +63,7 @@ fn a_vanished_port_is_taken_back_when_it_returns(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &PORTS);
+    let pair = HostAndPeer::new(&lab, &PORTS);
     let team = start(&pair, data_path);
     team.wait_ports_up(&PORTS);
     let active = team.active_port().expect("an active port");
@@ -90,7 +90,7 @@ fn a_port_is_added_and_removed_by_teamrctl(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &["eth1", "eth2", "eth3"]);
+    let pair = HostAndPeer::new(&lab, &["eth1", "eth2", "eth3"]);
     let team = start(&pair, data_path);
     team.ask("port add eth3");
     team.wait_port("eth3", true);
@@ -106,7 +106,7 @@ fn a_port_that_is_down_or_not_allowed_does_not_become_active(data_path: DataPath
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &PORTS);
+    let pair = HostAndPeer::new(&lab, &PORTS);
     let team = start(&pair, data_path);
     team.wait_ports_up(&PORTS);
     let active = team.active_port().expect("an active port");
@@ -132,7 +132,7 @@ fn nothing_is_left_behind(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &PORTS);
+    let pair = HostAndPeer::new(&lab, &PORTS);
     let files = || pair.host.run("find /run -type f -o -type s");
     assert_eq!(files(), "");
     for runner in RUNNERS {
@@ -149,7 +149,7 @@ fn a_deleted_team_device_ends_the_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &["eth1"]);
+    let pair = HostAndPeer::new(&lab, &["eth1"]);
     let mut team = start(&pair, data_path);
     pair.host.ip("link delete dev team0");
     assert!(team.wait().success());
@@ -159,7 +159,7 @@ fn a_stale_run_is_taken_over(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &PORTS);
+    let pair = HostAndPeer::new(&lab, &PORTS);
     start(&pair, data_path).crash();
     let team = start(&pair, data_path);
     team.wait_ports_up(&PORTS);
@@ -189,7 +189,7 @@ fn a_device_has_one_daemon(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let pair = Pair::new(&lab, &PORTS);
+    let pair = HostAndPeer::new(&lab, &PORTS);
     let team = start(&pair, data_path);
     team.wait_ports_up(&PORTS);
     let active = team.active_port().expect("an active port");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use integration::drop_in::teamd_is_here;
 use integration::{
-    DataPath, Lab, Namespace, Pair, Process, Sharing, Teamr, binary, in_guest, team_config,
+    DataPath, HostAndPeer, Lab, Namespace, Process, Sharing, Teamr, binary, in_guest, team_config,
     wait_until,
 };
 use nix::sys::signal::Signal;
@@ -44,7 +44,7 @@ fn by_source(output: &str) -> [Vec<&str>; 2] {
 fn watch(style: &str) {
     println!("  monitor {style}");
     let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-    let Pair { host, peer } = Pair::new(&lab, &["eth1", "eth2", "eth3"]);
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &["eth1", "eth2", "eth3"]);
     let config = team_config("team0", "activebackup", DataPath::Kernel, &["eth1", "eth2"]);
     let team = Teamr::start(&host, &config);
     team.wait_port("eth1", true);

@@ -2,7 +2,8 @@
 //! selects exactly its interface.
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Pair, Ping, Sharing, Teamr, binary, in_guest, team_config,
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Sharing, Teamr, binary, in_guest,
+    team_config,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ fn exercise(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let Pair { host, peer } = Pair::new(&lab, &PORTS);
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &PORTS);
     let mut config = team_config(TEAM, "activebackup", data_path, &PORTS[..3]);
     config["ports"]["p[0]"] = json!({"prio": 7, "sticky": true});
     let team = Teamr::start(&host, &config);
@@ -147,7 +148,7 @@ fn names_with_dots_and_brackets_work_with_the_kernels_driver() {
 fn a_vlan_is_a_port_of_the_kernels_driver() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-        let Pair { host, peer } = Pair::new(&lab, &["eth1"]);
+        let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &["eth1"]);
         host.up("eth1");
         for host in [&host, &peer] {
             host.ip("link add link eth1 name eth1.5 type vlan id 5");

@@ -1,4 +1,4 @@
-//! NetworkManager with its team plugin, teamr standing in as teamd, in a guest with the kernel's
+//! NetworkManager with its team plugin and teamr in place of teamd, in a guest with the kernel's
 //! driver: Debian's NetworkManager and a system bus of its own.
 
 use std::fs;
@@ -9,22 +9,22 @@ use integration::{Lab, Process, Sharing, binary, control, in_guest, repository, 
 use serde_json::Value;
 
 const PORTS: [&str; 2] = ["port1", "port2"];
-/// Ups and downs of the whole team.
+/// Number of times the team goes up and down.
 const CYCLES: usize = 50;
-/// Seconds within which NetworkManager takes the end of a daemon for a failed start.
+/// Seconds within which NetworkManager treats the end of a daemon as a failed start.
 const TRIAL: u64 = 5;
-/// Seconds that `nmcli` gives an activation.
+/// Seconds that `nmcli` waits for an activation.
 const PATIENCE: &str = "20";
 
-/// What NetworkManager finds as the daemon.
+/// The daemon that NetworkManager starts.
 const TEAMD: &str = "/usr/bin/teamd";
 
-/// Only our ports and the team are NetworkManager's.
+/// NetworkManager manages only our ports and the team.
 const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\n\
     [keyfile]\nunmanaged-devices=except:interface-name:port*,except:interface-name:team0\n\
     [logging]\nlevel=INFO\ndomains=ALL,TEAM:DEBUG\n";
 
-/// Whether everything that NetworkManager needs is on this machine.
+/// Whether everything that NetworkManager needs is installed.
 fn is_possible() -> bool {
     let missing = [
         "/usr/sbin/NetworkManager",
@@ -49,7 +49,7 @@ fn run(line: &str) -> Output {
         .unwrap_or_else(|error| panic!("start {line}: {error}"))
 }
 
-/// What a command that has to work prints.
+/// Runs a command and returns its output. Panics if the command fails.
 fn done(line: &str) -> String {
     let output = run(line);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -65,7 +65,7 @@ fn has_interface(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
 }
 
-/// Bus and NetworkManager; they go with this.
+/// The bus and NetworkManager; both end on drop.
 struct Managed {
     manager: Process,
     _bus: Process,
@@ -76,7 +76,7 @@ impl Managed {
     fn new(folder: &Path) -> Managed {
         let policy = repository().join("dist/dbus-1/system.d/teamd.conf");
         for line in [
-            // Without udev, as in a container, which is known by this.
+            // NetworkManager takes a read-only /sys as a sign of a container without udev.
             "mount -o remount,ro /sys",
             "mount -t tmpfs tmpfs /etc/NetworkManager/system-connections",
             "mount -t tmpfs tmpfs /var/lib/NetworkManager",
@@ -124,7 +124,7 @@ impl Managed {
         }
     }
 
-    /// Waits until the team carries with all its ports, and sees that it does.
+    /// Waits until the team carries traffic on all its ports, and checks with a ping.
     fn wait_up(&self, when: &str) {
         wait_until(&format!("the team with its ports, {when}"), || {
             let state = control::state("team0").unwrap_or_default();
@@ -137,7 +137,7 @@ impl Managed {
         });
     }
 
-    /// Takes the team down and waits until nothing is left of it. `nmcli` returns before.
+    /// Takes the team down and waits until nothing remains: `nmcli` returns earlier.
     fn down(&self) {
         nmcli("connection down team0");
         wait_until("the team to be gone", || !has_interface("team0"));
@@ -145,7 +145,7 @@ impl Managed {
         let mut left: Vec<_> = files
             .map(|file| file.expect("a file").file_name())
             .collect();
-        // The daemon cannot know that the device which it leaves will not be taken over.
+        // The daemon cannot know that no other program takes its device over.
         left.retain(|name| name != "team0.memory");
         assert!(left.is_empty(), "{left:?} in /run/teamd");
     }
@@ -159,10 +159,76 @@ fn setup(key: &str) -> Value {
     control::state("team0").expect("a daemon that answers")["setup"][key].clone()
 }
 
-/// Seconds since a process began.
+/// Returns the seconds since a process started.
 fn age(pid: &Value) -> u64 {
     let seconds = done(&format!("ps -o etimes= -p {pid}"));
     seconds.trim().parse().expect("a number of seconds")
+}
+
+/// Creates the connections of the team and its ports, and sets the team up.
+fn set_up(managed: &Managed) {
+    nmcli(
+        "connection add type team con-name team0 ifname team0 autoconnect no \
+         connection.autoconnect-slaves 1 ipv4.method manual ipv4.addresses 10.0.0.1/24 \
+         ipv6.method disabled team.config {\"runner\":{\"name\":\"activebackup\"}}",
+    );
+    for port in PORTS {
+        nmcli(&format!(
+            "connection add type ethernet con-name {port} ifname {port} autoconnect no \
+             master team0 slave-type team"
+        ));
+    }
+    nmcli("connection up team0");
+    managed.wait_up("after up");
+    assert_eq!(setup("runner_name"), "activebackup");
+    assert_eq!(setup("dbus_enabled"), true);
+    assert_eq!(setup("kernel_team_mode_name"), "activebackup");
+    let shown = nmcli("--terse --fields TEAM device show team0");
+    println!("{shown}");
+}
+
+/// Changes the team's runner, and changes it back.
+fn modify(managed: &Managed) {
+    for (runner, when) in [
+        ("roundrobin", "after a change"),
+        ("activebackup", "after another change"),
+    ] {
+        nmcli(&format!(
+            "connection modify team0 team.config {{\"runner\":{{\"name\":\"{runner}\"}}}}"
+        ));
+        nmcli("connection up team0");
+        managed.wait_up(when);
+        assert_eq!(setup("runner_name"), runner);
+    }
+}
+
+/// Takes a port down, and up with another configuration.
+fn configure_port(managed: &Managed) {
+    let port = PORTS[0];
+    nmcli(&format!("connection down {port}"));
+    wait_until("the port to leave", || {
+        let state = control::state("team0").unwrap_or_default();
+        state["ports"].get(port).is_none()
+    });
+    nmcli(&format!(
+        "connection modify {port} team-port.config {{\"prio\":9}}"
+    ));
+    nmcli(&format!("connection up {port}"));
+    managed.wait_up("after a port's return");
+    let config = control::call("team0", "PortConfigDump", &[port]).expect("a reply");
+    assert!(config.contains("\"prio\": 9"), "{config}");
+}
+
+/// Kills the daemon and waits for the next one, which NetworkManager starts.
+fn kill_daemon(managed: &Managed) {
+    let pid = setup("pid");
+    wait_until("a daemon older than a failed start", || age(&pid) > TRIAL);
+    done(&format!("kill -KILL {pid}"));
+    wait_until("another daemon", || {
+        control::state("team0").is_some_and(|state| state["setup"]["pid"] != pid)
+    });
+    managed.wait_up("with another daemon");
+    assert!(managed.active().contains("activated"));
 }
 
 #[test]
@@ -172,59 +238,14 @@ fn network_manager_drives_a_team() {
     }
     in_guest(|folder| {
         let mut managed = Managed::new(folder);
-        nmcli(
-            "connection add type team con-name team0 ifname team0 autoconnect no \
-             connection.autoconnect-slaves 1 ipv4.method manual ipv4.addresses 10.0.0.1/24 \
-             ipv6.method disabled team.config {\"runner\":{\"name\":\"activebackup\"}}",
-        );
-        for port in PORTS {
-            nmcli(&format!(
-                "connection add type ethernet con-name {port} ifname {port} autoconnect no \
-                 master team0 slave-type team"
-            ));
-        }
         println!("up");
-        nmcli("connection up team0");
-        managed.wait_up("after up");
-        assert_eq!(setup("runner_name"), "activebackup");
-        assert_eq!(setup("dbus_enabled"), true);
-        assert_eq!(setup("kernel_team_mode_name"), "activebackup");
-        let shown = nmcli("--terse --fields TEAM device show team0");
-        println!("{shown}");
-
+        set_up(&managed);
         println!("modify the team");
-        nmcli("connection modify team0 team.config {\"runner\":{\"name\":\"roundrobin\"}}");
-        nmcli("connection up team0");
-        managed.wait_up("after a change");
-        assert_eq!(setup("runner_name"), "roundrobin");
-        nmcli("connection modify team0 team.config {\"runner\":{\"name\":\"activebackup\"}}");
-        nmcli("connection up team0");
-        managed.wait_up("after another change");
-
+        modify(&managed);
         println!("a port down and up, with settings");
-        let port = PORTS[0];
-        nmcli(&format!("connection down {port}"));
-        wait_until("the port to leave", || {
-            let state = control::state("team0").unwrap_or_default();
-            state["ports"].get(port).is_none()
-        });
-        nmcli(&format!(
-            "connection modify {port} team-port.config {{\"prio\":9}}"
-        ));
-        nmcli(&format!("connection up {port}"));
-        managed.wait_up("after a port's return");
-        let config = control::call("team0", "PortConfigDump", &[port]).expect("an answer");
-        assert!(config.contains("\"prio\": 9"), "{config}");
-
+        configure_port(&managed);
         println!("the daemon killed");
-        let pid = setup("pid");
-        wait_until("the daemon's time of trial to pass", || age(&pid) > TRIAL);
-        done(&format!("kill -KILL {pid}"));
-        wait_until("another daemon", || {
-            control::state("team0").is_some_and(|state| state["setup"]["pid"] != pid)
-        });
-        managed.wait_up("with another daemon");
-        assert!(managed.active().contains("activated"));
+        kill_daemon(&managed);
 
         for cycle in 1..=CYCLES {
             managed.down();
@@ -239,10 +260,11 @@ fn network_manager_drives_a_team() {
         }
         let log = managed.manager.log();
         let count = |words: &str| log.matches(words).count();
-        // Three by changes and ups, one for each down.
+        // Three by modifications, one for each cycle.
         assert_eq!(count("terminated normally with status 0"), CYCLES + 3);
         assert_eq!(count("Sending SIGKILL"), 0);
-        // The one that we killed, whose ports stayed: its end, or that of its name, is seen first.
+        // The killed daemon, whose ports stayed: NetworkManager notices the end of the process or
+        // of the bus name first.
         let killed = count("died with status 9") + count("terminated by signal 9");
         assert_eq!(killed, 1);
         assert_eq!(count("quit unexpectedly"), 0);

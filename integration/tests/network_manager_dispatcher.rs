@@ -1,5 +1,5 @@
-//! NetworkManager where the kernel has no team driver: it makes a TAP device and gives it its
-//! address, and the dispatcher script runs teamr for it.
+//! NetworkManager without the kernel's team driver: NetworkManager makes a TAP device and sets its
+//! address, and the dispatcher script runs teamr on the device.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ const PORTS: [&str; 2] = ["eth1", "eth2"];
 const CYCLES: usize = 5;
 const PACKETS: u32 = 10;
 
-/// What the script's own comment tells people to write.
+/// The configuration from the script's comment.
 const CONFIG: &str = "[keyfile]\nunmanaged-devices=interface-name:eth1;interface-name:eth2\n";
 
-/// A host with NetworkManager on it. What its dispatcher has started is ended with it.
+/// A host with NetworkManager. Processes that its dispatcher started end on drop.
 struct Site {
     host: Namespace,
     peer: Namespace,
@@ -44,7 +44,7 @@ impl Site {
         })
     }
 
-    /// The team's daemon, if one answers.
+    /// Returns the pid of the team's daemon; `None` without a reply.
     fn pid(&self) -> Option<u64> {
         let socket = format!("/proc/{}/root/run/teamd/team0.sock", self.host.pid());
         control::state_at(socket.as_ref())?["setup"]["pid"].as_u64()
@@ -57,7 +57,7 @@ impl Drop for Site {
     }
 }
 
-/// Gives a host the script, a team, and teamr where programs are looked for.
+/// Installs on a host the script, a team configuration, and teamr in the search path.
 fn furnish(host: &Namespace) {
     let script = repository().join("dist/NetworkManager/dispatcher.d/90-teamr");
     let folder = "/etc/NetworkManager/dispatcher.d";
@@ -77,7 +77,7 @@ fn furnish(host: &Namespace) {
 }
 
 #[test]
-fn a_tap_device_of_network_managers_is_a_team() {
+fn a_tap_device_of_network_manager_becomes_a_team() {
     let Some(mut site) = Site::new() else {
         return;
     };
@@ -118,7 +118,7 @@ fn a_tap_device_of_network_managers_is_a_team() {
     assert!(site.manager.runs());
 }
 
-/// What both ways to an address by DHCP have: a server behind the team.
+/// Starts a DHCP server behind the team.
 fn serve(site: &Site) -> Process {
     let folder = site.lab.folder().display();
     let server = site.peer.start(&format!(
@@ -138,7 +138,7 @@ fn has_lease(host: &Namespace) -> bool {
 }
 
 #[test]
-fn a_team_that_the_script_starts_gets_its_address_by_dhcp() {
+fn a_team_started_by_the_script_gets_its_address_by_dhcp() {
     let Some(site) = Site::new() else {
         return;
     };
@@ -161,7 +161,7 @@ fn a_team_that_the_script_starts_gets_its_address_by_dhcp() {
 }
 
 #[test]
-fn a_team_that_runs_before_gets_its_address_by_dhcp() {
+fn a_running_team_gets_its_address_by_dhcp() {
     let Some(site) = Site::new() else {
         return;
     };

@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 
 use integration::{
-    DataPath, Lab, Namespace, Pair, Ping, Process, Sharing, Teamr, binary, in_guest, repository,
-    skip, team_config, teamr_command, wait_for, wait_until,
+    DataPath, HostAndPeer, Lab, Namespace, Ping, Process, Sharing, Teamr, binary, in_guest,
+    repository, skip, team_config, teamr_command, wait_for, wait_until,
 };
 use nix::unistd::Uid;
 
@@ -16,7 +16,7 @@ const PORTS: [&str; 2] = ["eth1", "eth2"];
 
 /// Returns a host with both ports cabled.
 fn host(lab: &Lab) -> Namespace {
-    Pair::new(lab, &PORTS).host
+    HostAndPeer::new(lab, &PORTS).host
 }
 
 /// Returns a field of `/proc/PID/status`.
@@ -184,7 +184,7 @@ fn an_unprivileged_daemon_goes_on_after_a_crash() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let Pair { host, peer } = Pair::new(&lab, &PORTS);
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &PORTS);
     for (port, number) in PORTS.into_iter().zip([2, 3]) {
         peer.address(port, &format!("10.0.{number}.2/24"));
     }

@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Pair, Shaken, Shaking, Sharing, Teamr, in_guest,
-    on_own_data_paths, team_config, wait_until,
+    CableKind, DataPath, HostAndPeer, Lab, LinkChange, LinkChanges, Namespace, Sharing, Teamr,
+    in_guest, on_own_data_paths, team_config, wait_until,
 };
 
 /// The smallest buffer that the kernel allows: room for an event or two.
@@ -29,7 +29,7 @@ fn storm(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let Pair { host, peer } = Pair::new(&lab, &PORTS[..3]);
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &PORTS[..3]);
     lab.cable((&host, "other0"), (&peer, "other0"), CableKind::Virtual);
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     let team = Teamr::start_with(&host, &config, &[BUFFER]);
@@ -40,9 +40,9 @@ fn storm(data_path: DataPath) {
     let before = resyncs(&team);
 
     let mut storms = [
-        Shaken::start(&host, "other0", Shaking::Mtu, OTHERS, TIME),
-        Shaken::start(&peer, "eth1", Shaking::UpDown, 2 * FLAPS, TIME),
-        Shaken::start(&peer, "eth2", Shaking::DownUp, 2 * FLAPS, TIME),
+        LinkChanges::start(&host, "other0", LinkChange::Mtu, OTHERS, TIME),
+        LinkChanges::start(&peer, "eth1", LinkChange::UpDown, 2 * FLAPS, TIME),
+        LinkChanges::start(&peer, "eth2", LinkChange::DownUp, 2 * FLAPS, TIME),
     ];
     let mut slowest = Duration::ZERO;
     let (mut answers, mut late) = (0, 0);

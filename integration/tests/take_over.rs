@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 
 use integration::traffic::{End, Pace, Stream};
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Site, Teamed, Teamr, in_guest,
-    team_config, teamr_command, wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Site, SiteWithTeam, Teamr,
+    in_guest, team_config, teamr_command, wait_until,
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ const TEAM: &str = "team0";
 /// Returns a site with a plain switch and no daemon on the left host.
 fn site(lab: &Lab) -> Site {
     let site = Site::new(lab, CableKind::Virtual);
-    site.plug_plainly();
+    site.plug_unaggregated();
     site
 }
 
@@ -121,7 +121,7 @@ fn an_update_interrupts_nothing(lab: &Lab) {
 /// A daemon is killed and the next one takes over, with every runner that uses all ports.
 fn a_crash_interrupts_nothing(lab: &Lab, runner: &str) {
     println!("  killed and started with -o, {runner}");
-    let teamed = Teamed::new(lab, runner, DataPath::Kernel, CableKind::Virtual);
+    let teamed = SiteWithTeam::new(lab, runner, DataPath::Kernel, CableKind::Virtual);
     let (left, right) = (&teamed.site.left, &teamed.site.right);
     address(left, right);
     let streams = streams(left, right);

@@ -1,31 +1,32 @@
-//! Every kind of traffic through each runner, a link pulled and put back meanwhile.
+//! Every kind of traffic through each runner, while a link fails and returns.
 //!
-//! The rule: nothing is lost and nothing comes twice. Between the pull of a link and the moment
-//! when all daemons know of it, packets may be lost; how long that takes is for the benchmark
-//! `failover` to say. The runner broadcast delivers each frame once for each link, as its
-//! receive rule demands, and loses none even by a pull.
+//! No packet is lost and no packet is duplicated. Packets may be lost between the pull of a link
+//! and the time when all daemons know; the benchmark `failover` measures that time. The broadcast
+//! runner delivers each frame once for each link and loses none even by a pull.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use integration::traffic::{Capture, End, Pace, Stream, Trace, Transfer, now};
-use integration::{CableKind, DataPath, Lab, Namespace, Ping, Sharing, Teamed, Vlan, in_guest};
+use integration::{
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Vlan, in_guest,
+};
 
-/// What stands on the team device.
+/// The interfaces on top of the team device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
     /// An address.
     Plain,
-    /// An address, and frames of 9000 bytes below it.
+    /// An address, and an MTU of 9000 bytes.
     Jumbo,
-    /// A VLAN interface, so that all frames are tagged.
+    /// A VLAN interface: all frames are tagged.
     Vlan,
-    /// A bridge with a guest behind it, to which the traffic goes.
+    /// A bridge with a guest behind it, which receives the traffic.
     Bridged,
 }
 
-/// A host with the interface that has its addresses.
+/// A host and the interface with its addresses.
 struct Side {
     host: Namespace,
     interface: &'static str,
@@ -70,13 +71,13 @@ impl fmt::Display for Layout {
 impl Layout {
     const ALL: [Layout; 4] = [Layout::Plain, Layout::Jumbo, Layout::Vlan, Layout::Bridged];
 
-    /// Builds what stands on the team device, and what the other host needs to match it.
-    fn build(self, lab: &Lab, teamed: &Teamed, vlans: &mut Vec<Vlan>) -> (Side, Side) {
-        let (left, right) = (&teamed.site.left, &teamed.site.right);
+    /// Builds the interfaces on the team device, and the matching ones on the other host.
+    fn build(self, lab: &Lab, setup: &SiteWithTeam, vlans: &mut Vec<Vlan>) -> (Side, Side) {
+        let (left, right) = (&setup.site.left, &setup.site.right);
         match self {
             Layout::Plain => (Side::new(left, "team0", 1), Side::new(right, "eth1", 2)),
             Layout::Jumbo => {
-                teamed.set_mtu(9000);
+                setup.set_mtu(9000);
                 (Side::new(left, "team0", 1), Side::new(right, "eth1", 2))
             }
             Layout::Vlan => {
@@ -99,7 +100,7 @@ impl Layout {
         }
     }
 
-    /// Payload of a packet that just fits.
+    /// Returns the largest payload of an unfragmented packet.
     fn payload(self) -> usize {
         let mtu = if self == Layout::Jumbo { 9000 } else { 1500 };
         mtu - 40 - 8
@@ -110,19 +111,19 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };
-    let teamed = Teamed::new(&lab, runner, data_path, CableKind::Virtual);
+    let setup = SiteWithTeam::new(&lab, runner, data_path, CableKind::Virtual);
     let pace = match data_path {
         DataPath::Userspace => Pace::Full,
         DataPath::Kernel | DataPath::Programs => Pace::Gentle,
     };
     if pace == Pace::Full {
-        teamed.take_precedence();
+        setup.take_precedence();
     }
     let mut vlans = Vec::new();
-    let (near, far) = layout.build(&lab, &teamed, &mut vlans);
+    let (near, far) = layout.build(&lab, &setup, &mut vlans);
     let copies = if runner == "broadcast" { 2 } else { 1 };
 
-    find_each_other(&near, &far, copies);
+    resolve_each_other(&near, &far, copies);
     let ping_both = |copies| ping_both(&near, &far, layout, pace, copies);
 
     let mut streams = Vec::new();
@@ -143,19 +144,19 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
     }
     ping_both(copies);
 
-    let port = teamed.used_port();
-    let cable = teamed.site.cable(&port);
+    let port = setup.used_port();
+    let cable = setup.site.cable(&port);
     let pulled = now();
     cable.pull();
-    teamed.wait_port(&port, false);
+    setup.wait_port(&port, false);
     let mut outages = vec![pulled..=now()];
     ping_both(1);
     let returned = now();
     cable.put_back();
-    teamed.wait_port(&port, true);
+    setup.wait_port(&port, true);
     if data_path == DataPath::Kernel && runner == "loadbalance" {
-        // A driver without `rx_enabled` cannot have a port collect that does not distribute, so
-        // the daemon that hears of the link first sends to one that does not collect yet.
+        // A driver without `rx_enabled` cannot let a port collect without distributing: the first
+        // daemon to report the link sends to a port that does not collect yet.
         outages.push(returned..=now());
     }
     ping_both(copies);
@@ -170,9 +171,9 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
     }
 }
 
-/// ARP and neighbour discovery: each side asks once and hears as many answers as there are
-/// links to bring them.
-fn find_each_other(near: &Side, far: &Side, copies: usize) {
+/// ARP and neighbour discovery: each side sends one request and receives one reply for each link
+/// that delivers one.
+fn resolve_each_other(near: &Side, far: &Side, copies: usize) {
     for (asking, asked) in [(near, far), (far, near)] {
         for side in [near, far] {
             side.host
@@ -216,7 +217,7 @@ fn judge(what: &str, trace: &Trace, copies: usize, outages: &[RangeInclusive<u64
         assert_eq!(trace.most_copies(), copies, "{what}: copies of a packet");
         return;
     }
-    // What was sent shortly before the pull may still have been on its way.
+    // Packets sent shortly before the pull may be in flight.
     let under_way = 100_000_000;
     let mut lost = trace.lost();
     for outage in outages {
@@ -234,14 +235,15 @@ fn judge(what: &str, trace: &Trace, copies: usize, outages: &[RangeInclusive<u64
     assert_eq!(trace.duplicated(), 0, "{what}: duplicates");
 }
 
-/// How many answers one request gets: the request comes `copies` times, and so does each answer.
+/// Returns the number of replies to one request: the request arrives `copies` times, and so does
+/// each reply.
 fn answers(copies: usize) -> usize {
     copies * copies
 }
 
 fn ping_both(near: &Side, far: &Side, layout: Layout, pace: Pace, copies: usize) {
     let full = format!("-s {}", layout.payload());
-    // Few: all answers to a burst must fit into the buffer of ping's socket.
+    // Few: all replies to a burst must fit into the buffer of ping's socket.
     let (burst, sizes): (u32, &[&str]) = match pace {
         Pace::Full | Pace::Flood => (3, &["", &full]),
         Pace::Steady | Pace::Gentle => (1, &[&full]),
@@ -252,7 +254,7 @@ fn ping_both(near: &Side, far: &Side, layout: Layout, pace: Pace, copies: usize)
                 let ping = Ping::run(&from.host, &address.to_string(), burst, size);
                 let what = format!("{} to {address}: {ping:?}", from.host.name());
                 assert_eq!(ping.answered, ping.sent, "{what}");
-                // At most: ping leaves with the first answer to its last request.
+                // An upper limit: ping ends with the first reply to its last request.
                 let extra = ping.sent as usize * (answers(copies) - 1);
                 assert!(ping.duplicates as usize <= extra, "{what}");
             }
@@ -260,7 +262,7 @@ fn ping_both(near: &Side, far: &Side, layout: Layout, pace: Pace, copies: usize)
     }
 }
 
-/// Tests for each runner in namespaces, one for each layout.
+/// Defines tests for each runner in namespaces, one for each layout.
 macro_rules! on_data_path {
     ($module:ident, $data_path:expr, $($runner:ident)*) => {
         mod $module {
@@ -291,8 +293,8 @@ macro_rules! on_data_path {
     };
 }
 
-/// Tests for each runner on every data path: one for each layout in namespaces; on the kernel's
-/// driver one for all layouts, which share a guest.
+/// Defines tests for each runner on every data path: one for each layout in namespaces; on the
+/// kernel's driver one for all layouts, in one guest.
 macro_rules! for_each_runner {
     ($($runner:ident)*) => {
         on_data_path!(userspace, DataPath::Userspace, $($runner)*);

@@ -1,4 +1,4 @@
-//! The guest itself: that it is what the cases take it for.
+//! The guest: its drivers, and its isolation from the host.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn succeeds(line: &str) -> bool {
 }
 
 #[test]
-fn a_guest_has_the_drivers_and_touches_nothing_of_its_host() {
+fn a_guest_has_the_drivers_and_cannot_change_its_host() {
     in_guest(|folder| {
         println!("This is Linux {}.", output("uname -r"));
         assert_eq!(output("id -u"), "0");
@@ -51,17 +51,17 @@ fn a_guest_has_the_drivers_and_touches_nothing_of_its_host() {
 }
 
 #[test]
-fn what_fails_in_a_guest_fails_outside() {
+fn a_failure_in_a_guest_fails_the_test() {
     match try_in_guest(|folder| {
         fs::write(folder.join("case.log"), "so far").expect("write a log");
         panic!("as a case would");
     }) {
         Ok(()) => panic!("a case that fails passed for a success"),
-        // The other test says so.
+        // The other test reports the reason.
         Err(GuestFailure::Impossible(_)) => (),
-        Err(GuestFailure::Failed { story, folder }) => {
-            assert!(story.contains("failed in it with status 101"), "{story}");
-            assert!(story.contains("Powering off"), "no kernel log: {story}");
+        Err(GuestFailure::Failed { report, folder }) => {
+            assert!(report.contains("failed in it with status 101"), "{report}");
+            assert!(report.contains("Powering off"), "no kernel log: {report}");
             let log = fs::read_to_string(folder.join("case.log"));
             assert_eq!(log.expect("the case's log"), "so far");
             fs::remove_dir_all(folder).expect("remove the kept logs");

@@ -1,9 +1,9 @@
-//! Link watches that ask a neighbour, on every data path: a path that goes silent behind a switch
-//! is left although its carrier stays, and taken again when it returns.
+//! Link watches that probe a neighbour, on every data path: a path that becomes silent behind a
+//! switch is abandoned although its carrier stays, and used again when it returns.
 
 use integration::traffic::Capture;
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Pair, Ping, Sharing, Site, Teamr, Vlan, in_guest,
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Sharing, Site, Teamr, Vlan, in_guest,
     team_config, wait_until,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -14,17 +14,17 @@ const TARGET: &str = "10.0.0.2";
 const IN_VLAN: &str = "10.5.0.2";
 const TARGET6: &str = "fd00::2";
 
-/// What a case plays with: a site whose switch ports can be taken out of the switch.
+/// A site whose switch ports can be removed from the switch.
 struct Watched {
     site: Site,
     team: Teamr,
 }
 
 impl Watched {
-    /// A team of two ports, the first preferred, each watched like this.
+    /// Starts a team of two ports with this watch; the first port is preferred.
     fn new(lab: &Lab, runner: &str, data_path: DataPath, watch: &Value) -> Watched {
         let site = Site::new(lab, CableKind::Virtual);
-        site.plug_plainly();
+        site.plug_unaggregated();
         for (address, prefix) in [(TARGET, 24), (TARGET6, 64)] {
             site.right.address("eth1", &format!("{address}/{prefix}"));
         }
@@ -37,7 +37,7 @@ impl Watched {
         Watched { site, team }
     }
 
-    /// The far end of a port's cable leaves the switch. Its carrier stays.
+    /// Removes the far end of a port's cable from the switch. The carrier stays.
     fn silence(&self, port: &str) {
         let far = self.site.cable(port).far_interface();
         let switch = self.site.switch.namespace();
@@ -68,8 +68,8 @@ fn asking(watch: &str, target: &str) -> Value {
     json!({"name": watch, "target_host": target, "interval": 100})
 }
 
-/// The preferred path goes silent and returns.
-fn a_silent_path_is_left_and_taken_again(lab: &Lab, data_path: DataPath, watch: &Value) {
+/// The preferred path becomes silent and returns.
+fn a_silent_path_is_abandoned_and_used_again(lab: &Lab, data_path: DataPath, watch: &Value) {
     let watched = Watched::new(lab, "activebackup", data_path, watch);
     let team = &watched.team;
     team.wait_active("eth1");
@@ -83,7 +83,7 @@ fn a_silent_path_is_left_and_taken_again(lab: &Lab, data_path: DataPath, watch: 
     team.wait_active("eth2");
     assert!(watched.link_is_up("eth1"), "the carrier was to stay");
     assert_eq!(watched.watch("eth1")["down_count"], 1);
-    // Asks go on at the silent port meanwhile, and must not draw the traffic there.
+    // Probes continue on the silent port and must not draw traffic there.
     watched.reaches_the_target("one path silent");
 
     watched.restore("eth1");
@@ -92,8 +92,8 @@ fn a_silent_path_is_left_and_taken_again(lab: &Lab, data_path: DataPath, watch: 
     team.wait_port("eth2", true);
 }
 
-/// The first question on the wire, byte for byte; the team has its first port's address.
-fn questions_are_teamds(lab: &Lab, data_path: DataPath) {
+/// The first probe on the wire, byte for byte; the team has its first port's address.
+fn probes_equal_teamds(lab: &Lab, data_path: DataPath) {
     let mut watch = asking("arp_ping", TARGET);
     watch["source_host"] = "10.0.0.1".into();
     let watched = Watched::new(lab, "activebackup", data_path, &watch);
@@ -131,7 +131,8 @@ fn questions_are_teamds(lab: &Lab, data_path: DataPath) {
     for question in teams {
         assert_eq!(question.bytes[..], expected, "{question:x?}");
     }
-    // The other port may not have heard the first question: it must not say who the team is.
+    // The other port may not have received the first probe: its probes must not carry the team's
+    // address.
     for question in questions.iter().filter(|frame| frame.source() != hwaddr) {
         assert_eq!(question.bytes[28..32], [0; 4], "{question:x?}");
     }
@@ -155,8 +156,8 @@ fn a_neighbour_in_a_vlan_is_asked_there(lab: &Lab, data_path: DataPath) {
     watched.team.wait_active("eth1");
 }
 
-/// The host's own words are no answer, and nobody else speaks.
-fn own_questions_keep_nothing_up(lab: &Lab, data_path: DataPath) {
+/// The host's own probes are no replies, and there is no neighbour.
+fn own_probes_do_not_count_as_replies(lab: &Lab, data_path: DataPath) {
     let watch = json!([asking("arp_ping", TARGET), asking("arp_ping", "10.0.0.3")]);
     let watched = Watched::new(lab, "activebackup", data_path, &watch);
     watched.team.wait_active("eth1");
@@ -169,8 +170,8 @@ fn own_questions_keep_nothing_up(lab: &Lab, data_path: DataPath) {
     drop(talking);
 }
 
-/// The team's carrier follows the neighbour where the runner itself looks at no watch.
-fn a_plain_team_skips_silent_ports(lab: &Lab, data_path: DataPath) {
+/// The team's carrier follows the neighbour where the runner itself uses no watch.
+fn a_simple_runner_skips_silent_ports(lab: &Lab, data_path: DataPath) {
     let watch = asking("arp_ping", TARGET);
     let watched = Watched::new(lab, "roundrobin", data_path, &watch);
     let carrier = |up: &str| {
@@ -200,7 +201,7 @@ fn a_name_is_waited_for_by_the_watch_alone(lab: &Lab, data_path: DataPath) {
     let expected = "waits for the address of \"no-such-host.invalid\"";
     assert_eq!(item["teamr"]["obstacle"], expected);
     drop(watched);
-    // Not an address to those who do not know such forms.
+    // Not an address for a strict parser.
     watch["target_host"] = "10.3".into();
     let watched = Watched::new(lab, "activebackup", data_path, &watch);
     watched.team.wait_active("");
@@ -216,27 +217,30 @@ type Case = (&'static str, fn(&Lab, DataPath));
 const CASES: &[Case] = &[
     ("arp_ping, silent path", |lab, data_path| {
         let watch = asking("arp_ping", TARGET);
-        a_silent_path_is_left_and_taken_again(lab, data_path, &watch);
+        a_silent_path_is_abandoned_and_used_again(lab, data_path, &watch);
     }),
     ("arp_ping, silent path, validated", |lab, data_path| {
         let mut watch = asking("arp_ping", TARGET);
         watch["source_host"] = "10.0.0.1".into();
         watch["validate_active"] = true.into();
         watch["validate_inactive"] = true.into();
-        a_silent_path_is_left_and_taken_again(lab, data_path, &watch);
+        a_silent_path_is_abandoned_and_used_again(lab, data_path, &watch);
     }),
     ("nsna_ping, silent path", |lab, data_path| {
         let watch = asking("nsna_ping", TARGET6);
-        a_silent_path_is_left_and_taken_again(lab, data_path, &watch);
+        a_silent_path_is_abandoned_and_used_again(lab, data_path, &watch);
     }),
-    ("arp_ping, bytes", questions_are_teamds),
+    ("arp_ping, bytes", probes_equal_teamds),
     ("arp_ping, vlanid", a_neighbour_in_a_vlan_is_asked_there),
-    ("arp_ping, own questions", own_questions_keep_nothing_up),
-    ("arp_ping, roundrobin", a_plain_team_skips_silent_ports),
+    (
+        "arp_ping, own questions",
+        own_probes_do_not_count_as_replies,
+    ),
+    ("arp_ping, roundrobin", a_simple_runner_skips_silent_ports),
     ("arp_ping, name", a_name_is_waited_for_by_the_watch_alone),
 ];
 
-/// Takes the watch of all ports away, which the ports' own would only join.
+/// Removes the watch of all ports, which would combine with the ports' own.
 fn unwatched(config: &mut Value) {
     let team = config
         .as_object_mut()
@@ -244,10 +248,10 @@ fn unwatched(config: &mut Value) {
     team.remove("link_watch");
 }
 
-/// A host at the far end of each port's cable, without a switch: TIPC has one link to a node over
-/// a bearer.
+/// A host at the far end of each cable, without a switch: TIPC has one link to a node over a
+/// bearer.
 fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
-    let Pair { host, peer } = Pair::new(lab, &PORTS);
+    let HostAndPeer { host, peer } = HostAndPeer::new(lab, &PORTS);
     let mut config = team_config("team0", "activebackup", data_path, &PORTS);
     unwatched(&mut config);
     for port in PORTS {
@@ -285,25 +289,25 @@ fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
     assert_eq!(team.state()["ports"][&active]["link"]["up"], true);
     bearer(&peer, "enable", &active);
     team.wait_port(&active, true);
-    // One that comes later is told, too.
+    // A port added later is configured too.
     team.ask(&format!("port remove {active}"));
     team.wait_no_port(&active);
     team.ask(&format!("port add {active}"));
     team.wait_port(&active, true);
 }
 
-/// Without TIPC the watch says so, and nothing else suffers.
+/// Without TIPC the watch logs an error, and everything else works.
 #[test]
-fn tipc_says_that_there_is_none() {
+fn without_tipc_the_watch_logs_an_error() {
     let family = AddressFamily::Tipc;
     if socket(family, SockType::SeqPacket, SockFlag::empty(), None).is_ok() {
-        // What it does then is tried in a guest.
+        // A guest tests the behaviour with TIPC.
         return;
     }
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let host = Pair::new(&lab, &PORTS).host;
+    let host = HostAndPeer::new(&lab, &PORTS).host;
     let mut config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
     unwatched(&mut config);
     config["ports"]["eth1"]["link_watch"] = json!({"name": "tipc", "tipc_bearer": "eth1"});
@@ -353,7 +357,7 @@ on_data_path! { userspace, DataPath::Userspace;
     arp_ping_waits_for_a_name: 7
 }
 
-// Those in which frames meet the programs.
+// The cases in which frames pass through the programs.
 on_data_path! { programs, DataPath::Programs;
     arp_ping_leaves_a_silent_path: 0
     arp_ping_with_validation_leaves_a_silent_path: 1

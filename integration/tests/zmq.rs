@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use integration::{
-    DataPath, Lab, Namespace, Pair, Sharing, Teamr, binary, control, skip, team_config,
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, binary, control, skip, team_config,
     teamr_command,
 };
 
@@ -40,7 +40,7 @@ impl Site {
             return None;
         }
         let lab = Lab::open(Sharing::Shared)?;
-        let host = Pair::new(&lab, &PORTS).host;
+        let host = HostAndPeer::new(&lab, &PORTS).host;
         Some(Site { host, lab })
     }
 

@@ -1,11 +1,11 @@
-//! Daemons side by side, a column each.
+//! A table with one column for each daemon.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use integration::binary;
 
-/// In the order of the columns.
+/// The daemons in the order of the columns.
 pub const DAEMONS: [Daemon; 2] = [Daemon::Teamd, Daemon::Teamr];
 
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub fn head<const N: usize>(names: [&str; N]) {
     println!("{:>34}{}", "", names.concat());
 }
 
-/// Prints a line of the table from one series of figures for each column that has it.
+/// Prints a row with one series of figures for each column.
 pub fn row<const N: usize>(what: &str, series: [Vec<f64>; N]) {
     let cell = |mut figures: Vec<f64>| {
         figures.sort_by(f64::total_cmp);

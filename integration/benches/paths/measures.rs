@@ -1,24 +1,23 @@
-//! What a run of a measure gives on one path.
+//! The measurements on one path.
 
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
+use integration::Ping;
 use integration::traffic::{End, Stream};
-use integration::{Namespace, Ping};
 use serde_json::Value;
 
 use super::{Hosts, Path};
 
-/// How long streams run before and after a cable is pulled.
+/// Time that streams run before and after a cable is pulled.
 const WINDOW: Duration = Duration::from_millis(300);
 
-/// Seconds after which a run has failed, which costs its figures only.
+/// Seconds after which a run has failed and gives no figures.
 const PATIENCE: u32 = 20;
 
-/// What is measured in pairs; a run gives a figure for each row, and
-/// what is no number where it failed.
+/// A measurement: its rows, and a function that returns a figure for each row, NaN after a failure.
 pub type Measure = (&'static [&'static str], fn(&Hosts, &Path) -> Vec<f64>);
 
 pub const MEASURES: [Measure; 6] = [
@@ -45,7 +44,7 @@ pub const MEASURES: [Measure; 6] = [
 ];
 
 impl Path {
-    /// A second of `iperf3`, each end pinned to a core of its own where there are two.
+    /// Runs `iperf3` for a second, each end pinned to a core where there are two.
     fn iperf(&self, hosts: &Hosts, options: &str) -> Value {
         let cores = std::thread::available_parallelism();
         let affinity = match cores.is_ok_and(|cores| cores.get() > 1) {
@@ -61,7 +60,7 @@ impl Path {
         report.map_or(Value::Null, |mut report| report["end"].take())
     }
 
-    /// Gbit/s that arrived, and CPU seconds per GB.
+    /// Returns received Gbit/s, and CPU seconds per GB.
     fn tcp(&self, hosts: &Hosts, way: &str) -> Vec<f64> {
         let busy = busy_seconds();
         let end = self.iperf(hosts, way);
@@ -71,7 +70,7 @@ impl Path {
         vec![received("bits_per_second") / 1e9, busy / gigabytes]
     }
 
-    /// Packets a second that arrived.
+    /// Returns received packets per second.
     fn udp(&self, hosts: &Hosts, way: &str) -> Vec<f64> {
         let end = self.iperf(hosts, &format!("--udp --bitrate 0 --length 64 {way}"));
         let sum = |key: &str| end["sum"][key].as_f64().unwrap_or(f64::NAN);
@@ -89,7 +88,7 @@ impl Path {
         vec![20_000.0 / (number_after(&summary, "loss, time ") / 1e3)]
     }
 
-    /// The mean of pings two milliseconds apart, in microseconds.
+    /// Returns the mean round-trip time of pings two milliseconds apart, in microseconds.
     fn round_trip(&self, hosts: &Hosts) -> Vec<f64> {
         let summary = self.ping(hosts, "-c 250 -i 0.002");
         // `rtt min/avg/max/mdev = 0.004/0.005/0.029/0.002 ms`
@@ -98,19 +97,18 @@ impl Path {
         vec![mean.parse().unwrap_or(f64::NAN) * 1e3]
     }
 
-    /// The longest of all pauses, in milliseconds, when the active port's cable is pulled under
-    /// streams of a packet a millisecond, one each way; none where nobody would use the other.
+    /// Returns the longest pause in milliseconds, when the active port's cable is pulled during
+    /// streams of one packet a millisecond in each direction; `None` for a path without failover.
     pub fn silence(&self, hosts: &Hosts, pulls: usize) -> Option<f64> {
         self.active_port()?;
-        let end = |host: &Namespace, device: &str, number, port| End {
-            host: host.clone(),
-            interface: device.to_owned(),
-            address: format!("{}.{number}:{port}", self.network)
-                .parse()
-                .expect("an address"),
+        let near = |port| {
+            let address = format!("{}.1:{port}", self.network);
+            End::new(&hosts.near, &self.device, &address)
         };
-        let near = |port| end(&hosts.near, &self.device, 1, port);
-        let far = |port| end(&hosts.far, &self.far_device, 2, port);
+        let far = |port| {
+            let address = format!("{}.2:{port}", self.network);
+            End::new(&hosts.far, &self.far_device, &address)
+        };
         let pull = |_| {
             Ping::run(&hosts.near, &self.target(), 3, "");
             let streams = [
@@ -145,7 +143,7 @@ fn number_after(text: &str, before: &str) -> f64 {
     rest[..end].parse().unwrap_or(f64::NAN)
 }
 
-/// What all processors have spent on anything but waiting, in seconds.
+/// Returns the seconds that all processors were busy.
 fn busy_seconds() -> f64 {
     let text = fs::read_to_string("/proc/stat").expect("read /proc/stat");
     let ticks: Vec<f64> = text
@@ -156,7 +154,7 @@ fn busy_seconds() -> f64 {
         .skip(1)
         .filter_map(|field| field.parse().ok())
         .collect();
-    // user nice system idle iowait irq softirq; what follows is in part counted twice.
+    // user nice system idle iowait irq softirq; later columns count some time again.
     let busy: f64 = ticks.iter().take(7).sum::<f64>() - ticks[3] - ticks[4];
     busy / ticks_per_second()
 }

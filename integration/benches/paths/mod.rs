@@ -1,7 +1,7 @@
-//! Ways from one host to another that are measured beside each other: a bare pair, a bridge,
-//! teams on every data path, and what others make of two ports.
+//! Paths between two hosts, compared in benchmarks: a bare veth pair, a bridge, teams on every data
+//! path, and other implementations with two ports.
 //!
-//! It builds them. What is measured on them is [`measures`], how it is laid out [`table`].
+//! This module builds the paths; [`measures`] measures them and [`table`] prints the results.
 
 mod measures;
 mod ovs;
@@ -30,23 +30,23 @@ impl Hosts {
     }
 }
 
-/// What makes one device of the ports.
+/// The implementation that aggregates the ports.
 enum Master {
-    /// The kernel by itself, without a choice of ports.
+    /// The kernel, without port selection.
     Nobody,
     Bonding(Namespace),
-    /// teamr, or teamd, whose control socket is the same.
+    /// teamr, or teamd, which has the same control socket.
     Team(Teamr),
     Ovs(Ovs),
     Testpmd(Testpmd),
 }
 
-/// One way from the near host to the far one.
+/// One path from the near host to the far host.
 pub struct Path {
     pub name: &'static str,
     device: String,
     far_device: String,
-    /// Of the network of this path, without its last number.
+    /// The network prefix of this path, without the last number.
     network: String,
     port: u16,
     master: Master,
@@ -54,7 +54,7 @@ pub struct Path {
     server: Option<Process>,
 }
 
-/// A bare pair, and the paths of these names; of one that does not come up, a line says why.
+/// Returns a bare pair and the paths of these names; prints a line for a path that fails to start.
 pub fn stand(lab: &Lab, hosts: &Hosts, names: &[&'static str]) -> (Path, Vec<Path>) {
     let mut direct = Path::bare(lab, hosts);
     direct
@@ -92,7 +92,8 @@ impl Path {
         path
     }
 
-    /// Two cables into a bridge at the far end; for `bridge` one, into one at the near end, too.
+    /// Builds two cables into a bridge at the far end; for `bridge` one cable, with a bridge at the
+    /// near end too.
     fn stand(lab: &Lab, hosts: &Hosts, number: u16, name: &'static str) -> Result<Path, String> {
         let mut path = Path::new(name, number, &format!("{name}0"), &format!("br{number}"));
         let Hosts { near, far } = hosts;
@@ -115,7 +116,7 @@ impl Path {
         served.map(|()| path)
     }
 
-    /// Makes one device of the ports.
+    /// Aggregates the ports into one device.
     fn join(&self, hosts: &Hosts) -> Result<Master, String> {
         let Hosts { near, far } = hosts;
         let device = &self.device;
@@ -196,7 +197,7 @@ impl Path {
         }
     }
 
-    /// Who polls without a pause does so only while it is measured.
+    /// Resumes an implementation that polls without a pause, for the time of its measurement.
     fn wake(&self) {
         if let Master::Testpmd(testpmd) = &self.master {
             testpmd.wake();
@@ -209,7 +210,7 @@ impl Path {
         }
     }
 
-    /// The processes that the path owes its working to.
+    /// Returns the pid of the implementation's process.
     fn pid(&self) -> Option<u32> {
         match &self.master {
             Master::Nobody | Master::Bonding(_) => None,
@@ -219,7 +220,7 @@ impl Path {
         }
     }
 
-    /// What its process has spent on processors, in seconds; none where there is none.
+    /// Returns the processor time of that process in seconds; `None` without a process.
     fn own_seconds(&self) -> Option<f64> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid()?)).ok()?;
         let spent = threads.filter_map(|thread| {
@@ -229,7 +230,7 @@ impl Path {
         Some(spent.sum::<f64>() / 1e9)
     }
 
-    /// Whether it has taken the loss or the return of a port's link in.
+    /// Waits until the implementation has noticed the loss or the return of a port's link.
     fn wait_port(&self, port: &str, up: bool) {
         match &self.master {
             Master::Nobody | Master::Testpmd(_) => {}
@@ -242,7 +243,7 @@ impl Path {
         }
     }
 
-    /// The port in use; none where nobody chooses or nobody sees a link go.
+    /// Returns the port in use; `None` without port selection or link detection.
     fn active_port(&self) -> Option<String> {
         match &self.master {
             Master::Nobody | Master::Testpmd(_) => None,
@@ -256,7 +257,7 @@ impl Path {
     }
 }
 
-/// Whether a program is there, or what to install.
+/// Checks that a program is installed; the error names its package.
 fn installed(host: &Namespace, program: &str, package: &str) -> Result<(), String> {
     match host.try_run(&format!("which {program}")).status.success() {
         true => Ok(()),

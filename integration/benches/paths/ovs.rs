@@ -1,6 +1,6 @@
-//! Open vSwitch's datapath in user space, a bond of the ports in it.
+//! Open vSwitch's userspace datapath with a bond of the ports.
 //!
-//! Both of its programs keep what they need in the host's own `/run`.
+//! Both programs keep their files in the host's own `/run`.
 
 use integration::{Namespace, Process, comes_true};
 
@@ -25,7 +25,7 @@ impl Ovs {
             "ovsdb-server {FOLDER}/conf.db --remote=punix:{socket}"
         )));
         let control = format!("ovs-vsctl --timeout=5 --db=unix:{socket}");
-        // It is read once, when the switch starts. Who does not know it lets it be.
+        // Read once when the switch starts; versions without the option ignore it.
         let offload = "set Open_vSwitch . other_config:userspace-tso-enable=true";
         let prepare = format!("{control} --no-wait --retry init -- {offload}");
         try_run(host, &prepare)?;

@@ -1,4 +1,4 @@
-//! Runs in pairs, and their medians as a table.
+//! Runs in pairs, with their medians as a table.
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::time::Instant;
@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::measures::MEASURES;
 use super::{Hosts, Path};
 
-/// Measures all paths beside the bare pair and prints a line for each row; the one of the silence
-/// when the active port's cable is pulled, the longest of `pulls`, if there are any.
+/// Measures all paths against the bare pair and prints a line for each row; with `pulls`, also the
+/// longest silence when the active port's cable is pulled.
 pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize, pulls: usize) {
     println!("medians of {pairs} pairs; of the paths, the ratio to the bare pair");
     line(
@@ -15,7 +15,7 @@ pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize, pulls: 
         direct.name,
         paths.iter().map(|path| path.name.to_owned()),
     );
-    // Seconds that a path's own process worked, and those that went by.
+    // Processor seconds of a path's own process, and elapsed seconds.
     let mut own_cpu = vec![(0.0, 0.0); paths.len()];
     for (rows, run) in MEASURES {
         let mut bare = vec![Vec::new(); rows.len()];
@@ -75,7 +75,7 @@ pub fn line(what: &str, bare: &str, cells: impl IntoIterator<Item = String>) {
     println!();
 }
 
-/// Three digits at least, and no more decimals than that takes.
+/// Formats a figure with at least three digits and no unnecessary decimals.
 fn short(figure: f64) -> String {
     match figure {
         100.0.. => format!("{figure:.0}"),
@@ -83,7 +83,7 @@ fn short(figure: f64) -> String {
     }
 }
 
-/// Of what could be measured; none if nothing could.
+/// Returns the median of the successful runs; `None` if there is none.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);

@@ -1,7 +1,7 @@
-//! DPDK's bonding over packet sockets; testpmd moves frames between it and a TAP device.
+//! DPDK's bonding over packet sockets; testpmd forwards frames between the bond and a TAP device.
 //!
-//! The driver of packet sockets knows neither large segments nor checksums left to the card, so
-//! the far ends of the cables finish both. Nor does it tell that a link is lost.
+//! The packet-socket driver supports neither segmentation nor checksum offload, so the far ends of
+//! the cables do both in software. Nor does the driver report a lost link.
 
 use std::cell::RefCell;
 
@@ -30,8 +30,8 @@ impl Testpmd {
             sockets += &format!(" --vdev=net_af_packet{number},iface={port},blocksz=65536");
             members += &format!(",slave=net_af_packet{number}");
         }
-        // A thread forwards and another waits, on whatever processor. It polls without a pause:
-        // with the precedence of those it serves, it would keep their processor from them.
+        // One thread forwards and another waits, on any processor. testpmd polls without a pause:
+        // with real-time priority it would take the processor from its users.
         let bond = ports.len();
         let line = format!(
             "chrt --other 0 dpdk-testpmd --no-huge --no-pci --no-telemetry -m 256 \

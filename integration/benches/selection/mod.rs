@@ -1,4 +1,4 @@
-//! What the choice of a port costs on each data path, and how even it is.
+//! Cost and evenness of the port selection on each data path.
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use teamr::sys::bpf::Program;
 const REPETITIONS: usize = 9;
 const FRAMES_EACH: u32 = 1_000_000;
 
-/// What TCP is over, and such a frame.
+/// A name, and a function that builds such a frame.
 type Kind = (&'static str, fn() -> Vec<u8>);
 /// See [`Kind`].
 pub const FRAMES: [Kind; 3] = [
@@ -48,7 +48,7 @@ fn ipv4(source_port: u16) -> Vec<u8> {
     packet
 }
 
-/// Nanoseconds of the relay's choice, the least of some repetitions.
+/// Returns nanoseconds of the relay's selection, the minimum of several runs.
 pub fn relay(frame: &[u8]) -> f64 {
     let selector = Selector::new(fields());
     let time = |_| {
@@ -62,7 +62,8 @@ pub fn relay(frame: &[u8]) -> f64 {
     least as f64 / f64::from(FRAMES_EACH)
 }
 
-/// The same of the programs, beyond one that does nothing; none if the kernel refuses to run them.
+/// Returns nanoseconds of the eBPF programs' selection, less those of an empty program; `None` if
+/// the kernel refuses the programs.
 pub fn programs(frame: &[u8]) -> Option<u32> {
     let maps = Maps::create().ok()?;
     let mut nothing = Assembler::new();
@@ -80,8 +81,8 @@ pub fn programs(frame: &[u8]) -> Option<u32> {
     Some(least(choice)?.saturating_sub(least(nothing)?))
 }
 
-/// The busiest of eight ports over its fair share: connections from one host to another whose
-/// ports follow one another.
+/// Returns the load of the busiest of eight ports relative to its fair share, for connections
+/// between two hosts with consecutive port numbers.
 pub fn busiest() -> f64 {
     const PORTS: usize = 8;
     let selector = Selector::new(fields());

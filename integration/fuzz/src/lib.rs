@@ -1,4 +1,4 @@
-//! What must hold for any bytes from outside, decoder by decoder.
+//! Properties that hold for any bytes from outside, one function for each decoder.
 //!
 //! The fuzz targets call these functions, and an ordinary test replays the corpus through them.
 
@@ -21,7 +21,8 @@ use teamr::netlink::link::{LinkEvent, LinkInfo};
 use teamr::netlink::message::Messages;
 use teamr::netlink::team;
 
-/// A configuration: read or refused with a place inside it; what was read survives its dump.
+/// Checks a configuration: it is parsed, or refused with a path; a parsed configuration survives
+/// its dump.
 pub fn config(bytes: &[u8]) {
     let problems = json_config::check(bytes);
     match Config::parse(bytes) {
@@ -46,7 +47,8 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// A frame: the fast selector and its definition agree, and watches hear what they may.
+/// Checks a frame: the fast selector agrees with its definition, and link watches accept only valid
+/// messages.
 pub fn frame(bytes: &[u8]) {
     watched(bytes);
     for fields in [
@@ -60,7 +62,7 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
-/// Each watch of a port that hears a frame comes up by a message of its own kind and VLAN alone.
+/// Checks that a frame brings up only a watch of its own message type and VLAN.
 fn watched(bytes: &[u8]) {
     let probing = Probing {
         interval: Duration::from_secs(1),
@@ -118,9 +120,8 @@ fn watched(bytes: &[u8]) {
     }
 }
 
-/// A frame on one of two ports of a team with lacp that carries: it is one of LACP's or of the
-/// marker protocol's and counted as what it is, or none of them; what makes no sense, and what is
-/// none, changes nothing else.
+/// Checks a frame on one of two ports of a working lacp team: an LACPDU or a marker PDU is counted
+/// as such; a malformed or foreign frame changes nothing else.
 pub fn lacp(bytes: &[u8]) {
     let (mut team, now) = carrying();
     let before = team.lacp_status(now).expect("lacp");
@@ -150,7 +151,7 @@ pub fn lacp(bytes: &[u8]) {
             }
         },
         Some(&MARKER_SUBTYPE) => match Marker::parse(payload) {
-            // An answer that nobody asked for.
+            // An unsolicited Marker Response.
             Some(marker) if marker.response => false,
             Some(_) => {
                 counters.markers += 1;
@@ -169,7 +170,7 @@ pub fn lacp(bytes: &[u8]) {
             (counters.received, counters.malformed, counters.markers)
         };
         assert_eq!(of(&after), of(&counted));
-        // Neither panic nor a machine that finds no rest, when what was said runs out.
+        // No panic and no endless loop when the received information expires.
         for _ in 0..100 {
             let Some(next) = team.next_deadline() else {
                 break;
@@ -183,7 +184,7 @@ pub fn lacp(bytes: &[u8]) {
     }
 }
 
-/// A team whose ports 1 and 2 carry, and a moment at which nothing is due.
+/// Returns a team whose ports 1 and 2 collect and distribute, and a time without due deadlines.
 fn carrying() -> (Team, Instant) {
     let settings = TeamSettings::new(RunnerSettings::Lacp(LacpSettings::default()));
     let mut team = Team::new(settings, HwAddr([2, 0, 0, 0, 1, 0]));
@@ -240,7 +241,7 @@ fn host<A: ToString>(address: A) -> Host<A> {
     }
 }
 
-/// Netlink datagrams, of the kernel's form or not.
+/// Checks netlink datagrams, well formed or not.
 pub fn netlink(bytes: &[u8]) {
     for message in Messages(bytes) {
         assert!(message.payload.len() <= bytes.len());
@@ -249,12 +250,12 @@ pub fn netlink(bytes: &[u8]) {
             assert_eq!((event.ifindex, event.name), (info.ifindex, info.name));
         }
         let _ = InterfaceAddress::parse(&message);
-        // The family and the device of the recorded messages.
+        // Family and device of the recorded messages.
         let _ = team::parse(28, 4, &message);
     }
 }
 
-/// A request on the control socket: answered with one of the known forms, or not at all.
+/// Checks a request on the control socket: the reply has one of the known forms, or there is none.
 pub fn control(bytes: &[u8]) {
     if let Some(reply) = protocol::answer(bytes, &mut Canned) {
         assert!(reply.starts_with(b"REPLY_SUCCESS\n") || reply.starts_with(b"REPLY_ERROR\n"));
@@ -266,7 +267,7 @@ pub fn control(bytes: &[u8]) {
     }
 }
 
-/// A team that answers everything.
+/// A team that answers every request.
 struct Canned;
 
 impl TeamControl for Canned {

@@ -1,6 +1,7 @@
-//! `cargo demo`: a team at work, told as a story.
+//! `cargo demo`: a team at work, step by step.
 //!
-//! Two hosts and a switch in namespaces, the shipped example, traffic, a pulled cable.
+//! Two hosts and a switch in namespaces, the shipped example configuration, traffic, a pulled
+//! cable.
 #![allow(clippy::disallowed_methods, reason = "the demo measures time")]
 
 use std::io::{self, ErrorKind, Write};
@@ -9,15 +10,15 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use integration::traffic::{End, Stream};
+use integration::traffic::{Pace, Stream};
 use integration::{
-    CableKind, Lab, Namespace, Ping, Progress, Sharing, Site, Teamr, build_programs, hold_if_asked,
-    repository, wait_until,
+    CableKind, Lab, Ping, Progress, Sharing, Site, Teamr, build_programs, repository,
+    run_holder_if_requested, wait_until,
 };
 
 const EXAMPLE: &str = "json-config/examples/activebackup.json";
 
-/// How long the streams run before the cable is pulled, and at least after.
+/// Time that the streams run before the cable is pulled, and at least after.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const PICTURE: &str = "
@@ -31,7 +32,7 @@ const PICTURE: &str = "
 ";
 
 fn main() -> ExitCode {
-    hold_if_asked();
+    run_holder_if_requested();
     match prepare() {
         Ok(lab) => run(&lab),
         Err(reason) => {
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Asks for the rights before the rest is built, and has all built before anything is timed.
+/// Checks the privileges before building, and builds everything before timing anything.
 fn prepare() -> Result<Lab, String> {
     Lab::check_rights()?;
     eprintln!("This machine allows what the demo needs. Cargo builds teamr and the tools now.");
@@ -49,13 +50,13 @@ fn prepare() -> Result<Lab, String> {
     Lab::try_open(Sharing::Alone)
 }
 
-/// Runs the demo. The lab panics where a step fails, which is an error like others here.
+/// Runs the demo. A failed step panics in the lab, which counts as an error.
 fn run(lab: &Lab) -> ExitCode {
     panic::set_hook(Box::new(|_| ()));
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| demo(lab, &mut io::stdout().lock())));
     match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
-        // The reader of the output has ended.
+        // The reader of the output has closed the pipe.
         Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => {}
         Ok(Err(error)) => eprintln!("The demo failed: {error}"),
         Err(reason) => {
@@ -76,7 +77,7 @@ fn demo(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
     )?;
     writeln!(out, "{PICTURE}")?;
     let site = Site::new(lab, CableKind::Nic);
-    site.plug_plainly();
+    site.plug_unaggregated();
     site.right.address("eth1", "10.0.0.2/24");
 
     let team = start(out, &site)?;
@@ -87,7 +88,7 @@ fn demo(lab: &Lab, out: &mut impl Write) -> io::Result<()> {
         out,
         "One UDP packet a millisecond now goes from left to right, and one back."
     )?;
-    let streams = start_streams(&site);
+    let streams = site.start_streams("team0", Pace::Full);
     sleep(PAUSE);
     writeln!(out, "\nNow the cable of eth1, the active port, is pulled.")?;
     site.cable("eth1").pull();
@@ -122,7 +123,7 @@ fn start(out: &mut impl Write, site: &Site) -> io::Result<Teamr> {
     Ok(team)
 }
 
-/// Pings the right host; unanswered requests are an error, so that a script notices them.
+/// Pings the right host; an unanswered request is an error, so that a script notices.
 fn ping(out: &mut impl Write, site: &Site) -> io::Result<()> {
     writeln!(out, "\nleft$ ping 10.0.0.2")?;
     let ping = Ping::run(&site.left, "10.0.0.2", 10, "");
@@ -140,20 +141,6 @@ fn ping(out: &mut impl Write, site: &Site) -> io::Result<()> {
 fn show_state(out: &mut impl Write, team: &Teamr) -> io::Result<()> {
     writeln!(out, "\nleft$ teamrctl team0 state")?;
     writeln!(out, "{}", indent(&team.ask("state")))
-}
-
-fn start_streams(site: &Site) -> [Stream; 2] {
-    let end = |host: &Namespace, interface: &str, address: &str| End {
-        host: host.clone(),
-        interface: interface.to_owned(),
-        address: address.parse().expect("an address"),
-    };
-    let left = end(&site.left, "team0", "10.0.0.1:7000");
-    let right = end(&site.right, "eth1", "10.0.0.2:7000");
-    [
-        Stream::start(&left, &right, None, 100),
-        Stream::start(&right, &left, None, 100),
-    ]
 }
 
 fn report_streams(out: &mut impl Write, streams: [Stream; 2]) -> io::Result<()> {

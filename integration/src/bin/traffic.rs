@@ -6,10 +6,10 @@ use std::{env, io};
 use integration::traffic::{
     run_capture, run_client, run_flood, run_receiver, run_sender, run_server,
 };
-use integration::{hold_if_asked, run_card, run_ping, run_shake, run_vlan};
+use integration::{run_change_link, run_holder_if_requested, run_ping, run_tap_nic, run_vlan};
 
 fn main() -> ExitCode {
-    hold_if_asked();
+    run_holder_if_requested();
     let args: Vec<String> = env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((tool, args)) => match tool.as_str() {
@@ -20,13 +20,13 @@ fn main() -> ExitCode {
             "capture" => run_capture(args),
             "flood" => run_flood(args),
             "ping" => run_ping(args),
-            "card" => run_card(args),
+            "tap-nic" => run_tap_nic(args),
             "vlan" => run_vlan(args),
-            "shake" => run_shake(args),
+            "change-link" => run_change_link(args),
             _ => Err(io::Error::other("no such tool")),
         },
         None => Err(io::Error::other(
-            "send, receive, connect, serve, capture, flood, ping, card, vlan or shake?",
+            "send, receive, connect, serve, capture, flood, ping, tap-nic, vlan or change-link?",
         )),
     };
     match done {

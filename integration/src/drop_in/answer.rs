@@ -1,9 +1,9 @@
-//! One question and its answer, with what chance decides taken out.
+//! One question and its answer, with values masked that differ between runs.
 
 use std::fmt;
 use std::process::Output;
 
-/// What came of one command or request.
+/// The result of one command or request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The command line or the method.
@@ -27,17 +27,17 @@ impl Answer {
         }
     }
 
-    /// Without what the time changes.
+    /// Masks values that change with time.
     pub(super) fn timeless(mut self) -> Answer {
         self.stdout = mask_progress(&self.stdout);
         self
     }
 
-    /// Without that, and without what differs from one daemon's life to the next.
-    pub(super) fn masked(mut self, chance: &Chance) -> Answer {
+    /// Masks values that change with time or differ between two runs of a daemon.
+    pub(super) fn masked(mut self, numbers: &RunNumbers) -> Answer {
         self = self.timeless();
-        self.stdout = chance.mask(&self.stdout);
-        self.stderr = chance.mask(&self.stderr);
+        self.stdout = numbers.mask(&self.stdout);
+        self.stderr = numbers.mask(&self.stderr);
         self
     }
 }
@@ -59,18 +59,18 @@ impl fmt::Display for Answer {
     }
 }
 
-/// What differs from one run to the next.
+/// Numbers that differ between two runs.
 #[derive(Default)]
-pub(super) struct Chance {
+pub(super) struct RunNumbers {
     pub(super) pid: u32,
     /// Interface index of the team device.
     pub(super) team: u32,
 }
 
-/// Addresses that begin so were given by us, and must be the same.
+/// Prefix of the hardware addresses that the scenarios set; they are not masked.
 pub(super) const OURS: &str = "02:00:00:00:01:";
 
-impl Chance {
+impl RunNumbers {
     fn mask(&self, text: &str) -> String {
         let text = mask_addresses(text);
         let text = mask_number(&text, "\"pid\": ", self.pid, "<pid>");
@@ -80,10 +80,10 @@ impl Chance {
     }
 }
 
-/// Replaces what goes on from one question to the next.
+/// Masks values that change between two questions.
 fn mask_progress(text: &str) -> String {
     let text = mask_any_number(text, "_ms_ago\": ", "<time>");
-    // One question of a watch may be under way.
+    // One probe of a link watch may be in flight.
     ["\"missed\": ", "missed packets: "]
         .into_iter()
         .fold(text, |text, before| {
@@ -92,7 +92,7 @@ fn mask_progress(text: &str) -> String {
         })
 }
 
-/// Replaces every number that stands after `before`.
+/// Masks every number after `before`.
 fn mask_any_number(text: &str, before: &str, mask: &str) -> String {
     let mut parts = text.split(before);
     let mut masked = parts.next().unwrap_or_default().to_owned();
@@ -104,7 +104,7 @@ fn mask_any_number(text: &str, before: &str, mask: &str) -> String {
     masked
 }
 
-/// Replaces `number` where it stands after `before` and is not the begin of a longer one.
+/// Masks `number` where it follows `before` and is not part of a longer number.
 fn mask_number(text: &str, before: &str, number: u32, mask: &str) -> String {
     let found = format!("{before}{number}");
     let mut masked = String::new();
@@ -122,7 +122,7 @@ fn mask_number(text: &str, before: &str, number: u32, mask: &str) -> String {
     masked + rest
 }
 
-/// Replaces hardware addresses that the kernel drew.
+/// Masks random hardware addresses of the kernel.
 fn mask_addresses(text: &str) -> String {
     const LENGTH: usize = "00:00:00:00:00:00".len();
     let is_address = |bytes: &[u8]| {
@@ -155,17 +155,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_chance_is_masked() {
-        let chance = Chance { pid: 70, team: 5 };
+    fn only_varying_values_are_masked() {
+        let numbers = RunNumbers { pid: 70, team: 5 };
         let text = "\"pid\": 70, PID: 70\n\"pid\": 701, \"ifindex\": 5,\n\"ifindex\": 101 \
                     f2:00:00:00:01:0a 02:00:00:00:01:01 02:e0:00:00:01:01 12:34";
         let masked = "\"pid\": <pid>, PID: <pid>\n\"pid\": 701, \"ifindex\": <team>,\n\
                       \"ifindex\": 101 <address> 02:00:00:00:01:01 <address> 12:34";
-        assert_eq!(chance.mask(text), masked);
+        assert_eq!(numbers.mask(text), masked);
     }
 
     #[test]
-    fn time_is_masked() {
+    fn values_that_change_with_time_are_masked() {
         let text = "\"last_ms_ago\": 31, \"missed\": 1, \"missed\": 2, \"missed\": 10\n\
                     missed packets: 0/3";
         let masked = "\"last_ms_ago\": <time>, \"missed\": <below 2>, \"missed\": 2, \

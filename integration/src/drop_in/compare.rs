@@ -1,4 +1,4 @@
-//! Two daemons' answers side by side.
+//! Comparison of two daemons' answers.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +8,20 @@ use super::answer::Answer;
 use super::differences::{CLIENT_DIFFERENCES, DIFFERENCES, Difference, What};
 use crate::scenario::Scenario;
 
-/// The outcome of a comparison.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// How many answers were equal but for what is meant.
+    /// Number of answers that are equal, apart from listed differences.
     pub equal: usize,
-    /// Which of the known differences were seen, by their places in the list.
+    /// Indices of the listed differences that occurred.
     pub meant: BTreeSet<usize>,
-    /// Each answer that differs otherwise, told line by line.
+    /// Every other difference, line by line.
     pub unexpected: Vec<String>,
 }
 
 /// Compares teamr's answers in a scenario with teamd's.
 pub fn compare_daemons(scenario: &Scenario, teamd: &[Answer], teamr: &[Answer]) -> Comparison {
-    // Some questions make no sense on teamr's own data path.
+    // Some questions do not apply to teamr's own data path.
     let asked: BTreeSet<&str> = teamr.iter().map(|answer| &*answer.question).collect();
     let teamd = teamd.iter();
     let teamd = teamd.filter(|answer| asked.contains(&*answer.question));
@@ -33,10 +33,10 @@ pub fn compare_daemons(scenario: &Scenario, teamd: &[Answer], teamr: &[Answer]) 
     comparison
 }
 
-/// Compares what teamr's clients said of a daemon with what teamd's clients said of it.
-pub fn compare_clients(scenario: &Scenario, twice: &[(Answer, Answer)]) -> Comparison {
+/// Compares the output of teamr's and teamd's clients about one daemon.
+pub fn compare_clients(scenario: &Scenario, compared: &[(Answer, Answer)]) -> Comparison {
     let mut comparison = Comparison::default();
-    for (teamd, teamr) in twice {
+    for (teamd, teamr) in compared {
         comparison.add(CLIENT_DIFFERENCES, scenario, teamd.clone(), teamr.clone());
     }
     comparison
@@ -71,7 +71,7 @@ impl Difference {
 }
 
 impl What {
-    /// Makes two answers equal as far as this goes; tells whether it found a difference.
+    /// Removes this difference from two answers; returns whether it occurred.
     fn remove(self, teamd: &mut Answer, teamr: &mut Answer) -> bool {
         match self {
             What::Key(key) => remove_keys(teamd, teamr, key, |left, right| {
@@ -125,14 +125,14 @@ impl What {
     }
 }
 
-/// Whether an answer is all this, see [`What::Answer`].
+/// Whether an answer equals `text`, see [`What::Answer`].
 fn is(answer: &Answer, text: &str) -> bool {
     let said = answer.to_string();
     let (_, said) = said.split_once('\n').unwrap_or_default();
     said.trim_end() == text
 }
 
-/// Takes the lines that begin with this, blanks aside, out of a text.
+/// Removes the lines that begin with `begin`, apart from blanks, and returns them.
 fn take_lines(text: &mut String, begin: &str) -> Vec<String> {
     let is_one = |line: &str| line.trim_start().starts_with(begin);
     let lines = text.split_inclusive('\n').map(str::to_owned);
@@ -146,7 +146,7 @@ fn json(answer: &Answer) -> Option<Value> {
     serde_json::from_str(&unmasked(text.unwrap_or(&answer.stdout))).ok()
 }
 
-/// Makes JSON of masked JSON again: a mask may stand in the place of a number.
+/// Makes valid JSON of masked JSON: a mask may replace a number.
 fn unmasked(text: &str) -> String {
     ["<pid>", "<team>", "<time>", "<below 2>"]
         .into_iter()
@@ -155,7 +155,7 @@ fn unmasked(text: &str) -> String {
         })
 }
 
-/// Removes a key from two answers if what stood under it in each differs so; tells whether it did.
+/// Removes a key from two answers if its values satisfy the condition; returns whether it did.
 fn remove_keys(
     teamd: &mut Answer,
     teamr: &mut Answer,
@@ -174,7 +174,7 @@ fn remove_keys(
     found
 }
 
-/// Removes a key everywhere; returns what stood under it.
+/// Removes a key everywhere and returns its values.
 fn take_key(value: &mut Value, key: &str) -> Vec<Value> {
     match value {
         Value::Object(map) => {
@@ -190,11 +190,11 @@ fn take_key(value: &mut Value, key: &str) -> Vec<Value> {
     }
 }
 
-/// Two answers in one text: what teamd says marked `-`, what teamr says `+`.
+/// Returns two answers as one text: lines of teamd alone with `-`, of teamr alone with `+`.
 fn side_by_side(teamd: &Answer, teamr: &Answer) -> String {
     let (left, right) = (teamd.to_string(), teamr.to_string());
     let (left, right): (Vec<&str>, Vec<&str>) = (left.lines().collect(), right.lines().collect());
-    // Longest common part of what is left from each pair of lines on.
+    // Length of the longest common subsequence from each pair of lines on.
     let mut common = vec![vec![0; right.len() + 1]; left.len() + 1];
     for (i, j) in (0..left.len())
         .rev()
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_told_with_whose_it_is() {
+    fn a_difference_names_its_daemon() {
         let outcome = outcome("x", "a\nb\nc\n", "a\nd\nc\n");
         assert_eq!((outcome.equal, outcome.meant.len()), (0, 0));
         assert_eq!(outcome.unexpected, ["$ x\n  - b\n  + d\n"]);
     }
 
     #[test]
-    fn a_known_difference_hides_no_other() {
+    fn a_listed_difference_hides_no_other() {
         let question = "teamdctl team0 state dump";
         let with_key = r#"{"a": {"b": <pid>, "teamr": 2}, "teamr": {}}"#;
         let meant = outcome(question, r#"{"a": {"b": <pid>}}"#, with_key);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_known_only_where_it_is_listed() {
+    fn a_difference_is_accepted_only_where_listed() {
         let (left, right) = (" user_linkup (port:a) true \nx\n", "x\n");
         let here = outcome("teamnl team0 options", left, right);
         assert_eq!((here.equal, here.meant.len()), (1, 1));

@@ -1,41 +1,41 @@
-//! Every place where teamr is meant to answer otherwise than Debian's teamd 1.31.
+//! All intended differences between teamr's answers and those of Debian's teamd 1.31.
 
 use std::fmt;
 
-/// One difference that is meant.
+/// One intended difference.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
-    /// How the names of the scenarios begin in which it is seen; empty for all.
+    /// Prefix of the names of its scenarios; empty for all.
     pub scenario: &'static str,
-    /// How the question begins.
+    /// Prefix of the question.
     pub question: &'static str,
-    /// What differs.
+    /// The difference.
     pub what: What,
-    /// Why that is right.
+    /// The justification.
     pub reason: &'static str,
 }
 
-/// What differs in an answer.
+/// A difference between two answers.
 #[derive(Clone, Copy, Debug)]
 pub enum What {
-    /// One of the JSON documents has this key, wherever it stands, and the other has not.
+    /// Only one of the JSON documents has this key, anywhere.
     Key(&'static str),
-    /// The JSON documents have other contents under this key, wherever it stands.
+    /// The JSON documents have different values under this key, anywhere.
     Contents(&'static str),
-    /// The text of a help.
+    /// The help text.
     Help,
-    /// Lines that begin with this, blanks aside, are there or not, and have other contents.
+    /// Lines that begin with this text, apart from blanks, differ or are missing.
     Lines(&'static str),
-    /// teamr says this, too.
+    /// teamr prints this in addition.
     More(&'static str),
-    /// Standard error. The exit status is the same.
+    /// Standard error; the exit status is equal.
     Complaint,
-    /// The answer is this one instead of that one: standard output, then standard error with
-    /// `! ` before each line, then `-> ` and the exit status.
+    /// Different answers: standard output, then standard error with `! ` before each line, then `->
+    /// ` and the exit status.
     Answer {
-        /// What teamd answers.
+        /// teamd's answer.
         teamd: &'static str,
-        /// What teamr answers.
+        /// teamr's answer.
         teamr: &'static str,
     },
 }
@@ -69,7 +69,8 @@ const CONFIG_UPDATE_FAILS: &str = "\
 ! command call failed (Invalid argument)
 -> 1";
 
-/// Those of the daemons. The comparison fails on any other, and on one that is never seen.
+/// Differences between the daemons. The comparison fails on any other difference, and on a listed
+/// one that does not occur.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
         scenario: "",
@@ -126,7 +127,7 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "a second daemon",
         question: "teamd -h",
         what: What::Help,
-        reason: "help is for people; it tells of options that teamd does not have",
+        reason: "help is for people and lists options that teamd does not have",
     },
     Difference {
         scenario: "a second daemon",
@@ -253,13 +254,13 @@ pub const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// Those of the clients, asked about the same daemon.
+/// Differences between the clients about the same daemon.
 pub const CLIENT_DIFFERENCES: &[Difference] = &[
     Difference {
         scenario: "command lines that fail",
         question: "teamdctl",
         what: What::Help,
-        reason: "help is for people; it tells of options that teamdctl does not have",
+        reason: "help is for people and lists options that teamdctl does not have",
     },
     Difference {
         scenario: "lacp",

@@ -1,10 +1,9 @@
-//! Whether teamr can stand in for teamd: the same scenario played with both, what each answered
-//! laid side by side.
+//! Compares teamr with teamd: both run the same scenario, and their answers are compared.
 //!
-//! A [`Suite`] is a daemon with its clients. [`Suite::play`] gives all questions of a scenario
-//! with their answers, masked where chance has a say. [`compare_daemons`] lays those of two
-//! daemons side by side, [`compare_clients`] what two clients said of the same daemon, and both
-//! know which differences are meant.
+//! A [`Suite`] is a daemon with its clients. [`Suite::run`] returns all questions of a scenario
+//! with their answers; values that differ between two runs are masked. [`compare_daemons`] compares
+//! the answers of two daemons, [`compare_clients`] the output of two clients about the same daemon;
+//! both accept the listed differences only.
 
 mod answer;
 mod compare;
@@ -16,4 +15,4 @@ pub use answer::Answer;
 pub use compare::{Comparison, compare_clients, compare_daemons};
 pub use differences::{CLIENT_DIFFERENCES, DIFFERENCES, Difference, What};
 pub use over_bus::{OVER_BUS, PERMISSIVE};
-pub use suite::{Played, Programs, Suite, teamd_is_here};
+pub use suite::{Programs, Suite, Transcript, teamd_is_here};

@@ -1,5 +1,4 @@
-//! The same calls over D-Bus to both daemons: what they say of themselves, every method, and what
-//! makes no sense.
+//! The same D-Bus calls to both daemons: introspection, every method, and malformed calls.
 
 use std::path::Path;
 
@@ -8,20 +7,20 @@ use teamr::control::dbus::message::{Kind, Message, Value};
 use teamr::control::dbus::{INTERFACE, PATH};
 
 use super::answer::Answer;
-use super::suite::{Suite, lay_cables, wait_state};
+use super::suite::{Suite, create_cables, wait_state};
 use crate::bus::Bus;
 use crate::scenario::{PORTS, Scenario, TEAM};
 use crate::wait::wait_until;
 
-/// A bus that lets everybody call everything: a system bus keeps introspection from all services
-/// that do not ask for it.
+/// A bus that allows all calls: a system bus forbids introspection of services that do not ask for
+/// it.
 pub const PERMISSIVE: &str =
     "<policy context=\"default\"><allow send_type=\"method_call\"/></policy>";
 
-/// Milliseconds for a reply.
+/// Milliseconds to wait for a reply.
 const PATIENCE: u16 = 20_000;
 
-/// The host that is asked.
+/// The scenario of the compared daemons.
 pub static OVER_BUS: Scenario = Scenario {
     name: "over D-Bus",
     config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {"prio": 9}, "eth2": {}}}"#,
@@ -32,7 +31,7 @@ const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
 const PEER: &str = "org.freedesktop.DBus.Peer";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
-/// Path, interface if any, method, arguments; one that is all digits is a number.
+/// Path, interface if any, method, arguments; an argument of digits only is a number.
 type Call = (
     &'static str,
     &'static str,
@@ -101,12 +100,12 @@ const CALLS: &[Call] = &[
 ];
 
 impl Suite {
-    /// Starts the daemon on `bus` and gives its answers to all calls.
-    pub fn play_over_bus(&self, bus: &Bus, folder: &Path) -> Vec<Answer> {
-        lay_cables();
+    /// Starts the daemon on `bus` and returns its answers to all calls.
+    pub fn run_over_bus(&self, bus: &Bus, folder: &Path) -> Vec<Answer> {
+        create_cables();
         let mut command = self.daemon_command(OVER_BUS.config);
         command.arg("-D").env(ADDRESS_VARIABLE, bus.address());
-        let (mut daemon, chance) = self.start(OVER_BUS.name, command, folder);
+        let (mut daemon, numbers) = self.start(OVER_BUS.name, command, folder);
         wait_state("the ports", |state| {
             let up = |port: &&str| state["ports"][*port]["link_watches"]["up"] == true;
             PORTS[..2].iter().all(up) && state["runner"]["active_port"] == "eth1"
@@ -122,7 +121,7 @@ impl Suite {
         wait_until("the name", || owned().kind == Kind::Return);
         let mut answers: Vec<Answer> = CALLS
             .iter()
-            .map(|call| ask(&mut connection, *call).masked(&chance))
+            .map(|call| ask(&mut connection, *call).masked(&numbers))
             .collect();
         answers.push(Answer {
             question: "stop".to_owned(),

@@ -1,4 +1,4 @@
-//! A daemon with its clients, playing a scenario.
+//! A daemon with its clients, which runs a scenario.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::answer::{Answer, Chance, OURS};
+use super::answer::{Answer, OURS, RunNumbers};
 use crate::binaries::binary;
 use crate::control;
 use crate::lab::skip;
@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::scenario::{PORTS, Scenario, Step, TEAM};
 use crate::wait::{comes_true, wait_until};
 
-/// What is asked at the end of every scenario.
+/// Questions at the end of every scenario.
 const INVENTORY: &[&str] = &[
     "teamdctl team0 state dump",
     "teamdctl -o team0 state dump",
@@ -34,10 +34,10 @@ const INVENTORY: &[&str] = &[
     "teamnl team0 options",
 ];
 
-/// Methods whose replies are kept as they came: NetworkManager compares their bytes.
+/// Methods whose replies are compared byte for byte, as NetworkManager does.
 const REPLIES: &[&str] = &["ConfigDump", "ConfigDumpActual", "StateDump", "PortAdd"];
 
-/// Programs, each run under the name that teamd's has.
+/// Programs, each run under the name of teamd's program.
 #[derive(Clone, Debug)]
 pub struct Programs {
     daemon: PathBuf,
@@ -46,7 +46,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Debian's.
+    /// Returns Debian's programs.
     pub fn of_teamd() -> Programs {
         Programs {
             daemon: "teamd".into(),
@@ -55,7 +55,7 @@ impl Programs {
         }
     }
 
-    /// Ours.
+    /// Returns teamr's programs.
     pub fn of_teamr() -> Programs {
         Programs {
             daemon: binary("teamr"),
@@ -64,7 +64,7 @@ impl Programs {
         }
     }
 
-    /// The command that begins with `teamd`, `teamdctl` or `teamnl`, without its arguments.
+    /// Returns the command `teamd`, `teamdctl` or `teamnl`, without arguments.
     fn command(&self, name: &str) -> Command {
         let program = match name {
             "teamd" => &self.daemon,
@@ -77,8 +77,8 @@ impl Programs {
         command
     }
 
-    /// Runs a program until it ends; words of its command line are split at blanks, `''` is an
-    /// empty one.
+    /// Runs a program until it ends; the command line is split at blanks, `''` is an empty
+    /// argument.
     fn ask(&self, line: &str) -> Answer {
         let (name, args) = line.split_once(' ').unwrap_or((line, ""));
         let mut command = self.command(name);
@@ -88,7 +88,7 @@ impl Programs {
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("start {line}: {error}"));
-        // A daemon that should have refused its command line runs on.
+        // A daemon that wrongly accepts its command line keeps running.
         if name == "teamd" && !comes_true(|| !matches!(child.try_wait(), Ok(None))) {
             let _ = child.kill();
         }
@@ -100,8 +100,7 @@ impl Programs {
     }
 }
 
-/// Whether Debian's programs are here. If not this says that the test is skipped, or fails when
-/// `CI=true`.
+/// Whether Debian's programs are installed. Skips the test if not, or panics when `CI=true`.
 pub fn teamd_is_here() -> bool {
     let found = Command::new("teamd").arg("--version").output().is_ok();
     if !found {
@@ -110,28 +109,28 @@ pub fn teamd_is_here() -> bool {
     found
 }
 
-/// A daemon and the clients that ask it.
+/// A daemon and its clients.
 #[derive(Clone, Debug)]
 pub struct Suite {
-    /// What it is called in stories.
+    /// Name of the suite in reports.
     pub name: &'static str,
-    /// Where the daemon is from.
+    /// Programs of the daemon.
     pub daemon: Programs,
-    /// What the daemon is told of its data path, if it knows several.
+    /// Data path of the daemon, if it supports several.
     pub data_path: Option<&'static str>,
-    /// Where the clients are from whose answers count.
+    /// Programs of the clients whose answers are compared.
     pub clients: Programs,
-    /// Where the clients are from, if any, that are asked as well what changes nothing.
-    pub seconds: Option<Programs>,
+    /// Programs of further clients, if any, that repeat the questions without side effects.
+    pub second_clients: Option<Programs>,
 }
 
-/// What came of a scenario.
+/// The result of a scenario.
 #[derive(Clone, Debug)]
-pub struct Played {
+pub struct Transcript {
     /// All questions and the answers of the suite's clients.
     pub answers: Vec<Answer>,
-    /// What both clients were asked, with both answers.
-    pub twice: Vec<(Answer, Answer)>,
+    /// Questions to both clients, with both answers.
+    pub compared: Vec<(Answer, Answer)>,
 }
 
 impl Suite {
@@ -140,7 +139,7 @@ impl Suite {
         self.data_path != Some("userspace")
     }
 
-    /// The command of a daemon with this configuration.
+    /// Returns the command of a daemon with this configuration.
     pub(super) fn daemon_command(&self, config: &str) -> Command {
         let mut command = self.daemon.command("teamd");
         command.args(["-t", TEAM, "-c", config]);
@@ -151,7 +150,12 @@ impl Suite {
     }
 
     /// Starts a daemon and waits until it answers.
-    pub(super) fn start(&self, what: &str, command: Command, folder: &Path) -> (Process, Chance) {
+    pub(super) fn start(
+        &self,
+        what: &str,
+        command: Command,
+        folder: &Path,
+    ) -> (Process, RunNumbers) {
         let mut daemon = Process::start(&format!("{what}, {}", self.name), folder, command);
         wait_until("the daemon to answer", || {
             if let Some(status) = daemon.ended() {
@@ -159,34 +163,34 @@ impl Suite {
             }
             control::state(TEAM).is_some()
         });
-        let chance = Chance {
+        let numbers = RunNumbers {
             pid: daemon.pid(),
             team: team_index(),
         };
-        (daemon, chance)
+        (daemon, numbers)
     }
 
-    /// Plays a scenario on a host of its own making, in the network namespace of this process.
-    /// The daemon's log stays in `folder`. Panics if the scenario does not come to its end.
-    pub fn play(&self, scenario: &Scenario, folder: &Path) -> Played {
-        lay_cables();
-        let mut play = Play {
+    /// Runs a scenario in the network namespace of this process. The daemon's log stays in
+    /// `folder`. Panics if a step fails.
+    pub fn run(&self, scenario: &Scenario, folder: &Path) -> Transcript {
+        create_cables();
+        let mut run = ScenarioRun {
             suite: self,
             scenario,
             folder,
             daemon: None,
-            chance: Chance::default(),
-            played: Played {
+            numbers: RunNumbers::default(),
+            transcript: Transcript {
                 answers: Vec::new(),
-                twice: Vec::new(),
+                compared: Vec::new(),
             },
         };
-        scenario.steps.iter().for_each(|step| play.step(step));
-        play.end()
+        scenario.steps.iter().for_each(|step| run.step(step));
+        run.end()
     }
 }
 
-/// Waits until the team's state is as it has to be.
+/// Waits until the team's state satisfies `holds`.
 pub(super) fn wait_state(what: &str, holds: impl Fn(&Value) -> bool) {
     let mut state = Value::Null;
     let come = comes_true(|| {
@@ -196,26 +200,26 @@ pub(super) fn wait_state(what: &str, holds: impl Fn(&Value) -> bool) {
     assert!(come, "waited in vain for {what}; the state is {state:#}");
 }
 
-/// What the far ends are ports of in scenarios in which they are joined.
+/// The switch of the far ends.
 const SWITCH: &str = "far-switch";
 
-/// What they are ports of where there is a partner.
+/// The bond of the far ends.
 const BOND: &str = "far-bond";
 
-/// In sync, collecting and distributing (IEEE 802.1AX-2014, 6.4.2.3, the state bits).
+/// Synchronization, Collecting and Distributing (IEEE 802.1AX-2014, 6.4.2.3).
 const CARRIES: u64 = 0x38;
 
-/// A scenario being played.
-struct Play<'a> {
+/// A running scenario.
+struct ScenarioRun<'a> {
     suite: &'a Suite,
     scenario: &'a Scenario,
     folder: &'a Path,
     daemon: Option<Process>,
-    chance: Chance,
-    played: Played,
+    numbers: RunNumbers,
+    transcript: Transcript,
 }
 
-impl Play<'_> {
+impl ScenarioRun<'_> {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Pull(port) => ip(&format!("link set dev {} down", far(port))),
@@ -239,7 +243,7 @@ impl Play<'_> {
             Step::Active(port) => wait_state(&format!("the active port {port:?}"), |state| {
                 state["runner"]["active_port"] == port
             }),
-            Step::Alone(ports) => wait_state(&format!("nobody at {ports:?}"), |state| {
+            Step::Alone(ports) => wait_state(&format!("no partner at {ports:?}"), |state| {
                 let word = |port: &&str| &state["ports"][*port]["runner"]["state"];
                 ports.iter().all(|port| word(port) == "defaulted")
             }),
@@ -259,9 +263,9 @@ impl Play<'_> {
             Step::Ask(line) if line.starts_with("teamnl") && !self.suite.in_kernel() => (),
             Step::Ask(line) => {
                 let answer = self.suite.clients.ask(line);
-                if let Some(seconds) = &self.suite.seconds {
-                    let pair = (answer.clone().timeless(), seconds.ask(line).timeless());
-                    self.played.twice.push(pair);
+                if let Some(second) = &self.suite.second_clients {
+                    let pair = (answer.clone().timeless(), second.ask(line).timeless());
+                    self.transcript.compared.push(pair);
                 }
                 self.keep(answer);
             }
@@ -270,17 +274,17 @@ impl Play<'_> {
 
     fn start(&mut self) {
         let command = self.suite.daemon_command(self.scenario.config);
-        let (daemon, chance) = self.suite.start(self.scenario.name, command, self.folder);
+        let (daemon, numbers) = self.suite.start(self.scenario.name, command, self.folder);
         self.daemon = Some(daemon);
-        self.chance = chance;
+        self.numbers = numbers;
     }
 
     fn keep(&mut self, answer: Answer) {
-        self.played.answers.push(answer.masked(&self.chance));
+        self.transcript.answers.push(answer.masked(&self.numbers));
     }
 
-    /// The inventory, and how the daemon ends.
-    fn end(mut self) -> Played {
+    /// Asks the final questions and stops the daemon.
+    fn end(mut self) -> Transcript {
         INVENTORY.iter().for_each(|ask| self.step(&Step::Ask(ask)));
         for method in REPLIES {
             let reply = control::call(TEAM, method, &[]);
@@ -299,14 +303,14 @@ impl Play<'_> {
             stdout: left_behind(),
             stderr: String::new(),
         });
-        self.played
+        self.transcript
     }
 }
 
-/// Gives the host its ports with cables plugged in, all as if nothing had ever happened to them,
-/// with indices and addresses that are always the same.
-pub(super) fn lay_cables() {
-    // Nothing but what a scenario does is to be seen in counters.
+/// Creates the host's ports with connected cables and zero counters, always with the same indices
+/// and addresses.
+pub(super) fn create_cables() {
+    // Counters must show frames of the scenario only.
     for scope in PORTS.iter().chain(&["default"]) {
         let switch = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");
         if Path::new(&switch).exists() {
@@ -333,15 +337,15 @@ pub(super) fn lay_cables() {
         );
     }
     ip_batch(&commands);
-    // The kernel knows no state of an interface that has never been up, and the team driver
-    // takes that for a carrier.
+    // The kernel knows no state of an interface that has never been up, and the team driver takes
+    // the unknown state for a carrier.
     wait_operstate("up");
     let down = |port: &str| format!("link set dev {port} down\n");
     ip_batch(&PORTS.map(down).concat());
     wait_operstate("down");
 }
 
-/// Makes a switch of all far ends, with an address of its own.
+/// Connects all far ends to a switch with this address.
 fn join(address: &str) {
     let ports = PORTS.map(|port| format!("link set dev {} master {SWITCH}\n", far(port)));
     ip_batch(&format!(
@@ -349,7 +353,7 @@ fn join(address: &str) {
         ports.concat()
     ));
     if address.contains(':') {
-        // Also on a port, for teamd asks from its link-local address there.
+        // Also on a port: teamd probes from the port's link-local address.
         for interface in [SWITCH, PORTS[0]] {
             let switch = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
             fs::write(switch, "0").expect("allow IPv6");
@@ -374,7 +378,7 @@ fn bond(options: &str) {
     ));
 }
 
-/// Waits until the kernel has noticed the state of every port.
+/// Waits until the kernel reports this state for every port.
 fn wait_operstate(state: &str) {
     for port in PORTS {
         let file = format!("/sys/class/net/{port}/operstate");
@@ -384,7 +388,7 @@ fn wait_operstate(state: &str) {
     }
 }
 
-/// The other end of the cable of a port.
+/// Returns the far end of a port's cable.
 fn far(port: &str) -> String {
     format!("far-{port}")
 }
@@ -393,7 +397,7 @@ fn ip(args: &str) {
     ip_batch(&format!("{args}\n"));
 }
 
-/// Runs commands of `ip`, one a line: starting a program is slow in a guest.
+/// Runs commands of `ip`, one a line, in one process: starting a program is slow in a guest.
 fn ip_batch(commands: &str) {
     let mut ip = Command::new("ip")
         .args(["-batch", "-"])
@@ -413,7 +417,7 @@ fn team_index() -> u32 {
     index.expect("the team device has an index")
 }
 
-/// The device and the daemon's files, as far as they are there.
+/// Returns the paths of the device and of the daemon's files that exist.
 fn left_behind() -> String {
     [
         format!("/sys/class/net/{TEAM}"),

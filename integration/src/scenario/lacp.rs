@@ -1,13 +1,13 @@
-//! What a team with lacp goes through, alone and with the kernel's bond as its partner.
+//! Scenarios of the lacp runner, alone and with the kernel's bond as partner.
 //!
-//! Each ends in a state that lasts: machines that have given up, or are at rest at both ends.
+//! Each scenario ends in a stable state: Defaulted, or collecting and distributing at both ends.
 
 use super::Step::{Alone, Ask, Bond, Do, Ports, Pull, Start, Together, Up};
 use super::{BOTH_UP, Scenario};
 
 const BOTH: &[&str] = &["eth1", "eth2"];
 
-/// One scenario for each way of configuring lacp that teamd knows.
+/// Scenarios for each way of configuring lacp in teamd.
 pub const LACP_SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "lacp, never set up",

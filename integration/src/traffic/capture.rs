@@ -19,28 +19,28 @@ use super::{now, usage};
 use crate::frame::Frame;
 use crate::namespace::Namespace;
 
-/// Bytes of frames that may wait to be read.
+/// Receive buffer in bytes.
 const BUFFER: usize = 16 << 20;
 
-/// The kernel's packet type of a frame that the host itself sent.
+/// The kernel's packet type of frames that the host sends.
 const PACKET_OUTGOING: u8 = 4;
-/// How much of a frame is kept.
+/// Bytes kept of each frame.
 const SNAP: usize = 128;
 
-/// A capture under way.
+/// A running capture.
 pub struct Capture {
     remote: Tool,
 }
 
 impl Capture {
-    /// Captures what an interface receives and sends.
+    /// Captures frames that an interface receives and sends.
     pub fn start(host: &Namespace, interface: &str) -> Capture {
         Capture {
             remote: Tool::start(host, &["capture".into(), interface.into()]),
         }
     }
 
-    /// Ends the capture; returns the frames in their order.
+    /// Ends the capture and returns the frames in order.
     pub fn finish(self) -> Vec<Frame> {
         let report = self.remote.finish();
         let frames = report.as_array().expect("a list of frames");
@@ -64,14 +64,14 @@ fn read_frame(value: &Value) -> Frame {
     }
 }
 
-/// `capture INTERFACE`: captures until standard input ends, then writes the first bytes of
-/// each frame.
+/// `capture INTERFACE`: captures until standard input ends, then writes the first bytes of each
+/// frame.
 pub fn run_capture(args: &[String]) -> io::Result<()> {
     let [interface] = args else {
         return Err(usage("capture INTERFACE"));
     };
     let index = usize::try_from(if_nametoindex(interface.as_str())?).map_err(io::Error::other)?;
-    // Unbound, so it hears all interfaces and must choose by the sender's address.
+    // An unbound socket receives from all interfaces; the sender's address selects the frames.
     let socket = socket(
         AddressFamily::Packet,
         SockType::Raw,
@@ -79,7 +79,7 @@ pub fn run_capture(args: &[String]) -> io::Result<()> {
         SockProtocol::EthAll,
     )?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 10_000))?;
-    // On a busy machine frames wait for us; without the right to it they wait in less space.
+    // Frames wait in the buffer on a busy machine; without the privilege the buffer is smaller.
     let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER);
     let stop = end_of_input();
     announce_ready();
@@ -94,7 +94,7 @@ pub fn run_capture(args: &[String]) -> io::Result<()> {
                 "bytes": bytes[..length.min(SNAP)],
             })),
             Ok(_) | Err(Errno::EINTR | Errno::ENETDOWN) => {}
-            // Quiet for a moment: everything that came before the end has been read.
+            // No frame waits: all frames before the end have been read.
             Err(Errno::EAGAIN) => {
                 if stop.load(Ordering::Relaxed) {
                     break;

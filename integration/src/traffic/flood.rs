@@ -1,4 +1,4 @@
-//! A flood of frames, which know nothing of one another and wait for nobody.
+//! A flood of frames at a fixed rate, without waiting for replies.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -14,16 +14,16 @@ use super::tool::{Tool, announce_ready};
 use super::{now, usage};
 use crate::namespace::Namespace;
 
-/// What is due leaves together this often: nothing sleeps for the time of a single frame.
+/// Frames due are sent in bursts: a sleep for one frame would be too short.
 const BURSTS_PER_SECOND: u32 = 1000;
 
-/// A flood under way.
+/// A running flood.
 pub struct Flood {
     remote: Tool,
 }
 
 impl Flood {
-    /// Sends `frames` in turn, `per_second` of them, or fewer if the machine is slower.
+    /// Sends `frames` in turn, `per_second` of them, or fewer on a slow machine.
     pub fn start(host: &Namespace, interface: &str, per_second: u32, frames: &[Vec<u8>]) -> Flood {
         let args = [
             "flood".to_owned(),
@@ -36,7 +36,7 @@ impl Flood {
         }
     }
 
-    /// Ends it; returns how many frames a second have left.
+    /// Ends the flood and returns the frames sent per second.
     pub fn finish(self) -> f64 {
         let report: Value = self.remote.finish();
         report["per_second"].as_f64().expect("a pace")
@@ -44,7 +44,7 @@ impl Flood {
 }
 
 /// `flood INTERFACE PER_SECOND FRAMES`: sends the frames, a list of lists of bytes, in turn until
-/// standard input ends, then writes the pace.
+/// standard input ends, then writes the frames sent per second.
 pub fn run_flood(args: &[String]) -> io::Result<()> {
     let [interface, per_second, frames] = args else {
         return Err(usage("flood INTERFACE PER_SECOND FRAMES"));
@@ -63,7 +63,7 @@ pub fn run_flood(args: &[String]) -> io::Result<()> {
     let since = || Duration::from_nanos(now() - start);
     for bursts in 1.. {
         for frame in turn.by_ref().take(burst as usize) {
-            // One that finds no room is lost, as on any wire.
+            // A frame without buffer space is lost, as on any wire.
             sent += u32::from(socket.send(frame).is_ok());
         }
         if stop.load(Ordering::Relaxed) {

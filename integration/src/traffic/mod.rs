@@ -1,8 +1,8 @@
-//! Traffic, and what became of it.
+//! Traffic between hosts, with counts of losses and duplicates.
 //!
-//! Each tool has two halves: one that runs inside a namespace as a command of the program
-//! `traffic` (the functions called `run_…`), and one in the test that starts it there, stops it
-//! by closing its standard input, and reads what it writes.
+//! Each tool has two halves: a command of the program `traffic` that runs inside a namespace (the
+//! `run_…` functions), and a handle in the test that starts the command, stops it by closing its
+//! standard input, and reads its report.
 
 mod capture;
 mod flood;
@@ -31,30 +31,42 @@ use crate::namespace::Namespace;
 pub struct End {
     /// The host.
     pub host: Namespace,
-    /// The interface, which matters to multicast.
+    /// The interface of multicast.
     pub interface: String,
     /// The address, with a port.
     pub address: SocketAddr,
 }
 
-/// How much traffic flows.
+impl End {
+    /// Returns the end of a flow at `interface` of a host, with an address such as `10.0.0.1:7000`.
+    pub fn new(host: &Namespace, interface: &str, address: &str) -> End {
+        End {
+            host: host.clone(),
+            interface: interface.to_owned(),
+            address: address.parse().expect("an address with a port"),
+        }
+    }
+}
+
+/// The rate of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// A packet a millisecond, by tools that have precedence; a transfer as fast as a debug
-    /// build of teamr keeps up with.
+    /// One packet a millisecond, by tools with real-time priority; a transfer as fast as a debug
+    /// build of teamr forwards.
     Full,
-    /// A fifth of it, without precedence: what a guest carries of a few, also by the relay and
-    /// in two copies.
+    /// A fifth of the full rate, without real-time priority: a guest forwards a few such streams,
+    /// also through the relay and duplicated.
     Steady,
-    /// A fiftieth of it: what the one slow processor of a guest carries ten of at a time. There
-    /// precedence would keep the kernel's own threads from moving the frames.
+    /// A fiftieth of the full rate: the one slow processor of a guest forwards ten such streams.
+    /// Real-time priority would block the kernel's own threads there.
     Gentle,
-    /// Without a pause, by tools without precedence: more than a debug build of teamr moves.
+    /// Without pauses, by tools without real-time priority: more than a debug build of teamr
+    /// forwards.
     Flood,
 }
 
 impl Pace {
-    /// What the pauses between two packets, or two pieces of a transfer, are multiplied by.
+    /// Returns the factor for the pauses between two packets, or two pieces of a transfer.
     pub(crate) fn factor(self) -> u32 {
         match self {
             Pace::Full => 1,
@@ -65,13 +77,13 @@ impl Pace {
     }
 }
 
-/// Nanoseconds of the monotonic clock, which all processes of a machine share.
+/// Returns nanoseconds of the monotonic clock, which all processes of a machine share.
 pub fn now() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("read the monotonic clock");
     u64::try_from(Duration::from(now).as_nanos()).expect("less than 584 years since the start")
 }
 
-/// The error of a command that was used wrongly.
+/// Returns the error of a wrong command line.
 pub(crate) fn usage(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }

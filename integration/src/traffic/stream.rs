@@ -16,12 +16,12 @@ use super::tool::{Tool, announce_ready};
 use super::trace::{Arrival, Trace};
 use super::{End, Pace, now, usage};
 
-/// The distance between two packets at full pace, in nanoseconds.
+/// Nanoseconds between two packets at the full rate.
 const INTERVAL: u64 = 1_000_000;
-/// How long the wire must be quiet before nothing more is expected.
+/// Nanoseconds without a packet after which the stream is over.
 const QUIET: u64 = 200_000_000;
 
-/// A stream under way.
+/// A running stream.
 pub struct Stream {
     what: String,
     sender: Tool,
@@ -29,13 +29,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Starts a stream of packets with `size` bytes of payload. It goes to the address of `to`
-    /// or, if that is given, to a multicast group that `to` joins.
+    /// Starts a stream of packets with `size` bytes of payload, to the address of `to`, or to the
+    /// multicast group, if any, that `to` joins.
     pub fn start(from: &End, to: &End, group: Option<IpAddr>, size: usize) -> Stream {
         Stream::start_at(Pace::Full, from, to, group, size)
     }
 
-    /// As [`start`](Stream::start), at a pace of its own.
+    /// As [`start`](Stream::start), at a given rate.
     pub fn start_at(
         pace: Pace,
         from: &End,
@@ -74,12 +74,12 @@ impl Stream {
         }
     }
 
-    /// Who sends to whom, for messages.
+    /// Returns sender and receiver, for messages.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// Stops the stream, waits for what is under way, and tells what became of it.
+    /// Stops the stream, waits for packets in flight, and returns the trace.
     pub fn finish(self) -> Trace {
         let sent = numbers(&self.sender.finish());
         let arrivals = numbers(&self.receiver.finish())
@@ -100,8 +100,8 @@ fn numbers(report: &Value) -> Vec<u64> {
         .collect()
 }
 
-/// `send FROM TO INTERFACE SIZE FACTOR`: sends until standard input ends, then writes when each
-/// packet was sent.
+/// `send FROM TO INTERFACE SIZE FACTOR`: sends until standard input ends, then writes the time of
+/// each packet.
 pub fn run_sender(args: &[String]) -> io::Result<()> {
     let [from, to, interface, size, factor] = args else {
         return Err(usage("send FROM TO INTERFACE SIZE FACTOR"));
@@ -118,7 +118,7 @@ pub fn run_sender(args: &[String]) -> io::Result<()> {
         }
         (_, false) => {}
     }
-    // A packet that has no room waits for nobody: it is lost, and counted as that.
+    // A packet without buffer space is lost and counted as lost.
     socket.set_nonblocking(true)?;
     let stop = end_of_input();
     announce_ready();
@@ -140,15 +140,15 @@ pub fn run_sender(args: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// `receive TO INTERFACE`: receives, joining the group if TO is one, until standard
-/// input has ended and no more come; then writes number and time of each that came.
+/// `receive TO INTERFACE`: receives, joining the group if TO is one, until standard input has ended
+/// and no more packets come; then writes number and time of each packet.
 pub fn run_receiver(args: &[String]) -> io::Result<()> {
     let [to, interface] = args else {
         return Err(usage("receive TO INTERFACE"));
     };
     let to: SocketAddr = to.parse().map_err(io::Error::other)?;
     let socket = UdpSocket::bind(to)?;
-    // The default holds a dozen jumbo frames only; without privilege the lesser call must do.
+    // The default buffer holds only a dozen jumbo frames; the call without privilege gives less.
     if setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20)).is_err() {
         SockRef::from(&socket).set_recv_buffer_size(8 << 20)?;
     }
@@ -190,7 +190,7 @@ pub fn run_receiver(args: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// A flag that turns true when standard input ends.
+/// Returns a flag that becomes true when standard input ends.
 pub(super) fn end_of_input() -> Arc<AtomicBool> {
     let ended = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&ended);

@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::binaries::binary;
 use crate::namespace::Namespace;
 
-/// What a tool writes once it is ready; the report follows at its end.
+/// The line that a ready tool writes; the report follows at its end.
 const READY: &str = "ready";
 
-/// Inside the tool: says that it is ready.
+/// Writes, inside the tool, that the tool is ready.
 pub(crate) fn announce_ready() {
     println!("{READY}");
 }
@@ -35,14 +35,14 @@ impl Tool {
         Tool::start_as(host.command(binary("traffic")), host, args)
     }
 
-    /// As [`start`](Tool::start), with precedence over all that is not real-time: for tools
-    /// that sleep nearly always and whose delays would be taken for the network's.
+    /// As [`start`](Tool::start), with real-time priority: for tools that mostly sleep and whose
+    /// delays would count as the network's.
     pub(crate) fn start_real_time(host: &Namespace, args: &[String]) -> Tool {
         Tool::start_as(host.real_time_command(binary("traffic")), host, args)
     }
 
-    /// As [`start`](Tool::start), behind all others: for tools that stand for another machine,
-    /// which would not take the processor from this one.
+    /// As [`start`](Tool::start), with the lowest scheduling priority: for tools that act as
+    /// another machine, which would not take processor time from this one.
     pub(crate) fn start_patient(host: &Namespace, args: &[String]) -> Tool {
         Tool::start_as(host.patient_command(binary("traffic")), host, args)
     }

@@ -1,28 +1,28 @@
-//! What became of a stream of numbered packets. Pure: the tools record, this judges.
+//! The outcome of a stream of numbered packets, computed from the recorded times.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One packet that came in.
+/// One received packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Its number, counted from 0 in the order of sending.
+    /// Number of the packet, from 0 in the order of sending.
     pub number: u64,
-    /// When, in nanoseconds of the monotonic clock.
+    /// Time of arrival, in nanoseconds of the monotonic clock.
     pub at: u64,
 }
 
-/// When each packet left and when copies of it came in.
+/// Times of sending and of arrival of each copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// By number: when it was sent, in nanoseconds of the monotonic clock.
+    /// Time of sending by number, in nanoseconds of the monotonic clock.
     pub sent: Vec<u64>,
-    /// In the order in which they came.
+    /// Arrivals in order.
     pub arrivals: Vec<Arrival>,
 }
 
 impl Trace {
-    /// Numbers of the packets of which no copy came.
+    /// Returns the numbers of the packets without any copy received.
     pub fn lost(&self) -> Vec<u64> {
         let copies = self.copies();
         (0..)
@@ -31,24 +31,24 @@ impl Trace {
             .collect()
     }
 
-    /// Packets lost that were sent before `from` or after `until`, as numbers.
+    /// Returns the numbers of lost packets that were sent before `from` or after `until`.
     pub fn lost_outside(&self, from: u64, until: u64) -> Vec<u64> {
         let mut lost = self.lost();
         lost.retain(|&number| !(from..=until).contains(&self.sent_at(number)));
         lost
     }
 
-    /// Copies that came beyond the first of each packet.
+    /// Returns the number of copies beyond the first of each packet.
     pub fn duplicated(&self) -> usize {
         self.arrivals.len() - self.copies().len()
     }
 
-    /// The most copies that came of any packet.
+    /// Returns the largest number of copies of one packet.
     pub fn most_copies(&self) -> usize {
         self.copies().into_values().max().unwrap_or(0)
     }
 
-    /// Packets that came after one that had been sent later.
+    /// Returns the number of packets received after a packet that was sent later.
     pub fn reordered(&self) -> usize {
         let mut highest = None;
         let mut late = 0;
@@ -61,7 +61,7 @@ impl Trace {
         late
     }
 
-    /// The longest time without an arrival, before the first and after the last set aside.
+    /// Returns the longest time between two arrivals.
     pub fn longest_silence(&self) -> Duration {
         let pauses = self
             .arrivals
@@ -70,9 +70,9 @@ impl Trace {
         Duration::from_nanos(pauses.max().unwrap_or(0))
     }
 
-    /// The longest run of packets lost one after the other: how many, and how long it took from
-    /// the sending of the first to that of the next one that came. Unlike the silence, a
-    /// receiver that was kept from reading does not lengthen it.
+    /// Returns the longest run of lost packets: their number, and the time from the sending of the
+    /// first to the sending of the next received packet. A delayed receiver does not lengthen this
+    /// time, unlike the silence.
     pub fn longest_outage(&self) -> (usize, Duration) {
         let mut longest = (0, Duration::ZERO);
         let mut run: Option<(u64, usize)> = None;
@@ -91,12 +91,12 @@ impl Trace {
         longest
     }
 
-    /// How long after a moment a packet was sent; zero if before.
+    /// Returns the time from `moment` to the sending of a packet; zero if sent before.
     pub fn sent_after(&self, number: u64, moment: u64) -> Duration {
         Duration::from_nanos(self.sent_at(number).saturating_sub(moment))
     }
 
-    /// Nothing lost, each packet came once.
+    /// Whether each packet arrived exactly once.
     pub fn is_exact(&self) -> bool {
         !self.sent.is_empty() && self.lost().is_empty() && self.duplicated() == 0
     }
@@ -124,7 +124,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Packets sent at 0, 1, 2, … ms; `arrivals` are numbers, each half a millisecond under way.
+    /// Returns packets sent at 0, 1, 2, … ms; `arrivals` are numbers, each received half a
+    /// millisecond after sending.
     fn trace(sent: u64, arrivals: &[u64]) -> Trace {
         Trace {
             sent: (0..sent).map(|number| number * MS).collect(),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_stream_is_exact() {
+    fn a_complete_stream_is_exact() {
         let trace = trace(4, &[0, 1, 2, 3]);
         assert!(trace.is_exact());
         assert_eq!(trace.reordered(), 0);
@@ -148,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_stream_proves_nothing() {
+    fn an_empty_stream_is_not_exact() {
         assert!(!Trace::default().is_exact());
     }
 
     #[test]
-    fn losses_are_named_and_timed() {
+    fn losses_have_numbers_and_times() {
         let trace = trace(8, &[0, 1, 5, 7]);
         assert!(!trace.is_exact());
         assert_eq!(trace.lost(), [2, 3, 4, 6]);
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_and_latecomers_are_told_apart() {
+    fn duplicates_and_reordered_packets_count_separately() {
         let trace = trace(4, &[0, 2, 1, 1, 3, 3, 3]);
         assert!(trace.lost().is_empty());
         assert_eq!(trace.duplicated(), 3);

@@ -1,4 +1,4 @@
-//! A TCP connection that carries a known pattern both ways at once.
+//! A TCP connection that transfers a known pattern in both directions.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,33 +13,33 @@ use super::stream::end_of_input;
 use super::tool::{Tool, announce_ready};
 use super::{End, Pace, usage};
 
-/// How much each side writes at a time: enough to make full segments of 64 KB.
+/// Bytes of one write: enough for full segments of 64 KB.
 const CHUNK: usize = 128 * 1024;
-/// The pause between two writes at full pace, so that a slow build of teamr on a busy machine keeps up and
-/// its queues do not drop packets of a stream beside this.
+/// The pause between two writes at the full rate, so that a debug build on a busy machine keeps up
+/// and its queues do not drop packets of a parallel stream.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A connection under way.
+/// A running connection.
 pub struct Transfer {
     client: Tool,
     server: Tool,
 }
 
-/// What came through a connection that both sides closed in order, every byte checked.
+/// Byte counts of a connection that both sides closed in order, with every byte checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transferred {
-    /// Bytes that the client wrote.
+    /// Bytes written by the client.
     pub client_sent: u64,
-    /// Of these, bytes that the server read.
+    /// Bytes read by the server.
     pub server_received: u64,
-    /// Bytes that the server wrote.
+    /// Bytes written by the server.
     pub server_sent: u64,
-    /// Of these, bytes that the client read.
+    /// Bytes read by the client.
     pub client_received: u64,
 }
 
 impl Transferred {
-    /// Something was sent each way, and all of it came.
+    /// Whether each direction carried data and all data arrived.
     pub fn is_complete(&self) -> bool {
         self.client_sent > 0
             && self.server_sent > 0
@@ -54,7 +54,7 @@ impl Transfer {
         Transfer::start_at(Pace::Full, from, to)
     }
 
-    /// As [`start`](Transfer::start), at a pace of its own.
+    /// As [`start`](Transfer::start), at a given rate.
     pub fn start_at(pace: Pace, from: &End, to: &End) -> Transfer {
         let factor = pace.factor().to_string();
         let server = Tool::start(
@@ -73,7 +73,7 @@ impl Transfer {
         Transfer { client, server }
     }
 
-    /// Lets both sides come to their end, and tells what came through.
+    /// Waits for both sides to end and returns the byte counts.
     pub fn finish(self) -> Transferred {
         let client = self.client.finish();
         let server = self.server.finish();
@@ -105,7 +105,7 @@ pub fn run_client(args: &[String]) -> io::Result<()> {
     exchange(socket.into(), pause(factor)?, &end_of_input())
 }
 
-/// `serve AT FACTOR`: takes one connection, writes and checks until the client closes its side.
+/// `serve AT FACTOR`: accepts one connection, writes and checks until the client closes its side.
 pub fn run_server(args: &[String]) -> io::Result<()> {
     let [at, factor] = args else {
         return Err(usage("serve AT FACTOR"));
@@ -121,7 +121,7 @@ fn pause(factor: &str) -> io::Result<Duration> {
     Ok(PAUSE * factor.parse::<u32>().map_err(io::Error::other)?)
 }
 
-/// Writes the pattern until `stop` or the other side's end, reads and checks it meanwhile.
+/// Writes the pattern until `stop` or the peer's end, and reads and checks meanwhile.
 fn exchange(socket: TcpStream, pause: Duration, stop: &Arc<AtomicBool>) -> io::Result<()> {
     let reader = {
         let socket = socket.try_clone()?;
@@ -148,7 +148,7 @@ fn exchange(socket: TcpStream, pause: Duration, stop: &Arc<AtomicBool>) -> io::R
     Ok(())
 }
 
-/// Reads to the end; an error where a byte is not the pattern's.
+/// Reads to the end and returns the number of bytes; fails on a byte outside the pattern.
 fn check(mut socket: TcpStream) -> io::Result<u64> {
     let pattern = pattern();
     let mut received = 0;
@@ -167,11 +167,11 @@ fn check(mut socket: TcpStream) -> io::Result<u64> {
     }
 }
 
-/// The pattern's period: prime, so that a piece that is lost, repeated or moved by any power of
-/// two shows.
+/// The pattern's period is prime, so that a lost, repeated or moved piece of any power of two is
+/// detected.
 const PERIOD: u8 = 251;
 
-/// A chunk of the pattern from each place in its period on, all in one.
+/// Returns bytes that contain a chunk of the pattern from each phase on.
 fn pattern() -> Vec<u8> {
     (0..PERIOD)
         .cycle()
@@ -179,7 +179,7 @@ fn pattern() -> Vec<u8> {
         .collect()
 }
 
-/// Where in its period the pattern is at an offset of the stream.
+/// Returns the phase of the pattern at an offset of the stream.
 fn phase(offset: u64) -> usize {
     usize::try_from(offset % u64::from(PERIOD)).unwrap_or(0)
 }

@@ -9,27 +9,27 @@ use std::process::{Command, Stdio};
 
 use super::package::Package;
 
-/// Seconds that a guest may live. It ends a hang; no case comes near.
+/// Seconds before a guest is stopped: the limit ends a hang, and no case comes near.
 const LIMIT: u32 = 1200;
-/// Seconds from the request to stop to the kill.
+/// Seconds between SIGTERM and SIGKILL.
 const GRACE: u32 = 10;
 const MEMORY: &str = "mem=1G";
 
-/// The script that the guest starts, without what differs from case to case.
+/// The init script, without the part that differs between cases.
 const INIT: &str = include_str!("init.sh");
 /// Files in the folder of the case.
 const SCRIPT: &str = "init";
 const STATUS: &str = "status";
 const KERNEL_LOG: &str = "kernel.log";
 
-/// Lines of the kernel's log that a failure shows.
+/// Lines of the kernel log in a failure.
 const LAST_LINES: usize = 30;
 
-/// Serial line 0 is on the descriptors 3 and 4: our end of its input is a pipe that stays silent,
-/// its output is ours. The kernel's own console goes to a file.
+/// Serial line 0 uses the descriptors 3 and 4: its input is a pipe without data, its output is
+/// ours. The kernel's console goes to a file.
 const START: &str = r#"log=$1; shift; exec "$@" 3<&0 4>&1 </dev/null >"$log" 2>&1"#;
 
-/// A guest that can be booted once.
+/// A guest for one boot.
 pub(super) struct Guest<'a> {
     package: &'a Package,
     folder: &'a Path,
@@ -40,23 +40,23 @@ impl Guest<'_> {
         Guest { package, folder }
     }
 
-    /// Boots, runs `case` and hands on each line of its output. The outcome is its exit status,
-    /// or none if the guest died before the case had ended.
+    /// Boots, runs `case` and passes each line of its output to `print`. Returns the exit status;
+    /// `None` if the guest died before the case ended.
     pub(super) fn run(
         &self,
         case: &Command,
-        tell: &mut dyn FnMut(&str),
+        print: &mut dyn FnMut(&str),
     ) -> io::Result<Option<i32>> {
         let script = self.file(SCRIPT);
         fs::write(&script, self.script(case))?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
         File::create(self.file(KERNEL_LOG))?;
         let mut child = self.command(&script).spawn()?;
-        // Held open: on the end of its input the serial line would hang up.
+        // Held open: at the end of its input the serial line would hang up.
         let _input = child.stdin.take();
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).split(b'\n') {
-                tell(&String::from_utf8_lossy(&line?));
+                print(&String::from_utf8_lossy(&line?));
             }
         }
         child.wait()?;
@@ -64,8 +64,8 @@ impl Guest<'_> {
         Ok(status.trim().parse().ok())
     }
 
-    /// The end of the kernel's log.
-    pub(super) fn last_words(&self) -> String {
+    /// Returns the end of the kernel's log.
+    pub(super) fn kernel_log_tail(&self) -> String {
         let log = fs::read(self.file(KERNEL_LOG)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
@@ -90,7 +90,7 @@ impl Guest<'_> {
             .arg(self.package.kernel())
             .args(["rootfstype=hostfs", "ro", MEMORY, "panic=-1"])
             .args(["con=null", "con0=null,fd:1", "ssl=null", "ssl0=fd:3,fd:4"])
-            // It keeps a socket of its management console there, by default in the home folder.
+            // Folder of the management console's socket; the default is the home folder.
             .arg(format!("uml_dir={}/", self.folder.display()))
             .arg(format!("init={}", init.display()))
             .stdin(Stdio::piped())
@@ -99,7 +99,7 @@ impl Guest<'_> {
         command
     }
 
-    /// What the guest starts: `case` with its arguments and its environment.
+    /// Returns the init script for `case` with its arguments and environment.
     fn script(&self, case: &Command) -> String {
         let mut script = "#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n".to_owned();
         let mut set = |name: &str, value: &OsStr| {
@@ -119,7 +119,7 @@ impl Guest<'_> {
     }
 }
 
-/// A word of the shell that stands for this text.
+/// Returns `text` quoted for the shell.
 fn quoted(text: &OsStr) -> String {
     format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"))
 }

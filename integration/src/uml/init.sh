@@ -1,10 +1,9 @@
-# The first and only program of a guest. Set before: MODULES, FOLDER, STATUS, and the function
-# `run_case`. The root is the real file system, read-only; all that can be written is in memory
-# and in the case's folder.
+# Init of a guest. Set before: MODULES, FOLDER, STATUS, and the function `run_case`. The root is the
+# real file system, read-only; writable places are in memory and in the case's folder.
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-# The kernel may have done this one itself.
+# Some kernels mount devtmpfs themselves.
 mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
@@ -13,17 +12,17 @@ mount -t hostfs -o "$FOLDER" none "$FOLDER"
 mkdir -p /run/teamd /run/netns /run/modules/lib/modules
 export TMPDIR="$FOLDER" HOME="$FOLDER"
 
-# Output passes a pipe: programs behave differently on a terminal, which a serial line is.
+# Output goes through a pipe: programs behave differently on a terminal such as a serial line.
 stty -F /dev/ttyS0 raw -echo
 exec 3>/dev/ttyS0
 
 {
     ln -s "$MODULES/$(uname -r)" /run/modules/lib/modules/
-    # For what the kernel asks for itself, such as the mode of a team.
+    # For modules that the kernel requests itself, such as the mode of a team.
     printf '#!/bin/sh\nexec modprobe -d /run/modules "$@"\n' >/run/modprobe
     chmod +x /run/modprobe
     echo /run/modprobe >/proc/sys/kernel/modprobe
-    # bonding needs tls, which its list of dependencies does not say.
+    # bonding needs tls, which its dependencies do not list.
     /run/modprobe -a tls bonding team bridge 8021q veth dummy ifb tun ipv6 tipc
     ip link set lo up
     status=0

@@ -1,11 +1,11 @@
-//! A machine with the drivers that this one may lack: User-Mode Linux.
+//! User-Mode Linux: a guest with drivers that this machine may lack.
 //!
-//! Debian's package `user-mode-linux` is a whole kernel, with its modules for teams, bonds,
-//! bridges and VLANs, that runs as an ordinary program. It sees this machine's file system,
-//! read-only, so the programs just built run in it. A test says [`in_guest`]: the guest boots
-//! in two seconds and runs that same test once more, this time for real.
+//! Debian's package `user-mode-linux` is a complete kernel, with modules for teams, bonds, bridges
+//! and VLANs, that runs as an ordinary program. The guest mounts this machine's file system
+//! read-only, so the programs just built run in it. A test calls [`in_guest`]: the guest boots in
+//! two seconds and runs the same test again.
 //!
-//! It owns the machine. What is tried in it is the tests' business.
+//! This module starts the guest and reports its result; the cases are in `tests/`.
 
 mod guest;
 mod package;
@@ -26,49 +26,49 @@ use crate::binaries::{PROGRAMS, programs};
 use crate::lab::{lock, skip};
 use guest::Guest;
 
-/// Names the guest's folder to the test that runs in it.
+/// Environment variable: folder of the case that runs in the guest.
 const FOLDER: &str = "TEAMR_GUEST_FOLDER";
 
-/// Made by a case that has begun, so that a test that was not found in the guest cannot pass.
+/// File that a started case creates: a test that the guest does not find cannot pass.
 const BEGUN: &str = "begun";
 
-/// Between two looks for a free processor.
+/// Time between two attempts to get a processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a case was not seen to succeed.
+/// Why a case did not succeed.
 #[derive(Debug)]
 pub enum GuestFailure {
-    /// This machine cannot have a guest, for this reason.
+    /// This machine cannot run a guest, for this reason.
     Impossible(String),
-    /// The case failed or never ended.
+    /// The case failed or did not end.
     Failed {
-        /// What happened, and the end of the kernel's log.
-        story: String,
-        /// Its folder, kept, with whatever it and the guest wrote.
+        /// The failure and the end of the kernel's log.
+        report: String,
+        /// The folder of the case, kept, with files of the case and the guest.
         folder: PathBuf,
     },
 }
 
-/// Runs `case` as root of a guest; its argument is a folder that outlives a failure.
+/// Runs `case` as root of a guest; its argument is a folder that is kept after a failure.
 ///
-/// To be called by a test as its only deed, with a closure written there. If the machine cannot
-/// have a guest, this says so and returns, or fails when `CI=true`.
+/// A test calls this function alone, with a closure written in place. If the machine cannot run a
+/// guest, the function prints why and returns, or panics when `CI=true`.
 pub fn in_guest<F: FnOnce(&Path)>(case: F) {
     match try_in_guest(case) {
         Ok(()) => (),
         Err(GuestFailure::Impossible(reason)) => skip(&reason),
-        Err(GuestFailure::Failed { story, folder }) => {
-            panic!("{story}\nlogs kept in {}", folder.display())
+        Err(GuestFailure::Failed { report, folder }) => {
+            panic!("{report}\nlogs kept in {}", folder.display())
         }
     }
 }
 
-/// As [`in_guest`], for who wants to see it fail.
+/// As [`in_guest`], but returns the failure.
 pub fn try_in_guest<F: FnOnce(&Path)>(case: F) -> Result<(), GuestFailure> {
     if let Some(folder) = env::var_os(FOLDER) {
         let folder = PathBuf::from(folder);
         fs::write(folder.join(BEGUN), "").expect("write into the case's folder");
-        // The test harness has begun a line.
+        // Ends the line that the test harness has begun.
         println!();
         case(&folder);
         return Ok(());
@@ -76,7 +76,7 @@ pub fn try_in_guest<F: FnOnce(&Path)>(case: F) -> Result<(), GuestFailure> {
     boot(test_name::<F>())
 }
 
-/// The path by which the test harness knows the function that wrote the closure `F`.
+/// Returns the test harness's name of the function that contains the closure `F`.
 fn test_name<F>() -> &'static str {
     let name = type_name::<F>();
     let name = name.trim_end_matches("::{{closure}}");
@@ -105,12 +105,15 @@ fn boot(test: &str) -> Result<(), GuestFailure> {
         Err(error) => format!("lost it: {error}"),
     };
     Err(GuestFailure::Failed {
-        story: format!("{test} got a guest and {failure}.\n{}", guest.last_words()),
+        report: format!(
+            "{test} got a guest and {failure}.\n{}",
+            guest.kernel_log_tail()
+        ),
         folder,
     })
 }
 
-/// Waits for a processor that no other guest keeps busy, also not one of another process.
+/// Waits for a processor that no guest of any process uses.
 fn take_turn() -> Result<Flock<File>, String> {
     let processors = available_parallelism().map_or(1, NonZero::get);
     loop {

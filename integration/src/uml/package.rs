@@ -1,4 +1,4 @@
-//! Debian's package `user-mode-linux`, fetched once and unpacked, not installed.
+//! Debian's package `user-mode-linux`, downloaded once and unpacked, not installed.
 
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
@@ -17,23 +17,23 @@ pub(super) struct Package {
 }
 
 impl Package {
-    /// The kernel, a program.
+    /// Returns the path of the kernel, a program.
     pub(super) fn kernel(&self) -> PathBuf {
         self.root.join("usr/bin/linux.uml")
     }
 
-    /// A library to preload into the kernel: `xstate.c` says why.
+    /// Returns the path of the library to preload into the kernel; see `xstate.c`.
     pub(super) fn xstate(&self) -> PathBuf {
         self.root.join("xstate.so")
     }
 
-    /// The folder that has a folder of modules for each release; of one release here.
+    /// Returns the folder with one folder of modules for each kernel release.
     pub(super) fn modules(&self) -> PathBuf {
         self.root.join("usr/lib/uml/modules")
     }
 }
 
-/// The package, fetched if it is not there yet; or what keeps us from having it.
+/// Returns the package, downloaded if absent. The error names what is missing.
 pub(super) fn unpacked() -> Result<Package, String> {
     for tool in ["modprobe", "timeout", "stty"] {
         if !found(tool) {
@@ -68,8 +68,8 @@ fn compile(library: &Path) -> Result<(), String> {
     run(&mut cc)
 }
 
-/// Fetches and unpacks into a folder beside `root`, which becomes `root` when it is complete: we
-/// may be interrupted.
+/// Downloads and unpacks into a folder beside `root` and renames the complete folder to `root`, so
+/// that an interruption leaves no partial package.
 fn fetch(root: &Path) -> Result<(), String> {
     if !found("apt-get") || !found("dpkg") {
         return Err(format!(
@@ -93,7 +93,7 @@ fn download(folder: &Path) -> Result<(), String> {
         run(command.current_dir(folder))
     };
     fetch().or_else(|error| {
-        // A fresh machine has no list of packages yet.
+        // A new machine has no list of packages yet.
         run(Command::new("apt-get").args(["-q", "update"])).map_err(|_| error)?;
         fetch()
     })

@@ -1,9 +1,9 @@
-//! Programs and scripts that were written for teamd, each played with its own command lines: it
-//! starts the daemon, asks it, stops it. On both data paths, where the caller works without the
-//! kernel's team driver.
+//! Programs and scripts written for teamd, each run with its own command lines: the caller starts
+//! the daemon, queries it, stops it. A caller that works without the kernel's team driver runs on
+//! both data paths.
 //!
-//! The units' callers that need a booted system are in `packages`, a real NetworkManager is not
-//! played here.
+//! Callers of the units, which need a booted system, are in `packages`; a real NetworkManager is in
+//! `network_manager`.
 
 mod host;
 mod network;
@@ -15,7 +15,7 @@ use host::Host;
 
 type Case = (&'static str, fn(&Host));
 
-/// Those that can do without the kernel's driver.
+/// The callers that work without the kernel's driver.
 const ANYWHERE: [Case; 9] = [
     ("a script", network::script),
     (
@@ -31,7 +31,7 @@ const ANYWHERE: [Case; 9] = [
     ("a warm restart of the machine", sonic::reboot),
 ];
 
-/// Those that speak to the driver themselves, or count on it.
+/// The callers that use the driver themselves or depend on it.
 const WITH_DRIVER: [Case; 5] = [
     ("NetworkManager", network::network_manager),
     ("a script with teamnl", network::script_with_teamnl),
@@ -64,7 +64,7 @@ fn with_the_driver() {
 }
 
 #[test]
-fn teammgrd_starts_many_at_once() {
+fn teammgrd_starts_many_teams_at_once() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };

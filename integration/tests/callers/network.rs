@@ -1,4 +1,4 @@
-//! Those who bring up the network of an ordinary host.
+//! Callers that bring up the network of an ordinary host.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -10,12 +10,12 @@ use crate::host::Host;
 
 const CONFIG: &str = r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}, "eth2": {}}}"#;
 
-/// What administrators have written for years.
+/// A typical administrator's script.
 pub fn script(host: &Host) {
     let file = host.file("team0.conf", CONFIG);
     let file = file.display();
     host.sh(&format!("teamd -d -t team0 -f {file}"));
-    // The whole command line finds it, and nothing else.
+    // The whole command line matches, and no other process.
     let pid = host.sh("cat /run/teamd/team0.pid");
     assert_eq!(
         host.pgrep(&format!("teamd -d -t team0 -f {file}")),
@@ -47,7 +47,7 @@ pub fn script(host: &Host) {
     host.assert_gone("team1");
 }
 
-/// Takes a port out of a team behind the daemon's back.
+/// Removes a port from a team through the driver, without the daemon.
 pub fn script_with_teamnl(host: &Host) {
     host.sh(r#"teamd -d -t team0 -c '{"ports": {"eth1": {}, "eth2": {}}}'"#);
     host.wait_port_up("team0", "eth2");
@@ -96,14 +96,14 @@ pub fn network_scripts(host: &Host) {
     assert_eq!(config["prio"], 100);
     host.sh("/usr/bin/teamdctl team0 port remove eth1");
     host.fails("/usr/bin/teamdctl team0 port present eth1");
-    // Its own line, which never worked with teamd.
+    // The script's own line, which fails with teamd too.
     host.sh(&format!("/usr/bin/teamd -k -p {pid_file}"));
     host.assert_gone("team0");
     host.fails(&format!("test -e {pid_file}"));
 }
 
-/// wicked writes the configuration, only for itself to read, and lets systemd run the unit; the
-/// folder may be another user's.
+/// wicked writes the configuration, readable by itself alone, and lets systemd run the unit; the
+/// folder may belong to another user.
 pub fn wicked(host: &Host) {
     host.sh(&format!(
         "umask 077
@@ -128,7 +128,7 @@ pub fn wicked(host: &Host) {
     assert_eq!(config["runner"]["name"], "activebackup");
     assert_eq!(config["ports"]["eth2"]["prio"], 5);
     host.wait_port_up("team0", "eth2");
-    // Where the unit has a name on the bus it asks there.
+    // wicked queries the bus where the unit has a bus name.
     let state = host.json("/usr/bin/teamdctl --force-dbus team0 state dump");
     assert_eq!(state["setup"]["runner_name"], "activebackup");
     assert_eq!(state["ports"]["eth2"]["link_watches"]["up"], true);
@@ -136,7 +136,7 @@ pub fn wicked(host: &Host) {
     host.assert_gone("team0");
 }
 
-/// network-legacy of dracut: a team without ports, to which they are added as they come.
+/// network-legacy of dracut: a team without ports, which are added as they appear.
 pub fn dracut(host: &Host) {
     let file = host.file("team0.conf", CONFIG);
     host.sh(&format!("teamd -d -U -n -N -t team0 -f {}", file.display()));
@@ -155,11 +155,11 @@ pub fn dracut(host: &Host) {
         host.wait_port_up("team0", port);
     }
     host.sh("teamd -k -t team0");
-    // -N: what the initrd made is there for the system.
+    // -N: the device of the initrd stays for the system.
     assert!(host.namespace.has_interface("team0"));
 }
 
-/// The commands of sos's report.
+/// The commands of a sos report.
 pub fn sos(host: &Host) {
     host.sh(&format!("teamd -d -t team0 -c '{CONFIG}'"));
     host.wait_port_up("team0", "eth1");
@@ -174,7 +174,7 @@ pub fn sos(host: &Host) {
             let ports = host.sh("teamnl team0 ports");
             assert!(ports.contains("eth1: up"), "{ports}");
         }
-        // It notes what went wrong, and goes on.
+        // sos records failures and continues.
         DataPath::Userspace | DataPath::Programs => {
             host.fails("teamnl team0 option");
             host.fails("teamnl team0 ports");
@@ -184,9 +184,9 @@ pub fn sos(host: &Host) {
     host.assert_gone("team0");
 }
 
-/// NetworkManager without a bus: it makes the device, starts the daemon as its child with next to
-/// no environment, connects when it sees the socket, and enslaves the ports itself. A daemon that
-/// ends is started again as the first one was; the ports stay, and what was said of them.
+/// NetworkManager without a bus: it makes the device, starts the daemon as its child with a minimal
+/// environment, connects when the socket appears, and enslaves the ports itself. A daemon that ends
+/// is started again in the same way; the ports and their configuration stay.
 pub fn network_manager(host: &Host) {
     let start = || {
         let config = r#"{"runner": {"name": "activebackup"}}"#;
@@ -203,7 +203,7 @@ pub fn network_manager(host: &Host) {
         });
         (daemon, socket)
     };
-    // It connects at once and never again.
+    // NetworkManager connects at once and never again.
     let ask = |socket: &str, method: &str, args: &[&str]| {
         let answer = control::call_at(socket.as_ref(), method, args).expect("an answer");
         assert!(answer.starts_with("REPLY_SUCCESS\n"), "{method}: {answer}");
@@ -239,10 +239,10 @@ pub fn network_manager(host: &Host) {
             "! teamdctl team0 port present eth2 2>/dev/null",
         );
         assert!(daemon.stop().success());
-        // The device is NetworkManager's, with its port.
+        // The device, with its port, belongs to NetworkManager.
         assert_eq!(host.namespace.link("eth1")["master"], "team0");
         host.sh("ip link delete dev team0");
-        // For a daemon that would have gone on with the device.
+        // A new daemon would restore the ports from this file.
         host.sh("rm /run/teamd/team0.memory");
         host.assert_gone("team0");
     }

@@ -13,7 +13,7 @@ use crate::host::Host;
 
 const DIRECTORY: &str = "/run/warmboot/teamd/";
 
-/// teammgrd's line; `how` is `-r`, or `-w -o` after a warm restart.
+/// Returns teammgrd's command line; `how` is `-r`, or `-w -o` after a warm restart.
 fn start(lag: &str, how: &str) -> String {
     let config = json!({
         "device": lag,
@@ -34,14 +34,14 @@ fn add(lag: &str, port: &str) -> String {
     )
 }
 
-/// It asks with signal 0, and so do others. Here that would be to wait for the machine's first
-/// process, which does not everywhere make haste to collect the dead.
+/// teammgrd and others check with signal 0. Here that check would depend on the machine's first
+/// process, which may reap late.
 fn wait_gone(host: &Host, pid: &str) {
     let alive = format!("grep -qs '^State:.[^Z]' /proc/{pid}/status");
     host.wait("teamd to be gone", &format!("! {alive}"));
 }
 
-/// It stops by the pid in the file and waits for the process to be gone.
+/// Stops the daemon by the pid in its file and waits for the end of the process.
 fn stop(host: &Host, lag: &str) {
     let pid = host.sh(&format!("cat /var/run/teamd/{lag}.pid"));
     host.sh(&format!("kill -TERM {pid}"));
@@ -51,7 +51,7 @@ fn stop(host: &Host, lag: &str) {
 pub fn teammgrd(host: &Host) {
     let lag = "PortChannel0001";
     host.sh(&start(lag, "-r"));
-    // The parent has returned, so the file is complete and the device there.
+    // The parent has returned, so the file is complete and the device exists.
     let pid = host.sh(&format!("cat /var/run/teamd/{lag}.pid"));
     assert_eq!(host.sh(&format!("ps -o comm= -p {pid}")), "teamd");
     assert!(host.pgrep("/usr/bin/teamd").contains(&pid));
@@ -61,19 +61,19 @@ pub fn teammgrd(host: &Host) {
         host.wait_port_up(lag, port);
     }
     host.sh(&format!("/usr/bin/teamdctl {lag} port remove eth2"));
-    // `-r` after a crash, and then for good.
+    // `-r` after a crash, and then a final stop.
     host.sh(&format!("kill -KILL {pid}"));
     wait_gone(host, &pid);
     host.sh(&start(lag, "-r"));
     host.sh(&add(lag, "eth2"));
     stop(host, lag);
     host.assert_gone(lag);
-    // An ordinary end leaves nothing for a warm start.
+    // An ordinary end leaves no state for a warm start.
     let note = host.sh(&format!("cat {DIRECTORY}{lag}"));
     assert_eq!(note.lines().nth(1), Some("0"), "{note}");
 }
 
-/// It starts every LAG of the configuration at the same time.
+/// teammgrd starts every LAG of the configuration at the same time.
 pub fn many_at_once(host: &Host) {
     let lags: Vec<String> = (0..32)
         .map(|number| format!("PortChannel{number}"))
@@ -102,8 +102,8 @@ pub fn many_at_once(host: &Host) {
 
 type HasType = fn(&Value) -> bool;
 
-/// What tlm_teamd reads of every LAG, with the type that it wants, `P` being a port. One that is
-/// missing spoils the update of all.
+/// The state items that tlm_teamd reads of every LAG, with the expected type; `P` is a port. One
+/// missing item aborts the update of all.
 const STATE: [(&str, HasType); 22] = [
     ("/setup/kernel_team_mode_name", Value::is_string),
     ("/setup/pid", Value::is_i64),
@@ -141,7 +141,7 @@ const STATE: [(&str, HasType); 22] = [
     ("/ports/eth1/runner/state", Value::is_string),
 ];
 
-/// It asks every LAG for its state, every second.
+/// tlm_teamd queries the state of every LAG every second.
 pub fn tlm_teamd(host: &Host) {
     let lags = ["PortChannel1", "PortChannel2"];
     for (lag, port) in lags.into_iter().zip(["eth1", "eth2"]) {
@@ -166,8 +166,8 @@ pub fn tlm_teamd(host: &Host) {
     }
 }
 
-/// It finds LAGs by the kind of their device, asks the daemon once whether it lives, and follows
-/// the driver by libteam itself.
+/// teamsyncd finds LAGs by the kind of their device, checks once that the daemon replies, and
+/// follows the driver through libteam.
 pub fn teamsyncd(host: &Host) {
     let lag = "PortChannel1";
     let kind = |device: &Value| device["linkinfo"]["info_kind"].clone();
@@ -179,36 +179,37 @@ pub fn teamsyncd(host: &Host) {
     let follow = host
         .namespace
         .start(&format!("python3 {} {lag}", script.display()));
-    let told = |line: &str| {
-        wait_until(&format!("libteam to tell {line:?}"), || {
+    let log = |line: &str| {
+        wait_until(&format!("libteam to report {line:?}"), || {
             follow.log().lines().last() == Some(line)
         });
     };
-    told("none");
+    log("none");
     for port in ["eth1", "eth2"] {
         host.sh(&add(lag, port));
     }
     host.namespace.up(lag);
-    told("eth1=on eth2=on");
+    log("eth1=on eth2=on");
     host.pull("eth2");
-    told("eth1=on eth2=off");
+    log("eth1=on eth2=off");
     host.put_back("eth2");
-    told("eth1=on eth2=on");
+    log("eth1=on eth2=on");
     host.sh(&format!("/usr/bin/teamdctl {lag} port remove eth1"));
-    told("eth2=on");
+    log("eth2=on");
     stop(host, lag);
 }
 
-/// Signals a LAG's daemon as the scripts of a restart do, and waits as they do.
+/// Signals a LAG's daemon as the restart scripts do, and waits as they do.
 fn leave(host: &Host, lag: &str, signal: &str) {
     let pid = host.sh(&format!("cat /var/run/teamd/{lag}.pid"));
-    // They signal every process with teamd's path in its command line; here others may run too.
+    // The scripts signal every process with teamd's path in its command line; other daemons may run
+    // here.
     assert!(host.pgrep("/usr/bin/teamd").contains(&pid));
     host.sh(&format!("kill -{signal} {pid}"));
     wait_gone(host, &pid);
 }
 
-/// Whether the driver lets a port carry.
+/// Returns the driver's `enabled` option of a port.
 fn enabled(host: &Host, lag: &str, port: &str) -> String {
     host.sh(&format!("teamnl {lag} getoption enabled --port {port}"))
 }
@@ -217,26 +218,25 @@ fn wait_carrying(host: &Host, lag: &str, ports: &[&str]) {
     wait_until(&format!("{ports:?} to carry"), || {
         ports.iter().all(|port| enabled(host, lag, port) == "true")
     });
-    // The driver enables a port that only collects as well, and takes its time to tell of the
-    // carrier.
+    // The driver also enables a port that only collects, and reports the carrier late.
     wait_until("the device to be up", || {
         host.namespace.link(lag)["operstate"] == "UP"
     });
 }
 
-/// Requires that `ip monitor` has told of no lost carrier of the device.
-fn assert_no_flap(host: &Host, lag: &str, news: &Process) {
-    // News come in order, so with this all that there were have been told.
+/// Requires that `ip monitor` has reported no lost carrier of the device.
+fn assert_no_flap(host: &Host, lag: &str, monitor: &Process) {
+    // Reports are in order: this one comes after all others.
     host.sh(&format!("ip link set dev {lag} group 77"));
-    wait_until("the news", || news.log().contains("group 77"));
-    let told = news.log();
-    let mut of_device = told
+    wait_until("the monitor", || monitor.log().contains("group 77"));
+    let log = monitor.log();
+    let mut of_device = log
         .lines()
         .filter(|line| line.contains(&format!(": {lag}")));
-    assert!(of_device.all(|line| !line.contains("NO-CARRIER")), "{told}");
+    assert!(of_device.all(|line| !line.contains("NO-CARRIER")), "{log}");
 }
 
-/// The device goes on forwarding from one daemon to the next, and nobody sees it flap.
+/// The device keeps forwarding from one daemon to the next, without a flap.
 fn restart(host: &Host, lag: &str, signal: &str) {
     assert_eq!(host.path, DataPath::Kernel);
     host.bond_far_ends();
@@ -247,7 +247,7 @@ fn restart(host: &Host, lag: &str, signal: &str) {
     host.namespace.up(lag);
     wait_carrying(host, lag, &["eth1", "eth2"]);
     let before = host.namespace.link(lag);
-    let news = host.namespace.start("ip monitor link");
+    let monitor = host.namespace.start("ip monitor link");
     leave(host, lag, signal);
     for port in ["eth1", "eth2"] {
         assert_eq!(host.namespace.link(port)["master"], lag);
@@ -263,15 +263,15 @@ fn restart(host: &Host, lag: &str, signal: &str) {
     for what in ["ifindex", "address", "operstate"] {
         assert_eq!(after[what], before[what], "{what}");
     }
-    assert_no_flap(host, lag, &news);
-    // The device is the daemon's again.
+    assert_no_flap(host, lag, &monitor);
+    // The device belongs to the daemon again.
     stop(host, lag);
     host.assert_gone(lag);
 }
 
 pub fn warm_restart(host: &Host) {
     restart(host, "PortChannel1", "USR1");
-    // What is there now is of the ordinary end; so once more for the notes alone.
+    // The files are those of an ordinary end; repeat for the saved state alone.
     host.sh(&start("PortChannel2", "-r"));
     host.sh(&add("PortChannel2", "eth1"));
     host.namespace.up("PortChannel2");
@@ -279,22 +279,22 @@ pub fn warm_restart(host: &Host) {
     leave(host, "PortChannel2", "USR1");
     let note = host.sh(&format!("cat {DIRECTORY}PortChannel2"));
     assert_eq!(note, "1\n1\neth1\n1");
-    // teammgrd reads there which address the LAG had.
+    // teammgrd reads the address of the LAG there.
     let pdu = host.sh(&format!("od -An -v -t x1 {DIRECTORY}eth1 | tr -d ' \\n'"));
     assert_eq!((pdu.len() / 2, &pdu[80..92]), (124, "020000000001"));
     host.sh("ip link delete dev PortChannel2");
 }
 
-/// The last LACPDU of a partner that is in sync with port 1 of the LAG, key 1.
-const PARTNERS_LAST_WORD: [&str; 4] = [
+/// The last LACPDU of a partner in sync with port 1 of the LAG, key 1.
+const LAST_PARTNER_PDU: [&str; 4] = [
     "0180c2000002 0200000000bb 8809 0101",
     "0114 ffff 0200000000aa 000f 00ff 0001 3d 000000",
     "0214 ffff 020000000001 0001 00ff 0001 3d 000000",
     "0310 0000 000000000000000000000000",
 ];
 
-/// The machine was restarted with its kernel: there is no device any more, and the partner has
-/// heard nothing meanwhile.
+/// The machine was restarted with its kernel: the device is gone, and the partner has received
+/// nothing meanwhile.
 pub fn reboot(host: &Host) {
     host.sh("ip link set dev eth1 name Ethernet0");
     // On a busy machine the port may come too late for a daemon that waits for 3 s.
@@ -305,7 +305,7 @@ pub fn reboot(host: &Host) {
 
 fn comes_back_in_time(host: &Host) -> bool {
     let lag = "PortChannel1";
-    let digits = PARTNERS_LAST_WORD.concat().replace(' ', "");
+    let digits = LAST_PARTNER_PDU.concat().replace(' ', "");
     let octets = (0..digits.len()).step_by(2);
     let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("two digits");
     let mut pdu: Vec<u8> = octets.map(octet).collect();
@@ -348,7 +348,7 @@ fn comes_back_in_time(host: &Host) -> bool {
         );
         assert_eq!(port["teamr"]["enabled"], true, "{port}");
     }
-    // What has come back is not waited for any more.
+    // A returned port is no longer awaited.
     host.sh(&format!("/usr/bin/teamdctl {lag} port remove Ethernet0"));
     wait_until("the carrier to go", || carrier() == "0");
     stop(host, lag);
@@ -356,7 +356,7 @@ fn comes_back_in_time(host: &Host) -> bool {
     in_time
 }
 
-/// By the daemon's own clock.
+/// Whether the link came in time, by the daemon's clock.
 fn link_came_in_time(recording: &Recording) -> bool {
     let mut entries = recording.entries.iter();
     let begin = entries.next().expect("a beginning").at;

@@ -1,7 +1,7 @@
 //! The units in a boot with cloud-init and the network managers: no ordering cycle, the device
-//! before the managers, mounts of network file systems unmounted before the team ends.
+//! before the managers, network file systems unmounted before the team ends.
 //!
-//! All managers are enabled at once, since a cycle with one of them is a cycle with all of them.
+//! All managers are enabled at once, since a cycle with one manager is a cycle with all.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use std::process::Command;
 
 use integration::{Lab, Sharing, skip};
 
-use super::{Debian, obstacle, packages, run};
+use super::{Debian, missing_requirement, packages, run};
 
 const MANAGERS: &str = "cloud-init,ifupdown,netplan.io,network-manager";
 
-/// What the host's administrator wrote. networkd makes the port, which therefore appears after the
+/// Files of the host's administrator. networkd makes the port, which therefore appears after the
 /// team, and waits for team0 to be online; cloud-init waits for networkd.
 const FILES: [(&str, &str); 14] = [
     (
@@ -73,10 +73,10 @@ const ENABLE: &str = "systemctl --quiet enable \
      systemd-networkd networking NetworkManager teamr@team0 teamr && \
      systemctl --quiet add-wants multi-user.target cloud-init.target teamd@team1.service";
 
-/// What systemd says of the order of a boot.
+/// Verifies the order of a boot with systemd.
 const VERIFY: &str = "systemd-analyze verify --man=no multi-user.target 2>&1";
 
-/// A copy of a Debian with the managers, which is made once.
+/// Returns a copy of a Debian with the managers, which is installed once.
 fn debian_with_managers(folder: &Path) -> Debian {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-with-managers");
     if !kept.exists() {
@@ -92,7 +92,7 @@ fn debian_with_managers(folder: &Path) -> Debian {
     Debian { root }
 }
 
-/// Where a text stands in the log of systemd.
+/// Returns the position of a text in systemd's log.
 fn position(log: &str, text: &str) -> usize {
     log.find(text)
         .unwrap_or_else(|| panic!("no \"{text}\" in the log:\n{log}"))
@@ -100,7 +100,7 @@ fn position(log: &str, text: &str) -> usize {
 
 #[test]
 fn teams_start_before_the_network_and_stop_after_it() {
-    if let Some(reason) = obstacle() {
+    if let Some(reason) = missing_requirement() {
         return skip(&reason);
     }
     let Some(lab) = Lab::open(Sharing::Shared) else {
@@ -115,7 +115,7 @@ fn teams_start_before_the_network_and_stop_after_it() {
     }
     debian.run(ENABLE);
 
-    // systemd sees what a unit with default dependencies would do.
+    // systemd reports the effect of a unit with default dependencies.
     let drop_in = "etc/systemd/system/teamr@.service.d/late.conf";
     debian.write(drop_in, "[Unit]\nAfter=sysinit.target\n");
     let said = debian.run(VERIFY);
@@ -127,8 +127,8 @@ fn teams_start_before_the_network_and_stop_after_it() {
 
     // One daemon drives one device.
     debian.run("systemctl --quiet disable teamr");
-    let told = debian.boot(include_str!("boot_order.sh"));
-    assert!(told.ends_with("all went well\n"), "{told}");
+    let output = debian.boot(include_str!("boot_order.sh"));
+    assert!(output.ends_with("all went well\n"), "{output}");
     let log = debian.run("journalctl --directory=/var/log/journal --output=cat _PID=1");
     assert!(!log.contains("cycle"), "{log}");
     for team in ["teamr@team0.service", "teamd@team1.service"] {

@@ -1,4 +1,4 @@
-# What a host looks like after its boot. Run by a unit; the last line says that all went well.
+# Checks a host after its boot. Run by a unit; the last line reports success.
 set -ex
 
 soon() {
@@ -15,7 +15,7 @@ for unit in teamr@team0 teamd@team1 cloud-init systemd-networkd systemd-networkd
 done
 mountpoint /mnt
 
-# The port was not there when the team started.
+# The port did not exist when the team started.
 teamdctl team0 port present eth1
 journalctl --unit teamr@team0 | grep 'eth1: Skipped adding a missing port'
 

@@ -1,5 +1,5 @@
-# What a host does with the installed package, as its systemd sees it. Run by a unit; the last
-# line says that all went well.
+# Checks the installed package on a booted host, through systemd. Run by a unit; the last line
+# reports success.
 set -ex
 
 soon() {

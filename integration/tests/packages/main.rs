@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 /// teamd's names for our programs.
 const OLD_NAMES: [&str; 4] = ["teamd", "teamdctl", "teamnl", "bond2team"];
 
-/// Runs a command that has to succeed; returns what it wrote to standard output.
+/// Runs a command and returns its standard output. Panics if the command fails.
 fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("start {command:?}: {error}"));
@@ -31,7 +31,7 @@ fn lines(text: &str) -> Vec<PathBuf> {
     text.lines().map(PathBuf::from).collect()
 }
 
-/// The packages, of the programs under test: the .deb and the .rpm, built once.
+/// Returns the .deb and the .rpm of the programs under test, built once.
 fn packages() -> &'static [PathBuf; 2] {
     static PACKAGES: OnceLock<[PathBuf; 2]> = OnceLock::new();
     PACKAGES.get_or_init(|| {
@@ -46,13 +46,13 @@ fn packages() -> &'static [PathBuf; 2] {
     })
 }
 
-/// A Debian of its own in a folder.
+/// A Debian in a folder.
 struct Debian {
     root: PathBuf,
 }
 
 impl Debian {
-    /// Installs one in `root`, with these packages besides.
+    /// Installs Debian in `root`, with additional packages.
     fn new(root: PathBuf, packages: &str) -> Debian {
         let mut command = Command::new("mmdebstrap");
         command
@@ -68,7 +68,7 @@ impl Debian {
     fn container(&self) -> Command {
         let mut command = Command::new("systemd-nspawn");
         command
-            // Neither a login manager nor a bus of the outer system is needed for it.
+            // The boot needs no login manager or bus of the outer system.
             .args(["--quiet", "--register=no", "--keep-unit", "--console=pipe"])
             .args(["--private-network", "--bind=/dev/net/tun"])
             .args(["--capability=CAP_NET_ADMIN,CAP_NET_RAW", "--directory"])
@@ -76,12 +76,12 @@ impl Debian {
         command
     }
 
-    /// Runs a command line in it, which has to succeed.
+    /// Runs a command line in the Debian, which must succeed.
     fn run(&self, line: &str) -> String {
         run(self.container().args(["/bin/sh", "-c", line]))
     }
 
-    /// Boots it; `script` runs as a unit, and what it prints is returned.
+    /// Boots the Debian, runs `script` as a unit, and returns its output.
     fn boot(&self, script: &str) -> String {
         self.write("script", script);
         self.write(
@@ -107,7 +107,7 @@ impl Debian {
             .unwrap_or_else(|error| panic!("the script did not begin ({error}): {outer}"))
     }
 
-    /// Writes a file in it, whose folder is made if need be.
+    /// Writes a file and creates its folder if absent.
     fn write(&self, path: &str, text: &str) {
         let path = self.root.join(path);
         let folder = path.parent().expect("a folder");
@@ -115,14 +115,14 @@ impl Debian {
         fs::write(path, text).expect("write into the new system");
     }
 
-    /// Gives it a file.
+    /// Copies a file into the Debian and returns its path there.
     fn take(&self, file: &Path) -> String {
         let name = file.file_name().expect("a file");
         fs::copy(file, self.root.join(name)).expect("copy a file");
         format!("/{}", name.to_string_lossy())
     }
 
-    /// Requires that all of these files are there, or that none is.
+    /// Requires that all of these files exist, or that none does.
     fn assert_files(&self, files: &[PathBuf], there: bool) {
         for file in files {
             let path = self
@@ -145,8 +145,8 @@ impl Debian {
     }
 }
 
-/// What keeps this machine from having such a system.
-fn obstacle() -> Option<String> {
+/// Returns the missing requirement of such a system, if any.
+fn missing_requirement() -> Option<String> {
     if !Uid::effective().is_root() {
         return Some("only root can install packages".to_owned());
     }
@@ -163,7 +163,7 @@ fn obstacle() -> Option<String> {
 
 /// One unit cannot include another.
 #[test]
-fn the_unit_of_many_teams_is_as_that_of_one() {
+fn both_units_are_equal() {
     let rest = |unit: &str| {
         let unit = repository().join("dist/systemd").join(unit);
         let text = fs::read_to_string(unit).expect("read a unit");
@@ -176,8 +176,8 @@ fn the_unit_of_many_teams_is_as_that_of_one() {
 }
 
 #[test]
-fn a_host_moves_from_teamd_to_teamr_and_back() {
-    if let Some(reason) = obstacle() {
+fn a_host_migrates_from_teamd_to_teamr_and_back() {
+    if let Some(reason) = missing_requirement() {
         return skip(&reason);
     }
     let Some(lab) = Lab::open(Sharing::Shared) else {
@@ -187,7 +187,7 @@ fn a_host_moves_from_teamd_to_teamr_and_back() {
     let debian = Debian::new(lab.folder().join("debian"), "libteam-utils");
     let deb = debian.take(deb);
 
-    // In place of teamd; booted; removed in the end by the script.
+    // Installed in place of teamd, booted, and removed at the end by the script.
     debian.run(&format!("dpkg --install {deb}"));
     debian.assert_old_names_are_ours();
     let listed = lines(&debian.run("dpkg --listfiles teamr"));
@@ -202,8 +202,8 @@ fn a_host_moves_from_teamd_to_teamr_and_back() {
         .collect();
     assert!(files.len() > 20, "{files:?}");
     debian.assert_files(&files, true);
-    let told = debian.boot(include_str!("booted.sh"));
-    assert!(told.ends_with("all went well\n"), "{told}");
+    let output = debian.boot(include_str!("booted.sh"));
+    assert!(output.ends_with("all went well\n"), "{output}");
     let (settings, files): (Vec<PathBuf>, Vec<PathBuf>) =
         files.into_iter().partition(|path| path.starts_with("/etc"));
     debian.assert_files(&files, false);
@@ -221,7 +221,7 @@ fn a_host_moves_from_teamd_to_teamr_and_back() {
     assert!(version.starts_with("teamd 1.31"), "{version}");
     debian.run("dpkg --purge libteam-utils");
 
-    // The other package has the same files, but for the links, which its script makes.
+    // The other package has the same files, except for the links, which its script makes.
     let with_rpm = |args: &[&str]| {
         let mut command = Command::new("rpm");
         run(command.arg("--root").arg(&debian.root).args(args));

@@ -1,4 +1,4 @@
-//! slb with `tx_balancer`: of guests that load one link, one is moved to the other.
+//! slb with `tx_balancer`: one of several guests on a busy link moves to the other link.
 
 use integration::traffic::{Pace, Stream};
 use integration::{DataPath, Lab, Sharing, SwitchMoves, in_guest, on_own_data_paths, wait_until};
@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::site::{Site, config, end};
 
-/// In tenths of a second; a stream is well over what the balancer takes for noise in that time.
+/// Balancing interval in tenths of a second; a stream exceeds the balancer's noise threshold in
+/// that time.
 const INTERVAL: u32 = 10;
 
 fn spreads_guests(path: DataPath, pace: Pace) {
@@ -19,7 +20,7 @@ fn spreads_guests(path: DataPath, pace: Pace) {
     let (answered, twice, sent) = site.ping_all(2);
     assert_eq!((answered, twice), (sent, 0));
 
-    // Three guests on two links: two of them share one.
+    // Three guests share two links, so two guests share one.
     let cables: Vec<usize> = (0..site.guests.len())
         .map(|guest| site.cable_of(guest))
         .collect();
@@ -41,7 +42,7 @@ fn spreads_guests(path: DataPath, pace: Pace) {
     wait_until("the busy guests to have a link each", || {
         site.cable_of(busy[0]) != site.cable_of(busy[1])
     });
-    // Level now: what follows changes nothing.
+    // The links are balanced: later intervals change nothing.
     let before = site.bytes();
     let enough = |after: [u64; 2]| (0..2).all(|cable| after[cable] > before[cable] + 1_000_000);
     wait_until("both links to be used", || enough(site.bytes()));

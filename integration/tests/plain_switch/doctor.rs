@@ -1,11 +1,11 @@
-//! What `teamrctl doctor` says of a team on such a switch.
+//! Findings of `teamrctl doctor` about a team on a switch without link aggregation.
 
 use integration::{DataPath, Lab, Sharing, wait_until};
 use serde_json::Value;
 
 use crate::site::Site;
 
-/// What the doctor names first; none if nothing is wrong.
+/// Returns the doctor's first finding; `None` if there is none.
 fn first_finding(site: &Site) -> Option<String> {
     let output = site.team.ctl("doctor --json");
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -16,7 +16,7 @@ fn first_finding(site: &Site) -> Option<String> {
 }
 
 #[test]
-fn the_doctor_tells_a_plain_switch_by_its_probes() {
+fn the_doctor_recognizes_a_switch_without_aggregation() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -36,21 +36,22 @@ fn the_doctor_tells_a_plain_switch_by_its_probes() {
         ("slb", DataPath::Programs, None),
     ] {
         let site = Site::new(&lab, runner, path);
-        let told = || site.team.log().contains("What leaves on \"eth");
-        // By itself it looks only where a plain switch is wrong.
+        let reported = || site.team.log().contains("What leaves on \"eth");
+        // Unasked, the daemon probes only with runners that need aggregation.
         if ["roundrobin", "broadcast"].contains(&runner) {
-            wait_until("the team to find the plain switch by itself", told);
+            wait_until("the team to find the plain switch by itself", reported);
         } else {
             assert_eq!(site.team.ask("state item get teamr.probe_rounds"), "0\n");
         }
         assert_eq!(first_finding(&site).as_deref(), first, "{runner}");
         if first.is_none() {
-            assert!(!told(), "{runner}: {}", site.team.log());
+            assert!(!reported(), "{runner}: {}", site.team.log());
         }
         if runner != "activebackup" {
             continue;
         }
-        // Into a network of its own; the guests are asked nothing, so nobody else would tell.
+        // Into a separate network; the guests receive no probes, so only the doctor can report the
+        // fault.
         site.switch.unplug(site.cables[1].far_interface());
         site.team.wait_port("eth2", true);
         assert_eq!(first_finding(&site).as_deref(), Some("separate-networks"));

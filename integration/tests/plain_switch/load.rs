@@ -1,4 +1,4 @@
-//! Traffic of the guests while something is done to the team.
+//! Traffic of the guests while the team changes.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use integration::traffic::{Pace, Stream, Trace, Transfer};
 
 use crate::site::{Site, end};
 
-/// Streams and connections between each guest and one host each, both ways.
+/// Streams and connections between each guest and one host each, in both directions.
 pub struct Load {
     streams: Vec<Stream>,
     transfers: Vec<Transfer>,
@@ -49,7 +49,7 @@ impl Load {
     }
 }
 
-/// How long the quiet part of the run takes: longer where somebody waits for the figure.
+/// Returns the length of the run without changes: longer for a run that produces figures.
 pub fn quiet() -> Duration {
     let seconds = std::env::var("TEAMR_LONG").map_or(3, |_| 60);
     Duration::from_secs(seconds)

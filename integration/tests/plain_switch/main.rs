@@ -1,13 +1,13 @@
-//! A host with guests on two cables into one switch that knows nothing of a team.
+//! A host with guests on two cables into one switch without link aggregation.
 //!
-//! What goes wrong there with the runners that need an aggregate is shown first; then slb has to
-//! do it right: nothing lost, nothing twice, no address that moves in the switch, both links
-//! used. How long a guest is silent when a cable is pulled is judged by the packets lost.
+//! The runners that need aggregation fail there. slb must lose and duplicate no packet, move no
+//! address in the switch, and use both links. The packets lost measure how long a guest is silent
+//! when a cable is pulled.
 
 mod balance;
 mod doctor;
 mod load;
-mod news;
+mod reports;
 mod site;
 mod slb;
 mod tlb_alb;
@@ -17,7 +17,7 @@ use integration::{DataPath, Lab, Sharing, SwitchMoves};
 use site::Site;
 
 #[test]
-fn runners_for_an_aggregate_fail_on_a_plain_switch() {
+fn runners_that_need_aggregation_fail_on_a_plain_switch() {
     let Some(lab) = Lab::open(Sharing::Alone) else {
         return;
     };

@@ -6,7 +6,7 @@ use integration::traffic::End;
 use integration::{Cable, CableKind, DataPath, Lab, Namespace, Ping, Switch, Teamr, team_config};
 use serde_json::Value;
 
-/// As many guests as hosts behind the switch.
+/// Number of guests, and of hosts behind the switch.
 pub const PEERS: u8 = 3;
 
 /// ```text
@@ -38,9 +38,10 @@ impl Site {
         }
         let team = Teamr::start(&host, config);
         team.take_precedence();
-        assert_eq!(mover(&team), path.name());
-        // With the address of the team device, as bridges take the lowest of their ports'. With
-        // others, which change as ports come, it would be dealt buckets between the guests.
+        assert_eq!(data_path_in_use(&team), path.name());
+        // With the address of the team device, as bridges take the lowest address of their ports.
+        // The assignment would include any other address, which changes as ports are added, between
+        // the guests.
         let hwaddr = host.hwaddr("team0");
         host.ip(&format!(
             "link add name br0 address {hwaddr} type bridge stp_state 0"
@@ -83,8 +84,8 @@ impl Site {
         }
     }
 
-    /// Every guest pings every host behind the switch, and is the first to speak. Requests
-    /// answered, answers beyond the first, and requests sent.
+    /// Every guest pings every host behind the switch and starts the exchange. Returns requests
+    /// answered, further replies, and requests sent.
     pub fn ping_all(&self, count: u32) -> (u32, u32, u32) {
         let (mut answered, mut twice, mut sent) = (0, 0, 0);
         for guest in &self.guests {
@@ -98,13 +99,13 @@ impl Site {
         (answered, twice, sent)
     }
 
-    /// Bytes that crossed each cable, both ways.
+    /// Returns the bytes on each cable in both directions together.
     pub fn bytes(&self) -> [u64; 2] {
         let [sent, received] = self.ways();
         [sent[0] + received[0], sent[1] + received[1]]
     }
 
-    /// Bytes that crossed each cable, sent and received apart.
+    /// Returns the bytes on each cable, sent and received.
     pub fn ways(&self) -> [[u64; 2]; 2] {
         ["tx", "rx"].map(|way| {
             ["eth1", "eth2"].map(|port| {
@@ -114,7 +115,7 @@ impl Site {
         })
     }
 
-    /// The cable that the switch reaches a guest by.
+    /// Returns the cable by which the switch reaches a guest.
     pub fn cable_of(&self, guest: usize) -> usize {
         let hwaddr = self.guests[guest].hwaddr("eth0");
         let reached = |cable: &Cable| self.switch.has_learned(&hwaddr, cable.far_interface());
@@ -130,10 +131,10 @@ pub fn config(runner: &str, path: DataPath) -> Value {
     config
 }
 
-/// What moves the frames.
-pub fn mover(team: &Teamr) -> String {
-    let mover = &team.state()["teamr"]["data_path"];
-    mover.as_str().expect("a data path").to_owned()
+/// Returns the data path in use.
+pub fn data_path_in_use(team: &Teamr) -> String {
+    let data_path_in_use = &team.state()["teamr"]["data_path"];
+    data_path_in_use.as_str().expect("a data path").to_owned()
 }
 
 fn settle_in(host: &Namespace, number: u8) {

@@ -1,5 +1,5 @@
-//! slb: nothing lost, nothing twice, no address that moves in the switch, both links used; also
-//! when a link goes, after a crash and from one data path to another.
+//! slb loses and duplicates no packet, moves no address in the switch, and uses both links; also
+//! when a link fails, after a crash and across data paths.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use integration::{
 };
 
 use crate::load::{Load, quiet};
-use crate::site::{Site, config, mover};
+use crate::site::{Site, config, data_path_in_use};
 
 fn carries_guests_on_both_links(site: &Site, pace: Pace) {
     let moves = SwitchMoves::watch(&site.switch);
@@ -71,8 +71,8 @@ fn moves_guests_when_a_link_goes_and_comes(site: &Site, pace: Pace) {
         for (what, trace) in load.finish() {
             let (packets, silence) = trace.longest_outage();
             println!("{port} pulled, {what}: {packets} lost in a row, {silence:?}");
-            // What was under way when the cable went may be lost, and what was sent until it was
-            // known; nothing when the cable came back.
+            // Packets in flight at the pull may be lost, and packets sent until the team knew of
+            // the pull; none when the cable is put back.
             let lost = trace.lost_outside(pulled - 100_000_000, known.max(found));
             assert!(
                 lost.is_empty(),
@@ -84,13 +84,13 @@ fn moves_guests_when_a_link_goes_and_comes(site: &Site, pace: Pace) {
             assert!(packets <= most, "{what}: {packets} lost in a row");
         }
     }
-    // Both links are used again.
+    // Both links carry traffic again.
     let cables: Vec<usize> = (0..3).map(|guest| site.cable_of(guest)).collect();
     assert!(cables.contains(&0) && cables.contains(&1), "{cables:?}");
 }
 
-/// Neither a crash, nor another daemon, nor another data path makes a guest change its link.
-fn goes_on_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pace) {
+/// A crash, another daemon or another data path moves no guest to another link.
+fn continues_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pace) {
     let (answered, twice, sent) = site.ping_all(2);
     assert_eq!((answered, twice), (sent, 0));
     let moves = SwitchMoves::watch(&site.switch);
@@ -113,7 +113,7 @@ fn goes_on_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pa
     for path in then {
         site.team
             .ask(&format!("state item set teamr.data_path {path}"));
-        assert_eq!(mover(&site.team), *path);
+        assert_eq!(data_path_in_use(&site.team), *path);
         let_pass(&site);
     }
     for (what, trace) in load.finish() {
@@ -124,7 +124,7 @@ fn goes_on_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pa
         BTreeMap::new(),
         "addresses moved in the switch"
     );
-    // The end of the second daemon takes away what the first one made.
+    // The second daemon removes at its end the rules of the first.
     site.team.stop();
     for port in ["eth1", "eth2"] {
         let left = site.host.run(&format!("tc qdisc show dev {port}"));
@@ -133,20 +133,20 @@ fn goes_on_after_a_crash(mut site: Site, path: DataPath, then: &[&str], pace: Pa
 }
 
 #[test]
-fn slb_goes_on_after_a_crash_and_from_programs_to_the_relay_and_back() {
+fn slb_continues_after_a_crash_and_across_data_paths() {
     on_a_site(DataPath::Programs, |site| {
-        goes_on_after_a_crash(site, DataPath::Programs, &["relay", "programs"], Pace::Full);
+        continues_after_a_crash(site, DataPath::Programs, &["relay", "programs"], Pace::Full);
     });
 }
 
-/// The kernel's driver, with programs that have the rules.
+/// The kernel's driver, with eBPF programs that apply the rules.
 #[test]
-fn slb_does_all_of_it_in_a_guest() {
+fn slb_works_on_the_kernel_driver() {
     in_guest(|_| {
         on_a_site(DataPath::Kernel, |site| {
             carries_guests_on_both_links(&site, Pace::Gentle);
             moves_guests_when_a_link_goes_and_comes(&site, Pace::Gentle);
-            goes_on_after_a_crash(site, DataPath::Kernel, &[], Pace::Gentle);
+            continues_after_a_crash(site, DataPath::Kernel, &[], Pace::Gentle);
         });
     });
 }

@@ -106,14 +106,25 @@ fn walk(seed: u64) {
     }
 }
 
+/// The seeds to walk: those of `TEAMR_SEED`, one (`7`) or a range (`10000..20000`), else 10,000.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("TEAMR_SEED") else {
+        return 0..SEEDS;
+    };
+    let number = |text: &str| text.parse::<u64>().expect("TEAMR_SEED: SEED or FIRST..END");
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => number(&text)..number(&text) + 1,
+    }
+}
+
 #[test]
 fn ten_thousand_walks_converge() {
-    match std::env::var("TEAMR_SEED") {
-        Ok(seed) => walk(seed.parse().expect("a number")),
-        Err(_) => std::thread::scope(|scope| {
-            for first in 0..THREADS {
-                scope.spawn(move || (first..SEEDS).step_by(THREADS as usize).for_each(walk));
-            }
-        }),
-    }
+    let seeds = seeds();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let seeds = seeds.clone().skip(thread as usize);
+            scope.spawn(move || seeds.step_by(THREADS as usize).for_each(walk));
+        }
+    });
 }

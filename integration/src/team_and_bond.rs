@@ -1,26 +1,26 @@
-//! A host with a team to be, and a partner in lacp that is the kernel's own: a bond in mode
-//! 802.3ad. For a guest, which has that driver.
+//! A host for a team, and an LACP partner: the kernel's bond in mode 802.3ad. Needs a guest with
+//! the bonding driver.
 
 use crate::cable::{Cable, CableKind};
 use crate::lab::Lab;
 use crate::namespace::Namespace;
 
-/// The ports of either host, each with a cable to the other's of the same name.
+/// The ports of both hosts; cables connect ports of the same name.
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 
-/// Two hosts with two cables between them; the right one has a bond.
-pub struct Bonded {
-    /// The host whose ports `eth1` and `eth2` are to be a team; they are down.
+/// Two hosts with two cables; the right host has a bond.
+pub struct TeamAndBond {
+    /// The host whose ports `eth1` and `eth2` become a team; both are down.
     pub left: Namespace,
     /// The host with `bond0`, up, with the address 10.0.0.2/24.
     pub right: Namespace,
-    /// The cables; the bond is at their far ends.
+    /// The cables; the bond is at the far ends.
     pub cables: [Cable; 2],
 }
 
-impl Bonded {
-    /// Builds it; `options` are those of the bond as ip-link(8) has them.
-    pub fn new(lab: &Lab, options: &str) -> Bonded {
+impl TeamAndBond {
+    /// Creates hosts, cables and bond; `options` are ip-link(8)'s bond options.
+    pub fn new(lab: &Lab, options: &str) -> TeamAndBond {
         let (left, right) = (lab.host("left"), lab.host("right"));
         for host in [&left, &right] {
             host.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
@@ -30,21 +30,21 @@ impl Bonded {
         ));
         let cables = LINKS.map(|link| {
             let cable = lab.cable((&left, link), (&right, link), CableKind::Virtual);
-            // A virtual cable has come up at its far end.
+            // A virtual cable comes up at its far end when the near end does.
             right.ip(&format!("link set dev {link} down"));
             right.ip(&format!("link set dev {link} master bond0"));
             cable
         });
         right.up("bond0");
         right.address("bond0", "10.0.0.2/24");
-        Bonded {
+        TeamAndBond {
             left,
             right,
             cables,
         }
     }
 
-    /// How many ports the bond's aggregator has that send and receive, by its own word.
+    /// Returns how many ports of the bond collect and distribute, from /proc/net/bonding.
     pub fn carrying(&self) -> usize {
         let text = self.right.run("cat /proc/net/bonding/bond0");
         let (mut of_actor, mut carrying) = (false, 0);

@@ -1,11 +1,11 @@
-//! What `teamrctl watch` and `teamrctl metrics` tell of a failover.
+//! Output of `teamrctl watch` and `teamrctl metrics` about a failover.
 
 use integration::{DataPath, Lab, Process, Sharing, binary, on_own_data_paths, wait_until};
 use serde_json::Value;
 
 use crate::site::Site;
 
-fn the_news_and_the_metrics_tell_of_a_failover(path: DataPath) {
+fn watch_and_metrics_report_a_failover(path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
@@ -15,37 +15,37 @@ fn the_news_and_the_metrics_tell_of_a_failover(path: DataPath) {
     let mut command = site.host.command(binary("teamrctl"));
     command.args(["team0", "watch", "--json"]);
     let mut watch = Process::start("watch", lab.folder(), command);
-    let told = |watch: &Process, kind: &str, text: &str| {
+    let reported = |watch: &Process, kind: &str, text: &str| {
         let log = watch.log();
-        let news = log
+        let reports = log
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut news = news.filter(|news| news["kind"] == kind);
-        news.any(|news| {
-            news["text"]
+        let mut reports = reports.filter(|report| report["kind"] == kind);
+        reports.any(|report| {
+            report["text"]
                 .as_str()
-                .is_some_and(|told| told.contains(text))
+                .is_some_and(|found| found.contains(text))
         })
     };
-    // The first look only tells how things stand: go on until one has come after it.
+    // The first state is a baseline: repeat the change until the watch has reported a later one.
     wait_until("the watch to see a port forbidden and allowed", || {
         for allowed in ["false", "true"] {
             site.team.ask(&format!(
                 "state item set ports.eth2.teamr.allowed {allowed}"
             ));
         }
-        told(&watch, "allowed", "eth2 may carry traffic")
+        reported(&watch, "allowed", "eth2 may carry traffic")
     });
     let designated = site.team.ask("state item get runner.designated_port");
     let designated = designated.trim_end();
     let cable = if designated == "eth1" { 0 } else { 1 };
     site.cables[cable].pull();
-    wait_until("the watch to tell of the failover", || {
-        told(
+    wait_until("the watch to report the failover", || {
+        reported(
             &watch,
             "forwarding",
             &format!("failover from {designated} decided"),
-        ) && told(&watch, "moved", "stations moved and were announced")
+        ) && reported(&watch, "moved", "stations moved and were announced")
     });
     watch.kill();
 
@@ -67,5 +67,5 @@ fn the_news_and_the_metrics_tell_of_a_failover(path: DataPath) {
 }
 
 on_own_data_paths! {
-    the_news_and_the_metrics_tell_of_a_failover
+    watch_and_metrics_report_a_failover
 }

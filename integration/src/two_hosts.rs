@@ -1,25 +1,25 @@
-//! Two hosts with nothing but cables between them: a team at one end, or a team at each.
+//! Two hosts connected by cables, without a switch: a team on one host or on both.
 
 use crate::cable::{Cable, CableKind};
 use crate::lab::Lab;
 use crate::namespace::Namespace;
 use crate::traffic::End;
 
-/// The ports of hosts that face each other.
+/// The ports of both hosts.
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 
-/// A host to team up, and a host without a team at the other end of its cables.
-pub struct Pair {
-    /// Its interfaces are down.
+/// A host whose ports become a team, and a peer without a team.
+pub struct HostAndPeer {
+    /// The host under test; its interfaces are down.
     pub host: Namespace,
-    /// Its interfaces are named as those that they lead to, and up.
+    /// The peer; its interfaces are up and have the names of the host's.
     pub peer: Namespace,
 }
 
-impl Pair {
-    /// Builds it, with a cable for each of `ports`.
-    pub fn new(lab: &Lab, ports: &[&str]) -> Pair {
-        let pair = Pair {
+impl HostAndPeer {
+    /// Creates both hosts, with a cable for each of `ports`.
+    pub fn new(lab: &Lab, ports: &[&str]) -> HostAndPeer {
+        let pair = HostAndPeer {
             host: lab.host("host"),
             peer: lab.host("peer"),
         };
@@ -29,37 +29,36 @@ impl Pair {
         pair
     }
 
-    /// Adds a cable.
+    /// Adds a cable between the interfaces named `port`.
     pub fn connect(&self, lab: &Lab, port: &str) {
         lab.cable((&self.host, port), (&self.peer, port), CableKind::Virtual);
         self.peer.up(port);
     }
 }
 
-/// Two hosts that are both to have a team of `eth1` and `eth2`, each port with a cable to the
-/// other's of the same name.
-pub struct Facing {
-    /// Its ports are down.
+/// Two hosts that both get a team of `eth1` and `eth2`; cables connect ports of the same name.
+pub struct TwoTeams {
+    /// One of the hosts; its ports are down.
     pub left: Namespace,
-    /// Its ports are down.
+    /// One of the hosts; its ports are down.
     pub right: Namespace,
-    /// The cable of each port; the far end is the right one.
+    /// The cable of each port; the far end is on the right host.
     pub cables: [Cable; 2],
 }
 
-impl Facing {
-    /// Builds it.
-    pub fn new(lab: &Lab) -> Facing {
+impl TwoTeams {
+    /// Creates both hosts and the cables.
+    pub fn new(lab: &Lab) -> TwoTeams {
         let (left, right) = (lab.host("left"), lab.host("right"));
         let cables = LINKS.map(|link| lab.cable((&left, link), (&right, link), CableKind::Virtual));
-        Facing {
+        TwoTeams {
             left,
             right,
             cables,
         }
     }
 
-    /// Sets up `team0` on both, with 10.0.0.1/24 on the left one and 10.0.0.2/24 on the right one.
+    /// Sets `team0` up on both hosts, with 10.0.0.1/24 on the left and 10.0.0.2/24 on the right.
     pub fn set_up_teams(&self) {
         for (host, address) in [(&self.left, "10.0.0.1/24"), (&self.right, "10.0.0.2/24")] {
             host.up("team0");
@@ -67,7 +66,7 @@ impl Facing {
         }
     }
 
-    /// Where traffic by this port number begins and ends, left and right, once both are set up.
+    /// Returns both ends of a flow to this port number, left and right, for teams that are up.
     pub fn ends(&self, port: u16) -> [End; 2] {
         [(&self.left, 1), (&self.right, 2)].map(|(host, number)| End {
             host: host.clone(),

@@ -1,4 +1,4 @@
-//! An interface whose speed and duplex can be set, which those of a virtual cable cannot.
+//! An interface with settable speed and duplex, which a veth interface lacks.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -19,28 +19,27 @@ const OPTIONS: Options = Options {
     send_buffer: 1 << 20,
 };
 
-/// A TAP device and the program that carries its frames to a cable; gone when dropped.
-pub struct Card {
+/// A TAP device and the program that forwards its frames to a veth interface; gone when dropped.
+pub struct TapNic {
     _carrier: Tool,
 }
 
-impl Card {
-    /// Makes the TAP device `name`, down and with a carrier. What it sends leaves on the
-    /// interface `cable`, which is set up, and what comes in there it receives; untagged frames
-    /// only.
-    pub fn fit(host: &Namespace, name: &str, cable: &str) -> Card {
+impl TapNic {
+    /// Creates the TAP device `name`, down, with a carrier, and sets the interface `cable` up.
+    /// Untagged frames sent on one leave on the other.
+    pub fn create(host: &Namespace, name: &str, cable: &str) -> TapNic {
         host.up(cable);
-        let args = ["card", name, cable].map(str::to_owned);
-        Card {
+        let args = ["tap-nic", name, cable].map(str::to_owned);
+        TapNic {
             _carrier: Tool::start(host, &args),
         }
     }
 }
 
-/// `card NAME CABLE`: makes a TAP device and carries its frames until it is killed.
-pub fn run_card(args: &[String]) -> io::Result<()> {
+/// `tap-nic NAME CABLE`: creates a TAP device and forwards its frames until killed.
+pub fn run_tap_nic(args: &[String]) -> io::Result<()> {
     let [name, cable] = args else {
-        return Err(usage("card NAME CABLE"));
+        return Err(usage("tap-nic NAME CABLE"));
     };
     let tap = tun::open()?;
     tun::attach(
@@ -56,7 +55,7 @@ pub fn run_card(args: &[String]) -> io::Result<()> {
         let mut ends = [tap.as_fd(), socket.as_fd()].map(|end| PollFd::new(end, PollFlags::POLLIN));
         poll(&mut ends, PollTimeout::NONE)?;
         while let Ok(length) = (&tap).read(&mut message) {
-            // What finds no room, or no link, is lost, as on any wire.
+            // A frame without buffer space or link is lost, as on any wire.
             let _ = socket.send(&message[..length]);
         }
         while let Ok(received) = socket.receive(&mut message, &mut []) {
