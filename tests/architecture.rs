@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A module, a module that it uses, and why it may.
 #[rustfmt::skip] // One line each.
-const ARROWS: [(&str, &str, &str); 40] = [
+const ARROWS: [(&str, &str, &str); 43] = [
     ("args", "control", "-Z takes an endpoint of ZeroMQ"),
     ("args", "errno", "errors read as strerror words them"),
     ("args", "process", "-l takes an output of the log"),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &str, &str); 40] = [
     ("client", "netlink", "the doctor's facts come from the kernel"),
     ("client", "process", "the run directory has the control socket"),
     ("client", "recording", "teamrctl shows recordings"),
+    ("client", "state", "views and metrics read the state document"),
     ("client", "sys", "a deadline of the metrics server is read from the clock"),
     ("control", "errno", "errors read as strerror words them"),
     ("daemon", "control", "a team has transports for the control methods"),
@@ -30,9 +31,11 @@ const ARROWS: [(&str, &str, &str); 40] = [
     ("daemon", "netlink", "facts come from the kernel"),
     ("daemon", "process", "signals, log, pid file and service manager are the process's"),
     ("daemon", "recording", "the daemon makes recordings"),
+    ("daemon", "state", "the daemon fills the state document"),
     ("daemon", "sys", "the clock, ethtool and TIPC's socket are system calls"),
     ("datapath", "netlink", "links, filters and the team driver are configured by netlink"),
     ("datapath", "sys", "packet sockets, TAP and bpf(2) are system calls"),
+    ("doctor", "state", "findings come from the state document"),
     ("files", "errno", "errors read as strerror words them"),
     ("main", "args", "teamr parses a command line"),
     ("main", "daemon", "teamr is the daemon"),

@@ -4,12 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::Socket;
 
 use super::text::CONTENT_TYPE;
 use crate::files::{self, PathError};
+use crate::sys::clock;
 
 /// Time limit of a request, and then of the response.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -69,22 +70,22 @@ fn answer(scraper: &Socket, exposition: &mut dyn FnMut() -> String) -> io::Resul
 /// A connection that fails after [`TIMEOUT`], also while single bytes still come.
 struct Timed<'a> {
     socket: &'a Socket,
-    deadline: Instant,
+    /// On the monotonic clock.
+    deadline: Duration,
 }
 
 impl<'a> Timed<'a> {
     fn new(socket: &'a Socket) -> Self {
         Timed {
             socket,
-            deadline: Instant::now() + TIMEOUT,
+            deadline: clock::monotonic() + TIMEOUT,
         }
     }
 
     fn remaining(&self) -> io::Result<Option<Duration>> {
-        let left = self.deadline.checked_duration_since(Instant::now());
-        match left.filter(|left| !left.is_zero()) {
-            Some(left) => Ok(Some(left)),
-            None => Err(io::ErrorKind::TimedOut.into()),
+        match self.deadline.saturating_sub(clock::monotonic()) {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(Some(left)),
         }
     }
 }
