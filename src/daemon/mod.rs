@@ -5,8 +5,8 @@
 //! and one for all of them, so that bulk traffic delays neither timers nor links nor partners,
 //! however many teams have it.
 //!
-//! A source belongs to one team ([`source`]), an interface leads to its teams
-//! ([`interface_map`]), and the next deadline comes from one queue ([`deadlines`]): a turn costs
+//! A source belongs to one team (`source`), an interface leads to its teams
+//! (`interface_map`), and the next deadline comes from one queue (`deadlines`): a turn costs
 //! time for the teams that it concerns only.
 
 mod announce;

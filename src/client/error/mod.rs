@@ -1,6 +1,6 @@
 //! The client's errors.
 //!
-//! [`teamdctl`] has teamdctl's texts, which scripts know; [`teamrctl`] has texts that say what was
+//! `teamdctl` has teamdctl's texts, which scripts know; `teamrctl` has texts that say what was
 //! attempted and what to do.
 
 mod teamdctl;

@@ -1,7 +1,7 @@
 //! teamd's D-Bus service: the methods on the system bus, under a name of the team.
 //!
-//! [`names`] has the names, [`service`] the life of the connection, [`dispatch`] the replies to
-//! calls. The client uses [`connection`] and [`message`] too. Standard: libteam 1.32's service. One
+//! `names` has the names, `service` the life of the connection, `dispatch` the replies to
+//! calls. The client uses `connection` and `message` too. Standard: libteam 1.32's service. One
 //! deviation: a method that does not exist is an error, where teamd reports success.
 
 pub mod connection;
