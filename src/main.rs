@@ -107,7 +107,7 @@ fn check_config(options: &Options) -> Result<u8, String> {
 fn with_teams(options: &Options) -> Result<u8, String> {
     let sources = Sources::read(options)?;
     let plans = sources.plan(options, run_dir::pid_file)?;
-    let debug = plans.iter().map(|plan| plan.config.debug_level()).max();
+    let debug = plans.iter().map(|plan| plan.settings.debug_level).max();
     logging::set_debug_level(options.debug.max(debug.unwrap_or_default()));
     let teams = match sources.directory {
         Some(_) => Teams::Directory,
@@ -315,9 +315,9 @@ fn start_options(options: &Options, plan: &Plan) -> StartOptions {
         run_dir: run_dir::path(),
         pid_file: plan.pid_file.clone(),
         daemonized: options.daemonize,
-        data_path: options.data_path.unwrap_or(plan.config.data_path()),
+        data_path: options.data_path.unwrap_or(plan.settings.data_path),
         // In place of teamd, teamr sends no frame that teamd does not send.
-        probe: plan.config.probe().unwrap_or(options.program != "teamd"),
+        probe: plan.settings.probe.unwrap_or(options.program != "teamd"),
         take_over: options.take_over,
         warm_start: options.warm_start,
         recreate: options.force_recreate,

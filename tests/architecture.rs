@@ -6,11 +6,13 @@ use std::fs;
 use std::path::Path;
 
 /// A module, a module that it uses, and why it may.
-const ARROWS: [(&str, &str, &str); 37] = [
+const ARROWS: [(&str, &str, &str); 43] = [
     ("args", "control", "-Z takes an endpoint of ZeroMQ"),
     ("args", "errno", "errors read as strerror words them"),
+    ("args", "files", "configurations are read with a limit"),
     ("args", "process", "-l takes an output of the log"),
     ("bond", "args", "the converters parse command lines"),
+    ("bond", "files", "converted files are replaced in one step"),
     ("bond", "netlink", "a live bond is read from the kernel"),
     ("client", "args", "teamrctl parses a command line"),
     ("client", "bond", "teamrctl converts bonds"),
@@ -21,6 +23,11 @@ const ARROWS: [(&str, &str, &str); 37] = [
     ),
     ("client", "doctor", "teamrctl shows the findings"),
     ("client", "errno", "errors read as strerror words them"),
+    (
+        "client",
+        "files",
+        "metrics replace a file, their socket a stale one",
+    ),
     (
         "client",
         "netlink",
@@ -40,6 +47,7 @@ const ARROWS: [(&str, &str, &str); 37] = [
     ),
     ("daemon", "datapath", "a team has a data path"),
     ("daemon", "errno", "errors read as strerror words them"),
+    ("daemon", "files", "state is kept for a later daemon"),
     ("daemon", "netlink", "facts come from the kernel"),
     (
         "daemon",
@@ -52,6 +60,7 @@ const ARROWS: [(&str, &str, &str); 37] = [
         "sys",
         "the clock, ethtool and TIPC's socket are system calls",
     ),
+    ("datapath", "files", "port states are kept for a later daemon"),
     (
         "datapath",
         "netlink",
@@ -62,6 +71,7 @@ const ARROWS: [(&str, &str, &str); 37] = [
         "sys",
         "packet sockets, TAP and bpf(2) are system calls",
     ),
+    ("files", "errno", "errors read as strerror words them"),
     ("main", "args", "teamr parses a command line"),
     ("main", "daemon", "teamr is the daemon"),
     ("main", "errno", "errors read as strerror words them"),

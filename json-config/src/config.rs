@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::finding::Weight;
 use crate::inspect::{Walk, runner_name};
-use crate::model::{DataPathChoice, Port, Runner, Team, Watch};
+use crate::model::{Port, Runner, Team, Watch};
 use crate::parse::{ParseError, parse_object};
 use crate::problem::Problem;
 use crate::read::{default_tx_hash, read_port, read_team};
@@ -36,6 +36,11 @@ impl Config {
         Ok(Config {
             team: parse_object(text)?,
         })
+    }
+
+    /// Returns the JSON object.
+    pub fn into_object(self) -> Map<String, Value> {
+        self.team
     }
 
     /// The configuration `{}`.
@@ -61,21 +66,12 @@ impl Config {
         self.team.insert("device".to_owned(), name.into());
     }
 
-    /// `debug_level`; 0 if it is absent or makes no sense.
+    /// Returns the settings of the team as a whole, with the default in place of each value that
+    /// is absent or makes no sense.
     ///
-    /// teamd takes a negative level for the highest; here it makes no sense.
-    pub fn debug_level(&self) -> u32 {
-        read_team(&self.team).debug_level
-    }
-
-    /// `data_path`; [`DataPathChoice::Auto`] if it is absent or makes no sense.
-    pub fn data_path(&self) -> DataPathChoice {
-        read_team(&self.team).data_path
-    }
-
-    /// `probe`; none if it is absent or makes no sense.
-    pub fn probe(&self) -> Option<bool> {
-        read_team(&self.team).probe
+    /// teamd takes a negative `debug_level` for the highest; here it makes no sense.
+    pub fn team_or_defaults(&self) -> Team {
+        read_team(&self.team)
     }
 
     /// `runner.name`, known or not; `roundrobin` if it is absent, empty if it is not a string.

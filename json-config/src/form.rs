@@ -1,6 +1,6 @@
 //! The forms that a string may have to have, and the hardware address behind one of them.
 
-use runners::HwAddr;
+use runners::{HwAddr, is_interface_name};
 
 use crate::keys::Form;
 
@@ -36,16 +36,6 @@ pub(crate) fn check_form(form: Form, text: &str) -> Result<(), Misfit> {
         Form::Bearer if (1..32).contains(&text.len()) => Ok(()),
         Form::Bearer => Err(Misfit::plain("bearer name of 1 to 31 bytes")),
     }
-}
-
-/// The kernel's rule, `dev_valid_name`.
-fn is_interface_name(name: &str) -> bool {
-    (1..16).contains(&name.len())
-        && name != "."
-        && name != ".."
-        && !name
-            .bytes()
-            .any(|byte| matches!(byte, b'/' | b':' | b' ' | 0x09..=0x0d))
 }
 
 /// Hexadecimal bytes with `:` between them; blanks around a byte and `0x` before it are allowed.
@@ -115,25 +105,6 @@ mod tests {
             ("0:0:0:0:0:0", "unicast address"),
         ] {
             assert_eq!(parse_hwaddr(text).unwrap_err().expected, expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn interface_names() {
-        for name in ["eth1", "eth1.5", "a[0]", "..."] {
-            assert!(is_interface_name(name), "{name}");
-        }
-        for name in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "a:b",
-            "sixteen-bytes-xx",
-            "a\u{b}",
-        ] {
-            assert!(!is_interface_name(name), "{name}");
         }
     }
 }

@@ -76,8 +76,8 @@ fn every_team_key_is_read() {
                        "failback": "better", "failback_delay": 3000}}"#,
     );
     assert_eq!(all.device(), Ok(Some("team0")));
-    assert_eq!(all.debug_level(), 2);
-    assert_eq!(all.data_path(), DataPathChoice::Relay);
+    assert_eq!(all.team_or_defaults().debug_level, 2);
+    assert_eq!(all.team_or_defaults().data_path, DataPathChoice::Relay);
     let expected = TeamSettings {
         runner: RunnerSettings::ActiveBackup {
             hwaddr_policy: HwAddrPolicy::OnlyActive,
@@ -131,10 +131,13 @@ fn the_pace_of_learning_packets_is_read() {
 
 #[test]
 fn a_team_probes_unless_told_not_to() {
-    assert_eq!(config("{}").probe(), None);
+    assert_eq!(config("{}").team_or_defaults().probe, None);
     assert!(config("{}").team_settings(0).unwrap().probe);
-    assert_eq!(config(r#"{"probe": true}"#).probe(), Some(true));
-    assert_eq!(config(r#"{"probe": 0}"#).probe(), None);
+    assert_eq!(
+        config(r#"{"probe": true}"#).team_or_defaults().probe,
+        Some(true)
+    );
+    assert_eq!(config(r#"{"probe": 0}"#).team_or_defaults().probe, None);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use json_config::Config;
 use serde_json::{Map, Value};
 
 use super::convert::{Export, Import, Outcome, export, import};
@@ -14,6 +15,7 @@ use super::live;
 use super::model::OutFile;
 use super::tree::Tree;
 use crate::args::getopt::{self, Flag, Getopt, Item};
+use crate::files::{self, Durability};
 
 /// All that was there is there again, if not always in the same way.
 pub const KEPT: u8 = 0;
@@ -304,11 +306,8 @@ fn team(
     let path = Path::new(subject);
     let config = if subject.contains('/') || path.is_file() {
         let text = fs::read(path).map_err(|error| format!("{subject}: {error}."))?;
-        let problem = json_config::Config::parse(&text).err();
-        if let Some(problem) = problem {
-            return Err(format!("{subject}: {problem}"));
-        }
-        serde_json::from_slice(&text).map_err(|error| format!("{subject}: {error}"))?
+        let config = Config::parse(&text).map_err(|problem| format!("{subject}: {problem}"))?;
+        config.into_object().into()
     } else {
         ask(subject)?
     };
@@ -372,16 +371,8 @@ pub fn write(folder: &Path, files: &[OutFile]) -> Result<Vec<PathBuf>, String> {
             Some("nmconnection") => 0o600,
             _ => 0o644,
         };
-        let temporary = folder.join(format!(".{}.new", file.name));
-        let _ = fs::remove_file(&temporary);
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary)
-            .and_then(|mut open| open.write_all(file.text.as_bytes()))
-            .and_then(|()| fs::rename(&temporary, &path));
-        written.map_err(|error| failed(&path, error))?;
+        let saved = files::save(&path, file.text.as_bytes(), mode, Durability::Machine);
+        saved.map_err(|error| failed(&path, error))?;
         paths.push(path);
     }
     Ok(paths)

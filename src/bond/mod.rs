@@ -34,20 +34,15 @@ pub use model::{Addressing, Bond, BondPort, Network, Note, Notes, OutFile, Setti
 pub use to_team::{TeamConfig, to_team};
 pub use tree::Tree;
 
-/// The kernel's rule, `dev_valid_name`, without the characters that a path or a shell minds.
+use runners::HwAddr;
+
+/// Returns whether `name` is an interface name that needs no quoting in the files of any format.
+/// The kernel allows more names.
 fn is_interface_name(name: &str) -> bool {
-    (1..16).contains(&name.len())
-        && name != "."
-        && name != ".."
-        && name.bytes().all(|byte| {
-            byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'"' | b'\'' | b'\\')
-        })
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+    runners::is_interface_name(name) && name.bytes().all(is_plain)
 }
 
 fn is_hwaddr(text: &str) -> bool {
-    let bytes: Vec<&str> = text.split(':').collect();
-    bytes.len() == 6
-        && bytes
-            .iter()
-            .all(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    text.parse::<HwAddr>().is_ok()
 }
