@@ -60,7 +60,11 @@ const ARROWS: [(&str, &str, &str); 43] = [
         "sys",
         "the clock, ethtool and TIPC's socket are system calls",
     ),
-    ("datapath", "files", "port states are kept for a later daemon"),
+    (
+        "datapath",
+        "files",
+        "port states are kept for a later daemon",
+    ),
     (
         "datapath",
         "netlink",

@@ -244,7 +244,7 @@ static OWN_GRAMMAR: [Node; 4] = [
     ),
 ];
 
-/// Commands that ask no team and have options of their own: [`Way`](crate::bond::cli::Way).
+/// Commands that ask no team and have options of their own: [`Conversion`](crate::bond::cli::Conversion).
 const OF_NO_TEAM: &str = "  import BOND\n  export FILE\n";
 
 fn own_grammar(style: Style) -> &'static [Node] {

@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 
 use crate::args::getopt::Getopt;
 use crate::args::{program_name, version_line};
-use crate::bond::cli::Way;
+use crate::bond::cli::Conversion;
 use crate::bond::{self, bond2team};
 use crate::control::ItemPath;
 use crate::doctor;
@@ -52,10 +52,12 @@ pub fn run(
     if program == "bond2team" {
         return bond2team::run(args, out, err);
     }
-    let way = args.get(1).and_then(|word| Way::from_word(word.to_str()?));
-    if let Some(way) = way.filter(|_| program != "teamdctl") {
+    let conversion = args
+        .get(1)
+        .and_then(|word| Conversion::from_word(word.to_str()?));
+    if let Some(conversion) = conversion.filter(|_| program != "teamdctl") {
         let rest = args.iter().skip(1).cloned();
-        return bond::cli::run(program, way, rest, &running_config, out, err);
+        return bond::cli::run(program, conversion, rest, &running_config, out, err);
     }
     let items = Getopt::new(&options::FLAGS, args, posix);
     let mut options = Options::new(items.argv0());

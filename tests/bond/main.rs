@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use json_config::keys::RUNNERS;
 use serde_json::{Map, Value};
-use teamr::bond::{Export, Family, Import, Outcome, Target, Tree, cli, export, import};
+use teamr::bond::{Export, Import, Manager, Outcome, Target, Tree, cli, export, import};
 
 /// One case: `key: value` lines, then files, each after a line `=== PATH`.
 pub struct Case {
@@ -59,15 +59,15 @@ impl Case {
         self.settings.get(key).map(String::as_str)
     }
 
-    fn family(&self) -> Family {
-        Family::from_name(self.get("from").unwrap()).unwrap()
+    fn manager(&self) -> Manager {
+        Manager::from_name(self.get("from").unwrap()).unwrap()
     }
 
     pub fn target(&self) -> Target {
-        match self.family() {
-            Family::Ifcfg => Target::Ifcfg,
-            Family::Networkd => Target::Networkd,
-            Family::NetworkManager | Family::Sysfs => Target::Nmcli,
+        match self.manager() {
+            Manager::Ifcfg => Target::Ifcfg,
+            Manager::Networkd => Target::Networkd,
+            Manager::NetworkManager | Manager::Sysfs => Target::Nmcli,
         }
     }
 
@@ -83,8 +83,8 @@ impl Case {
     pub fn imported(&self) -> Outcome {
         let order = Import {
             bond: self.get("bond").unwrap().to_owned(),
-            from: Some(self.family()),
-            to: self.get("to").and_then(Family::from_name),
+            from: Some(self.manager()),
+            to: self.get("to").and_then(Manager::from_name),
             rename: self.get("rename").map(str::to_owned),
         };
         import(&self.tree(), &order).unwrap()
@@ -93,11 +93,11 @@ impl Case {
     /// The way back of what was imported.
     pub fn exported(&self, imported: &Outcome) -> Outcome {
         let mut tree = Tree::default();
-        let from = match self.get("to").and_then(Family::from_name) {
+        let from = match self.get("to").and_then(Manager::from_name) {
             Some(to) => to,
-            None => self.family(),
+            None => self.manager(),
         };
-        if from == Family::Sysfs {
+        if from == Manager::Sysfs {
             let kernel = self
                 .files
                 .iter()
@@ -186,9 +186,9 @@ fn the_second_round_changes_nothing() {
     for case in cases() {
         let imported = case.imported();
         let exported = case.exported(&imported);
-        let family = match case.target() {
-            Target::Ifcfg => Family::Ifcfg,
-            Target::Networkd => Family::Networkd,
+        let manager = match case.target() {
+            Target::Ifcfg => Manager::Ifcfg,
+            Target::Networkd => Manager::Networkd,
             Target::Nmcli => continue,
         };
         if case.get("to").is_some() || exported.notes.iter().next().is_some() {
@@ -196,7 +196,7 @@ fn the_second_round_changes_nothing() {
         }
         let mut tree = Tree::default();
         for file in &exported.files {
-            tree.insert(format!("{}/{}", family.folder(), file.name), &file.text);
+            tree.insert(format!("{}/{}", manager.folder(), file.name), &file.text);
         }
         let bond = team(&imported)["device"].as_str().unwrap().to_owned();
         let again = import(

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use teamr::bond::{Family, Import, Target, Tree, import};
+use teamr::bond::{Import, Manager, Target, Tree, import};
 
 use crate::{cases, team};
 
@@ -41,7 +41,7 @@ fn nmcli_takes_the_commands_and_the_bond_is_the_same() {
             assert!(output.status.success(), "{}: {line}: {error}", case.name);
             let keyfile = String::from_utf8(output.stdout).unwrap();
             tree.insert(
-                format!("{}/{number}", Family::NetworkManager.folder()),
+                format!("{}/{number}", Manager::NetworkManager.folder()),
                 keyfile,
             );
         }
