@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// A module, a module that it uses, and why it may.
-const ARROWS: [(&str, &str, &str); 43] = [
+const ARROWS: [(&str, &str, &str); 45] = [
     ("args", "control", "-Z takes an endpoint of ZeroMQ"),
     ("args", "errno", "errors read as strerror words them"),
     ("args", "files", "configurations are read with a limit"),
@@ -104,7 +104,17 @@ const ARROWS: [(&str, &str, &str); 43] = [
         "teamrnl shows the team driver's options",
     ),
     ("teamnl", "process", "the monitor ends on signals"),
+    (
+        "teamrctl",
+        "args",
+        "the environment decides where operands may stand",
+    ),
     ("teamrctl", "client", "the program of the client"),
+    (
+        "teamrnl",
+        "args",
+        "the environment decides where operands may stand",
+    ),
     ("teamrnl", "teamnl", "the program of teamnl"),
 ];
 

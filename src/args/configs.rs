@@ -231,6 +231,7 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+    use crate::args::getopt::Operands;
     use crate::process::run_dir;
 
     #[test]
@@ -238,7 +239,7 @@ mod tests {
         let source = Source::unnamed("-", br#"{"device": 5}"#.to_vec());
         for line in ["", "-t team0", "-k", "-k -t team0"] {
             let args = ["teamr"].into_iter().chain(line.split_whitespace());
-            let options = Options::parse(args.map(OsString::from), false).unwrap();
+            let options = Options::parse(args.map(OsString::from), Operands::Anywhere).unwrap();
             assert_eq!(
                 source.plan(&options, run_dir::pid_file).err().as_deref(),
                 Some(

@@ -44,6 +44,25 @@ impl Flag {
     }
 }
 
+/// Where operands may stand on a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// Between options.
+    Anywhere,
+    /// After the options: the first operand ends the options.
+    Last,
+}
+
+impl Operands {
+    /// Returns [`Operands::Last`] if `POSIXLY_CORRECT` is set.
+    pub fn from_env() -> Self {
+        match std::env::var_os("POSIXLY_CORRECT") {
+            Some(_) => Operands::Last,
+            None => Operands::Anywhere,
+        }
+    }
+}
+
 /// An element of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item {
@@ -72,18 +91,16 @@ pub struct Getopt {
     args: VecDeque<OsString>,
     /// Letters of a cluster not yet returned.
     cluster: VecDeque<u8>,
-    /// Whether the first operand ends the options.
-    posix: bool,
+    operands: Operands,
     only_operands: bool,
 }
 
 impl Getopt {
-    /// Returns the items of `args`, which begin with the program. `posix` is whether
-    /// `POSIXLY_CORRECT` is set.
+    /// Returns the items of `args`, which begin with the program.
     pub fn new(
         flags: &'static [Flag],
         args: impl IntoIterator<Item = OsString>,
-        posix: bool,
+        operands: Operands,
     ) -> Self {
         let mut args: VecDeque<OsString> = args.into_iter().collect();
         let argv0 = args.pop_front().unwrap_or_default();
@@ -92,7 +109,7 @@ impl Getopt {
             argv0: argv0.to_string_lossy().into_owned(),
             args,
             cluster: VecDeque::new(),
-            posix,
+            operands,
             only_operands: false,
         }
     }
@@ -202,7 +219,7 @@ impl Iterator for Getopt {
                 self.next()
             }
             _ => {
-                self.only_operands = self.posix;
+                self.only_operands = self.operands == Operands::Last;
                 Some(Ok(Item::Operand(arg)))
             }
         }
@@ -263,9 +280,9 @@ mod tests {
     ];
 
     /// Returns each item as text: `long=value` for a flag, `<word>` for an operand.
-    fn read(args: &[&str], posix: bool) -> Result<Vec<String>, String> {
+    fn read(args: &[&str], operands: Operands) -> Result<Vec<String>, String> {
         let argv = ["prog"].iter().chain(args).map(OsString::from);
-        Getopt::new(&FLAGS, argv, posix)
+        Getopt::new(&FLAGS, argv, operands)
             .map(|item| match item {
                 Ok(Item::Flag(flag, value)) if flag.value.is_some() => {
                     Ok(format!("{}={}", flag.long, value.to_string_lossy()))
@@ -279,7 +296,7 @@ mod tests {
 
     fn assert_items(args: &[&str], expected: &[&str]) {
         let expected: Vec<String> = expected.iter().map(|&item| item.to_owned()).collect();
-        assert_eq!(read(args, false), Ok(expected), "{args:?}");
+        assert_eq!(read(args, Operands::Anywhere), Ok(expected), "{args:?}");
     }
 
     #[test]
@@ -314,7 +331,7 @@ mod tests {
 
     #[test]
     fn posixly_correct_ends_options_at_the_first_operand() {
-        let read = read(&["-g", "a", "-g"], true);
+        let read = read(&["-g", "a", "-g"], Operands::Last);
         assert_eq!(read, Ok(vec!["debug".into(), "<a>".into(), "<-g>".into()]));
     }
 
@@ -335,7 +352,11 @@ mod tests {
                 "prog: option '--d' is ambiguous; possibilities: '--debug' '--daemonize'",
             ),
         ] {
-            assert_eq!(read(&[arg], false), Err(text.to_owned()), "{arg}");
+            assert_eq!(
+                read(&[arg], Operands::Anywhere),
+                Err(text.to_owned()),
+                "{arg}"
+            );
         }
     }
 }

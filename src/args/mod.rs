@@ -11,7 +11,7 @@ use std::path::Path;
 /// Version of this package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The libteam release whose behaviour teamr has.
+/// The libteam release that teamr is compatible with.
 pub const TEAMD_VERSION: &str = "1.32";
 
 /// Returns the file name in `argv0`; `teamr` if there is none.

@@ -15,7 +15,7 @@ use super::to_team::to_team;
 use super::tree::Tree;
 use super::{ifcfg, is_interface_name};
 use crate::args::VERSION;
-use crate::args::getopt::{self, Flag, Getopt, Item};
+use crate::args::getopt::{self, Flag, Getopt, Item, Operands};
 
 /// The release whose command line is accepted.
 const BOND2TEAM_VERSION: &str = "0.97";
@@ -114,7 +114,7 @@ fn read(args: impl IntoIterator<Item = OsString>) -> Parsed {
         stdout: false,
         quiet: false,
     };
-    for item in Getopt::new(&FLAGS, args, false) {
+    for item in Getopt::new(&FLAGS, args, Operands::Anywhere) {
         let (flag, value) = match item {
             Ok(Item::Flag(flag, value)) => (flag.long, value),
             Ok(Item::Operand(word)) => {

@@ -14,7 +14,7 @@ use super::live;
 use super::manager::{Manager, Target};
 use super::model::OutFile;
 use super::tree::Tree;
-use crate::args::getopt::{self, Flag, Getopt, Item};
+use crate::args::getopt::{self, Flag, Getopt, Item, Operands};
 use crate::files::{self, Durability};
 
 /// Exit status: every setting is kept or approximated.
@@ -47,7 +47,7 @@ pub static IMPORT: [Flag; 7] = [
         Some("SOURCE"),
         &[
             "ifcfg, networkmanager, networkd or sysfs;",
-            "the first that has the bond if left out",
+            "default: the first that has the bond",
         ],
     ),
     Flag::new(
@@ -56,13 +56,18 @@ pub static IMPORT: [Flag; 7] = [
         Some("KEEPER"),
         &[
             "where the addresses go: ifcfg, networkmanager, networkd",
-            "or ip; the source if left out, ip for sysfs",
+            "or ip; default: as the source, ip for sysfs",
         ],
     ),
     ROOT,
     OUTPUT,
     RENAME,
-    Flag::new(b"", "json", None, &["the team's configuration only"]),
+    Flag::new(
+        b"",
+        "json",
+        None,
+        &["print only the configuration of the team"],
+    ),
     HELP,
 ];
 
@@ -73,8 +78,8 @@ pub static EXPORT: [Flag; 6] = [
         "from",
         Some("SOURCE"),
         &[
-            "who has the addresses: ifcfg, networkmanager, networkd",
-            "or sysfs; the first that knows the team if left out",
+            "source of the addresses: ifcfg, networkmanager, networkd",
+            "or sysfs; default: the first that knows the team",
         ],
     ),
     Flag::new(
@@ -211,7 +216,7 @@ pub fn run(
     let (status, output, diagnostics) = match execute(
         program,
         conversion,
-        Getopt::new(conversion.flags(), args, false),
+        Getopt::new(conversion.flags(), args, Operands::Anywhere),
         running_config,
     ) {
         Ok((output, outcome)) => {

@@ -26,7 +26,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
-use crate::args::getopt::Getopt;
+use crate::args::getopt::{Getopt, Operands};
 use crate::args::{program_name, version_line};
 use crate::bond::cli::Conversion;
 use crate::bond::{self, bond2team};
@@ -38,11 +38,10 @@ use error::Error;
 use options::{Only, Options, Style, Unavailable};
 use teams::Team;
 
-/// Runs the client with a command line that begins with the program; `posix` is whether
-/// `POSIXLY_CORRECT` is set. Returns the exit status.
+/// Runs the client with a command line that begins with the program. Returns the exit status.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
-    posix: bool,
+    operands: Operands,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
@@ -59,7 +58,7 @@ pub fn run(
         let rest = args.iter().skip(1).cloned();
         return bond::cli::run(program, conversion, rest, &running_config, out, err);
     }
-    let items = Getopt::new(&options::FLAGS, args, posix);
+    let items = Getopt::new(&options::FLAGS, args, operands);
     let mut options = Options::new(items.argv0());
     let mut shown = String::new();
     let mut told = String::new();
