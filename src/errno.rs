@@ -1,11 +1,11 @@
-//! Error texts as `strerror` words them, since scripts and people know those lines.
+//! Error texts of `strerror`, which scripts compare.
 
 use std::io;
 
-/// The system's text for an error number, the error's own text for others.
+/// Returns the system's text for an error number, and the error's own text for other errors.
 pub fn strerror(error: &io::Error) -> String {
     let text = error.to_string();
-    // The standard library has the text from the system and adds the number.
+    // The standard library adds the number to the text of the system.
     let number = error
         .raw_os_error()
         .map(|code| format!(" (os error {code})"));
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_read_as_in_c() {
+    fn texts_of_error_numbers_are_those_of_c() {
         let exists = io::Error::from_raw_os_error(libc::EEXIST);
         assert_eq!(strerror(&exists), "File exists");
         let range = io::Error::from_raw_os_error(libc::ERANGE);

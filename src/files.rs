@@ -1,13 +1,14 @@
-//! Paths that a program of ours is told to write: what may stand there before, and how it is
-//! replaced.
+//! Files and sockets at paths that a configuration or a command line names.
 //!
-//! A regular file is replaced in one step, a socket of our own that nobody serves is removed.
-//! Whatever else is there is left alone and named in the error: a symbolic link, a directory, a
-//! FIFO, a device, a socket in use. What the files hold is the callers' business.
+//! Owns the checks before a path is read, replaced or bound. [`read`] and [`save`] keep state between
+//! two runs of a program; [`replace`] updates a file that another program reads. A file is replaced
+//! in one step, so a reader finds the old contents or the new ones. Symbolic links are not followed,
+//! FIFOs are not waited for, and a size limit bounds what is read. [`remove_stale_socket`] removes a
+//! socket of this user that no process serves. The contents belong to the callers.
 
 use std::fmt;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -16,24 +17,24 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::errno::strerror;
 
-/// How many names are tried for a temporary file.
+/// Names tried for a temporary file.
 const MOST_NAMES: u32 = 100;
 
-/// Read, write and execute; set-user-ID and its like are not carried over to a new file.
+/// Read, write and execute. The set-user-ID and similar bits are not copied to a new file.
 const PERMISSIONS: u32 = 0o777;
 
-/// Why a path is left as it is. Displays what is there and what to do about it.
+/// Why a path is left as it is. Displays what the path names and the remedy.
 #[derive(Debug)]
 pub enum PathError {
-    /// Something that is no regular file stands where one is to be written.
+    /// The path names something else than a regular file.
     NoRegularFile(FileType),
-    /// Something that is no socket stands where one is to be bound.
+    /// The path names something else than a socket.
     NoSocket(FileType),
     /// A process serves the socket.
     InUse,
     /// The socket belongs to the user with this id.
     OtherUser(u32),
-    /// No file can be made in this directory.
+    /// No file can be created in this directory.
     Directory(PathBuf, io::Error),
     /// The system refuses the path itself.
     System(io::Error),
@@ -86,11 +87,12 @@ impl From<io::Error> for PathError {
 }
 
 impl PathError {
-    /// The error of a call that was to make something at `path`; most are about its directory.
+    /// Returns the error of a call that failed to create a file or socket at `path`. Most such
+    /// errors have their cause in the directory.
     pub fn making(path: &Path, error: io::Error) -> Self {
-        use libc::{EACCES, ENOENT, ENOTDIR, EPERM, EROFS};
+        use libc::{EACCES, EEXIST, ENOENT, ENOTDIR, EPERM, EROFS};
         match error.raw_os_error() {
-            Some(EACCES | ENOENT | ENOTDIR | EPERM | EROFS) => {
+            Some(EACCES | EEXIST | ENOENT | ENOTDIR | EPERM | EROFS) => {
                 PathError::Directory(directory(path).to_owned(), error)
             }
             _ => PathError::System(error),
@@ -98,15 +100,81 @@ impl PathError {
     }
 }
 
-/// Writes `contents` to the file at `path` in one step: a reader finds the old file or the new
-/// one. A file that was there keeps its owner and its permissions; the others are those of any
-/// new file.
-///
-/// Nothing is flushed to the disk.
+/// The crash that a saved file survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the process. Nothing is flushed to the disk: after a crash of the machine the
+    /// contents would be out of date.
+    Process,
+    /// A crash of the machine too: the file and its directory are flushed to the disk.
+    Machine,
+}
+
+/// Returns the contents of the regular file at `path`.
 ///
 /// # Errors
-/// What is at `path` is no regular file, or the directory cannot be written to. The old file is
-/// then as before.
+/// As [`read_at_most`]; `ELOOP` for a symbolic link, an error of kind `Other` for anything else
+/// that is not a regular file.
+pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    read_at_most(file, longest)
+}
+
+/// Returns the contents of an open file.
+///
+/// # Errors
+/// Those of reading; `FileTooLarge` for more than `longest` bytes.
+pub fn read_at_most(file: File, longest: u64) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    file.take(longest + 1).read_to_end(&mut contents)?;
+    if contents.len() as u64 > longest {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(contents)
+}
+
+/// Writes `contents` to the file at `path` in one step; the file then has the permissions `mode`
+/// less the umask. A symbolic link at `path` is replaced, not followed.
+///
+/// # Errors
+/// Those of creating, writing and renaming; the old file is then as before.
+pub fn save(path: &Path, contents: &[u8], mode: u32, durability: Durability) -> io::Result<()> {
+    let (mut file, temporary) = create_beside(path, mode)?;
+    let written = file.write_all(contents).and_then(|()| match durability {
+        Durability::Process => Ok(()),
+        Durability::Machine => file.sync_all(),
+    });
+    rename_or_remove(written, &temporary, path)?;
+    match durability {
+        Durability::Process => Ok(()),
+        Durability::Machine => File::open(directory(path))?.sync_all(),
+    }
+}
+
+/// Removes the file at `path`, if there is one.
+///
+/// # Errors
+/// Those of removing a file that exists.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `contents` to the file at `path` in one step. The new file keeps the owner and the
+/// permissions of the old one; without an old one it has those of any new file. Nothing is flushed
+/// to the disk.
+///
+/// # Errors
+/// `path` names something else than a regular file, or no file can be created in its directory. The
+/// old file is then as before.
 pub fn replace(path: &Path, contents: &[u8]) -> Result<(), PathError> {
     let old = match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => Some(found),
@@ -114,15 +182,25 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), PathError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
-    let (file, temporary) = create_beside(path)?;
-    let replaced = fill(file, old, contents).and_then(|()| fs::rename(&temporary, path));
-    replaced.map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        PathError::System(error)
-    })
+    let created = create_beside(path, 0o666);
+    let (file, temporary) = created.map_err(|error| PathError::making(path, error))?;
+    Ok(rename_or_remove(
+        fill(file, old, contents),
+        &temporary,
+        path,
+    )?)
 }
 
-/// Gives a new file the owner and the permissions of the old one, and its contents.
+/// Renames the temporary file to `path` if it was written, else removes it.
+fn rename_or_remove(written: io::Result<()>, temporary: &Path, path: &Path) -> io::Result<()> {
+    let renamed = written.and_then(|()| fs::rename(temporary, path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(temporary);
+    }
+    renamed
+}
+
+/// Writes the contents of a new file, which gets the owner and the permissions of the old one.
 fn fill(mut file: File, old: Option<Metadata>, contents: &[u8]) -> io::Result<()> {
     if let Some(old) = old {
         let new = file.metadata()?;
@@ -134,29 +212,28 @@ fn fill(mut file: File, old: Option<Metadata>, contents: &[u8]) -> io::Result<()
     file.write_all(contents)
 }
 
-/// Makes an empty file in the directory of `path`. The name of the new file does not contain that
+/// Creates an empty file in the directory of `path`. The name of the new file does not contain that
 /// of `path`, which may have the greatest length, and ends in `.new`, which no reader looks for.
-fn create_beside(path: &Path) -> Result<(File, PathBuf), PathError> {
+fn create_beside(path: &Path, mode: u32) -> io::Result<(File, PathBuf)> {
     let directory = directory(path);
     for number in 0..MOST_NAMES {
         let temporary = directory.join(format!(".teamr-{}-{number}.new", std::process::id()));
-        let made = OpenOptions::new()
+        let created = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .custom_flags(libc::O_NOFOLLOW)
+            .mode(mode)
             .open(&temporary);
-        match made {
+        match created {
             Ok(file) => return Ok((file, temporary)),
             // An earlier process with our id left the file, or another user put something there.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(PathError::making(path, error)),
+            Err(error) => return Err(error),
         }
     }
-    let taken = io::ErrorKind::AlreadyExists.into();
-    Err(PathError::Directory(directory.to_owned(), taken))
+    Err(io::Error::from_raw_os_error(libc::EEXIST))
 }
 
-/// The directory that has the last component of `path`.
+/// Returns the directory of the last component of `path`.
 fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -164,10 +241,10 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// Makes room for a socket at `path`: removes one that an ended process of this user left there.
+/// Removes the socket at `path` if an ended process of this user left it there.
 ///
 /// # Errors
-/// What is at `path` is no socket, or one that is served or belongs to another user.
+/// `path` names something else than a socket, or a socket that is served or belongs to another user.
 pub fn remove_stale_socket(path: &Path) -> Result<(), PathError> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -196,7 +273,7 @@ pub fn remove_stale_socket(path: &Path) -> Result<(), PathError> {
     }
 }
 
-/// What a file is, in words.
+/// Returns the name of a file type.
 fn kind(file: FileType) -> &'static str {
     if file.is_symlink() {
         "symbolic link"
@@ -225,7 +302,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory of one test; removed with what is in it.
+    /// The directory of one test, removed with its contents on drop.
     struct Place(PathBuf);
 
     impl Place {
@@ -257,8 +334,8 @@ mod tests {
         }
     }
 
-    /// One of each kind that is neither a regular file nor a socket, with its name in words.
-    /// Without the right to make a device, one that this user may not replace stands for it.
+    /// Returns one path of each type that is neither a regular file nor a socket, with the name of
+    /// the type. A user who may not create a device gets `/dev/null`.
     fn others(place: &Place) -> Vec<(PathBuf, &'static str)> {
         fs::write(place.path("file"), "kept").unwrap();
         symlink(place.path("file"), place.path("link")).unwrap();
@@ -275,6 +352,47 @@ mod tests {
             (place.path("fifo"), "FIFO"),
             (device, "character device"),
         ]
+    }
+
+    #[test]
+    fn only_a_regular_file_within_the_limit_is_read() {
+        let place = Place::new("read");
+        for (path, _) in others(&place) {
+            assert!(read(&path, 10).is_err(), "{}", path.display());
+        }
+        let path = place.path("file");
+        assert_eq!(read(&path, 4).unwrap(), b"kept");
+        let refused = read(&path, 3).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_saved_file_has_its_mode_and_replaces_a_symbolic_link() {
+        let place = Place::new("save");
+        fs::write(place.path("target"), "kept").unwrap();
+        let path = place.path("state");
+        symlink(place.path("target"), &path).unwrap();
+        for durability in [Durability::Process, Durability::Machine] {
+            save(&path, b"new", 0o600, durability).unwrap();
+            let found = fs::symlink_metadata(&path).unwrap();
+            assert_eq!(found.mode() & 0o7777, 0o600);
+            assert_eq!(read(&path, 3).unwrap(), b"new");
+        }
+        assert_eq!(fs::read(place.path("target")).unwrap(), b"kept");
+        assert!(
+            save(
+                &place.path("missing/state"),
+                b"",
+                0o600,
+                Durability::Process
+            )
+            .is_err()
+        );
+        assert!(save(&place.0, b"", 0o600, Durability::Process).is_err());
+        assert_eq!(place.names(), ["state", "target"]);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(place.names(), ["target"]);
     }
 
     #[test]
@@ -331,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_of_a_temporary_file_stays() {
+    fn a_temporary_file_replaces_no_existing_file() {
         let place = Place::new("temporary");
         fs::write(place.path("file"), "kept").unwrap();
         let taken = |number: u32| format!(".teamr-{}-{number}.new", std::process::id());
@@ -348,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_takes_no_file_is_named() {
+    fn an_unusable_directory_is_named_in_the_error() {
         let place = Place::new("nowhere");
         let refused = replace(&place.path("missing/metrics.prom"), b"new").unwrap_err();
         assert_eq!(
@@ -380,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_socket_that_nobody_serves_is_removed() {
+    fn only_an_unserved_socket_is_removed() {
         let place = Place::new("stale");
         let path = place.path("socket");
         remove_stale_socket(&path).unwrap();

@@ -1,4 +1,5 @@
-//! The teamr daemon and its control client; see ARCHITECTURE.md for the map.
+//! The library of the three programs: the daemon teamr, its client teamrctl, and teamrnl.
+//! ARCHITECTURE.md describes the modules.
 
 pub mod args;
 pub mod bond;

@@ -13,6 +13,7 @@ use json_config::{Config, Problem};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use teamr::args::configs::{Plan, Source, Sources};
+use teamr::args::getopt::Operands;
 use teamr::args::options::{self, Command, Options};
 use teamr::args::{VERSION, version_line};
 use teamr::daemon::{Daemon, StartOptions};
@@ -54,8 +55,7 @@ fn main() -> ExitCode {
             strerror(&error)
         );
     }
-    let posix = std::env::var_os("POSIXLY_CORRECT").is_some();
-    let options = match Options::parse(std::env::args_os(), posix) {
+    let options = match Options::parse(std::env::args_os(), Operands::from_env()) {
         Ok(options) => options,
         Err(error) => {
             log::error!("{error}");

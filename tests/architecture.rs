@@ -7,11 +7,13 @@ use std::path::Path;
 
 /// A module, a module that it uses, and why it may.
 #[rustfmt::skip] // One line each.
-const ARROWS: [(&str, &str, &str); 43] = [
+const ARROWS: [(&str, &str, &str); 49] = [
     ("args", "control", "-Z takes an endpoint of ZeroMQ"),
     ("args", "errno", "errors read as strerror words them"),
+    ("args", "files", "configurations are read with a limit"),
     ("args", "process", "-l takes an output of the log"),
     ("bond", "args", "the converters parse command lines"),
+    ("bond", "files", "converted files are replaced in one step"),
     ("bond", "netlink", "a live bond is read from the kernel"),
     ("client", "args", "teamrctl parses a command line"),
     ("client", "bond", "teamrctl converts bonds"),
@@ -28,11 +30,13 @@ const ARROWS: [(&str, &str, &str); 43] = [
     ("daemon", "control", "a team has transports for the control methods"),
     ("daemon", "datapath", "a team has a data path"),
     ("daemon", "errno", "errors read as strerror words them"),
+    ("daemon", "files", "state is kept for a later daemon"),
     ("daemon", "netlink", "facts come from the kernel"),
     ("daemon", "process", "signals, log, pid file and service manager are the process's"),
     ("daemon", "recording", "the daemon makes recordings"),
     ("daemon", "state", "the daemon fills the state document"),
     ("daemon", "sys", "the clock, ethtool and TIPC's socket are system calls"),
+    ("datapath", "files", "port states are kept for a later daemon"),
     ("datapath", "netlink", "links, filters and the team driver are configured by netlink"),
     ("datapath", "sys", "packet sockets, TAP and bpf(2) are system calls"),
     ("doctor", "state", "findings come from the state document"),
@@ -49,7 +53,9 @@ const ARROWS: [(&str, &str, &str); 43] = [
     ("teamnl", "errno", "errors read as strerror words them"),
     ("teamnl", "netlink", "teamrnl shows the team driver's options"),
     ("teamnl", "process", "the monitor ends on signals"),
+    ("teamrctl", "args", "the environment decides where operands may stand"),
     ("teamrctl", "client", "the program of the client"),
+    ("teamrnl", "args", "the environment decides where operands may stand"),
     ("teamrnl", "teamnl", "the program of teamnl"),
 ];
 

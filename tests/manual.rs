@@ -20,14 +20,14 @@ fn page(name: &str) -> String {
     fs::read_to_string(path).expect("a manual page")
 }
 
-/// The words of each line that introduces an item.
+/// Returns the words of each line that begins an item.
 fn items(page: &str) -> Vec<Vec<&str>> {
     page.lines()
         .filter_map(|line| Some(line.strip_prefix(".It ")?.split_whitespace().collect()))
         .collect()
 }
 
-/// The options that an item introduces, without their first dash: `d`, `-daemonize`.
+/// Returns the options of an item without their first dash: `d`, `-daemonize`.
 fn options<'a>(item: &[&'a str]) -> Vec<&'a str> {
     match item {
         ["Fl", names @ ..] => {
@@ -79,17 +79,17 @@ fn assert_options(page_name: &str, flags: &[Flag]) {
 }
 
 #[test]
-fn options_of_the_daemon() {
+fn teamr_8_has_the_options_of_the_daemon() {
     assert_options("teamr.8", &teamr::args::options::FLAGS);
 }
 
 #[test]
-fn options_of_the_client() {
+fn teamrctl_8_has_the_options_of_the_client() {
     assert_options("teamrctl.8", &teamr::client::options::FLAGS);
 }
 
 #[test]
-fn options_of_import_export_and_bond2team() {
+fn the_pages_of_the_converters_have_their_options() {
     let mut flags: Vec<Flag> = bond::IMPORT.to_vec();
     let has = |flags: &[Flag], long| flags.iter().any(|flag| flag.long == long);
     for flag in &bond::EXPORT {
@@ -101,9 +101,9 @@ fn options_of_import_export_and_bond2team() {
     assert_options("bond2team.8", &bond2team::FLAGS);
 }
 
-/// Each mode and option of a bond has its row.
+/// Each mode and option of a bond has an item.
 #[test]
-fn rows_of_the_bonding_driver() {
+fn teamrctl_import_8_has_the_options_of_the_bonding_driver() {
     let page = page("teamrctl-import.8");
     for name in MODES.iter().copied().chain(ROWS.iter().map(|row| row.name)) {
         let documented = items(&page).iter().any(|item| item.contains(&name));
@@ -112,7 +112,7 @@ fn rows_of_the_bonding_driver() {
 }
 
 #[test]
-fn options_and_commands_of_the_drivers_client() {
+fn teamrnl_8_has_the_options_and_commands_of_teamrnl() {
     assert_options("teamrnl.8", &teamnl::options::FLAGS);
     let page = page("teamrnl.8");
     for verb in teamnl::options::verbs() {
@@ -124,12 +124,12 @@ fn options_and_commands_of_the_drivers_client() {
 }
 
 #[test]
-fn commands_of_the_client() {
+fn teamrctl_8_has_the_commands_of_the_client() {
     let page = page("teamrctl.8");
     let documented: Vec<Vec<String>> = items(&page)
         .iter()
         .filter(|item| item[0] == "Cm")
-        // Arguments are compared by their number only.
+        // Only the number of arguments is compared.
         .map(|item| {
             let mut argument = false;
             let words = item[1..]
@@ -157,7 +157,7 @@ fn commands_of_the_client() {
             )
             .collect();
         let named = documented.iter().any(|item| {
-            // `state`, which is the same as `state view`, stands there as one item.
+            // `state` and `state view` are one command with one item.
             *item == words || (words == ["state"] && *item == ["state", "view"])
         });
         assert!(named, "teamrctl.8 lacks {line:?} among {documented:?}");
@@ -165,7 +165,7 @@ fn commands_of_the_client() {
 }
 
 #[test]
-fn variables_of_the_daemon() {
+fn teamr_8_has_the_variables_of_the_daemon() {
     let page = page("teamr.8");
     let ours = [logging::VARIABLE, run_dir::VARIABLE, BUFFER_VARIABLE];
     let others = [
@@ -183,9 +183,9 @@ fn variables_of_the_daemon() {
 }
 
 #[test]
-fn keys_of_the_configuration() {
+fn teamr_conf_5_has_the_keys_of_the_configuration() {
     let page = page("teamr.conf.5");
-    // Each begins with its keys and goes on to the next one's; headings are of no matter.
+    // An item begins with its keys and ends at the next item.
     let keys: Vec<&str> = page.split("\n.It Ic ").skip(1).collect();
     for key in KEYS {
         let is_its_own = |about: &&&str| {
@@ -203,7 +203,7 @@ fn keys_of_the_configuration() {
             Preset::Words(words) => words.join(", "),
             Preset::Nothing => continue,
         };
-        // Some keys go by the same name in several objects.
+        // Several objects have keys of the same name.
         assert!(
             abouts
                 .map(|about| about.to_lowercase())

@@ -1,13 +1,20 @@
-//! `teamrnl` without a driver: its command line, its texts and exit statuses, which are
-//! teamnl's.
+//! Compares the command line, texts and exit statuses of `teamrnl` with those of teamnl, without the
+//! driver.
 
 use std::ffi::OsString;
 
-/// Exit status, stdout, stderr of `words` typed after `program`.
+use teamr::args::getopt::Operands;
+
+/// Runs `program` with the arguments `words`; returns exit status, stdout and stderr.
 fn run(program: &str, words: &[&str]) -> (u8, String, String) {
     let args = [program].into_iter().chain(words.iter().copied());
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = teamr::teamnl::run(args.map(OsString::from), false, &mut out, &mut err);
+    let status = teamr::teamnl::run(
+        args.map(OsString::from),
+        Operands::Anywhere,
+        &mut out,
+        &mut err,
+    );
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(err))
 }
@@ -24,21 +31,21 @@ const HELP: &str = "teamnl [options] teamdevname command [command args]\n\
                     \tmonitor OPT_STYLE\n";
 
 #[test]
-fn help_is_teamnls() {
+fn the_help_is_that_of_teamnl() {
     let shown = (0, HELP.to_owned(), String::new());
     assert_eq!(run("teamnl", &["-h"]), shown);
     assert_eq!(run("teamnl", &["team0", "ports", "--help"]), shown);
 }
 
 #[test]
-fn the_version_line_is_one_that_scripts_know() {
+fn scripts_can_read_the_version_line() {
     let (status, out, _) = run("/usr/bin/teamnl", &["--version"]);
     assert_eq!(status, 0);
     assert!(out.starts_with("teamnl 1.32 "), "{out}");
 }
 
 #[test]
-fn what_is_wrong_is_told_before_the_help() {
+fn an_error_is_printed_before_the_help() {
     let wrong = [
         (
             &["-x", "lo", "ports"][..],
@@ -62,17 +69,17 @@ fn what_is_wrong_is_told_before_the_help() {
 }
 
 #[test]
-fn a_device_that_is_none_is_named() {
+fn a_missing_device_is_named_in_the_error() {
     let told = "Netdevice \"no-such-if\" not found.\nCommand failed: No such device\n";
     let expected = (1, String::new(), told.to_owned());
-    // An empty word is the first command there is.
+    // An empty word is a prefix of every command and selects the first.
     for command in ["ports", "p", ""] {
         assert_eq!(run("teamnl", &["no-such-if", command]), expected);
     }
 }
 
 #[test]
-fn the_loopback_is_no_team() {
+fn the_loopback_device_is_refused() {
     let (status, out, err) = run("teamrnl", &["lo", "options"]);
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(

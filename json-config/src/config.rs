@@ -36,6 +36,11 @@ impl Config {
         })
     }
 
+    /// Returns the JSON object.
+    pub fn into_object(self) -> Map<String, Value> {
+        self.team
+    }
+
     /// Returns the configuration `{}`.
     pub fn empty() -> Config {
         Config::default()

@@ -2,7 +2,7 @@
 //!
 //! teamd reads a hardware address more tolerantly than [`HwAddr`]'s own parser.
 
-use runners::HwAddr;
+use runners::{HwAddr, is_interface_name};
 
 use crate::keys::Form;
 
@@ -38,16 +38,6 @@ pub(crate) fn check_form(form: Form, text: &str) -> Result<(), Misfit> {
         Form::Bearer if (1..32).contains(&text.len()) => Ok(()),
         Form::Bearer => Err(Misfit::plain("bearer name of 1 to 31 bytes")),
     }
-}
-
-/// Whether the kernel accepts an interface name (`dev_valid_name`).
-fn is_interface_name(name: &str) -> bool {
-    (1..16).contains(&name.len())
-        && name != "."
-        && name != ".."
-        && !name
-            .bytes()
-            .any(|byte| matches!(byte, b'/' | b':' | b' ' | 0x09..=0x0d))
 }
 
 /// Parses six hexadecimal bytes with `:` between them. As with teamd, a byte may have one digit, leading
@@ -118,25 +108,6 @@ mod tests {
             ("0:0:0:0:0:0", "unicast address"),
         ] {
             assert_eq!(parse_hwaddr(text).unwrap_err().expected, expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn interface_names_follow_the_kernels_rule() {
-        for name in ["eth1", "eth1.5", "a[0]", "..."] {
-            assert!(is_interface_name(name), "{name}");
-        }
-        for name in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "a:b",
-            "sixteen-bytes-xx",
-            "a\u{b}",
-        ] {
-            assert!(!is_interface_name(name), "{name}");
         }
     }
 }

@@ -19,6 +19,19 @@ impl fmt::Display for PortId {
     }
 }
 
+/// Bytes of the longest interface name: the kernel's `IFNAMSIZ` without the terminating zero.
+pub const LONGEST_INTERFACE_NAME: usize = 15;
+
+/// Returns whether an interface may have this name: the kernel's rule, `dev_valid_name`.
+pub fn is_interface_name(name: &str) -> bool {
+    (1..=LONGEST_INTERFACE_NAME).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name
+            .bytes()
+            .any(|byte| matches!(byte, 0 | b'/' | b':' | b' ' | 0x09..=0x0d))
+}
+
 /// A 48-bit hardware address, written as `02:10:20:30:40:50`.
 ///
 /// ```
@@ -125,6 +138,26 @@ pub struct Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interface_names_follow_the_kernels_rule() {
+        for name in ["eth1", "eth1.5", "a[0]", "..."] {
+            assert!(is_interface_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "a:b",
+            "sixteen-bytes-xx",
+            "a\u{b}",
+            "a\0",
+        ] {
+            assert!(!is_interface_name(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn hwaddr_parses_its_own_text_and_refuses_all_else() {

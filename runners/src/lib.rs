@@ -72,7 +72,10 @@ pub use forwarding::distributor::{Distributor, Selection};
 pub use forwarding::source_balance::Reception;
 pub use forwarding::source_balance::policy::{HostBalance, SourceBalance};
 pub use forwarding::{Forwarding, PortForwarding, TxPolicy, learned_sources};
-pub use ident::{Duplex, HwAddr, IpFamily, Link, ParseHwAddrError, PortId};
+pub use ident::{
+    Duplex, HwAddr, IpFamily, LONGEST_INTERFACE_NAME, Link, ParseHwAddrError, PortId,
+    is_interface_name,
+};
 pub use link_watch::{LinkWatch, PingStatus, WatchProblem};
 pub use port::Port;
 pub use probe::{PROBE_MAGIC, is_probe};

@@ -1,65 +1,65 @@
-//! The configurations that a command line names: a file, a text, or each file of a directory.
+//! Reads the configurations that a command line names: a file, a text, or a directory of files.
 //!
-//! One file or text is teamd's way. A directory is ours: each of its files that ends in `.json` is
-//! a team, and all of them run in one process.
+//! teamd takes one file or text. Of a directory, each file that ends in `.json` configures a team;
+//! all teams run in one process. Each configuration is parsed once, into one [`Plan`].
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use json_config::Config;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
+use runners::{LONGEST_INTERFACE_NAME, is_interface_name};
 
 use super::options::{Command, Options};
 use crate::errno::strerror;
+use crate::files;
 
-/// Larger files are refused: a configuration of a thousand ports has a tenth of it.
+/// Bytes of the largest configuration file; a configuration of a thousand ports has a tenth.
 const LARGEST: u64 = 1 << 20;
 
-/// `IFNAMSIZ` with its ending zero.
-const LONGEST_NAME: usize = 15;
-
-/// What a configuration's file is called in a directory.
+/// Extension of the configuration files of a directory.
 const EXTENSION: &str = "json";
 
-/// A configuration as it was found.
+/// The text of a configuration.
 pub struct Source {
-    /// Where it is from, for messages.
+    /// Name of the file, `command line` or `default`; for messages.
     pub origin: String,
-    /// Its text.
+    /// JSON text, not yet parsed.
     pub text: Vec<u8>,
-    /// In a directory: the device of a configuration that names none.
+    /// File name without extension, for a file of a directory: the device of a configuration that
+    /// names none.
     stem: Option<String>,
 }
 
-/// All that the command line names.
+/// The configurations that the command line names.
 pub struct Sources {
-    /// In the order of their files' names.
+    /// The configurations, in the order of their files' names.
     pub all: Vec<Source>,
-    /// They are the files of this directory.
+    /// Directory of the files, if the command line names a directory.
     pub directory: Option<PathBuf>,
 }
 
-/// A team that is to run.
+/// A team to start, or to find.
 pub struct Plan {
-    /// What it is.
+    /// Configuration, with the name of the device filled in.
     pub config: Config,
-    /// Its device.
+    /// Interface name of the team device.
     pub device: String,
-    /// Where its pid file is.
+    /// Path of the pid file.
     pub pid_file: PathBuf,
-    /// Where the configuration is from.
+    /// Origin of the configuration, as in [`Source`].
     pub origin: String,
 }
 
 impl Sources {
-    /// Reads them.
+    /// Reads the configurations that `options` name.
     ///
     /// # Errors
     /// The lines for stderr: a file or directory that cannot be read, a directory without
-    /// configurations, or options that are about one team beside a directory.
+    /// configurations, or a directory together with an option of a single team.
     pub fn read(options: &Options) -> Result<Self, String> {
         let (all, directory) = match (&options.config_text, &options.config_file) {
             (Some(text), file) => {
@@ -74,10 +74,10 @@ impl Sources {
             (None, Some(file)) => (vec![Source::open(file)?], None),
             (None, None) => (vec![Source::unnamed("default", b"{}".to_vec())], None),
         };
-        let about_one =
+        let has_option_of_one_team =
             options.team_dev.is_some() || options.pid_file.is_some() || options.zmq.is_some();
         match &directory {
-            Some(directory) if about_one => Err(format!(
+            Some(directory) if has_option_of_one_team => Err(format!(
                 "-t, -p and -Z are about one team, {} is a directory of teams: name one of its files.",
                 directory.display()
             )),
@@ -85,11 +85,10 @@ impl Sources {
         }
     }
 
-    /// The teams of these configurations; `pid_file` returns the pid file of a device.
+    /// Returns the teams of the configurations; `pid_file` returns the default pid file of a device.
     ///
     /// # Errors
-    /// The lines for stderr: the first configuration that makes no sense, or whose device is
-    /// another's, too.
+    /// The lines for stderr: the first configuration that is invalid or names the device of another.
     pub fn plan(
         &self,
         options: &Options,
@@ -127,26 +126,24 @@ impl Source {
     }
 
     fn open(file: &Path) -> Result<Self, String> {
-        let text = read_limited(file).map_err(|error| {
-            let (file, why) = (file.display(), strerror(&error));
-            format!("{file}: {why}\nFailed to load config.")
+        let read = File::open(file).and_then(|open| files::read_at_most(open, LARGEST));
+        let text = read.map_err(|error| {
+            let why = match error.kind() {
+                io::ErrorKind::FileTooLarge => {
+                    format!("the configuration is larger than {} MiB", LARGEST >> 20)
+                }
+                _ => strerror(&error),
+            };
+            format!("{}: {why}\nFailed to load config.", file.display())
         })?;
         Ok(Source::unnamed(&file.display().to_string(), text))
     }
 
-    /// What it says.
-    ///
-    /// # Errors
-    /// The lines for stderr.
-    pub fn parse(&self) -> Result<Config, String> {
-        Config::parse(&self.text)
-            .map_err(|error| format!("Failed to parse config: {error}\nFailed to load config."))
-    }
-
     fn plan(&self, options: &Options, pid_file: fn(&str) -> PathBuf) -> Result<Plan, String> {
-        let mut config = self.parse()?;
+        let mut config = Config::parse(&self.text)
+            .map_err(|error| format!("Failed to parse config: {error}\nFailed to load config."))?;
         let configured = config.device().map_err(|problem| problem.to_string())?;
-        // To find a daemon its pid file is enough.
+        // The pid file alone identifies a daemon to stop or to check.
         let device = match (&options.pid_file, options.command) {
             (Some(_), Command::Kill | Command::Check) => String::new(),
             _ => self.device_name(options, configured)?,
@@ -163,8 +160,11 @@ impl Source {
         })
     }
 
-    /// From `-t`, else from the configuration, else in a directory from the file, else the first
-    /// that is free; a daemon to be found must be named.
+    /// Returns the device that `-t` names, else the configuration, else the file of a directory; else
+    /// the first unused name of `team0`, `team1`, ...
+    ///
+    /// # Errors
+    /// The lines for stderr: no interface may have the name, or `-k` or `-e` has no name.
     fn device_name(&self, options: &Options, configured: Option<&str>) -> Result<String, String> {
         let named = options.team_dev.as_deref().or(configured);
         let name = match named.or(self.stem.as_deref()) {
@@ -183,18 +183,17 @@ impl Source {
                 errno.desc()
             ))
         };
-        if name.len() > LONGEST_NAME {
-            return refuse(Errno::ENAMETOOLONG);
+        if is_interface_name(&name) {
+            Ok(name)
+        } else if name.len() > LONGEST_INTERFACE_NAME {
+            refuse(Errno::ENAMETOOLONG)
+        } else {
+            refuse(Errno::EINVAL)
         }
-        let impossible = |c: char| c == '/' || c == ':' || c == '\0' || c.is_ascii_whitespace();
-        if name.is_empty() || name == "." || name == ".." || name.contains(impossible) {
-            return refuse(Errno::EINVAL);
-        }
-        Ok(name)
     }
 }
 
-/// The configurations of a directory. Hidden files are none.
+/// Reads the configurations of a directory, except hidden files.
 fn in_directory(directory: &Path) -> Result<Vec<Source>, String> {
     let failed = |error: io::Error| {
         let (directory, why) = (directory.display(), strerror(&error));
@@ -204,8 +203,8 @@ fn in_directory(directory: &Path) -> Result<Vec<Source>, String> {
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str());
-        let is_one = path.extension().is_some_and(|it| it == EXTENSION);
-        if let Some(stem) = stem.filter(|stem| is_one && !stem.starts_with('.')) {
+        let is_config = path.extension().is_some_and(|it| it == EXTENSION);
+        if let Some(stem) = stem.filter(|stem| is_config && !stem.starts_with('.')) {
             files.push((stem.to_owned(), path.clone()));
         }
     }
@@ -223,31 +222,20 @@ fn in_directory(directory: &Path) -> Result<Vec<Source>, String> {
     sources.collect()
 }
 
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        let megabytes = LARGEST >> 20;
-        return Err(io::Error::other(format!(
-            "the configuration is larger than {megabytes} MiB"
-        )));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
 
     use super::*;
+    use crate::args::getopt::Operands;
     use crate::process::run_dir;
 
     #[test]
-    fn a_device_that_is_no_string_is_refused_also_where_another_is_named() {
+    fn a_device_that_is_no_string_is_refused_even_if_an_option_names_one() {
         let source = Source::unnamed("-", br#"{"device": 5}"#.to_vec());
         for line in ["", "-t team0", "-k", "-k -t team0"] {
             let args = ["teamr"].into_iter().chain(line.split_whitespace());
-            let options = Options::parse(args.map(OsString::from), false).unwrap();
+            let options = Options::parse(args.map(OsString::from), Operands::Anywhere).unwrap();
             assert_eq!(
                 source.plan(&options, run_dir::pid_file).err().as_deref(),
                 Some(

@@ -1,8 +1,9 @@
-//! Options the GNU way: one table of flags is the parser, the help and whatever is made of it.
+//! GNU `getopt_long`: one table of flags gives the parser, the help, the man page check and the
+//! completions.
 //!
-//! Owns getopt_long's habits: clusters (`-gg`, `-dtNAME`), unique beginnings of long names,
-//! `--name=value`, operands among options unless `POSIXLY_CORRECT` is set, `--`, and its words for
-//! what is wrong. teamd's callers rely on them; of the argument parsers none has the abbreviations.
+//! Supports clusters (`-gg`, `-dtNAME`), unique prefixes of long names, `--name=value`, operands
+//! between options unless `POSIXLY_CORRECT` is set, and `--`; errors have getopt's texts. teamd's
+//! callers rely on all of these, and the argument parsers on crates.io lack the prefixes.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -12,21 +13,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// One flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
-    /// Its letters; the first is shown first.
+    /// Letters, in the order of the help.
     pub short: &'static [u8],
-    /// Its long name.
+    /// Long name.
     pub long: &'static str,
     /// Name of its value, if it takes one.
     pub value: Option<&'static str>,
-    /// What it does, for the help; one line an element.
+    /// Description for the help, one element a line.
     pub help: &'static [&'static str],
-    /// Unknown to teamd. Such a long name may be shortened only where teamd's own do not match,
-    /// so that no abbreviation in use becomes ambiguous.
+    /// teamd does not have the flag. A prefix of the long name is accepted only if it matches no flag
+    /// of teamd's, so that no abbreviation in use becomes ambiguous.
     pub added: bool,
 }
 
 impl Flag {
-    /// A flag that teamd has too.
+    /// Returns a flag that teamd has too.
     pub const fn new(
         short: &'static [u8],
         long: &'static str,
@@ -43,16 +44,35 @@ impl Flag {
     }
 }
 
-/// What stands on the command line.
+/// Where operands may stand on a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// Between options.
+    Anywhere,
+    /// After the options: the first operand ends the options.
+    Last,
+}
+
+impl Operands {
+    /// Returns [`Operands::Last`] if `POSIXLY_CORRECT` is set.
+    pub fn from_env() -> Self {
+        match std::env::var_os("POSIXLY_CORRECT") {
+            Some(_) => Operands::Last,
+            None => Operands::Anywhere,
+        }
+    }
+}
+
+/// An element of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A flag, by its first letter, or by its long name if it has none; with its value.
+    /// A flag with its value; the value is empty if the flag takes none.
     Flag(&'static Flag, OsString),
-    /// Anything that is no option.
+    /// A word that is no option.
     Operand(OsString),
 }
 
-/// Something is wrong with the command line; displays as getopt words it.
+/// An invalid command line. Displays getopt's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(pub String);
 
@@ -64,24 +84,23 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Reads a command line item by item.
+/// An iterator over the items of a command line.
 pub struct Getopt {
     flags: &'static [Flag],
     argv0: String,
     args: VecDeque<OsString>,
-    /// Letters of a cluster that are still to be read.
+    /// Letters of a cluster not yet returned.
     cluster: VecDeque<u8>,
-    /// The first operand ends the options.
-    posix: bool,
+    operands: Operands,
     only_operands: bool,
 }
 
 impl Getopt {
-    /// `args` begins with the program; `posix` is whether `POSIXLY_CORRECT` is set.
+    /// Returns the items of `args`, which begin with the program.
     pub fn new(
         flags: &'static [Flag],
         args: impl IntoIterator<Item = OsString>,
-        posix: bool,
+        operands: Operands,
     ) -> Self {
         let mut args: VecDeque<OsString> = args.into_iter().collect();
         let argv0 = args.pop_front().unwrap_or_default();
@@ -90,12 +109,12 @@ impl Getopt {
             argv0: argv0.to_string_lossy().into_owned(),
             args,
             cluster: VecDeque::new(),
-            posix,
+            operands,
             only_operands: false,
         }
     }
 
-    /// The program, as it was started.
+    /// Returns the first argument, the name of the program.
     pub fn argv0(&self) -> &str {
         &self.argv0
     }
@@ -123,7 +142,7 @@ impl Getopt {
         }
     }
 
-    /// `text` is what follows the two dashes.
+    /// Parses a long option; `text` is the argument without the two dashes.
     fn long(&mut self, text: &OsStr) -> Result<Item, UsageError> {
         let bytes = text.as_bytes();
         let (name, given) = match bytes.iter().position(|&byte| byte == b'=') {
@@ -200,14 +219,14 @@ impl Iterator for Getopt {
                 self.next()
             }
             _ => {
-                self.only_operands = self.posix;
+                self.only_operands = self.operands == Operands::Last;
                 Some(Ok(Item::Operand(arg)))
             }
         }
     }
 }
 
-/// The options part of a help text.
+/// Returns the option list of a help text.
 pub fn describe(flags: &[Flag]) -> String {
     let mut text = String::new();
     for flag in flags {
@@ -260,10 +279,10 @@ mod tests {
         },
     ];
 
-    /// `-x=value` for flags, `value` for operands.
-    fn read(args: &[&str], posix: bool) -> Result<Vec<String>, String> {
+    /// Returns each item as text: `long=value` for a flag, `<word>` for an operand.
+    fn read(args: &[&str], operands: Operands) -> Result<Vec<String>, String> {
         let argv = ["prog"].iter().chain(args).map(OsString::from);
-        Getopt::new(&FLAGS, argv, posix)
+        Getopt::new(&FLAGS, argv, operands)
             .map(|item| match item {
                 Ok(Item::Flag(flag, value)) if flag.value.is_some() => {
                     Ok(format!("{}={}", flag.long, value.to_string_lossy()))
@@ -275,28 +294,28 @@ mod tests {
             .collect()
     }
 
-    fn reads(args: &[&str], expected: &[&str]) {
+    fn assert_items(args: &[&str], expected: &[&str]) {
         let expected: Vec<String> = expected.iter().map(|&item| item.to_owned()).collect();
-        assert_eq!(read(args, false), Ok(expected), "{args:?}");
+        assert_eq!(read(args, Operands::Anywhere), Ok(expected), "{args:?}");
     }
 
     #[test]
-    fn clusters_values_and_abbreviations() {
-        reads(&["-gg", "-dg"], &["debug", "debug", "daemonize", "debug"]);
-        reads(&["-fNAME", "-f", "NAME"], &["config-file=NAME"; 2]);
-        reads(&["-dfNAME"], &["daemonize", "config-file=NAME"]);
-        reads(&["-f-", "-f", "-d"], &["config-file=-", "config-file=-d"]);
-        reads(
+    fn clusters_values_and_prefixes_are_parsed() {
+        assert_items(&["-gg", "-dg"], &["debug", "debug", "daemonize", "debug"]);
+        assert_items(&["-fNAME", "-f", "NAME"], &["config-file=NAME"; 2]);
+        assert_items(&["-dfNAME"], &["daemonize", "config-file=NAME"]);
+        assert_items(&["-f-", "-f", "-d"], &["config-file=-", "config-file=-d"]);
+        assert_items(
             &["--config=a=b", "--config", "x"],
             &["config=a=b", "config=x"],
         );
-        reads(&["--config="], &["config="]);
-        reads(
+        assert_items(&["--config="], &["config="]);
+        assert_items(
             &["--da", "--config-f=x", "--vers"],
             &["daemonize", "config-file=x", "version"],
         );
-        reads(&["-V", "-v"], &["version", "version"]);
-        reads(
+        assert_items(&["-V", "-v"], &["version", "version"]);
+        assert_items(
             &["a", "-g", "-", "--", "-g"],
             &["<a>", "debug", "<->", "<-g>"],
         );
@@ -304,7 +323,7 @@ mod tests {
 
     #[test]
     fn an_added_option_makes_no_abbreviation_ambiguous() {
-        reads(
+        assert_items(
             &["--che", "--check", "--check-"],
             &["check", "check", "check-config"],
         );
@@ -312,12 +331,12 @@ mod tests {
 
     #[test]
     fn posixly_correct_ends_options_at_the_first_operand() {
-        let read = read(&["-g", "a", "-g"], true);
+        let read = read(&["-g", "a", "-g"], Operands::Last);
         assert_eq!(read, Ok(vec!["debug".into(), "<a>".into(), "<-g>".into()]));
     }
 
     #[test]
-    fn complaints_are_getopts() {
+    fn errors_have_the_texts_of_getopt() {
         for (arg, text) in [
             ("--nope=1", "prog: unrecognized option '--nope=1'"),
             ("-x", "prog: invalid option -- 'x'"),
@@ -333,7 +352,11 @@ mod tests {
                 "prog: option '--d' is ambiguous; possibilities: '--debug' '--daemonize'",
             ),
         ] {
-            assert_eq!(read(&[arg], false), Err(text.to_owned()), "{arg}");
+            assert_eq!(
+                read(&[arg], Operands::Anywhere),
+                Err(text.to_owned()),
+                "{arg}"
+            );
         }
     }
 }

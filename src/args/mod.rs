@@ -1,6 +1,6 @@
-//! The command line part of the daemon: what it is told at its start.
+//! The command line of the daemon: getopt, options, configurations.
 //!
-//! Nothing here knows what a team is.
+//! Owns the parsing, not the work: no module here starts or changes a team.
 
 pub mod configs;
 pub mod getopt;
@@ -11,10 +11,10 @@ use std::path::Path;
 /// Version of this package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The libteam release whose behaviour is kept.
+/// The libteam release that teamr is compatible with.
 pub const TEAMD_VERSION: &str = "1.32";
 
-/// The bare name under which a program was started.
+/// Returns the file name in `argv0`; `teamr` if there is none.
 pub fn program_name(argv0: &str) -> &str {
     Path::new(argv0)
         .file_name()
@@ -22,8 +22,8 @@ pub fn program_name(argv0: &str) -> &str {
         .unwrap_or("teamr")
 }
 
-/// What `--version` prints. Installed as `teamd`, the second word is the release of teamd whose
-/// behaviour is kept, because scripts compare it.
+/// Returns the line that `--version` prints. For a program started under a name of libteam's, the
+/// second word is libteam's release, because scripts compare it.
 pub fn version_line(program: &str) -> String {
     match program {
         "teamd" | "teamdctl" | "teamnl" => format!("{program} {TEAMD_VERSION} (teamr {VERSION})"),
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_find_a_release_of_teamd_in_the_second_word() {
+    fn the_second_word_of_teamds_version_is_a_libteam_release() {
         assert_eq!(version_line("teamr"), format!("teamr {VERSION}"));
         let words = version_line(program_name("/usr/bin/teamd"));
         assert!(words.starts_with("teamd 1.32 "), "{words}");

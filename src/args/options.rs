@@ -1,7 +1,7 @@
-//! The daemon's options: the one table of them, and what a command line made of it says.
+//! The options of the daemon: their table, and the parsed command line.
 //!
-//! Standard: libteam 1.32's teamd, option for option, and `-w` and `-L` of SONiC's. Unlike teamd, a bad word after `-l` is
-//! named in a warning, and help needs no run directory.
+//! Standard: all options of libteam 1.32's teamd, and `-w` and `-L` of SONiC's. Unlike teamd, a
+//! warning names an invalid word after `-l`, and the help needs no run directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use json_config::DataPathChoice;
 
-use super::getopt::{self, Flag, Getopt, Item, UsageError};
+use super::getopt::{self, Flag, Getopt, Item, Operands, UsageError};
 use super::program_name;
 use crate::control::zmq::Endpoint;
 use crate::errno::strerror;
@@ -170,7 +170,7 @@ const fn added(
     }
 }
 
-/// What the daemon is to do; the last one on the command line counts.
+/// The command of a command line; the last one given counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Command {
     /// Run the team.
@@ -182,18 +182,18 @@ pub enum Command {
     Version,
     /// Stop the running daemon.
     Kill,
-    /// Tell whether a daemon runs.
+    /// Check whether a daemon runs.
     Check,
     /// Check the configuration strictly.
     CheckConfig,
 }
 
-/// A command line as understood.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bare name of the program: `teamr`, or `teamd`.
+    /// Name under which the program was started: `teamr` or `teamd`.
     pub program: String,
-    /// What to do.
+    /// Command to execute.
     pub command: Command,
     /// `-d`
     pub daemonize: bool,
@@ -203,9 +203,9 @@ pub struct Options {
     pub config_text: Option<Vec<u8>>,
     /// `-p`, as given.
     pub pid_file: Option<PathBuf>,
-    /// How often `-g` was given.
+    /// Number of options `-g`.
     pub debug: u32,
-    /// `-l`; automatic if absent.
+    /// `-l`; `None` for the default.
     pub log_output: Option<LogOutput>,
     /// `-r`
     pub force_recreate: bool,
@@ -223,9 +223,9 @@ pub struct Options {
     pub dbus: bool,
     /// `-Z`
     pub zmq: Option<Endpoint>,
-    /// `--data-path`; the configuration decides if absent.
+    /// `--data-path`; `None` for the key of the configuration.
     pub data_path: Option<DataPathChoice>,
-    /// Whether rights are given up after the start; `--no-sandbox`.
+    /// Whether the daemon gives up rights after the start; false with `--no-sandbox`.
     pub sandbox: bool,
     /// `-w`
     pub warm_start: bool,
@@ -234,22 +234,24 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads a command line that begins with the program; `posix` is whether `POSIXLY_CORRECT`
-    /// is set. The error is what goes to stderr, with exit status 1.
+    /// Parses a command line that begins with the program.
+    ///
+    /// # Errors
+    /// The text for stderr; the exit status is then 1.
     pub fn parse(
         args: impl IntoIterator<Item = OsString>,
-        posix: bool,
+        operands: Operands,
     ) -> Result<Self, UsageError> {
-        let items = Getopt::new(&FLAGS, args, posix);
+        let items = Getopt::new(&FLAGS, args, operands);
         let mut options = Options::new(program_name(items.argv0()));
-        let mut operands = false;
+        let mut has_operand = false;
         for item in items {
             match item? {
                 Item::Flag(flag, value) => options.set(flag.long, &value)?,
-                Item::Operand(_) => operands = true,
+                Item::Operand(_) => has_operand = true,
             }
         }
-        match operands {
+        match has_operand {
             false => Ok(options),
             true => Err(UsageError("Too many arguments".to_owned())),
         }
@@ -288,14 +290,8 @@ impl Options {
             "check" => self.command = Command::Check,
             "check-config" => self.command = Command::CheckConfig,
             "daemonize" => self.daemonize = true,
-            // Absolute at once: going to the background changes the directory.
-            "config-file" => {
-                let path = fs::canonicalize(value).map_err(|e| {
-                    let (file, why) = (value.to_string_lossy(), strerror(&e));
-                    UsageError(format!("Failed to get absolute path of \"{file}\": {why}"))
-                })?;
-                self.config_file = Some(path);
-            }
+            // Absolute, since a daemon changes its working directory.
+            "config-file" => self.config_file = Some(absolute(value)?),
             "config" => self.config_text = Some(value.as_bytes().to_vec()),
             "pid-file" => self.pid_file = Some(PathBuf::from(value)),
             "debug" => self.debug = self.debug.saturating_add(1),
@@ -325,6 +321,13 @@ impl Options {
     }
 }
 
+fn absolute(value: &OsStr) -> Result<PathBuf, UsageError> {
+    fs::canonicalize(value).map_err(|e| {
+        let (file, why) = (value.to_string_lossy(), strerror(&e));
+        UsageError(format!("Failed to get absolute path of \"{file}\": {why}"))
+    })
+}
+
 fn text(long: &str, value: &OsStr) -> Result<String, UsageError> {
     match value.to_str() {
         Some(text) => Ok(text.to_owned()),
@@ -340,7 +343,7 @@ fn data_path(word: &str) -> Result<DataPathChoice, UsageError> {
     })
 }
 
-/// The help text.
+/// Returns the help text.
 pub fn help(program: &str) -> String {
     format!(
         "Usage: {program} [OPTION]...\n\
@@ -362,7 +365,7 @@ mod tests {
 
     fn parse(args: &[&str]) -> Result<Options, String> {
         let argv = ["/usr/bin/teamd"].iter().chain(args).map(OsString::from);
-        Options::parse(argv, false).map_err(|e| e.to_string())
+        Options::parse(argv, Operands::Anywhere).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -378,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn network_managers_command_line() {
+    fn the_command_line_of_networkmanager_is_parsed() {
         let line = "-o -n -U -D -N -t team0 -c {} -gg";
         let options = parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
         let expected = Options {
@@ -395,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_wins() {
+    fn the_last_of_several_options_counts() {
         let options = parse(&["-k", "-h", "-e", "-U", "-u", "-c", "1", "-c2"]).unwrap();
         assert_eq!(options.command, Command::Check);
         assert!(!options.usock);
@@ -413,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_word_for_the_log_leaves_it_automatic() {
+    fn an_invalid_log_output_leaves_the_default() {
         assert_eq!(
             parse(&["-l", "syslog"]).unwrap().log_output,
             Some(LogOutput::Syslog)
@@ -422,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn complaints_are_teamds() {
+    fn errors_have_the_texts_of_teamd() {
         for (args, text) in [
             (
                 &["-h", "--nope"][..],

@@ -4,11 +4,12 @@ use std::env;
 use std::io;
 use std::process::ExitCode;
 
+use teamr::args::getopt::Operands;
+
 fn main() -> ExitCode {
-    let posix = env::var_os("POSIXLY_CORRECT").is_some();
     let status = teamr::client::run(
         env::args_os(),
-        posix,
+        Operands::from_env(),
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),
     );

@@ -1,14 +1,15 @@
-//! `teamrnl`, which shows and sets what the kernel's team driver holds.
+//! `teamrnl`, which shows and sets the ports and options of the kernel's team driver.
 
 use std::env;
 use std::io;
 use std::process::ExitCode;
 
+use teamr::args::getopt::Operands;
+
 fn main() -> ExitCode {
-    let posix = env::var_os("POSIXLY_CORRECT").is_some();
     let status = teamr::teamnl::run(
         env::args_os(),
-        posix,
+        Operands::from_env(),
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),
     );

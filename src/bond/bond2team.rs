@@ -1,26 +1,26 @@
-//! `bond2team`: the command line of libteam's script in front of [`import`](super::import).
+//! `bond2team`: the command line of libteam's script for [`import`](super::import).
 //!
-//! Owns its options, its places for files and its messages. Standard: bond2team 0.97. It refuses
-//! what it cannot convert, and so does this; it can convert less. Its faults are not kept: the
-//! JSON is valid, flags are booleans, `--outputdir` holds for JSON too.
+//! Owns the options, the default paths and the messages. Standard: bond2team 0.97. Both refuse a bond
+//! that they cannot convert whole; this one converts more. Differences: the JSON is valid, flags are
+//! booleans, and `--outputdir` applies to JSON too.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::cli::{framed, write};
-use super::family::Device;
-use super::model::{Bond, BondPort, Notes, OutFile, Weight};
+use super::manager::DeviceKind;
+use super::model::{Bond, BondPort, Notes, OutFile, Severity};
 use super::to_team::to_team;
 use super::tree::Tree;
 use super::{ifcfg, is_interface_name};
 use crate::args::VERSION;
-use crate::args::getopt::{self, Flag, Getopt, Item};
+use crate::args::getopt::{self, Flag, Getopt, Item, Operands};
 
-/// The release whose command line this is.
+/// The release whose command line is accepted.
 const BOND2TEAM_VERSION: &str = "0.97";
 
-/// Its options.
+/// The options.
 #[rustfmt::skip]
 pub static FLAGS: [Flag; 14] = [
     Flag::new(b"", "master", Some("IFACE"), &["the bond, or the path of its ifcfg file"]),
@@ -32,15 +32,15 @@ pub static FLAGS: [Flag; 14] = [
     Flag::new(b"", "configdir", Some("DIR"), &["where ifcfg files are;", "/etc/sysconfig/network-scripts"]),
     Flag::new(b"", "outputdir", Some("DIR"), &["write files there; it must exist"]),
     Flag::new(b"", "stdout", None, &["print the files"]),
-    Flag::new(b"", "debug", None, &["tell more"]),
-    Flag::new(b"", "quiet", None, &["tell errors only"]),
+    Flag::new(b"", "debug", None, &["accepted, no effect"]),
+    Flag::new(b"", "quiet", None, &["print errors only"]),
     Flag::new(b"", "examples", None, &["show examples"]),
     Flag::new(b"", "version", None, &["show the version"]),
     Flag { short: b"h", ..Flag::new(b"", "help", None, &["show this help"]) },
 ];
 
 #[derive(Debug)]
-struct Order {
+struct Request {
     master: Option<String>,
     rename: Option<String>,
     bonding_opts: Option<String>,
@@ -52,38 +52,42 @@ struct Order {
     quiet: bool,
 }
 
-enum Asked {
+/// The meaning of a command line.
+enum Parsed {
+    /// A text to print.
     Text(String),
+    /// An error in the command line.
     Usage(String),
-    Order(Box<Order>),
+    /// A request to convert.
+    Request(Box<Request>),
 }
 
-/// Runs it with a command line that begins with the program; returns the exit status.
+/// Runs the program and returns the exit status; `args` begins with the program.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let (status, shown, told) = match read(args) {
-        Asked::Text(text) => (0, text, String::new()),
-        Asked::Usage(complaint) => (1, usage(), format!("ERROR:  {complaint}\n")),
-        Asked::Order(order) => {
-            let mut told = String::new();
-            match convert(&order, &mut told) {
-                Ok(shown) => (0, shown, told),
-                Err(complaint) => (1, String::new(), told + &format!("ERROR:  {complaint}\n")),
+    let (status, output, diagnostics) = match read(args) {
+        Parsed::Text(text) => (0, text, String::new()),
+        Parsed::Usage(complaint) => (1, usage(), format!("ERROR:  {complaint}\n")),
+        Parsed::Request(request) => {
+            let mut info = String::new();
+            match convert(&request, &mut info) {
+                Ok(output) => (0, output, info),
+                Err(complaint) => (1, String::new(), info + &format!("ERROR:  {complaint}\n")),
             }
         }
     };
-    // A closed pipe is the reader's affair.
-    let _ = err.write_all(told.as_bytes());
-    let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
+    // A reader may close the pipe early.
+    let _ = err.write_all(diagnostics.as_bytes());
+    let _ = out.write_all(output.as_bytes()).and_then(|()| out.flush());
     status
 }
 
 fn usage() -> String {
     format!(
-        "Usage: bond2team [OPTION]...\nMake a team's configuration of a bond's.\n\nOptions:\n{}\n\
+        "Usage: bond2team [OPTION]...\nConvert the configuration of a bond to that of a team.\n\nOptions:\n{}\n\
          Exit status: 0 done, 1 anything else.\n",
         getopt::describe(&FLAGS)
     )
@@ -98,78 +102,78 @@ bond2team --bonding_opts 'mode=1 miimon=500' --port eth1 --port eth2 --json --st
     Print a configuration for teamr -f.
 ";
 
-fn read(args: impl IntoIterator<Item = OsString>) -> Asked {
-    let mut order = Order {
+fn read(args: impl IntoIterator<Item = OsString>) -> Parsed {
+    let mut request = Request {
         master: None,
         rename: None,
         bonding_opts: None,
         ports: Vec::new(),
         json: false,
-        configdir: Path::new("/").join(super::Family::Ifcfg.folder()),
+        configdir: Path::new("/").join(super::Manager::Ifcfg.folder()),
         outputdir: None,
         stdout: false,
         quiet: false,
     };
-    for item in Getopt::new(&FLAGS, args, false) {
+    for item in Getopt::new(&FLAGS, args, Operands::Anywhere) {
         let (flag, value) = match item {
             Ok(Item::Flag(flag, value)) => (flag.long, value),
             Ok(Item::Operand(word)) => {
                 let word = word.to_string_lossy();
-                return Asked::Usage(format!("unexpected argument \"{word}\""));
+                return Parsed::Usage(format!("unexpected argument \"{word}\""));
             }
-            Err(error) => return Asked::Usage(error.to_string()),
+            Err(error) => return Parsed::Usage(error.to_string()),
         };
         let Ok(text) = value.clone().into_string() else {
-            return Asked::Usage(format!("--{flag} is not UTF-8"));
+            return Parsed::Usage(format!("--{flag} is not UTF-8"));
         };
         match flag {
-            "master" => order.master = Some(text),
-            "rename" if order.rename.is_some() => {
-                return Asked::Usage("--rename is given twice".to_owned());
+            "master" => request.master = Some(text),
+            "rename" if request.rename.is_some() => {
+                return Parsed::Usage("--rename is given twice".to_owned());
             }
-            "rename" if is_interface_name(&text) => order.rename = Some(text),
-            "port" if is_interface_name(&text) => order.ports.push(text),
+            "rename" if is_interface_name(&text) => request.rename = Some(text),
+            "port" if is_interface_name(&text) => request.ports.push(text),
             "rename" | "port" => {
-                return Asked::Usage(format!("\"{text}\" cannot be the name of an interface"));
+                return Parsed::Usage(format!("\"{text}\" cannot be the name of an interface"));
             }
-            "bonding_opts" => order.bonding_opts = Some(text),
-            "ifcfg" => order.json = false,
-            "json" => order.json = true,
-            "configdir" => order.configdir = value.into(),
-            "outputdir" => order.outputdir = Some(value.into()),
-            "stdout" => order.stdout = true,
-            "quiet" => order.quiet = true,
+            "bonding_opts" => request.bonding_opts = Some(text),
+            "ifcfg" => request.json = false,
+            "json" => request.json = true,
+            "configdir" => request.configdir = value.into(),
+            "outputdir" => request.outputdir = Some(value.into()),
+            "stdout" => request.stdout = true,
+            "quiet" => request.quiet = true,
             "version" => {
                 let line = format!("bond2team {BOND2TEAM_VERSION} (teamr {VERSION})\n");
-                return Asked::Text(line);
+                return Parsed::Text(line);
             }
-            "help" => return Asked::Text(usage()),
-            "examples" => return Asked::Text(EXAMPLES.to_owned()),
+            "help" => return Parsed::Text(usage()),
+            "examples" => return Parsed::Text(EXAMPLES.to_owned()),
             _ => {}
         }
     }
-    if order.master.is_none() && order.bonding_opts.is_none() {
-        return Asked::Usage("neither --master nor --bonding_opts is given".to_owned());
+    if request.master.is_none() && request.bonding_opts.is_none() {
+        return Parsed::Usage("neither --master nor --bonding_opts is given".to_owned());
     }
-    Asked::Order(Box::new(order))
+    Parsed::Request(Box::new(request))
 }
 
-/// What goes to stdout; information goes to `told`.
-fn convert(order: &Order, told: &mut String) -> Result<String, String> {
+/// Converts a bond. Returns the text for stdout and appends information for stderr to `info`.
+fn convert(request: &Request, info: &mut String) -> Result<String, String> {
     let mut notes = Notes::default();
-    let mut bond = find(order, &mut notes)?;
-    if let Some(options) = &order.bonding_opts {
+    let mut bond = find(request, &mut notes)?;
+    if let Some(options) = &request.bonding_opts {
         bond.options = super::options::Options::default();
         ifcfg::read_options(options, &mut bond, &mut notes);
     }
-    if order.json {
-        let more = order.ports.iter().map(|name| BondPort::new(name));
+    if request.json {
+        let more = request.ports.iter().map(|name| BondPort::new(name));
         bond.ports.extend(more);
-    } else if let Some(name) = &order.rename {
+    } else if let Some(name) = &request.rename {
         bond.name.clone_from(name);
     }
     let team = to_team(&bond, &mut notes);
-    let files = match order.json {
+    let files = match request.json {
         true => vec![OutFile {
             name: "teamd.conf".to_owned(),
             text: team.text(),
@@ -178,21 +182,21 @@ fn convert(order: &Order, told: &mut String) -> Result<String, String> {
     };
     let mut refused = None;
     for note in notes.iter() {
-        match note.weight {
-            Weight::Lost => refused = refused.or(Some(note)),
-            Weight::Approximated if !order.quiet => {
-                *told += &format!("INFO:  {}: {}\n", note.what, note.why);
+        match note.severity {
+            Severity::Lost => refused = refused.or(Some(note)),
+            Severity::Approximated if !request.quiet => {
+                *info += &format!("INFO:  {}: {}\n", note.subject, note.reason);
             }
-            Weight::Approximated => {}
+            Severity::Approximated => {}
         }
     }
     if let Some(note) = refused {
-        return Err(format!("cannot convert {}: {}", note.what, note.why));
+        return Err(format!("cannot convert {}: {}", note.subject, note.reason));
     }
-    if order.stdout {
+    if request.stdout {
         return Ok(framed(&files));
     }
-    if let Some(folder) = &order.outputdir {
+    if let Some(folder) = &request.outputdir {
         if !folder.is_dir() {
             return Err(format!("there is no folder {}", folder.display()));
         }
@@ -206,9 +210,9 @@ fn convert(order: &Order, told: &mut String) -> Result<String, String> {
     Ok(format!("\nResulted files:\n{}", paths.collect::<String>()))
 }
 
-/// The bond of `--master`; without one a bond called team0.
-fn find(order: &Order, notes: &mut Notes) -> Result<Bond, String> {
-    let Some(master) = &order.master else {
+/// Returns the bond of `--master`; without the option, an empty bond called team0.
+fn find(request: &Request, notes: &mut Notes) -> Result<Bond, String> {
+    let Some(master) = &request.master else {
         return Ok(Bond {
             name: "team0".to_owned(),
             ..Bond::default()
@@ -221,12 +225,12 @@ fn find(order: &Order, notes: &mut Notes) -> Result<Bond, String> {
         let name = name.ok_or_else(|| format!("{master} is no ifcfg file"))?;
         (path.parent().unwrap_or(Path::new("/")), name)
     } else {
-        (order.configdir.as_path(), master.as_str())
+        (request.configdir.as_path(), master.as_str())
     };
     let mut tree = Tree::default();
     tree.load(folder, ".").map_err(|error| error.to_string())?;
     if tree.get(&format!("./ifcfg-{name}")).is_none() {
-        if order.bonding_opts.is_some() && is_interface_name(name) {
+        if request.bonding_opts.is_some() && is_interface_name(name) {
             return Ok(Bond {
                 name: name.to_owned(),
                 ..Bond::default()
@@ -235,6 +239,6 @@ fn find(order: &Order, notes: &mut Notes) -> Result<Bond, String> {
         let path = folder.join(format!("ifcfg-{name}"));
         return Err(format!("there is no file {}", path.display()));
     }
-    ifcfg::read(&tree, ".", name, Device::Bond, notes)
+    ifcfg::read(&tree, ".", name, DeviceKind::Bond, notes)
         .ok_or_else(|| format!("ifcfg-{name} is not about a bond"))
 }

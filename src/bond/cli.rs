@@ -1,25 +1,27 @@
-//! `teamrctl import` and `teamrctl export`: the command lines, and the disk.
+//! `teamrctl import` and `teamrctl export`: parse the command line, read and write files.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use json_config::Config;
 use serde_json::{Map, Value};
 
 use super::convert::{Export, Import, Outcome, export, import};
-use super::family::{Family, Target};
 use super::live;
+use super::manager::{Manager, Target};
 use super::model::OutFile;
 use super::tree::Tree;
-use crate::args::getopt::{self, Flag, Getopt, Item};
+use crate::args::getopt::{self, Flag, Getopt, Item, Operands};
+use crate::files::{self, Durability};
 
-/// All that was there is there again, if not always in the same way.
+/// Exit status: every setting is kept or approximated.
 pub const KEPT: u8 = 0;
-/// Nothing was written.
+/// Exit status: the conversion failed and nothing was written.
 pub const FAILED: u8 = 1;
-/// Written, but something was lost.
+/// Exit status: the result was written, and a setting was lost.
 pub const LOST: u8 = 2;
 
 const ROOT: Flag = Flag::new(b"", "root", Some("DIR"), &["read below DIR instead of /"]);
@@ -45,7 +47,7 @@ pub static IMPORT: [Flag; 7] = [
         Some("SOURCE"),
         &[
             "ifcfg, networkmanager, networkd or sysfs;",
-            "the first that has the bond if left out",
+            "default: the first that has the bond",
         ],
     ),
     Flag::new(
@@ -53,14 +55,19 @@ pub static IMPORT: [Flag; 7] = [
         "to",
         Some("KEEPER"),
         &[
-            "who keeps the addresses: ifcfg, networkmanager, networkd",
-            "or ip; the source if left out, ip for sysfs",
+            "where the addresses go: ifcfg, networkmanager, networkd",
+            "or ip; default: as the source, ip for sysfs",
         ],
     ),
     ROOT,
     OUTPUT,
     RENAME,
-    Flag::new(b"", "json", None, &["the team's configuration only"]),
+    Flag::new(
+        b"",
+        "json",
+        None,
+        &["print only the configuration of the team"],
+    ),
     HELP,
 ];
 
@@ -71,8 +78,8 @@ pub static EXPORT: [Flag; 6] = [
         "from",
         Some("SOURCE"),
         &[
-            "who has the addresses: ifcfg, networkmanager, networkd",
-            "or sysfs; the first that knows the team if left out",
+            "source of the addresses: ifcfg, networkmanager, networkd",
+            "or sysfs; default: the first that knows the team",
         ],
     ),
     Flag::new(
@@ -87,57 +94,58 @@ pub static EXPORT: [Flag; 6] = [
     HELP,
 ];
 
-/// Which way.
+/// The two conversions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// A bond becomes a team.
+pub enum Conversion {
+    /// From a bond to a team.
     Import,
-    /// A team becomes a bond.
+    /// From a team to a bond.
     Export,
 }
 
-impl Way {
-    /// The one that a first word of the command line names.
-    pub fn from_word(word: &str) -> Option<Way> {
+impl Conversion {
+    /// Returns the conversion that the first word of the command line names.
+    pub fn from_word(word: &str) -> Option<Conversion> {
         match word {
-            "import" => Some(Way::Import),
-            "export" => Some(Way::Export),
+            "import" => Some(Conversion::Import),
+            "export" => Some(Conversion::Export),
             _ => None,
         }
     }
 
     fn flags(self) -> &'static [Flag] {
         match self {
-            Way::Import => &IMPORT,
-            Way::Export => &EXPORT,
+            Conversion::Import => &IMPORT,
+            Conversion::Export => &EXPORT,
         }
     }
 }
 
-/// The help of one of them.
-pub fn help(program: &str, way: Way) -> String {
-    let (usage, what) = match way {
-        Way::Import => (
+/// Returns the help text of a conversion.
+pub fn help(program: &str, conversion: Conversion) -> String {
+    let (usage, purpose) = match conversion {
+        Conversion::Import => (
             "import [OPTION]... BOND",
-            "Make a team of a bond: its configuration NAME.json, and what keeps the addresses.",
+            "Convert a bond to a team: its configuration NAME.json, and files or commands with\n\
+             the addresses.",
         ),
-        Way::Export => (
+        Conversion::Export => (
             "export [OPTION]... FILE|TEAMDEV",
-            "Make a bond of a team, given by its configuration or running.",
+            "Convert a team, given by its configuration or running, to a bond.",
         ),
     };
     format!(
-        "Usage: {program} {usage}\n{what}\n\nOptions:\n{}\n\
-         What does not come out as it went in is told on standard error, each with its reason.\n\n\
+        "Usage: {program} {usage}\n{purpose}\n\nOptions:\n{}\n\
+         Each setting that is changed or lost is printed on standard error, with the reason.\n\n\
          Exit status: 0 nothing was lost, 1 failed, nothing written, 2 something was lost.\n",
-        getopt::describe(way.flags())
+        getopt::describe(conversion.flags())
     )
 }
 
-/// A command line as understood.
+/// A parsed command line.
 #[derive(Debug, Default)]
-struct Order {
-    from: Option<Family>,
+struct CommandLine {
+    from: Option<Manager>,
     to: Option<String>,
     root: Option<PathBuf>,
     output: Option<PathBuf>,
@@ -147,16 +155,16 @@ struct Order {
     subject: Option<String>,
 }
 
-impl Order {
-    fn read(items: Getopt) -> Result<Order, String> {
-        let mut order = Order::default();
+impl CommandLine {
+    fn parse(items: Getopt) -> Result<CommandLine, String> {
+        let mut line = CommandLine::default();
         let text = |value: OsString| {
             let text = value.into_string();
             text.map_err(|value| format!("\"{}\" is not UTF-8.", value.to_string_lossy()))
         };
         for item in items {
             match item.map_err(|error| error.to_string())? {
-                Item::Operand(word) if order.subject.is_none() => order.subject = Some(text(word)?),
+                Item::Operand(word) if line.subject.is_none() => line.subject = Some(text(word)?),
                 Item::Operand(word) => {
                     return Err(format!(
                         "One word too many: \"{}\".",
@@ -166,151 +174,157 @@ impl Order {
                 Item::Flag(flag, value) => match flag.long {
                     "from" => {
                         let name = text(value)?;
-                        let family = Family::from_name(&name);
-                        order.from = Some(family.ok_or_else(|| {
-                            let known = Family::ALL.map(Family::name).join(", ");
+                        let manager = Manager::from_name(&name);
+                        line.from = Some(manager.ok_or_else(|| {
+                            let known = Manager::ALL.map(Manager::name).join(", ");
                             format!("Unknown source \"{name}\": it is one of {known}.")
                         })?);
                     }
-                    "to" => order.to = Some(text(value)?),
-                    "root" => order.root = Some(value.into()),
-                    "output" => order.output = Some(value.into()),
+                    "to" => line.to = Some(text(value)?),
+                    "root" => line.root = Some(value.into()),
+                    "output" => line.output = Some(value.into()),
                     "rename" => {
                         let name = text(value)?;
                         if !super::is_interface_name(&name) {
                             return Err(format!("\"{name}\" cannot be the name of a device."));
                         }
-                        order.rename = Some(name);
+                        line.rename = Some(name);
                     }
-                    "json" => order.json = true,
-                    _ => order.help = true,
+                    "json" => line.json = true,
+                    _ => line.help = true,
                 },
             }
         }
-        Ok(order)
+        Ok(line)
+    }
+
+    fn root(&self) -> &Path {
+        self.root.as_deref().unwrap_or(Path::new("/"))
     }
 }
 
-/// Runs one of the two. `args` begins with the word that chose it; `ask` gives the configuration
-/// of a running team. Returns the exit status.
+/// Runs a conversion and returns the exit status. `args` begins with `import` or `export`;
+/// `running_config` returns the configuration of a running team.
 pub fn run(
     program: &str,
-    way: Way,
+    conversion: Conversion,
     args: impl IntoIterator<Item = OsString>,
-    ask: &dyn Fn(&str) -> Result<Value, String>,
+    running_config: &dyn Fn(&str) -> Result<Value, String>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let (status, shown, told) = match obey(program, way, Getopt::new(way.flags(), args, false), ask)
-    {
-        Ok((shown, outcome)) => {
+    let (status, output, diagnostics) = match execute(
+        program,
+        conversion,
+        Getopt::new(conversion.flags(), args, Operands::Anywhere),
+        running_config,
+    ) {
+        Ok((output, outcome)) => {
             let notes = outcome.notes.iter();
-            let told: String = notes.map(|note| format!("{note}\n")).collect();
+            let diagnostics: String = notes.map(|note| format!("{note}\n")).collect();
             let status = match outcome.notes.any_lost() {
                 true => LOST,
                 false => KEPT,
             };
-            (status, shown, told)
+            (status, output, diagnostics)
         }
         Err(complaint) => (FAILED, String::new(), format!("{complaint}\n")),
     };
-    // A closed pipe is the reader's affair.
-    let _ = err.write_all(told.as_bytes());
-    let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
+    // A reader may close the pipe early.
+    let _ = err.write_all(diagnostics.as_bytes());
+    let _ = out.write_all(output.as_bytes()).and_then(|()| out.flush());
     status
 }
 
-fn obey(
+/// Executes a command line. Returns the text for standard output and the outcome, which has the
+/// notes.
+fn execute(
     program: &str,
-    way: Way,
+    conversion: Conversion,
     items: Getopt,
-    ask: &dyn Fn(&str) -> Result<Value, String>,
+    running_config: &dyn Fn(&str) -> Result<Value, String>,
 ) -> Result<(String, Outcome), String> {
-    let order = Order::read(items)?;
-    if order.help {
-        return Ok((help(program, way), Outcome::default()));
+    let line = CommandLine::parse(items)?;
+    if line.help {
+        return Ok((help(program, conversion), Outcome::default()));
     }
-    let subject = order.subject.clone();
-    let subject = subject.ok_or_else(|| help(program, way).trim_end().to_owned())?;
-    let root = order.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let outcome = match way {
-        Way::Import => {
-            let tree = load(&root, &subject)?;
-            let to = order.to.as_deref().map(|name| match name {
-                "ip" => Ok(Family::Sysfs),
-                name => Family::from_name(name)
-                    .filter(|family| *family != Family::Sysfs)
-                    .ok_or_else(|| {
-                        format!(
-                            "Unknown keeper \"{name}\": it is one of ifcfg, networkmanager, \
-                             networkd, ip."
-                        )
-                    }),
-            });
-            let mut outcome = import(
-                &tree,
-                &Import {
-                    bond: subject,
-                    from: order.from,
-                    to: to.transpose()?,
-                    rename: order.rename.clone(),
-                },
-            )?;
-            if order.json {
-                outcome.files.truncate(1);
-            }
-            outcome
-        }
-        Way::Export => {
-            let (device, team) = team(&subject, ask)?;
-            let to = order.to.as_deref().unwrap_or(Target::Nmcli.name());
-            let to = Target::from_name(to).ok_or_else(|| {
-                let known = Target::ALL.map(Target::name).join(", ");
-                format!("Unknown target \"{to}\": it is one of {known}.")
-            })?;
-            let tree = load(&root, &device)?;
-            export(
-                &tree,
-                &Export {
-                    team,
-                    device,
-                    from: order.from,
-                    to,
-                    rename: order.rename.clone(),
-                },
-            )?
-        }
+    let subject = line.subject.as_deref();
+    let subject = subject.ok_or_else(|| help(program, conversion).trim_end().to_owned())?;
+    let outcome = match conversion {
+        Conversion::Import => import_bond(&line, subject)?,
+        Conversion::Export => export_team(&line, subject, running_config)?,
     };
-    let shown = match &order.output {
+    let texts = outcome.files.iter().map(|file| file.text.as_str());
+    let output = match &line.output {
         Some(folder) => {
             write(folder, &outcome.files)?;
             String::new()
         }
-        None if order.json => outcome
-            .files
-            .iter()
-            .map(|file| file.text.as_str())
-            .collect(),
+        None if line.json => texts.collect(),
         None => framed(&outcome.files),
     };
-    Ok((shown, outcome))
+    Ok((output, outcome))
 }
 
-/// The team that a file or a running daemon tells of, with the name of its device.
+fn import_bond(line: &CommandLine, bond: &str) -> Result<Outcome, String> {
+    let tree = load(line.root(), bond)?;
+    let to = line.to.as_deref().map(|name| match name {
+        "ip" => Ok(Manager::Sysfs),
+        name => Manager::from_name(name)
+            .filter(|manager| *manager != Manager::Sysfs)
+            .ok_or_else(|| {
+                format!(
+                    "Unknown keeper \"{name}\": it is one of ifcfg, networkmanager, networkd, ip."
+                )
+            }),
+    });
+    let request = Import {
+        bond: bond.to_owned(),
+        from: line.from,
+        to: to.transpose()?,
+        rename: line.rename.clone(),
+    };
+    let mut outcome = import(&tree, &request)?;
+    if line.json {
+        outcome.files.truncate(1);
+    }
+    Ok(outcome)
+}
+
+fn export_team(
+    line: &CommandLine,
+    subject: &str,
+    running_config: &dyn Fn(&str) -> Result<Value, String>,
+) -> Result<Outcome, String> {
+    let (device, team) = team(subject, running_config)?;
+    let to = line.to.as_deref().unwrap_or(Target::Nmcli.name());
+    let to = Target::from_name(to).ok_or_else(|| {
+        let known = Target::ALL.map(Target::name).join(", ");
+        format!("Unknown target \"{to}\": it is one of {known}.")
+    })?;
+    let tree = load(line.root(), &device)?;
+    let request = Export {
+        team,
+        device,
+        from: line.from,
+        to,
+        rename: line.rename.clone(),
+    };
+    export(&tree, &request)
+}
+
+/// Returns the configuration in a file or of a running team, and the name of the team device.
 fn team(
     subject: &str,
-    ask: &dyn Fn(&str) -> Result<Value, String>,
+    running_config: &dyn Fn(&str) -> Result<Value, String>,
 ) -> Result<(String, Map<String, Value>), String> {
     let path = Path::new(subject);
     let config = if subject.contains('/') || path.is_file() {
         let text = fs::read(path).map_err(|error| format!("{subject}: {error}."))?;
-        let problem = json_config::Config::parse(&text).err();
-        if let Some(problem) = problem {
-            return Err(format!("{subject}: {problem}"));
-        }
-        serde_json::from_slice(&text).map_err(|error| format!("{subject}: {error}"))?
+        let config = Config::parse(&text).map_err(|problem| format!("{subject}: {problem}"))?;
+        config.into_object().into()
     } else {
-        ask(subject)?
+        running_config(subject)?
     };
     let Value::Object(team) = config else {
         return Err(format!("{subject}: expected an object."));
@@ -325,15 +339,15 @@ fn team(
     }
 }
 
-/// All that can tell of the device `name`.
+/// Reads the files of all managers, and the kernel's view of the device `name`.
 fn load(root: &Path, name: &str) -> Result<Tree, String> {
     if !super::is_interface_name(name) {
         return Err(format!("\"{name}\" cannot be the name of a device."));
     }
     let mut tree = Tree::default();
     let read = |tree: &mut Tree| -> io::Result<()> {
-        for family in [Family::Ifcfg, Family::NetworkManager, Family::Networkd] {
-            tree.load(root, family.folder())?;
+        for manager in [Manager::Ifcfg, Manager::NetworkManager, Manager::Networkd] {
+            tree.load(root, manager.folder())?;
         }
         live::load(tree, root, name)
     };
@@ -341,7 +355,7 @@ fn load(root: &Path, name: &str) -> Result<Tree, String> {
     Ok(tree)
 }
 
-/// Files one after the other, each between lines that name it.
+/// Returns the texts of the files, each between two lines with its name.
 pub fn framed(files: &[OutFile]) -> String {
     let frame = |file: &OutFile| {
         let line = format!("---8<--- {} ---8<---\n", file.name);
@@ -350,38 +364,30 @@ pub fn framed(files: &[OutFile]) -> String {
     files.iter().map(frame).collect()
 }
 
-/// Writes the files into `folder`; what is there under the same names is replaced. They may hold
-/// keys of a network, so only their owner may read them; scripts may be run.
+/// Writes the files into `folder`, replaces files of the same names, and returns the paths. Only the
+/// owner may read a keyfile, which may contain secrets, and run a script.
 ///
 /// # Errors
-/// The folder cannot be made or written to.
+/// The folder cannot be created or written to.
 pub fn write(folder: &Path, files: &[OutFile]) -> Result<Vec<PathBuf>, String> {
     let failed =
         |path: &Path, error: io::Error| format!("Failed to write {}: {error}.", path.display());
-    let made = fs::DirBuilder::new()
+    let created = fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
         .create(folder);
-    made.map_err(|error| failed(folder, error))?;
+    created.map_err(|error| failed(folder, error))?;
     let mut paths = Vec::new();
     for file in files {
         let path = folder.join(&file.name);
-        // networkd runs as a user of its own.
+        // networkd runs as its own user, which must be able to read its files.
         let mode = match Path::new(&file.name).extension().and_then(|e| e.to_str()) {
             Some("sh") => 0o700,
             Some("nmconnection") => 0o600,
             _ => 0o644,
         };
-        let temporary = folder.join(format!(".{}.new", file.name));
-        let _ = fs::remove_file(&temporary);
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary)
-            .and_then(|mut open| open.write_all(file.text.as_bytes()))
-            .and_then(|()| fs::rename(&temporary, &path));
-        written.map_err(|error| failed(&path, error))?;
+        let saved = files::save(&path, file.text.as_bytes(), mode, Durability::Machine);
+        saved.map_err(|error| failed(&path, error))?;
         paths.push(path);
     }
     Ok(paths)

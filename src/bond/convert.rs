@@ -1,139 +1,141 @@
-//! The two ways, whole: files in, files out, with what was lost on the way.
+//! The whole conversions: from the texts of one format to those of another, with notes.
 
 use serde_json::{Map, Value};
 
-use super::family::{Device, Family, Target};
 use super::from_team::from_team;
+use super::manager::{DeviceKind, Manager, Target};
 use super::model::{Bond, Notes, OutFile};
 use super::to_team::to_team;
 use super::tree::Tree;
 use super::{ifcfg, ip, keyfile, networkd, nmcli, sysfs};
 
-/// What to import.
+/// A request to convert a bond to a team.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Import {
     /// Interface name of the bond.
     pub bond: String,
-    /// Where it is read from; the first that has it if not told.
-    pub from: Option<Family>,
-    /// Who keeps the addresses of the team, sysfs standing for `ip` commands; the same as
-    /// `from` if not told.
-    pub to: Option<Family>,
-    /// Another name for the team.
+    /// Manager whose files have the bond; `None` for the first that knows the bond.
+    pub from: Option<Manager>,
+    /// Manager of the team's addresses, where sysfs stands for `ip` commands; `None` for that of the
+    /// bond.
+    pub to: Option<Manager>,
+    /// New name for the team.
     pub rename: Option<String>,
 }
 
-/// What to export.
+/// A request to convert a team to a bond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
     /// The team's configuration.
     pub team: Map<String, Value>,
     /// Interface name of the team.
     pub device: String,
-    /// Where its addresses are read from; the first that knows it if not told.
-    pub from: Option<Family>,
-    /// What to make.
+    /// Manager of the team's addresses; `None` for the first that knows the device.
+    pub from: Option<Manager>,
+    /// Format of the bond.
     pub to: Target,
-    /// Another name for the bond.
+    /// New name for the bond.
     pub rename: Option<String>,
 }
 
-/// What came of it.
+/// The result of a conversion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// To be written or run; of an import, the team's configuration is the first.
+    /// Files and scripts; the first of an import is the team's configuration.
     pub files: Vec<OutFile>,
-    /// What did not come out as it went in.
+    /// Settings that the conversion changed or lost.
     pub notes: Notes,
 }
 
-/// A team for a bond.
+/// Converts a bond to a team.
 ///
 /// # Errors
-/// There is no such bond.
-pub fn import(tree: &Tree, order: &Import) -> Result<Outcome, String> {
+/// No manager knows the bond.
+pub fn import(tree: &Tree, request: &Import) -> Result<Outcome, String> {
     let mut outcome = Outcome::default();
     let notes = &mut outcome.notes;
-    let (from, mut bond) = find(tree, &order.bond, Device::Bond, order.from, notes)
-        .ok_or_else(|| missing("bond", &order.bond, order.from))?;
-    rename(&mut bond, order.rename.as_deref(), notes);
+    let (from, mut bond) = find(tree, &request.bond, DeviceKind::Bond, request.from, notes)
+        .ok_or_else(|| missing("bond", &request.bond, request.from))?;
+    rename(&mut bond, request.rename.as_deref(), notes);
     let team = to_team(&bond, notes);
     outcome.files.push(OutFile {
         name: format!("{}.json", bond.name),
         text: team.text(),
     });
-    outcome.files.extend(match order.to.unwrap_or(from) {
-        Family::Ifcfg => ifcfg::write(&bond, Some(&team), notes),
-        Family::NetworkManager => keyfile::write_team(&bond, &team, notes),
-        Family::Networkd => networkd::write(&bond, Device::Team, notes),
-        Family::Sysfs => ip::write(&bond, notes),
+    outcome.files.extend(match request.to.unwrap_or(from) {
+        Manager::Ifcfg => ifcfg::write(&bond, Some(&team), notes),
+        Manager::NetworkManager => keyfile::write_team(&bond, &team, notes),
+        Manager::Networkd => networkd::write(&bond, DeviceKind::Team, notes),
+        Manager::Sysfs => ip::write(&bond, notes),
     });
     Ok(outcome)
 }
 
-/// A bond for a team.
+/// Converts a team to a bond.
 ///
 /// # Errors
-/// Addresses were to be read from a place that does not know the team.
-pub fn export(tree: &Tree, order: &Export) -> Result<Outcome, String> {
+/// The manager that the request names does not know the team.
+pub fn export(tree: &Tree, request: &Export) -> Result<Outcome, String> {
     let mut outcome = Outcome::default();
     let notes = &mut outcome.notes;
-    let mut bond = from_team(&order.device, &order.team, notes);
-    let found = find(tree, &order.device, Device::Team, order.from, notes);
-    match (found, order.from) {
-        (Some((_, team)), _) => keep(&mut bond, team),
-        (None, Some(_)) => return Err(missing("team", &order.device, order.from)),
+    let mut bond = from_team(&request.device, &request.team, notes);
+    let found = find(tree, &request.device, DeviceKind::Team, request.from, notes);
+    match (found, request.from) {
+        (Some((_, team)), _) => take_network(&mut bond, team),
+        (None, Some(_)) => return Err(missing("team", &request.device, request.from)),
         (None, None) => notes.lost("addresses", "no file is about the team device"),
     }
-    rename(&mut bond, order.rename.as_deref(), notes);
-    outcome.files = match order.to {
+    rename(&mut bond, request.rename.as_deref(), notes);
+    outcome.files = match request.to {
         Target::Nmcli => nmcli::write(&bond, notes),
-        Target::Networkd => networkd::write(&bond, Device::Bond, notes),
+        Target::Networkd => networkd::write(&bond, DeviceKind::Bond, notes),
         Target::Ifcfg => ifcfg::write(&bond, None, notes),
     };
     Ok(outcome)
 }
 
-/// The network of the team and what its ports' files say besides.
-fn keep(bond: &mut Bond, team: Bond) {
+/// Copies the network settings of the team device and the other settings of its ports to the bond.
+fn take_network(bond: &mut Bond, team: Bond) {
     let hwaddr = bond.network.hwaddr.take();
     bond.network = team.network;
     bond.network.hwaddr = hwaddr.or(bond.network.hwaddr.take());
     for port in &mut bond.ports {
         let known = team.ports.iter().find(|known| known.name == port.name);
-        port.rest = known.map(|known| known.rest.clone()).unwrap_or_default();
+        port.other_settings = known
+            .map(|known| known.other_settings.clone())
+            .unwrap_or_default();
     }
 }
 
 fn find(
     tree: &Tree,
     name: &str,
-    device: Device,
-    from: Option<Family>,
+    device: DeviceKind,
+    from: Option<Manager>,
     notes: &mut Notes,
-) -> Option<(Family, Bond)> {
-    Family::ALL
+) -> Option<(Manager, Bond)> {
+    Manager::ALL
         .into_iter()
-        .filter(|family| from.is_none_or(|from| from == *family))
-        .find_map(|family| {
-            let bond = match family {
-                Family::Ifcfg => ifcfg::read(tree, family.folder(), name, device, notes),
-                Family::NetworkManager => keyfile::read(tree, name, device, notes),
-                Family::Networkd => networkd::read(tree, name, device, notes),
-                Family::Sysfs => sysfs::read(tree, name, device, notes),
+        .filter(|manager| from.is_none_or(|from| from == *manager))
+        .find_map(|manager| {
+            let bond = match manager {
+                Manager::Ifcfg => ifcfg::read(tree, manager.folder(), name, device, notes),
+                Manager::NetworkManager => keyfile::read(tree, name, device, notes),
+                Manager::Networkd => networkd::read(tree, name, device, notes),
+                Manager::Sysfs => sysfs::read(tree, name, device, notes),
             };
-            Some((family, bond?))
+            Some((manager, bond?))
         })
 }
 
-fn missing(what: &str, name: &str, from: Option<Family>) -> String {
-    let places: Vec<String> = Family::ALL
+fn missing(device: &str, name: &str, from: Option<Manager>) -> String {
+    let places: Vec<String> = Manager::ALL
         .iter()
-        .filter(|family| from.is_none_or(|from| from == **family))
-        .map(|family| format!("{} ({})", family.name(), family.folder()))
+        .filter(|manager| from.is_none_or(|from| from == **manager))
+        .map(|manager| format!("{} ({})", manager.name(), manager.folder()))
         .collect();
     format!(
-        "Failed to find the {what} \"{name}\" in {}.",
+        "Failed to find the {device} \"{name}\" in {}.",
         places.join(", ")
     )
 }

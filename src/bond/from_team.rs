@@ -1,8 +1,8 @@
-//! From a team to a bond: the way back of [`to_team`](super::to_team), with a note for each key
-//! that a bond does not have.
+//! Translates the configuration of a team to a bond, the reverse of [`to_team`](super::to_team), with
+//! a note for each key that a bond does not have.
 //!
-//! Reads the JSON by the table of keys, not by the typed settings: a runner that this version
-//! checks but cannot run is exported all the same.
+//! Reads the JSON by the table of keys, not as typed settings, so that the export also works for a
+//! runner that this version can check but not run.
 
 mod monitor;
 mod ports;
@@ -17,13 +17,15 @@ use super::to_team::tx_hash;
 use monitor::monitor;
 use ports::ports;
 
-/// What the driver polls the carrier at; a team has it from events.
+/// The `miimon` of an exported bond, in milliseconds. A team needs no such interval.
 const MIIMON: u32 = 100;
-/// The most that the driver takes.
+/// The driver's maximum of `num_grat_arp` and `resend_igmp`.
 const MOST_ANNOUNCEMENTS: i64 = 255;
+/// The driver's maximum of `peer_notif_delay`, in milliseconds.
 const LONGEST_PEER_NOTIF_DELAY: i64 = 300_000;
 
-/// An object of the configuration and which it is.
+/// The members of an object of the configuration, with the kind of the object. An absent object has
+/// the defaults.
 #[derive(Clone, Copy)]
 struct Members<'a>(Object, Option<&'a Map<String, Value>>);
 
@@ -60,7 +62,7 @@ impl<'a> Members<'a> {
             .unwrap_or_else(default)
     }
 
-    /// The elements of an object or an array of objects.
+    /// Returns the elements of `link_watch`, which is an object or an array of objects.
     fn watches(self) -> Vec<Members<'a>> {
         let watches = match self.value("link_watch") {
             None => return Vec::new(),
@@ -74,7 +76,8 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The bond that does what the team called `name` does; its network is left empty.
+/// Returns the bond that behaves as the team `name` does, without network settings except the
+/// hardware address.
 pub fn from_team(name: &str, team: &Map<String, Value>, notes: &mut Notes) -> Bond {
     let mut bond = Bond {
         name: name.to_owned(),
@@ -94,6 +97,7 @@ pub fn from_team(name: &str, team: &Map<String, Value>, notes: &mut Notes) -> Bo
     bond
 }
 
+/// Sets the mode and the options that belong to the runner.
 fn mode(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
     let name = runner.text("name").unwrap_or_default();
     let mode = match name {
@@ -138,6 +142,11 @@ fn mode(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
             "a bond has min_links with 802.3ad only",
         );
     }
+    balancing(name, runner, options, notes);
+}
+
+/// Sets the options of the transmit balancer and the learning packets.
+fn balancing(name: &str, runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
     let balancer = runner.object("tx_balancer", Object::TxBalancer);
     let balanced = balancer.text("name") == Some("basic");
     match name {
@@ -220,7 +229,7 @@ fn lacp(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
         options.put(Opt::MinLinks, runner.number("min_ports"));
     }
     let policy = runner.text("agg_select_policy").unwrap_or_default();
-    let (select, why) = match policy {
+    let (select, reason) = match policy {
         "bandwidth" => ("bandwidth", None),
         "count" => ("count", None),
         "lacp_prio_stable" => ("stable", None),
@@ -228,12 +237,13 @@ fn lacp(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
         _ => ("stable", Some("the aggregator in use stays while it works")),
     };
     options.put(Opt::AdSelect, select);
-    if let Some(why) = why {
-        notes.approximated(format_args!("runner.agg_select_policy={policy}"), why);
+    if let Some(reason) = reason {
+        notes.approximated(format_args!("runner.agg_select_policy={policy}"), reason);
     }
 }
 
-/// The driver rounds delays down to its tick.
+/// Rounds a delay in milliseconds up to a multiple of the driver's tick, since the driver rounds
+/// down; adds a note about a changed delay.
 fn in_ticks(key: &str, delay: i64, notes: &mut Notes) -> i64 {
     let tick = i64::from(MIIMON);
     let rounded = (delay + tick - 1) / tick * tick;

@@ -1,23 +1,22 @@
-//! ifcfg files of the initscripts: a bond or a team and its ports, read and written.
+//! Reads and writes a bond or a team and its ports as ifcfg files of the initscripts.
 //!
-//! Standard: initscripts' `sysconfig.txt` and teamd's `ifup-Team` and `ifup-TeamPort`, which want
-//! the configuration in `TEAM_CONFIG` and `TEAM_PORT_CONFIG`. Keys that are not about bonds, teams
-//! or addresses are kept as they stand.
+//! Standard: initscripts' `sysconfig.txt`, and teamd's `ifup-Team` and `ifup-TeamPort`, which read
+//! the configuration from `TEAM_CONFIG` and `TEAM_PORT_CONFIG`. Other keys are copied unchanged.
 
 use std::net::Ipv4Addr;
 
-use super::family::{Device, Family};
+use super::manager::{DeviceKind, Manager};
 use super::model::{Bond, BondPort, Network, Notes, OutFile, Setting};
 use super::options::Opt;
 use super::shell::{assignments, quoted};
 use super::to_team::TeamConfig;
 use super::tree::Tree;
 
-/// Why a team with the runner slb is no bond outside NetworkManager.
+/// The reason why a team with the runner slb cannot become a bond outside NetworkManager.
 pub const NO_SLB: &str = "the driver alone lets a guest's frames come back by the other port; \
      NetworkManager's balance-slb filters them";
 
-/// Keys that make a file one of a bond or a team, and are written anew.
+/// Keys that define a bond, a team or a port; they are written anew, not copied.
 const OWN: &[&str] = &[
     "DEVICE",
     "BONDING_OPTS",
@@ -32,28 +31,29 @@ const OWN: &[&str] = &[
     "TEAM_PORT_CONFIG",
 ];
 
-/// The bond or team of `ifcfg-NAME` in `folder`, with its ports; none if there is none.
+/// Returns the bond or team of `ifcfg-NAME` in `folder`, with its ports; `None` without such a file
+/// or if the file defines another kind of device.
 pub fn read(
     tree: &Tree,
     folder: &str,
     name: &str,
-    device: Device,
+    device: DeviceKind,
     notes: &mut Notes,
 ) -> Option<Bond> {
     let text = tree.get(&format!("{folder}/ifcfg-{name}"))?;
-    let is_bond = assignments(text).any(|(key, value, _)| {
+    let is_bond = assignments(text).any(|(key, value)| {
         key == "BONDING_OPTS"
             || key == "BONDING_MASTER"
             || key == "TYPE" && value.eq_ignore_ascii_case("bond")
     });
-    if is_bond != (device == Device::Bond) {
+    if is_bond != (device == DeviceKind::Bond) {
         return None;
     }
     let mut bond = Bond {
         name: name.to_owned(),
         ..Bond::default()
     };
-    for (key, value, _) in assignments(text) {
+    for (key, value) in assignments(text) {
         match key {
             "DEVICE" if super::is_interface_name(&value) => bond.name = value,
             "BONDING_OPTS" => read_options(&value, &mut bond, notes),
@@ -70,14 +70,14 @@ pub fn read(
     Some(bond)
 }
 
-/// Takes `key=value` words; those that are no options are noted.
+/// Sets the options of a bond from `key=value` words, with a note for each invalid word.
 pub fn read_options(text: &str, bond: &mut Bond, notes: &mut Notes) {
     for word in text.split_ascii_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         match name {
-            // Of the module, or state.
+            // An option of the module, and a state.
             "max_bonds" | "active_slave" => {}
-            // Without a value it is not given.
+            // An option without a value counts as absent.
             _ if value.is_empty() => {}
             _ => {
                 if let Err(error) = bond.options.set(name, value) {
@@ -90,21 +90,21 @@ pub fn read_options(text: &str, bond: &mut Bond, notes: &mut Notes) {
 
 fn read_port(name: &str, text: &str, master: &str) -> Option<BondPort> {
     let mut port = BondPort::new(name);
-    let mut is_ours = false;
-    for (key, value, _) in assignments(text) {
+    let mut is_port_of_bond = false;
+    for (key, value) in assignments(text) {
         match key {
-            "MASTER" | "TEAM_MASTER" => is_ours = value == master,
+            "MASTER" | "TEAM_MASTER" => is_port_of_bond = value == master,
             "DEVICE" if super::is_interface_name(&value) => port.name = value,
             _ if OWN.contains(&key) => {}
-            _ => port.rest.push(setting(key, value)),
+            _ => port.other_settings.push(setting(key, value)),
         }
     }
-    is_ours.then_some(port)
+    is_port_of_bond.then_some(port)
 }
 
 fn setting(key: &str, value: String) -> Setting {
     Setting {
-        family: Family::Ifcfg,
+        manager: Manager::Ifcfg,
         section: String::new(),
         occurrence: 0,
         key: key.to_owned(),
@@ -114,9 +114,7 @@ fn setting(key: &str, value: String) -> Setting {
 
 fn read_network(text: &str) -> Network {
     let mut network = Network::default();
-    let all: Vec<(&str, String)> = assignments(text)
-        .map(|(key, value, _)| (key, value))
-        .collect();
+    let all: Vec<(&str, String)> = assignments(text).collect();
     let find = |key: &str| {
         let found = all.iter().rev().find(|(found, _)| *found == key);
         found
@@ -131,7 +129,7 @@ fn read_network(text: &str) -> Network {
                 let number = &key["IPADDR".len()..];
                 let prefix = find(&format!("PREFIX{number}")).map(str::to_owned);
                 let mask = || find(&format!("NETMASK{number}")).and_then(prefix_of_mask);
-                // Without either, the initscripts ask ipcalc, which knows the old classes.
+                // Without either, the initscripts call ipcalc, which uses the address classes.
                 let prefix = prefix.or_else(mask).unwrap_or_else(|| class_prefix(value));
                 network.ipv4.addresses.push(format!("{value}/{prefix}"));
             }
@@ -157,12 +155,12 @@ fn read_network(text: &str) -> Network {
                 "IPV6INIT" if value != "no" => {}
                 "MTU" => match value.parse() {
                     Ok(mtu) => network.mtu = Some(mtu),
-                    Err(_) => network.rest.push(setting(key, value.clone())),
+                    Err(_) => network.other_settings.push(setting(key, value.clone())),
                 },
                 "MACADDR" if super::is_hwaddr(value) => network.hwaddr = Some(value.clone()),
                 "BRIDGE" => network.bridge = Some(value.clone()),
                 _ if OWN.contains(key) => {}
-                _ => network.rest.push(setting(key, value.clone())),
+                _ => network.other_settings.push(setting(key, value.clone())),
             },
         }
     }
@@ -186,7 +184,7 @@ fn class_prefix(address: &str) -> String {
     prefix.to_string()
 }
 
-/// A file, assignment by assignment.
+/// Builds a file of assignments.
 #[derive(Default)]
 struct Script(String);
 
@@ -195,10 +193,10 @@ impl Script {
         self.0 += &format!("{key}={}\n", quoted(&value.to_string()));
     }
 
-    fn put_rest(&mut self, rest: &[Setting]) {
-        for setting in rest
+    fn put_settings(&mut self, other_settings: &[Setting]) {
+        for setting in other_settings
             .iter()
-            .filter(|setting| setting.family == Family::Ifcfg)
+            .filter(|setting| setting.manager == Manager::Ifcfg)
         {
             self.put(&setting.key, &setting.value);
         }
@@ -212,7 +210,7 @@ impl Script {
     }
 }
 
-/// The files of the bond, or of the team that takes its place.
+/// Returns the files of the bond, or of the team that replaces it.
 pub fn write(bond: &Bond, team: Option<&TeamConfig>, notes: &mut Notes) -> Vec<OutFile> {
     let mut master = Script::default();
     master.put("DEVICE", &bond.name);
@@ -232,10 +230,10 @@ pub fn write(bond: &Bond, team: Option<&TeamConfig>, notes: &mut Notes) -> Vec<O
             master.put("BONDING_OPTS", options.to_text(" "));
         }
     }
-    // A team has its address in its configuration.
+    // The hardware address of a team is in its configuration.
     write_network(&bond.network, team.is_none(), &mut master);
-    master.put_rest(&bond.network.rest);
-    notes.foreign(&bond.network.rest, Some(Family::Ifcfg));
+    master.put_settings(&bond.network.other_settings);
+    notes.lose_foreign(&bond.network.other_settings, Some(Manager::Ifcfg));
     let mut files = vec![master.finish(&bond.name)];
     for port in &bond.ports {
         let mut script = Script::default();
@@ -252,26 +250,26 @@ pub fn write(bond: &Bond, team: Option<&TeamConfig>, notes: &mut Notes) -> Vec<O
                 script.put("TYPE", "Ethernet");
                 script.put("MASTER", &bond.name);
                 script.put("SLAVE", "yes");
-                lost_of_port(port, "an ifcfg file", notes);
+                note_port_options(port, "an ifcfg file", notes);
             }
         }
         if port
-            .rest
+            .other_settings
             .iter()
-            .all(|setting| setting.family != Family::Ifcfg)
+            .all(|setting| setting.manager != Manager::Ifcfg)
         {
             script.put("ONBOOT", "yes");
             script.put("BOOTPROTO", "none");
         }
-        script.put_rest(&port.rest);
-        notes.foreign(&port.rest, Some(Family::Ifcfg));
+        script.put_settings(&port.other_settings);
+        notes.lose_foreign(&port.other_settings, Some(Manager::Ifcfg));
         files.push(script.finish(&port.name));
     }
     files
 }
 
-/// What of a bond's port `place` has no word for.
-pub fn lost_of_port(port: &BondPort, place: &str, notes: &mut Notes) {
+/// Adds a note for each option of a port that the format called `place` does not have.
+pub fn note_port_options(port: &BondPort, place: &str, notes: &mut Notes) {
     if port.prio != 0 {
         notes.lost(
             format_args!("ports.{}.prio={}", port.name, port.prio),
@@ -295,9 +293,12 @@ fn write_network(network: &Network, with_hwaddr: bool, script: &mut Script) {
         dns,
         search,
         bridge,
-        rest,
+        other_settings,
     } = network;
-    if rest.iter().all(|setting| setting.family != Family::Ifcfg) {
+    if other_settings
+        .iter()
+        .all(|setting| setting.manager != Manager::Ifcfg)
+    {
         script.put("ONBOOT", "yes");
     }
     script.put("BOOTPROTO", if ipv4.automatic { "dhcp" } else { "none" });

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::family::Family;
+use super::manager::Manager;
 use super::model::Setting;
 
-/// A file as its settings, in their order.
+/// The settings of a file, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ini(Vec<Entry>);
 
@@ -14,7 +14,7 @@ pub struct Ini(Vec<Entry>);
 pub struct Entry {
     /// Section.
     pub section: String,
-    /// Which of several sections of this name, from 0.
+    /// Number of the section among those of the same name, from 0.
     pub occurrence: usize,
     /// Key.
     pub key: String,
@@ -23,10 +23,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// As a setting that only `family` understands.
-    pub fn of(&self, family: Family) -> Setting {
+    /// Returns the entry as a setting that only `manager` understands.
+    pub fn of(&self, manager: Manager) -> Setting {
         Setting {
-            family,
+            manager,
             section: self.section.clone(),
             occurrence: self.occurrence,
             key: self.key.clone(),
@@ -36,8 +36,8 @@ impl Entry {
 }
 
 impl Ini {
-    /// Reads a text; what is neither a section nor a setting is left out. A line that ends in
-    /// `\` goes on in the next one, as systemd has it.
+    /// Parses a text. A line that ends in `\` continues on the next line, as in systemd's files;
+    /// invalid lines are ignored.
     pub fn parse(text: &str) -> Ini {
         let mut entries = Vec::new();
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -68,35 +68,38 @@ impl Ini {
         Ini(entries)
     }
 
-    /// The last value of a key.
+    /// Returns the last value of a key.
     pub fn get(&self, section: &str, key: &str) -> Option<&str> {
         let mut found = self.0.iter().rev();
         let entry = found.find(|entry| entry.section == section && entry.key == key)?;
         Some(&entry.value)
     }
 
-    /// Everything, in its order.
+    /// Returns all entries, in their order.
     pub fn entries(&self) -> &[Entry] {
         &self.0
     }
 }
 
-/// A section and which of that name, with its keys and values.
+/// Name and number of a section, with its keys and values.
 type Section = ((String, usize), Vec<(String, String)>);
 
-/// A text of sections, put together setting by setting.
+/// Builds a text of sections.
 #[derive(Clone, Debug, Default)]
 pub struct Writer(Vec<Section>);
 
 impl Writer {
-    /// Adds a setting to its section, the first of this name.
+    /// Adds a setting to the first section with this name.
     pub fn put(&mut self, section: &str, key: &str, value: impl ToString) {
         self.put_at(section, 0, key, value.to_string());
     }
 
-    /// Adds what only `family` understands, each where it stood.
-    pub fn put_rest(&mut self, rest: &[Setting], family: Family) {
-        for setting in rest.iter().filter(|setting| setting.family == family) {
+    /// Adds the settings that only `manager` understands to their former sections.
+    pub fn put_settings_of(&mut self, other_settings: &[Setting], manager: Manager) {
+        for setting in other_settings
+            .iter()
+            .filter(|setting| setting.manager == manager)
+        {
             let value = setting.value.clone();
             self.put_at(&setting.section, setting.occurrence, &setting.key, value);
         }
@@ -111,7 +114,7 @@ impl Writer {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn finish(&self) -> String {
         let sections = self.0.iter().map(|((name, _), settings)| {
             let lines: String = settings
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sections_repeat_and_lines_go_on() {
+    fn sections_repeat_and_lines_continue() {
         let ini = Ini::parse("# c\n[A]\nx=1\nx = 2 \\\n 3\n; c\n[B]\ny=\n[A]\nx=4\njunk\n");
         let values: Vec<(usize, &str)> = ini
             .entries()
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_end_ends() {
+    fn a_continuation_at_the_end_of_the_text_is_harmless() {
         assert_eq!(Ini::parse("[A]\nx=1\\").get("A", "x"), Some("1"));
     }
 }

@@ -1,9 +1,9 @@
-//! `ip` commands that give a team the addresses of the bond whose place it takes.
+//! Writes `ip` commands that set the addresses of a team.
 
 use super::model::{Bond, Notes, OutFile};
 use super::shell::quoted;
 
-/// The commands, to be run when the team is up.
+/// Returns a script with the commands, to run when the team is up.
 pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
     let network = &bond.network;
     let device = quoted(&bond.name);
@@ -42,9 +42,9 @@ pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
             "ip does not set domains",
         );
     }
-    notes.foreign(&network.rest, None);
+    notes.lose_foreign(&network.other_settings, None);
     for port in &bond.ports {
-        notes.foreign(&port.rest, None);
+        notes.lose_foreign(&port.other_settings, None);
     }
     let name = format!("{}-addresses.sh", bond.name);
     let text = format!("#!/bin/sh -e\n{script}");

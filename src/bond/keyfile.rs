@@ -1,22 +1,22 @@
-//! NetworkManager's keyfiles: a bond or a team and its ports read, a team written.
+//! Reads a bond or a team and its ports from NetworkManager's keyfiles, and writes a team.
 //!
-//! Standard: nm-settings-keyfile(5). Ports name their controller by uuid, interface or id; it is
-//! written by its old name, `master`, which every version reads.
+//! Standard: nm-settings-keyfile(5). A port names its controller by uuid, interface or id. The key
+//! of the controller is written as `master`, the old name, which every version reads.
 
-use super::family::{Device, Family};
 use super::ini::{Entry, Ini, Writer};
+use super::manager::{DeviceKind, Manager};
 use super::model::{Addressing, Bond, BondPort, Network, Notes, OutFile};
 use super::to_team::TeamConfig;
 use super::tree::Tree;
 
-/// The bond or team `name` with its ports; none if no file is about it.
-pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Option<Bond> {
+/// Returns the bond or team `name` with its ports; `None` if no file defines the device.
+pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> Option<Bond> {
     let kind = match device {
-        Device::Bond => "bond",
-        Device::Team => "team",
+        DeviceKind::Bond => "bond",
+        DeviceKind::Team => "team",
     };
     let files: Vec<Ini> = tree
-        .folder(Family::NetworkManager.folder())
+        .folder(Manager::NetworkManager.folder())
         .map(|(_, text)| Ini::parse(text))
         .collect();
     let is_one = |file: &&Ini| {
@@ -75,7 +75,7 @@ fn controller(file: &Ini) -> Option<&str> {
 
 fn read_port(interface: &str, file: &Ini) -> BondPort {
     let number = |key: &str| file.get("bond-port", key);
-    let rest = file.entries().iter().filter(|entry| {
+    let other_settings = file.entries().iter().filter(|entry| {
         !is_identity(entry) && !matches!(entry.section.as_str(), "bond-port" | "team-port")
     });
     BondPort {
@@ -86,11 +86,13 @@ fn read_port(interface: &str, file: &Ini) -> BondPort {
         queue_id: number("queue-id")
             .and_then(|id| id.parse().ok())
             .unwrap_or(0),
-        rest: rest.map(|entry| entry.of(Family::NetworkManager)).collect(),
+        other_settings: other_settings
+            .map(|entry| entry.of(Manager::NetworkManager))
+            .collect(),
     }
 }
 
-/// What says which connection it is, and is written anew.
+/// Returns whether a key identifies the connection; such keys are written anew, not copied.
 fn is_identity(entry: &Entry) -> bool {
     entry.section == "connection"
         && matches!(
@@ -116,7 +118,7 @@ fn read_network(file: &Ini, files: &[Ini]) -> Network {
         interface.unwrap_or(controller).to_owned()
     });
     network.bridge = bridge;
-    // A method that is absent is automatic.
+    // The default method is `auto`.
     network.ipv4.automatic = matches!(file.get("ipv4", "method"), None | Some("auto"));
     network.ipv6.automatic = matches!(file.get("ipv6", "method"), None | Some("auto"));
     if network.bridge.is_some() {
@@ -137,7 +139,9 @@ fn read_network(file: &Ini, files: &[Ini]) -> Network {
                     }
                     ("bond" | "team", _) => {}
                     _ if is_identity(entry) => {}
-                    _ => network.rest.push(entry.of(Family::NetworkManager)),
+                    _ => network
+                        .other_settings
+                        .push(entry.of(Manager::NetworkManager)),
                 }
                 continue;
             }
@@ -167,13 +171,15 @@ fn read_network(file: &Ini, files: &[Ini]) -> Network {
                     entry.value.as_str(),
                     "auto" | "manual" | "disabled" | "ignore"
                 ) => {}
-            _ => network.rest.push(entry.of(Family::NetworkManager)),
+            _ => network
+                .other_settings
+                .push(entry.of(Manager::NetworkManager)),
         }
     }
     network
 }
 
-/// `address/prefix[,gateway]`.
+/// Reads `address/prefix[,gateway]`.
 fn read_address(value: &str, addressing: &mut Addressing) {
     let mut parts = value.split([',', ';']);
     if let Some(address) = parts.next().filter(|address| !address.is_empty()) {
@@ -187,7 +193,7 @@ fn read_address(value: &str, addressing: &mut Addressing) {
     }
 }
 
-/// NetworkManager's word for where addresses are from.
+/// Returns NetworkManager's method for these addresses.
 pub fn method(addressing: &Addressing) -> &'static str {
     match (addressing.automatic, addressing.addresses.is_empty()) {
         (true, _) => "auto",
@@ -196,7 +202,8 @@ pub fn method(addressing: &Addressing) -> &'static str {
     }
 }
 
-/// The default route, for where NetworkManager takes no gateway: without an address.
+/// Returns the default route, which replaces the gateway of a device without addresses:
+/// NetworkManager refuses a gateway there.
 pub fn default_route(section: &str, gateway: &str, between: &str) -> String {
     let anywhere = match section {
         "ipv6" => "::/0",
@@ -205,9 +212,9 @@ pub fn default_route(section: &str, gateway: &str, between: &str) -> String {
     format!("{anywhere}{between}{gateway}")
 }
 
-/// The connections of the team that takes the bond's place.
+/// Returns the connections of the team that replaces the bond.
 pub fn write_team(bond: &Bond, team: &TeamConfig, notes: &mut Notes) -> Vec<OutFile> {
-    const US: Family = Family::NetworkManager;
+    const MANAGER: Manager = Manager::NetworkManager;
     let network = &bond.network;
     let mut file = Writer::default();
     file.put("connection", "id", &bond.name);
@@ -222,33 +229,10 @@ pub fn write_team(bond: &Bond, team: &TeamConfig, notes: &mut Notes) -> Vec<OutF
         file.put("ethernet", "mtu", mtu);
     }
     if network.bridge.is_none() {
-        for (section, addressing) in [("ipv4", &network.ipv4), ("ipv6", &network.ipv6)] {
-            file.put(section, "method", method(addressing));
-            for (number, address) in addressing.addresses.iter().enumerate() {
-                file.put(section, &format!("address{}", number + 1), address);
-            }
-            if let Some(gateway) = &addressing.gateway {
-                match addressing.addresses.is_empty() {
-                    true => file.put(section, "route1", default_route(section, gateway, ",")),
-                    false => file.put(section, "gateway", gateway),
-                }
-            }
-            let servers: String = network
-                .dns
-                .iter()
-                .filter(|server| server.contains(':') == (section == "ipv6"))
-                .map(|server| format!("{server};"))
-                .collect();
-            if !servers.is_empty() {
-                file.put(section, "dns", servers);
-            }
-        }
-        if !network.search.is_empty() {
-            file.put("ipv4", "dns-search", network.search.join(";") + ";");
-        }
+        write_addresses(network, &mut file);
     }
-    file.put_rest(&network.rest, US);
-    notes.foreign(&network.rest, Some(US));
+    file.put_settings_of(&network.other_settings, MANAGER);
+    notes.lose_foreign(&network.other_settings, Some(MANAGER));
     let named = |name: String, file: Writer| OutFile {
         name: name + ".nmconnection",
         text: file.finish(),
@@ -265,9 +249,37 @@ pub fn write_team(bond: &Bond, team: &TeamConfig, notes: &mut Notes) -> Vec<OutF
         if let Some(entry) = team.port_line(&port.name) {
             file.put("team-port", "config", entry);
         }
-        file.put_rest(&port.rest, US);
-        notes.foreign(&port.rest, Some(US));
+        file.put_settings_of(&port.other_settings, MANAGER);
+        notes.lose_foreign(&port.other_settings, Some(MANAGER));
         files.push(named(id, file));
     }
     files
+}
+
+/// Writes the addresses, name servers and search domains of a connection.
+fn write_addresses(network: &Network, file: &mut Writer) {
+    for (section, addressing) in [("ipv4", &network.ipv4), ("ipv6", &network.ipv6)] {
+        file.put(section, "method", method(addressing));
+        for (number, address) in addressing.addresses.iter().enumerate() {
+            file.put(section, &format!("address{}", number + 1), address);
+        }
+        if let Some(gateway) = &addressing.gateway {
+            match addressing.addresses.is_empty() {
+                true => file.put(section, "route1", default_route(section, gateway, ",")),
+                false => file.put(section, "gateway", gateway),
+            }
+        }
+        let servers: String = network
+            .dns
+            .iter()
+            .filter(|server| server.contains(':') == (section == "ipv6"))
+            .map(|server| format!("{server};"))
+            .collect();
+        if !servers.is_empty() {
+            file.put(section, "dns", servers);
+        }
+    }
+    if !network.search.is_empty() {
+        file.put("ipv4", "dns-search", network.search.join(";") + ";");
+    }
 }

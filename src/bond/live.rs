@@ -1,30 +1,31 @@
-//! What the kernel knows of a device, as texts of a [`Tree`]: sysfs and procfs below a root, and
-//! its addresses, which are in neither.
+//! Reads the kernel's view of a device into a [`Tree`]: sysfs and procfs below a root, and the
+//! addresses, which only netlink has.
 
 use std::io;
 use std::path::Path;
 
-use super::family::Family;
+use super::manager::Manager;
 use super::options::ROWS;
 use super::tree::Tree;
 use crate::netlink::{address, link, socket::RouteSocket};
 
-/// Where the tree has the addresses of the device, one a line; no such file exists.
+/// Name of the text with the device's addresses, one a line. sysfs has no such file.
 pub const ADDRESSES: &str = "addresses";
 /// The routing tables of procfs.
 pub const ROUTES: [&str; 2] = ["proc/net/route", "proc/net/ipv6_route"];
 
-/// Where it stands whether the device `name` takes its IPv6 addresses from routers.
+/// Returns the path of the setting `accept_ra` of the device `name`.
 pub fn accept_ra(name: &str) -> String {
     format!("proc/sys/net/ipv6/conf/{name}/accept_ra")
 }
 
-/// Adds what concerns the device `name`. Addresses can be had of this host only.
+/// Adds the texts of the device `name`; its addresses only if `root` is `/`, since netlink knows
+/// only this host.
 ///
 /// # Errors
-/// A file may not be read, or the kernel does not answer.
+/// Those of reading an existing file, and of netlink.
 pub fn load(tree: &mut Tree, root: &Path, name: &str) -> io::Result<()> {
-    let folder = format!("{}/{name}", Family::Sysfs.folder());
+    let folder = format!("{}/{name}", Manager::Sysfs.folder());
     let own = ["slaves"]
         .into_iter()
         .chain(ROWS.iter().map(|row| row.name));
@@ -39,7 +40,7 @@ pub fn load(tree: &mut Tree, root: &Path, name: &str) -> io::Result<()> {
     let slaves: Vec<String> = slaves
         .unwrap_or_default()
         .split_ascii_whitespace()
-        .map(|slave| format!("{}/{slave}/bonding_slave/queue_id", Family::Sysfs.folder()))
+        .map(|slave| format!("{}/{slave}/bonding_slave/queue_id", Manager::Sysfs.folder()))
         .collect();
     for queue in slaves {
         tree.load_one(root, &queue)?;

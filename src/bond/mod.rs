@@ -1,23 +1,23 @@
-//! Bonds become teams, and teams bonds.
+//! Converts bonds to teams, and teams to bonds.
 //!
-//! [`Bond`] is the neutral model. One reader a source (`sysfs`, `ifcfg`, `keyfile`, `networkd`)
-//! makes it from files, [`to_team`] makes a team's configuration of it and [`from_team`] a bond of
-//! a team's; one writer a target makes files or commands again. `cli` alone touches the disk:
-//! everything else works on a [`Tree`] of texts, and bytes from outside give notes or an error,
-//! never a panic.
+//! [`Bond`] is the model between all formats. `sysfs`, `ifcfg`, `keyfile` and `networkd` read a
+//! bond; [`to_team`] returns the configuration of the team that replaces the bond, [`from_team`] the
+//! bond that replaces a team; `ifcfg`, `keyfile`, `networkd`, `nmcli` and `ip` write files or
+//! commands. Only `cli`, `live` and [`Tree`] touch the disk: the others work on a [`Tree`] of texts.
+//! Invalid input gives notes or an error, never a panic.
 //!
-//! Nothing is dropped in silence: what a team or a target cannot have becomes a [`Note`].
+//! Each setting that a team or a format cannot have becomes a [`Note`].
 
 pub mod bond2team;
 pub mod cli;
 mod convert;
-mod family;
 mod from_team;
 mod ifcfg;
 mod ini;
 mod ip;
 mod keyfile;
 mod live;
+mod manager;
 mod model;
 mod networkd;
 mod nmcli;
@@ -28,26 +28,22 @@ mod to_team;
 mod tree;
 
 pub use convert::{Export, Import, Outcome, export, import};
-pub use family::{Device, Family, Target};
 pub use from_team::from_team;
-pub use model::{Addressing, Bond, BondPort, Network, Note, Notes, OutFile, Setting, Weight};
+pub use manager::{DeviceKind, Manager, Target};
+pub use model::{Addressing, Bond, BondPort, Network, Note, Notes, OutFile, Setting, Severity};
 pub use to_team::{TeamConfig, to_team};
 pub use tree::Tree;
 
-/// The kernel's rule, `dev_valid_name`, without the characters that a path or a shell minds.
+use runners::HwAddr;
+
+/// Returns whether `name` is an interface name that needs no quoting in the files of any format.
+/// The kernel allows more names.
 fn is_interface_name(name: &str) -> bool {
-    (1..16).contains(&name.len())
-        && name != "."
-        && name != ".."
-        && name.bytes().all(|byte| {
-            byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'"' | b'\'' | b'\\')
-        })
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+    runners::is_interface_name(name) && name.bytes().all(is_plain)
 }
 
+/// Returns whether `text` is a hardware address of six pairs of hexadecimal digits.
 fn is_hwaddr(text: &str) -> bool {
-    let bytes: Vec<&str> = text.split(':').collect();
-    bytes.len() == 6
-        && bytes
-            .iter()
-            .all(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    text.parse::<HwAddr>().is_ok()
 }

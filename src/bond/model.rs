@@ -1,9 +1,9 @@
-//! A bond, wherever it was found: its options, its ports, and what is needed to keep its
-//! addresses.
+//! The model of a bond that all readers and writers share: options, ports and addresses; and the
+//! notes about settings that a conversion changes or loses.
 
 use std::fmt;
 
-use super::family::Family;
+use super::manager::Manager;
 use super::options::{Opt, Options};
 
 /// A bond.
@@ -13,14 +13,14 @@ pub struct Bond {
     pub name: String,
     /// The driver's options.
     pub options: Options,
-    /// In the order in which they join.
+    /// Ports, in the order in which they join.
     pub ports: Vec<BondPort>,
-    /// Addresses and their like.
+    /// Addresses and other network settings.
     pub network: Network,
 }
 
 impl Bond {
-    /// The port that is preferred to all others.
+    /// Returns the name of the primary port; `None` if the option names no port of the bond.
     pub fn primary(&self) -> Option<&str> {
         let name = self.options.get(Opt::Primary);
         let port = self.ports.iter().find(|port| port.name == name)?;
@@ -33,16 +33,16 @@ impl Bond {
 pub struct BondPort {
     /// Interface name.
     pub name: String,
-    /// `prio`: higher is preferred; 0 is the driver's default.
+    /// `prio`: the highest is preferred; 0 is the driver's default.
     pub prio: i32,
-    /// `queue_id`; 0 is none.
+    /// `queue_id`; 0 for none.
     pub queue_id: u16,
-    /// What its file says beyond that.
-    pub rest: Vec<Setting>,
+    /// All other settings in the file of the port.
+    pub other_settings: Vec<Setting>,
 }
 
 impl BondPort {
-    /// A port without settings of its own.
+    /// Returns a port without settings.
     pub fn new(name: &str) -> BondPort {
         BondPort {
             name: name.to_owned(),
@@ -51,143 +51,143 @@ impl BondPort {
     }
 }
 
-/// What the host has on top of the bond.
+/// The settings of a device that the host's network needs, for a bond and a team alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// An address that was set by hand; a bond and a team take their first port's else.
+    /// Configured hardware address; `None` for that of the first port.
     pub hwaddr: Option<String>,
-    /// In bytes.
+    /// MTU in bytes, if configured.
     pub mtu: Option<u32>,
-    /// IPv4; automatic is DHCP.
+    /// IPv4 addresses; automatic means DHCP.
     pub ipv4: Addressing,
-    /// IPv6; automatic is by router advertisements.
+    /// IPv6 addresses; automatic means router advertisements.
     pub ipv6: Addressing,
     /// Name servers.
     pub dns: Vec<String>,
     /// Search domains.
     pub search: Vec<String>,
-    /// The bridge that it is a port of.
+    /// The bridge that has the device as a port.
     pub bridge: Option<String>,
-    /// What the bond's file says beyond that.
-    pub rest: Vec<Setting>,
+    /// All other settings in the file of the device.
+    pub other_settings: Vec<Setting>,
 }
 
-/// Where the addresses of one IP version are from.
+/// The addresses of one IP version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addressing {
-    /// Somebody gives them.
+    /// Whether the network assigns addresses.
     pub automatic: bool,
-    /// Given here, each with its prefix length.
+    /// Configured addresses, each with its prefix length.
     pub addresses: Vec<String>,
-    /// The default gateway.
+    /// Default gateway.
     pub gateway: Option<String>,
 }
 
-/// A setting that only the family it was found in understands.
+/// A setting without a counterpart in the model; only its manager understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Whose it is.
-    pub family: Family,
-    /// Section; empty in a family without sections.
+    /// Manager of the file that has the setting.
+    pub manager: Manager,
+    /// Section; empty in a format without sections.
     pub section: String,
-    /// Which of several sections of this name, from 0.
+    /// Number of the section among those of the same name, from 0.
     pub occurrence: usize,
     /// Key.
     pub key: String,
-    /// Value as it stands in the file.
+    /// Value, as in the file.
     pub value: String,
 }
 
-/// A file, or commands to be run, to be written.
+/// A configuration file or a script to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutFile {
-    /// Bare name.
+    /// Name without a directory.
     pub name: String,
-    /// Its text, with the last newline.
+    /// Text, with the last newline.
     pub text: String,
 }
 
-/// How bad it is.
+/// How far a conversion departs from a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// Something near is done instead.
+pub enum Severity {
+    /// The result behaves almost like the original.
     Approximated,
-    /// It is gone.
+    /// The result lacks the setting.
     Lost,
 }
 
-/// What does not come out as it went in.
+/// A setting that a conversion changes or loses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How bad.
-    pub weight: Weight,
+    /// Extent of the change.
+    pub severity: Severity,
     /// The option or key, with its value.
-    pub what: String,
-    /// Why, and what happens instead.
-    pub why: String,
+    pub subject: String,
+    /// The reason, and the behaviour of the result.
+    pub reason: String,
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weight = match self.weight {
-            Weight::Approximated => "approximated",
-            Weight::Lost => "lost",
+        let severity = match self.severity {
+            Severity::Approximated => "approximated",
+            Severity::Lost => "lost",
         };
-        write!(f, "{weight}: {}: {}", self.what, self.why)
+        write!(f, "{severity}: {}: {}", self.subject, self.reason)
     }
 }
 
-/// All that does not come out as it went in, in the order of finding.
+/// The notes of a conversion, in the order of discovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes(Vec<Note>);
 
 impl Notes {
-    /// Something is gone.
-    pub fn lost(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
-        self.add(Weight::Lost, what, why);
+    /// Adds a note about a lost setting.
+    pub fn lost(&mut self, subject: impl fmt::Display, reason: impl fmt::Display) {
+        self.add(Severity::Lost, subject, reason);
     }
 
-    /// Something near is done instead.
-    pub fn approximated(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
-        self.add(Weight::Approximated, what, why);
+    /// Adds a note about an approximated setting.
+    pub fn approximated(&mut self, subject: impl fmt::Display, reason: impl fmt::Display) {
+        self.add(Severity::Approximated, subject, reason);
     }
 
-    /// Settings that `writer` does not understand.
-    pub fn foreign(&mut self, settings: &[Setting], writer: Option<Family>) {
+    /// Adds a note for each setting that `writer` does not understand.
+    pub fn lose_foreign(&mut self, settings: &[Setting], writer: Option<Manager>) {
         for setting in settings {
             let Setting {
-                family,
+                manager,
                 section,
                 key,
                 value,
                 ..
             } = setting;
-            if Some(*family) != writer && !family.is_housekeeping(key) {
-                let what = match section.is_empty() {
+            if Some(*manager) != writer && !manager.is_file_metadata(key) {
+                let subject = match section.is_empty() {
                     true => format!("{key}={value}"),
                     false => format!("[{section}] {key}={value}"),
                 };
-                self.lost(what, format!("only {family} understands it"));
+                self.lost(subject, format!("only {manager} understands it"));
             }
         }
     }
 
-    /// Whether anything is gone.
+    /// Returns whether any setting is lost.
     pub fn any_lost(&self) -> bool {
-        self.0.iter().any(|note| note.weight == Weight::Lost)
+        self.0.iter().any(|note| note.severity == Severity::Lost)
     }
 
-    /// All of them.
+    /// Returns the notes.
     pub fn iter(&self) -> impl Iterator<Item = &Note> {
         self.0.iter()
     }
 
-    /// The same note twice says nothing more.
-    fn add(&mut self, weight: Weight, what: impl fmt::Display, why: impl fmt::Display) {
+    /// Adds a note, unless the same note is there already.
+    fn add(&mut self, severity: Severity, subject: impl fmt::Display, reason: impl fmt::Display) {
         let note = Note {
-            weight,
-            what: what.to_string(),
-            why: why.to_string(),
+            severity,
+            subject: subject.to_string(),
+            reason: reason.to_string(),
         };
         if !self.0.contains(&note) {
             self.0.push(note);

@@ -1,23 +1,23 @@
-//! systemd-networkd's `.netdev` and `.network` files: a bond and its ports read and written; for
-//! a team, the file that carries its addresses, and one a port that keeps networkd away from it.
+//! Reads and writes a bond and its ports as systemd-networkd's `.netdev` and `.network` files; for
+//! a team, a file with its addresses, and for each port a file that makes networkd ignore the port.
 //!
-//! Standard: systemd.netdev(5), systemd.network(5). The options have names of their own there, and
-//! times have units.
+//! Standard: systemd.netdev(5), systemd.network(5). networkd has its own names for the options of a
+//! bond, and its times have units.
 
-use super::family::{Device, Family};
-use super::ifcfg::{NO_SLB, lost_of_port};
+use super::ifcfg::{NO_SLB, note_port_options};
 use super::ini::{Entry, Ini, Writer};
+use super::manager::{DeviceKind, Manager};
 use super::model::{Addressing, Bond, BondPort, Network, Notes, OutFile};
 use super::options::{Kind, Opt, ROWS, Row};
 use super::tree::Tree;
 
-const US: Family = Family::Networkd;
+const MANAGER: Manager = Manager::Networkd;
 
-/// The bond `name` with its ports, or the addresses of a team of that name; none if no file is
-/// about it.
-pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Option<Bond> {
+/// Returns the bond `name` with its ports, or the addresses of the team `name`; `None` if no file
+/// defines the device.
+pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> Option<Bond> {
     let files: Vec<(&str, Ini)> = tree
-        .folder(US.folder())
+        .folder(MANAGER.folder())
         .map(|(file, text)| (file, Ini::parse(text)))
         .collect();
     let ending = |ending: &'static str| {
@@ -35,8 +35,8 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
     });
     let own = ending(".network").find(|ini| matches(ini).contains(&name));
     match device {
-        Device::Bond => netdev?,
-        Device::Team => own.filter(|_| netdev.is_none())?,
+        DeviceKind::Bond => netdev?,
+        DeviceKind::Team => own.filter(|_| netdev.is_none())?,
     };
     if let Some(own) = own {
         bond.network = read_network(own);
@@ -67,7 +67,7 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
     Some(bond)
 }
 
-/// The interfaces that a file is about.
+/// Returns the interfaces that a file matches.
 fn matches(ini: &Ini) -> Vec<&str> {
     let names = ini.get("Match", "Name").unwrap_or_default();
     names.split_ascii_whitespace().collect()
@@ -78,7 +78,7 @@ fn entries<'a>(ini: &'a Ini, section: &'a str) -> impl Iterator<Item = &'a Entry
     all.filter(move |entry| entry.section == section)
 }
 
-/// The team that a file of ours names as the one its port is left to.
+/// Returns the team to which a file, written by an earlier import, leaves its port.
 fn team_of(ini: &Ini) -> Option<&str> {
     ini.get("Link", "Unmanaged").filter(|text| is_yes(text))?;
     ini.get("X-Teamr", "Team")
@@ -98,8 +98,8 @@ fn read_netdev(netdev: &Ini, bond: &mut Bond, notes: &mut Notes) {
             }
             ("NetDev", "MTUBytes") => bond.network.mtu = bytes(value).or(bond.network.mtu),
             ("Bond", key) => {
-                if let Err(why) = read_option(key, value, bond) {
-                    notes.lost(format_args!("{key}={value}"), why);
+                if let Err(reason) = read_option(key, value, bond) {
+                    notes.lost(format_args!("{key}={value}"), reason);
                 }
             }
             _ => notes.lost(
@@ -127,7 +127,7 @@ fn read_option(key: &str, value: &str, bond: &mut Bond) -> Result<(), String> {
     set.map_err(|error| error.to_string())
 }
 
-/// `1500`, `9K`.
+/// Parses a size in bytes, such as `1500` or `9K`.
 fn bytes(text: &str) -> Option<u32> {
     match text.strip_suffix('K') {
         Some(text) => text.parse::<u32>().ok()?.checked_mul(1024),
@@ -135,7 +135,7 @@ fn bytes(text: &str) -> Option<u32> {
     }
 }
 
-/// A time span, systemd.time(7); without a unit it is seconds.
+/// Parses a time span of systemd.time(7), in seconds if it has no unit, and returns milliseconds.
 fn milliseconds(text: &str) -> Option<u64> {
     let mut total = 0.0;
     let mut rest = text.trim();
@@ -166,7 +166,7 @@ fn milliseconds(text: &str) -> Option<u64> {
 }
 
 fn read_port(name: &str, ini: &Ini) -> BondPort {
-    let rest = ini.entries().iter().filter(|entry| {
+    let other_settings = ini.entries().iter().filter(|entry| {
         !matches!(
             (entry.section.as_str(), entry.key.as_str()),
             ("Match", "Name")
@@ -176,7 +176,7 @@ fn read_port(name: &str, ini: &Ini) -> BondPort {
         )
     });
     BondPort {
-        rest: rest.map(|entry| entry.of(US)).collect(),
+        other_settings: other_settings.map(|entry| entry.of(MANAGER)).collect(),
         ..BondPort::new(name)
     }
 }
@@ -224,13 +224,13 @@ fn read_network(ini: &Ini) -> Network {
             ("Link", "MACAddress") if super::is_hwaddr(value) => {
                 network.hwaddr = Some(value.clone());
             }
-            _ => network.rest.push(entry.of(US)),
+            _ => network.other_settings.push(entry.of(MANAGER)),
         }
     }
     network
 }
 
-/// The addresses of the IP version that `address` is of.
+/// Returns the addresses of the IP version of `address`.
 fn by_version<'a>(network: &'a mut Network, address: &str) -> &'a mut Addressing {
     match address.contains(':') {
         true => &mut network.ipv6,
@@ -238,9 +238,9 @@ fn by_version<'a>(network: &'a mut Network, address: &str) -> &'a mut Addressing
     }
 }
 
-/// The files of the bond, or of the team that takes its place.
-pub fn write(bond: &Bond, device: Device, notes: &mut Notes) -> Vec<OutFile> {
-    let is_team = device == Device::Team;
+/// Returns the files of the bond, or of the team that replaces it.
+pub fn write(bond: &Bond, device: DeviceKind, notes: &mut Notes) -> Vec<OutFile> {
+    let is_team = device == DeviceKind::Team;
     let named = |name: String, file: &Writer| OutFile {
         name: format!("10-{name}"),
         text: file.finish(),
@@ -251,13 +251,13 @@ pub fn write(bond: &Bond, device: Device, notes: &mut Notes) -> Vec<OutFile> {
         files.push(named(format!("{}.netdev", bond.name), &netdev));
     }
     let network = write_network(&bond.name, &bond.network);
-    notes.foreign(&bond.network.rest, Some(US));
+    notes.lose_foreign(&bond.network.other_settings, Some(MANAGER));
     files.push(named(format!("{}.network", bond.name), &network));
     for port in &bond.ports {
         let mut file = Writer::default();
         file.put("Match", "Name", &port.name);
         if is_team {
-            // The daemon takes the port, and gives it back.
+            // The daemon attaches and detaches the port.
             file.put("Link", "Unmanaged", "yes");
             file.put("X-Teamr", "Team", &bond.name);
         } else {
@@ -265,10 +265,10 @@ pub fn write(bond: &Bond, device: Device, notes: &mut Notes) -> Vec<OutFile> {
             if bond.primary() == Some(&port.name) {
                 file.put("Network", "PrimarySlave", "yes");
             }
-            lost_of_port(port, "a .network file", notes);
+            note_port_options(port, "a .network file", notes);
         }
-        file.put_rest(&port.rest, US);
-        notes.foreign(&port.rest, Some(US));
+        file.put_settings_of(&port.other_settings, MANAGER);
+        notes.lose_foreign(&port.other_settings, Some(MANAGER));
         files.push(named(format!("{}-{}.network", bond.name, port.name), &file));
     }
     files
@@ -283,14 +283,14 @@ fn write_netdev(bond: &Bond, notes: &mut Notes) -> Writer {
     }
     for (row, value) in bond.options.changed() {
         match row.networkd {
-            Some(key) => match spelt(row, value) {
+            Some(key) => match networkd_value(row, value) {
                 Some(value) => file.put("Bond", key, value),
                 None => notes.lost(
                     format_args!("{}={value}", row.name),
                     "systemd-networkd has no word for it",
                 ),
             },
-            // In the port's file.
+            // The file of the port has it.
             None if row.opt == Opt::Primary => {}
             None if row.opt == Opt::BalanceSlb => notes.lost("runner.name=slb", NO_SLB),
             None => notes.lost(
@@ -302,8 +302,8 @@ fn write_netdev(bond: &Bond, notes: &mut Notes) -> Writer {
     file
 }
 
-/// The value as networkd spells it; none if it cannot.
-fn spelt(row: &Row, value: &str) -> Option<String> {
+/// Returns the value in networkd's syntax; `None` if networkd has no such value.
+fn networkd_value(row: &Row, value: &str) -> Option<String> {
     match row.kind {
         Kind::Milliseconds => Some(format!("{value}ms")),
         Kind::Seconds => Some(format!("{value}s")),
@@ -344,7 +344,7 @@ fn write_network(name: &str, network: &Network) -> Writer {
     if !network.search.is_empty() {
         file.put("Network", "Domains", network.search.join(" "));
     }
-    file.put_rest(&network.rest, US);
+    file.put_settings_of(&network.other_settings, MANAGER);
     file
 }
 
@@ -353,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_spans() {
+    fn time_spans_are_parsed() {
         for (text, expected) in [
             ("100ms", Some(100)),
             ("0.1", Some(100)),

@@ -1,21 +1,21 @@
-//! nmcli commands that make a bond.
+//! Writes nmcli commands that create a bond.
 //!
-//! Standard: nmcli(1), nm-settings-nmcli(5). `master` is understood by all versions.
+//! Standard: nmcli(1), nm-settings-nmcli(5). All versions understand the property `master`.
 
 mod properties;
 
-use super::family::Family;
 use super::keyfile::{default_route, method};
+use super::manager::Manager;
 use super::model::{Addressing, Bond, Notes, OutFile, Setting};
 use super::shell::quoted;
 use properties::properties;
 
-/// What `nmcli connection add` is told, each property once.
+/// The properties of an `nmcli connection add`, each once.
 #[derive(Default)]
 struct Words(Vec<(String, String)>);
 
 impl Words {
-    /// The last value of a property counts, at its first place.
+    /// Sets a property; a later value replaces an earlier one, at the earlier position.
     fn put(&mut self, key: &str, value: impl ToString) {
         let value = value.to_string();
         match self.0.iter_mut().find(|(found, _)| found == key) {
@@ -24,7 +24,7 @@ impl Words {
         }
     }
 
-    /// One more element of a list.
+    /// Adds an element to a property that is a list.
     fn append(&mut self, key: &str, value: &str) {
         match self.0.iter_mut().find(|(found, _)| found == key) {
             Some((_, list)) => *list += &format!(",{value}"),
@@ -41,7 +41,16 @@ impl Words {
     }
 }
 
-/// The commands, as one script.
+/// Whether a connection has addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// The connection has addresses and routes of its own.
+    Own,
+    /// The connection is a port of a bond or bridge: NetworkManager ignores its addresses and routes.
+    Port,
+}
+
+/// Returns one script with the commands.
 pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
     let network = &bond.network;
     let mut words = Words::default();
@@ -55,10 +64,11 @@ pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
     if let Some(hwaddr) = &network.hwaddr {
         words.put("802-3-ethernet.cloned-mac-address", hwaddr);
     }
-    match &network.bridge {
+    let role = match &network.bridge {
         Some(bridge) => {
             words.put("master", bridge);
             words.put("slave-type", "bridge");
+            Role::Port
         }
         None => {
             for (section, addressing) in [("ipv4", &network.ipv4), ("ipv6", &network.ipv6)] {
@@ -67,15 +77,10 @@ pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
             if !network.search.is_empty() {
                 words.put("ipv4.dns-search", network.search.join(" "));
             }
+            Role::Own
         }
-    }
-    rest(
-        &network.rest,
-        network.bridge.is_some(),
-        "",
-        &mut words,
-        notes,
-    );
+    };
+    put_settings(&network.other_settings, role, "", &mut words, notes);
     let mut script = String::from("#!/bin/sh -e\n") + &words.command();
     for port in &bond.ports {
         let mut words = Words::default();
@@ -90,8 +95,8 @@ pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
         if port.queue_id != 0 {
             words.put("bond-port.queue-id", port.queue_id);
         }
-        let whose = format!("{}: ", port.name);
-        rest(&port.rest, true, &whose, &mut words, notes);
+        let prefix = format!("{}: ", port.name);
+        put_settings(&port.other_settings, Role::Port, &prefix, &mut words, notes);
         script += &words.command();
     }
     script += &format!("nmcli connection up {}\n", quoted(&bond.name));
@@ -99,13 +104,18 @@ pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
     vec![OutFile { name, text: script }]
 }
 
-/// What a file says besides; a note begins with `whose` it is. NetworkManager takes addresses and
-/// routes from no connection that is somebody's port.
-fn rest(rest: &[Setting], is_port: bool, whose: &str, words: &mut Words, notes: &mut Notes) {
+/// Adds the properties for the other settings of a connection. Each note begins with `prefix`.
+fn put_settings(
+    settings: &[Setting],
+    role: Role,
+    prefix: &str,
+    words: &mut Words,
+    notes: &mut Notes,
+) {
     let is_ip = |setting: &&Setting| matches!(setting.section.as_str(), "ipv4" | "ipv6");
-    let kept: Vec<Setting> = rest
+    let kept: Vec<Setting> = settings
         .iter()
-        .filter(|setting| !(is_port && is_ip(setting)))
+        .filter(|setting| role == Role::Own || !is_ip(setting))
         .cloned()
         .collect();
     let (found, left) = properties(&kept);
@@ -115,32 +125,30 @@ fn rest(rest: &[Setting], is_port: bool, whose: &str, words: &mut Words, notes: 
             false => words.put(&key, value),
         }
     }
-    let us = |setting: &&Setting| setting.family == Family::NetworkManager;
-    let mut lost = |setting: &Setting, why: &str| {
+    let mut lost = |setting: &Setting, reason: &str| {
         let Setting {
             section,
             key,
             value,
             ..
         } = setting;
-        if !Family::NetworkManager.is_housekeeping(key) {
-            notes.lost(format_args!("{whose}[{section}] {key}={value}"), why);
+        if !Manager::NetworkManager.is_file_metadata(key) {
+            notes.lost(format_args!("{prefix}[{section}] {key}={value}"), reason);
         }
     };
     for setting in left {
         lost(setting, "set it with nmcli connection modify");
     }
-    if is_port {
-        for setting in rest.iter().filter(us).filter(is_ip) {
-            if setting.key != "method" {
-                lost(setting, "a port has no addresses or routes of its own");
-            }
-        }
+    let dropped = settings.iter().filter(|setting| {
+        role == Role::Port && setting.manager == Manager::NetworkManager && is_ip(setting)
+    });
+    for setting in dropped.filter(|setting| setting.key != "method") {
+        lost(setting, "a port has no addresses or routes of its own");
     }
-    notes.foreign(rest, Some(Family::NetworkManager));
+    notes.lose_foreign(settings, Some(Manager::NetworkManager));
 }
 
-/// Addresses are separated by blanks, for a comma ends an option.
+/// Returns the options of the bond. Blanks separate addresses, since a comma ends an option.
 fn bond_options(bond: &Bond) -> String {
     let options: Vec<String> = bond
         .options
@@ -159,7 +167,7 @@ fn addresses(section: &str, addressing: &Addressing, dns: &[String], words: &mut
     };
     put("addresses", addressing.addresses.join(","));
     if let Some(gateway) = &addressing.gateway {
-        // It is refused without an address.
+        // NetworkManager refuses a gateway without an address.
         match addressing.addresses.is_empty() {
             true => put("routes", default_route(section, gateway, " ")),
             false => put("gateway", gateway.clone()),

@@ -1,9 +1,8 @@
-//! The options of a bond, once.
+//! The table of a bond's options: names, ranges, defaults, and the modes that use each option.
 //!
-//! Every reader and writer takes names, ranges, defaults and the modes in which an option counts
-//! from this table. What an option comes to in a team is told in [`to_team`](super::to_team) and
-//! [`from_team`](super::from_team). Standard: Linux's bonding driver; ifcfg files, NetworkManager
-//! and sysfs use its names, systemd-networkd has names of its own.
+//! All readers and writers use this table. [`to_team`](super::to_team) and
+//! [`from_team`](super::from_team) translate the options. Standard: Linux's bonding driver. ifcfg
+//! files, NetworkManager and sysfs use the driver's names, systemd-networkd has its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,12 +55,12 @@ pub const MODES: &[&str] = &[
     "balance-alb",
 ];
 
-/// What an option may hold.
+/// The values that an option may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One of these; the driver takes the place in the list as well.
+    /// One of these words; the driver also accepts the position in the list.
     Word(&'static [&'static str]),
-    /// A whole number.
+    /// A whole number from the first to the second.
     Number(u32, u32),
     /// A time in milliseconds.
     Milliseconds,
@@ -80,17 +79,17 @@ pub enum Kind {
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Which.
+    /// Identity of the option.
     pub opt: Opt,
     /// The driver's name.
     pub name: &'static str,
-    /// What it may hold.
+    /// Possible values.
     pub kind: Kind,
-    /// The driver's default; empty for none.
+    /// The driver's default; empty if there is none.
     pub default: &'static str,
-    /// The numbers of the modes in which it counts.
+    /// Numbers of the modes that use the option.
     pub modes: &'static [u8],
-    /// systemd-networkd's name, in the section `Bond`.
+    /// systemd-networkd's key in the section `Bond`.
     pub networkd: Option<&'static str>,
 }
 
@@ -149,45 +148,45 @@ pub const ROWS: &[Row] = &[
     row(Opt::LpInterval, "lp_interval", Kind::Seconds, "1", &[5, 6], Some("LearnPacketIntervalSec")),
     row(Opt::TlbDynamicLb, "tlb_dynamic_lb", Kind::Flag, "1", &[5, 6], Some("DynamicTransmitLoadBalancing")),
     row(Opt::AllSlavesActive, "all_slaves_active", Kind::Flag, "0", ALL, Some("AllSlavesActive")),
-    // NetworkManager's own: it filters what the driver does not.
+    // An option of NetworkManager's, which adds the filters that the driver lacks.
     row(Opt::BalanceSlb, "balance-slb", Kind::Flag, "0", &[2], None),
 ];
 
 impl Opt {
-    /// Its row.
+    /// Returns the row of the option.
     pub fn row(self) -> &'static Row {
         ROWS.iter().find(|row| row.opt == self).unwrap_or(&ROWS[0])
     }
 }
 
-/// Why an option was not taken.
+/// Error for an option that was not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionError {
-    /// The driver has none of this name.
+    /// The driver has no option with this name.
     Unknown,
-    /// The value makes no sense; what was expected.
-    Senseless(String),
+    /// The value is invalid; the text names the expected values.
+    Invalid(String),
 }
 
 impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OptionError::Unknown => f.write_str("no option of a bond"),
-            OptionError::Senseless(expected) => write!(f, "expected {expected}"),
+            OptionError::Invalid(expected) => write!(f, "expected {expected}"),
         }
     }
 }
 
-/// The options of one bond, each in its canonical form; those that were not given are absent.
+/// The options of one bond, each in its canonical form, without those that were not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options(BTreeMap<Opt, String>);
 
 impl Options {
-    /// Takes `name=value` in the driver's words. Of `num_grat_arp` and `num_unsol_na`, which are
-    /// one option in the driver, the last counts.
+    /// Sets an option by the driver's name, from any value that the driver accepts. The names
+    /// `num_grat_arp` and `num_unsol_na` mean one option, as in the driver.
     ///
     /// # Errors
-    /// A name that the driver does not have, a value that it would refuse.
+    /// The driver has no such option or refuses the value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
         let name = match name {
             "num_unsol_na" => "num_grat_arp",
@@ -199,47 +198,47 @@ impl Options {
         Ok(())
     }
 
-    /// Sets an option to a value that is known to be one.
+    /// Sets an option to a valid value in canonical form.
     pub fn put(&mut self, opt: Opt, value: impl fmt::Display) {
         self.0.insert(opt, value.to_string());
     }
 
-    /// The value, else the driver's default; empty if there is neither.
+    /// Returns the value, or else the driver's default, which may be empty.
     pub fn get(&self, opt: Opt) -> &str {
         self.0.get(&opt).map_or(opt.row().default, String::as_str)
     }
 
-    /// The value of an option that is a number; 0 if it is none.
+    /// Returns the value of a numeric option; 0 if the value is no number.
     pub fn number(&self, opt: Opt) -> u32 {
         self.get(opt).parse().unwrap_or(0)
     }
 
-    /// The addresses of an option that holds some.
+    /// Returns the value of an option that is a list of addresses.
     pub fn addresses(&self, opt: Opt) -> Vec<IpAddr> {
         let texts = self.get(opt).split(',');
         texts.filter_map(|text| text.parse().ok()).collect()
     }
 
-    /// The driver's number of the mode.
+    /// Returns the driver's number of the mode.
     pub fn mode(&self) -> u8 {
         let mode = MODES.iter().position(|mode| *mode == self.get(Opt::Mode));
         mode.map_or(0, |mode| mode as u8)
     }
 
-    /// Whether the option counts in this mode and is not as the driver has it anyway.
+    /// Returns whether the mode uses the option and the value differs from the driver's default.
     pub fn is_changed(&self, opt: Opt) -> bool {
         let row = opt.row();
         row.modes.contains(&self.mode()) && self.get(opt) != row.default
     }
 
-    /// The mode, and whatever else is changed, in the order of the table.
+    /// Returns the mode and all other changed options, in the order of the table.
     pub fn changed(&self) -> impl Iterator<Item = (&'static Row, &str)> {
         ROWS.iter()
             .filter(|row| row.opt == Opt::Mode || self.is_changed(row.opt))
             .map(|row| (row, self.get(row.opt)))
     }
 
-    /// The same as `name=value` with `separator` between them.
+    /// Returns the changed options as `name=value`, with `separator` between them.
     pub fn to_text(&self, separator: &str) -> String {
         let options: Vec<String> = self
             .changed()
@@ -249,6 +248,7 @@ impl Options {
     }
 }
 
+/// Returns a value in the form of the driver's defaults.
 fn canonical(kind: Kind, value: &str) -> Result<String, OptionError> {
     let value = value.trim();
     let number = |min: u32, max: u32| {
@@ -281,10 +281,10 @@ fn canonical(kind: Kind, value: &str) -> Result<String, OptionError> {
         Kind::HwAddr if super::is_hwaddr(value) => Ok(value.to_ascii_lowercase()),
         Kind::HwAddr => Err(format!("a hardware address, found \"{value}\"")),
     };
-    found.map_err(OptionError::Senseless)
+    found.map_err(OptionError::Invalid)
 }
 
-/// sysfs takes `+` before an address that is added.
+/// Returns a list of addresses with `,` between them; sysfs accepts `+` before an address.
 fn addresses(value: &str) -> Option<String> {
     let addresses = value
         .split([',', ' '])
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_for_words() {
+    fn a_number_selects_a_word() {
         let mut options = Options::default();
         options.set("mode", "4").unwrap();
         options.set("xmit_hash_policy", "1").unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_refuses_is_refused() {
+    fn values_that_the_driver_refuses_are_refused() {
         let mut options = Options::default();
         for (name, value) in [
             ("mode", "7"),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_count_in_the_mode_is_left_out() {
+    fn options_that_the_mode_does_not_use_are_left_out() {
         let mut options = Options::default();
         options.set("mode", "active-backup").unwrap();
         options.set("lacp_rate", "fast").unwrap();

@@ -1,6 +1,6 @@
-//! Words of a shell: assignments read, words quoted.
+//! Shell syntax: reads assignments, quotes words.
 
-/// `text` as one word.
+/// Returns `text` as one word of a shell, quoted if necessary.
 pub fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@%".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
@@ -10,8 +10,8 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// The assignments of a file: key, value, and the line as it stands. Other lines are no matter.
-pub fn assignments(text: &str) -> impl Iterator<Item = (&str, String, &str)> {
+/// Returns the key and value of each assignment in a file, and ignores the other lines.
+pub fn assignments(text: &str) -> impl Iterator<Item = (&str, String)> {
     text.lines().filter_map(|line| {
         let (key, value) = line.trim_start().split_once('=')?;
         let key = key.strip_prefix("export ").unwrap_or(key);
@@ -19,12 +19,12 @@ pub fn assignments(text: &str) -> impl Iterator<Item = (&str, String, &str)> {
             && key
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        named.then(|| (key, unquoted(value), line))
+        named.then(|| (key, unquoted(value)))
     })
 }
 
-/// The value of an assignment: quotes taken off, `\` before a character heeded, up to a comment
-/// or blank outside quotes. Nothing is expanded.
+/// Returns the value of an assignment up to the first blank or `;` outside quotes, without its
+/// quotes and escapes. Nothing is expanded.
 fn unquoted(text: &str) -> String {
     let mut value = String::new();
     let mut quote = None;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_back_as_they_were() {
+    fn unquoting_reverses_quoting() {
         for word in ["eth0", "", "a b", "it's", "{\"a\": 1}", "$HOME"] {
             assert_eq!(unquoted(&quoted(word)), word);
         }

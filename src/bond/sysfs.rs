@@ -1,34 +1,55 @@
-//! The running kernel's bonds, as `/sys/class/net` shows them.
+//! Reads a bond of the running kernel from `/sys/class/net`.
 //!
-//! Standard: the kernel's `Documentation/networking/bonding.rst`. Words stand there with their
-//! number behind them; options that a mode does not have stand there all the same.
+//! Standard: the kernel's `Documentation/networking/bonding.rst`. A value that is a word is followed
+//! by its number. The options that the mode does not use are present too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::family::{Device, Family};
 use super::live;
-use super::model::{Bond, BondPort, Notes};
+use super::manager::{DeviceKind, Manager};
+use super::model::{Bond, BondPort, Network, Notes};
 use super::options::{Kind, Opt, ROWS};
 use super::tree::Tree;
 
-/// `addr_assign_type` of an address that somebody set.
+/// `addr_assign_type` of an address set by user space.
 const SET: &str = "3";
-/// What a bond and a port have if nobody says otherwise.
-const USUAL_MTU: u32 = 1500;
+/// The default of a bond and of a port, in bytes.
+const DEFAULT_MTU: u32 = 1500;
 
-/// The bond or team `name`; none if there is none.
-pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Option<Bond> {
-    let folder = format!("{}/{name}", Family::Sysfs.folder());
+/// Returns the bond or team `name`; `None` if the kernel has no such device.
+pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> Option<Bond> {
+    let folder = format!("{}/{name}", Manager::Sysfs.folder());
     let value = |file: &str| tree.value(&format!("{folder}/{file}"));
     match (device, value("bonding/mode")) {
-        (Device::Bond, Some(_)) | (Device::Team, None) => value("mtu")?,
+        (DeviceKind::Bond, Some(_)) | (DeviceKind::Team, None) => value("mtu")?,
         _ => return None,
     };
     let mut bond = Bond {
         name: name.to_owned(),
         ..Bond::default()
     };
+    read_options(&mut bond, value, notes);
+    bond.ports = read_ports(tree, value("bonding/slaves").unwrap_or_default());
+    let network = &mut bond.network;
+    let mtu = value("mtu").and_then(|mtu| mtu.parse().ok());
+    network.mtu = mtu.filter(|mtu| *mtu != DEFAULT_MTU);
+    // The daemon sets the address of a team; a configured one is in the team's configuration.
+    let set = device == DeviceKind::Bond && value("addr_assign_type") == Some(SET);
+    let system = bond.options.is_changed(Opt::AdActorSystem);
+    let hwaddr = value("address").filter(|hwaddr| set && !system && super::is_hwaddr(hwaddr));
+    network.hwaddr = hwaddr.map(str::to_owned);
+    network.ipv6.automatic = tree
+        .value(&live::accept_ra(name))
+        .is_some_and(|accept| accept != "0");
+    network.bridge = value("master").map(str::to_owned);
+    read_addresses(network, value(live::ADDRESSES), notes);
+    read_routes(network, tree, name, notes);
+    Some(bond)
+}
+
+/// Sets the options of the bond; `value` returns the text of a file in the folder of the bond.
+fn read_options<'a>(bond: &mut Bond, value: impl Fn(&str) -> Option<&'a str>, notes: &mut Notes) {
     for row in ROWS {
         let Some(text) = value(&format!("bonding/{}", row.name)) else {
             continue;
@@ -41,29 +62,22 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
             notes.lost(format_args!("{}={text}", row.name), error);
         }
     }
-    let slaves = value("bonding/slaves").unwrap_or_default();
-    for slave in slaves.split_ascii_whitespace() {
-        let queue = tree.value(&format!(
-            "{}/{slave}/bonding_slave/queue_id",
-            Family::Sysfs.folder()
-        ));
-        let mut port = BondPort::new(slave);
-        port.queue_id = queue.and_then(|queue| queue.parse().ok()).unwrap_or(0);
-        bond.ports.push(port);
-    }
-    let network = &mut bond.network;
-    let mtu = value("mtu").and_then(|mtu| mtu.parse().ok());
-    network.mtu = mtu.filter(|mtu| *mtu != USUAL_MTU);
-    // The daemon sets a team's; whether the user did, the configuration says.
-    let set = device == Device::Bond && value("addr_assign_type") == Some(SET);
-    let system = bond.options.is_changed(Opt::AdActorSystem);
-    let hwaddr = value("address").filter(|hwaddr| set && !system && super::is_hwaddr(hwaddr));
-    network.hwaddr = hwaddr.map(str::to_owned);
-    network.ipv6.automatic = tree
-        .value(&live::accept_ra(name))
-        .is_some_and(|accept| accept != "0");
-    network.bridge = value("master").map(str::to_owned);
-    match value(live::ADDRESSES) {
+}
+
+fn read_ports(tree: &Tree, slaves: &str) -> Vec<BondPort> {
+    let read = |slave: &str| {
+        let folder = Manager::Sysfs.folder();
+        let queue = tree.value(&format!("{folder}/{slave}/bonding_slave/queue_id"));
+        BondPort {
+            queue_id: queue.and_then(|queue| queue.parse().ok()).unwrap_or(0),
+            ..BondPort::new(slave)
+        }
+    };
+    slaves.split_ascii_whitespace().map(read).collect()
+}
+
+fn read_addresses(network: &mut Network, addresses: Option<&str>, notes: &mut Notes) {
+    match addresses {
         Some(addresses) => {
             for address in addresses.split_ascii_whitespace() {
                 let addressing = match address.contains(':') {
@@ -79,6 +93,10 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
         ),
         None => {}
     }
+}
+
+/// Takes the default routes through the device `name`; the other routes are lost.
+fn read_routes(network: &mut Network, tree: &Tree, name: &str, notes: &mut Notes) {
     let [ipv4, ipv6] = live::ROUTES.map(|path| tree.get(path).unwrap_or_default());
     let routes = ipv4.lines().filter_map(|line| route4(line, name));
     for route in routes.chain(ipv6.lines().filter_map(|line| route6(line, name))) {
@@ -90,11 +108,10 @@ pub fn read(tree: &Tree, name: &str, device: Device, notes: &mut Notes) -> Optio
             Some(gateway) if route.prefix_len == 0 && addressing.gateway.is_none() => {
                 addressing.gateway = Some(gateway.to_string());
             }
-            None if route.comes_with(&addressing.addresses) => {}
+            None if route.is_implied_by(&addressing.addresses) => {}
             _ => notes.lost(&route, "of routes only the default one is kept"),
         }
     }
-    Some(bond)
 }
 
 /// A route through the device.
@@ -106,8 +123,8 @@ struct Route {
 }
 
 impl Route {
-    /// Whether the kernel adds it by itself to one of `addresses`, each with its prefix length.
-    fn comes_with(&self, addresses: &[String]) -> bool {
+    /// Returns whether the kernel adds the route for one of `addresses`, each with its prefix length.
+    fn is_implied_by(&self, addresses: &[String]) -> bool {
         let of_link = match self.destination {
             IpAddr::V4(_) => false,
             IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
@@ -116,7 +133,7 @@ impl Route {
             let (address, prefix_len) = address.split_once('/')?;
             let address: IpAddr = address.parse().ok()?;
             let is_same = prefix_len.parse() == Ok(self.prefix_len);
-            Some(is_same && network(address, self.prefix_len) == self.destination)
+            Some(is_same && network_of(address, self.prefix_len) == self.destination)
         };
         of_link || addresses.iter().any(|address| is_of(address) == Some(true))
     }
@@ -132,8 +149,8 @@ impl fmt::Display for Route {
     }
 }
 
-/// The first `prefix_len` bits of an address.
-fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
+/// Returns the first `prefix_len` bits of an address.
+fn network_of(address: IpAddr, prefix_len: u8) -> IpAddr {
     let length = u32::from(prefix_len);
     match address {
         IpAddr::V4(address) => {
@@ -147,8 +164,8 @@ fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
     }
 }
 
-/// The route of a line of `/proc/net/route`, if it is through `device`: interface, destination,
-/// gateway, flags, ..., mask; numbers as the CPU has them.
+/// Parses a line of `/proc/net/route`: interface, destination, gateway, flags, ..., mask, with the
+/// addresses in the byte order of the CPU. Returns `None` for a route through another device.
 fn route4(line: &str, device: &str) -> Option<Route> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [interface, destination, gateway, _, _, _, _, mask, ..] = fields[..] else {
@@ -164,11 +181,12 @@ fn route4(line: &str, device: &str) -> Option<Route> {
     })
 }
 
-/// The same of `/proc/net/ipv6_route`: destination, its length, source, its length, gateway, ...,
-/// interface. What router advertisements brought, and the host's own addresses, need not be set.
+/// Parses a line of `/proc/net/ipv6_route`: destination, its length, source, its length, gateway,
+/// ..., interface. Returns `None` also for routes of router advertisements and of the host's own
+/// addresses, which the kernel adds again.
 fn route6(line: &str, device: &str) -> Option<Route> {
     /// `RTF_ADDRCONF` and `RTF_PREFIX_RT`, `RTF_ANYCAST` and `RTF_LOCAL`.
-    const MADE: u32 = 0x0004_0000 | 0x0008_0000 | 0x0010_0000 | 0x8000_0000;
+    const AUTOMATIC: u32 = 0x0004_0000 | 0x0008_0000 | 0x0010_0000 | 0x8000_0000;
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [
         destination,
@@ -188,7 +206,7 @@ fn route6(line: &str, device: &str) -> Option<Route> {
     let number = |text| Some(Ipv6Addr::from(u128::from_str_radix(text, 16).ok()?));
     let flags = u32::from_str_radix(flags, 16).ok()?;
     let gateway = number(gateway)?;
-    (interface == device && flags & MADE == 0).then_some(Route {
+    (interface == device && flags & AUTOMATIC == 0).then_some(Route {
         destination: number(destination)?.into(),
         prefix_len: u8::from_str_radix(prefix_len, 16).ok()?,
         gateway: (!gateway.is_unspecified()).then(|| gateway.into()),
@@ -200,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_of_procfs() {
+    fn routes_of_procfs_are_parsed() {
         let line = "bond0\t00000000\tFE0200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0";
         if cfg!(target_endian = "little") {
             let route = route4(line, "bond0").map(|route| route.to_string());
@@ -208,9 +226,9 @@ mod tests {
             let line = "bond0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0";
             let route = route4(line, "bond0").unwrap();
             assert_eq!(route.to_string(), "route to 192.0.2.0/24");
-            assert!(route.comes_with(&["192.0.2.7/24".to_owned()]));
-            assert!(!route.comes_with(&["192.0.2.7/25".to_owned()]));
-            assert!(!route.comes_with(&["192.0.3.7/24".to_owned()]));
+            assert!(route.is_implied_by(&["192.0.2.7/24".to_owned()]));
+            assert!(!route.is_implied_by(&["192.0.2.7/25".to_owned()]));
+            assert!(!route.is_implied_by(&["192.0.3.7/24".to_owned()]));
         }
         assert_eq!(route4(line, "bond1"), None);
         assert_eq!(route4("bond0\t00000000", "bond0"), None);

@@ -1,7 +1,7 @@
-//! From a bond to a team: what each mode and option comes to.
+//! Translates the modes and options of a bond to the configuration of a team.
 //!
-//! Standard: Linux's bonding driver and teamd.conf(5) with teamr's own keys. A row of the driver's
-//! table that has no counterpart, or only a near one, becomes a [`Note`](super::Note).
+//! Standard: Linux's bonding driver, and teamd.conf(5) with teamr's own keys. An option without an
+//! exact counterpart becomes a [`Note`](super::Note).
 
 mod watches;
 
@@ -11,33 +11,35 @@ use watches::{targets, watches};
 use super::model::{Bond, BondPort, Notes};
 use super::options::Opt;
 
-/// Added to the prio of the primary, so that it is above the others whatever they have.
+/// Distance of the primary's prio from the highest prio of the other ports.
 const PRIMARY_PRIO: i32 = 100;
 
-/// How often the driver deals the flows of balance-tlb and balance-alb anew, in tenths of a second.
-const REBALANCING: u32 = 100;
+/// Interval at which the driver rebalances the flows of balance-tlb and balance-alb, in tenths of a
+/// second.
+const BALANCING_INTERVAL: u32 = 100;
 
-/// The pause between two membership reports of the bonding driver, in milliseconds.
-const IGMP_PAUSE: u32 = 200;
+/// Interval between two membership reports of the bonding driver, in milliseconds.
+const IGMP_INTERVAL: u32 = 200;
 
-/// A team's configuration.
+/// The configuration of a team.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TeamConfig(Map<String, Value>);
 
 impl TeamConfig {
-    /// The whole, with the last newline.
+    /// Returns the whole configuration, with the last newline.
     pub fn text(&self) -> String {
         json_config::to_text(&Value::Object(self.0.clone())) + "\n"
     }
 
-    /// On one line, without device and ports: what a file that names both need not repeat.
+    /// Returns the configuration on one line, without device and ports, which the file around it
+    /// names.
     pub fn line(&self) -> String {
         let mut team = self.0.clone();
         team.retain(|key, _| key != "device" && key != "ports");
         json_config::to_line(&Value::Object(team))
     }
 
-    /// A port's entry, on one line; none if it is empty.
+    /// Returns the entry of a port on one line; `None` if the entry is empty.
     pub fn port_line(&self, port: &str) -> Option<String> {
         let entry = self.0.get("ports")?.get(port)?;
         let empty = entry.as_object().is_none_or(Map::is_empty);
@@ -45,7 +47,7 @@ impl TeamConfig {
     }
 }
 
-/// The team that does what `bond` does.
+/// Returns the team that behaves as `bond` does.
 pub fn to_team(bond: &Bond, notes: &mut Notes) -> TeamConfig {
     let mut team = Map::new();
     team.insert("device".to_owned(), bond.name.as_str().into());
@@ -71,119 +73,137 @@ pub fn to_team(bond: &Bond, notes: &mut Notes) -> TeamConfig {
         .map(|port| (port.name.clone(), port_entry(bond, port).into()))
         .collect();
     team.insert("ports".to_owned(), ports.into());
-    gone(bond, notes);
+    note_lost_options(bond, notes);
     TeamConfig(team)
 }
 
-/// `name=value`, for notes.
+/// Returns the option as `name=value`, for notes.
 fn show(bond: &Bond, opt: Opt) -> String {
     format!("{}={}", opt.row().name, bond.options.get(opt))
 }
 
+/// Returns the `runner` object.
 fn runner(bond: &Bond, notes: &mut Notes) -> Map<String, Value> {
     let options = &bond.options;
+    let hash = || tx_hash(options.get(Opt::XmitHashPolicy)).into();
     let mut runner = Map::new();
-    let mut put = |key: &str, value: Value| runner.insert(key.to_owned(), value);
+    let mut put = |key: &str, value: Value| drop(runner.insert(key.to_owned(), value));
     match options.mode() {
         0 => match options.number(Opt::PacketsPerSlave) {
-            0 => drop(put("name", "random".into())),
-            1 => drop(put("name", "roundrobin".into())),
+            0 => put("name", "random".into()),
+            1 => put("name", "roundrobin".into()),
             packets => {
                 put("name", "roundrobin".into());
                 put("packets_per_port", packets.into());
             }
         },
-        1 => {
-            put("name", "activebackup".into());
-            match options.get(Opt::FailOverMac) {
-                "active" => drop(put("hwaddr_policy", "by_active".into())),
-                "follow" => {
-                    put("hwaddr_policy", "only_active".into());
-                    notes.approximated(
-                        show(bond, Opt::FailOverMac),
-                        "a port that ceases to be active gets its own address back, not the new \
-                         one's",
-                    );
-                }
-                _ => {}
-            }
-            // Without a primary and prios the driver never leaves a port that works.
-            let ranked = bond.primary().is_some() || bond.ports.iter().any(|port| port.prio != 0);
-            let failback = match options.get(Opt::PrimaryReselect) {
-                _ if !ranked => "failure",
-                reselect => reselect,
-            };
-            if failback != "always" {
-                put("failback", failback.into());
-            }
-            // updelay does not hold up a port while none is active, nor does this.
-            if options.is_changed(Opt::UpDelay) {
-                match failback {
-                    "failure" => notes.approximated(
-                        show(bond, Opt::UpDelay),
-                        "a port that has just come up may take over from one that fails",
-                    ),
-                    _ => drop(put("failback_delay", options.number(Opt::UpDelay).into())),
-                }
-            }
-        }
-        2 if options.is_changed(Opt::BalanceSlb) => drop(put("name", "slb".into())),
+        1 => active_backup(bond, put, notes),
+        2 if options.is_changed(Opt::BalanceSlb) => put("name", "slb".into()),
         2 => {
             put("name", "loadbalance".into());
-            put("tx_hash", tx_hash(options.get(Opt::XmitHashPolicy)).into());
+            put("tx_hash", hash());
         }
-        3 => drop(put("name", "broadcast".into())),
+        3 => put("name", "broadcast".into()),
         4 => {
             put("name", "lacp".into());
-            put("tx_hash", tx_hash(options.get(Opt::XmitHashPolicy)).into());
-            if options.get(Opt::LacpRate) == "fast" {
-                put("fast_rate", true.into());
-            }
-            if options.get(Opt::LacpActive) == "off" {
-                put("active", false.into());
-            }
-            if options.is_changed(Opt::AdActorSysPrio) {
-                put("sys_prio", options.number(Opt::AdActorSysPrio).into());
-            }
-            let links = options.number(Opt::MinLinks);
-            if links > 1 {
-                put("min_ports", links.min(1024).into());
-            }
-            let policy = match options.get(Opt::AdSelect) {
-                "bandwidth" => "bandwidth",
-                "count" => "count",
-                "prio" => {
-                    notes.approximated(
-                        show(bond, Opt::AdSelect),
-                        "lacp_prio takes the aggregator with the best port, not the best sum",
-                    );
-                    "lacp_prio"
-                }
-                _ => "lacp_prio_stable",
-            };
-            put("agg_select_policy", policy.into());
+            put("tx_hash", hash());
+            lacp(bond, put, notes);
         }
         mode => {
             put("name", if mode == 5 { "tlb" } else { "alb" }.into());
-            if options.get(Opt::TlbDynamicLb) == "1" {
-                let every = json!({"name": "basic", "balancing_interval": REBALANCING});
-                put("tx_balancer", every);
-            }
-            if options.is_changed(Opt::LpInterval) {
-                put("lp_interval", options.number(Opt::LpInterval).into());
-            }
-            if bond.primary().is_some() && options.get(Opt::PrimaryReselect) != "failure" {
-                notes.approximated(
-                    show(bond, Opt::PrimaryReselect),
-                    "the designated port stays until it fails",
-                );
-            }
+            tlb(bond, put, notes);
         }
     }
     runner
 }
 
-/// The words for a hash policy.
+/// Puts the keys of the runner activebackup.
+fn active_backup(bond: &Bond, mut put: impl FnMut(&str, Value), notes: &mut Notes) {
+    let options = &bond.options;
+    put("name", "activebackup".into());
+    match options.get(Opt::FailOverMac) {
+        "active" => put("hwaddr_policy", "by_active".into()),
+        "follow" => {
+            put("hwaddr_policy", "only_active".into());
+            notes.approximated(
+                show(bond, Opt::FailOverMac),
+                "a port that ceases to be active gets its own address back, not the new \
+                 one's",
+            );
+        }
+        _ => {}
+    }
+    // Without a primary and prios, the driver keeps the active port while it works.
+    let ranked = bond.primary().is_some() || bond.ports.iter().any(|port| port.prio != 0);
+    let failback = match options.get(Opt::PrimaryReselect) {
+        _ if !ranked => "failure",
+        reselect => reselect,
+    };
+    if failback != "always" {
+        put("failback", failback.into());
+    }
+    // Neither updelay nor failback_delay delays a port while no port is active.
+    if options.is_changed(Opt::UpDelay) {
+        match failback {
+            "failure" => notes.approximated(
+                show(bond, Opt::UpDelay),
+                "a port that has just come up may take over from one that fails",
+            ),
+            _ => put("failback_delay", options.number(Opt::UpDelay).into()),
+        }
+    }
+}
+
+/// Puts the keys of the runner lacp.
+fn lacp(bond: &Bond, mut put: impl FnMut(&str, Value), notes: &mut Notes) {
+    let options = &bond.options;
+    if options.get(Opt::LacpRate) == "fast" {
+        put("fast_rate", true.into());
+    }
+    if options.get(Opt::LacpActive) == "off" {
+        put("active", false.into());
+    }
+    if options.is_changed(Opt::AdActorSysPrio) {
+        put("sys_prio", options.number(Opt::AdActorSysPrio).into());
+    }
+    let links = options.number(Opt::MinLinks);
+    if links > 1 {
+        put("min_ports", links.min(1024).into());
+    }
+    let policy = match options.get(Opt::AdSelect) {
+        "bandwidth" => "bandwidth",
+        "count" => "count",
+        "prio" => {
+            notes.approximated(
+                show(bond, Opt::AdSelect),
+                "lacp_prio takes the aggregator with the best port, not the best sum",
+            );
+            "lacp_prio"
+        }
+        _ => "lacp_prio_stable",
+    };
+    put("agg_select_policy", policy.into());
+}
+
+/// Puts the keys of the runners tlb and alb.
+fn tlb(bond: &Bond, mut put: impl FnMut(&str, Value), notes: &mut Notes) {
+    let options = &bond.options;
+    if options.get(Opt::TlbDynamicLb) == "1" {
+        let every = json!({"name": "basic", "balancing_interval": BALANCING_INTERVAL});
+        put("tx_balancer", every);
+    }
+    if options.is_changed(Opt::LpInterval) {
+        put("lp_interval", options.number(Opt::LpInterval).into());
+    }
+    if bond.primary().is_some() && options.get(Opt::PrimaryReselect) != "failure" {
+        notes.approximated(
+            show(bond, Opt::PrimaryReselect),
+            "the designated port stays until it fails",
+        );
+    }
+}
+
+/// Returns the `tx_hash` for a hash policy.
 pub fn tx_hash(policy: &str) -> &'static [&'static str] {
     match policy {
         "layer2+3" => &["eth", "l3"],
@@ -195,18 +215,18 @@ pub fn tx_hash(policy: &str) -> &'static [&'static str] {
     }
 }
 
-/// Only where the bond differs from what the runner does unasked.
+/// Adds `notify_peers` and `mcast_rejoin` where the bond differs from the default of the runner.
 fn announcements(bond: &Bond, team: &mut Map<String, Value>) {
     let options = &bond.options;
-    // activebackup begins with one of each; the others leave it to the driver's default of one.
+    // The default is one announcement for the bond and for the runner.
     if options.is_changed(Opt::NumGratArp) || options.is_changed(Opt::PeerNotifDelay) {
         let count = options.number(Opt::NumGratArp);
         let mut burst = json!({"count": count});
-        // One a tick of the monitor, unless said otherwise.
-        let pauses = [Opt::PeerNotifDelay, Opt::Miimon, Opt::ArpInterval];
-        let mut pauses = pauses.into_iter().map(|opt| options.number(opt));
-        if let Some(pause) = pauses.find(|pause| count > 1 && *pause > 0) {
-            burst["interval"] = pause.into();
+        // Without peer_notif_delay, the driver sends one announcement each tick of its monitor.
+        let intervals = [Opt::PeerNotifDelay, Opt::Miimon, Opt::ArpInterval];
+        let mut intervals = intervals.into_iter().map(|opt| options.number(opt));
+        if let Some(interval) = intervals.find(|interval| count > 1 && *interval > 0) {
+            burst["interval"] = interval.into();
         }
         team.insert("notify_peers".to_owned(), burst);
     }
@@ -214,7 +234,7 @@ fn announcements(bond: &Bond, team: &mut Map<String, Value>) {
     if options.mode() == 1 && resend != 1 {
         let mut burst = json!({"count": resend});
         if resend > 1 {
-            burst["interval"] = IGMP_PAUSE.into();
+            burst["interval"] = IGMP_INTERVAL.into();
         }
         team.insert("mcast_rejoin".to_owned(), burst);
     }
@@ -242,12 +262,12 @@ fn port_entry(bond: &Bond, port: &BondPort) -> Map<String, Value> {
     entry
 }
 
-/// What has no counterpart in the mode of this bond.
-fn gone(bond: &Bond, notes: &mut Notes) {
+/// Adds a note for each option that has no counterpart in the mode of the bond.
+fn note_lost_options(bond: &Bond, notes: &mut Notes) {
     let options = &bond.options;
-    let mut lost = |opt: Opt, why: &str| {
+    let mut lost = |opt: Opt, reason: &str| {
         if options.is_changed(opt) {
-            notes.lost(show(bond, opt), why);
+            notes.lost(show(bond, opt), reason);
         }
     };
     lost(

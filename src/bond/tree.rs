@@ -1,13 +1,13 @@
-//! A few texts by their path, as found below some root.
+//! Texts by their path below a root directory.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// No file of interest is larger.
+/// Bytes read of a file; relevant files are smaller.
 const LARGEST_FILE: u64 = 256 * 1024;
-/// No folder of interest has more files.
+/// Files read of a folder; relevant folders have fewer.
 const MOST_FILES: usize = 10_000;
 
 /// Texts by path; paths are relative and have no `.` or `..`.
@@ -20,19 +20,19 @@ impl Tree {
         self.0.insert(path.into(), text.into());
     }
 
-    /// The text at `path`.
+    /// Returns the text at `path`.
     pub fn get(&self, path: &str) -> Option<&str> {
         self.0.get(path).map(String::as_str)
     }
 
-    /// The same without blanks around it; none if that is empty.
+    /// Returns the text at `path` without surrounding blanks; `None` if nothing remains.
     pub fn value(&self, path: &str) -> Option<&str> {
         self.get(path)
             .map(str::trim)
             .filter(|text| !text.is_empty())
     }
 
-    /// Bare names and texts of the files in `folder`, by name.
+    /// Returns the names and texts of the files in `folder`, sorted by name.
     pub fn folder<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let prefix = format!("{folder}/");
         self.0
@@ -45,11 +45,11 @@ impl Tree {
             .filter(|(name, _)| !name.contains('/'))
     }
 
-    /// Reads the files of `folder` below `root`; without such a folder there are none. Text that
-    /// is not UTF-8 is read with marks in its place.
+    /// Adds the files of `folder` below `root`, if the folder exists. U+FFFD replaces bytes that are
+    /// not UTF-8.
     ///
     /// # Errors
-    /// A folder or file that may not be read.
+    /// Those of reading the folder or a file.
     pub fn load(&mut self, root: &Path, folder: &str) -> io::Result<()> {
         let entries = match fs::read_dir(root.join(folder)) {
             Ok(entries) => entries,
@@ -67,15 +67,15 @@ impl Tree {
         Ok(())
     }
 
-    /// Reads one file below `root`, if it is there.
+    /// Adds one file below `root`, if it exists.
     ///
     /// # Errors
-    /// A file that may not be read.
+    /// Those of reading the file.
     pub fn load_one(&mut self, root: &Path, path: &str) -> io::Result<()> {
         self.load_file(&root.join(path), path.to_owned())
     }
 
-    /// Notes where the link `path` below `root` leads: the last part of its target.
+    /// Adds the last component of the target of the symbolic link `path` below `root`.
     pub fn load_link(&mut self, root: &Path, path: &str) {
         let target = fs::read_link(root.join(path)).ok();
         let name = target.as_deref().and_then(Path::file_name);
@@ -93,7 +93,7 @@ impl Tree {
                 self.insert(path, String::from_utf8_lossy(&bytes).into_owned());
                 Ok(())
             }
-            // Files of sysfs that make no sense in a mode answer with an error of their own.
+            // sysfs returns EINVAL for an option that the mode of the bond does not have.
             Err(error) if is_absent(&error) || error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
             Err(error) => Err(io::Error::new(
                 error.kind(),

@@ -24,9 +24,9 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::args::getopt::Getopt;
+use crate::args::getopt::{Getopt, Operands};
 use crate::args::{program_name, version_line};
-use crate::bond::cli::Way;
+use crate::bond::cli::Conversion;
 use crate::bond::{self, bond2team};
 use crate::state::schema::schema;
 use command::Command;
@@ -34,11 +34,10 @@ use error::Error;
 use options::{Only, Options, Unavailable};
 use output::Output;
 
-/// Runs the client with a command line that begins with the program; `posix` is whether
-/// `POSIXLY_CORRECT` is set. Returns the exit status.
+/// Runs the client with a command line that begins with the program. Returns the exit status.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
-    posix: bool,
+    operands: Operands,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
@@ -48,12 +47,14 @@ pub fn run(
     if program == "bond2team" {
         return bond2team::run(args, out, err);
     }
-    let way = args.get(1).and_then(|word| Way::from_word(word.to_str()?));
-    if let Some(way) = way.filter(|_| program != "teamdctl") {
+    let conversion = args
+        .get(1)
+        .and_then(|word| Conversion::from_word(word.to_str()?));
+    if let Some(conversion) = conversion.filter(|_| program != "teamdctl") {
         let rest = args.iter().skip(1).cloned();
-        return bond::cli::run(program, way, rest, &running_config, out, err);
+        return bond::cli::run(program, conversion, rest, &running_config, out, err);
     }
-    let items = Getopt::new(&options::FLAGS, args, posix);
+    let items = Getopt::new(&options::FLAGS, args, operands);
     let mut options = Options::new(items.argv0());
     let mut output = Output::default();
     let status = match options.read(items) {

@@ -8,17 +8,18 @@
 //! last LACPDU, a frame of 124 bytes, of a partner that was current to the end.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use runners::{Instant, Port, Team};
 
+use crate::files::{self, Durability};
+
 /// An Ethernet frame with an LACPDU.
 const PDU_FRAME: usize = 124;
-/// Bytes of a device's file at most; a thousand ports need fewer.
-const MAX_DEVICE_FILE: u64 = 64 * 1024;
+/// Bytes of a file at most; the names of a thousand ports need fewer.
+const MAX_FILE: u64 = 64 * 1024;
 /// Time that ports have to come back.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -47,15 +48,18 @@ pub fn write(
     for port in &ports {
         let path = directory.join(port.name());
         match pdu(port) {
-            Some(frame) => fs::write(path, &frame[..frame.len().min(PDU_FRAME)])?,
-            None => match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => (),
-            },
+            Some(frame) => save(&path, &frame[..frame.len().min(PDU_FRAME)])?,
+            None => files::remove(&path)?,
         }
     }
     let ports = ports.iter().map(|port| (port.name(), port.is_enabled()));
-    fs::write(directory.join(device), device_file(team.carrier(), ports))
+    let text = device_file(team.carrier(), ports);
+    save(&directory.join(device), text.as_bytes())
+}
+
+/// Flushes the file to the disk: the machine restarts next.
+fn save(path: &Path, content: &[u8]) -> io::Result<()> {
+    files::save(path, content, 0o644, Durability::Machine)
 }
 
 fn device_file<'a>(carrier: bool, ports: impl Iterator<Item = (&'a str, bool)>) -> String {
@@ -78,7 +82,7 @@ impl WarmStart {
     /// Reads the files of the team `device`, which starts at `now`; unreadable and invalid files
     /// count as missing.
     pub fn read(directory: &Path, device: &str, now: Instant) -> Self {
-        let file = read_at_most(&directory.join(device), MAX_DEVICE_FILE).unwrap_or_default();
+        let file = files::read(&directory.join(device), MAX_FILE).unwrap_or_default();
         let file = String::from_utf8(file).unwrap_or_default();
         let mut lines = file.lines();
         let carrier = lines.next() == Some("1");
@@ -86,7 +90,8 @@ impl WarmStart {
         let pdus: BTreeMap<String, Vec<u8>> = names
             .filter(|name| Path::new(name).file_name().is_some_and(|own| own == *name))
             .filter_map(|name| {
-                let frame = read_at_most(&directory.join(name), PDU_FRAME as u64).ok()?;
+                let mut frame = files::read(&directory.join(name), MAX_FILE).ok()?;
+                frame.truncate(PDU_FRAME);
                 Some((name.to_owned(), frame))
             })
             .collect();
@@ -109,14 +114,10 @@ impl WarmStart {
     }
 }
 
-fn read_at_most(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(longest).read_to_end(&mut content)?;
-    Ok(content)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

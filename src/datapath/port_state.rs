@@ -7,21 +7,18 @@
 //! flushed to the disk: a machine that crashed has lost its interfaces' state too.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use runners::HwAddr;
+use runners::is_interface_name;
 use serde_json::{Value, json};
 
 use crate::datapath::PortInterface;
 use crate::datapath::ebpf::PersistedState;
+use crate::files::{self, Durability};
 
 /// More than a team of a thousand ports needs.
 const LONGEST_FILE: u64 = 256 * 1024;
-/// `IFNAMSIZ` with its ending zero.
-const LONGEST_NAME: usize = 15;
 
 /// The port-state file of one team device.
 #[derive(Debug)]
@@ -38,7 +35,7 @@ impl PortStateFile {
     /// A file that cannot be read, or is not valid, counts as empty, with a warning.
     pub fn open(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        let (ports, persisted_state) = match read(&path) {
+        let (ports, persisted_state) = match files::read(&path, LONGEST_FILE) {
             Ok(text) => parse(&text).unwrap_or_else(|what| {
                 log::warn!("{}: {what}; ports stay as they are", path.display());
                 Default::default()
@@ -125,15 +122,10 @@ impl PortStateFile {
         persisted_state: PersistedState,
     ) -> io::Result<()> {
         if ports.is_empty() {
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => (),
-            }
+            files::remove(&self.path)?;
         } else {
-            let mut name = self.path.clone().into_os_string();
-            name.push(".new");
-            write(Path::new(&name), &ports, &persisted_state)?;
-            fs::rename(&name, &self.path)?;
+            let text = to_text(&ports, &persisted_state);
+            files::save(&self.path, text.as_bytes(), 0o600, Durability::Process)?;
         }
         self.ports = ports;
         self.persisted_state = persisted_state;
@@ -141,26 +133,7 @@ impl PortStateFile {
     }
 }
 
-/// A symbolic link in the file's place is not followed, a pipe is not waited for.
-const OPEN_FLAGS: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OPEN_FLAGS)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    let mut text = Vec::new();
-    file.take(LONGEST_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LONGEST_FILE {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(text)
-}
-
-fn write(path: &Path, ports: &[PortInterface], persisted_state: &PersistedState) -> io::Result<()> {
+fn to_text(ports: &[PortInterface], persisted_state: &PersistedState) -> String {
     let list: Vec<Value> = ports
         .iter()
         .map(|port| {
@@ -181,14 +154,7 @@ fn write(path: &Path, ports: &[PortInterface], persisted_state: &PersistedState)
             entry
         })
         .collect();
-    let mut file: File = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(OPEN_FLAGS)
-        .open(path)?;
-    file.write_all(format!("{:#}\n", Value::Array(list)).as_bytes())
+    format!("{:#}\n", Value::Array(list))
 }
 
 /// Returns the ports in `text`, and their programs. One invalid entry makes the whole file invalid:
@@ -218,32 +184,22 @@ fn port(entry: &Value) -> Option<PortInterface> {
         (number > 0 && i32::try_from(number).is_ok()).then_some(number)
     };
     let name = entry.get("name")?.as_str()?;
-    let plausible = !name.is_empty()
-        && name.len() <= LONGEST_NAME
-        && !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
     Some(PortInterface {
         ifindex: number("ifindex")?,
-        name: plausible.then(|| name.to_owned())?,
-        hwaddr: hwaddr(entry.get("hwaddr")?.as_str()?)?,
+        name: is_interface_name(name).then(|| name.to_owned())?,
+        hwaddr: entry.get("hwaddr")?.as_str()?.parse().ok()?,
         mtu: number("mtu")?,
         ipv6: entry.get("ipv6")?.as_bool()?,
         promiscuous: entry.get("promiscuous")?.as_bool()?,
     })
 }
 
-fn hwaddr(text: &str) -> Option<HwAddr> {
-    let mut bytes = [0; 6];
-    let mut parts = text.split(':');
-    for byte in &mut bytes {
-        let is_byte = |part: &&str| part.len() == 2 && !part.starts_with('+');
-        let part = parts.next().filter(is_byte)?;
-        *byte = u8::from_str_radix(part, 16).ok()?;
-    }
-    parts.next().is_none().then_some(HwAddr(bytes))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use runners::HwAddr;
+
     use super::*;
 
     fn found(ifindex: u32) -> PortInterface {
@@ -378,10 +334,10 @@ mod tests {
         let place = Place::new("port-state-special");
         fs::write(place.0.join("elsewhere"), "[]").expect("written");
         std::os::unix::fs::symlink("elsewhere", place.file()).expect("linked");
-        assert!(read(&place.file()).is_err());
+        assert!(files::read(&place.file(), LONGEST_FILE).is_err());
         fs::remove_file(place.file()).expect("removed");
         let mode = nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR;
         nix::unistd::mkfifo(&place.file(), mode).expect("a pipe");
-        assert!(read(&place.file()).is_err());
+        assert!(files::read(&place.file(), LONGEST_FILE).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! A team device of the kernel's driver, asked and told directly.
+//! Opens a team device of the kernel's driver; reads its ports, options and interfaces.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::netlink::link::{self, LinkInfo};
 use crate::netlink::team::{OptionId, Value};
 use crate::netlink::{RouteSocket, TeamDevice};
 
-/// The device, with the sockets to reach it and to learn of interfaces.
+/// A team device, with the sockets for the driver and for interfaces.
 pub struct Device {
     pub(super) ifindex: u32,
     pub(super) team: TeamDevice,
@@ -15,7 +15,11 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the team device called `name`; the texts are for a program called `program`.
+    /// Opens the team device `name`. `program` selects the texts of errors: those of libteam for
+    /// `teamnl`.
+    ///
+    /// # Errors
+    /// `ENODEV` without such an interface; those of the driver if the interface is no team device.
     pub fn open(name: &str, program: &str) -> Result<Device, Failure> {
         let mut route = RouteSocket::open()?;
         let found = link::find(&mut route, name).map_err(|_| {
@@ -32,13 +36,16 @@ impl Device {
                     "\"{name}\" cannot be reached as a team device of the kernel's driver."
                 )],
             };
-            let told = advice.into_iter().chain(["Team init failed.".to_owned()]);
-            let told = told.collect();
-            Failure { told, cause }
+            let last = "Team init failed.".to_owned();
+            let lines = advice.into_iter().chain([last]).collect();
+            Failure { lines, cause }
         })
     }
 
-    /// The error says in libteam's words which step failed.
+    /// Opens the socket of the driver.
+    ///
+    /// # Errors
+    /// libteam's lines for the step that failed, with the cause.
     fn init(ifindex: u32, route: RouteSocket) -> Result<Device, (Vec<String>, io::Error)> {
         let mut team = TeamDevice::new(ifindex).map_err(|cause| {
             let step = "libteam: team_init: Failed to resolve netlink family.";
@@ -58,7 +65,10 @@ impl Device {
         })
     }
 
-    /// Interface index of the port called `name`.
+    /// Returns the interface index of the port `name`.
+    ///
+    /// # Errors
+    /// `ENODEV` if the interface does not exist or is no port of the team.
     pub fn port(&mut self, name: &str) -> Result<u32, Failure> {
         let found = link::find(&mut self.route, name).map_err(|_| {
             Failure::errno(format!("Netdevice \"{name}\" not found."), libc::ENODEV)
@@ -73,10 +83,10 @@ impl Device {
         }
     }
 
-    /// The value of an option.
+    /// Returns the value of an option.
     ///
     /// # Errors
-    /// `ENOENT` if there is no such instance.
+    /// `ENOENT` if the driver has no such instance.
     pub fn option(&mut self, id: &OptionId) -> io::Result<Value> {
         let found = self
             .team
@@ -88,7 +98,7 @@ impl Device {
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
     }
 
-    /// All interfaces, for their names.
+    /// Returns all interfaces.
     pub fn links(&mut self) -> io::Result<Vec<LinkInfo>> {
         link::all(&mut self.route)
     }

@@ -1,7 +1,7 @@
-//! What the driver and the kernel hold, as lists with marks for what is new. Pure.
+//! Lists of ports, options and interfaces, with marks for changes. Pure.
 //!
-//! A list remembers what its last batch changed; the next batch begins with clean marks and
-//! without what was removed before. The newest stands first.
+//! A list has marks for the changes of the last batch of events. `begin` clears the marks and drops
+//! removed entries before the next batch. Texts list the newest entry first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -12,15 +12,15 @@ use super::value;
 use crate::netlink::link::LinkInfo;
 use crate::netlink::team::{TeamOption, TeamPort};
 
-/// A line's text is cut after so many bytes.
+/// Bytes after which the text of a line is cut.
 const LONGEST: usize = 119;
 
-/// What a monitor shows.
+/// The entries that a monitor shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// What has changed.
+    /// Changed entries.
     Changed,
-    /// Everything, each time.
+    /// All entries.
     All,
 }
 
@@ -32,7 +32,7 @@ fn mark(changed: bool, removed: bool) -> char {
     }
 }
 
-/// At most [`LONGEST`] bytes, followed by `cut` if that is not all.
+/// Returns at most [`LONGEST`] bytes of `text`, followed by `cut` if bytes are missing.
 fn shortened(text: &str, cut: &str) -> String {
     match text
         .char_indices()
@@ -48,23 +48,23 @@ fn shortened(text: &str, cut: &str) -> String {
 pub struct Ports(Vec<TeamPort>);
 
 impl Ports {
-    /// The driver's list.
+    /// Returns a list of the entries that the driver reported.
     pub fn new(ports: Vec<TeamPort>) -> Self {
         Ports(ports)
     }
 
-    /// Interface indices.
+    /// Returns the interface indices of the ports.
     pub fn indices(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(|port| port.ifindex)
     }
 
-    /// Ends what the last batch told.
+    /// Begins a batch: clears the marks.
     pub fn begin(&mut self) {
         self.0.retain(|port| !port.removed);
         self.0.iter_mut().for_each(|port| port.changed = false);
     }
 
-    /// Takes in what an event tells.
+    /// Applies an event.
     pub fn update(&mut self, port: TeamPort) {
         let same = |known: &&mut TeamPort| known.ifindex == port.ifindex;
         match self.0.iter_mut().find(same) {
@@ -74,13 +74,13 @@ impl Ports {
         }
     }
 
-    /// The whole list.
+    /// Returns the text of the whole list.
     pub fn show(&self, links: &Interfaces) -> String {
         let lines = self.0.iter().rev().map(|port| line(port, links) + "\n");
         lines.collect()
     }
 
-    /// A monitor's block; empty if there is nothing to show.
+    /// Returns the block of a monitor; empty if there is nothing to show.
     pub fn block(&self, style: Style, links: &Interfaces) -> String {
         let shown = |port: &&TeamPort| style == Style::All || port.changed || port.removed;
         let lines = self.0.iter().rev().filter(shown);
@@ -113,17 +113,17 @@ fn block(heading: &str, style: Style, lines: impl Iterator<Item = String>) -> St
 pub struct Options(Vec<TeamOption>);
 
 impl Options {
-    /// The driver's list.
+    /// Returns a list of the entries that the driver reported.
     pub fn new(options: Vec<TeamOption>) -> Self {
         Options(options)
     }
 
-    /// Ends what the last batch told.
+    /// Begins a batch: clears the marks.
     pub fn begin(&mut self) {
         self.0.iter_mut().for_each(|option| option.changed = false);
     }
 
-    /// Takes in what an event tells.
+    /// Applies an event.
     pub fn update(&mut self, option: TeamOption) {
         let place = self.0.iter().position(|known| known.id == option.id);
         match (place, option.removed) {
@@ -134,7 +134,7 @@ impl Options {
         }
     }
 
-    /// The whole list.
+    /// Returns the text of the whole list.
     pub fn show(&self, links: &Interfaces) -> String {
         let mut text = String::new();
         for option in self.0.iter().rev() {
@@ -144,7 +144,7 @@ impl Options {
         text
     }
 
-    /// A monitor's block; empty if there is nothing to show.
+    /// Returns the block of a monitor; empty if there is nothing to show.
     pub fn block(&self, style: Style, links: &Interfaces) -> String {
         let shown = |option: &&TeamOption| style == Style::All || option.changed;
         let lines = self.0.iter().rev().filter(shown).map(|option| {
@@ -170,7 +170,7 @@ fn body(option: &TeamOption, links: &Interfaces) -> String {
     text + &value::show(&option.value)
 }
 
-/// One interface, and what its last reading changed.
+/// An interface, with the changes of its last update.
 #[derive(Clone, Debug)]
 struct Interface {
     name: String,
@@ -185,17 +185,17 @@ struct Changed {
     name: bool,
     hwaddr: bool,
     master: bool,
-    /// Any of these, or what is not shown.
+    /// Any of these, or a property that is not shown.
     any: bool,
     removed: bool,
 }
 
-/// The interfaces of the namespace, by index.
+/// The interfaces of the network namespace, by index.
 #[derive(Clone, Debug)]
 pub struct Interfaces(BTreeMap<u32, Interface>);
 
 impl Interfaces {
-    /// As they are now.
+    /// Returns the list of these interfaces, without marks.
     pub fn new(links: Vec<LinkInfo>) -> Self {
         let known = links.into_iter().map(|link| {
             let interface = Interface {
@@ -215,30 +215,30 @@ impl Interfaces {
         known.map_or("(removed)", |interface| &interface.name)
     }
 
-    /// Drops what was removed before.
+    /// Begins a batch: drops removed interfaces.
     pub fn begin(&mut self) {
         self.0.retain(|_, interface| !interface.changed.removed);
     }
 
-    /// Takes in a reading of the interface `ifindex`, none if it is gone; whether that changed
-    /// anything. What it changed stays marked until the next reading.
+    /// Sets the state of the interface `ifindex`; `None` removes the interface. Returns whether
+    /// anything changed. The marks of the interface stay until its next update.
     pub fn update(&mut self, ifindex: u32, link: Option<LinkInfo>) -> bool {
         let Some(link) = link else {
             let Some(gone) = self.0.get_mut(&ifindex) else {
                 return false;
             };
-            let news = !gone.changed.removed;
+            let is_new = !gone.changed.removed;
             gone.changed = Changed {
                 any: true,
                 removed: true,
                 ..Changed::default()
             };
-            return news;
+            return is_new;
         };
         let master = link.master.unwrap_or(0);
         let before = self.0.get(&ifindex);
-        let differs = |what: fn(&Interface, &LinkInfo) -> bool| {
-            before.is_none_or(|before| what(before, &link))
+        let differs = |test: fn(&Interface, &LinkInfo) -> bool| {
+            before.is_none_or(|before| test(before, &link))
         };
         let mut changed = Changed {
             name: differs(|before, link| before.name != link.name),
@@ -259,7 +259,7 @@ impl Interfaces {
         changed.any
     }
 
-    /// A monitor's block about the interfaces `shown`; empty if there is nothing to show.
+    /// Returns the block of a monitor for the interfaces `shown`; empty if there is nothing to show.
     pub fn block(&self, style: Style, shown: &BTreeSet<u32>) -> String {
         let known = self.0.iter().rev();
         let known = known.filter(|(ifindex, _)| shown.contains(ifindex));
@@ -335,17 +335,17 @@ mod tests {
         }
     }
 
-    // The texts below are teamnl 1.31's, on a 6.1 kernel.
+    // The texts below are those of teamnl 1.31 on Linux 6.1.
 
     #[test]
-    fn ports_stand_newest_first() {
+    fn ports_are_listed_newest_first() {
         let ports = Ports::new(vec![port(3, true), port(5, false)]);
         let text = " 5: eth2: down 0Mbit HD \n 3: eth1: up 10000Mbit FD \n";
         assert_eq!(ports.show(&links()), text);
     }
 
     #[test]
-    fn options_stand_newest_first_and_long_ones_are_cut() {
+    fn options_are_listed_newest_first_and_long_ones_are_cut() {
         let program = [6, 0, 0, 0, 0, 0, 0, 0].repeat(30);
         let options = Options::new(vec![
             option(OptionId::team("bpf_hash_func"), Value::Binary(program)),
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_shows_what_a_batch_changed() {
+    fn a_monitor_shows_the_changes_of_a_batch() {
         let mut ports = Ports::new(vec![port(3, true)]);
         ports.begin();
         ports.update(TeamPort {
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_marks_what_is_new_of_an_interface() {
+    fn a_monitor_marks_the_changes_of_an_interface() {
         let mut known = links();
         let all: BTreeSet<u32> = [3, 5, 9].into();
         assert!(!known.update(5, Some(link(5, "eth2", Some(9)))));

@@ -1,9 +1,8 @@
-//! `teamrnl`, which shows and sets what the kernel's team driver holds; started as `teamnl` it
-//! is that.
+//! `teamrnl`: shows and sets the ports and options of the kernel's team driver, without a daemon.
 //!
-//! Owns the words, the texts and the exit status; needs no daemon. Standard: libteam 1.32's
-//! teamnl, whose output is kept byte for byte. Results go to stdout, everything else to stderr;
-//! a reader that has gone away ends the monitor and is no error elsewhere.
+//! Owns the commands, the texts and the exit status. Standard: libteam 1.32's teamnl, whose output
+//! is the same byte for byte. Results go to stdout, everything else to stderr. A closed stdout ends
+//! the program without an error.
 
 mod device;
 mod lists;
@@ -15,7 +14,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::args::getopt::Getopt;
+use crate::args::getopt::{Getopt, Operands};
 use crate::args::version_line;
 use crate::errno::strerror;
 use crate::netlink::team::{OptionId, Value};
@@ -23,58 +22,57 @@ use device::Device;
 use lists::{Interfaces, Options, Ports, Style};
 use options::{CommandLine, Only, Verb};
 
-/// Why a command failed: lines that say what, then the cause.
+/// A failed command: lines that describe the failure, then the cause.
 #[derive(Debug)]
 struct Failure {
-    told: Vec<String>,
+    lines: Vec<String>,
     cause: io::Error,
 }
 
 impl Failure {
-    fn new(told: impl Into<String>, cause: io::Error) -> Self {
+    fn new(line: impl Into<String>, cause: io::Error) -> Self {
         Failure {
-            told: vec![told.into()],
+            lines: vec![line.into()],
             cause,
         }
     }
 
-    fn errno(told: impl Into<String>, errno: i32) -> Self {
-        Failure::new(told, io::Error::from_raw_os_error(errno))
+    fn errno(line: impl Into<String>, errno: i32) -> Self {
+        Failure::new(line, io::Error::from_raw_os_error(errno))
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(cause: io::Error) -> Self {
-        let told = Vec::new();
-        Failure { told, cause }
+        let lines = Vec::new();
+        Failure { lines, cause }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.told {
+        for line in &self.lines {
             writeln!(f, "{line}")?;
         }
         write!(f, "Command failed: {}", strerror(&self.cause))
     }
 }
 
-/// Runs with a command line that begins with the program; `posix` is whether
-/// `POSIXLY_CORRECT` is set. Returns the exit status.
+/// Runs the program and returns the exit status. `args` begins with the program.
 pub fn run(
     args: impl IntoIterator<Item = OsString>,
-    posix: bool,
+    operands: Operands,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let items = Getopt::new(&options::FLAGS, args, posix);
+    let items = Getopt::new(&options::FLAGS, args, operands);
     let help = options::help(items.argv0());
     let program = crate::args::program_name(items.argv0()).to_owned();
     let line = match CommandLine::read(items) {
         Ok(line) => line,
         Err(usage) => {
             let gap = if usage.gap { "\n" } else { "" };
-            // A closed pipe is the reader's affair.
+            // A reader may close the pipe early.
             let _ = writeln!(err, "{usage}");
             let _ = write!(out, "{gap}{help}");
             return 1;
@@ -83,7 +81,7 @@ pub fn run(
     let outcome = match line.only {
         Some(Only::Help) => write!(out, "{help}").map_err(Failure::from),
         Some(Only::Version) => writeln!(out, "{}", version_line(&program)).map_err(Failure::from),
-        None => obey(&line, &program, out),
+        None => execute(&line, &program, out),
     };
     match outcome.and_then(|()| Ok(out.flush()?)) {
         Err(failure) if failure.cause.kind() != io::ErrorKind::BrokenPipe => {
@@ -94,7 +92,8 @@ pub fn run(
     }
 }
 
-fn obey(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(), Failure> {
+/// Executes the command of a command line.
+fn execute(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let mut device = Device::open(&line.device, program)?;
     let port = match &line.port {
         Some(name) => Some(device.port(name)?),
@@ -109,11 +108,11 @@ fn obey(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(), Fa
         port,
         index,
     };
-    let argument = |place: usize, what: &str| {
+    let argument = |place: usize, role: &str| {
         line.arguments.get(place).ok_or_else(|| {
-            let typed = &line.word;
-            let told = format!("{typed}: Option {what} as a command line parameter expected.");
-            Failure::errno(told, libc::EINVAL)
+            let command = &line.word;
+            let missing = format!("{command}: Option {role} as a command line parameter expected.");
+            Failure::errno(missing, libc::EINVAL)
         })
     };
     match line.verb {
@@ -138,23 +137,28 @@ fn obey(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(), Fa
             let id = instance(name);
             let old: Value = device.option(&id)?;
             let new = value::parse(text, &old)?;
-            // The driver calls a set that nobody hears of a failure.
+            // Without a listener the driver returns an error for a successful set.
             let _listener = device.team.events()?;
             device.team.set(&[(id, new)])?;
         }
         Verb::Monitor => {
-            let style = match line.arguments.first() {
-                Some(word) if "all".starts_with(word.as_str()) => Style::All,
-                Some(word) if !"changed".starts_with(word.as_str()) => {
-                    let told = format!("Unknown monitor style \"{word}\"");
-                    return Err(Failure::errno(told, libc::EINVAL));
-                }
-                _ => Style::Changed,
-            };
+            let style = style(line.arguments.first().map(String::as_str))?;
             monitor::run(&mut device, style, out)?;
         }
     }
     Ok(())
+}
+
+/// Returns the style of the monitor that a word abbreviates; without a word the default.
+fn style(word: Option<&str>) -> Result<Style, Failure> {
+    match word {
+        Some(word) if "all".starts_with(word) => Ok(Style::All),
+        Some(word) if !"changed".starts_with(word) => {
+            let unknown = format!("Unknown monitor style \"{word}\"");
+            Err(Failure::errno(unknown, libc::EINVAL))
+        }
+        _ => Ok(Style::Changed),
+    }
 }
 
 fn array_index(text: &str) -> Result<u32, Failure> {

@@ -1,7 +1,7 @@
-//! Shows changes as they come, until INT or QUIT.
+//! Shows changes of a team device until INT or QUIT.
 //!
-//! One block for each batch of the driver's news, and one for each link event that changed what
-//! is known of any interface.
+//! The monitor writes one block for each batch of the driver's events, and one for each link event
+//! that changed an interface.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use crate::netlink::team::TeamMessage;
 use crate::netlink::{EventSocket, Received};
 use crate::process::signals::Signals;
 
-/// What is known, batch by batch.
+/// The state that the monitor shows.
 struct Monitor {
     style: Style,
     links: Interfaces,
@@ -24,7 +24,7 @@ struct Monitor {
     options: Options,
 }
 
-/// Shows what happens to `device`.
+/// Writes the changes of `device` to `out` until a signal arrives.
 ///
 /// # Errors
 /// Those of the sockets and of `out`.
@@ -53,27 +53,32 @@ pub fn run(device: &mut Device, style: Style, out: &mut dyn Write) -> io::Result
         if signals.read()?.is_some() {
             return Ok(());
         }
-        // Links first: the driver's news may name an interface that has just come.
-        let text = monitor.hear_links(device, &mut link_events)?;
+        // Links first: an event of the driver may name a new interface.
+        let text = monitor.receive_links(device, &mut link_events)?;
         out.write_all(text.as_bytes())?;
-        let text = monitor.hear_driver(device, &mut team_events)?;
+        let text = monitor.receive_driver(device, &mut team_events)?;
         out.write_all(text.as_bytes())?;
         out.flush()?;
     }
 }
 
 impl Monitor {
-    fn hear_links(&mut self, device: &mut Device, events: &mut EventSocket) -> io::Result<String> {
-        let mut told = Vec::new();
-        let received = events.drain(&mut |message| told.extend(LinkEvent::parse(&message)))?;
+    fn receive_links(
+        &mut self,
+        device: &mut Device,
+        events: &mut EventSocket,
+    ) -> io::Result<String> {
+        let mut link_events = Vec::new();
+        let received =
+            events.drain(&mut |message| link_events.extend(LinkEvent::parse(&message)))?;
         if received == Received::Overflow {
             self.links = Interfaces::new(device.links()?);
             return Ok(String::new());
         }
         let mut text = String::new();
-        for event in told {
+        for event in link_events {
             self.links.begin();
-            // An event may be older than what is known already.
+            // An event may be older than the known state.
             let link = link::fetch(&mut device.route, event.ifindex).ok();
             if link.is_none() && !event.gone {
                 continue;
@@ -87,7 +92,11 @@ impl Monitor {
         Ok(text)
     }
 
-    fn hear_driver(&mut self, device: &mut Device, events: &mut EventSocket) -> io::Result<String> {
+    fn receive_driver(
+        &mut self,
+        device: &mut Device,
+        events: &mut EventSocket,
+    ) -> io::Result<String> {
         let Monitor {
             style,
             links,
@@ -95,7 +104,7 @@ impl Monitor {
             options,
         } = self;
         let mut text = String::new();
-        // The kind of news that the running batch brings.
+        // The kind of entries in the current batch.
         let mut batch = None;
         let received = events.drain(&mut |message| {
             if message.is_done() {
@@ -129,6 +138,7 @@ impl Monitor {
     }
 }
 
+/// The kind of entries in a batch of the driver's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Batch {
     Ports,

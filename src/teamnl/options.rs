@@ -1,11 +1,11 @@
-//! The command line.
+//! The command line of `teamrnl`.
 
 use std::ffi::OsString;
 use std::fmt;
 
 use crate::args::getopt::{Flag, Getopt, Item};
 
-/// Every option.
+/// The options.
 pub static FLAGS: [Flag; 4] = [
     Flag::new(b"h", "help", None, &["Show this help"]),
     Flag::new(b"p", "port_name", Some("PORT"), &["team slave port name"]),
@@ -21,7 +21,7 @@ pub static FLAGS: [Flag; 4] = [
     },
 ];
 
-/// What is to be done with a team device.
+/// A command for a team device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Lists ports.
@@ -32,11 +32,11 @@ pub enum Verb {
     GetOption,
     /// Sets one option.
     SetOption,
-    /// Shows changes as they come.
+    /// Shows changes until interrupted.
     Monitor,
 }
 
-/// In the order in which a shortened word is looked for.
+/// The commands, in the order in which a prefix is matched.
 const VERBS: [(&str, Verb); 5] = [
     ("ports", Verb::Ports),
     ("options", Verb::Options),
@@ -45,7 +45,7 @@ const VERBS: [(&str, Verb); 5] = [
     ("monitor", Verb::Monitor),
 ];
 
-/// What is to be shown instead of doing anything.
+/// A text to show instead of executing a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Only {
     /// The help.
@@ -54,7 +54,7 @@ pub enum Only {
     Version,
 }
 
-/// A command line as understood.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
     /// `-h`, `-V`
@@ -65,19 +65,19 @@ pub struct CommandLine {
     pub index: Option<String>,
     /// Team device.
     pub device: String,
-    /// What to do …
+    /// Command.
     pub verb: Verb,
-    /// … as it was typed.
+    /// Command as typed.
     pub word: String,
-    /// The rest.
+    /// Arguments of the command.
     pub arguments: Vec<String>,
 }
 
-/// A command line that makes no sense.
+/// An invalid command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError {
     text: String,
-    /// An empty line stands before the help.
+    /// Whether an empty line precedes the help.
     pub gap: bool,
 }
 
@@ -90,7 +90,10 @@ impl fmt::Display for UsageError {
 impl std::error::Error for UsageError {}
 
 impl CommandLine {
-    /// Reads a command line without the program; the error is followed by the help.
+    /// Parses a command line without the program.
+    ///
+    /// # Errors
+    /// The text to print before the help.
     pub fn read(items: Getopt) -> Result<CommandLine, UsageError> {
         let usage = |text: String, gap| UsageError { text, gap };
         let mut line = CommandLine {
@@ -143,17 +146,17 @@ impl CommandLine {
     }
 }
 
-/// Neither an interface nor an option of the driver has a name that this could harm.
+/// Returns a word as text, with U+FFFD for bytes that are not UTF-8, which no option's name has.
 fn text(word: OsString) -> String {
     word.to_string_lossy().into_owned()
 }
 
-/// The words of [`Verb`]s.
+/// Returns the words of the commands.
 pub fn verbs() -> impl Iterator<Item = &'static str> {
     VERBS.iter().map(|(word, _)| *word)
 }
 
-/// The help text, teamnl's to the byte, for a program started as `argv0`.
+/// Returns the help text for a program started as `argv0`, byte for byte that of teamnl.
 pub fn help(argv0: &str) -> String {
     let mut text = format!("{argv0} [options] teamdevname command [command args]\n");
     for flag in FLAGS.iter().filter(|flag| !flag.added) {

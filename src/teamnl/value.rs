@@ -1,10 +1,10 @@
-//! Values of options as text, both ways.
+//! Values of options: their text and its parser.
 
 use std::io;
 
 use crate::netlink::team::Value;
 
-/// The text of a value.
+/// Returns the text of a value.
 pub fn show(value: &Value) -> String {
     match value {
         Value::U32(number) => number.to_string(),
@@ -15,10 +15,10 @@ pub fn show(value: &Value) -> String {
     }
 }
 
-/// The value that `text` means for an option whose value is like `like`.
+/// Parses a value of the same type as `like`.
 ///
 /// # Errors
-/// `EINVAL` for a text that means none, `ERANGE` for a number too large, or too small.
+/// `EINVAL` for an invalid text, `ERANGE` for a number out of range.
 pub fn parse(text: &str, like: &Value) -> io::Result<Value> {
     let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
     let out_of_range = |_| io::Error::from_raw_os_error(libc::ERANGE);
@@ -32,8 +32,8 @@ pub fn parse(text: &str, like: &Value) -> io::Result<Value> {
     })
 }
 
-/// A decimal number as strtol reads it: blanks may stand before it, nothing after it, and an
-/// empty text is 0. Beyond 128 bits it stays at the end of the range.
+/// Parses a decimal number as `strtol` does: leading blanks are allowed, trailing characters are not,
+/// and an empty text is 0. A number beyond 128 bits becomes the nearest end of the range.
 pub fn whole_number(text: &str) -> Option<i128> {
     if text.is_empty() {
         return Some(0);
@@ -49,7 +49,7 @@ pub fn whole_number(text: &str) -> Option<i128> {
     Some(sign * digits.parse().unwrap_or(i128::MAX))
 }
 
-/// Groups of a backslash and two hexadecimal digits.
+/// Parses groups of a backslash and two hexadecimal digits.
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16);
     let group = |group: &[u8]| match *group {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn reads(text: &str, like: Value, expected: Result<Value, i32>) {
+    fn assert_parses(text: &str, like: Value, expected: Result<Value, i32>) {
         let read = parse(text, &like).map_err(|error| error.raw_os_error().unwrap_or(0));
         assert_eq!(read, expected, "{text:?}");
     }
@@ -79,36 +79,36 @@ mod tests {
             ("", 0),
             ("4294967295", u32::MAX),
         ] {
-            reads(text, number(), Ok(Value::U32(expected)));
+            assert_parses(text, number(), Ok(Value::U32(expected)));
         }
         for text in ["0x5", "5 ", "x", "-", " "] {
-            reads(text, number(), Err(libc::EINVAL));
+            assert_parses(text, number(), Err(libc::EINVAL));
         }
         for text in [
             "4294967296",
             "-1",
             "99999999999999999999999999999999999999999",
         ] {
-            reads(text, number(), Err(libc::ERANGE));
+            assert_parses(text, number(), Err(libc::ERANGE));
         }
-        reads("-7", Value::S32(0), Ok(Value::S32(-7)));
-        reads("2147483648", Value::S32(0), Err(libc::ERANGE));
+        assert_parses("-7", Value::S32(0), Ok(Value::S32(-7)));
+        assert_parses("2147483648", Value::S32(0), Err(libc::ERANGE));
     }
 
     #[test]
-    fn bytes_come_in_groups() {
+    fn bytes_are_parsed_in_groups() {
         let empty = || Value::Binary(Vec::new());
-        reads("\\00\\fF", empty(), Ok(Value::Binary(vec![0, 255])));
-        reads("", empty(), Ok(empty()));
+        assert_parses("\\00\\fF", empty(), Ok(Value::Binary(vec![0, 255])));
+        assert_parses("", empty(), Ok(empty()));
         for text in ["xx", "\\2", "\\zz", "\\00\\0", "\\000"] {
-            reads(text, empty(), Err(libc::EINVAL));
+            assert_parses(text, empty(), Err(libc::EINVAL));
         }
         assert_eq!(show(&Value::Binary(vec![0x20, 0xab])), "\\20\\ab");
     }
 
     #[test]
-    fn yes_and_no_are_true_and_false() {
-        reads("true", Value::Bool(false), Ok(Value::Bool(true)));
-        reads("yes", Value::Bool(false), Err(libc::EINVAL));
+    fn booleans_are_true_and_false() {
+        assert_parses("true", Value::Bool(false), Ok(Value::Bool(true)));
+        assert_parses("yes", Value::Bool(false), Err(libc::EINVAL));
     }
 }

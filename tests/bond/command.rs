@@ -1,4 +1,4 @@
-//! The programs themselves: `teamrctl import`, `teamrctl export` and `bond2team` on a disk.
+//! Runs the programs `teamrctl import`, `teamrctl export` and `bond2team` on files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 const SCRIPTS: &str = "etc/sysconfig/network-scripts";
 
-/// A root with a bond's ifcfg files, removed in the end.
+/// A root directory with the ifcfg files of a bond, removed on drop.
 struct Root(PathBuf);
 
 impl Root {
@@ -31,7 +31,7 @@ impl Root {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Exit status, stdout and stderr.
+    /// Returns exit status, stdout and stderr.
     fn run(&self, program: &str, args: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_teamrctl"))
             .arg0(program)
@@ -55,7 +55,7 @@ impl Drop for Root {
 }
 
 #[test]
-fn import_and_export_on_a_disk() {
+fn a_bond_is_imported_and_exported_again() {
     let root = Root::new("way", "mode=1 miimon=100 primary=eth2");
     let (out, back) = (root.path("out"), root.path("back"));
     let (status, shown, told) = root.run(
@@ -74,7 +74,7 @@ fn import_and_export_on_a_disk() {
     assert!(team.contains("\"prio\": 100"), "{team}");
 
     let config = format!("{out}/bond0.json");
-    // The team's own ifcfg files take the place of the bond's.
+    // The ifcfg files of the team replace those of the bond.
     for file in ["ifcfg-bond0", "ifcfg-eth1", "ifcfg-eth2"] {
         let text = fs::read(Path::new(&out).join(file)).unwrap();
         fs::write(root.0.join(SCRIPTS).join(file), text).unwrap();
@@ -103,7 +103,7 @@ fn import_and_export_on_a_disk() {
 }
 
 #[test]
-fn a_loss_is_told_and_gives_its_own_status() {
+fn a_loss_is_printed_and_has_its_own_exit_status() {
     let root = Root::new("loss", "mode=2 all_slaves_active=1");
     let args = ["import", "--json", "--root", &root.path(""), "bond0"];
     let (status, shown, told) = root.run("teamrctl", &args);
@@ -116,7 +116,7 @@ fn a_loss_is_told_and_gives_its_own_status() {
 }
 
 #[test]
-fn what_fails_says_so_and_writes_nothing() {
+fn a_failure_is_printed_and_writes_nothing() {
     let root = Root::new("fail", "mode=2");
     let at = root.path("");
     for (args, start) in [
@@ -156,7 +156,7 @@ fn what_fails_says_so_and_writes_nothing() {
 }
 
 #[test]
-fn bond2team_takes_its_old_command_line() {
+fn bond2team_accepts_the_command_line_of_the_script() {
     let root = Root::new("old", "mode=active-backup miimon=100 primary=eth1");
     let config = root.path(SCRIPTS);
     let run = |args: &[&str]| root.run("/usr/bin/bond2team", args);
@@ -222,7 +222,7 @@ fn bond2team_takes_its_old_command_line() {
 }
 
 #[test]
-fn bond2team_writes_where_it_is_told() {
+fn bond2team_writes_to_the_given_directory() {
     let root = Root::new("files", "mode=0");
     let config = root.path(SCRIPTS);
     let (status, shown, told) =

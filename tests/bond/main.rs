@@ -1,8 +1,8 @@
-//! Bonds of all modes and sources, as teams and back: each case has its files.
+//! Converts bonds of all modes and formats to teams and back, and compares the results with files.
 //!
-//! `cases/NAME.txt` is what is imported; `NAME.import` what comes of it, `NAME.export` what comes
-//! of the way back, both with the notes and the exit status first. `TEAMR_REWRITE=1 cargo test
-//! --test bond` writes the last two anew.
+//! `cases/NAME.txt` has the input, `NAME.import` the result of the import, and `NAME.export` the
+//! result of the export of that team; the exit status and the notes come first. `TEAMR_REWRITE=1
+//! cargo test --test bond` rewrites the results.
 #![allow(missing_docs, reason = "the parts of one test program")]
 
 mod command;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use json_config::keys::RUNNERS;
 use serde_json::{Map, Value};
-use teamr::bond::{Export, Family, Import, Outcome, Target, Tree, cli, export, import};
+use teamr::bond::{Export, Import, Manager, Outcome, Target, Tree, cli, export, import};
 
-/// One case: `key: value` lines, then files, each after a line `=== PATH`.
+/// One case: lines of `key: value`, then files, each after a line `=== PATH`.
 pub struct Case {
     pub name: String,
     settings: BTreeMap<String, String>,
@@ -59,15 +59,15 @@ impl Case {
         self.settings.get(key).map(String::as_str)
     }
 
-    fn family(&self) -> Family {
-        Family::from_name(self.get("from").unwrap()).unwrap()
+    fn manager(&self) -> Manager {
+        Manager::from_name(self.get("from").unwrap()).unwrap()
     }
 
     pub fn target(&self) -> Target {
-        match self.family() {
-            Family::Ifcfg => Target::Ifcfg,
-            Family::Networkd => Target::Networkd,
-            Family::NetworkManager | Family::Sysfs => Target::Nmcli,
+        match self.manager() {
+            Manager::Ifcfg => Target::Ifcfg,
+            Manager::Networkd => Target::Networkd,
+            Manager::NetworkManager | Manager::Sysfs => Target::Nmcli,
         }
     }
 
@@ -79,25 +79,25 @@ impl Case {
         tree
     }
 
-    /// The way there.
+    /// Returns the result of the import.
     pub fn imported(&self) -> Outcome {
         let order = Import {
             bond: self.get("bond").unwrap().to_owned(),
-            from: Some(self.family()),
-            to: self.get("to").and_then(Family::from_name),
+            from: Some(self.manager()),
+            to: self.get("to").and_then(Manager::from_name),
             rename: self.get("rename").map(str::to_owned),
         };
         import(&self.tree(), &order).unwrap()
     }
 
-    /// The way back of what was imported.
+    /// Returns the result of the export of an imported team.
     pub fn exported(&self, imported: &Outcome) -> Outcome {
         let mut tree = Tree::default();
-        let from = match self.get("to").and_then(Family::from_name) {
+        let from = match self.get("to").and_then(Manager::from_name) {
             Some(to) => to,
-            None => self.family(),
+            None => self.manager(),
         };
-        if from == Family::Sysfs {
+        if from == Manager::Sysfs {
             let kernel = self
                 .files
                 .iter()
@@ -154,7 +154,7 @@ fn compare(name: &str, found: &str) {
 }
 
 #[test]
-fn every_case_comes_out_as_its_files_say() {
+fn every_case_has_its_expected_results() {
     let cases = cases();
     assert!(cases.len() >= 30, "{}", cases.len());
     for case in cases {
@@ -165,9 +165,9 @@ fn every_case_comes_out_as_its_files_say() {
     }
 }
 
-/// The strict check finds nothing, but for a runner that this version does not have.
+/// The strict check accepts every imported configuration whose runner this version has.
 #[test]
-fn what_is_imported_is_a_good_configuration() {
+fn imported_configurations_pass_the_strict_check() {
     for case in cases() {
         let imported = case.imported();
         let team = team(&imported);
@@ -179,16 +179,16 @@ fn what_is_imported_is_a_good_configuration() {
     }
 }
 
-/// Bond, team, bond, team: the second team is the first, and the second bond the first export.
+/// Import, export, import: the second import returns the same files as the first.
 #[test]
-fn the_second_round_changes_nothing() {
+fn a_second_import_returns_the_same_files() {
     let mut rounds = 0;
     for case in cases() {
         let imported = case.imported();
         let exported = case.exported(&imported);
-        let family = match case.target() {
-            Target::Ifcfg => Family::Ifcfg,
-            Target::Networkd => Family::Networkd,
+        let manager = match case.target() {
+            Target::Ifcfg => Manager::Ifcfg,
+            Target::Networkd => Manager::Networkd,
             Target::Nmcli => continue,
         };
         if case.get("to").is_some() || exported.notes.iter().next().is_some() {
@@ -196,7 +196,7 @@ fn the_second_round_changes_nothing() {
         }
         let mut tree = Tree::default();
         for file in &exported.files {
-            tree.insert(format!("{}/{}", family.folder(), file.name), &file.text);
+            tree.insert(format!("{}/{}", manager.folder(), file.name), &file.text);
         }
         let bond = team(&imported)["device"].as_str().unwrap().to_owned();
         let again = import(
@@ -213,9 +213,9 @@ fn the_second_round_changes_nothing() {
     assert!(rounds >= 10, "{rounds}");
 }
 
-/// Every mode, hash policy and option that the driver has is in some case, changed.
+/// Every mode, hash policy and option of the driver is changed in some case.
 #[test]
-fn every_option_has_its_case() {
+fn every_option_has_a_case() {
     use teamr::bond::options::{Kind, MODES, Opt, ROWS};
     let texts: String = cases()
         .iter()
@@ -242,7 +242,7 @@ fn every_option_has_its_case() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn a_missing_bond_is_an_error() {
     let order = Import {
         bond: "bond7".to_owned(),
         ..Import::default()
@@ -254,7 +254,7 @@ fn what_is_not_there_is_said() {
     );
 }
 
-/// Texts cut anywhere or with a byte changed give notes or an error.
+/// A truncated or mangled text gives notes or an error.
 #[test]
 fn broken_files_are_harmless() {
     for case in cases() {

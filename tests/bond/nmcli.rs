@@ -1,13 +1,13 @@
-//! The commands of an export, tried with the real nmcli: without a daemon it prints the keyfile
-//! that it would make.
+//! Runs the commands of an export with the real nmcli, which without a daemon prints the keyfile that
+//! it would create.
 
 use std::process::Command;
 
-use teamr::bond::{Family, Import, Target, Tree, import};
+use teamr::bond::{Import, Manager, Target, Tree, import};
 
 use crate::{cases, team};
 
-/// Options and properties that an nmcli may be too old for.
+/// Options and properties that an older nmcli lacks.
 const RECENT: [&str; 4] = [
     "lacp_active",
     "ns_ip6_target",
@@ -16,7 +16,7 @@ const RECENT: [&str; 4] = [
 ];
 
 #[test]
-fn nmcli_takes_the_commands_and_the_bond_is_the_same() {
+fn nmcli_accepts_the_commands_and_creates_the_same_bond() {
     let version = Command::new("nmcli").arg("--version").output();
     if version.is_err() {
         eprintln!("skipped: no nmcli here");
@@ -41,7 +41,7 @@ fn nmcli_takes_the_commands_and_the_bond_is_the_same() {
             assert!(output.status.success(), "{}: {line}: {error}", case.name);
             let keyfile = String::from_utf8(output.stdout).unwrap();
             tree.insert(
-                format!("{}/{number}", Family::NetworkManager.folder()),
+                format!("{}/{number}", Manager::NetworkManager.folder()),
                 keyfile,
             );
         }

@@ -1,4 +1,4 @@
-//! Link watches as the one monitor that a bond has.
+//! Translates link watches to the one monitor of a bond.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use super::{MIIMON, Members, in_ticks};
 use crate::bond::model::Notes;
 use crate::bond::options::{Opt, Options};
 
-/// A bond watches all ports alike, and by one monitor: by ARP if any watch does.
+/// Sets the monitor, which a bond uses for all ports: ARP if any watch probes, else the carrier.
 pub(super) fn monitor(team: Members<'_>, options: &mut Options, notes: &mut Notes) {
     let mut watches = team.watches();
     let ports = team.value("ports").and_then(Value::as_object);
@@ -62,9 +62,10 @@ pub(super) fn monitor(team: Members<'_>, options: &mut Options, notes: &mut Note
     }
 }
 
+/// Sets the options of the ARP monitor.
 fn probe(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
-    let mut lost = |key: &str, value: &Value, why: &str| {
-        notes.lost(format_args!("link_watch.{key}={value}"), why);
+    let mut lost = |key: &str, value: &Value, reason: &str| {
+        notes.lost(format_args!("link_watch.{key}={value}"), reason);
     };
     let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
     for probe in probes {
@@ -74,19 +75,31 @@ fn probe(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
             Ok(IpAddr::V6(address)) => ipv6.push(address.to_string()),
             Err(_) => lost("target_host", &target.into(), "a bond takes no host names"),
         }
-        for (key, why) in [
+        for (key, reason) in [
             ("vlanid", "a bond finds the VLAN by its route"),
             ("init_wait", "a bond asks at once"),
             ("send_always", "a bond asks on ports that carry"),
         ] {
             let value = probe.value(key);
             if let Some(value) = value.filter(|value| **value != false && **value != 0) {
-                lost(key, value, why);
+                lost(key, value, reason);
             }
         }
     }
+    options.put(Opt::ArpIpTarget, ipv4.join(","));
+    options.put(Opt::NsIp6Target, ipv6.join(","));
+    probing(probes, options, notes);
+}
+
+/// Sets the interval, the limit of missed answers and the validation, which a bond has once for all
+/// targets.
+fn probing(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
+    let mut lost = |key: &str, value: &Value| {
+        let reason = "a bond asks all targets alike; the first watch counts";
+        notes.lost(format_args!("link_watch.{key}={value}"), reason);
+    };
     let Some(first) = probes.first() else { return };
-    // Only arp_ping validates.
+    // Only an arp_ping has validation.
     let arp = probes
         .iter()
         .find(|probe| probe.text("name") == Some("arp_ping"));
@@ -94,29 +107,17 @@ fn probe(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
         let is_arp = probe.text("name") == Some("arp_ping");
         for key in ["interval", "missed_max"] {
             if probe.number(key) != first.number(key) {
-                let value = probe.number(key).into();
-                lost(
-                    key,
-                    &value,
-                    "a bond asks all targets alike; the first watch counts",
-                );
+                lost(key, &probe.number(key).into());
             }
         }
         for key in ["validate_active", "validate_inactive"] {
             if is_arp && arp.is_some_and(|arp| probe.flag(key) != arp.flag(key)) {
-                let value = probe.flag(key).into();
-                lost(
-                    key,
-                    &value,
-                    "a bond asks all targets alike; the first watch counts",
-                );
+                lost(key, &probe.flag(key).into());
             }
         }
     }
     options.put(Opt::ArpInterval, first.number("interval"));
-    options.put(Opt::ArpIpTarget, ipv4.join(","));
-    options.put(Opt::NsIp6Target, ipv6.join(","));
-    // See `to_team` for the one that lies between the two.
+    // The driver's value is one greater than that of a watch; see `to_team`.
     let missed = first.number("missed_max").saturating_add(1);
     options.put(Opt::ArpMissedMax, missed.clamp(1, 255));
     let validates = |key| arp.is_some_and(|arp| arp.flag(key));

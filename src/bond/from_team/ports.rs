@@ -1,4 +1,4 @@
-//! What a team says of each port, as what a bond says of all of them.
+//! Translates the settings of each port of a team; a bond has most of them once for all ports.
 
 use json_config::keys::Object;
 use serde_json::Value;
@@ -7,6 +7,7 @@ use super::{Members, in_ticks};
 use crate::bond::model::{Bond, Notes};
 use crate::bond::options::Opt;
 
+/// Sets the options of the ports, and those of the bond that follow from its ports.
 pub(super) fn ports(team: Members<'_>, runner: Members<'_>, bond: &mut Bond, notes: &mut Notes) {
     let entries = team.object("ports", Object::Team);
     let entry = |name: &str| Members(Object::Port, entries.value(name).and_then(Value::as_object));
@@ -61,7 +62,8 @@ pub(super) fn ports(team: Members<'_>, runner: Members<'_>, bond: &mut Bond, not
     }
 }
 
-/// The one port above all others is the primary; if the others are equal, that says it all.
+/// Makes a single port of the highest prio the primary. If all other prios are equal, the primary
+/// expresses them and no port needs a prio.
 fn primary(bond: &mut Bond, notes: &mut Notes) {
     let highest = bond.ports.iter().map(|port| port.prio).max();
     let mut best = bond
@@ -72,17 +74,17 @@ fn primary(bond: &mut Bond, notes: &mut Notes) {
         return;
     };
     let name = port.name.clone();
-    let rest: Vec<i32> = bond
+    let others: Vec<i32> = bond
         .ports
         .iter()
         .filter(|port| port.name != name)
         .map(|port| port.prio)
         .collect();
-    if rest.is_empty() {
+    if others.is_empty() {
         return;
     }
     bond.options.put(Opt::Primary, &name);
-    let equal = rest.iter().all(|prio| Some(prio) == rest.first());
+    let equal = others.iter().all(|prio| Some(prio) == others.first());
     for port in &mut bond.ports {
         if equal || port.name == name {
             port.prio = 0;
@@ -96,6 +98,7 @@ fn primary(bond: &mut Bond, notes: &mut Notes) {
     }
 }
 
+/// Sets `primary_reselect` and the delay of a failback.
 fn failback(runner: Members<'_>, sticky: &[bool], bond: &mut Bond, notes: &mut Notes) {
     let ranked = bond.primary().is_some() || bond.ports.iter().any(|port| port.prio != 0);
     if bond.options.mode() != 1 {

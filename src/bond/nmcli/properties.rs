@@ -1,11 +1,10 @@
-//! What a keyfile says beyond a bond and its addresses, as properties of nmcli.
+//! Translates the other settings of a keyfile to properties of nmcli.
 //!
-//! Owns the list of the keys that mean the same in both. Keys that a connection must not have, or
-//! that are spelt in another way, are left to the caller, which tells of them.
+//! Owns the list of the keys that mean the same in both. The caller gets all other settings back.
 //!
 //! Standard: nm-settings-keyfile(5), nm-settings-nmcli(5).
 
-use crate::bond::family::Family;
+use crate::bond::manager::Manager;
 use crate::bond::model::Setting;
 
 /// Keys of both `[ipv4]` and `[ipv6]`.
@@ -88,10 +87,12 @@ const ETHERNET: &[&str] = &[
     "wake-on-lan-password",
 ];
 
-/// The properties that `rest` stands for, and the settings of NetworkManager's that have none.
-pub fn properties(rest: &[Setting]) -> (Vec<(String, String)>, Vec<&Setting>) {
+/// Returns the properties for NetworkManager's settings, and the settings without a property.
+pub fn properties(other_settings: &[Setting]) -> (Vec<(String, String)>, Vec<&Setting>) {
     let (mut found, mut left) = (Vec::new(), Vec::new());
-    let ours = rest.iter().filter(|s| s.family == Family::NetworkManager);
+    let ours = other_settings
+        .iter()
+        .filter(|s| s.manager == Manager::NetworkManager);
     for setting in ours {
         let Setting {
             section,
@@ -117,8 +118,12 @@ pub fn properties(rest: &[Setting]) -> (Vec<(String, String)>, Vec<&Setting>) {
         }
     }
     for section in ["ipv4", "ipv6"] {
-        let of_section = || rest.iter().filter(|setting| setting.section == section);
-        let routes = of_section().filter_map(|setting| route(setting, rest));
+        let of_section = || {
+            other_settings
+                .iter()
+                .filter(|setting| setting.section == section)
+        };
+        let routes = of_section().filter_map(|setting| route(setting, other_settings));
         let rules = of_section().filter_map(rule).map(str::to_owned);
         for (key, values) in [
             ("routes", routes.collect::<Vec<_>>()),
@@ -132,7 +137,7 @@ pub fn properties(rest: &[Setting]) -> (Vec<(String, String)>, Vec<&Setting>) {
     (found, left)
 }
 
-/// The number of a key such as `route1`.
+/// Returns the number of a key such as `route1`.
 fn numbered<'a>(setting: &'a Setting, key: &str) -> Option<&'a str> {
     let is_ip = matches!(setting.section.as_str(), "ipv4" | "ipv6");
     let number = setting.key.strip_prefix(key).filter(|_| is_ip)?;
@@ -146,7 +151,7 @@ fn rule(setting: &Setting) -> Option<&str> {
     numbered(setting, "routing-rule").map(|_| setting.value.as_str())
 }
 
-/// A route or what further is said of one.
+/// Returns whether a setting is a route or the options of one.
 fn is_route(setting: &Setting) -> bool {
     let key = setting.key.strip_suffix("_options");
     let of = |key: &str| {
@@ -159,17 +164,17 @@ fn is_route(setting: &Setting) -> bool {
     of(key.unwrap_or(&setting.key))
 }
 
-/// `DESTINATION/PREFIX[,NEXT_HOP[,METRIC]]`, and its options by the same number, as nmcli has it:
-/// `DESTINATION/PREFIX [NEXT_HOP] [METRIC] [OPTION=VALUE]...`.
-fn route(setting: &Setting, rest: &[Setting]) -> Option<String> {
+/// Translates a route, `DESTINATION/PREFIX[,NEXT_HOP[,METRIC]]`, with the options of the same number
+/// to nmcli's `DESTINATION/PREFIX [NEXT_HOP] [METRIC] [OPTION=VALUE]...`.
+fn route(setting: &Setting, other_settings: &[Setting]) -> Option<String> {
     let number = numbered(setting, "route")?;
     let options = format!("route{number}_options");
-    let options = rest
+    let options = other_settings
         .iter()
         .find(|other| other.section == setting.section && other.key == options);
     let options = options.map_or("", |options| &options.value);
     let parts = setting.value.split([',', ';']).map(str::trim);
-    // No next hop but a metric: the next hop is one of no meaning.
+    // A route with a metric but without a next hop has the unspecified address in its place.
     let parts = parts.filter(|part| !matches!(*part, "" | "0.0.0.0" | "::"));
     let words: Vec<&str> = parts.chain(options.split(',').map(str::trim)).collect();
     Some(words.join(" ").trim_end().to_owned())
@@ -181,7 +186,7 @@ mod tests {
 
     fn setting(section: &str, key: &str, value: &str) -> Setting {
         Setting {
-            family: Family::NetworkManager,
+            manager: Manager::NetworkManager,
             section: section.to_owned(),
             occurrence: 0,
             key: key.to_owned(),
@@ -190,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_property_and_what_has_none() {
-        let rest = [
+    fn settings_with_a_property_are_translated_and_others_returned() {
+        let other_settings = [
             setting("ipv4", "route1", "10.1.0.0/16,192.0.2.1,100"),
             setting("ipv4", "route1_options", "onlink=true,table=5"),
             setting("ipv4", "route2", "10.2.0.0/16,0.0.0.0,7"),
@@ -202,7 +207,7 @@ mod tests {
             setting("802-1x", "identity", "me"),
             setting("connection", "secondaries", "x"),
         ];
-        let (found, left) = properties(&rest);
+        let (found, left) = properties(&other_settings);
         let found: Vec<String> = found.iter().map(|(k, v)| format!("{k} {v}")).collect();
         assert_eq!(
             found,
@@ -214,6 +219,6 @@ mod tests {
                 "ipv4.routing-rules priority 5 from 10.1.0.1 table 7",
             ]
         );
-        assert_eq!(left, [&rest[7], &rest[8]]);
+        assert_eq!(left, [&other_settings[7], &other_settings[8]]);
     }
 }

@@ -1,4 +1,4 @@
-//! The monitor of a bond as link watches.
+//! Translates the monitor of a bond to link watches.
 
 use std::net::IpAddr;
 
@@ -8,6 +8,7 @@ use super::show;
 use crate::bond::model::{Bond, Notes};
 use crate::bond::options::Opt;
 
+/// Adds `link_watch` and `link_watch_policy`.
 pub(super) fn watches(bond: &Bond, team: &mut Map<String, Value>, notes: &mut Notes) {
     let options = &bond.options;
     let targets = targets(bond);
@@ -35,7 +36,7 @@ pub(super) fn watches(bond: &Bond, team: &mut Map<String, Value>, notes: &mut No
     }
 }
 
-/// Who is asked; nobody without the ARP monitor.
+/// Returns the targets of the ARP monitor; empty without the monitor.
 pub(super) fn targets(bond: &Bond) -> Vec<IpAddr> {
     match bond.options.is_changed(Opt::ArpInterval) {
         true => [Opt::ArpIpTarget, Opt::NsIp6Target]
@@ -49,7 +50,7 @@ fn ethtool(bond: &Bond, notes: &mut Notes) -> Map<String, Value> {
     let options = &bond.options;
     let mut watch = Map::new();
     watch.insert("name".to_owned(), "ethtool".into());
-    // activebackup has failback_delay for it.
+    // The runner activebackup has failback_delay instead.
     if options.is_changed(Opt::UpDelay) && options.mode() != 1 {
         watch.insert("delay_up".to_owned(), options.number(Opt::UpDelay).into());
         notes.approximated(
@@ -69,8 +70,8 @@ fn probe(bond: &Bond, target: IpAddr, notes: &mut Notes) -> Map<String, Value> {
     let mut watch = Map::new();
     let mut put = |key: &str, value: Value| watch.insert(key.to_owned(), value);
     put("interval", options.number(Opt::ArpInterval).into());
-    // The driver gives a port up when missed_max intervals and a half are over, which its tick
-    // sees one later; a watch when more than missed_max probes in a row had no answer.
+    // The driver marks a port down at the first tick after missed_max and a half intervals; a watch is
+    // down when more than missed_max probes in a row had no answer.
     let missed = options.number(Opt::ArpMissedMax).saturating_sub(1);
     put("missed_max", missed.into());
     put("target_host", target.to_string().into());
@@ -103,7 +104,7 @@ fn probe(bond: &Bond, target: IpAddr, notes: &mut Notes) -> Map<String, Value> {
     watch
 }
 
-/// The bond's address that is in one subnet with `target`, else its first.
+/// Returns the address of the bond in the subnet of `target`, or else its first address.
 fn source_for(bond: &Bond, target: IpAddr) -> Option<IpAddr> {
     let own: Vec<(IpAddr, u8)> = bond
         .network

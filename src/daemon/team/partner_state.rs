@@ -8,11 +8,12 @@
 //! since another device may have the name by then.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Durability};
 
 /// Bytes that a file may have; a team of a thousand ports needs far fewer.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -49,9 +50,10 @@ impl PartnerStateFile {
     /// Reads the file that an earlier daemon left at `path` for the team device with this index;
     /// the state is empty if the file cannot be read or names another device.
     pub fn open(path: PathBuf, ifindex: u32) -> Self {
-        let is_fit = fs::metadata(&path).is_ok_and(|file| file.len() <= LONGEST_FILE);
-        let text = is_fit.then(|| fs::read(&path).unwrap_or_default());
-        let read = text.and_then(|text| serde_json::from_slice(&text).ok());
+        let text = files::read(&path, LONGEST_FILE);
+        let read = text
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
         let read = read.filter(|state: &State| state.ifindex == ifindex);
         let ports = read.unwrap_or_default().ports;
         let state = State { ifindex, ports };
@@ -126,14 +128,10 @@ impl PartnerStateFile {
 
     fn write(&self) -> io::Result<()> {
         if self.state.ports.is_empty() {
-            return match fs::remove_file(&self.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                outcome => outcome,
-            };
+            return files::remove(&self.path);
         }
-        let new = self.path.with_extension("memory.new");
-        fs::write(&new, serde_json::to_vec(&self.state)?)?;
-        fs::rename(&new, &self.path)
+        let text = serde_json::to_vec(&self.state)?;
+        files::save(&self.path, &text, 0o600, Durability::Process)
     }
 }
 

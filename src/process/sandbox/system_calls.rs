@@ -54,6 +54,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
+    libc::SYS_fsync,
     libc::SYS_getdents64,
     libc::SYS_newfstatat,
     libc::SYS_openat,
