@@ -16,9 +16,7 @@ use std::time::{Duration, Instant};
 
 use columns::{DAEMONS, Daemon, head, millis, row};
 use integration::traffic::{End, Pace, Stream};
-use integration::{
-    Lab, Ping, Process, Sharing, TeamAndBond, control, in_guest, wait_until,
-};
+use integration::{Lab, Ping, Process, Sharing, TeamAndBond, control, in_guest, wait_until};
 use serde_json::json;
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
