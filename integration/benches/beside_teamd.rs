@@ -34,7 +34,7 @@ const REPETITIONS: usize = 15;
 const CROWD: usize = 32;
 const CROWD_REPETITIONS: usize = 3;
 /// Time that idle daemons are measured, after as long to become idle.
-const REST: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(5);
 /// Time that a stream runs before, between and after changes.
 const WINDOW: Duration = Duration::from_millis(300);
 
@@ -64,7 +64,7 @@ fn main() {
         create_cables();
         one_team(folder);
         many_teams(folder);
-        RUNNERS.iter().for_each(|runner| rest(folder, runner));
+        RUNNERS.iter().for_each(|runner| idle(folder, runner));
         failover();
         silence();
     });
@@ -183,19 +183,19 @@ fn private(pid: u32) -> u64 {
         .sum()
 }
 
-fn rest(folder: &Path, runner: &str) {
+fn idle(folder: &Path, runner: &str) {
     let config = config(folder, 0, runner);
     let (mut turns, mut ran) = ([vec![], vec![]], [vec![], vec![]]);
     for (place, daemon) in DAEMONS.into_iter().enumerate() {
         let mut running = [spawn(daemon, &config)];
         wait_ports_up(0);
         let pid = running[0].id();
-        sleep(REST);
+        sleep(IDLE);
         let before = schedule(pid);
-        sleep(REST);
+        sleep(IDLE);
         let after = schedule(pid);
-        ran[place].push(millis(after.0 - before.0) / REST.as_secs_f64());
-        turns[place].push((after.1 - before.1) as f64 / REST.as_secs_f64());
+        ran[place].push(millis(after.0 - before.0) / IDLE.as_secs_f64());
+        turns[place].push((after.1 - before.1) as f64 / IDLE.as_secs_f64());
         stop(&mut running);
     }
     row(&format!("{runner} at rest, wake-ups/s"), turns);

@@ -109,7 +109,7 @@ fn cost(pid: u32, seconds: u64) -> (f64, u64) {
 /// Waits until the daemon is idle: for a second after the links came up the daemon wakes more
 /// often. Later packets are only the hosts' own router solicitations.
 fn wait_until_idle(pid: u32) {
-    wait_until("the daemon to be at rest", || {
+    wait_until("the daemon to be idle", || {
         let (_, before) = schedule(pid);
         sleep(Duration::from_secs(1));
         schedule(pid).1 < before + 20

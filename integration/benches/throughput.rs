@@ -20,7 +20,7 @@ use std::process::{Command, ExitCode};
 
 use integration::{Lab, Sharing};
 use paths::table::line;
-use paths::{Hosts, Path, stand, table};
+use paths::{Hosts, Path, build_paths, table};
 
 const PATHS: [&str; 6] = ["bridge", "relay", "programs", "ovs", "testpmd", "tap"];
 const BY_DEFAULT: usize = 5;
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         }
     };
     let hosts = Hosts::new(&lab);
-    let (direct, paths) = stand(&lab, &hosts, &names);
+    let (direct, paths) = build_paths(&lab, &hosts, &names);
     table::print(&hosts, &direct, &paths, pairs.unwrap_or(9), PULLS);
     choices(&paths);
     ExitCode::SUCCESS

@@ -12,7 +12,7 @@
 mod paths;
 
 use integration::{Lab, Sharing, in_guest};
-use paths::{Hosts, stand, table};
+use paths::{Hosts, build_paths, table};
 
 const PATHS: [&str; 5] = ["driver", "teamd", "bonding", "programs", "relay"];
 /// A guest runs for a limited time.
@@ -22,7 +22,7 @@ fn main() {
     in_guest(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let hosts = Hosts::new(&lab);
-        let (direct, paths) = stand(&lab, &hosts, &PATHS);
+        let (direct, paths) = build_paths(&lab, &hosts, &PATHS);
         table::print(&hosts, &direct, &paths, PAIRS, 0);
     });
 }

@@ -64,8 +64,8 @@ impl NetworkManager {
         manager.arg("--debug").arg("--config").arg(config);
         let process = Process::start("NetworkManager", host.folder(), manager);
         wait_until("NetworkManager to run", || {
-            let said = host.try_run("nmcli --terse --fields RUNNING general");
-            said.stdout == b"running\n"
+            let output = host.try_run("nmcli --terse --fields RUNNING general");
+            output.stdout == b"running\n"
         });
         Some(NetworkManager { process, _bus: bus })
     }

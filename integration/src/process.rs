@@ -55,7 +55,7 @@ impl Process {
     /// Returns the exit status; `None` while the program runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            self.ended = self.child.try_wait().expect("ask for a child");
+            self.ended = self.child.try_wait().expect("reap a child");
         }
         self.ended
     }

@@ -110,13 +110,13 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        name: "random, with keys that nobody knows",
+        name: "random, unknown keys",
         config: r#"{"runner": {"name": "random", "zest": 1.5}, "é": ["\u001b", {}, []],
             "ports": {"eth1": {"x": null}, "eth2": {}}}"#,
         steps: &[Start, BOTH_UP],
     },
     Scenario {
-        name: "activebackup, nothing said of watches",
+        name: "activebackup, no link watch",
         config: r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}, "eth2": {}}}"#,
         steps: &[Start, BOTH_UP],
     },
@@ -222,7 +222,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        name: "activebackup, peers told of changes",
+        name: "activebackup, peer notifications",
         config: r#"{"debug_level": 0, "runner": {"name": "activebackup"},
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
@@ -482,7 +482,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        name: "the kernel is asked",
+        name: "questions to the team driver",
         config: r#"{"runner": {"name": "loadbalance"}, "ports": {"eth1": {}, "eth2": {}}}"#,
         steps: &[
             Start,

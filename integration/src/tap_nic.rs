@@ -1,5 +1,6 @@
 //! An interface with settable speed and duplex, which a veth interface lacks.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
@@ -41,12 +42,7 @@ pub fn run_tap_nic(args: &[String]) -> io::Result<()> {
     let [name, cable] = args else {
         return Err(usage("tap-nic NAME CABLE"));
     };
-    let tap = tun::open()?;
-    tun::attach(
-        &tap,
-        name,
-        libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
-    )?;
+    let tap = open_tap(name)?;
     tun::set_header_size(&tap, HEADER)?;
     let socket = PacketSocket::open(if_nametoindex(cable.as_str())?, OPTIONS)?;
     announce_ready();
@@ -62,4 +58,15 @@ pub fn run_tap_nic(args: &[String]) -> io::Result<()> {
             let _ = (&tap).write(&message[..received.length]);
         }
     }
+}
+
+/// Creates the TAP device `name`, whose frames have a virtio-net header.
+pub(crate) fn open_tap(name: &str) -> io::Result<File> {
+    let tap = tun::open()?;
+    tun::attach(
+        &tap,
+        name,
+        libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
+    )?;
+    Ok(tap)
 }

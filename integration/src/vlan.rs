@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use teamr::sys::tun;
 
 use crate::namespace::Namespace;
+use crate::tap_nic::open_tap;
 use crate::traffic::{Tool, announce_ready, usage};
 
 /// Length of the virtio-net header before each frame.
@@ -59,6 +60,9 @@ pub fn run_vlan(args: &[String]) -> io::Result<()> {
     };
     let id: u16 = id.parse().map_err(io::Error::other)?;
     let [trunk, access] = [open_tap(trunk)?, open_tap(name)?];
+    for tap in [&trunk, &access] {
+        tun::set_offload(tap, libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6)?;
+    }
     announce_ready();
     let mut frame = vec![0; HEADER + ADDRESSES + TAG + (1 << 16)];
     loop {
@@ -74,17 +78,6 @@ pub fn run_vlan(args: &[String]) -> io::Result<()> {
             write(&trunk, &frame[..length])?;
         }
     }
-}
-
-fn open_tap(name: &str) -> io::Result<File> {
-    let tap = tun::open()?;
-    tun::attach(
-        &tap,
-        name,
-        libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
-    )?;
-    tun::set_offload(&tap, libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6)?;
-    Ok(tap)
 }
 
 fn read(mut tap: &File, frame: &mut [u8]) -> io::Result<Option<usize>> {

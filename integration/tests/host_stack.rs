@@ -43,18 +43,18 @@ fn arp_answers(peer: &Namespace, address: Ipv4Addr) -> usize {
     let capture = Capture::start(peer, "eth1");
     peer.try_run(&format!("arping -q -c 2 -w 3 -I eth1 {address}"));
     let frames = capture.finish();
-    let asked = frames
+    let requests = frames
         .iter()
         .filter(|frame| frame.outgoing && frame.ether_type() == Some(0x0806))
         .count();
-    assert!(asked > 0, "nothing was asked");
+    assert!(requests > 0, "no request was sent");
     let answered = frames
         .iter()
         .filter(|frame| !frame.outgoing && frame.is_arp_reply(address))
         .count();
     assert!(
-        answered == 0 || answered == asked,
-        "{answered} answers to {asked} requests"
+        answered == 0 || answered == requests,
+        "{answered} replies to {requests} requests"
     );
     answered
 }

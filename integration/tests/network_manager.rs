@@ -52,8 +52,12 @@ fn run(line: &str) -> Output {
 /// Runs a command and returns its output. Panics if the command fails.
 fn done(line: &str) -> String {
     let output = run(line);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {}: {said}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{line}: {}: {stderr}",
+        output.status
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -153,8 +153,8 @@ fn a_team_started_by_the_script_gets_its_address_by_dhcp() {
         host.run("nmcli --wait 20 connection up team0");
         wait_until("an address", || has_lease(host));
         assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact());
-        let said = host.run("nmcli --terse --fields ipv4.method connection show team0");
-        assert_eq!(said.trim(), "ipv4.method:disabled", "the connection");
+        let method = host.run("nmcli --terse --fields ipv4.method connection show team0");
+        assert_eq!(method.trim(), "ipv4.method:disabled", "the connection");
         host.run("nmcli --wait 20 connection down team0");
         wait_until("the device's end", || !host.has_interface("team0"));
     }

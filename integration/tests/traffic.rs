@@ -163,7 +163,7 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
 
     for stream in streams {
         let what = format!("{runner}, {}", stream.what());
-        judge(&what, &stream.finish(), copies, &outages);
+        check(&what, &stream.finish(), copies, &outages);
     }
     for transfer in transfers {
         let transferred = transfer.finish();
@@ -174,21 +174,21 @@ fn exercise(runner: &str, data_path: DataPath, layout: Layout) {
 /// ARP and neighbour discovery: each side sends one request and receives one reply for each link
 /// that delivers one.
 fn resolve_each_other(near: &Side, far: &Side, copies: usize) {
-    for (asking, asked) in [(near, far), (far, near)] {
+    for (from, to) in [(near, far), (far, near)] {
         for side in [near, far] {
             side.host
                 .ip(&format!("neighbour flush dev {}", side.interface));
         }
-        let capture = Capture::start(&asking.host, asking.interface);
-        for address in [asked.v4, asked.v6] {
-            let ping = Ping::run(&asking.host, &address.to_string(), 1, "");
+        let capture = Capture::start(&from.host, from.interface);
+        for address in [to.v4, to.v6] {
+            let ping = Ping::run(&from.host, &address.to_string(), 1, "");
             assert_eq!(ping.answered, 1, "{address} does not answer");
         }
         let frames = capture.finish();
         let count = frames
             .iter()
             .filter(|frame| !frame.outgoing)
-            .filter(|frame| match asked.v4 {
+            .filter(|frame| match to.v4 {
                 IpAddr::V4(address) => frame.is_arp_reply(address),
                 IpAddr::V6(_) => false,
             })
@@ -197,7 +197,7 @@ fn resolve_each_other(near: &Side, far: &Side, copies: usize) {
         let count = frames
             .iter()
             .filter(|frame| !frame.outgoing)
-            .filter(|frame| match asked.v6 {
+            .filter(|frame| match to.v6 {
                 IpAddr::V6(address) => frame.is_advertisement(address),
                 IpAddr::V4(_) => false,
             })
@@ -210,7 +210,7 @@ fn resolve_each_other(near: &Side, far: &Side, copies: usize) {
     }
 }
 
-fn judge(what: &str, trace: &Trace, copies: usize, outages: &[RangeInclusive<u64>]) {
+fn check(what: &str, trace: &Trace, copies: usize, outages: &[RangeInclusive<u64>]) {
     assert!(!trace.sent.is_empty(), "{what}: nothing was sent");
     if copies > 1 {
         assert!(trace.lost().is_empty(), "{what}: lost {:?}", trace.lost());

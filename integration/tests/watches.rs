@@ -127,7 +127,7 @@ fn probes_equal_teamds(lab: &Lab, data_path: DataPath) {
         .filter(|frame| frame.ether_type() == Some(0x0806))
         .collect();
     let teams = questions.iter().filter(|frame| frame.source() == hwaddr);
-    assert!(teams.clone().count() > 0, "nothing was asked");
+    assert!(teams.clone().count() > 0, "no probe was sent");
     for question in teams {
         assert_eq!(question.bytes[..], expected, "{question:x?}");
     }

@@ -55,14 +55,14 @@ pub struct Path {
 }
 
 /// Returns a bare pair and the paths of these names; prints a line for a path that fails to start.
-pub fn stand(lab: &Lab, hosts: &Hosts, names: &[&'static str]) -> (Path, Vec<Path>) {
+pub fn build_paths(lab: &Lab, hosts: &Hosts, names: &[&'static str]) -> (Path, Vec<Path>) {
     let mut direct = Path::bare(lab, hosts);
     direct
         .serve(hosts)
         .unwrap_or_else(|reason| panic!("the bare pair: {reason}"));
     let mut paths = Vec::new();
     for (number, name) in (1..).zip(names) {
-        match Path::stand(lab, hosts, number, name) {
+        match Path::build(lab, hosts, number, name) {
             Ok(path) => paths.push(path),
             Err(reason) => println!("without {name}: {reason}"),
         }
@@ -94,7 +94,7 @@ impl Path {
 
     /// Builds two cables into a bridge at the far end; for `bridge` one cable, with a bridge at the
     /// near end too.
-    fn stand(lab: &Lab, hosts: &Hosts, number: u16, name: &'static str) -> Result<Path, String> {
+    fn build(lab: &Lab, hosts: &Hosts, number: u16, name: &'static str) -> Result<Path, String> {
         let mut path = Path::new(name, number, &format!("{name}0"), &format!("br{number}"));
         let Hosts { near, far } = hosts;
         far.ip(&format!("link add name {} type bridge", path.far_device));
@@ -112,7 +112,7 @@ impl Path {
         path.master = path.join(hosts)?;
         path.address(hosts);
         let served = path.serve(hosts);
-        path.rest();
+        path.pause();
         served.map(|()| path)
     }
 
@@ -198,15 +198,15 @@ impl Path {
     }
 
     /// Resumes an implementation that polls without a pause, for the time of its measurement.
-    fn wake(&self) {
+    fn resume(&self) {
         if let Master::Testpmd(testpmd) = &self.master {
-            testpmd.wake();
+            testpmd.resume();
         }
     }
 
-    fn rest(&self) {
+    fn pause(&self) {
         if let Master::Testpmd(testpmd) = &self.master {
-            testpmd.rest();
+            testpmd.pause();
         }
     }
 

@@ -28,14 +28,14 @@ pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize, pulls: 
                 }
                 let mut figures = Vec::new();
                 for it in [first, second] {
-                    it.wake();
+                    it.resume();
                     let (begin, before) = (Instant::now(), it.own_seconds());
                     figures.push(run(hosts, it));
                     if let (Some(before), Some(after)) = (before, it.own_seconds()) {
                         own_cpu[column].0 += after - before;
                         own_cpu[column].1 += begin.elapsed().as_secs_f64();
                     }
-                    it.rest();
+                    it.pause();
                 }
                 if pair % 2 == 1 {
                     figures.swap(0, 1);

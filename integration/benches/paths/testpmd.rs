@@ -42,9 +42,9 @@ impl Testpmd {
             tap = bond + 1,
         );
         let mut process = near.start(&line);
-        let stands = comes_true(|| process.ended().is_some() || near.has_interface(device));
+        let started = comes_true(|| process.ended().is_some() || near.has_interface(device));
         match process.ended() {
-            None if stands => Ok(Testpmd {
+            None if started => Ok(Testpmd {
                 process: RefCell::new(process),
             }),
             None => Err("testpmd makes no device".into()),
@@ -60,11 +60,11 @@ impl Testpmd {
         self.process.borrow().pid()
     }
 
-    pub fn wake(&self) {
+    pub fn resume(&self) {
         self.process.borrow_mut().signal(Signal::SIGCONT);
     }
 
-    pub fn rest(&self) {
+    pub fn pause(&self) {
         self.process.borrow_mut().signal(Signal::SIGSTOP);
     }
 }

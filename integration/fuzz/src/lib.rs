@@ -139,7 +139,7 @@ pub fn lacp(bytes: &[u8]) {
     let payload = ethernet.map_or(&[][..], |ethernet| ethernet.payload);
     let mut counted = before.clone();
     let counters = &mut counted.ports[0].counters;
-    let tells = match payload.first() {
+    let is_counted = match payload.first() {
         Some(&LACP_SUBTYPE) => match Lacpdu::parse(payload) {
             Some(_) => {
                 counters.received += 1;
@@ -164,7 +164,7 @@ pub fn lacp(bytes: &[u8]) {
         },
         Some(_) | None => false,
     };
-    if tells {
+    if is_counted {
         let of = |status: &LacpStatus| {
             let counters = status.ports[0].counters;
             (counters.received, counters.malformed, counters.markers)

@@ -22,12 +22,15 @@ pub struct Comparison {
 /// Compares teamr's answers in a scenario with teamd's.
 pub fn compare_daemons(scenario: &Scenario, teamd: &[Answer], teamr: &[Answer]) -> Comparison {
     // Some questions do not apply to teamr's own data path.
-    let asked: BTreeSet<&str> = teamr.iter().map(|answer| &*answer.question).collect();
+    let questions: BTreeSet<&str> = teamr.iter().map(|answer| &*answer.question).collect();
     let teamd = teamd.iter();
-    let teamd = teamd.filter(|answer| asked.contains(&*answer.question));
+    let teamd = teamd.filter(|answer| questions.contains(&*answer.question));
     let mut comparison = Comparison::default();
     for (teamd, teamr) in teamd.zip(teamr) {
-        assert_eq!(teamd.question, teamr.question, "both were asked the same");
+        assert_eq!(
+            teamd.question, teamr.question,
+            "both have the same questions"
+        );
         comparison.add(DIFFERENCES, scenario, teamd.clone(), teamr.clone());
     }
     comparison
@@ -127,9 +130,9 @@ impl What {
 
 /// Whether an answer equals `text`, see [`What::Answer`].
 fn is(answer: &Answer, text: &str) -> bool {
-    let said = answer.to_string();
-    let (_, said) = said.split_once('\n').unwrap_or_default();
-    said.trim_end() == text
+    let output = answer.to_string();
+    let (_, output) = output.split_once('\n').unwrap_or_default();
+    output.trim_end() == text
 }
 
 /// Removes the lines that begin with `begin`, apart from blanks, and returns them.

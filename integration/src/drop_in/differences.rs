@@ -47,7 +47,7 @@ impl fmt::Display for Difference {
         }
         match self.what {
             What::Key(key) => write!(f, "the key {key}")?,
-            What::Contents(key) => write!(f, "what stands under {key}")?,
+            What::Contents(key) => write!(f, "the value of {key}")?,
             What::Help => f.write_str("the help")?,
             What::Lines(begin) => write!(f, "the lines \"{begin}...\"")?,
             What::More(text) => write!(f, "also {}", text.trim())?,
@@ -76,7 +76,7 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "",
         question: "",
         what: What::Key("teamr"),
-        reason: "what teamd does not have stands under a key of its own",
+        reason: "items that teamd lacks are under a separate key",
     },
     Difference {
         scenario: "requests that fail",
@@ -85,7 +85,7 @@ pub const DIFFERENCES: &[Difference] = &[
             teamd: CONFIG_UPDATE_FAILS,
             teamr: "-> 0",
         },
-        reason: "teamd stores the new entry and then says that it has not, for want of a prio",
+        reason: "teamd stores the new entry and then reports a failure, because the prio is missing",
     },
     Difference {
         scenario: "requests that fail",
@@ -97,13 +97,13 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "",
         question: "teamnl team0 o",
         what: What::Lines("user_linkup (port:"),
-        reason: "what each watch says; teamd leaves out what it finds before it knows the port",
+        reason: "the state of each watch; teamd omits findings from before the port is known",
     },
     Difference {
         scenario: "",
         question: "teamnl team0 o",
         what: What::Lines("bpf_hash_func"),
-        reason: "another program with the same results, but for the ports of IPv6",
+        reason: "a different program with the same results, except for the ports of IPv6",
     },
     Difference {
         scenario: "loadbalance, balanced",
@@ -115,13 +115,13 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "a second daemon",
         question: "teamd ",
         what: What::Lines("This program is not intended to be run as root."),
-        reason: "it is not said of a program that needs root",
+        reason: "a program that needs root does not warn about root",
     },
     Difference {
         scenario: "a second daemon",
         question: "teamd --version",
         what: What::Lines("teamd 1.3"),
-        reason: "the release whose behaviour is kept is a later one than Debian's",
+        reason: "teamr follows a later release than Debian's",
     },
     Difference {
         scenario: "a second daemon",
@@ -133,37 +133,37 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "a second daemon",
         question: "teamd -t team1 -c",
         what: What::Complaint,
-        reason: "all that is wrong is said before anything is made, with the key and its values",
+        reason: "all errors are reported before anything is created, with key and values",
     },
     Difference {
         scenario: "a second daemon",
         question: "teamd -t a-name-that-is-too-long",
         what: What::Complaint,
-        reason: "what is wrong is said before the kernel is asked",
+        reason: "errors are reported before any request to the kernel",
     },
     Difference {
         scenario: "a second daemon",
         question: "teamd -t ''",
         what: What::Complaint,
-        reason: "what is wrong is said before the kernel is asked",
+        reason: "errors are reported before any request to the kernel",
     },
     Difference {
         scenario: "a second daemon",
         question: "teamd -t far-eth1",
         what: What::Lines("\"far-eth1\" exists"),
-        reason: "an error names its cure",
+        reason: "an error names its remedy",
     },
     Difference {
         scenario: "lacp",
         question: "",
         what: What::Key("min_ports"),
-        reason: "it can be read, and set while lacp runs",
+        reason: "the item is readable, and writable while lacp runs",
     },
     Difference {
         scenario: "lacp",
         question: "",
         what: What::Key("fallback"),
-        reason: "SONiC's addition to lacp, which its tlm_teamd asks for",
+        reason: "SONiC's addition to lacp, which its tlm_teamd reads",
     },
     Difference {
         scenario: "lacp",
@@ -217,31 +217,31 @@ pub const DIFFERENCES: &[Difference] = &[
         scenario: "over D-Bus",
         question: "/org/libteam/teamd org.freedesktop.DBus.Properties GetAll",
         what: NO_SUCH_METHOD,
-        reason: "what does not exist is no success",
+        reason: "a request for something absent fails",
     },
     Difference {
         scenario: "over D-Bus",
         question: "/org/libteam/teamd org.libteam.teamd Nonsense",
         what: NO_SUCH_METHOD,
-        reason: "what does not exist is no success",
+        reason: "a request for something absent fails",
     },
     Difference {
         scenario: "over D-Bus",
         question: "/org/libteam/teamd org.example StateDump",
         what: NO_SUCH_METHOD,
-        reason: "what does not exist is no success",
+        reason: "a request for something absent fails",
     },
     Difference {
         scenario: "over D-Bus",
         question: "/org/libteam/teamd  Nonsense",
         what: What::Complaint,
-        reason: "teamd's words are those of its D-Bus library",
+        reason: "teamd prints the text of its D-Bus library",
     },
     Difference {
         scenario: "over D-Bus",
         question: "/ org.libteam.teamd StateDump",
         what: What::Complaint,
-        reason: "teamd's words are those of its D-Bus library",
+        reason: "teamd prints the text of its D-Bus library",
     },
     Difference {
         scenario: "over D-Bus",
@@ -250,7 +250,7 @@ pub const DIFFERENCES: &[Difference] = &[
             teamd: "! org.freedesktop.DBus.Error.UnknownMethod: Method \"StateItemValueGet\" with signature \"s\" on interface \"(null)\" doesn't exist\n! \n-> 1",
             teamr: "eth1\n-> 0",
         },
-        reason: "a call may leave the interface out (D-Bus Specification, Message Types)",
+        reason: "a call may omit the interface (D-Bus Specification, Message Types)",
     },
 ];
 
@@ -266,12 +266,12 @@ pub const CLIENT_DIFFERENCES: &[Difference] = &[
         scenario: "lacp",
         question: "teamdctl",
         what: What::Contents("timers"),
-        reason: "time goes on from one question to the next",
+        reason: "time passes between two questions",
     },
     Difference {
         scenario: "lacp",
         question: "teamdctl",
         what: What::Contents("pdus"),
-        reason: "time goes on from one question to the next",
+        reason: "time passes between two questions",
     },
 ];

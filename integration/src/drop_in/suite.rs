@@ -404,7 +404,7 @@ fn ip_batch(commands: &str) {
         .stdin(Stdio::piped())
         .spawn()
         .expect("start ip");
-    let mut input = ip.stdin.take().expect("a pipe was asked for");
+    let mut input = ip.stdin.take().expect("a pipe as standard input");
     input.write_all(commands.as_bytes()).expect("write to ip");
     drop(input);
     let status = ip.wait().expect("wait for ip");

@@ -20,7 +20,7 @@ pub const LACP_SCENARIOS: &[Scenario] = &[
         steps: &[Start, BOTH_UP, Up, Alone(BOTH)],
     },
     Scenario {
-        name: "lacp, alone, everything said",
+        name: "lacp, alone, every key",
         config: r#"{"runner": {"name": "lacp", "active": false, "fast_rate": true,
             "sys_prio": 7, "min_ports": 2, "agg_select_policy": "bandwidth",
             "tx_hash": ["eth", "ipv4", "ipv6"]},

@@ -118,12 +118,12 @@ fn teams_start_before_the_network_and_stop_after_it() {
     // systemd reports the effect of a unit with default dependencies.
     let drop_in = "etc/systemd/system/teamr@.service.d/late.conf";
     debian.write(drop_in, "[Unit]\nAfter=sysinit.target\n");
-    let said = debian.run(VERIFY);
-    assert!(said.contains("ordering cycle"), "{said}");
-    assert!(said.contains("teamr@team0.service"), "{said}");
+    let warnings = debian.run(VERIFY);
+    assert!(warnings.contains("ordering cycle"), "{warnings}");
+    assert!(warnings.contains("teamr@team0.service"), "{warnings}");
     fs::remove_file(debian.root.join(drop_in)).expect("remove the planted cycle");
-    let said = debian.run(VERIFY);
-    assert!(!said.contains("cycle"), "{said}");
+    let warnings = debian.run(VERIFY);
+    assert!(!warnings.contains("cycle"), "{warnings}");
 
     // One daemon drives one device.
     debian.run("systemctl --quiet disable teamr");

@@ -152,11 +152,11 @@ fn missing_requirement() -> Option<String> {
     }
     let missing = ["mmdebstrap", "systemd-nspawn", "apt-get", "rpm"];
     let missing = missing.into_iter().find(|tool| {
-        let asked = Command::new(tool)
+        let started = Command::new(tool)
             .arg("--version")
             .stdout(Stdio::null())
             .status();
-        asked.is_err()
+        started.is_err()
     })?;
     Some(format!("no `{missing}` here"))
 }
