@@ -1,8 +1,9 @@
 //! `bond2team`: the command line of libteam's script in front of [`import`](super::import).
 //!
-//! Owns its options, its places for files and its messages. Standard: bond2team 0.97. It refuses
-//! what it cannot convert, and so does this; it can convert less. Its faults are not kept: the
-//! JSON is valid, flags are booleans, `--outputdir` holds for JSON too.
+//! Owns the script's options, file paths and messages. Standard: bond2team 0.97. As the script
+//! does, this module refuses a setting that it cannot convert, but it converts more settings. The
+//! script's defects are corrected: the JSON is valid, flags are booleans, `--outputdir` applies to
+//! JSON too.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,10 +18,10 @@ use super::{ifcfg, is_interface_name};
 use crate::args::VERSION;
 use crate::args::getopt::{self, Flag, Getopt, Item};
 
-/// The release whose command line this is.
+/// The release of bond2team whose command line is implemented.
 const BOND2TEAM_VERSION: &str = "0.97";
 
-/// Its options.
+/// The options of bond2team.
 #[rustfmt::skip]
 pub static FLAGS: [Flag; 14] = [
     Flag::new(b"", "master", Some("IFACE"), &["the bond, or the path of its ifcfg file"]),
