@@ -79,7 +79,8 @@ pub struct Key {
     /// For a mandatory key: teamd's log line for an absent key or a value of another type.
     pub required: Option<&'static str>,
     /// For a key that teamd itself writes at the start: teamd's log line when the write fails
-    /// because the configured value has another type. `None`: a value of another type counts as absent.
+    /// because the configured value has another type. `None`: a value of another type counts as
+    /// absent.
     pub written: Option<&'static str>,
     /// For a key whose invalid values are refused: teamd's log line, with `{}` for the value.
     /// `None`: the default replaces an invalid value.
