@@ -1,7 +1,7 @@
-//! The daemon's options: the only table of options, and the result of parsing a command line.
+//! The daemon's options: the one table of them, and what a command line made of it says.
 //!
-//! Standard: all options of libteam 1.32's teamd, and `-w` and `-L` of SONiC's teamd. Unlike
-//! teamd, a bad word after `-l` causes a warning, and help needs no run directory.
+//! Standard: libteam 1.32's teamd, option for option, and `-w` and `-L` of SONiC's. Unlike teamd, a bad word after `-l` is
+//! named in a warning, and help needs no run directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -1,9 +1,8 @@
 //! `bond2team`: the command line of libteam's script in front of [`import`](super::import).
 //!
-//! Owns the script's options, file paths and messages. Standard: bond2team 0.97. As the script
-//! does, this module refuses a setting that it cannot convert, but it converts more settings. The
-//! script's defects are corrected: the JSON is valid, flags are booleans, `--outputdir` applies to
-//! JSON too.
+//! Owns its options, its places for files and its messages. Standard: bond2team 0.97. It refuses
+//! what it cannot convert, and so does this; it can convert less. Its faults are not kept: the
+//! JSON is valid, flags are booleans, `--outputdir` holds for JSON too.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -18,10 +17,10 @@ use super::{ifcfg, is_interface_name};
 use crate::args::VERSION;
 use crate::args::getopt::{self, Flag, Getopt, Item};
 
-/// The release of bond2team whose command line is implemented.
+/// The release whose command line this is.
 const BOND2TEAM_VERSION: &str = "0.97";
 
-/// The options of bond2team.
+/// Its options.
 #[rustfmt::skip]
 pub static FLAGS: [Flag; 14] = [
     Flag::new(b"", "master", Some("IFACE"), &["the bond, or the path of its ifcfg file"]),

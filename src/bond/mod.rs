@@ -1,12 +1,12 @@
-//! Converts bonds to teams, and teams to bonds.
+//! Bonds become teams, and teams bonds.
 //!
-//! [`Bond`] is the neutral model. Each source has a reader (`sysfs`, `ifcfg`, `keyfile`,
-//! `networkd`) that makes a bond of files. [`to_team`] converts a bond to a team's configuration,
-//! [`from_team`] converts a configuration to a bond. Each target has a writer that makes files or
-//! commands of a bond. Only `cli` reads and writes files; all other modules work on a [`Tree`] of
-//! texts, and bytes from outside give notes or an error, never a panic.
+//! [`Bond`] is the neutral model. One reader a source (`sysfs`, `ifcfg`, `keyfile`, `networkd`)
+//! makes it from files, [`to_team`] makes a team's configuration of it and [`from_team`] a bond of
+//! a team's; one writer a target makes files or commands again. `cli` alone touches the disk:
+//! everything else works on a [`Tree`] of texts, and bytes from outside give notes or an error,
+//! never a panic.
 //!
-//! A setting that a team or a target cannot have becomes a [`Note`]; nothing is dropped silently.
+//! Nothing is dropped in silence: what a team or a target cannot have becomes a [`Note`].
 
 pub mod bond2team;
 pub mod cli;

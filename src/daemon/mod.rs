@@ -5,8 +5,8 @@
 //! frames, and all bulk sources together have `BULK_TIME` per turn, so that bulk traffic delays
 //! neither timers nor link events nor LACPDUs, however many teams have bulk traffic.
 //!
-//! Each source names its team ([`source`]), [`interface_map`] finds the teams of an interface, and
-//! [`deadlines`] has one queue for all teams: the cost of a turn depends on the teams with an event
+//! Each source names its team (`source`), `interface_map` finds the teams of an interface, and
+//! `deadlines` has one queue for all teams: the cost of a turn depends on the teams with an event
 //! only.
 
 mod announce;

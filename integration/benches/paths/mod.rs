@@ -197,7 +197,7 @@ impl Path {
         }
     }
 
-    /// Resumes testpmd for its measurement: testpmd polls without a pause.
+    /// Resumes an implementation that polls without a pause, for the time of its measurement.
     fn wake(&self) {
         if let Master::Testpmd(testpmd) = &self.master {
             testpmd.wake();
