@@ -3,7 +3,7 @@
 use crate::links::{VethEnd, create_veth};
 use crate::namespace::Namespace;
 
-/// When the kernel reports a carrier change of the cable.
+/// The time at which the kernel reports a carrier change of the cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CableKind {
     /// At once, as for any veth link.
@@ -14,7 +14,8 @@ pub enum CableKind {
     Nic,
 }
 
-/// A veth with one end on each host. It outlives this value, not its ends' hosts.
+/// A veth pair with one end on each host. The pair exists as long as both hosts, even after this
+/// value is dropped.
 #[derive(Clone)]
 pub struct Cable {
     far: Namespace,

@@ -13,7 +13,7 @@ use teamr::sys::whole::forbid_fragments;
 use crate::namespace::Namespace;
 use crate::traffic::{Tool, announce_ready, usage};
 
-/// Time for all replies: a host repeats an address request after one second.
+/// Limit for all replies: longer than 1 s, after which a host repeats an ARP request.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of data in a request; ping(8)'s default.
 const SIZE: usize = 56;
@@ -57,7 +57,7 @@ impl Ping {
         }
     }
 
-    /// Whether every request got exactly one reply.
+    /// Returns whether every request got exactly one reply.
     pub fn is_exact(&self) -> bool {
         self.answered == self.sent && self.duplicates == 0
     }
@@ -108,7 +108,7 @@ fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Socket> {
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
     };
     let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
-    // Without the privilege for the large buffer, some of many replies are lost.
+    // Without the privilege for the large buffer, the socket may lose some of many replies.
     if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
         socket.set_recv_buffer_size(BUFFER)?;
     }
@@ -149,7 +149,7 @@ fn receive(mut socket: &Socket, echo: &Echo, count: u16) -> io::Result<Vec<u32>>
                     return Ok(copies);
                 }
             }
-            // The path to the target is down for now.
+            // The path to the target may come back before the deadline.
             Err(error)
                 if matches!(
                     error.kind(),

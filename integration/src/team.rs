@@ -41,8 +41,8 @@ impl DataPath {
     }
 }
 
-/// Defines tests of these names, each of which calls the function of its name with a data path; one
-/// test for each data path that needs no kernel team driver.
+/// Defines two tests for each name, one for each data path without the kernel's team driver. A test
+/// calls the function of its name with the data path.
 #[macro_export]
 macro_rules! on_own_data_paths {
     ($($case:ident)*) => {

@@ -44,7 +44,7 @@ impl Object {
         KEYS.iter().filter(move |key| key.object == self)
     }
 
-    /// Returns the key `name` of the object.
+    /// Returns the key `name` of the object; `None` if the object has no such key.
     pub fn find(self, name: &str) -> Option<&'static Key> {
         self.keys().find(|key| key.name == name)
     }
@@ -78,8 +78,9 @@ pub struct Key {
     pub read_by: &'static [&'static str],
     /// For a mandatory key: teamd's log line for an absent key or a value of another type.
     pub required: Option<&'static str>,
-    /// For a key that teamd writes: teamd's log line for a value of another type, where the write
-    /// fails. `None`: a value of another type counts as absent.
+    /// For a key that teamd itself writes at the start: teamd's log line when the write fails
+    /// because the configured value has another type. `None`: a value of another type counts as
+    /// absent.
     pub written: Option<&'static str>,
     /// For a key whose invalid values are refused: teamd's log line, with `{}` for the value.
     /// `None`: the default replaces an invalid value.
@@ -89,7 +90,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Whether the runner or watch `name` reads the key.
+    /// Returns whether the runner or watch `name` reads the key.
     pub fn is_read_by(&self, name: &str) -> bool {
         self.read_by.is_empty() || self.read_by.contains(&name)
     }
@@ -154,7 +155,7 @@ pub enum Form {
 /// Value of an absent key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// None, or one that depends on other keys (see `about`).
+    /// No value, or a value that depends on other keys (see `about`).
     Nothing,
     /// A boolean.
     Boolean(bool),

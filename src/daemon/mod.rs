@@ -1,13 +1,13 @@
 //! The daemon: one thread, one loop, any number of teams.
 //!
 //! The loop waits in `poll` only. Each turn handles, in this order: signals, deadlines, link
-//! events, control frames, then bulk frames and control clients. Bulk sources have a budget each
-//! and one for all of them, so that bulk traffic delays neither timers nor links nor partners,
-//! however many teams have it.
+//! events, control frames, then bulk frames and control clients. Each bulk source has a budget of
+//! frames, and all bulk sources together have `BULK_TIME` per turn, so that bulk traffic delays
+//! neither timers nor link events nor LACPDUs, however many teams have bulk traffic.
 //!
-//! A source belongs to one team (`source`), an interface leads to its teams
-//! (`interface_map`), and the next deadline comes from one queue (`deadlines`): a turn costs
-//! time for the teams that it concerns only.
+//! Each source names its team (`source`), `interface_map` finds the teams of an interface, and
+//! `deadlines` has one queue for all teams: the cost of a turn depends on the teams with an event
+//! only.
 
 mod announce;
 mod carrier_watch;
@@ -68,7 +68,7 @@ pub struct Daemon {
     kernel: Kernel,
     link_events: LinkEvents,
     signals: Signals,
-    /// The end that a signal asked for.
+    /// How to end; `None` until a signal arrives.
     stop: Option<Stop>,
     /// Wakes the loop when a name has been resolved.
     resolved: Arc<Waker>,
@@ -80,9 +80,10 @@ pub struct Daemon {
     teams: BTreeMap<TeamId, Box<TeamSlot>>,
     interfaces: InterfaceMap,
     deadlines: Deadlines,
-    /// Teams that handled something in this turn: their deadline, interfaces and status may differ.
+    /// Teams that handled an event in this turn: their deadline, interfaces and status may have
+    /// changed.
     touched: BTreeSet<TeamId>,
-    /// The status of a team changed, or the teams did.
+    /// The status of a team or the set of teams changed since the last status message.
     status_changed: bool,
     /// Sources that may have more to read; mio reports readiness once.
     ready: BTreeSet<Source>,
@@ -225,7 +226,8 @@ impl Daemon {
         Some(deadline.saturating_since(self.now()))
     }
 
-    /// Has `act` work on a team, under the team's name in the log. `None` if the team has ended.
+    /// Calls `act` with a team; log messages begin with the team's name. Returns `None` if the
+    /// team has ended.
     fn with_team<T>(
         &mut self,
         team: TeamId,
@@ -252,8 +254,8 @@ impl Daemon {
         }
     }
 
-    /// Handles each ready source once: those of control frames first, the others in turn until
-    /// [`BULK_TIME`] is over.
+    /// Handles each ready source once: sources of control frames first, then the others in turn
+    /// until [`BULK_TIME`] is over.
     fn handle_ready_sources(&mut self) {
         let (urgent, mut bulk): (Vec<Source>, Vec<Source>) =
             self.ready.iter().partition(|source| source.is_urgent());
@@ -285,7 +287,7 @@ impl Daemon {
         }
     }
 
-    /// Reads deadline, interfaces and status of the teams that handled something.
+    /// Updates deadline, interfaces and status of the teams that handled an event.
     fn update_touched_teams(&mut self) {
         for team in std::mem::take(&mut self.touched) {
             let Some(slot) = self.teams.get_mut(&team) else {
@@ -334,7 +336,7 @@ impl Daemon {
     }
 }
 
-/// Returns the names of the signals that ask for `stop`; teamd's words for its own three.
+/// Returns the names of the signals that ask for `stop`; for `TearDown` in teamd's words.
 fn signals_of(stop: Stop) -> &'static str {
     match stop {
         Stop::TearDown => "SIGINT, SIGQUIT or SIGTERM",

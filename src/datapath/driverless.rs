@@ -1,7 +1,7 @@
-//! The data path without the kernel's team driver: a team device of our own, whose frames either
-//! the [`Relay`] or [`Programs`] move. Either one can take the other's place while the team runs.
+//! The data path without the kernel's team driver. teamr creates the team device, and either the
+//! [`Relay`] or [`Programs`] move its frames. A running team can switch between the two.
 //!
-//! Owns the device, the filters that keep the host's stack off the ports, the port-state file, and
+//! Owns the device, the filters that keep the host's stack off the ports, the port state file, and
 //! the switch between relay and programs.
 
 use std::collections::BTreeMap;
@@ -24,9 +24,8 @@ use crate::netlink::{RouteSocket, link, tc};
 
 /// A team device without the driver, and its ports.
 ///
-/// The first of its tokens stands for the team device, the last for frames that programs wake the
-/// daemon for, the others for ports. Hand every event of these tokens to
-/// [`poll`](DataPath::poll), errors and hang-ups too.
+/// The first token stands for the team device, the last for the programs' wakeup, the others for
+/// ports. Pass every event of these tokens to [`poll`](DataPath::poll), errors and hang-ups too.
 #[derive(Debug)]
 pub struct DriverlessTeam {
     wakeup_token: Token,
@@ -41,8 +40,8 @@ pub struct DriverlessTeam {
 }
 
 impl DriverlessTeam {
-    /// Creates the team device, down and without carrier, or takes it over; the relay moves its
-    /// frames. `port_state` will record the ports.
+    /// Creates the team device, down and without carrier, or takes over an existing one. The relay
+    /// moves its frames. `port_state` records the ports.
     ///
     /// # Errors
     /// Those of [`Device::open`], of its descriptors, and of detaching the programs of a previous
@@ -65,11 +64,12 @@ impl DriverlessTeam {
         Ok(team)
     }
 
-    /// Creates a veth, one end of which is the team device, down and without carrier, or takes
-    /// over the device `name` if it [`is_ours`](super::device::is_ours); programs move its frames.
+    /// Creates a veth pair with the team device as one end, down and without carrier, or takes over
+    /// the device `name` if the device [`is_ours`](super::device::is_ours). Programs move its
+    /// frames.
     ///
     /// # Errors
-    /// `EEXIST` if the device exists and is not to be taken over; those of bpf(2) where programs
+    /// `EEXIST` if the device exists and is not to be taken over; errors of bpf(2) where programs
     /// cannot be loaded.
     pub fn with_programs(
         registry: Registry,
@@ -113,7 +113,7 @@ impl DriverlessTeam {
         }
     }
 
-    /// Interface index of the team device.
+    /// Returns the interface index of the team device.
     pub fn ifindex(&self) -> u32 {
         self.device.ifindex()
     }
@@ -141,7 +141,7 @@ impl DriverlessTeam {
         Ok(programs)
     }
 
-    /// Loads programs and attaches them as the forwarding wants; none is attached after an error.
+    /// Loads programs and attaches them for the forwarding. After an error no program is attached.
     fn attach_programs(&mut self) -> io::Result<Programs> {
         let mut programs = self.load_programs()?;
         let attached = self.fill_programs(&mut programs);
@@ -166,7 +166,7 @@ impl DriverlessTeam {
         programs.apply(&mut self.route, self.relay.forwarding())
     }
 
-    /// Has the other backend move the frames.
+    /// Switches from programs to the relay, or from the relay to programs.
     fn switch(&mut self) -> io::Result<()> {
         match self.programs {
             Some(_) => self.switch_to_relay(),
@@ -174,11 +174,11 @@ impl DriverlessTeam {
         }
     }
 
-    /// Has programs move the frames. For some microseconds both backends are at work: a frame may
-    /// come twice, and none is lost.
+    /// Switches to programs. For some microseconds both programs and relay move frames: a frame may
+    /// arrive twice, and no frame is lost.
     fn switch_to_programs(&mut self) -> io::Result<()> {
         let programs = self.attach_programs()?;
-        // From here on nothing may fail: the programs are at work.
+        // The programs move the frames now: no later step may fail.
         if let Err(error) = self.relay.forward_queued(&self.device) {
             log::warn!("cannot relay the last frames: {error}");
         }
@@ -188,7 +188,7 @@ impl DriverlessTeam {
         Ok(())
     }
 
-    /// Has the relay move the frames; as for [`switch_to_programs`](Self::switch_to_programs).
+    /// Switches to the relay, without loss like [`switch_to_programs`](Self::switch_to_programs).
     fn switch_to_relay(&mut self) -> io::Result<()> {
         let Some(mut programs) = self.programs.take() else {
             return Ok(());
@@ -197,7 +197,7 @@ impl DriverlessTeam {
             self.programs = Some(programs);
             return Err(error);
         }
-        // The relay is at work; a program that stays attached delivers no more frames.
+        // The relay moves the frames now; a program that stays attached delivers no more frames.
         if let Err(error) = programs.close(&mut self.route) {
             log::warn!("cannot detach programs: {error}");
         }
@@ -224,7 +224,7 @@ impl DriverlessTeam {
         detached
     }
 
-    /// Records what a later daemon must know of the programs, if that has changed.
+    /// Saves the state of the programs for a later daemon, if the state has changed.
     fn save_persisted_state(&mut self) {
         let state = self.programs.as_ref().map(Programs::persisted_state);
         let saved = self
@@ -293,7 +293,7 @@ impl DataPath for DriverlessTeam {
         }
         let previous = self.port_state.program(ifindex);
         self.port_state.record(interface)?;
-        // The host is kept off before the socket is open, or it would receive frames twice.
+        // Without filters the host would receive each frame a second time: filters first.
         let attached =
             tc::block_host(&mut self.route, ifindex, MARK).and_then(|()| {
                 match &mut self.programs {
@@ -318,7 +318,7 @@ impl DataPath for DriverlessTeam {
         attached
     }
 
-    /// Restore the address and the MTU first: the record of them goes with the port.
+    /// Restore the address and the MTU before this call, which deletes their record.
     fn detach(&mut self, port: PortId) -> io::Result<()> {
         let Some(ifindex) = self.ports.remove(&port) else {
             return Ok(());
@@ -329,7 +329,7 @@ impl DataPath for DriverlessTeam {
             None => Ok(()),
         };
         let unblocked = tc::unblock_host(&mut self.route, ifindex);
-        // A port whose filters stay is for the next start to give back.
+        // If the filters stay, the record stays too: the next start restores the port.
         let forgotten = match &unblocked {
             Ok(()) => self.port_state.forget(ifindex),
             Err(_) => Ok(()),

@@ -1,12 +1,12 @@
-//! The seam between a team's decisions and the frames.
+//! The interface between a team's decisions and the data paths.
 //!
-//! Owns the trait [`DataPath`] and the values that cross the seam. A data path carries out a
+//! Owns the trait [`DataPath`] and the types of its arguments and results. A data path applies a
 //! [`Forwarding`] and never decides. The daemon sets the team device's address and MTU over
 //! rtnetlink for every data path, and sends and receives its own frames by a [`PortSocket`] on
 //! each port.
 //!
-//! Two data paths: [`team_driver`] sets options of the kernel's driver; [`driverless`] has a
-//! device of its own, whose frames either the [`relay`] moves or the programs of [`ebpf`].
+//! There are two data paths: [`team_driver`] sets options of the kernel's driver; [`driverless`]
+//! creates a team device, and either the [`relay`] or the programs of [`ebpf`] move its frames.
 //!
 //! [`PortSocket`]: port_socket::PortSocket
 
@@ -66,28 +66,28 @@ pub enum Owner {
 pub struct Capabilities {
     /// Name for the state and the log; no decision depends on it.
     pub kind: DataPathKind,
-    /// Who sets ports up, gives them the team's MTU, and restores them. Ports of the data path
-    /// have the team device as their master; ports of the daemon have no master.
+    /// Owner of the ports, which sets them up, gives them the team's MTU, and restores them. Ports
+    /// of the data path have the team device as their master; ports of the daemon have no master.
     pub ports: Owner,
-    /// Who sends gratuitous ARP, unsolicited NA and membership reports when a port is enabled.
+    /// Sender of gratuitous ARP, unsolicited NA and membership reports when a port is enabled.
     pub announcements: Owner,
-    /// Who sets the team device's carrier by that of the ports.
+    /// Owner of the team device's carrier, which follows the ports' carriers.
     pub carrier: Owner,
-    /// Whether the kernel may deliver link events of the ports late, so that asking the drivers
-    /// is faster.
+    /// Whether the kernel may deliver link events of the ports late, so that polling the
+    /// drivers is faster.
     pub late_link_events: bool,
     /// Whether `queue_id` of a port has an effect.
     pub queue_id: bool,
     /// Whether frames go on moving without the daemon.
     pub outlives_daemon: bool,
-    /// Whether programs may yet be loaded into the kernel.
+    /// Whether the data path may still load programs into the kernel.
     pub loads_programs: bool,
     /// Kinds that [`Change::SwitchTo`] may name.
     pub switches_to: &'static [DataPathKind],
 }
 
 impl Capabilities {
-    /// Whether [`Change::SwitchTo`] `kind` changes anything.
+    /// Returns whether [`Change::SwitchTo`] `kind` changes anything.
     ///
     /// # Errors
     /// `EOPNOTSUPP` for a kind that is not in `switches_to`.
@@ -102,11 +102,11 @@ impl Capabilities {
 /// Needs of a team, known before the first [`Forwarding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirements {
-    /// How a port will be chosen; without ports yet.
+    /// How a port will be chosen for a frame; the policy names no ports yet.
     pub policy: TxPolicy,
     /// Whether frames of a bucket without a port must be dropped, not sent on another port.
     pub drops_unmapped: bool,
-    /// Interval at which bytes by bucket are read; `None` if they are not.
+    /// Interval at which the bytes of each bucket are read; `None` without a balancer.
     pub balancing_interval: Option<Duration>,
     /// Gratuitous ARP and unsolicited NA.
     pub notify_peers: Burst,
@@ -123,7 +123,7 @@ pub enum Change<'a> {
     PortSettings(PortId, &'a PortSettings),
     /// Another backend moves the frames from now on; the team device stays as it is.
     SwitchTo(DataPathKind),
-    /// The next frame makes a source ready, also where frames pass unseen by the daemon.
+    /// The next frame wakes the daemon, also where programs move the frames.
     WakeOnFrame,
 }
 
@@ -132,7 +132,7 @@ pub enum Change<'a> {
 pub struct Polled {
     /// Whether the source has more to read.
     pub drained: Drained,
-    /// Priorities of ports, where others may change them in the data path.
+    /// Priorities of ports, where other programs can change the priorities in the data path.
     pub priorities: Vec<(PortId, i32)>,
 }
 
@@ -154,7 +154,7 @@ pub enum Drained {
     More,
 }
 
-/// A number of frames and their bytes. A segment of 64 KiB that passes whole is one frame.
+/// A number of frames and their bytes. An unsegmented packet of 64 KiB is one frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Frames.
@@ -187,7 +187,7 @@ pub struct Counters {
     pub traffic: Vec<(PortId, PortTraffic)>,
     /// By port: frames that were not sent because the port's queue was full or the port was down.
     pub tx_dropped: Vec<(PortId, u64)>,
-    /// Frames of the team device that had no port, or that could not be read whole.
+    /// Frames from the team device for which no port was available, or that were not read whole.
     pub tx_no_port: u64,
     /// By port: frames lost because the receive buffer was full.
     pub rx_missed: Vec<(PortId, u64)>,
@@ -202,7 +202,7 @@ pub struct Counters {
     pub resyncs: u64,
 }
 
-/// A part of a [`Snapshot`]; each is read from the kernel by itself.
+/// A part of a [`Snapshot`]; each part is read separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotPart {
     /// [`Snapshot::counters`].
@@ -277,28 +277,28 @@ impl DataPathKind {
 /// Calls are idempotent and never wait. A call that fails leaves the data path as it was, except
 /// [`detach`](Self::detach).
 pub trait DataPath {
-    /// Returns the jobs of the daemon, and the supported changes. Only `kind` and
-    /// `outlives_daemon` change, by [`Change::SwitchTo`] or a failing forwarding.
+    /// Returns the jobs of daemon and data path, and the supported changes. Only `kind` and
+    /// `outlives_daemon` change, after [`Change::SwitchTo`] or a failed forwarding.
     fn capabilities(&self) -> Capabilities;
 
-    /// Takes an interface as a port. The port carries nothing until a forwarding enables it,
-    /// where the data path can have it so.
+    /// Makes an interface a port. The team driver enables a new port at once; elsewhere the port
+    /// carries nothing until a forwarding enables it.
     ///
     /// # Errors
-    /// The interface is then as it was before the call.
+    /// Those of the kernel; after an error the interface is as before the call.
     fn attach(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
 
-    /// Gives an interface back as it was found; success if the interface has vanished.
+    /// Undoes [`attach`](Self::attach); succeeds if the interface is gone.
     ///
     /// # Errors
-    /// The first step that fails. The port is no longer served all the same.
+    /// The error of the first step that fails; the port is no longer served even then.
     fn detach(&mut self, port: PortId) -> io::Result<()>;
 
     /// Makes a change at the time `now`.
     ///
     /// # Errors
     /// `EOPNOTSUPP` for a switch to a kind that is not in `switches_to`, and for a policy that
-    /// the kind does not have. After a failed switch the former kind moves the frames alone.
+    /// the kind does not support. After a failed switch the former kind moves the frames alone.
     fn apply(&mut self, now: Instant, change: Change<'_>) -> io::Result<()>;
 
     /// Moves up to `budget` frames from the source that `token` names, at the time `now`.

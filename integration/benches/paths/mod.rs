@@ -210,7 +210,7 @@ impl Path {
         }
     }
 
-    /// Returns the pid of the implementation's process.
+    /// Returns the pid of the implementation's process; `None` for the kernel's implementations.
     fn pid(&self) -> Option<u32> {
         match &self.master {
             Master::Nobody | Master::Bonding(_) => None,
@@ -220,7 +220,7 @@ impl Path {
         }
     }
 
-    /// Returns the processor time of that process in seconds; `None` without a process.
+    /// Returns the processor time of the implementation's process in seconds; `None` without one.
     fn own_seconds(&self) -> Option<f64> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid()?)).ok()?;
         let spent = threads.filter_map(|thread| {

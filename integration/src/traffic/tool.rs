@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::binaries::binary;
 use crate::namespace::Namespace;
 
-/// The line that a ready tool writes; the report follows at its end.
+/// The line that a ready tool writes; the report follows when the tool ends.
 const READY: &str = "ready";
 
 /// Writes, inside the tool, that the tool is ready.
@@ -41,8 +41,8 @@ impl Tool {
         Tool::start_as(host.real_time_command(binary("traffic")), host, args)
     }
 
-    /// As [`start`](Tool::start), with the lowest scheduling priority: for tools that act as
-    /// another machine, which would not take processor time from this one.
+    /// As [`start`](Tool::start), with the lowest scheduling priority: for tools that stand for
+    /// another machine, which must not take processor time from this machine.
     pub(crate) fn start_patient(host: &Namespace, args: &[String]) -> Tool {
         Tool::start_as(host.patient_command(binary("traffic")), host, args)
     }

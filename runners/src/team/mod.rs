@@ -2,8 +2,8 @@
 //!
 //! Every event changes facts; the files [`ports`], [`links`], [`addresses`], [`frames`] and
 //! [`deadlines`] handle one family of events each. Then [`outputs`] derives the whole outcome from
-//! the facts and queues an action for each difference from the last request. The order of events
-//! does not matter that way, except where it should: the active port among equals, `sticky`, and a
+//! the facts and queues an action for each difference from the last request. Therefore the
+//! order of events matters in three cases only: the active port among equal ports, `sticky`, and a
 //! port that the user chose.
 //!
 //! The runner chooses ports; the data path forwards frames.
@@ -59,7 +59,7 @@ pub struct Team {
     failovers: Failovers,
     /// Carrier as last requested.
     carrier: Option<bool>,
-    /// End of the time in which the carrier needs no port.
+    /// Until this time the carrier is on even without ports.
     carrier_hold_until: Option<Instant>,
     /// Control frames as last requested; none at first.
     control_frames: ControlFrames,
@@ -67,7 +67,7 @@ pub struct Team {
     mcast_rejoin: Announcements,
     prober: Prober,
     probe_times: ProbeTimes,
-    /// Probes to send once their reception is requested.
+    /// Probes to send after the action that requests their reception.
     probes: Vec<(PortId, Vec<u8>)>,
     actions: VecDeque<Action>,
 }

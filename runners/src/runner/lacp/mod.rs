@@ -1,7 +1,7 @@
 //! The runner lacp: link aggregation with LACP.
 //!
-//! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5. Each machine has a file under the standard's
-//! state diagram:
+//! Standard: IEEE 802.1AX-2014, clauses 6.2 to 6.5. Each machine has a file that begins with
+//! the standard's state diagram:
 //!
 //! | file | content | clause |
 //! |---|---|---|
@@ -18,8 +18,8 @@
 //!
 //! [`receive_limit`] protects the machines from a flood, [`fallback`] chooses ports that carry traffic
 //! without a Partner, [`status`] describes the state of the machines, and [`diagnosis`] states why a
-//! port carries no traffic. The runner, in this file, runs the machines of all ports until they
-//! stay, and turns the outcome into a forwarding policy.
+//! port carries no traffic. This file runs the machines of all ports until no state
+//! changes, and turns the outcome into a forwarding policy.
 //!
 //! Configuration and defaults are teamd's. Each machine lists its deviations from the standard.
 
@@ -64,14 +64,15 @@ pub use mux::Selected;
 pub use port::PduCounters;
 pub use status::{LacpPortStatus, LacpStatus, MachineStates};
 
-/// The machines stay after a few rounds; the limit keeps a defect from looping forever.
+/// The machines reach a stable state after a few rounds; the limit ends a loop that a defect would
+/// make endless.
 const MAX_ROUNDS: usize = 16;
 
 /// The runner lacp of one team.
 #[derive(Debug)]
 pub(crate) struct Lacp {
     settings: LacpSettings,
-    /// When a retry count set by the user returns to the standard's.
+    /// When the retry count that the user set returns to the standard's.
     retry_count_until: Option<Instant>,
     /// Address of the team device: the Actor's system.
     system: HwAddr,
@@ -123,7 +124,7 @@ impl Lacp {
         }
     }
 
-    /// Runs the machines of all ports until they stay.
+    /// Runs the machines of all ports until no state changes.
     fn run_machines(&mut self, now: Instant) {
         for port in self.ports.values_mut() {
             port.mux.expire_timer(now);
@@ -167,8 +168,8 @@ impl Lacp {
         }
     }
 
-    /// Sets NTT on all ports. The standard has no NTT for a new retry count, and Partners at the
-    /// slow rate would learn of it up to 30 s later.
+    /// Sets NTT on all ports. The standard sets no NTT for a new retry count: a Partner at the slow
+    /// rate would receive the new count up to 30 s later.
     fn set_ntt(&mut self) {
         self.ports.values_mut().for_each(LacpPort::set_ntt);
     }
@@ -287,7 +288,7 @@ impl Runner for Lacp {
 
     fn lacp_settings_changed(&mut self, now: Instant, settings: &LacpSettings) {
         if settings.retry_count != self.settings.retry_count {
-            // As in SONiC, a count of the user stays for three minutes each LACPDU.
+            // As in SONiC, the user's count is valid for this count times three minutes.
             let minutes = 3 * u64::from(settings.retry_count);
             let until = now + Duration::from_secs(60 * minutes);
             self.retry_count_until = (settings.retry_count != STANDARD_RETRIES).then_some(until);
