@@ -295,14 +295,17 @@ impl Daemon {
             };
             self.deadlines.set(team, slot.deadline());
             if slot.team.take_interfaces_changed() {
-                let (ifindexes, names) = (slot.team.interfaces(), slot.team.expected_ports());
-                self.interfaces.replace(team, ifindexes, names);
+                self.interfaces
+                    .replace(team, slot.team.interfaces(), slot.team.expected_ports());
             }
             self.status_changed |= slot.update_summary();
         }
     }
 
     fn add_team(&mut self, team: TeamId, slot: TeamSlot) {
+        // Also a team without ports has a device.
+        self.interfaces
+            .replace(team, slot.team.interfaces(), slot.team.expected_ports());
         self.teams.insert(team, Box::new(slot));
         self.touched.insert(team);
         self.update_touched_teams();
