@@ -268,7 +268,7 @@ mod tests {
         let entries = recording.entries.iter();
         entries
             .filter_map(|entry| match &entry.what {
-                What::Action(text) if text.starts_with("forward") => Some(text.clone()),
+                What::Forward(text) => Some(text.clone()),
                 _ => None,
             })
             .collect()
