@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::device::Device;
 use super::lists::{Interfaces, Options, Ports, Style};
-use crate::netlink::link::{LinkEvent, LinkInfo};
+use crate::netlink::link::{self, LinkEvent};
 use crate::netlink::team::TeamMessage;
 use crate::netlink::{EventSocket, Received};
 use crate::process::signals::Signals;
@@ -69,19 +69,20 @@ impl Monitor {
         events: &mut EventSocket,
     ) -> io::Result<String> {
         let mut link_events = Vec::new();
-        let received = events.drain(&mut |message| {
-            let event = LinkEvent::parse(&message);
-            link_events.extend(event.map(|event| (event, LinkInfo::parse(&message))));
-        })?;
+        let received =
+            events.drain(&mut |message| link_events.extend(LinkEvent::parse(&message)))?;
         if received == Received::Overflow {
             self.links = Interfaces::new(device.links()?);
             return Ok(String::new());
         }
         let mut text = String::new();
-        for (event, link) in link_events {
+        for event in link_events {
             self.links.begin();
-            // The event's own state, as teamnl shows it: the interface may have changed since.
-            let link = link.filter(|_| !event.gone);
+            // An event may be older than the known state.
+            let link = link::fetch(&mut device.route, event.ifindex).ok();
+            if link.is_none() && !event.gone {
+                continue;
+            }
             if self.links.update(event.ifindex, link) {
                 let mut shown: BTreeSet<u32> = self.ports.indices().collect();
                 shown.insert(device.ifindex);
