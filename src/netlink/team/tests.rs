@@ -183,7 +183,7 @@ fn messages_of_another_device_or_family_are_none() {
 
 #[test]
 fn a_set_request_is_as_the_driver_writes_options() {
-    let wishes = [
+    let written = [
         (OptionId::port(name::PRIORITY, 3), Value::S32(-7)),
         (OptionId::team(name::MODE), Value::Text("random".to_owned())),
         (OptionId::port(name::ENABLED, 3), Value::Bool(false)),
@@ -197,7 +197,7 @@ fn a_set_request_is_as_the_driver_writes_options() {
             Value::Binary(vec![6; 8]),
         ),
     ];
-    let mut bytes = set_request(DRIVER, DEVICE, &wishes).finish(1, true);
+    let mut bytes = set_request(DRIVER, DEVICE, &written).finish(1, true);
     // Read back as if it were an event.
     bytes[16] = OPTIONS_GET;
     let news = messages(&bytes);
@@ -205,7 +205,7 @@ fn a_set_request_is_as_the_driver_writes_options() {
         .iter()
         .map(|option| (option.id.clone(), option.value.clone()))
         .collect();
-    assert_eq!(read, wishes);
+    assert_eq!(read, written);
 }
 
 #[test]
