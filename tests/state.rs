@@ -1,7 +1,7 @@
 //! The state document in the manual and in the schema file follows its definition.
 //!
-//! `TEAMR_REWRITE=1 cargo test --test state` writes the items of teamrctl(8) and
-//! `dist/state-schema.json` anew.
+//! `TEAMR_REWRITE=1 cargo test --test state` writes the items of teamrctl(8) and the schemas in
+//! `dist` anew.
 
 use std::env;
 use std::fmt::Write;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use teamr::state::definition::Field;
 use teamr::state::items::{self, Item};
-use teamr::state::schema::schema;
+use teamr::state::schema::{NAMES, named};
 use teamr::state::{OrEmpty, Part, State};
 
 /// The lines around the items in the manual.
 const BEGIN: &str = ".Sh STATE ITEMS\n";
-const END: &str = ".Sh EXIT STATUS\n";
+const END: &str = ".Sh ENVIRONMENT\n";
 
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -42,7 +42,9 @@ fn list(items: &[Item], is_teamd: bool) -> String {
         let about = item.describe().replace("-1", "\\-1");
         // Each sentence on a line of its own, as mdoc(7) asks.
         let about = about.replace(". ", ".\n");
-        let _ = writeln!(text, ".It {}\n{about}", item.path());
+        // A list of bits is longer than a line.
+        let path = item.path().replace(',', ",\\:");
+        let _ = writeln!(text, ".It {path}\n{about}");
     }
     text + ".El\n"
 }
@@ -65,21 +67,20 @@ fn the_manual_lists_the_items() {
 }
 
 #[test]
-fn the_schema_file_has_the_schema() {
-    let text = json_config::to_text(&schema()) + "\n";
-    compare("dist/state-schema.json", &text);
+fn the_schema_files_have_the_schemas() {
+    for name in NAMES {
+        let schema = named(name).expect("a schema");
+        let text = json_config::to_text(&schema) + "\n";
+        compare(&format!("dist/{name}-schema.json"), &text);
+    }
 }
 
 #[test]
 fn every_doc_line_is_one_plain_sentence() {
     for item in items::all() {
         let Field { name, about, .. } = item.field;
-        let about = about.trim();
         assert!(about.ends_with('.'), "{name}: {about}");
-        assert!(
-            !about.contains("  ") && about.len() < 200,
-            "{name}: {about}"
-        );
+        assert!(!about.contains("  ") && about.len() < 200, "{name}: {about}");
         let first = about.chars().next();
         assert!(first.is_some_and(char::is_uppercase), "{name}: {about}");
     }
@@ -97,10 +98,7 @@ fn a_document_survives_reading_and_writing() {
     for text in DOCUMENTS {
         let document: Value = serde_json::from_str(text).expect("JSON");
         let state = State::read(&document).expect("a state");
-        assert_eq!(
-            json_config::to_text(&state.to_json()),
-            json_config::to_text(&document)
-        );
+        assert_eq!(json_config::to_text(&state.to_json()), json_config::to_text(&document));
     }
 }
 
@@ -114,10 +112,7 @@ fn an_item_of_another_type_is_absent() {
     });
     let state = State::read(&document).expect("a state");
     let setup = state.setup.or_empty();
-    assert_eq!(
-        (setup.pid, setup.runner_name.as_deref()),
-        (None, Some("lacp"))
-    );
+    assert_eq!((setup.pid, setup.runner_name.as_deref()), (None, Some("lacp")));
     let names: Vec<&str> = state.ports().map(|(name, _)| name).collect();
     assert_eq!(names, ["eth1", "eth2"]);
     let (_, port) = state.ports().nth(1).expect("a port");

@@ -9,12 +9,8 @@ use teamr::args::getopt::Operands;
 fn run(program: &str, words: &[&str]) -> (u8, String, String) {
     let args = [program].into_iter().chain(words.iter().copied());
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = teamr::teamnl::run(
-        args.map(OsString::from),
-        Operands::Anywhere,
-        &mut out,
-        &mut err,
-    );
+    let status =
+        teamr::teamnl::run(args.map(OsString::from), Operands::Anywhere, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(err))
 }
@@ -47,11 +43,7 @@ fn scripts_can_read_the_version_line() {
 #[test]
 fn an_error_is_printed_before_the_help() {
     let wrong = [
-        (
-            &["-x", "lo", "ports"][..],
-            "teamnl: invalid option -- 'x'\nunknown option.",
-            "",
-        ),
+        (&["-x", "lo", "ports"][..], "teamnl: invalid option -- 'x'\nunknown option.", ""),
         (
             &["--port_name"],
             "teamnl: option '--port_name' requires an argument\nunknown option.",
@@ -69,6 +61,18 @@ fn an_error_is_printed_before_the_help() {
 }
 
 #[test]
+fn teamrnl_prints_an_error_and_where_the_help_is() {
+    for (words, text) in [
+        (&["-x", "lo", "ports"][..], "teamrnl: invalid option -- 'x'"),
+        (&["team0"], "No command specified."),
+        (&["lo", "bogus"], "Unknown command \"bogus\"."),
+    ] {
+        let told = (1, String::new(), format!("{text}\nTry \"teamrnl --help\".\n"));
+        assert_eq!(run("teamrnl", words), told, "{words:?}");
+    }
+}
+
+#[test]
 fn a_missing_device_is_named_in_the_error() {
     let told = "Netdevice \"no-such-if\" not found.\nCommand failed: No such device\n";
     let expected = (1, String::new(), told.to_owned());
@@ -82,10 +86,7 @@ fn a_missing_device_is_named_in_the_error() {
 fn the_loopback_device_is_refused() {
     let (status, out, err) = run("teamrnl", &["lo", "options"]);
     assert_eq!((status, out.as_str()), (1, ""));
-    assert!(
-        err.contains("\"lo\" cannot be reached as a team device"),
-        "{err}"
-    );
+    assert!(err.contains("\"lo\" cannot be reached as a team device"), "{err}");
     let (_, _, err) = run("teamnl", &["lo", "options"]);
     assert!(err.starts_with("libteam: "), "{err}");
     assert!(err.contains("Team init failed.\nCommand failed: "), "{err}");

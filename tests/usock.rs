@@ -1,19 +1,22 @@
 //! The control socket with correct and hostile clients. The test itself is the loop: unix sockets
 //! deliver at once, so polling without waiting until nothing happens shows every reaction.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Registry, Token};
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
-use teamr::control::clients::MAX_CLIENTS;
+use teamr::control::config_answer::ConfigAnswer;
 use teamr::control::protocol::MAX_REQUEST;
+use teamr::control::usock::MAX_CLIENTS;
 use teamr::control::{Failure, ItemPath, TeamControl, UsockServer};
 
 /// Returns replies of a chosen size and counts the calls.
@@ -42,11 +45,41 @@ impl TeamControl for Fake {
     fn port_remove(&mut self, _: &str) -> Result<(), Failure> {
         Err(Failure::NoSuchDev)
     }
+    fn port_drain(&mut self, _: &str, _: bool) -> Result<(), Failure> {
+        Err(Failure::NoSuchDev)
+    }
+    fn port_undrain(&mut self, _: &str) -> Result<(), Failure> {
+        Err(Failure::NoSuchDev)
+    }
     fn state(&self) -> Value {
         json!({})
     }
     fn recording(&self) -> Value {
         json!({})
+    }
+    fn frame_ports(&self, frames: &[Vec<u8>]) -> Value {
+        frames.iter().map(Vec::len).collect()
+    }
+    fn config_diff(&mut self, _: &str) -> ConfigAnswer {
+        ConfigAnswer::default()
+    }
+    fn config_replace(&mut self, _: &str, _: Option<Duration>) -> ConfigAnswer {
+        ConfigAnswer::default()
+    }
+    fn config_item_set(&mut self, _: &str, _: &str) -> ConfigAnswer {
+        ConfigAnswer::default()
+    }
+    fn reread_directory(&mut self) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
+    }
+    fn reread_outcome(&self) -> String {
+        "{}".to_owned()
+    }
+    fn clear_statistics(&mut self, _: Option<&str>) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
+    }
+    fn config_keep(&mut self, _: Option<&str>) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
     }
     fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
         Err(Failure::OpNotSupp)
@@ -65,17 +98,9 @@ impl House {
         let dir = std::env::temp_dir().join(format!("teamr-usock-{name}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let poll = Poll::new().unwrap();
-        let server = UsockServer::bind(&dir.join("t.sock"), poll.registry(), Token(7)).unwrap();
-        let team = Fake {
-            dump: "{}".to_owned(),
-            added: Vec::new(),
-        };
-        House {
-            poll,
-            server,
-            team,
-            dir,
-        }
+        let server = UsockServer::bind(&dir.join("t.sock"), &registry(&poll), Token(7)).unwrap();
+        let team = Fake { dump: "{}".to_owned(), added: Vec::new() };
+        House { poll, server, team, dir }
     }
 
     fn path(&self) -> PathBuf {
@@ -149,12 +174,12 @@ fn a_stale_file_is_replaced_and_the_own_file_removed() {
     let house = House::new("stale");
     let path = house.dir.join("other.sock");
     fs::write(&path, "left behind").unwrap();
-    let server = UsockServer::bind(&path, house.poll.registry(), Token(1000)).unwrap();
+    let server = UsockServer::bind(&path, &registry(&house.poll), Token(1000)).unwrap();
     assert!(Peer::connect(&path).is_ok());
     drop(server);
     assert!(!path.exists());
     fs::create_dir(&path).unwrap();
-    assert!(UsockServer::bind(&path, house.poll.registry(), Token(1000)).is_err());
+    assert!(UsockServer::bind(&path, &registry(&house.poll), Token(1000)).is_err());
 }
 
 #[test]
@@ -167,10 +192,7 @@ fn pipelined_requests_are_answered_in_order() {
     peer.send(b"REQUEST\nPortAdd\np0\n").unwrap();
     house.settle();
     assert_eq!(peer.recv().unwrap(), b"REPLY_SUCCESS\n{}");
-    assert_eq!(
-        peer.recv().unwrap(),
-        b"REPLY_ERROR\nUnknownMethod\nNo such method.\n"
-    );
+    assert_eq!(peer.recv().unwrap(), b"REPLY_ERROR\nUnknownMethod\nNo such method.\n");
     assert_eq!(peer.recv().unwrap(), b"REPLY_SUCCESS\n");
     assert_eq!(house.team.added, ["p0"]);
 }
@@ -269,10 +291,9 @@ fn a_request_beyond_the_limit_is_refused_and_the_next_one_served() {
     peer.send(&request).unwrap();
     peer.send(DUMP).unwrap();
     house.settle();
-    assert_eq!(
-        peer.recv().unwrap(),
-        b"REPLY_ERROR\nRequestTooLong\nRequest is too long.\n"
-    );
+    let reply = String::from_utf8(peer.recv().unwrap()).unwrap();
+    let text = format!("Request is too long (the limit is {MAX_REQUEST} bytes).");
+    assert_eq!(reply, format!("REPLY_ERROR\nRequestTooLong\n{text}\n"));
     assert_eq!(peer.recv().unwrap(), b"REPLY_SUCCESS\n{}");
     assert!(house.team.added.is_empty());
 }
@@ -316,8 +337,12 @@ fn dropping_the_server_ends_its_clients() {
     let mut house = House::new("drop");
     let path = house.dir.join("second.sock");
     let peer = house.connect();
-    let second = UsockServer::bind(&path, house.poll.registry(), Token(1000)).unwrap();
+    let second = UsockServer::bind(&path, &registry(&house.poll), Token(1000)).unwrap();
     house.server = second;
     assert_eq!(peer.recv(), Ok(vec![]));
     assert!(!house.path().exists());
+}
+
+fn registry(poll: &Poll) -> Rc<Registry> {
+    Rc::new(poll.registry().try_clone().expect("a registry"))
 }

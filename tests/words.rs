@@ -84,11 +84,7 @@ fn replaced_names_stay_away() {
     for path in files {
         let text = fs::read_to_string(&path).expect("read a file");
         let place = path.strip_prefix(root).unwrap_or(&path).display();
-        found.extend(
-            complaints(&text)
-                .iter()
-                .map(|each| format!("{place}:{each}")),
-        );
+        found.extend(complaints(&text).iter().map(|each| format!("{place}:{each}")));
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
@@ -96,12 +92,6 @@ fn replaced_names_stay_away() {
 #[test]
 fn a_replaced_name_is_found_with_its_line() {
     let text = "let port = 1;\nlet a = self.lender(); // a lenders' bell\npub struct Bell<T> {\n";
-    assert_eq!(
-        complaints(text),
-        [
-            "2: `lender`, say `hwaddr_source`",
-            "3: `Bell`, say `Wakeup`"
-        ]
-    );
+    assert_eq!(complaints(text), ["2: `lender`, say `hwaddr_source`", "3: `Bell`, say `Wakeup`"]);
     assert_eq!(complaints("[Journal] Bell = Ear"), [""; 0]);
 }

@@ -41,11 +41,7 @@ const WINDOW: Duration = Duration::from_millis(300);
 /// Runs a daemon to its end, which must be a success.
 fn run(daemon: Daemon, args: &[&str], config: &Path) {
     let mut command = Command::new(daemon.program());
-    let status = command
-        .args(args)
-        .arg(config)
-        .stderr(Stdio::null())
-        .status();
+    let status = command.args(args).arg(config).stderr(Stdio::null()).status();
     let status = status.expect("start a daemon");
     assert!(status.success(), "{command:?} ended with {status}");
 }
@@ -108,10 +104,7 @@ fn device(team: usize) -> String {
 fn is_whole(state: &Value) -> bool {
     let ports = state["ports"].as_object();
     ports.is_some_and(|ports| {
-        ports.len() == 2
-            && ports
-                .values()
-                .all(|port| port["link_watches"]["up"] == true)
+        ports.len() == 2 && ports.values().all(|port| port["link_watches"]["up"] == true)
     })
 }
 
@@ -156,9 +149,8 @@ fn one_team(folder: &Path) {
 }
 
 fn many_teams(folder: &Path) {
-    let configs: Vec<PathBuf> = (0..CROWD)
-        .map(|team| config(folder, team, "activebackup"))
-        .collect();
+    let configs: Vec<PathBuf> =
+        (0..CROWD).map(|team| config(folder, team, "activebackup")).collect();
     let (mut memory, mut stops) = ([vec![], vec![]], [vec![], vec![]]);
     for _ in 0..CROWD_REPETITIONS {
         for (place, daemon) in DAEMONS.into_iter().enumerate() {
@@ -178,9 +170,7 @@ fn many_teams(folder: &Path) {
 fn private(pid: u32) -> u64 {
     let text = read(pid, "smaps_rollup");
     let lines = text.lines().filter(|line| line.starts_with("Private_"));
-    lines
-        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .sum()
+    lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
 fn idle(folder: &Path, runner: &str) {
@@ -220,12 +210,8 @@ fn failover() {
             }
         }
     }
-    let whats = [
-        "sent, port goes",
-        "sent, port returns",
-        "received, port goes",
-        "received, port returns",
-    ];
+    let whats =
+        ["sent, port goes", "sent, port returns", "received, port goes", "received, port returns"];
     for (what, series) in whats.into_iter().zip(lost) {
         row(&format!("packets lost, {what}"), series);
     }
@@ -274,10 +260,7 @@ impl Team {
         left.run("mkdir -p /run/teamd");
         let process = Process::start("beside", left.folder(), command);
         let socket = format!("/proc/{}/root/run/teamd/team0.sock", process.pid());
-        let team = Team::Daemon {
-            socket: socket.into(),
-            _process: process,
-        };
+        let team = Team::Daemon { socket: socket.into(), _process: process };
         team.begin(site)
     }
 

@@ -26,10 +26,7 @@ enum Case {
 }
 
 fn main() -> ExitCode {
-    let repetitions = std::env::args()
-        .skip(1)
-        .find_map(|arg| arg.parse().ok())
-        .unwrap_or(20);
+    let repetitions = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(20);
     let lab = match Lab::try_open(Sharing::Alone) {
         Ok(lab) => lab,
         Err(reason) => {
@@ -39,26 +36,16 @@ fn main() -> ExitCode {
     };
     let setup = SiteWithTeam::new(&lab, "activebackup", DataPath::from_args(), CableKind::Nic);
     let spare = lab.host("spare");
-    let flapping = lab.cable(
-        (&setup.site.left, "spare0"),
-        (&spare, "spare0"),
-        CableKind::Nic,
-    );
+    let flapping = lab.cable((&setup.site.left, "spare0"), (&spare, "spare0"), CableKind::Nic);
     setup.site.left.up("spare0");
     setup.site.left.address("team0", "10.0.0.1/24");
     setup.site.right.address("eth1", "10.0.0.2/24");
 
-    let cases = [
-        (Case::Still, "still"),
-        (Case::Pull, "pull"),
-        (Case::PullAfterFlaps, "after flaps"),
-    ];
+    let cases =
+        [(Case::Still, "still"), (Case::Pull, "pull"), (Case::PullAfterFlaps, "after flaps")];
     let mut worst = [[Duration::ZERO; 2]; 3];
     println!("longest silence in ms (packets lost in a row), sending and receiving");
-    println!(
-        "{:>4} {:>24} {:>24} {:>24}",
-        "", cases[0].1, cases[1].1, cases[2].1
-    );
+    println!("{:>4} {:>24} {:>24} {:>24}", "", cases[0].1, cases[1].1, cases[2].1);
     for repetition in 1..=repetitions {
         print!("{repetition:>4}");
         for ((case, _), worst) in cases.iter().zip(&mut worst) {
@@ -73,10 +60,7 @@ fn main() -> ExitCode {
     }
     print!("{:>4}", "max");
     for [sending, receiving] in worst {
-        print!(
-            " {:>24}",
-            format!("{:8.1}     {:8.1}     ", millis(sending), millis(receiving))
-        );
+        print!(" {:>24}", format!("{:8.1}     {:8.1}     ", millis(sending), millis(receiving)));
     }
     println!();
     ExitCode::SUCCESS

@@ -4,6 +4,7 @@
 //! `cargo bench --package integration --bench idle -- [SECONDS]`
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
+mod cost;
 mod proc;
 
 use std::fs;
@@ -11,25 +12,20 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use cost::{cost, resident};
 use integration::{
     CableKind, DataPath, Lab, Process, RUNNERS, Sharing, SiteWithTeam, team_config, teamr_command,
     wait_until,
 };
-use proc::{read, schedule};
+use proc::schedule;
 
 /// Teams in one process.
 const MANY: usize = 100;
 
 fn main() -> ExitCode {
-    let seconds = std::env::args()
-        .skip(1)
-        .find_map(|arg| arg.parse().ok())
-        .unwrap_or(10);
+    let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(10);
     println!("idle with two ports and the ethtool watch, over {seconds} s");
-    println!(
-        "{:>14} {:>14} {:>10} {:>14}",
-        "", "% of a core", "wake-ups", "resident kB"
-    );
+    println!("{:>14} {:>14} {:>10} {:>14}", "", "% of a core", "wake-ups", "resident kB");
     for runner in RUNNERS {
         let lab = match Lab::try_open(Sharing::Alone) {
             Ok(lab) => lab,
@@ -42,10 +38,7 @@ fn main() -> ExitCode {
         let pid = setup.team.pid();
         wait_until_idle(pid);
         let (share, turns) = cost(pid, seconds);
-        println!(
-            "{runner:>14} {share:>14.4} {turns:>10} {:>14}",
-            resident(pid)
-        );
+        println!("{runner:>14} {share:>14.4} {turns:>10} {:>14}", resident(pid));
     }
     println!("{MANY} such teams in one process");
     println!(
@@ -82,9 +75,7 @@ fn many(data_path: DataPath, runner: &str, seconds: u64) {
     command.arg("-f").arg(&directory);
     let begin = Instant::now();
     let daemon = Process::start("teamr", lab.folder(), command);
-    wait_until("the daemon to have started", || {
-        daemon.log().contains("successfully started")
-    });
+    wait_until("the daemon to have started", || daemon.log().contains("successfully started"));
     let took = begin.elapsed().as_millis();
     let pid = daemon.pid();
     wait_until_idle(pid);
@@ -96,35 +87,12 @@ fn many(data_path: DataPath, runner: &str, seconds: u64) {
     );
 }
 
-/// Returns the processor share in percent, and the number of times the process was scheduled.
-fn cost(pid: u32, seconds: u64) -> (f64, u64) {
-    let begin = Instant::now();
-    let (ran_before, turns_before) = schedule(pid);
-    sleep(Duration::from_secs(seconds));
-    let (ran, turns) = schedule(pid);
-    let share = (ran - ran_before).as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0;
-    (share, turns - turns_before)
-}
-
 /// Waits until the daemon is idle: for a second after the links came up the daemon wakes more
 /// often. Later packets are only the hosts' own router solicitations.
-fn wait_until_idle(pid: u32) {
+pub fn wait_until_idle(pid: u32) {
     wait_until("the daemon to be idle", || {
         let (_, before) = schedule(pid);
         sleep(Duration::from_secs(1));
         schedule(pid).1 < before + 20
     });
-}
-
-/// Returns the resident memory in kB.
-fn resident(pid: u32) -> u64 {
-    let text = read(pid, "status");
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("a line VmRSS");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .expect("a size")
 }

@@ -93,13 +93,8 @@ impl Running {
         command.arg("-c").arg(config.to_string()).args(args);
         let process = Process::start("beside", left.folder(), command);
         let socket = format!("/proc/{}/root/run/teamd/team0.sock", process.pid());
-        let running = Running {
-            process,
-            socket: socket.into(),
-        };
-        wait_until("the daemon to have its ports", || {
-            running.ports(|_| true) == LINKS.len()
-        });
+        let running = Running { process, socket: socket.into() };
+        wait_until("the daemon to have its ports", || running.ports(|_| true) == LINKS.len());
         left.up("team0");
         running
     }
@@ -111,11 +106,7 @@ impl Running {
         };
         let state =
             |link: &&str| state["ports"][*link]["runner"]["actor_lacpdu_info"]["state"].as_u64();
-        LINKS
-            .iter()
-            .filter_map(state)
-            .filter(|state| passes(*state))
-            .count()
+        LINKS.iter().filter_map(state).filter(|state| passes(*state)).count()
     }
 
     fn carrying(&self) -> usize {

@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 use integration::{DataPath, HostAndPeer, Lab, Namespace, Sharing, team_config, teamr_command};
 
 fn main() -> ExitCode {
-    let repetitions: usize = std::env::args()
-        .skip(1)
-        .find_map(|arg| arg.parse().ok())
-        .unwrap_or(10);
+    let repetitions: usize =
+        std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(10);
     let lab = match Lab::try_open(Sharing::Alone) {
         Ok(lab) => lab,
         Err(reason) => {

@@ -30,9 +30,7 @@ const PULLS: usize = 5;
 fn main() -> ExitCode {
     // Child processes inherit the priority.
     let own = std::process::id().to_string();
-    let real_time = Command::new("chrt")
-        .args(["--rr", "--pid", "1", &own])
-        .status();
+    let real_time = Command::new("chrt").args(["--rr", "--pid", "1", &own]).status();
     if !real_time.is_ok_and(|status| status.success()) {
         println!("without real-time priority");
     }

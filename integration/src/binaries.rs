@@ -5,11 +5,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-/// Returns the root of the source tree.
+/// Returns the root of the source tree; `/` in an installed program.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("this package is a folder of the workspace")
+    // An installed program has no source tree, and must not contain the name of its build folder.
+    match cfg!(feature = "installed") {
+        true => Path::new("/"),
+        false => Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("this package is a folder of the workspace"),
+    }
 }
 
 /// Environment variable: folder of programs that are already built.
@@ -58,14 +62,9 @@ pub(crate) fn target() -> PathBuf {
 
 /// Returns cargo's folder for programs of the running program's profile.
 fn profile_folder() -> PathBuf {
-    let running = env::current_exe()
-        .and_then(fs::canonicalize)
-        .expect("own path");
+    let running = env::current_exe().and_then(fs::canonicalize).expect("own path");
     // target/PROFILE/deps/test-0123 or target/PROFILE/demo
-    let mut folder = running
-        .parent()
-        .expect("a folder above the program")
-        .to_owned();
+    let mut folder = running.parent().expect("a folder above the program").to_owned();
     if folder.ends_with("deps") {
         folder.pop();
     }
@@ -88,12 +87,8 @@ fn build(progress: Progress) -> Result<PathBuf, String> {
     if progress == Progress::Hidden {
         cargo.arg("--quiet");
     }
-    if cfg!(feature = "zmq") {
-        cargo.args(["--features", "integration/zmq"]);
-    }
-    let status = cargo
-        .status()
-        .map_err(|error| format!("start cargo to build the programs: {error}"))?;
+    let status =
+        cargo.status().map_err(|error| format!("start cargo to build the programs: {error}"))?;
     if !status.success() {
         return Err(format!("cargo could not build the programs: {status}"));
     }

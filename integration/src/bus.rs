@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use teamr::control::dbus::connection::Connection;
 
 use crate::binaries::repository;
@@ -28,11 +29,7 @@ impl Bus {
 
     /// As [`start`](Bus::start), with more configuration.
     pub fn start_with(host: &Namespace, more: &str) -> Option<Bus> {
-        if Command::new("dbus-daemon")
-            .arg("--version")
-            .output()
-            .is_err()
-        {
+        if Command::new("dbus-daemon").arg("--version").output().is_err() {
             skip("no `dbus-daemon` here (Debian package dbus-daemon)");
             return None;
         }
@@ -47,12 +44,7 @@ impl Bus {
         );
         fs::write(&config, text).expect("write the configuration of a bus");
         let process = run(host, &config);
-        let bus = Bus {
-            host: host.clone(),
-            config,
-            address,
-            process,
-        };
+        let bus = Bus { host: host.clone(), config, address, process };
         bus.wait();
         Some(bus)
     }
@@ -67,6 +59,16 @@ impl Bus {
         Connection::open_at(&self.address).expect("connect to the bus")
     }
 
+    /// Stops the process of the bus, which then neither accepts connections nor replies.
+    pub fn freeze(&mut self) {
+        self.process.signal(Signal::SIGSTOP);
+    }
+
+    /// Resumes the stopped process of the bus.
+    pub fn thaw(&mut self) {
+        self.process.signal(Signal::SIGCONT);
+    }
+
     /// Kills the bus.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -79,9 +81,7 @@ impl Bus {
     }
 
     fn wait(&self) {
-        wait_for("the bus to take connections", || {
-            Connection::open_at(&self.address).ok()
-        });
+        wait_for("the bus to take connections", || Connection::open_at(&self.address).ok());
     }
 }
 

@@ -30,14 +30,10 @@ impl Cable {
     ) -> Cable {
         let index = index.unwrap_or(0);
         let [near_end, far_end] = [near.1, far.1].map(|name| VethEnd { name, index });
-        near.0
-            .links(&format!("make the cable of {}", near.1), |route| {
-                create_veth(route, near_end, far_end, far.0.pid())
-            });
-        Cable {
-            far: far.0.clone(),
-            far_interface: far.1.to_owned(),
-        }
+        near.0.links(&format!("make the cable of {}", near.1), |route| {
+            create_veth(route, near_end, far_end, far.0.pid())
+        });
+        Cable { far: far.0.clone(), far_interface: far.1.to_owned() }
     }
 
     /// Returns the name of the interface at the far end.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use teamr::control::dbus::connection::ADDRESS_VARIABLE;
 use teamr::sys::process::set_real_time;
@@ -60,9 +61,7 @@ impl Teamr {
 
     /// As [`start`](Teamr::start), with a command that lacks only the configuration.
     pub fn start_config(host: &Namespace, config: &Value, command: Command) -> Teamr {
-        let device = config["device"]
-            .as_str()
-            .expect("a device in the configuration");
+        let device = config["device"].as_str().expect("a device in the configuration");
         let file = host.folder().join(format!("{}-{device}.json", host.name()));
         fs::write(&file, config.to_string()).expect("write a configuration");
         Teamr::start_command(host, device, command, file)
@@ -73,20 +72,19 @@ impl Teamr {
         Teamr::start_command(host, device, teamr_command(host), file)
     }
 
-    fn start_command(host: &Namespace, device: &str, mut command: Command, file: PathBuf) -> Teamr {
+    /// As [`start_file`](Teamr::start_file), with a command that lacks only the file.
+    pub fn start_command(
+        host: &Namespace,
+        device: &str,
+        mut command: Command,
+        file: PathBuf,
+    ) -> Teamr {
         command.arg("-f").arg(file);
         let process = Process::start(&format!("{}-teamr", host.name()), host.folder(), command);
-        let mut teamr = Teamr {
-            host: host.clone(),
-            device: device.to_owned(),
-            process,
-        };
+        let mut teamr = Teamr { host: host.clone(), device: device.to_owned(), process };
         wait_until("teamr to answer", || {
             if let Some(status) = teamr.process.ended() {
-                panic!(
-                    "teamr ended at its start with {status}:\n{}",
-                    teamr.process.log()
-                );
+                panic!("teamr ended at its start with {status}:\n{}", teamr.process.log());
             }
             teamr.ctl("state dump").status.success()
         });
@@ -147,9 +145,7 @@ impl Teamr {
         let output = command.args([&self.device, "getoption", name]).output();
         let output = output.expect("start teamrnl");
         assert!(output.status.success(), "teamrnl knows no option {name}");
-        String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned()
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     /// Returns the path of the control socket, valid on every host.
@@ -177,10 +173,9 @@ impl Teamr {
     /// Waits until a port's link watches report `up`.
     pub fn wait_port(&self, port: &str, up: bool) {
         let direction = if up { "up" } else { "down" };
-        wait_until(
-            &format!("port {port} of {} to be {direction}", self.device),
-            || self.port_up(port) == Some(up),
-        );
+        wait_until(&format!("port {port} of {} to be {direction}", self.device), || {
+            self.port_up(port) == Some(up)
+        });
     }
 
     /// Waits until the link watches of all these ports report up.
@@ -192,10 +187,9 @@ impl Teamr {
 
     /// Waits until the team has no such port.
     pub fn wait_no_port(&self, port: &str) {
-        wait_until(
-            &format!("{} to be without port {port}", self.device),
-            || self.port_up(port).is_none(),
-        );
+        wait_until(&format!("{} to be without port {port}", self.device), || {
+            self.port_up(port).is_none()
+        });
     }
 
     /// Returns the ports that collect or distribute.
@@ -217,6 +211,11 @@ impl Teamr {
         wait_until(&format!("{port} to be active in {}", self.device), || {
             self.active_port().as_deref() == Some(port)
         });
+    }
+
+    /// Sends a signal to the daemon.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Waits until the daemon ends by itself.

@@ -17,11 +17,7 @@ impl Frame {
     /// Returns the source address in the format of `ip`; empty if the frame is truncated.
     pub fn source(&self) -> String {
         let octets = self.bytes.get(6..12).unwrap_or_default();
-        octets
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect::<Vec<_>>()
-            .join(":")
+        octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
     }
 
     /// Returns the EtherType; `None` if the frame is truncated.

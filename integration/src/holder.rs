@@ -6,15 +6,14 @@
 //! closes, also when the lab's process is killed; the namespaces and all their interfaces end with
 //! the holder.
 
-use std::env;
 use std::fs;
 use std::io::{self, IoSlice, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -24,11 +23,11 @@ use teamr::netlink::{RouteSocket, link};
 use teamr::sys::command::enter;
 use teamr::sys::descriptor;
 
-use crate::binaries::binary;
 use crate::rights::{self, Root, Step};
+use crate::tools;
 
 /// The command that starts a holder.
-const COMMAND: &str = "hold";
+pub(crate) const COMMAND: &str = "hold";
 /// Argument for network and mount namespaces inside a new user namespace.
 const WITH_USER: &str = "user";
 /// Argument for network and mount namespaces alone.
@@ -36,22 +35,14 @@ const WITHOUT_USER: &str = "root";
 /// Largest start message of a holder, in bytes.
 const ROOM: usize = 4096;
 
-/// The running program, if it can start as a holder.
-static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-
-/// Becomes a holder, and does not return, if the command line asks for one. A program that calls
-/// this first in `main` starts its own holders; other programs start holders from `traffic`.
-pub fn run_holder_if_requested() {
-    let mut args = env::args_os().skip(1);
-    if args.next().is_some_and(|command| command == COMMAND) {
-        let root = match args.next() {
-            Some(kind) if kind == WITH_USER => Root::OfUserNamespace,
-            _ => Root::Own,
-        };
-        let folder = args.next().map(PathBuf::from);
-        process::exit(i32::from(hold(root, folder.as_deref()).is_err()));
-    }
-    PROGRAM.get_or_init(|| "/proc/self/exe".into());
+/// Becomes a holder: makes the namespaces and waits for the lab to end.
+pub(crate) fn run(args: &[String]) -> io::Result<()> {
+    let mut args = args.iter();
+    let root = match args.next() {
+        Some(kind) if kind == WITH_USER => Root::OfUserNamespace,
+        _ => Root::Own,
+    };
+    hold(root, args.next().map(Path::new))
 }
 
 /// The lab's side of a holder. The holder is killed on drop.
@@ -105,12 +96,7 @@ impl Holder {
             });
         };
         let namespaces = open_namespaces(child.0.id(), kinds)?;
-        Ok(Holder {
-            child,
-            _socket: socket,
-            route: Mutex::new(route.into()),
-            namespaces,
-        })
+        Ok(Holder { child, _socket: socket, route: Mutex::new(route.into()), namespaces })
     }
 
     /// Returns the holder's pid, by which iproute2 names the namespaces.
@@ -143,8 +129,7 @@ impl Drop for Killed {
 }
 
 fn command(kind: &str, folder: Option<&Path>) -> Command {
-    let program = PROGRAM.get().cloned();
-    let mut command = Command::new(program.unwrap_or_else(|| binary("traffic")));
+    let mut command = Command::new(tools::program());
     command.args([COMMAND, kind]).args(folder);
     command
 }
@@ -164,13 +149,7 @@ fn hold(root: Root, folder: Option<&Path>) -> io::Result<()> {
     let stdin = io::stdin();
     let send = |text: &str, controls: &[ControlMessage<'_>]| {
         let parts = [IoSlice::new(text.as_bytes())];
-        sendmsg::<()>(
-            stdin.as_raw_fd(),
-            &parts,
-            controls,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )
+        sendmsg::<()>(stdin.as_raw_fd(), &parts, controls, MsgFlags::MSG_NOSIGNAL, None)
     };
     match prepare(root) {
         Ok(route) => {

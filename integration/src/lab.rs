@@ -165,9 +165,7 @@ fn rights() -> &'static Result<Root, String> {
         rights::open_tun()?;
         let (holder, root) = trial()?;
         let missing = |kind| move |error| rights::missing(root, Step::Driver(kind), error);
-        holder
-            .links(|route| create_bridge(route, "bridge", 1500))
-            .map_err(missing("bridge"))?;
+        holder.links(|route| create_bridge(route, "bridge", 1500)).map_err(missing("bridge"))?;
         let [near, far] = ["near", "far"].map(|name| VethEnd { name, index: 0 });
         holder
             .links(|route| create_veth(route, near, far, holder.pid()))
@@ -190,21 +188,24 @@ fn trial() -> Result<(Holder, Root), String> {
     }
 }
 
-/// Waits until no lab of any process excludes this one.
+/// Waits until no lab of any process excludes this one. Labs wait in the order in which they are
+/// opened: while a lab waits to be alone, no later lab starts.
 fn take_turn(sharing: Sharing) -> Result<Flock<File>, String> {
     let (attempt, wait) = match sharing {
         Sharing::Shared => (FlockArg::LockSharedNonblock, FlockArg::LockShared),
         Sharing::Alone => (FlockArg::LockExclusiveNonblock, FlockArg::LockExclusive),
     };
-    lock("lab", attempt)
-        .or_else(|error| match error.kind() {
+    let take = || {
+        let _place = lock("queue", FlockArg::LockExclusive)?;
+        lock("lab", attempt).or_else(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 eprintln!("Waiting for tests of the same user, which use the network, too.");
                 lock("lab", wait)
             }
             _ => Err(error),
         })
-        .map_err(|error| format!("lock a file in {}: {error}", env::temp_dir().display()))
+    };
+    take().map_err(|error| format!("lock a file in {}: {error}", env::temp_dir().display()))
 }
 
 /// Takes the lock file of this name, which all processes of this user share.

@@ -10,10 +10,7 @@
 //!
 //! The assertions about teamr are in `tests/` and `benches/`. A function here panics with the whole
 //! output of a command that fails.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test waits for and measures real daemons"
-)]
+#![allow(clippy::disallowed_methods, reason = "a test waits for and measures real daemons")]
 
 mod binaries;
 mod bus;
@@ -21,21 +18,29 @@ mod cable;
 pub mod control;
 mod daemon;
 pub mod drop_in;
+pub mod figures;
 mod frame;
 mod holder;
+pub mod kernel;
 mod lab;
 mod link_changes;
 mod links;
 mod namespace;
 mod network_manager;
 mod ping;
+mod preload;
 mod process;
 mod rights;
 pub mod scenario;
+pub mod soak;
 mod switch;
+#[cfg(target_arch = "x86_64")]
+pub mod system_call;
 mod tap_nic;
+pub mod tcx;
 mod team;
 mod team_and_bond;
+mod tools;
 mod topology;
 pub mod traffic;
 mod two_hosts;
@@ -48,19 +53,24 @@ pub use bus::Bus;
 pub use cable::{Cable, CableKind};
 pub use daemon::{Teamr, teamr_command};
 pub use frame::Frame;
-pub use holder::run_holder_if_requested;
 pub use lab::{Lab, Sharing, skip};
 pub use link_changes::{LinkChange, LinkChanges, run_change_link};
 pub use namespace::Namespace;
 pub use network_manager::NetworkManager;
 pub use ping::{Ping, run_ping};
+pub use preload::Preload;
 pub use process::Process;
 pub use switch::{Switch, SwitchMoves};
 pub use tap_nic::{TapNic, run_tap_nic};
 pub use team::{DataPath, RUNNERS, team_config};
 pub use team_and_bond::TeamAndBond;
+pub use tools::{refuse_command_line, run_tool_if_requested};
 pub use topology::{Site, SiteWithTeam};
 pub use two_hosts::{HostAndPeer, TwoTeams};
-pub use uml::{GuestFailure, in_guest, try_in_guest};
+pub use uml::{
+    Clock, GuestFailure, boot_system, in_guest, in_virtual_time, in_virtual_time_then,
+    in_virtual_time_within, pause_at_select, try_in_guest, try_in_guest_within,
+    twice_in_virtual_time,
+};
 pub use vlan::{Vlan, run_vlan};
 pub use wait::{LIMIT, comes_true, wait_for, wait_until};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use teamr::netlink::{RouteSocket, link};
 
-use crate::binaries::binary;
 use crate::namespace::Namespace;
 use crate::process::Process;
+use crate::tools;
 use crate::traffic::{now, usage};
 
 /// The change; each one causes at least one link event.
@@ -60,7 +60,7 @@ impl LinkChanges {
         count: u32,
         time: Duration,
     ) -> LinkChanges {
-        let mut command = host.command(binary("traffic"));
+        let mut command = host.command(tools::program());
         command.args(["change-link", interface, change.word()]);
         command.args([count.to_string(), time.as_millis().to_string()]);
         let process = Process::start(&format!("change-{interface}"), host.folder(), command);

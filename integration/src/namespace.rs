@@ -31,11 +31,7 @@ pub struct Namespace {
 
 impl Namespace {
     pub(crate) fn new(name: &str, holder: Holder, folder: &Path) -> Namespace {
-        Namespace {
-            name: name.to_owned(),
-            holder: Arc::new(holder),
-            folder: folder.to_owned(),
-        }
+        Namespace { name: name.to_owned(), holder: Arc::new(holder), folder: folder.to_owned() }
     }
 
     pub(crate) fn holder(&self) -> &Holder {
@@ -143,14 +139,8 @@ impl Namespace {
     /// Writes to a file of this host, for example in `/proc/sys/net`.
     pub fn write(&self, path: &str, text: &str) {
         let mut command = self.command("sh");
-        let status = command
-            .args(["-c", "echo \"$1\" >\"$2\"", "sh", text, path])
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "{}: write {path}",
-            self.name
-        );
+        let status = command.args(["-c", "echo \"$1\" >\"$2\"", "sh", text, path]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{}: write {path}", self.name);
     }
 
     /// Reads or changes links over rtnetlink. Panics with `what` if that fails.
@@ -159,9 +149,7 @@ impl Namespace {
         what: &str,
         act: impl FnOnce(&mut RouteSocket) -> io::Result<T>,
     ) -> T {
-        self.holder
-            .links(act)
-            .unwrap_or_else(|error| panic!("{}: {what}: {error}", self.name))
+        self.holder.links(act).unwrap_or_else(|error| panic!("{}: {what}: {error}", self.name))
     }
 
     /// Sets an interface up.
@@ -197,12 +185,18 @@ impl Namespace {
 
     /// Whether the host has this interface.
     pub fn has_interface(&self, interface: &str) -> bool {
-        self.links(&format!("look for {interface}"), |route| {
-            match link::find(route, interface) {
-                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
-                result => result.map(|_| true),
-            }
+        self.links(&format!("look for {interface}"), |route| match link::find(route, interface) {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(false),
+            result => result.map(|_| true),
         })
+    }
+
+    /// Sets the LACP priority of a port of a bond, which ip(8) of Debian 13 does not know.
+    pub fn set_actor_port_prio(&self, port: &str, prio: u16) {
+        self.links(&format!("set the priority of {port}"), |route| {
+            let link = link::find(route, port)?;
+            links::set_actor_port_prio(route, link.ifindex, prio)
+        });
     }
 
     /// Returns the interface as `ip -details -json link show` prints it.
@@ -224,9 +218,8 @@ impl Namespace {
 
     /// Returns the hardware address of an interface in the format of `ip`.
     pub fn hwaddr(&self, interface: &str) -> String {
-        let link = self.links(&format!("look for {interface}"), |route| {
-            link::find(route, interface)
-        });
+        let link =
+            self.links(&format!("look for {interface}"), |route| link::find(route, interface));
         link.hwaddr.to_string()
     }
 }

@@ -34,9 +34,7 @@ impl NetworkManager {
     ) -> Option<NetworkManager> {
         for program in ["/usr/sbin/NetworkManager", "/usr/bin/nmcli"] {
             if !Path::new(program).exists() {
-                skip(&format!(
-                    "no {program} here (Debian package network-manager)"
-                ));
+                skip(&format!("no {program} here (Debian package network-manager)"));
                 return None;
             }
         }

@@ -6,9 +6,10 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
+use runners::wire::checksum;
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
-use teamr::sys::whole::forbid_fragments;
+use teamr::sys::socket_option::forbid_fragments;
 
 use crate::namespace::Namespace;
 use crate::traffic::{Tool, announce_ready, usage};
@@ -50,11 +51,7 @@ impl Ping {
             let count = report[key].as_u64().and_then(|count| count.try_into().ok());
             count.unwrap_or_else(|| panic!("ping reported no {key}: {report}"))
         };
-        Ping {
-            sent: count,
-            answered: counted("answered"),
-            duplicates: counted("duplicates"),
-        }
+        Ping { sent: count, answered: counted("answered"), duplicates: counted("duplicates") }
     }
 
     /// Returns whether every request got exactly one reply.
@@ -83,10 +80,7 @@ pub fn run_ping(args: &[String]) -> io::Result<()> {
         }
     }
     let socket = open(target, source)?;
-    let echo = Echo {
-        is_ipv6: target.is_ipv6(),
-        identifier: process::id() as u16,
-    };
+    let echo = Echo { is_ipv6: target.is_ipv6(), identifier: process::id() as u16 };
     announce_ready();
     for number in 0..count {
         // A request that cannot be sent counts as unanswered.
@@ -95,10 +89,7 @@ pub fn run_ping(args: &[String]) -> io::Result<()> {
     let copies = receive(&socket, &echo, count)?;
     let answered = copies.iter().filter(|&&copies| copies > 0);
     let duplicates = copies.iter().map(|copies| copies.saturating_sub(1));
-    println!(
-        "{}",
-        json!({ "answered": answered.count(), "duplicates": duplicates.sum::<u32>() })
-    );
+    println!("{}", json!({ "answered": answered.count(), "duplicates": duplicates.sum::<u32>() }));
     Ok(())
 }
 
@@ -177,8 +168,7 @@ impl Echo {
         message[6..8].copy_from_slice(&number.to_be_bytes());
         if !self.is_ipv6 {
             // The kernel computes the checksum of ICMPv6.
-            let checksum = checksum(&message);
-            message[2..4].copy_from_slice(&checksum.to_be_bytes());
+            checksum::put(&mut message, 2, 0);
         }
         message
     }
@@ -199,19 +189,6 @@ impl Echo {
     }
 }
 
-/// Computes the checksum of RFC 1071.
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| {
-        let low = pair.get(1).copied().unwrap_or(0);
-        u32::from(u16::from_be_bytes([pair[0], low]))
-    });
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,14 +205,8 @@ mod tests {
     #[test]
     fn only_replies_to_own_requests_match() {
         for is_ipv6 in [false, true] {
-            let echo = Echo {
-                is_ipv6,
-                identifier: 700,
-            };
-            let other = Echo {
-                is_ipv6,
-                identifier: 701,
-            };
+            let echo = Echo { is_ipv6, identifier: 700 };
+            let other = Echo { is_ipv6, identifier: 701 };
             let packet = answer(&echo, 258);
             assert_eq!(echo.answer(&packet), Some(258));
             assert_eq!(other.answer(&packet), None);
@@ -247,14 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_of_a_complete_request_is_zero() {
+    fn the_sum_of_a_complete_request_is_sound() {
         for size in [0, 1, 56, 1452] {
-            let request = Echo {
-                is_ipv6: false,
-                identifier: 0xfedc,
-            }
-            .request(0xba98, size);
-            assert_eq!(checksum(&request), 0);
+            let request = Echo { is_ipv6: false, identifier: 0xfedc }.request(0xba98, size);
+            assert_eq!(checksum::fold(checksum::sum(&request)), 0xffff);
         }
     }
 }

@@ -34,12 +34,7 @@ impl Process {
             .stderr(also)
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: start {command:?}: {error}"));
-        Process {
-            name: name.to_owned(),
-            child,
-            log,
-            ended: None,
-        }
+        Process { name: name.to_owned(), child, log, ended: None }
     }
 
     /// Returns the pid.
@@ -85,12 +80,7 @@ impl Process {
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         let status = self.wait();
-        assert_eq!(
-            status.signal(),
-            Some(Signal::SIGKILL as i32),
-            "{} ended before",
-            self.name
-        );
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{} ended before", self.name);
     }
 }
 

@@ -61,17 +61,13 @@ pub(crate) fn missing(root: Root, step: Step, error: io::Error) -> String {
         _ if refused => forbidden(root, step),
         _ => String::new(),
     };
-    format!("no right to {what}: {error}. {mend}")
-        .trim_end()
-        .to_owned()
+    format!("no right to {what}: {error}. {mend}").trim_end().to_owned()
 }
 
 /// Returns advice about the limits of these kinds of namespaces.
 fn too_many(kinds: &[&str]) -> String {
-    let limits: String = kinds
-        .iter()
-        .map(|kind| format!(" user.max_{kind}_namespaces=10000"))
-        .collect();
+    let limits: String =
+        kinds.iter().map(|kind| format!(" user.max_{kind}_namespaces=10000")).collect();
     format!("There may be no more: raise the limit by `sysctl{limits}` as root.")
 }
 
@@ -143,19 +139,11 @@ mod tests {
     #[test]
     fn each_missing_privilege_comes_with_advice() {
         for (step, code, command) in [
-            (
-                Step::UserNamespace,
-                libc::ENOSPC,
-                "`sysctl user.max_user_namespaces=10000`",
-            ),
+            (Step::UserNamespace, libc::ENOSPC, "`sysctl user.max_user_namespaces=10000`"),
             (Step::UserNamespace, libc::EPERM, "--privileged"),
             (Step::Namespaces, libc::EPERM, "--privileged"),
             (Step::Mounts, libc::EACCES, "--privileged"),
-            (
-                Step::Driver("veth"),
-                libc::EOPNOTSUPP,
-                "`modprobe veth` as root",
-            ),
+            (Step::Driver("veth"), libc::EOPNOTSUPP, "`modprobe veth` as root"),
         ] {
             let error = io::Error::from_raw_os_error(code);
             let text = missing(Root::Own, step, error);

@@ -102,12 +102,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "roundrobin, one port down",
         config: r#"{"runner": {"name": "roundrobin"}, "link_watch": {"name": "ethtool"},
             "ports": {"eth1": {"queue_id": 2}, "eth2": {"prio": -3}}}"#,
-        steps: &[
-            Start,
-            BOTH_UP,
-            Pull("eth2"),
-            Ports(&[("eth1", true), ("eth2", false)]),
-        ],
+        steps: &[Start, BOTH_UP, Pull("eth2"), Ports(&[("eth1", true), ("eth2", false)])],
     },
     Scenario {
         name: "random, unknown keys",
@@ -214,12 +209,7 @@ pub const SCENARIOS: &[Scenario] = &[
         config: r#"{"runner": {"name": "activebackup"},
             "link_watch": [{"name": "ethtool"}, {"name": "ethtool", "delay_up": 150}],
             "ports": {"eth1": {"link_watch": {"name": "ethtool", "delay_down": 100}}, "eth2": {}}}"#,
-        steps: &[
-            Start,
-            BOTH_UP,
-            Pull("eth2"),
-            Ports(&[("eth1", true), ("eth2", false)]),
-        ],
+        steps: &[Start, BOTH_UP, Pull("eth2"), Ports(&[("eth1", true), ("eth2", false)])],
     },
     Scenario {
         name: "activebackup, peer notifications",
@@ -240,12 +230,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "loadbalance, tx_hash, one port down",
         config: r#"{"runner": {"name": "loadbalance", "tx_hash": ["eth", "vlan", "l3", "l4"]},
             "ports": {"eth1": {}, "eth2": {}}}"#,
-        steps: &[
-            Start,
-            BOTH_UP,
-            Pull("eth1"),
-            Ports(&[("eth1", false), ("eth2", true)]),
-        ],
+        steps: &[Start, BOTH_UP, Pull("eth1"), Ports(&[("eth1", false), ("eth2", true)])],
     },
     Scenario {
         name: "loadbalance, balanced",
@@ -293,12 +278,7 @@ pub const SCENARIOS: &[Scenario] = &[
         config: r#"{"runner": {"name": "activebackup"},
             "link_watch": {"name": "nsna_ping", "target_host": "fd00::1", "interval": 300},
             "ports": {"eth1": {}}}"#,
-        steps: &[
-            Join("fd00::1/64"),
-            Start,
-            Ports(&[("eth1", true)]),
-            Active("eth1"),
-        ],
+        steps: &[Join("fd00::1/64"), Start, Ports(&[("eth1", true)]), Active("eth1")],
     },
     Scenario {
         name: "nsna_ping, silent",

@@ -53,9 +53,7 @@ impl Switch {
 
     /// Whether the switch has learned `hwaddr` on `port`.
     pub fn has_learned(&self, hwaddr: &str, port: &str) -> bool {
-        let table = self
-            .namespace
-            .run_json(&format!("bridge -json fdb show br {BRIDGE}"));
+        let table = self.namespace.run_json(&format!("bridge -json fdb show br {BRIDGE}"));
         table.as_array().is_some_and(|entries| {
             entries.iter().any(|entry| {
                 entry["mac"] == hwaddr && entry["ifname"] == port && entry["state"] != "permanent"
@@ -67,9 +65,7 @@ impl Switch {
     pub fn wait_forwarding(&self, cable: &Cable) {
         let port = cable.far_interface();
         let what = format!("switch port {port} to forward");
-        wait_until(&what, || {
-            self.namespace.links(&what, |route| forwards(route, port))
-        });
+        wait_until(&what, || self.namespace.links(&what, |route| forwards(route, port)));
     }
 }
 
@@ -85,17 +81,14 @@ impl SwitchMoves {
     /// Starts counting.
     pub fn watch(switch: &Switch) -> SwitchMoves {
         let monitor = switch.namespace.start("stdbuf -oL bridge monitor fdb");
-        let table = switch
-            .namespace
-            .run_json(&format!("bridge -json fdb show br {BRIDGE} dynamic"));
+        let table =
+            switch.namespace.run_json(&format!("bridge -json fdb show br {BRIDGE} dynamic"));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let known = table.as_array().into_iter().flatten();
         SwitchMoves {
             switch: switch.clone(),
             monitor,
-            known: known
-                .map(|entry| (text(&entry["mac"]), text(&entry["ifname"])))
-                .collect(),
+            known: known.map(|entry| (text(&entry["mac"]), text(&entry["ifname"]))).collect(),
         }
     }
 
@@ -105,9 +98,7 @@ impl SwitchMoves {
         const MARK: &str = "02:ff:ff:ff:ff:ff";
         let command = format!("bridge fdb replace {MARK} dev {BRIDGE} self permanent");
         self.switch.namespace.run(&command);
-        wait_until("the switch's monitor to catch up", || {
-            self.monitor.log().contains(MARK)
-        });
+        wait_until("the switch's monitor to catch up", || self.monitor.log().contains(MARK));
         let log = self.monitor.log();
         self.monitor.kill();
         let mut moves = BTreeMap::new();

@@ -14,11 +14,7 @@ use crate::traffic::{Tool, announce_ready, usage};
 
 /// Length of the virtio-net header before each frame, on both sides.
 const HEADER: libc::c_int = 10;
-const OPTIONS: Options = Options {
-    mark: 0,
-    receive_buffer: 1 << 20,
-    send_buffer: 1 << 20,
-};
+const OPTIONS: Options = Options { mark: 0, receive_buffer: 1 << 20, send_buffer: 1 << 20 };
 
 /// A TAP device and the program that forwards its frames to a veth interface; gone when dropped.
 pub struct TapNic {
@@ -31,9 +27,7 @@ impl TapNic {
     pub fn create(host: &Namespace, name: &str, cable: &str) -> TapNic {
         host.up(cable);
         let args = ["tap-nic", name, cable].map(str::to_owned);
-        TapNic {
-            _carrier: Tool::start(host, &args),
-        }
+        TapNic { _carrier: Tool::start(host, &args) }
     }
 }
 
@@ -63,10 +57,6 @@ pub fn run_tap_nic(args: &[String]) -> io::Result<()> {
 /// Creates the TAP device `name`, whose frames have a virtio-net header.
 pub(crate) fn open_tap(name: &str) -> io::Result<File> {
     let tap = tun::open()?;
-    tun::attach(
-        &tap,
-        name,
-        libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
-    )?;
+    tun::attach(&tap, name, libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR)?;
     Ok(tap)
 }

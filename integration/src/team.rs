@@ -3,13 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The runners without a partner, in the order of the documentation.
-pub const RUNNERS: [&str; 5] = [
-    "broadcast",
-    "roundrobin",
-    "random",
-    "activebackup",
-    "loadbalance",
-];
+pub const RUNNERS: [&str; 5] = ["broadcast", "roundrobin", "random", "activebackup", "loadbalance"];
 
 /// The data path of a team under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +59,8 @@ pub fn team_config(device: &str, runner: &str, data_path: DataPath, ports: &[&st
     if runner["name"] == "loadbalance" {
         runner["tx_hash"] = json!(["eth", "ipv4", "ipv6", "tcp", "udp"]);
     }
-    let ports: Map<String, Value> = ports
-        .iter()
-        .map(|port| ((*port).to_owned(), json!({})))
-        .collect();
+    let ports: Map<String, Value> =
+        ports.iter().map(|port| ((*port).to_owned(), json!({}))).collect();
     json!({
         "device": device,
         "data_path": data_path.name(),

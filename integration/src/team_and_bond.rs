@@ -25,9 +25,7 @@ impl TeamAndBond {
         for host in [&left, &right] {
             host.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
         }
-        right.ip(&format!(
-            "link add name bond0 type bond mode 802.3ad miimon 10 {options}"
-        ));
+        right.ip(&format!("link add name bond0 type bond mode 802.3ad miimon 10 {options}"));
         let cables = LINKS.map(|link| {
             let cable = lab.cable((&left, link), (&right, link), CableKind::Virtual);
             // A virtual cable comes up at its far end when the near end does.
@@ -37,11 +35,7 @@ impl TeamAndBond {
         });
         right.up("bond0");
         right.address("bond0", "10.0.0.2/24");
-        TeamAndBond {
-            left,
-            right,
-            cables,
-        }
+        TeamAndBond { left, right, cables }
     }
 
     /// Returns how many ports of the bond collect and distribute, from /proc/net/bonding.

@@ -40,20 +40,11 @@ impl Site {
         let (left, right, switch) = (lab.host("left"), lab.host("right"), lab.switch("switch"));
         let cables =
             PORTS.map(|(near, far)| lab.cable((&left, near), (switch.namespace(), far), kind));
-        let cable = lab.cable(
-            (&right, "eth1"),
-            (switch.namespace(), "right1"),
-            CableKind::Virtual,
-        );
+        let cable = lab.cable((&right, "eth1"), (switch.namespace(), "right1"), CableKind::Virtual);
         right.up("eth1");
         switch.plug("right1");
         switch.wait_forwarding(&cable);
-        Site {
-            left,
-            right,
-            switch,
-            cables,
-        }
+        Site { left, right, switch, cables }
     }
 
     /// Returns the cable of a port of the left host.
@@ -104,11 +95,7 @@ impl SiteWithTeam {
             Some(partner)
         };
         let team = Teamr::start(&site.left, &team_config("team0", runner, data_path, &near));
-        let setup = SiteWithTeam {
-            site,
-            team,
-            partner,
-        };
+        let setup = SiteWithTeam { site, team, partner };
         setup.site.left.up("team0");
         for port in near {
             setup.wait_port(port, true);
@@ -123,10 +110,7 @@ impl SiteWithTeam {
 
     /// Replaces the daemon on the left host: `replace` ends the old daemon and starts the new one.
     pub fn replace_team(self, replace: impl FnOnce(Teamr) -> Teamr) -> SiteWithTeam {
-        SiteWithTeam {
-            team: replace(self.team),
-            ..self
-        }
+        SiteWithTeam { team: replace(self.team), ..self }
     }
 
     /// Gives all daemons real-time priority; see [`Teamr::take_precedence`].
@@ -154,12 +138,7 @@ impl SiteWithTeam {
 
     /// Sets the MTU of every interface on the path; ports follow the MTU of the team device.
     pub fn set_mtu(&self, mtu: u32) {
-        let Site {
-            left,
-            right,
-            switch,
-            ..
-        } = &self.site;
+        let Site { left, right, switch, .. } = &self.site;
         let switch = switch.namespace();
         let set = |host: &Namespace, interface: &str| {
             host.ip(&format!("link set dev {interface} mtu {mtu}"));

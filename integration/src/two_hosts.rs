@@ -19,10 +19,7 @@ pub struct HostAndPeer {
 impl HostAndPeer {
     /// Creates both hosts, with a cable for each of `ports`.
     pub fn new(lab: &Lab, ports: &[&str]) -> HostAndPeer {
-        let pair = HostAndPeer {
-            host: lab.host("host"),
-            peer: lab.host("peer"),
-        };
+        let pair = HostAndPeer { host: lab.host("host"), peer: lab.host("peer") };
         for port in ports {
             pair.connect(lab, port);
         }
@@ -51,11 +48,7 @@ impl TwoTeams {
     pub fn new(lab: &Lab) -> TwoTeams {
         let (left, right) = (lab.host("left"), lab.host("right"));
         let cables = LINKS.map(|link| lab.cable((&left, link), (&right, link), CableKind::Virtual));
-        TwoTeams {
-            left,
-            right,
-            cables,
-        }
+        TwoTeams { left, right, cables }
     }
 
     /// Sets `team0` up on both hosts, with 10.0.0.1/24 on the left and 10.0.0.2/24 on the right.

@@ -36,10 +36,8 @@ impl Vlan {
         let tagger = if host.try_run(&kernels).status.success() {
             None
         } else {
-            let tool = Tool::start(
-                host,
-                &["vlan".into(), "trunk".into(), name.into(), id.to_string()],
-            );
+            let tool =
+                Tool::start(host, &["vlan".into(), "trunk".into(), name.into(), id.to_string()]);
             host.ip("link add name trunks type bridge");
             for port in [lower, "trunk"] {
                 host.ip(&format!("link set dev {port} master trunks up"));
@@ -147,16 +145,8 @@ mod tests {
         assert_eq!(longer, length + 4);
         assert_eq!(frame[22..26], [0x81, 0, 0, 10]);
         assert_eq!(frame[6..8], 38_u16.to_ne_bytes());
-        assert_eq!(
-            untag(&mut frame.clone(), longer, 11),
-            None,
-            "another VLAN's"
-        );
-        assert_eq!(
-            untag(&mut frame.clone(), HEADER + 15, 10),
-            None,
-            "cut short"
-        );
+        assert_eq!(untag(&mut frame.clone(), longer, 11), None, "another VLAN's");
+        assert_eq!(untag(&mut frame.clone(), HEADER + 15, 10), None, "cut short");
         assert_eq!(untag(&mut frame, longer, 10), Some(length));
         assert_eq!(frame[..length], before[..length]);
         assert_eq!(untag(&mut frame, length, 10), None, "without a tag");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use integration::{
     CableKind, Lab, Namespace, NetworkManager, Ping, Process, Sharing, Site, Teamr, binary,
-    comes_true, in_guest, wait_for, wait_until,
+    comes_true, in_virtual_time, wait_for, wait_until,
 };
 use serde_json::{Value, json};
 use teamr::bond::options::ROWS;
@@ -17,23 +17,14 @@ const NETWORKD: &str = "/lib/systemd/systemd-networkd";
 
 /// Bond options that NetworkManager and networkd set, one mode each. NetworkManager 1.42 does not
 /// pass a `packets_per_slave` of 0 to the driver.
-const LIVE: [&str; 6] = [
-    "packets_per_slave 6",
-    "active-backup",
-    "layer2+3",
-    "broadcast",
-    "802.3ad",
-    "balance-alb",
-];
+const LIVE: [&str; 6] =
+    ["packets_per_slave 6", "active-backup", "layer2+3", "broadcast", "802.3ad", "balance-alb"];
 
 /// Returns options of `ip link add type bond` and the runner that each becomes.
 fn bonds() -> Vec<(&'static str, Value)> {
     vec![
         ("mode balance-rr", json!({"name": "roundrobin"})),
-        (
-            "mode balance-rr packets_per_slave 0",
-            json!({"name": "random"}),
-        ),
+        ("mode balance-rr packets_per_slave 0", json!({"name": "random"})),
         (
             "mode balance-rr packets_per_slave 6",
             json!({"name": "roundrobin", "packets_per_port": 6}),
@@ -66,11 +57,7 @@ fn bonds() -> Vec<(&'static str, Value)> {
 
 /// Runs `teamrctl`, which must end with `status`; returns standard output and standard error.
 fn teamrctl(host: &Namespace, status: i32, args: &[&str]) -> (String, String) {
-    let output = host
-        .command(binary("teamrctl"))
-        .args(args)
-        .output()
-        .expect("start teamrctl");
+    let output = host.command(binary("teamrctl")).args(args).output().expect("start teamrctl");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(status), "{args:?}: {stderr}");
     (String::from_utf8_lossy(&output.stdout).into_owned(), stderr)
@@ -78,9 +65,7 @@ fn teamrctl(host: &Namespace, status: i32, args: &[&str]) -> (String, String) {
 
 /// Makes a bond by `ip`.
 fn make_bond(host: &Namespace, options: &str) {
-    host.ip(&format!(
-        "link add name bond0 type bond miimon 100 {options}"
-    ));
+    host.ip(&format!("link add name bond0 type bond miimon 100 {options}"));
     for port in PORTS {
         host.ip(&format!("link set dev {port} down"));
         host.ip(&format!("link set dev {port} master bond0"));
@@ -91,7 +76,7 @@ fn make_bond(host: &Namespace, options: &str) {
 
 #[test]
 fn a_bond_of_the_kernel_imports_as_a_team() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let (host, peer) = (lab.host("host"), lab.host("peer"));
         let _cables = PORTS.map(|port| lab.cable((&host, port), (&peer, port), CableKind::Virtual));
@@ -103,6 +88,18 @@ fn a_bond_of_the_kernel_imports_as_a_team() {
             let team: Value = serde_json::from_str(&shown).expect("JSON");
             assert_eq!(team["runner"], runner, "{options}");
             assert_eq!(team["ports"], json!({"eth1": {}, "eth2": {}}), "{options}");
+
+            // The commands of an export make the same bond.
+            let folder = lab.folder().display().to_string();
+            let config = format!("{folder}/bond0.json");
+            fs::write(&config, &shown).expect("write a file");
+            let args = ["export", "--to", "ip", "--output", &folder, &config];
+            let (_, stderr) = teamrctl(&host, 2, &args);
+            assert_eq!(stderr, "lost: addresses: no file is about the team device\n", "{options}");
+            host.ip("link delete dev bond0");
+            host.run(&format!("{folder}/bond0-bond.sh"));
+            host.address("bond0", "192.0.2.10/24");
+            assert_eq!(teamrctl(&host, 0, &["import", "--json", "bond0"]).0, shown, "{options}");
             host.ip("link delete dev bond0");
         }
     });
@@ -116,7 +113,7 @@ fn assert_reached(host: &Namespace, how: &str) {
 
 #[test]
 fn a_team_replaces_a_bond_and_keeps_its_addresses() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let site = Site::new(&lab, CableKind::Virtual);
         site.plug_unaggregated();
@@ -152,10 +149,7 @@ fn a_team_replaces_a_bond_and_keeps_its_addresses() {
         teamr.wait_active("eth2");
         site.switch.wait_forwarding(site.cable("eth2"));
         assert_eq!(left.link("bond0")["mtu"], 1400);
-        assert!(
-            left.ip("route show default")
-                .starts_with("default via 10.0.0.2")
-        );
+        assert!(left.ip("route show default").starts_with("default via 10.0.0.2"));
         assert_reached(left, "by the team");
 
         // The configuration is read from the daemon, the addresses from the kernel.
@@ -204,16 +198,10 @@ fn bond_settings(host: &Namespace) -> Option<BTreeMap<String, String>> {
 fn there_and_back(plain: &Namespace, root: &Path, keeper: &str, folder: &str, target: &str) {
     let files = root.join(folder);
     let (files, root) = (files.display().to_string(), root.display().to_string());
-    let (_, stderr) = teamrctl(
-        plain,
-        0,
-        &["import", "--to", keeper, "--output", &files, "bond0"],
-    );
+    let (_, stderr) = teamrctl(plain, 0, &["import", "--to", keeper, "--output", &files, "bond0"]);
     assert_eq!(stderr, "");
     let (config, output) = (format!("{files}/bond0.json"), format!("{root}/{target}"));
-    let args = [
-        "export", "--root", &root, "--to", target, "--output", &output, &config,
-    ];
+    let args = ["export", "--root", &root, "--to", target, "--output", &output, &config];
     let (_, stderr) = teamrctl(plain, 0, &args);
     println!("  {target}: {}", stderr.trim_end());
 }
@@ -234,7 +222,7 @@ fn compare(host: &Namespace, wanted: &BTreeMap<String, String>) {
 
 #[test]
 fn network_manager_and_networkd_set_up_an_exported_bond() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let [plain, managed, networkd] =
             ["plain", "managed", "networkd"].map(|name| lab.host(name));
@@ -282,10 +270,7 @@ fn network_manager_and_networkd_set_up_an_exported_bond() {
             managed.run("nmcli connection delete bond0 bond0-eth1 bond0-eth2");
             wait_until("no bond", || !managed.has_interface("bond0"));
 
-            networkd.run(&format!(
-                "cp -r {}/networkd/. /run/systemd/network",
-                root.display()
-            ));
+            networkd.run(&format!("cp -r {}/networkd/. /run/systemd/network", root.display()));
             let mut daemon = Process::start("networkd", lab.folder(), networkd.command(NETWORKD));
             compare(&networkd, &wanted);
             daemon.stop();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use integration::traffic::{Pace, now};
 use integration::{
-    CableKind, Lab, Namespace, Ping, Sharing, Site, Teamr, binary, in_guest, wait_until,
+    CableKind, Lab, Namespace, Ping, Sharing, Site, Teamr, binary, in_virtual_time, wait_until,
 };
 use serde_json::Value;
 
@@ -18,17 +18,9 @@ use serde_json::Value;
 const MODES: [(&str, &str, Option<&str>); 7] = [
     ("balance-rr", "mode balance-rr", Some("mode balance-xor")),
     ("active-backup", "mode active-backup", None),
-    (
-        "balance-xor",
-        "mode balance-xor xmit_hash_policy layer3+4",
-        Some("mode balance-xor"),
-    ),
+    ("balance-xor", "mode balance-xor xmit_hash_policy layer3+4", Some("mode balance-xor")),
     ("broadcast", "mode broadcast", Some("mode broadcast")),
-    (
-        "802.3ad",
-        "mode 802.3ad lacp_rate fast",
-        Some("mode 802.3ad lacp_rate fast"),
-    ),
+    ("802.3ad", "mode 802.3ad lacp_rate fast", Some("mode 802.3ad lacp_rate fast")),
     ("balance-tlb", "mode balance-tlb", None),
     ("balance-alb", "mode balance-alb", None),
 ];
@@ -55,15 +47,12 @@ fn print_heads() {
         "", "", "", "pings answered", "lost, link goes", "lost, link comes"
     );
     let [answered, going, coming] = [heads(), heads(), heads()];
-    println!(
-        "{:>13} {:>13} {:>8} |{answered} |{going} |{coming}",
-        "mode", "runner", "path"
-    );
+    println!("{:>13} {:>13} {:>8} |{answered} |{going} |{coming}", "mode", "runner", "path");
 }
 
 #[test]
 fn each_mode_reaches_as_many_hosts_and_loses_no_more_than_the_bonding_driver() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         print_heads();
         for (name, options, partner) in MODES {
@@ -105,10 +94,7 @@ fn each_mode_reaches_as_many_hosts_and_loses_no_more_than_the_bonding_driver() {
             );
             assert_eq!(by_bond.sent, by_teamr.sent, "{name}: pings");
             assert_eq!(by_teamr.answered, by_teamr.sent, "{name}: pings by teamr");
-            assert!(
-                by_teamr.answered >= by_bond.answered,
-                "{name}: reached by bonding"
-            );
+            assert!(by_teamr.answered >= by_bond.answered, "{name}: reached by bonding");
             let most = by_bond.lost_going + MARGIN * rounds() * PORTS.len();
             assert!(
                 by_teamr.lost_going <= most,
@@ -133,9 +119,7 @@ fn cells(bonding: usize, teamr: usize) -> String {
 
 /// Makes a bond and sets it up.
 fn bond(host: &Namespace, device: &str, options: &str, ports: &[&str]) {
-    host.ip(&format!(
-        "link add name {device} type bond {MIIMON} {options}"
-    ));
+    host.ip(&format!("link add name {device} type bond {MIIMON} {options}"));
     for port in ports {
         host.ip(&format!("link set dev {port} down"));
         host.ip(&format!("link set dev {port} master {device}"));
@@ -147,10 +131,7 @@ fn bond(host: &Namespace, device: &str, options: &str, ports: &[&str]) {
 fn imported(host: &Namespace) -> std::path::PathBuf {
     let folder = host.folder().join(format!("imported-{}", now()));
     let mut command = host.command(binary("teamrctl"));
-    command
-        .args(["import", "--output"])
-        .arg(&folder)
-        .arg(DEVICE);
+    command.args(["import", "--output"]).arg(&folder).arg(DEVICE);
     let output = command.output().expect("start teamrctl");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "import: {stderr}");
@@ -204,12 +185,7 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
     for port in PORTS {
         wait_both_ends_carry(site, driver, partnered, port);
     }
-    let mut outcome = Outcome {
-        sent: 0,
-        answered: 0,
-        lost_going: 0,
-        lost_coming: 0,
-    };
+    let mut outcome = Outcome { sent: 0, answered: 0, lost_going: 0, lost_coming: 0 };
     // Clear all neighbour entries.
     for host in [left, &site.right] {
         host.ip("neighbour flush all");
@@ -224,9 +200,7 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
             let cable = site.cable(port);
             let pulled = now();
             cable.pull();
-            wait_until(&format!("{port} to be given up"), || {
-                !driver.is_up(left, port)
-            });
+            wait_until(&format!("{port} to be given up"), || !driver.is_up(left, port));
             sleep(WINDOW);
             if round == 0 {
                 ping(site, &mut outcome);
@@ -254,16 +228,12 @@ fn measure(site: &Site, driver: &Driver, partnered: bool) -> Outcome {
 
 /// Waits until both ends of a cable carry traffic.
 fn wait_both_ends_carry(site: &Site, driver: &Driver, partnered: bool, port: &str) {
-    wait_until(&format!("{port} to carry"), || {
-        driver.is_up(&site.left, port)
-    });
+    wait_until(&format!("{port} to carry"), || driver.is_up(&site.left, port));
     let cable = site.cable(port);
     match partnered {
         true => {
             let switch = site.switch.namespace();
-            wait_until("the switch's end to carry", || {
-                port_carries(switch, cable.far_interface())
-            });
+            wait_until("the switch's end to carry", || port_carries(switch, cable.far_interface()));
         }
         false => site.switch.wait_forwarding(cable),
     }
@@ -271,10 +241,9 @@ fn wait_both_ends_carry(site: &Site, driver: &Driver, partnered: bool, port: &st
 
 /// Pings in both directions, over IPv4 and IPv6.
 fn ping(site: &Site, outcome: &mut Outcome) {
-    for (host, targets) in [
-        (&site.left, ["10.0.0.2", "fd00::2"]),
-        (&site.right, ["10.0.0.1", "fd00::1"]),
-    ] {
+    for (host, targets) in
+        [(&site.left, ["10.0.0.2", "fd00::2"]), (&site.right, ["10.0.0.1", "fd00::1"])]
+    {
         for target in targets {
             let ping = Ping::run(host, target, 5, "");
             outcome.sent += ping.sent as usize;

@@ -2,18 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::net::UnixDatagram;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use integration::{
     Bus, DataPath, HostAndPeer, Lab, Namespace, Process, Sharing, Teamr, binary, control,
-    repository, team_config, teamr_command, wait_for, wait_until,
+    team_config, teamr_command, wait_for, wait_until,
 };
 use serde_json::Value;
+use teamr::control::Failure;
 use teamr::control::dbus::connection::{ADDRESS_VARIABLE, Connection};
 use teamr::control::dbus::message::{self, Kind, Message};
 use teamr::control::dbus::{INTERFACE, PATH, error_code};
 use teamr::control::methods::METHODS;
+use teamr::control::protocol::{self, MAX_REQUEST};
+use teamr::sys::clock;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 /// Time limit of a reply in milliseconds.
@@ -33,11 +38,7 @@ impl Site {
         let lab = Lab::open(Sharing::Shared)?;
         let host = HostAndPeer::new(&lab, &PORTS).host;
         let bus = Bus::start(&host)?;
-        Some(Site {
-            host,
-            bus,
-            _lab: lab,
-        })
+        Some(Site { host, bus, _lab: lab })
     }
 
     fn start(&self) -> Teamr {
@@ -72,9 +73,7 @@ fn config(device: &str) -> Value {
 
 /// Returns a call of a team's method.
 fn to_team(device: &str, method: &str, args: &[&str]) -> Message {
-    let texts = args
-        .iter()
-        .map(|arg| message::Value::Text((*arg).to_owned()));
+    let texts = args.iter().map(|arg| message::Value::Text((*arg).to_owned()));
     Message {
         body: texts.collect(),
         ..Message::call(&format!("{INTERFACE}.{device}"), PATH, INTERFACE, method)
@@ -98,14 +97,8 @@ fn state(bus: &mut Connection, device: &str) -> Value {
 fn owner(bus: &mut Connection, method: &str, device: &str) -> Option<message::Value> {
     let name = message::Value::Text(format!("{INTERFACE}.{device}"));
     let serial = bus.call_bus(method, &[name]);
-    let reply = bus
-        .wait_reply(serial, TIMEOUT_MS)
-        .expect("a reply of the bus");
-    reply
-        .body
-        .first()
-        .cloned()
-        .filter(|_| reply.kind == Kind::Return)
+    let reply = bus.wait_reply(serial, TIMEOUT_MS).expect("a reply of the bus");
+    reply.body.first().cloned().filter(|_| reply.kind == Kind::Return)
 }
 
 /// Returns the reply as the control socket encodes it.
@@ -127,6 +120,8 @@ const ARGUMENTS: &[&[&str]] = &[
     &["eth1", "{\n\n  \"prio\": 7,\n  \"x\": \"\\\\ \\n é\"\n}"],
     &["eth1", "{"],
     &["nowhere", "{}"],
+    &["eth1", "false"],
+    &["nowhere", "true"],
     &["setup.runner_name"],
     &["runner.active_port"],
     &["runner.active_port", "eth2"],
@@ -137,6 +132,9 @@ const ARGUMENTS: &[&[&str]] = &[
     &["ports.\"eth1\".link.up"],
     &["setup"],
     &["setup", "surplus", "more"],
+    &["{", "60"],
+    // A broadcast frame.
+    &["ffffffffffff0200000000010800"],
 ];
 
 #[test]
@@ -153,11 +151,9 @@ fn every_method_has_the_same_reply_as_over_the_socket() {
     };
     let over_socket =
         |method: &str, args: &[&str]| control::call_at(&socket, method, args).expect("a reply");
-    let long = format!("{{\"x\": \"{}\"}}", "x".repeat(64 << 10));
-    let too_long: &[&str] = &["eth1", &long];
     for method in METHODS.iter().map(|method| method.name).chain(["Nonsense"]) {
         let mut replies = BTreeSet::new();
-        for args in ARGUMENTS.iter().copied().chain([too_long]) {
+        for args in ARGUMENTS.iter().copied() {
             let call = format!("{method}{args:.60?}");
             // A change by the first call must not change the reply to the second.
             let restore = || {
@@ -180,14 +176,14 @@ fn every_method_has_the_same_reply_as_over_the_socket() {
             restore();
             replies.insert(same);
         }
-        println!(
-            "{method}: {} different replies, the same over both",
-            replies.len()
-        );
+        println!("{method}: {} different replies, the same over both", replies.len());
         let known = METHODS.iter().find(|known| known.name == method);
-        // The arguments lead to errors, to results, and to the error of a long request.
-        assert!(replies.len() > 2 || known.is_none_or(|known| known.args.is_empty()));
+        // A wrong number of arguments has a reply of its own.
+        assert!(replies.len() > 1 || known.is_none_or(|known| known.args.is_empty()));
     }
+    let too_long = protocol::encode_reply(&Err(Failure::RequestTooLong));
+    let reply = over_bus("PortConfigUpdate", &["eth1", &"x".repeat(MAX_REQUEST)]);
+    assert_eq!(reply.as_bytes(), too_long);
 }
 
 #[test]
@@ -197,12 +193,7 @@ fn teamrctl_prints_the_same_as_over_the_socket() {
     };
     let team = site.start();
     team.wait_ports_up(&PORTS);
-    for args in [
-        "state",
-        "state dump",
-        "config dump",
-        "port config dump eth1",
-    ] {
+    for args in ["state", "state dump", "config dump", "port config dump eth1"] {
         let words: Vec<&str> = args.split(' ').collect();
         // Counters in the state may change between the two calls.
         wait_until(&format!("the same text of {args}"), || {
@@ -225,16 +216,10 @@ fn the_name_means_that_the_team_is_ready() {
     let mut bus = site.bus.connect();
     assert_eq!(owner(&mut bus, "GetNameOwner", "team0"), None);
     let process = site.try_start("team0");
-    let pid = wait_for("the team's name", || {
-        owner(&mut bus, "GetConnectionUnixProcessID", "team0")
-    });
+    let pid =
+        wait_for("the team's name", || owner(&mut bus, "GetConnectionUnixProcessID", "team0"));
     // NetworkManager's calls follow the name at once.
-    for method in [
-        "ConfigDump",
-        "ConfigDumpActual",
-        "StateDump",
-        "ConfigDumpActual",
-    ] {
+    for method in ["ConfigDump", "ConfigDumpActual", "StateDump", "ConfigDumpActual"] {
         let reply = ask(&mut bus, to_team("team0", method, &[]));
         assert_eq!(reply.error, None);
         let text = reply.text().expect("a text");
@@ -256,22 +241,14 @@ fn a_wrong_call_is_an_error() {
     let unknown = Some("org.freedesktop.DBus.Error.UnknownMethod".to_owned());
     assert_eq!(refusal(state_dump()), None);
     assert_eq!(refusal(to_team("team0", "Nope", &[])), unknown);
-    let elsewhere = Message {
-        path: Some("/".to_owned()),
-        ..state_dump()
-    };
+    let elsewhere = Message { path: Some("/".to_owned()), ..state_dump() };
     assert_eq!(refusal(elsewhere), unknown);
-    let wrong_type = Message {
-        body: vec![message::Value::Number(1)],
-        ..to_team("team0", "PortAdd", &[])
-    };
+    let wrong_type =
+        Message { body: vec![message::Value::Number(1)], ..to_team("team0", "PortAdd", &[]) };
     let invalid = Some("org.libteam.teamdInvalidArgs".to_owned());
     assert_eq!(refusal(wrong_type), invalid);
     // A call without a reply has none.
-    let unanswered = bus.queue(Message {
-        no_reply: true,
-        ..state_dump()
-    });
+    let unanswered = bus.queue(Message { no_reply: true, ..state_dump() });
     let answered = bus.queue(state_dump());
     bus.flush().expect("a bus that reads");
     let first = wait_for("a reply", || {
@@ -324,16 +301,12 @@ fn a_bus_that_restarts_is_found_again() {
         team.state_at_socket();
         site.bus.start_again();
         let mut bus = site.bus.connect();
-        wait_until("the team to be back", || {
-            owner(&mut bus, "GetNameOwner", "team0").is_some()
-        });
+        wait_until("the team to be back", || owner(&mut bus, "GetNameOwner", "team0").is_some());
         state(&mut bus, "team0");
     }
     assert!(team.stop().success());
     let mut bus = site.bus.connect();
-    wait_until("the name to go", || {
-        owner(&mut bus, "GetNameOwner", "team0").is_none()
-    });
+    wait_until("the name to go", || owner(&mut bus, "GetNameOwner", "team0").is_none());
 }
 
 #[test]
@@ -365,10 +338,7 @@ fn without_a_bus_the_start_fails() {
     let mut daemon = site.try_start("team0");
     assert_eq!(daemon.wait().code(), Some(1));
     let log = daemon.log();
-    assert!(
-        log.starts_with("dbus: Could not acquire the system bus: "),
-        "{log}"
-    );
+    assert!(log.starts_with("dbus: Could not acquire the system bus: "), "{log}");
     assert!(!site.host.has_interface("team0"));
 }
 
@@ -384,23 +354,50 @@ fn under_a_service_manager_the_bus_may_start_later() {
     let mut command = site.command("team0");
     command.env("NOTIFY_SOCKET", &manager);
     let daemon = Process::start("early", site.host.folder(), command);
-    wait_until("the daemon to have started", || {
-        daemon.log().contains("successfully started")
-    });
-    assert!(
-        daemon.log().contains("dbus: No bus yet ("),
-        "{}",
-        daemon.log()
-    );
+    wait_until("the daemon to have started", || daemon.log().contains("successfully started"));
+    assert!(daemon.log().contains("dbus: No bus yet ("), "{}", daemon.log());
     site.bus.start_again();
     let mut bus = site.bus.connect();
-    wait_until("team0 to be on the bus", || {
-        owner(&mut bus, "GetNameOwner", "team0").is_some()
-    });
-    assert_eq!(
-        state(&mut bus, "team0")["setup"]["runner_name"],
-        "activebackup"
-    );
+    wait_until("team0 to be on the bus", || owner(&mut bus, "GetNameOwner", "team0").is_some());
+    assert_eq!(state(&mut bus, "team0")["setup"]["runner_name"], "activebackup");
+}
+
+/// Waits until a fake bus, which answers nothing, has received the call for the name.
+fn wait_for_name_call(bus: &UnixListener) -> UnixStream {
+    bus.set_nonblocking(true).expect("set a socket up");
+    let mut client = wait_for("the daemon to connect", || bus.accept().ok()).0;
+    client.set_nonblocking(true).expect("set a socket up");
+    let mut received = Vec::new();
+    let mut has = |client: &mut UnixStream, wanted: &[u8]| {
+        let _ = client.read_to_end(&mut received);
+        received.windows(wanted.len()).any(|bytes| bytes == wanted)
+    };
+    wait_until("the authentication", || has(&mut client, b"AUTH EXTERNAL"));
+    client.write_all(b"OK 00\r\n").expect("answer the daemon");
+    wait_until("the call for the name", || has(&mut client, b"RequestName"));
+    client
+}
+
+#[test]
+fn a_daemon_that_waits_for_the_bus_hears_a_signal() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = HostAndPeer::new(&lab, &PORTS).host;
+    let socket = host.folder().join("silent");
+    let bus = UnixListener::bind(&socket).expect("a socket");
+    let mut command = teamr_command(&host);
+    command.env(ADDRESS_VARIABLE, format!("unix:path={}", socket.display()));
+    command.args(["-D", "-c", &config("team0").to_string()]);
+    let mut daemon = Process::start("waiting", host.folder(), command);
+    let _client = wait_for_name_call(&bus);
+    let signalled = clock::monotonic();
+    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
+    let took = clock::monotonic() - signalled;
+    println!("The daemon ended {took:?} after the signal.");
+    // The daemon would wait 4 s for the bus.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(!host.has_interface("team0"));
 }
 
 #[test]
@@ -409,20 +406,12 @@ fn a_device_whose_name_is_no_bus_name_stays_off_the_bus() {
         return;
     };
     let team = Teamr::start_on(&site.host, &config("team.5"), &site.bus);
-    assert!(
-        team.log()
-            .contains("dbus: \"team.5\" cannot be part of a bus name"),
-        "{}",
-        team.log()
-    );
+    assert!(team.log().contains("dbus: \"team.5\" cannot be part of a bus name"), "{}", team.log());
     assert_eq!(team.state()["setup"]["dbus_enabled"], false);
     team.wait_ports_up(&PORTS);
     let refused = site.teamrctl(&["-D", "team.5", "state"]);
     let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        errors.contains("\"team.5\" cannot be part of a bus name"),
-        "{errors}"
-    );
+    assert!(errors.contains("\"team.5\" cannot be part of a bus name"), "{errors}");
 }
 
 #[test]
@@ -438,13 +427,7 @@ fn only_root_may_call() {
     let ask = |user: &str| {
         let mut command = site.host.command("setpriv");
         command
-            .args([
-                "--reuid",
-                user,
-                "--clear-groups",
-                "dbus-send",
-                "--print-reply",
-            ])
+            .args(["--reuid", user, "--clear-groups", "dbus-send", "--print-reply"])
             .arg(format!("--bus={}", site.bus.address()))
             .arg(format!("--dest={INTERFACE}.team0"))
             .args([PATH, &format!("{INTERFACE}.StateDump")]);
@@ -452,28 +435,24 @@ fn only_root_may_call() {
     };
     assert!(ask("0").status.success());
     let refused = String::from_utf8_lossy(&ask("65534").stderr).into_owned();
-    assert!(
-        refused.contains("org.freedesktop.DBus.Error.AccessDenied"),
-        "{refused}"
-    );
+    assert!(refused.contains("org.freedesktop.DBus.Error.AccessDenied"), "{refused}");
 }
 
 #[test]
-fn the_example_for_activation_starts_a_team() {
+fn a_call_that_starts_the_daemon_is_answered() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let host = lab.host("host");
-    let example = repository().join("dist/dbus-1/examples/org.libteam.teamd.team0.service");
-    let example = fs::read_to_string(example).expect("the example");
     let teamr = binary("teamr");
     let file = lab.folder().join("team0.json");
     let config = team_config("team0", "activebackup", DataPath::Userspace, &[]);
     fs::write(&file, config.to_string()).expect("write a configuration");
-    let service = example
-        .replace("/usr/bin/teamr", &teamr.to_string_lossy())
-        .replace("/etc/teamr/team0.json", &file.to_string_lossy());
-    assert!(service.contains(&*teamr.to_string_lossy()));
+    let service = format!(
+        "[D-BUS Service]\nName={INTERFACE}.team0\nExec={} -D -o -t team0 -f {}\nUser=root\n",
+        teamr.display(),
+        file.display()
+    );
     let folder = lab.folder().join("services");
     fs::create_dir(&folder).expect("make a folder");
     fs::write(folder.join("org.libteam.teamd.team0.service"), service).expect("write a service");
@@ -485,9 +464,7 @@ fn the_example_for_activation_starts_a_team() {
     let state = state(&mut bus, "team0");
     assert_eq!(state["setup"]["runner_name"], "activebackup");
     assert!(host.has_interface("team0"));
-    let ended = Command::new("kill")
-        .arg(state["setup"]["pid"].to_string())
-        .status();
+    let ended = Command::new("kill").arg(state["setup"]["pid"].to_string()).status();
     assert!(ended.is_ok_and(|status| status.success()));
     wait_until("team0 to be gone", || !host.has_interface("team0"));
 }

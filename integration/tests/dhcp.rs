@@ -25,23 +25,14 @@ fn a_dhcp_lease_is_obtained_and_used(data_path: DataPath) {
          --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
          --dhcp-leasefile={folder}/leases"
     ));
-    wait_until("the server to serve", || {
-        server.log().contains("DHCP, IP range")
-    });
+    wait_until("the server to serve", || server.log().contains("DHCP, IP range"));
 
     let script = lab.folder().join("lease");
     fs::write(&script, SCRIPT).expect("write a script");
     left.run(&format!("chmod +x {}", script.display()));
-    let mut client: Process = left.start(&format!(
-        "busybox udhcpc -f -q -n -t 20 -T 1 -i team0 -s {}",
-        script.display()
-    ));
-    assert!(
-        client.wait().success(),
-        "{}\n{}",
-        client.log(),
-        server.log()
-    );
+    let mut client: Process =
+        left.start(&format!("busybox udhcpc -f -q -n -t 20 -T 1 -i team0 -s {}", script.display()));
+    assert!(client.wait().success(), "{}\n{}", client.log(), server.log());
     assert!(left.ip("address show dev team0").contains("10.0.0.50/24"));
     assert!(Ping::run(left, "10.0.0.2", 10, "").is_exact());
 }

@@ -10,7 +10,7 @@ use integration::drop_in::{
     Programs, Suite, Transcript, compare_clients, compare_daemons, teamd_is_here,
 };
 use integration::scenario::{LACP_SCENARIOS, SCENARIOS, Scenario};
-use integration::{Bus, Lab, Sharing, in_guest};
+use integration::{Bus, Lab, Sharing, in_virtual_time};
 
 /// Runs a scenario; prints a failure and returns `None` if a step failed.
 fn run(suite: &Suite, scenario: &Scenario, folder: &Path) -> Option<Transcript> {
@@ -136,13 +136,13 @@ fn compare(scenarios: &[Scenario], over_bus: bool, folder: &Path) {
 #[test]
 fn teamr_answers_like_teamd() {
     if teamd_is_here() {
-        in_guest(|folder| compare(SCENARIOS, true, folder));
+        in_virtual_time(|folder| compare(SCENARIOS, true, folder));
     }
 }
 
 #[test]
 fn teamr_answers_like_teamd_with_lacp() {
     if teamd_is_here() {
-        in_guest(|folder| compare(LACP_SCENARIOS, false, folder));
+        in_virtual_time(|folder| compare(LACP_SCENARIOS, false, folder));
     }
 }

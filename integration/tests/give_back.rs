@@ -1,8 +1,8 @@
 //! Released ports have the same state as before they were ports.
 
 use integration::{
-    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, on_own_data_paths, team_config,
-    wait_until,
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, in_guest, on_own_data_paths,
+    team_config, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -15,10 +15,7 @@ fn snapshot(host: &Namespace, interface: &str) -> Value {
     }
     // Handle 0 is the kernel's own default, which it attaches when an interface first goes up.
     let qdiscs = host.run(&format!("tc qdisc show dev {interface}"));
-    let qdiscs: Vec<&str> = qdiscs
-        .lines()
-        .filter(|line| !line.contains(" 0: root"))
-        .collect();
+    let qdiscs: Vec<&str> = qdiscs.lines().filter(|line| !line.contains(" 0: root")).collect();
     let read = |path: String| host.run(&format!("cat {path}")).trim().to_owned();
     json!({
         "hwaddr": link["address"],
@@ -59,7 +56,11 @@ fn host_with_ports(lab: &Lab) -> Namespace {
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
 fn start(host: &Namespace, runner: &str, data_path: DataPath) -> Teamr {
-    let team = Teamr::start(host, &team_config("team0", runner, data_path, &PORTS));
+    start_args(host, runner, data_path, &[])
+}
+
+fn start_args(host: &Namespace, runner: &str, data_path: DataPath, args: &[&str]) -> Teamr {
+    let team = Teamr::start_args(host, &team_config("team0", runner, data_path, &PORTS), args);
     team.wait_ports_up(&PORTS);
     team
 }
@@ -119,7 +120,94 @@ fn at_the_end_of_the_daemon_after_a_crash(data_path: DataPath) {
     assert_as_found(&host, &found);
 }
 
+/// `-N` keeps the device at the end of the daemon; here the device is deleted before.
+fn when_the_device_is_deleted(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = host_with_ports(&lab);
+    let found = PORTS.map(|port| snapshot(&host, port));
+    let mut team = start_args(&host, "activebackup", data_path, &["-N"]);
+    host.ip("link delete dev team0");
+    assert!(team.wait().success());
+    assert_as_found(&host, &found);
+}
+
+/// The device outlives its daemon and is deleted later: the next daemon, of any team, restores the
+/// ports. The daemon does not restore the ports of a device that still exists under another name.
+fn by_the_daemon_of_another_team(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = host_with_ports(&lab);
+    let found = PORTS.map(|port| snapshot(&host, port));
+    assert!(start_args(&host, "activebackup", data_path, &["-N"]).stop().success());
+    let other = || Teamr::start(&host, &team_config("team1", "broadcast", data_path, &[]));
+    host.ip("link set dev team0 down");
+    host.ip("link set dev team0 name renamed0");
+    let kept = PORTS.map(|port| snapshot(&host, port));
+    assert_ne!(kept, found, "the daemon kept nothing");
+    assert!(other().stop().success());
+    assert_as_found(&host, &kept);
+    host.ip("link delete dev renamed0");
+    assert!(other().stop().success());
+    assert_as_found(&host, &found);
+    assert_eq!(host.run("find /run -type f -o -type s"), "");
+}
+
+/// A port is moved to another network namespace and back; nobody changes the interface there.
+/// Meanwhile another port has its place in the tables.
+fn after_a_stay_in_another_network_namespace(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let host = host_with_ports(&lab);
+    let elsewhere = lab.host("elsewhere");
+    let found = PORTS.map(|port| snapshot(&host, port));
+    let team = start(&host, "activebackup", data_path);
+    host.ip("link set dev team0 mtu 1300");
+    host.ip("link set dev team0 address 02:00:5e:00:53:99");
+    wait_until("the team's address on its port", || host.hwaddr("eth1") == host.hwaddr("team0"));
+    wait_until("the team's MTU on its port", || host.link("eth1")["mtu"] == 1300);
+    host.ip(&format!("link set dev eth1 netns {}", elsewhere.pid()));
+    team.wait_no_port("eth1");
+    let filters = elsewhere.run("tc filter show dev eth1 ingress");
+    assert_eq!(filters, "");
+    if data_path != DataPath::Kernel {
+        let own = found[0]["hwaddr"].as_str().expect("an address");
+        let cure = format!("ip link set dev eth1 address {own} mtu 1500 promisc off");
+        wait_until("the cure in the log", || team.log().contains(&cure));
+    }
+    host.ip("link add name eth3 type veth peer name far3");
+    host.up("far3");
+    team.ask("port add eth3");
+    team.wait_port("eth3", true);
+    elsewhere.ip(&format!("link set dev eth1 netns {}", host.pid()));
+    team.wait_port("eth1", true);
+    assert!(team.stop().success());
+    host.ip("link delete dev far3");
+    assert_as_found(&host, &found);
+}
+
+#[test]
+fn after_a_stay_in_another_network_namespace_with_the_kernels_driver() {
+    in_guest(|_| after_a_stay_in_another_network_namespace(DataPath::Kernel));
+}
+
+#[test]
+fn by_the_daemon_of_another_team_with_the_kernels_driver() {
+    in_guest(|_| by_the_daemon_of_another_team(DataPath::Kernel));
+}
+
+#[test]
+fn when_the_device_is_deleted_with_the_kernels_driver() {
+    in_guest(|_| when_the_device_is_deleted(DataPath::Kernel));
+}
+
 on_own_data_paths! {
+    when_the_device_is_deleted
+    by_the_daemon_of_another_team
+    after_a_stay_in_another_network_namespace
     at_the_end_of_the_daemon
     on_removal
     at_the_end_of_the_daemon_after_a_crash

@@ -3,15 +3,19 @@
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 
 use integration::traffic::{End, Stream, Trace};
 use integration::{
     CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Process, Sharing, SiteWithTeam, Teamr,
-    in_guest, team_config, wait_for, wait_until,
+    binary, in_virtual_time, team_config, wait_for, wait_until,
 };
+use nix::sys::signal::Signal;
 use runners::HashFields;
-use teamr::datapath::ebpf::assembler::{Assembler, Reg};
-use teamr::datapath::ebpf::{bucket, maps::Maps};
+use teamr::datapath::ebpf::assembler::{Alu, Assembler, Reg, Size};
+use teamr::datapath::ebpf::bucket;
+use teamr::datapath::ebpf::layout::Egress;
+use teamr::datapath::ebpf::shared::{CommonMaps, EGRESS, SharedMaps};
 use teamr::sys::bpf::Program;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
@@ -88,21 +92,16 @@ fn crash_and_restart(runner: &str) {
     assert_eq!(left.interfaces(), ["lo", "eth1", "eth2"]);
     for port in PORTS {
         assert_eq!(left.link(port)["operstate"], "DOWN");
-        assert!(
-            !left
-                .run(&format!("tc qdisc show dev {port}"))
-                .contains("clsact")
-        );
+        assert!(!left.run(&format!("tc qdisc show dev {port}")).contains("clsact"));
     }
 }
 
 #[test]
 fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
-    in_guest(|_| {
-        const NAMES: [&str; 8] = [
-            "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp",
-        ];
-        let maps = Maps::create().expect("maps");
+    in_virtual_time(|_| {
+        const NAMES: [&str; 8] = ["eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp"];
+        let common = Rc::new(CommonMaps::create().expect("maps"));
+        let maps = SharedMaps::create(common, 8).expect("maps");
         let all = 1 << NAMES.len();
         let named = |set: usize| {
             let names = NAMES.iter().enumerate();
@@ -112,16 +111,26 @@ fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
                 .fold(HashFields::NONE, |all, field| all | field)
         };
         let alone = (0..NAMES.len()).map(|bit| 1 << bit);
-        let inside = alone
-            .chain([0, all - 1])
-            .map(|set| named(set) | HashFields::ENCAP);
+        let inside = alone.chain([0, all - 1]).map(|set| named(set) | HashFields::ENCAP);
         for fields in (0..all).map(named).chain(inside) {
-            let mut asm = Assembler::new();
+            let mut asm = Assembler::default();
             asm.set(Reg::R6, Reg::R1);
-            bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
-            asm.set(Reg::R0, Reg::R7);
-            asm.exit();
-            let loaded = Program::load(&asm.finish(), "teamr_select");
+            let none = asm.label();
+            bucket::emit(&mut asm, fields, maps.common.hash.as_raw_fd());
+            // As the team's program finds the port of the bucket.
+            maps.look_up_team(&mut asm, none);
+            asm.set(Reg::R8, Reg::R0);
+            asm.alu(Alu::Add, Reg::R8, EGRESS);
+            asm.alu(Alu::ShiftLeft, Reg::R7, Egress::SHIFT);
+            asm.alu(Alu::Add, Reg::R8, Reg::R7);
+            asm.load(Size::Word, Reg::R0, Reg::R8, 0);
+            asm.place(none);
+            asm.exit_with(0);
+            let load = match fields.contains(HashFields::ENCAP) {
+                true => Program::load_with_all_rights,
+                false => Program::load,
+            };
+            let loaded = load(&asm.finish(), "teamr_select");
             loaded.unwrap_or_else(|error| panic!("{fields:?}: {error}"));
         }
     });
@@ -171,6 +180,30 @@ fn programs_and_relay_take_each_others_place() {
     }
 }
 
+/// The daemon is late for more frames than the loop reads at once, and switches then.
+#[test]
+fn programs_take_the_place_of_a_late_relay() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let mut teamed =
+        SiteWithTeam::new(&lab, "activebackup", DataPath::Programs, CableKind::Virtual);
+    teamed.team.ask("state item set teamr.data_path relay");
+    let streams = streams(&teamed);
+    let sent = || teamed.site.right.statistics("eth1")["tx"]["packets"].as_u64().expect("a number");
+    wait_until("the streams to flow", || sent() > 300);
+    teamed.team.signal(Signal::SIGSTOP);
+    let until = sent() + 2000;
+    let mut request = teamed.site.left.command(binary("teamrctl"));
+    request.args(["team0", "state", "item", "set", "teamr.data_path", "programs"]);
+    let mut request = request.spawn().expect("start teamrctl");
+    wait_until("frames to be queued", || sent() > until);
+    teamed.team.signal(Signal::SIGCONT);
+    assert!(request.wait().expect("wait for teamrctl").success());
+    assert_eq!(teamed.team.state()["teamr"]["data_path"], "programs");
+    judge(streams);
+}
+
 /// Returns frames and bytes in the direction `way`, of the device and summed over its ports.
 fn carried(teamed: &SiteWithTeam, way: &str) -> [[u64; 2]; 2] {
     let device = teamed.site.left.statistics("team0");
@@ -188,10 +221,7 @@ fn carried(teamed: &SiteWithTeam, way: &str) -> [[u64; 2]; 2] {
 #[test]
 fn ports_and_device_count_the_same_traffic() {
     for (path, runners) in [
-        (
-            DataPath::Programs,
-            &["loadbalance", "roundrobin", "activebackup", "slb"][..],
-        ),
+        (DataPath::Programs, &["loadbalance", "roundrobin", "activebackup", "slb"][..]),
         (DataPath::Userspace, &["loadbalance"]),
     ] {
         for runner in runners {
@@ -199,6 +229,13 @@ fn ports_and_device_count_the_same_traffic() {
                 return;
             };
             let teamed = SiteWithTeam::new(&lab, runner, path, CableKind::Virtual);
+            if *runner == "slb" {
+                // Both ends then have the first cable as the one for broadcasts.
+                teamed.site.cable("eth2").pull();
+                teamed.wait_port("eth2", false);
+                teamed.site.cable("eth2").put_back();
+                teamed.wait_port("eth2", true);
+            }
             let before = ["tx", "rx"].map(|way| carried(&teamed, way));
             let streams = streams(&teamed);
             let_pass(&teamed, 100);

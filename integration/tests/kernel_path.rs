@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use integration::drop_in::teamd_is_here;
 use integration::{
-    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, SiteWithTeam, binary, in_guest,
-    team_config, wait_until,
+    CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, SiteWithTeam, binary,
+    in_virtual_time, team_config, wait_until,
 };
 
 const PACKETS: u32 = 20;
@@ -24,12 +24,12 @@ fn ping(setup: &SiteWithTeam, copies: u32, when: &str) {
 
 #[test]
 fn every_runner_carries_traffic_while_a_link_fails_and_returns() {
-    in_guest(|_| pull_and_put_back(DataPath::Kernel, "team"));
+    in_virtual_time(|_| pull_and_put_back(DataPath::Kernel, "team"));
 }
 
 #[test]
 fn ebpf_programs_carry_traffic_in_an_older_kernel() {
-    in_guest(|_| pull_and_put_back(DataPath::Programs, "veth"));
+    in_virtual_time(|_| pull_and_put_back(DataPath::Programs, "veth"));
 }
 
 fn pull_and_put_back(data_path: DataPath, kind: &str) {
@@ -68,7 +68,7 @@ fn an_unknown_speed_is_shown_as_teamd_shows_it() {
     if !teamd_is_here() {
         return;
     }
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let host = lab.host("host");
         host.run("mkdir -p /run/teamd");
@@ -102,7 +102,7 @@ fn an_unknown_speed_is_shown_as_teamd_shows_it() {
 /// A port priority set in the driver changes the selection at once.
 #[test]
 fn a_priority_set_in_the_driver_selects_the_port() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let kind = CableKind::Virtual;
         let SiteWithTeam { site, team, .. } =
@@ -110,12 +110,7 @@ fn a_priority_set_in_the_driver_selects_the_port() {
         let set = |port: &str, priority: &str| {
             let mut command = site.left.command(binary("teamrnl"));
             let args = ["-p", port, "team0", "--", "setoption", "priority", priority];
-            assert!(
-                command
-                    .args(args)
-                    .status()
-                    .is_ok_and(|status| status.success())
-            );
+            assert!(command.args(args).status().is_ok_and(|status| status.success()));
         };
         team.wait_active("eth1");
         set("eth2", "5");

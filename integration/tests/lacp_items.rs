@@ -17,6 +17,7 @@ fn settings(team: &Teamr) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one timeline")]
 fn new_settings_take_effect_without_a_flap() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -55,16 +56,12 @@ fn new_settings_take_effect_without_a_flap() {
         let state = team.state_at_socket();
         PORTS.map(|port| state["ports"][port]["teamr"]["lacp"]["partner"]["timeout"] == true)
     };
-    wait_until("the partner to receive fast_rate", || {
-        short_timeout(right) == [true; 2]
-    });
+    wait_until("the partner to receive fast_rate", || short_timeout(right) == [true; 2]);
     let retry_count = |team: &Teamr| {
         let state = team.state_at_socket();
         PORTS.map(|port| state["ports"][port]["runner"]["partner_retry_count"] == 5)
     };
-    wait_until("the partner to receive retry_count", || {
-        retry_count(right) == [true; 2]
-    });
+    wait_until("the partner to receive retry_count", || retry_count(right) == [true; 2]);
     assert_eq!(teams.each_ref().map(changes), before);
 
     for bad in [
@@ -80,6 +77,16 @@ fn new_settings_take_effect_without_a_flap() {
         let answer = left.ctl(&format!("state item set runner.{bad}"));
         assert_eq!(answer.status.code(), Some(1), "{bad}");
         assert_eq!(settings(left), known, "{bad}");
+    }
+    let refused = left.ctl("state item set runner.sys_prio 70000");
+    let reason = "expected 0 to 65535, found \"70000\"";
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains(reason), "{said}");
+    let line = format!("runner.sys_prio: {reason}.");
+    assert!(left.log().contains(&line), "{}", left.log());
+    left.ask("port config update eth1 {\"lacp_prio\":\"high\",\"colour\":1}");
+    for warning in ["lacp_prio: expected integer, found string", "colour: unknown key"] {
+        assert!(left.log().contains(&format!("ports.eth1.{warning}")), "{}", left.log());
     }
 
     let carrier = |up| (hosts.left.link("team0")["operstate"] == "UP") == up;

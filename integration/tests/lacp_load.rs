@@ -36,17 +36,14 @@ fn config(data_path: DataPath) -> Value {
 fn arrivals(teamr: &Teamr) -> Vec<runners::Instant> {
     let recording: Recording =
         serde_json::from_str(&teamr.ask("record dump")).expect("a recording");
-    let pdus = recording
-        .entries
-        .iter()
-        .filter_map(|entry| match &entry.what {
-            What::Event(Event::FrameReceived { port, frame })
-                if frame.starts_with(&SLOW_PROTOCOLS_GROUP.0) =>
-            {
-                Some((*port, entry.at))
-            }
-            _ => None,
-        });
+    let pdus = recording.entries.iter().filter_map(|entry| match &entry.what {
+        What::Event(Event::FrameReceived { port, frame })
+            if frame.starts_with(&SLOW_PROTOCOLS_GROUP.0) =>
+        {
+            Some((*port, entry.at))
+        }
+        _ => None,
+    });
     let pdus: Vec<_> = pdus.collect();
     let last = pdus.last().map(|(port, _)| *port);
     let of_port = pdus.iter().filter(|(port, _)| Some(*port) == last);
@@ -83,11 +80,7 @@ impl Teams {
         team.take_precedence();
         partner.take_precedence();
         hosts.set_up_teams();
-        let teams = Teams {
-            hosts,
-            team,
-            partner,
-        };
+        let teams = Teams { hosts, team, partner };
         wait_until("both ports to carry at both ends", || teams.carry());
         teams
     }
@@ -135,14 +128,8 @@ fn pdus_overtake_traffic_in_the_queue_of_a_port() {
     for link in LINKS {
         let add = format!("tc qdisc add dev {link}");
         let slow = "tbf rate 10mbit burst 16k latency 50ms";
-        teams
-            .hosts
-            .left
-            .run(&format!("{add} root handle 1: {slow}"));
-        teams
-            .hosts
-            .left
-            .run(&format!("{add} parent 1:1 pfifo_fast"));
+        teams.hosts.left.run(&format!("{add} root handle 1: {slow}"));
+        teams.hosts.left.run(&format!("{add} parent 1:1 pfifo_fast"));
     }
     let streams: Vec<Stream> = (7000..7000 + CONNECTIONS)
         .map(|port| {

@@ -20,11 +20,7 @@ fn config(data_path: &str) -> Value {
 /// Returns the markers sent on eth1: all, answered in time, unanswered.
 fn markers(teamr: &Teamr) -> [u64; 3] {
     let pdus = &teamr.state_at_socket()["ports"]["eth1"]["teamr"]["lacp"]["pdus"];
-    let names = [
-        "own_markers",
-        "own_marker_responses",
-        "own_markers_unanswered",
-    ];
+    let names = ["own_markers", "own_marker_responses", "own_markers_unanswered"];
     names.map(|name| pdus[name].as_u64().expect("a number"))
 }
 
@@ -34,10 +30,7 @@ fn assert_flows_keep_order(data_path: DataPath) {
     };
     let hosts = TwoTeams::new(&lab);
     let config = config(data_path.name());
-    let (team, partner) = (
-        Teamr::start(&hosts.left, &config),
-        Teamr::start(&hosts.right, &config),
-    );
+    let (team, partner) = (Teamr::start(&hosts.left, &config), Teamr::start(&hosts.right, &config));
     hosts.set_up_teams();
     let wait_for_carrying = |count| {
         wait_until("the ports to carry", || {

@@ -1,13 +1,19 @@
 //! lacp across restarts of the daemon: the machines of the partner, with Short Timeout, stay in
 //! their states, and only frames that need the absent daemon are lost.
 
-use integration::traffic::{Stream, now};
-use integration::{DataPath, Lab, Ping, Sharing, Teamr, TwoTeams, wait_until};
+use std::fs;
+
+use integration::traffic::{Pace, Stream, now};
+use integration::{DataPath, Lab, Namespace, Ping, Sharing, Teamr, TwoTeams, wait_until};
 use serde_json::{Value, json};
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
 /// Options that leave the device in place at exit and take an existing device over.
 const KEEP_DEVICE: [&str; 2] = ["-N", "-o"];
+/// Flows in each direction, enough for both links.
+const FLOWS: u16 = 8;
+/// Changes of the data path at each end.
+const CHANGES: usize = 6;
 /// Age of frames that the stopping daemon may still hold, in nanoseconds.
 const UNDER_WAY: u64 = 10_000_000;
 
@@ -38,10 +44,7 @@ fn transitions(teamr: &Teamr) -> Vec<String> {
 
 fn streams(hosts: &TwoTeams) -> [Stream; 2] {
     let (there, back) = (hosts.ends(7000), hosts.ends(7001));
-    [
-        Stream::start(&there[0], &there[1], None, 64),
-        Stream::start(&back[1], &back[0], None, 64),
-    ]
+    [Stream::start(&there[0], &there[1], None, 64), Stream::start(&back[1], &back[0], None, 64)]
 }
 
 /// Asserts that the stream lost no frame that did not need the daemon, which was absent between the
@@ -113,11 +116,7 @@ fn assert_restarts_keep_the_aggregation(data_path: DataPath) {
             let config = team.ask(&format!("port config dump {port}"));
             assert!(config.contains(r#""lacp_key": 7"#), "{what}: {config}");
         }
-        assert_eq!(
-            transitions(&partner),
-            before,
-            "{what}: transitions of the partner"
-        );
+        assert_eq!(transitions(&partner), before, "{what}: transitions of the partner");
         assert_eq!(left.link("team0")["ifindex"], device);
     }
 }
@@ -130,4 +129,70 @@ fn the_relay_restarts_before_the_partner_times_out() {
 #[test]
 fn programs_forward_while_the_daemon_restarts() {
     assert_restarts_keep_the_aggregation(DataPath::Programs);
+}
+
+/// Programs and relay take each other's place, at both ends in turn, and no frame of either direction
+/// is lost on either link; the plan says so. In the moment of a change both carry: one packet of each
+/// stream may come twice.
+#[test]
+fn data_paths_change_under_an_aggregation() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let hosts = TwoTeams::new(&lab);
+    let config = |data_path| {
+        let mut config = config(data_path);
+        config["ports"] = json!({"eth1": {}, "eth2": {}});
+        config["link_watch"] = json!({"name": "ethtool"});
+        config
+    };
+    let started = config(DataPath::Programs);
+    let teams = [&hosts.left, &hosts.right].map(|host| Teamr::start_args(host, &started, &["-g"]));
+    teams.iter().for_each(Teamr::take_precedence);
+    hosts.set_up_teams();
+    wait_until("both ports to carry at both ends", || {
+        teams.each_ref().map(Teamr::carrying) == [LINKS, LINKS]
+    });
+    Ping::run(&hosts.left, "10.0.0.2", 3, "");
+    let before = teams.each_ref().map(transitions);
+    let streams: Vec<Stream> = (0..FLOWS)
+        .flat_map(|flow| {
+            let [left, right] = hosts.ends(7000 + flow);
+            let there = Stream::start_at(Pace::Steady, &left, &right, None, 64);
+            let [left, right] = hosts.ends(8000 + flow);
+            [there, Stream::start_at(Pace::Steady, &right, &left, None, 64)]
+        })
+        .collect();
+    let sent = |host: &Namespace, link: &str| host.statistics(link)["tx"]["packets"].as_u64();
+    let ends = [&hosts.left, &hosts.right].map(|host| LINKS.map(|link| (host, link)));
+    let flow = || {
+        let until = ends.as_flattened().iter().map(|(host, link)| Some(sent(host, link)? + 100));
+        let until: Vec<Option<u64>> = until.collect();
+        wait_until("packets to pass in both directions on both links", || {
+            let now = ends.as_flattened().iter().map(|(host, link)| sent(host, link));
+            now.zip(&until).all(|(now, until)| now >= *until)
+        });
+    };
+    for data_path in [DataPath::Userspace, DataPath::Programs].repeat(CHANGES / 2) {
+        let file = lab.folder().join("changed.json");
+        fs::write(&file, config(data_path).to_string()).expect("write a configuration");
+        for team in &teams {
+            let plan = team.ask(&format!("diff {}", file.display()));
+            let changes: Vec<&str> = plan.lines().collect();
+            assert!(
+                matches!(changes[..], [change] if change.starts_with("live        data_path: "))
+            );
+            team.ask(&format!("reload {}", file.display()));
+            assert_eq!(team.state()["teamr"]["data_path"], data_path.name());
+            flow();
+        }
+    }
+    for stream in streams {
+        let what = stream.what().to_owned();
+        let trace = stream.finish();
+        assert_eq!(trace.lost(), Vec::<u64>::new(), "{what}, of {}", trace.sent.len());
+        let twice = trace.duplicated();
+        assert!(twice <= CHANGES * teams.len(), "{what}: {twice} packets came twice");
+    }
+    assert_eq!(teams.each_ref().map(transitions), before, "transitions of the machines");
 }

@@ -1,9 +1,11 @@
 //! Ports that appear, vanish and get another name; daemons that end and leave nothing behind.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 use integration::{
-    CableKind, DataPath, HostAndPeer, Lab, Ping, RUNNERS, Sharing, Teamr, binary,
+    CableKind, DataPath, HostAndPeer, Lab, Ping, RUNNERS, Sharing, Teamr, binary, control,
     on_own_data_paths, team_config, teamr_command, wait_until,
 };
 
@@ -12,6 +14,79 @@ const PORTS: [&str; 2] = ["eth1", "eth2"];
 fn start(pair: &HostAndPeer, data_path: DataPath) -> Teamr {
     let config = team_config("team0", "activebackup", data_path, &PORTS);
     Teamr::start(&pair.host, &config)
+}
+
+/// More bytes of log lines than a pipe holds.
+const MORE_THAN_A_PIPE: usize = 200_000;
+
+/// A daemon whose stderr is a pipe that nobody reads serves clients and ends on SIGTERM. To the
+/// journal, the lines have their priority.
+#[test]
+fn a_log_that_nobody_reads_stops_no_daemon() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &PORTS);
+    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    let mut reader = File::from(reader);
+    let found = reader.metadata().expect("a pipe's metadata");
+    let config = team_config("team0", "activebackup", DataPath::Userspace, &PORTS);
+    let mut command = teamr_command(&pair.host);
+    command.args(["-gg", "-c", &config.to_string()]).stderr(writer);
+    command.env("JOURNAL_STREAM", format!("{}:{}", found.dev(), found.ino()));
+    let mut daemon = command.spawn().expect("start the daemon");
+    drop(command);
+    let socket = format!("/proc/{}/root/run/teamd/team0.sock", daemon.id());
+    let call = |method: &str, args: &[&str]| control::call_at(socket.as_ref(), method, args);
+    wait_until("the daemon to answer", || call("ConfigDump", &[]).is_ok());
+    let long = "x".repeat(1000);
+    for _ in 0..MORE_THAN_A_PIPE / long.len() {
+        call("PortAdd", &[&long]).expect("a reply");
+    }
+    let pid = i32::try_from(daemon.id()).expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)
+        .expect("signal the daemon");
+    wait_until("the daemon to end", || daemon.try_wait().expect("a child").is_some());
+    let mut log = String::new();
+    reader.read_to_string(&mut log).expect("a log");
+    assert!(log.contains("\n<6>") && log.contains(" successfully started.\n"), "{log:.2000}");
+    assert!(log.contains("<7>control: PortAdd(xxx"), "{log:.2000}");
+}
+
+/// A pid file that cannot be written does not stay.
+#[test]
+fn a_start_without_room_for_the_pid_file_leaves_none() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &PORTS);
+    let start = "mkdir -p /run/teamd && mount -t tmpfs -o size=4k,mode=755 tmpfs /run/teamd && \
+                 head -c 4096 /dev/zero >/run/teamd/full && \"$1\" -t team0 -c '{}'; \
+                 status=$?; ls -A /run/teamd; exit $status";
+    let mut command = pair.host.command("sh");
+    command.args(["-c", start, "sh"]).arg(binary("teamr"));
+    let output = command.output().expect("run sh");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "full\n", "{said}");
+}
+
+#[test]
+fn a_run_directory_of_every_user_is_refused() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &[]);
+    pair.host.run("install -d -m 0777 /run/teamd");
+    let start = || teamr_command(&pair.host).args(["-d", "-t", "team0"]).output().expect("teamr");
+    let refused = start();
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("every user may write to it; withdraw that by chmod o-w"), "{text}");
+    pair.host.run("chmod 0775 /run/teamd");
+    assert!(start().status.success());
+    pair.host.run(&format!("{} -k -t team0", binary("teamr").display()));
 }
 
 fn a_missing_port_is_taken_when_it_appears(data_path: DataPath) {
@@ -69,10 +144,7 @@ fn a_vanished_port_is_taken_back_when_it_returns(data_path: DataPath) {
     let active = team.active_port().expect("an active port");
     pair.host.ip(&format!("link delete dev {active}"));
     team.wait_no_port(&active);
-    let other = PORTS
-        .into_iter()
-        .find(|port| *port != active)
-        .expect("two ports");
+    let other = PORTS.into_iter().find(|port| *port != active).expect("two ports");
     team.wait_active(other);
     pair.connect(&lab, &active);
     team.wait_port(&active, true);
@@ -100,8 +172,7 @@ fn a_port_is_added_and_removed_by_teamrctl(data_path: DataPath) {
     assert!(!team.ctl("port add nowhere").status.success());
 }
 
-/// teamd accepts any port as the active one, so the request succeeds; the log has the reason why it
-/// has no effect.
+/// teamd accepts any port as the active one, and the team then carries nothing.
 fn a_port_that_is_down_or_not_allowed_does_not_become_active(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -113,8 +184,12 @@ fn a_port_that_is_down_or_not_allowed_does_not_become_active(data_path: DataPath
     let other = PORTS.into_iter().find(|port| *port != active);
     let other = other.expect("two ports");
     let refused = |why: &str| {
-        team.ask(&format!("state item set runner.active_port {other}"));
-        let line = format!("{other}: Cannot become the active port: {why}.");
+        let answer = team.ctl(&format!("state item set runner.active_port {other}"));
+        assert_eq!(answer.status.code(), Some(1));
+        let reason = format!("{other} cannot become the active port: {why}");
+        let said = String::from_utf8_lossy(&answer.stderr);
+        assert!(said.contains(&reason), "{said}");
+        let line = format!("runner.active_port: {reason}.");
         assert!(team.log().contains(&line), "{}", team.log());
         assert_eq!(team.active_port().as_ref(), Some(&active));
     };
@@ -126,6 +201,8 @@ fn a_port_that_is_down_or_not_allowed_does_not_become_active(data_path: DataPath
     refused("its link summary is down");
     let unknown = team.ctl("state item set runner.active_port nowhere");
     assert!(!unknown.status.success());
+    let line = "runner.active_port: expected a port of the team, found \"nowhere\".";
+    assert!(team.log().contains(line), "{}", team.log());
 }
 
 fn nothing_is_left_behind(data_path: DataPath) {
@@ -155,14 +232,28 @@ fn a_deleted_team_device_ends_the_daemon(data_path: DataPath) {
     assert!(team.wait().success());
 }
 
-fn a_stale_run_is_taken_over(data_path: DataPath) {
+fn a_device_keeps_its_addresses_through_a_crash(data_path: DataPath) {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
     let pair = HostAndPeer::new(&lab, &PORTS);
-    start(&pair, data_path).crash();
+    let team = start(&pair, data_path);
+    pair.host.up("team0");
+    pair.host.address("team0", "10.0.0.1/24");
+    let index = || pair.host.link("team0")["ifindex"].clone();
+    let before = index();
+    team.crash();
+    let addresses = || pair.host.ip("-oneline address show dev team0 scope global");
+    assert!(addresses().contains("10.0.0.1/24"), "{}", addresses());
     let team = start(&pair, data_path);
     team.wait_ports_up(&PORTS);
+    assert!(addresses().contains("10.0.0.1/24"), "{}", addresses());
+    assert_eq!(index(), before, "another device");
+    let active = team.active_port().expect("an active port");
+    pair.peer.address(&active, "10.0.0.2/24");
+    assert!(Ping::run(&pair.host, "10.0.0.2", 3, "").is_exact());
+    assert!(team.stop().success());
+    assert!(!pair.host.has_interface("team0"));
 }
 
 /// Both ends of a cable are on the host: the far end is no device that a former daemon left.
@@ -209,10 +300,7 @@ fn a_device_has_one_daemon(data_path: DataPath) {
             }
             let second = command.output().expect("start teamr");
             let said = String::from_utf8_lossy(&second.stderr);
-            let reason = format!(
-                "Cannot have \"team0\": it is in the hands of the daemon {}.",
-                team.pid()
-            );
+            let reason = format!("Cannot have \"team0\": it belongs to the daemon {}.", team.pid());
             assert!(said.contains(&reason), "{take}: {said}");
             assert_eq!(second.status.code(), Some(1), "{take}: {said}");
         }
@@ -229,6 +317,45 @@ fn a_device_has_one_daemon(data_path: DataPath) {
     assert!(next.stop().success());
 }
 
+/// As `systemctl restart` does it: USR2, then the next daemon with `-w`, which may have another
+/// configuration.
+fn a_restart_keeps_the_device_and_its_addresses(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &PORTS);
+    let restart = |team: Teamr, config: &serde_json::Value| {
+        let pid = nix::unistd::Pid::from_raw(team.pid() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR2).expect("signal the daemon");
+        let mut team = team;
+        assert!(team.wait().success());
+        Teamr::start_args(&pair.host, config, &["-w"])
+    };
+    let team = start(&pair, data_path);
+    team.wait_active("eth1");
+    pair.host.up("team0");
+    pair.host.address("team0", "10.0.0.1/24");
+    pair.peer.address("eth1", "10.0.0.2/24");
+    let index = pair.host.link("team0")["ifindex"].clone();
+    let team = restart(team, &team_config("team0", "activebackup", data_path, &PORTS));
+    team.wait_active("eth1");
+    assert_eq!(pair.host.link("team0")["ifindex"], index);
+    assert!(Ping::run(&pair.host, "10.0.0.2", 3, "").is_exact());
+
+    // The kernel's driver has another mode, for which the device is made anew.
+    let team = restart(team, &team_config("team0", "broadcast", data_path, &PORTS));
+    team.wait_ports_up(&PORTS);
+    assert_eq!(pair.host.link("team0")["ifindex"] == index, data_path != DataPath::Kernel);
+    assert!(team.stop().success());
+    assert!(!pair.host.has_interface("team0"));
+    assert_eq!(pair.host.link("eth1")["operstate"], "DOWN");
+}
+
+#[test]
+fn a_restart_keeps_the_device_with_the_kernels_driver() {
+    integration::in_guest(|_| a_restart_keeps_the_device_and_its_addresses(DataPath::Kernel));
+}
+
 on_own_data_paths! {
     a_missing_port_is_taken_when_it_appears
     a_team_starts_without_any_port
@@ -238,7 +365,8 @@ on_own_data_paths! {
     a_port_that_is_down_or_not_allowed_does_not_become_active
     nothing_is_left_behind
     a_deleted_team_device_ends_the_daemon
-    a_stale_run_is_taken_over
+    a_device_keeps_its_addresses_through_a_crash
+    a_restart_keeps_the_device_and_its_addresses
     the_far_end_of_a_port_is_no_team_device
     a_device_has_one_daemon
 }

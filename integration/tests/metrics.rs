@@ -29,9 +29,7 @@ fn two_teams(lab: &Lab, host: &Namespace) -> [Teamr; 2] {
 fn node_exporter_reads_the_file() {
     const PROGRAM: &str = "prometheus-node-exporter";
     if Command::new(PROGRAM).arg("--version").output().is_err() {
-        return skip(&format!(
-            "no `{PROGRAM}` here (Debian package of that name)"
-        ));
+        return skip(&format!("no `{PROGRAM}` here (Debian package of that name)"));
     }
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
@@ -48,10 +46,7 @@ fn node_exporter_reads_the_file() {
     let mut command = host.command(PROGRAM);
     command
         .args(["--collector.disable-defaults", "--collector.textfile"])
-        .arg(format!(
-            "--collector.textfile.directory={}",
-            folder.display()
-        ))
+        .arg(format!("--collector.textfile.directory={}", folder.display()))
         .arg("--web.listen-address=127.0.0.1:9100");
     let mut exporter = Process::start("node_exporter", lab.folder(), command);
     let exposed = wait_for("node_exporter to answer", || {
@@ -104,12 +99,8 @@ fn a_scraper_reads_at_a_port_and_at_a_socket() {
     // The second server finds the socket of the first.
     for _ in 0..2 {
         let mut server = serve(address);
-        let mut stream = wait_for("the metrics to be served", || {
-            UnixStream::connect(&socket).ok()
-        });
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
-            .expect("send a request");
+        let mut stream = wait_for("the metrics to be served", || UnixStream::connect(&socket).ok());
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n").expect("send a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n";
@@ -117,11 +108,7 @@ fn a_scraper_reads_at_a_port_and_at_a_socket() {
 
         let mut other = serve(address);
         assert_eq!(other.wait().code(), Some(1));
-        assert!(
-            other.log().contains("the socket is in use"),
-            "{}",
-            other.log()
-        );
+        assert!(other.log().contains("the socket is in use"), "{}", other.log());
         server.kill();
     }
 }

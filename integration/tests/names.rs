@@ -1,9 +1,12 @@
 //! Interface names with dots and brackets, which teamd reads as syntax: everywhere such a name
 //! selects exactly its interface.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use integration::{
-    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Sharing, Teamr, binary, in_guest,
-    team_config,
+    CableKind, DataPath, HostAndPeer, LIMIT, Lab, LinkChange, LinkChanges, Namespace, Ping,
+    Sharing, Teamr, binary, in_virtual_time, on_own_data_paths, team_config, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -63,28 +66,15 @@ fn exercise(data_path: DataPath) {
 }
 
 fn check_state_paths(host: &Namespace, team: &Teamr) {
-    let item = |path: &str| {
-        team.ask(&format!("state item get {path}"))
-            .trim_end()
-            .to_owned()
-    };
+    let item = |path: &str| team.ask(&format!("state item get {path}")).trim_end().to_owned();
     assert_eq!(item("runner.active_port"), "p[0]");
     for (number, port) in PORTS[..3].iter().enumerate() {
         let index = host.link(port)["ifindex"].to_string();
-        assert_eq!(
-            item(&format!(r#"ports."{port}".ifinfo.ifindex"#)),
-            index,
-            "port {number}"
-        );
+        assert_eq!(item(&format!(r#"ports."{port}".ifinfo.ifindex"#)), index, "port {number}");
         assert_eq!(item(&format!(r#"ports."{port}".ifinfo.ifname"#)), *port);
     }
     assert_eq!(item("ports.p.ifinfo.ifname"), "p");
-    assert!(
-        !team
-            .ctl(r#"state item get ports."p.5".link.up"#)
-            .status
-            .success()
-    );
+    assert!(!team.ctl(r#"state item get ports."p.5".link.up"#).status.success());
     let allowed = r#"ports."p[0].5".teamr.allowed"#;
     team.ask(&format!("state item set {allowed} false"));
     assert_eq!(item(allowed), "false");
@@ -109,10 +99,7 @@ fn check_commands(team: &Teamr) {
     assert_eq!(own("p.5"), json!({"prio": 9}));
     let actual: Value = serde_json::from_str(&team.ask("config dump actual")).expect("JSON");
     let ports = actual["ports"].as_object().expect("ports");
-    assert!(
-        PORTS.iter().all(|port| ports.contains_key(*port)),
-        "{actual}"
-    );
+    assert!(PORTS.iter().all(|port| ports.contains_key(*port)), "{actual}");
     team.ask("state item set runner.active_port p[0].5");
     team.wait_active("p[0].5");
 }
@@ -123,14 +110,91 @@ fn check_teamrnl(host: &Namespace) {
     let enabled = |port| teamrnl(host, &["-p", port, TEAM, "getoption", "enabled"]);
     assert_eq!(enabled("p[0].5"), "true");
     assert_eq!(enabled("p"), "false");
-    assert_eq!(
-        teamrnl(host, &["-p", "p.5", TEAM, "getoption", "priority"]),
-        "9"
-    );
+    assert_eq!(teamrnl(host, &["-p", "p.5", TEAM, "getoption", "priority"]), "9");
     let listed = teamrnl(host, &[TEAM, "ports"]);
     for port in PORTS {
         assert!(listed.contains(&format!(": {port}: up")), "{listed}");
     }
+}
+
+fn rename(host: &Namespace, interface: &[u8], name: &[u8]) {
+    let mut command = host.command("ip");
+    command.args(["link", "set", "dev"]).arg(OsStr::from_bytes(interface));
+    let status = command.arg("name").arg(OsStr::from_bytes(name)).status();
+    assert!(status.is_ok_and(|status| status.success()), "rename to {}", name.escape_ascii());
+}
+
+/// Ports and team device get names that are no UTF-8: the team notices cables all the same, and ends
+/// with nothing left behind.
+fn a_name_that_is_no_utf8_is_one_like_any_other(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &["eth1", "eth2"]);
+    rename(&host, b"eth2", b"\xffth2");
+    let escaped = r"\xffth2";
+    let config = team_config("team0", "activebackup", data_path, &["eth1", escaped]);
+    let team = Teamr::start(&host, &config);
+    team.wait_ports_up(&["eth1", escaped]);
+    // Older kernels rename no interface that is up.
+    host.down("eth1");
+    rename(&host, b"eth1", b"\xfe\xff");
+    host.up(r"\xfe\xff");
+    team.wait_port(r"\xfe\xff", true);
+    rename(&host, b"team0", b"team\xff");
+    peer.down("eth1");
+    team.wait_port(r"\xfe\xff", false);
+    peer.up("eth1");
+    team.wait_port(r"\xfe\xff", true);
+    let ipv6 = || {
+        let read = r"cat /proc/sys/net/ipv6/conf/$(printf '\376\377')/disable_ipv6";
+        let output = host.command("sh").args(["-c", read]).output().expect("start sh");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    if data_path != DataPath::Kernel {
+        assert_ne!(ipv6(), "0");
+    }
+    assert!(team.stop().success());
+    assert_eq!(ipv6(), "0");
+}
+
+/// The smallest buffer that the kernel allows: room for an event or two.
+const BUFFER: (&str, &str) = ("TEAM_EVENT_BUFSIZE", "0");
+
+/// The team device gets another name while events are lost, and the team goes on.
+fn a_renamed_device_with_lost_events_goes_on(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &["eth1", "eth2"]);
+    lab.cable((&host, "other0"), (&peer, "other0"), CableKind::Virtual);
+    let config = team_config("team0", "activebackup", data_path, &["eth1", "eth2"]);
+    let team = Teamr::start_with(&host, &config, &[BUFFER]);
+    team.wait_ports_up(&["eth1", "eth2"]);
+    let resyncs = || team.state_at_socket()["teamr"]["resyncs"].as_u64();
+    let before = resyncs();
+    let mut storm = LinkChanges::start(&host, "other0", LinkChange::Mtu, 20_000, LIMIT);
+    let names: [&[u8]; 2] = [b"team\xff", b"team9"];
+    let mut name: &[u8] = b"team0";
+    for next in names.iter().cycle().take(20) {
+        rename(&host, name, next);
+        name = next;
+    }
+    wait_until("lost events", || resyncs() > before || storm.pace().is_some());
+    assert!(resyncs() > before, "no event was lost");
+    peer.down("eth1");
+    team.wait_port("eth1", false);
+    assert!(team.stop().success());
+}
+
+on_own_data_paths! {
+    a_name_that_is_no_utf8_is_one_like_any_other
+    a_renamed_device_with_lost_events_goes_on
+}
+
+#[test]
+fn a_name_that_is_no_utf8_is_one_like_any_other_with_the_kernels_driver() {
+    in_virtual_time(|_| a_name_that_is_no_utf8_is_one_like_any_other(DataPath::Kernel));
 }
 
 #[test]
@@ -140,13 +204,13 @@ fn names_with_dots_and_brackets_work() {
 
 #[test]
 fn names_with_dots_and_brackets_work_with_the_kernels_driver() {
-    in_guest(|_| exercise(DataPath::Kernel));
+    in_virtual_time(|_| exercise(DataPath::Kernel));
 }
 
 /// A VLAN interface has a name with a dot.
 #[test]
 fn a_vlan_is_a_port_of_the_kernels_driver() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
         let HostAndPeer { host, peer } = HostAndPeer::new(&lab, &["eth1"]);
         host.up("eth1");

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use integration::{Lab, Process, Sharing, binary, control, in_guest, repository, wait_until};
+use integration::{
+    Lab, Process, Sharing, binary, control, in_virtual_time, repository, wait_until,
+};
 use serde_json::Value;
 
 const PORTS: [&str; 2] = ["port1", "port2"];
@@ -26,14 +28,9 @@ const CONFIG: &str = "[main]\nplugins=keyfile\nno-auto-default=*\ndns=none\n\
 
 /// Whether everything that NetworkManager needs is installed.
 fn is_possible() -> bool {
-    let missing = [
-        "/usr/sbin/NetworkManager",
-        "/usr/bin/nmcli",
-        "/usr/bin/dbus-daemon",
-        TEAMD,
-    ]
-    .into_iter()
-    .find(|program| !Path::new(program).exists());
+    let missing = ["/usr/sbin/NetworkManager", "/usr/bin/nmcli", "/usr/bin/dbus-daemon", TEAMD]
+        .into_iter()
+        .find(|program| !Path::new(program).exists());
     if let Some(program) = missing {
         integration::skip(&format!("no {program} here"));
     }
@@ -44,20 +41,14 @@ fn run(line: &str) -> Output {
     let mut words = line.split(' ');
     let mut command = Command::new(words.next().unwrap_or_default());
     command.args(words).stdin(Stdio::null());
-    command
-        .output()
-        .unwrap_or_else(|error| panic!("start {line}: {error}"))
+    command.output().unwrap_or_else(|error| panic!("start {line}: {error}"))
 }
 
 /// Runs a command and returns its output. Panics if the command fails.
 fn done(line: &str) -> String {
     let output = run(line);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{line}: {}: {stderr}",
-        output.status
-    );
+    assert!(output.status.success(), "{line}: {}: {stderr}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -86,10 +77,7 @@ impl Managed {
             "mount -t tmpfs tmpfs /var/lib/NetworkManager",
             "mount -t tmpfs tmpfs /etc/NetworkManager/dispatcher.d",
             &format!("mount --bind {} {TEAMD}", binary("teamr").display()),
-            &format!(
-                "mount --bind {} /etc/dbus-1/system.d/teamd.conf",
-                policy.display()
-            ),
+            &format!("mount --bind {} /etc/dbus-1/system.d/teamd.conf", policy.display()),
             "mkdir -p /run/dbus /run/NetworkManager",
         ] {
             done(line);
@@ -99,9 +87,7 @@ impl Managed {
         peer.ip("link add name bridge type bridge");
         for port in PORTS {
             let (far, pid) = (format!("far-{port}"), peer.pid());
-            done(&format!(
-                "ip link add {port} type veth peer name {far} netns {pid}"
-            ));
+            done(&format!("ip link add {port} type veth peer name {far} netns {pid}"));
             peer.ip(&format!("link set dev {far} master bridge"));
             peer.up(&far);
         }
@@ -110,9 +96,7 @@ impl Managed {
         let mut bus = Command::new("dbus-daemon");
         bus.args(["--system", "--nofork", "--nopidfile"]);
         let bus = Process::start("bus", folder, bus);
-        wait_until("the bus", || {
-            Path::new("/run/dbus/system_bus_socket").exists()
-        });
+        wait_until("the bus", || Path::new("/run/dbus/system_bus_socket").exists());
         let config = folder.join("NetworkManager.conf");
         fs::write(&config, CONFIG).expect("write a configuration");
         let mut manager = Command::new("/usr/sbin/NetworkManager");
@@ -121,24 +105,16 @@ impl Managed {
         wait_until("NetworkManager to run", || {
             run("nmcli --terse --fields RUNNING general").stdout == b"running\n"
         });
-        Managed {
-            manager,
-            _bus: bus,
-            _lab: lab,
-        }
+        Managed { manager, _bus: bus, _lab: lab }
     }
 
     /// Waits until the team carries traffic on all its ports, and checks with a ping.
     fn wait_up(&self, when: &str) {
         wait_until(&format!("the team with its ports, {when}"), || {
             let state = control::state("team0").unwrap_or_default();
-            PORTS
-                .iter()
-                .all(|port| state["ports"][port]["link_watches"]["up"] == true)
+            PORTS.iter().all(|port| state["ports"][port]["link_watches"]["up"] == true)
         });
-        wait_until(&format!("answers, {when}"), || {
-            run("ping -c 1 -W 1 10.0.0.2").status.success()
-        });
+        wait_until(&format!("answers, {when}"), || run("ping -c 1 -W 1 10.0.0.2").status.success());
     }
 
     /// Takes the team down and waits until nothing remains: `nmcli` returns earlier.
@@ -146,9 +122,7 @@ impl Managed {
         nmcli("connection down team0");
         wait_until("the team to be gone", || !has_interface("team0"));
         let files = fs::read_dir("/run/teamd").expect("a folder");
-        let mut left: Vec<_> = files
-            .map(|file| file.expect("a file").file_name())
-            .collect();
+        let mut left: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
         // The daemon cannot know that no other program takes its device over.
         left.retain(|name| name != "team0.memory");
         assert!(left.is_empty(), "{left:?} in /run/teamd");
@@ -193,10 +167,9 @@ fn set_up(managed: &Managed) {
 
 /// Changes the team's runner, and changes it back.
 fn modify(managed: &Managed) {
-    for (runner, when) in [
-        ("roundrobin", "after a change"),
-        ("activebackup", "after another change"),
-    ] {
+    for (runner, when) in
+        [("roundrobin", "after a change"), ("activebackup", "after another change")]
+    {
         nmcli(&format!(
             "connection modify team0 team.config {{\"runner\":{{\"name\":\"{runner}\"}}}}"
         ));
@@ -214,9 +187,7 @@ fn configure_port(managed: &Managed) {
         let state = control::state("team0").unwrap_or_default();
         state["ports"].get(port).is_none()
     });
-    nmcli(&format!(
-        "connection modify {port} team-port.config {{\"prio\":9}}"
-    ));
+    nmcli(&format!("connection modify {port} team-port.config {{\"prio\":9}}"));
     nmcli(&format!("connection up {port}"));
     managed.wait_up("after a port's return");
     let config = control::call("team0", "PortConfigDump", &[port]).expect("a reply");
@@ -240,7 +211,7 @@ fn network_manager_drives_a_team() {
     if !is_possible() {
         return;
     }
-    in_guest(|folder| {
+    in_virtual_time(|folder| {
         let mut managed = Managed::new(folder);
         println!("up");
         set_up(&managed);

@@ -36,12 +36,7 @@ impl Site {
         peer.address("bridge", "10.0.0.2/24");
         peer.up("bridge");
         let manager = NetworkManager::start(&host, CONFIG, furnish)?;
-        Some(Site {
-            host,
-            peer,
-            manager,
-            lab,
-        })
+        Some(Site { host, peer, manager, lab })
     }
 
     /// Returns the pid of the team's daemon; `None` without a reply.
@@ -90,23 +85,15 @@ fn a_tap_device_of_network_manager_becomes_a_team() {
         host.run("nmcli --wait 20 connection up team0");
         let pid = wait_for("teamr to answer", || site.pid());
         wait_until("the address", || {
-            host.run("ip -br address show dev team0")
-                .contains("10.0.0.1/24")
+            host.run("ip -br address show dev team0").contains("10.0.0.1/24")
         });
-        wait_until("an answer", || {
-            Ping::run(host, "10.0.0.2", 1, "").is_exact()
-        });
-        assert!(
-            Ping::run(host, "10.0.0.2", PACKETS, "").is_exact(),
-            "cycle {cycle}"
-        );
+        wait_until("an answer", || Ping::run(host, "10.0.0.2", 1, "").is_exact());
+        assert!(Ping::run(host, "10.0.0.2", PACKETS, "").is_exact(), "cycle {cycle}");
         let state = host.run("nmcli --terse --fields GENERAL.STATE connection show team0");
         assert!(state.contains("activated"), "{state}");
 
         host.run("nmcli --wait 20 connection down team0");
-        wait_until("the daemon's end", || {
-            !Path::new(&format!("/proc/{pid}")).exists()
-        });
+        wait_until("the daemon's end", || !Path::new(&format!("/proc/{pid}")).exists());
         wait_until("the device's end", || !host.has_interface("team0"));
         for port in PORTS {
             assert!(host.has_interface(port));
@@ -126,9 +113,7 @@ fn serve(site: &Site) -> Process {
          --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.50,255.255.255.0 \
          --dhcp-leasefile={folder}/leases"
     ));
-    wait_until("the server to serve", || {
-        server.log().contains("DHCP, IP range")
-    });
+    wait_until("the server to serve", || server.log().contains("DHCP, IP range"));
     server
 }
 

@@ -1,14 +1,12 @@
 //! More link events than the daemon's buffer holds: the daemon reads everything anew.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test waits for and measures real daemons"
-)]
+#![allow(clippy::disallowed_methods, reason = "a test waits for and measures real daemons")]
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::{
     CableKind, DataPath, HostAndPeer, Lab, LinkChange, LinkChanges, Namespace, Sharing, Teamr,
-    in_guest, on_own_data_paths, team_config, wait_until,
+    in_virtual_time, on_own_data_paths, team_config, wait_until,
 };
 
 /// The smallest buffer that the kernel allows: room for an event or two.
@@ -19,6 +17,8 @@ const TIME: Duration = Duration::from_secs(10);
 const OTHERS: u32 = 20_000;
 /// Number of times that each of two ports loses its carrier and gets it back.
 const FLAPS: u32 = 500;
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_millis(1);
 /// An answer that takes longer counts as late.
 const PROMPT: Duration = Duration::from_millis(100);
 const PORTS: [&str; 4] = ["eth1", "eth2", "eth3", "eth4"];
@@ -48,9 +48,7 @@ fn storm(data_path: DataPath) {
     let (mut answers, mut late) = (0, 0);
     let mut changed = false;
     let paces = loop {
-        let begin = Instant::now();
-        team.state_at_socket();
-        let waited = begin.elapsed();
+        let waited = time_of_an_answer(&team);
         // An answer after the end of the last storm does not count.
         let paces = storms.each_mut().map(|storm| storm.pace());
         if let [Some(others), Some(first), Some(second)] = paces {
@@ -76,22 +74,12 @@ fn storm(data_path: DataPath) {
         resyncs(&team) - before
     );
     assert!(changed && answers > 0, "the storm ended at once");
-    assert!(
-        resyncs(&team) > before,
-        "no event was lost, so nothing was tested"
-    );
+    assert!(resyncs(&team) > before, "no event was lost, so nothing was tested");
 
-    wait_until("the state to be the kernel's", || {
-        links(&team) == carriers(&host)
-    });
+    wait_until("the state to be the kernel's", || links(&team) == carriers(&host));
     assert_eq!(
         links(&team),
-        [
-            ("eth1", Some(false)),
-            ("eth2", Some(true)),
-            ("eth3", None),
-            ("eth4", Some(true))
-        ]
+        [("eth1", Some(false)), ("eth2", Some(true)), ("eth3", None), ("eth4", Some(true))]
     );
     let active = team.active_port().expect("an active port");
     assert!(["eth2", "eth4"].contains(&active.as_str()), "{active}");
@@ -102,10 +90,18 @@ fn storm(data_path: DataPath) {
     assert!(team.stop().success());
 }
 
+/// Returns the time of an answer, after which this function pauses: in virtual time no time passes
+/// while no process waits.
+fn time_of_an_answer(team: &Teamr) -> Duration {
+    let begin = Instant::now();
+    team.state_at_socket();
+    let waited = begin.elapsed();
+    sleep(PAUSE);
+    waited
+}
+
 fn resyncs(team: &Teamr) -> u64 {
-    team.state_at_socket()["teamr"]["resyncs"]
-        .as_u64()
-        .expect("a count of resyncs")
+    team.state_at_socket()["teamr"]["resyncs"].as_u64().expect("a count of resyncs")
 }
 
 /// Returns the links of the ports in the daemon's state.
@@ -113,10 +109,7 @@ fn links(team: &Teamr) -> [(&'static str, Option<bool>); 4] {
     let state = team.state_at_socket();
     PORTS.map(|port| {
         let port_state = state["ports"].get(port);
-        (
-            port,
-            port_state.and_then(|state| state["link"]["up"].as_bool()),
-        )
+        (port, port_state.and_then(|state| state["link"]["up"].as_bool()))
     })
 }
 
@@ -132,5 +125,5 @@ on_own_data_paths! { storm }
 
 #[test]
 fn with_the_kernels_driver_too() {
-    in_guest(|_| storm(DataPath::Kernel));
+    in_virtual_time(|_| storm(DataPath::Kernel));
 }

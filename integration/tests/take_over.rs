@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use integration::traffic::{End, Pace, Stream};
 use integration::{
     CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Site, SiteWithTeam, Teamr,
-    in_guest, team_config, teamr_command, wait_until,
+    in_virtual_time, team_config, teamr_command, wait_until,
 };
 use serde_json::Value;
 
@@ -89,10 +89,10 @@ fn refusal(output: &Output) -> String {
 }
 
 /// Returns `disable_ipv6` of the ports.
-fn ipv6_of_ports(host: &Namespace) -> [String; 2] {
+fn ipv6_of_ports(host: &Namespace) -> [u64; 2] {
     PORTS.map(|port| {
         let cat = format!("cat /proc/sys/net/ipv6/conf/{port}/disable_ipv6");
-        host.run(&cat).trim().to_owned()
+        host.run(&cat).trim().parse().expect("a number")
     })
 }
 
@@ -152,10 +152,7 @@ fn changes_without_a_daemon_are_read(lab: &Lab) {
     team.wait_port("eth3", true);
     let active = team.active_port().expect("an active port");
     assert_ne!(active, "eth1");
-    assert_eq!(
-        team.driver_option("activeport"),
-        ifindex(left, &active).to_string()
-    );
+    assert_eq!(team.driver_option("activeport"), ifindex(left, &active).to_string());
     team.crash();
 
     // eth2 was released, so it is down; the configuration names it.
@@ -163,10 +160,12 @@ fn changes_without_a_daemon_are_read(lab: &Lab) {
     site.cable("eth1").put_back();
     let team = start(&site, &["-o"]);
     assert!(PORTS.iter().all(|port| is_port(left, port)));
-    assert_eq!(ipv6_of_ports(left), ["32419"; 2], "a port has IPv6");
+    // The value names the team device.
+    let disabled = ifindex(left, TEAM) << 16 | 32419;
+    assert_eq!(ipv6_of_ports(left), [disabled; 2], "a port has IPv6");
     assert!(team.stop().success());
     assert!(left.has_interface(TEAM), "-o deleted the device");
-    assert_eq!(ipv6_of_ports(left), ["0"; 2], "after two crashes");
+    assert_eq!(ipv6_of_ports(left), [0; 2], "after two crashes");
 }
 
 /// A device that another program created is used and stays.
@@ -182,7 +181,7 @@ fn a_foreign_device_stays(lab: &Lab) {
     assert!(team.stop().success());
     assert_eq!(ifindex(left, TEAM), device);
     assert!(!PORTS.iter().any(|port| is_port(left, port)));
-    assert_eq!(ipv6_of_ports(left), ["0"; 2]);
+    assert_eq!(ipv6_of_ports(left), [0; 2]);
 
     // The driver does not change its mode while it has ports.
     let team = start(&site, &["-o"]);
@@ -190,10 +189,7 @@ fn a_foreign_device_stays(lab: &Lab) {
     let refused = ended(left, &["-o"], Some(&config("roundrobin")));
     assert!(refusal(&refused).contains("has ports and another mode"));
     assert_eq!(ifindex(left, TEAM), device);
-    assert!(
-        PORTS.iter().all(|port| is_port(left, port)),
-        "the ports were changed"
-    );
+    assert!(PORTS.iter().all(|port| is_port(left, port)), "the ports were changed");
 }
 
 /// `-r` recreates a team device, but no other kind of interface.
@@ -207,7 +203,7 @@ fn a_device_is_recreated(lab: &Lab) {
     assert_ne!(ifindex(left, TEAM), device);
     assert!(team.stop().success());
     assert!(!left.has_interface(TEAM));
-    assert_eq!(ipv6_of_ports(left), ["0"; 2]);
+    assert_eq!(ipv6_of_ports(left), [0; 2]);
 
     left.ip("link add name team0 type dummy");
     let device = ifindex(left, TEAM);
@@ -226,7 +222,7 @@ fn a_device_has_one_daemon(lab: &Lab) {
     let first = start(&site, &[]);
     address(left, &site.right);
     let device = ifindex(left, TEAM);
-    let reason = format!("it is in the hands of the daemon {}.", first.pid());
+    let reason = format!("it belongs to the daemon {}.", first.pid());
     for arg in ["-o", "-r", "-w", "-n"] {
         let args = [arg, "-p", "/run/teamr-second.pid"];
         let refused = ended(left, &args, Some(&config("activebackup")));
@@ -246,11 +242,7 @@ fn only_the_daemon_of_the_pid_file_is_killed(lab: &Lab) {
     let left = &site.left;
     left.run("mkdir -p /run/teamd");
     let started = ended(left, &["-d"], Some(&config("activebackup")));
-    assert!(
-        started.status.success(),
-        "{}",
-        String::from_utf8_lossy(&started.stderr)
-    );
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
     assert!(ended(left, &["-e", "-t", TEAM], None).status.success());
     assert!(ended(left, &["-k", "-t", TEAM], None).status.success());
     wait_until("the device to be gone", || !left.has_interface(TEAM));
@@ -266,7 +258,7 @@ fn only_the_daemon_of_the_pid_file_is_killed(lab: &Lab) {
 
 #[test]
 fn the_device_outlives_its_daemon() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         let lab = || Lab::open(Sharing::Shared).expect("a guest can have a lab");
         an_update_interrupts_nothing(&lab());
         for runner in ["activebackup", "loadbalance", "roundrobin"] {

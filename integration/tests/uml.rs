@@ -1,10 +1,12 @@
 //! The guest: its drivers, and its isolation from the host.
 
 use std::fs;
+use std::hint;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use integration::{GuestFailure, in_guest, repository, try_in_guest};
+use integration::{Clock, GuestFailure, in_guest, repository, try_in_guest, try_in_guest_within};
 
 fn output(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output();
@@ -23,10 +25,7 @@ fn a_guest_has_the_drivers_and_cannot_change_its_host() {
         println!("This is Linux {}.", output("uname -r"));
         assert_eq!(output("id -u"), "0");
         for kind in ["team", "bond", "bridge", "dummy", "ifb"] {
-            assert!(
-                succeeds(&format!("ip link add name x0 type {kind}")),
-                "no driver for {kind}"
-            );
+            assert!(succeeds(&format!("ip link add name x0 type {kind}")), "no driver for {kind}");
             assert!(succeeds("ip link delete dev x0"), "{kind}");
         }
         println!("It makes teams, bonds, bridges, dummies and ifbs.");
@@ -38,11 +37,7 @@ fn a_guest_has_the_drivers_and_cannot_change_its_host() {
         assert!(source.exists(), "the repository is to be seen");
         for place in [repository(), Path::new("/etc"), Path::new("/tmp")] {
             let file = place.join("teamr-guest-was-here");
-            assert!(
-                fs::write(&file, "").is_err(),
-                "{} was written",
-                file.display()
-            );
+            assert!(fs::write(&file, "").is_err(), "{} was written", file.display());
         }
         println!("It sees its host's files and can write none but its own.");
         assert!(folder.is_dir(), "the case has a folder");
@@ -52,7 +47,7 @@ fn a_guest_has_the_drivers_and_cannot_change_its_host() {
 
 #[test]
 fn a_failure_in_a_guest_fails_the_test() {
-    match try_in_guest(|folder| {
+    match try_in_guest(Clock::Real, |folder| {
         fs::write(folder.join("case.log"), "so far").expect("write a log");
         panic!("as a case would");
     }) {
@@ -64,6 +59,28 @@ fn a_failure_in_a_guest_fails_the_test() {
             assert!(report.contains("Powering off"), "no kernel log: {report}");
             let log = fs::read_to_string(folder.join("case.log"));
             assert_eq!(log.expect("the case's log"), "so far");
+            fs::remove_dir_all(folder).expect("remove the kept logs");
+        }
+    }
+}
+
+#[test]
+fn a_guest_whose_clock_stands_still_is_stopped_and_its_program_named() {
+    // Enough to boot beside other load.
+    let limit = Duration::from_secs(30);
+    let spin = |_: &Path| {
+        loop {
+            hint::spin_loop();
+        }
+    };
+    match try_in_guest_within(limit, Clock::Virtual, spin) {
+        Ok(()) => panic!("a case without an end came to an end"),
+        // Another test reports the reason.
+        Err(GuestFailure::Impossible(_)) => (),
+        Err(GuestFailure::Failed { report, folder }) => {
+            // The thread of a test has the name of the test, cut.
+            let named = "within 30s; the program that ran then is a_guest_whose_c";
+            assert!(report.contains(named), "{report}");
             fs::remove_dir_all(folder).expect("remove the kept logs");
         }
     }

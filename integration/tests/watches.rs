@@ -1,10 +1,13 @@
 //! Link watches that probe a neighbour, on every data path: a path that becomes silent behind a
 //! switch is abandoned although its carrier stays, and used again when it returns.
+#![allow(clippy::disallowed_methods, reason = "a test measures time")]
+
+use std::time::Instant;
 
 use integration::traffic::Capture;
 use integration::{
-    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Sharing, Site, Teamr, Vlan, in_guest,
-    team_config, wait_until,
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Ping, Sharing, Site, Teamr, Vlan,
+    in_virtual_time, team_config, wait_until,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::{Value, json};
@@ -92,6 +95,68 @@ fn a_silent_path_is_abandoned_and_used_again(lab: &Lab, data_path: DataPath, wat
     team.wait_port("eth2", true);
 }
 
+/// `retry_interval` in ms, for a watch with `interval` 100 and `missed_max` 3.
+const RETRY: u64 = 12;
+/// Time to leave a silent path with retries, in ms: the interval until the first request without an
+/// answer, four requests, and the 5 ms between two looks at the state.
+const LEFT_WITH_RETRIES: u128 = 100 + 4 * RETRY as u128 + 6;
+
+/// Returns the time from the loss of the first path to the failover, in ms, at several phases of the
+/// interval.
+fn silences(lab: &Lab, data_path: DataPath, watch: &Value) -> Vec<u128> {
+    let watched = Watched::new(lab, "activebackup", data_path, watch);
+    let team = &watched.team;
+    let mut times = Vec::new();
+    for phase in 0..10 {
+        team.wait_active("eth1");
+        team.wait_port("eth2", true);
+        wait_until("another phase of the interval", || {
+            watched.watch("eth1")["teamr"]["last_probe_ms_ago"].as_u64() >= Some(10 * phase)
+        });
+        watched.silence("eth1");
+        let lost = Instant::now();
+        team.wait_active("eth2");
+        times.push(lost.elapsed().as_millis());
+        watched.restore("eth1");
+    }
+    times
+}
+
+/// The clock of the guest advances only while all processes wait, so the measured times are exact.
+fn retries_leave_a_silent_path_soon(lab: &Lab, data_path: DataPath) {
+    for (name, target) in [("arp_ping", TARGET), ("nsna_ping", TARGET6)] {
+        let mut watch = asking(name, target);
+        let plain = silences(lab, data_path, &watch);
+        watch["retry_interval"] = RETRY.into();
+        let retrying = silences(lab, data_path, &watch);
+        println!("{name}: silence in ms {plain:?}, with retries {retrying:?}");
+        assert!(retrying.iter().all(|time| *time <= LEFT_WITH_RETRIES), "{retrying:?}");
+        assert!(plain.iter().all(|time| (300..=460).contains(time)), "{plain:?}");
+    }
+}
+
+/// The host's processors are busy with other programs and with the team's own traffic.
+fn load_causes_no_false_alarm(lab: &Lab, data_path: DataPath) {
+    let mut watch = asking("arp_ping", TARGET);
+    watch["retry_interval"] = RETRY.into();
+    let watched = Watched::new(lab, "activebackup", data_path, &watch);
+    watched.team.wait_active("eth1");
+    let busy = [(); 4].map(|()| watched.site.left.start("sha1sum /dev/zero"));
+    let flood = watched.site.left.start(&format!("ping -q -f -s 1400 {TARGET}"));
+    let age = || watched.watch("eth1")["teamr"]["last_probe_ms_ago"].as_u64();
+    for _ in 0..100 {
+        let mut before = age();
+        wait_until("another request", || {
+            let now = age();
+            std::mem::replace(&mut before, now) > now
+        });
+    }
+    drop((busy, flood));
+    for port in PORTS {
+        assert_eq!(watched.watch(port)["down_count"], 0, "{port}");
+    }
+}
+
 /// The first probe on the wire, byte for byte; the team has its first port's address.
 fn probes_equal_teamds(lab: &Lab, data_path: DataPath) {
     let mut watch = asking("arp_ping", TARGET);
@@ -108,10 +173,8 @@ fn probes_equal_teamds(lab: &Lab, data_path: DataPath) {
     });
     let frames = capture.finish();
     let hwaddr = watched.site.left.hwaddr("team0");
-    let octets: Vec<u8> = hwaddr
-        .split(':')
-        .map(|octet| u8::from_str_radix(octet, 16).expect("an octet"))
-        .collect();
+    let octets: Vec<u8> =
+        hwaddr.split(':').map(|octet| u8::from_str_radix(octet, 16).expect("an octet")).collect();
     let expected = [
         &[0xff; 6][..],
         &octets,
@@ -123,9 +186,7 @@ fn probes_equal_teamds(lab: &Lab, data_path: DataPath) {
     ]
     .concat();
     let questions = frames.iter().filter(|frame| !frame.outgoing);
-    let questions: Vec<_> = questions
-        .filter(|frame| frame.ether_type() == Some(0x0806))
-        .collect();
+    let questions: Vec<_> = questions.filter(|frame| frame.ether_type() == Some(0x0806)).collect();
     let teams = questions.iter().filter(|frame| frame.source() == hwaddr);
     assert!(teams.clone().count() > 0, "no probe was sent");
     for question in teams {
@@ -143,16 +204,11 @@ fn a_neighbour_in_a_vlan_is_asked_there(lab: &Lab, data_path: DataPath) {
     watch["vlanid"] = 5.into();
     watch["validate_active"] = true.into();
     let watched = Watched::new(lab, "activebackup", data_path, &watch);
-    wait_until("a few questions in vain", || {
-        watched.watch("eth1")["missed"].as_u64() > Some(3)
-    });
+    wait_until("a few questions in vain", || watched.watch("eth1")["missed"].as_u64() > Some(3));
     assert_eq!(watched.team.port_up("eth1"), Some(false));
     assert_eq!(watched.watch("eth1")["teamr"]["vlanid"], 5);
     let _vlan = Vlan::new(&watched.site.right, "eth1", "vlan5", 5);
-    watched
-        .site
-        .right
-        .address("vlan5", &format!("{IN_VLAN}/24"));
+    watched.site.right.address("vlan5", &format!("{IN_VLAN}/24"));
     watched.team.wait_active("eth1");
 }
 
@@ -232,19 +288,14 @@ const CASES: &[Case] = &[
     }),
     ("arp_ping, bytes", probes_equal_teamds),
     ("arp_ping, vlanid", a_neighbour_in_a_vlan_is_asked_there),
-    (
-        "arp_ping, own questions",
-        own_probes_do_not_count_as_replies,
-    ),
+    ("arp_ping, own questions", own_probes_do_not_count_as_replies),
     ("arp_ping, roundrobin", a_simple_runner_skips_silent_ports),
     ("arp_ping, name", a_name_is_waited_for_by_the_watch_alone),
 ];
 
 /// Removes the watch of all ports, which would combine with the ports' own.
 fn unwatched(config: &mut Value) {
-    let team = config
-        .as_object_mut()
-        .expect("a configuration is an object");
+    let team = config.as_object_mut().expect("a configuration is an object");
     team.remove("link_watch");
 }
 
@@ -266,10 +317,7 @@ fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
     let bearer = |host: &Namespace, what: &str, port: &str| {
         host.run(&format!("tipc bearer {what} media eth device {port}"));
     };
-    for (end, port) in [&host, &peer]
-        .into_iter()
-        .flat_map(|end| PORTS.map(|port| (end, port)))
-    {
+    for (end, port) in [&host, &peer].into_iter().flat_map(|end| PORTS.map(|port| (end, port))) {
         bearer(end, "enable", port);
     }
     for port in PORTS {
@@ -279,10 +327,7 @@ fn tipc_follows_its_links(lab: &Lab, data_path: DataPath) {
         assert_eq!(state, wanted);
     }
     let active = team.active_port().expect("an active port");
-    let other = PORTS
-        .into_iter()
-        .find(|port| *port != active)
-        .expect("two ports");
+    let other = PORTS.into_iter().find(|port| *port != active).expect("two ports");
     bearer(&peer, "disable", &active);
     team.wait_active(other);
     team.wait_port(&active, false);
@@ -317,11 +362,7 @@ fn without_tipc_the_watch_logs_an_error() {
     assert_eq!(watch["up"], false);
     let obstacle = "no TIPC in this kernel (module tipc), stays down";
     assert_eq!(watch["teamr"]["obstacle"], obstacle);
-    assert!(
-        team.log().contains("this kernel has no TIPC"),
-        "{}",
-        team.log()
-    );
+    assert!(team.log().contains("this kernel has no TIPC"), "{}", team.log());
 }
 
 fn play(cases: &[Case], data_path: DataPath) {
@@ -367,8 +408,22 @@ on_data_path! { programs, DataPath::Programs;
 }
 
 #[test]
+fn load_causes_no_false_alarm_of_retries() {
+    for data_path in [DataPath::Userspace, DataPath::Programs] {
+        play(&[("arp_ping, load", load_causes_no_false_alarm)], data_path);
+    }
+}
+
+#[test]
+fn retries_leave_a_silent_path_within_one_and_a_half_intervals() {
+    in_virtual_time(|_| {
+        play(&[("retries", retries_leave_a_silent_path_soon)], DataPath::Kernel);
+    });
+}
+
+#[test]
 fn in_the_kernel() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         play(&[("tipc", tipc_follows_its_links)], DataPath::Kernel);
         play(CASES, DataPath::Kernel);
     });

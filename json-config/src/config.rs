@@ -9,7 +9,7 @@ use runners::{LinkWatchSettings, PortSettings, RunnerSettings, TeamSettings};
 use serde_json::{Map, Value, json};
 
 use crate::data_path::DataPathChoice;
-use crate::finding::Weight;
+use crate::finding::{Finding, Weight};
 use crate::inspect::Walk;
 use crate::lenient::runner_name;
 use crate::parse::{ParseError, parse_object};
@@ -31,14 +31,22 @@ impl Config {
     /// # Errors
     /// For a text that teamd's parser refuses too; see [`ParseError`].
     pub fn parse(text: &[u8]) -> Result<Config, ParseError> {
-        Ok(Config {
-            team: parse_object(text)?,
-        })
+        Ok(Config { team: parse_object(text)? })
     }
 
     /// Returns the JSON object.
     pub fn into_object(self) -> Map<String, Value> {
         self.team
+    }
+
+    /// Returns the JSON object.
+    pub(crate) fn object(&self) -> &Map<String, Value> {
+        &self.team
+    }
+
+    /// Returns the JSON object, to change it.
+    pub(crate) fn object_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.team
     }
 
     /// Returns the configuration `{}`.
@@ -120,7 +128,7 @@ impl Config {
     /// activebackup, `runner.tx_hash` for runners that read it.
     ///
     /// # Errors
-    /// Those of [`Config::team`].
+    /// As [`Config::team`].
     pub fn team_settings(&mut self, seed: u64) -> Result<TeamSettings, Problem> {
         let settings = self.team(seed)?;
         self.write_team_defaults(&settings.runner);
@@ -135,9 +143,7 @@ impl Config {
                 write_default(&mut self.team, "mcast_rejoin", "count", || 1.into());
             }
             RunnerSettings::LoadBalance { .. } | RunnerSettings::Lacp(_) => {
-                write_default(&mut self.team, "runner", "tx_hash", || {
-                    default_tx_hash().into()
-                });
+                write_default(&mut self.team, "runner", "tx_hash", || default_tx_hash().into());
             }
             RunnerSettings::Broadcast
             | RunnerSettings::RoundRobin { .. }
@@ -148,9 +154,7 @@ impl Config {
 
     /// Returns the names of the configured ports, in the order of the file.
     pub fn port_names(&self) -> impl Iterator<Item = &str> {
-        self.ports()
-            .into_iter()
-            .flat_map(|ports| ports.keys().map(String::as_str))
+        self.ports().into_iter().flat_map(|ports| ports.keys().map(String::as_str))
     }
 
     /// Returns the settings of the port `name`, or the defaults for a port that is not configured.
@@ -163,8 +167,9 @@ impl Config {
         if let Some(finding) = refused.list.first() {
             return Err(finding.for_run());
         }
-        let mut port = read_port(self.entry(name), self.team.get("link_watch"));
-        if port.link_watches.is_empty() {
+        let mut port = read_port(&self.team, self.entry(name));
+        let is_link = |watch: &LinkWatchSettings| !matches!(watch, LinkWatchSettings::Errors(_));
+        if !port.link_watches.iter().any(is_link) {
             port.link_watches.push(LinkWatchSettings::Ethtool {
                 delay_up: Duration::ZERO,
                 delay_down: Duration::ZERO,
@@ -177,7 +182,7 @@ impl Config {
     /// into the port's entry if neither the port nor the team has a link watch, as teamd does.
     ///
     /// # Errors
-    /// Those of [`Config::port`].
+    /// As [`Config::port`].
     pub fn port_settings(&mut self, name: &str) -> Result<PortSettings, Problem> {
         let port = self.port(name)?;
         self.write_implicit_watch(name);
@@ -185,9 +190,7 @@ impl Config {
     }
 
     fn write_implicit_watch(&mut self, name: &str) {
-        let none = read_port(self.entry(name), self.team.get("link_watch"))
-            .link_watches
-            .is_empty();
+        let none = read_port(&self.team, self.entry(name)).link_watches.is_empty();
         if none {
             let entry = object_in(self.ports_mut(), name);
             entry.insert("link_watch".to_owned(), json!({"name": "ethtool"}));
@@ -201,9 +204,25 @@ impl Config {
     /// entry, and fails without `prio` too.)
     pub fn update_port(&mut self, name: &str, text: &[u8]) -> Result<(), ParseError> {
         let entry = parse_object(text)?;
-        self.ports_mut()
-            .insert(name.to_owned(), Value::Object(entry));
+        self.ports_mut().insert(name.to_owned(), Value::Object(entry));
         Ok(())
+    }
+
+    /// Gives the entry of the port `name` another name, at its place.
+    pub fn rename_port(&mut self, name: &str, new: &str) {
+        let ports = std::mem::take(self.ports_mut());
+        let renamed = |(key, entry)| (if key == name { new.to_owned() } else { key }, entry);
+        *self.ports_mut() = ports.into_iter().map(renamed).collect();
+    }
+
+    /// Returns the faults in the entry of the port `name` that do not make [`Config::port`] fail:
+    /// values that a run replaces, then unknown keys and the keys of other runners. At most 100 of
+    /// each.
+    pub fn port_warnings(&self, name: &str) -> Vec<Problem> {
+        let find = |weight| Walk::new(&self.team, &[weight]).entry(&self.team, name).list;
+        let (replaced, ignored) = (find(Weight::Fallback), find(Weight::Strict));
+        let replaced = replaced.iter().map(Finding::for_run);
+        replaced.chain(ignored.iter().map(Finding::for_check)).collect()
     }
 
     /// Returns the whole configuration, for `config dump`.
@@ -226,8 +245,7 @@ impl Config {
 
     /// Returns the entry of the port `name`, for `port config dump`; `{}` without one.
     pub fn dump_port(&self, name: &str) -> String {
-        self.entry(name)
-            .map_or_else(|| "{}".to_owned(), object_to_text)
+        self.entry(name).map_or_else(|| "{}".to_owned(), object_to_text)
     }
 
     fn ports(&self) -> Option<&Map<String, Value>> {
@@ -245,7 +263,10 @@ impl Config {
 }
 
 /// Returns the object under `key`; replaces any other value by an empty object.
-fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+pub(crate) fn object_in<'a>(
+    parent: &'a mut Map<String, Value>,
+    key: &str,
+) -> &'a mut Map<String, Value> {
     let value = parent.entry(key).or_insert(Value::Null);
     if !value.is_object() {
         *value = Value::Object(Map::new());

@@ -19,13 +19,7 @@ impl DataPathChoice {
     /// `CHOICES`. The last one is an older word for the relay.
     pub const WORDS: [&'static str; 5] = ["auto", "kernel", "programs", "relay", "userspace"];
 
-    const CHOICES: [Self; 5] = [
-        Self::Auto,
-        Self::Kernel,
-        Self::Programs,
-        Self::Relay,
-        Self::Relay,
-    ];
+    const CHOICES: [Self; 5] = [Self::Auto, Self::Kernel, Self::Programs, Self::Relay, Self::Relay];
 
     /// Returns the choice of a word; `None` for another word.
     pub fn from_word(word: &str) -> Option<Self> {

@@ -25,7 +25,7 @@ pub(crate) struct Finding {
 /// The parts of a finding's message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
-    /// What was expected and found.
+    /// Expectation and finding.
     pub(crate) message: String,
     /// The remedy.
     pub(crate) mend: String,
@@ -51,11 +51,7 @@ impl Finding {
     }
 
     fn problem(&self, message: String) -> Problem {
-        Problem {
-            path: path_text(&self.path),
-            message,
-            position: None,
-        }
+        Problem { path: path_text(&self.path), message, position: None }
     }
 }
 

@@ -52,6 +52,7 @@ impl<'a> Walk<'a> {
     /// Inspects the whole configuration.
     pub(crate) fn whole(mut self, team: &Map<String, Value>) -> Findings {
         self.object(Object::Team, team, None);
+        self.combinations(team);
         self.findings
     }
 
@@ -75,12 +76,20 @@ impl<'a> Walk<'a> {
 
     /// Inspects the port `name`: its own keys, then the team's link watches.
     pub(crate) fn port(mut self, team: &Map<String, Value>, name: &str) -> Findings {
-        if let Some(port) = team.get("ports").and_then(|ports| ports.get(name)) {
-            self.step("ports", |walk| {
-                walk.step(name, |walk| walk.port_entry(port))
-            });
-        }
+        self.own_keys(team, name);
         self.key(team, "link_watch")
+    }
+
+    /// Inspects the own keys of the port `name`.
+    pub(crate) fn entry(mut self, team: &Map<String, Value>, name: &str) -> Findings {
+        self.own_keys(team, name);
+        self.findings
+    }
+
+    fn own_keys(&mut self, team: &Map<String, Value>, name: &str) {
+        if let Some(port) = team.get("ports").and_then(|ports| ports.get(name)) {
+            self.step("ports", |walk| walk.step(name, |walk| walk.port_entry(port)));
+        }
     }
 
     fn member(&mut self, key: &Key, object: &Map<String, Value>) {
@@ -89,7 +98,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn step(&mut self, key: &str, visit: impl FnOnce(&mut Self)) {
+    /// Returns the name of the runner, known or not.
+    pub(crate) fn runner(&self) -> &str {
+        self.runner
+    }
+
+    pub(crate) fn step(&mut self, key: &str, visit: impl FnOnce(&mut Self)) {
         self.path.push(Step::Key(key.to_owned()));
         visit(self);
         self.path.pop();
@@ -116,10 +130,7 @@ impl<'a> Walk<'a> {
         }
         for key in object.keys() {
             let read = key.read_by.is_empty() || reader.is_some_and(|name| key.is_read_by(name));
-            if let Some(line) = key
-                .required
-                .filter(|_| read && !members.contains_key(key.name))
-            {
+            if let Some(line) = key.required.filter(|_| read && !members.contains_key(key.name)) {
                 self.add(Weight::Refused, || Words {
                     message: format!("expected key {}, found none", quoted(key.name)),
                     mend: format!("add it: {}", lower_start(key.about)),
@@ -133,11 +144,7 @@ impl<'a> Walk<'a> {
     fn unknown_key(&mut self, object: Object, name: &str) {
         self.add_at_key(|| {
             let known: Vec<&str> = object.keys().map(|key| key.name).collect();
-            let owner = || {
-                Object::ALL
-                    .into_iter()
-                    .find(|owner| owner.find(name).is_some())
-            };
+            let owner = || Object::ALL.into_iter().find(|owner| owner.find(name).is_some());
             let mend = if let Some(near) = nearest(name, &known) {
                 did_you_mean(near)
             } else if let Some(owner) = owner() {
@@ -175,6 +182,10 @@ impl<'a> Walk<'a> {
             Kind::Words(words) => match value {
                 Value::Array(elements) => self.words(key, elements, words),
                 _ => self.wrong_type(key, value, "array", "put the words in [ ]"),
+            },
+            Kind::Texts(form) => match value {
+                Value::Array(elements) => self.texts(key, elements, form),
+                _ => self.wrong_type(key, value, "array", "put the names in [ ]"),
             },
             Kind::Object(object) => self.nested(key, value, object),
             Kind::Watches => match value {
@@ -249,10 +260,7 @@ impl<'a> Walk<'a> {
                 teamd: None,
             }),
             None => self.invalid(key, &found(text), || {
-                (
-                    choice(words),
-                    nearest(text, words).map_or_else(String::new, did_you_mean),
-                )
+                (choice(words), nearest(text, words).map_or_else(String::new, did_you_mean))
             }),
         }
     }
@@ -282,6 +290,20 @@ impl<'a> Walk<'a> {
                     ..Words::default()
                 }),
             }
+        });
+    }
+
+    fn texts(&mut self, key: &Key, elements: &[Value], form: Form) {
+        self.each(elements, |walk, element| {
+            let message = match element.as_str().map(|text| (text, check_form(form, text))) {
+                Some((_, Ok(()))) => return,
+                Some((text, Err(misfit))) => {
+                    format!("expected {}, found {}", misfit.expected, found(text))
+                }
+                None => format!("expected string, found {}", kind(element)),
+            };
+            let instead = format!("left out of {}", key.name);
+            walk.add(Weight::Fallback, || Words { message, instead, ..Words::default() });
         });
     }
 
@@ -335,7 +357,11 @@ impl<'a> Walk<'a> {
 
     fn watch(&mut self, watch: &Value, expected: &str) {
         match watch {
-            Value::Object(members) => self.object(Object::LinkWatch, members, watch_name(members)),
+            Value::Object(members) => {
+                let name = watch_name(members);
+                self.object(Object::LinkWatch, members, name);
+                self.hosts(members, name);
+            }
             _ => self.no_object(
                 expected,
                 watch,
@@ -345,7 +371,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn each(&mut self, elements: &[Value], mut visit: impl FnMut(&mut Self, &Value)) {
+    pub(crate) fn each(&mut self, elements: &[Value], mut visit: impl FnMut(&mut Self, &Value)) {
         for (index, element) in elements.iter().enumerate() {
             self.path.push(Step::Index(index));
             visit(self, element);
@@ -397,18 +423,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Reports a wrong key to the strict check; `say` returns the fault and the remedy.
-    fn add_at_key(&mut self, say: impl FnOnce() -> (String, String)) {
+    pub(crate) fn add_at_key(&mut self, say: impl FnOnce() -> (String, String)) {
         self.keep(Weight::Strict, true, || {
             let (message, mend) = say();
-            Words {
-                message,
-                mend,
-                ..Words::default()
-            }
+            Words { message, mend, ..Words::default() }
         });
     }
 
-    fn add(&mut self, weight: Weight, say: impl FnOnce() -> Words) {
+    pub(crate) fn add(&mut self, weight: Weight, say: impl FnOnce() -> Words) {
         let weight = if self.unread { Weight::Strict } else { weight };
         self.keep(weight, false, say);
     }
@@ -422,11 +444,7 @@ impl<'a> Walk<'a> {
             self.findings.more += 1;
             return;
         }
-        self.findings.list.push(Finding {
-            path: self.path.clone(),
-            at_key,
-            words: say(),
-        });
+        self.findings.list.push(Finding { path: self.path.clone(), at_key, words: say() });
     }
 }
 

@@ -4,10 +4,13 @@
 //! the table. A row defines the values of a key, not their effect.
 //!
 //! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema`, `failback`,
-//! `failback_delay`, `packets_per_port`, the words `srcmac` and `encap` of `tx_hash`, the
-//! runners `slb`, `tlb` and `alb`, and `min_ports` outside lacp are additions of teamr.
+//! `failback_delay`, `packets_per_port`, `damping`, `gate`, `follow`, `keepalive`, `broadcast_neighbor`,
+//! `retry_interval`, the watches `errors` and `bfd`, the words `srcmac`, `encap` and `socket` of `tx_hash`, the runners
+//! `slb`, `tlb` and `alb`, and `min_ports` outside lacp are additions of teamr.
 
 mod table;
+
+use std::fmt;
 
 pub use table::KEYS;
 
@@ -22,6 +25,8 @@ pub enum Object {
     TxBalancer,
     /// `notify_peers` and `mcast_rejoin`.
     Burst,
+    /// `damping`, at the top level or in a port.
+    Damping,
     /// One entry of `ports`.
     Port,
     /// `link_watch`, or one element of it, at the top level or in a port.
@@ -30,11 +35,12 @@ pub enum Object {
 
 impl Object {
     /// All objects.
-    pub const ALL: [Object; 6] = [
+    pub const ALL: [Object; 7] = [
         Object::Team,
         Object::Runner,
         Object::TxBalancer,
         Object::Burst,
+        Object::Damping,
         Object::Port,
         Object::LinkWatch,
     ];
@@ -56,6 +62,7 @@ impl Object {
             Object::Runner => "in \"runner\"",
             Object::TxBalancer => "in \"runner.tx_balancer\"",
             Object::Burst => "in \"notify_peers\" or \"mcast_rejoin\"",
+            Object::Damping => "in \"damping\"",
             Object::Port => "in a port",
             Object::LinkWatch => "in \"link_watch\"",
         }
@@ -116,12 +123,56 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// An array of some of these strings.
     Words(&'static [&'static str]),
+    /// An array of strings that have this form.
+    Texts(Form),
     /// An object with these keys.
     Object(Object),
     /// An object with the keys of a link watch, or an array of such objects.
     Watches,
     /// An object with a port for each interface name.
     Ports,
+}
+
+impl Kind {
+    /// Returns the values of a key with few of them, or the words of which an array has some.
+    pub fn words(self) -> &'static [&'static str] {
+        match self {
+            Kind::Boolean => &["true", "false"],
+            Kind::Word(words) | Kind::Words(words) => words,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    /// Writes type, range and unit, such as `integer from 0 to 65535`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Boolean => f.write_str("true or false"),
+            Kind::Integer { min, max, unit } => {
+                write!(f, "integer from {min} to {max}{}", unit.suffix())
+            }
+            Kind::Text(_) => f.write_str("string"),
+            Kind::Word(words) => write!(f, "one of {}", words.join(", ")),
+            Kind::Words(words) => write!(f, "array of {}", words.join(", ")),
+            Kind::Texts(_) => f.write_str("array of strings"),
+            Kind::Watches => f.write_str("object or array of objects"),
+            Kind::Object(_) | Kind::Ports => f.write_str("object"),
+        }
+    }
+}
+
+impl Unit {
+    /// Returns the words after a number.
+    fn suffix(self) -> &'static str {
+        match self {
+            Unit::One => "",
+            Unit::Milliseconds => " milliseconds",
+            Unit::TenthsOfSecond => " tenths of a second",
+            Unit::Seconds => " seconds",
+            Unit::Millionths => " millionths",
+        }
+    }
 }
 
 /// Unit of an integer.
@@ -135,6 +186,8 @@ pub enum Unit {
     TenthsOfSecond,
     /// Seconds.
     Seconds,
+    /// 1/1000000 of the whole.
+    Millionths,
 }
 
 /// The form of a string.
@@ -148,8 +201,12 @@ pub enum Form {
     HwAddr,
     /// An address or the name of a host; not empty.
     Host,
+    /// An IPv4 or IPv6 address of one host.
+    IpAddress,
     /// The interface part of a TIPC bearer: 1 to 31 bytes.
     Bearer,
+    /// A [`Follower`](runners::Follower): an interface name, or `vf:PF/NUMBER`.
+    Follower,
 }
 
 /// Value of an absent key.

@@ -24,12 +24,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// Bytes of the largest configuration; a configuration of a thousand ports has a tenth.
+pub const LARGEST: u64 = 1 << 20;
+
 mod check;
+mod combinations;
 mod config;
 mod data_path;
+mod difference;
 mod finding;
 mod form;
 mod inspect;
+mod key_path;
 pub mod keys;
 mod lenient;
 mod locate;
@@ -39,9 +45,12 @@ mod read;
 mod suggest;
 mod text;
 
-pub use check::check;
+pub use check::{check, new_problems};
 pub use config::Config;
 pub use data_path::DataPathChoice;
+pub use difference::{Difference, differences};
+pub use key_path::{Item, KeyPath};
 pub use parse::ParseError;
 pub use problem::{Position, Problem};
+pub use suggest::nearest;
 pub use text::{to_line, to_text};

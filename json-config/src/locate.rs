@@ -16,11 +16,7 @@ pub(crate) fn locate(text: &str, findings: &[Finding]) -> Vec<Option<Position>> 
     let mut offsets: Vec<Option<usize>> = vec![None; findings.len()];
     if let Ok(root) = serde_json::from_str::<&RawValue>(text) {
         let wanted: Vec<usize> = (0..findings.len()).collect();
-        let mut search = Search {
-            text,
-            findings,
-            offsets: &mut offsets,
-        };
+        let mut search = Search { text, findings, offsets: &mut offsets };
         search.descend(root, 0, &wanted);
     }
     positions(text, &offsets)

@@ -26,11 +26,7 @@ pub struct ParseError {
 impl ParseError {
     fn new(message: impl Into<String>, before: &[u8]) -> Self {
         let Position { line, column } = Position::START.after(before);
-        ParseError {
-            line,
-            column,
-            message: message.into(),
-        }
+        ParseError { line, column, message: message.into() }
     }
 
     /// Converts serde_json's column, which counts bytes, to characters.
@@ -50,11 +46,7 @@ impl ParseError {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} on line {}, column {}",
-            self.message, self.line, self.column
-        )
+        write!(f, "{} on line {}, column {}", self.message, self.line, self.column)
     }
 }
 
@@ -64,6 +56,9 @@ impl std::error::Error for ParseError {}
 pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, ParseError> {
     let valid = std::str::from_utf8(text)
         .map_err(|error| ParseError::new("invalid UTF-8", &text[..error.valid_up_to()]))?;
+    if valid.trim_ascii().is_empty() {
+        return Err(ParseError::new("the text is empty; a team without ports is {}", b""));
+    }
     let mut json = serde_json::Deserializer::from_str(valid);
     let value = AnyValue
         .deserialize(&mut json)
@@ -226,11 +221,7 @@ mod tests {
         assert_eq!(object["a"], i64::MAX);
         assert_eq!(object["b"], i64::MIN);
         assert_eq!(object["e"], 0);
-        for text in [
-            "9223372036854775808",
-            "-9223372036854775809",
-            "99999999999999999999999",
-        ] {
+        for text in ["9223372036854775808", "-9223372036854775809", "99999999999999999999999"] {
             let text = format!("{{\"a\": [1,\n  {text}]}}");
             assert_eq!(error(&text), "too big integer on line 2, column 3");
         }
@@ -244,10 +235,7 @@ mod tests {
 
     #[test]
     fn columns_count_characters() {
-        assert_eq!(
-            error("{\"é\": \"é\", x}"),
-            "key must be a string on line 1, column 12"
-        );
+        assert_eq!(error("{\"é\": \"é\", x}"), "key must be a string on line 1, column 12");
         let text = b"{\n\"a\": \"\xc3\xa9\xff\"}";
         let error = parse_object(text).unwrap_err();
         assert_eq!(error.to_string(), "invalid UTF-8 on line 2, column 8");

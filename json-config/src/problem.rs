@@ -9,7 +9,7 @@ use crate::text::quoted;
 pub struct Problem {
     /// JSON path, such as `ports.eth1.prio`; empty for the text as a whole.
     pub path: String,
-    /// What was expected and found, and the consequence or the remedy.
+    /// Expectation and finding, then the consequence or the remedy.
     pub message: String,
     /// Position in the text; only the strict check determines it.
     pub position: Option<Position>,
@@ -45,16 +45,10 @@ impl Position {
     /// Returns the position after `text`, which starts at `self`.
     pub(crate) fn after(self, text: &[u8]) -> Position {
         text.iter().fold(self, |place, byte| match byte {
-            b'\n' => Position {
-                line: place.line + 1,
-                column: 1,
-            },
+            b'\n' => Position { line: place.line + 1, column: 1 },
             // The second and later bytes of a UTF-8 sequence.
             0x80..=0xbf => place,
-            _ => Position {
-                column: place.column + 1,
-                ..place
-            },
+            _ => Position { column: place.column + 1, ..place },
         })
     }
 }
@@ -83,9 +77,7 @@ pub(crate) fn path_text(steps: &[Step]) -> String {
                     text.push('.');
                 }
                 let plain = !key.is_empty()
-                    && key
-                        .chars()
-                        .all(|c| c.is_alphanumeric() || "_-$@:".contains(c));
+                    && key.chars().all(|c| c.is_alphanumeric() || "_-$@:".contains(c));
                 if plain {
                     text.push_str(&shortened(key));
                 } else {
@@ -118,10 +110,7 @@ mod tests {
         assert_eq!(path(&["ports", "eth1", "prio"]), "ports.eth1.prio");
         assert_eq!(path(&["ports", "eth1.5"]), "ports.\"eth1.5\"");
         assert_eq!(path(&["a\nb", ""]), "\"a\\nb\".\"\"");
-        assert_eq!(
-            path_text(&[Step::Key("link_watch".into()), Step::Index(1)]),
-            "link_watch[1]"
-        );
+        assert_eq!(path_text(&[Step::Key("link_watch".into()), Step::Index(1)]), "link_watch[1]");
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use runners::{
-    AggSelectPolicy, ArpPingSettings, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields,
-    Host, HostTraffic, HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy,
-    LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
+    AggSelectPolicy, ArpPingSettings, BfdSettings, Burst, DampingSettings, ErrorsSettings,
+    Failback, FailbackPolicy, FallbackMethod, Follower, HashFields, Host, HostTraffic,
+    HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings,
+    NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 use serde_json::{Map, Value};
 
@@ -71,9 +72,7 @@ impl<'a> Members<'a> {
 
     fn boolean(&self, name: &str) -> bool {
         let default = || self.key(name).map(|key| key.default) == Some(Preset::Boolean(true));
-        self.value(name)
-            .and_then(Value::as_bool)
-            .unwrap_or_else(default)
+        self.value(name).and_then(Value::as_bool).unwrap_or_else(default)
     }
 
     /// Returns the value or the default; empty without both.
@@ -116,9 +115,11 @@ pub(crate) fn read_team(team: &Map<String, Value>, seed: u64) -> TeamSettings {
     let members = Members::new(Object::Team, Some(team));
     let runner = members.nested("runner", Object::Runner);
     let runner_settings = read_runner(&runner, seed);
-    let count = match runner_settings {
-        RunnerSettings::ActiveBackup { .. } => 1,
-        _ => 0,
+    let (notified, rejoined) = match &runner_settings {
+        RunnerSettings::ActiveBackup { .. } => (1, 1),
+        // Each of the two switches learns from the announcement on its own ports.
+        RunnerSettings::Lacp(lacp) if lacp.broadcast_neighbor => (1, 0),
+        _ => (0, 0),
     };
     let hwaddr = members.value("hwaddr").and_then(Value::as_str);
     TeamSettings {
@@ -128,11 +129,18 @@ pub(crate) fn read_team(team: &Map<String, Value>, seed: u64) -> TeamSettings {
             "all" => LinkWatchPolicy::All,
             _ => LinkWatchPolicy::Any,
         },
-        notify_peers: read_burst(&members.nested("notify_peers", Object::Burst), count),
-        mcast_rejoin: read_burst(&members.nested("mcast_rejoin", Object::Burst), count),
+        notify_peers: read_burst(&members.nested("notify_peers", Object::Burst), notified),
+        mcast_rejoin: read_burst(&members.nested("mcast_rejoin", Object::Burst), rejoined),
         min_ports: runner.integer("min_ports"),
         probe: read_probe(team).unwrap_or(true),
+        follow: read_followers(&members),
     }
+}
+
+fn read_followers(members: &Members<'_>) -> Vec<Follower> {
+    let list = members.value("follow").and_then(Value::as_array);
+    let texts = list.into_iter().flatten().filter_map(Value::as_str);
+    texts.filter_map(|text| text.parse().ok()).collect()
 }
 
 fn read_burst(burst: &Members<'_>, default_count: u32) -> Burst {
@@ -162,6 +170,7 @@ fn read_runner(runner: &Members<'_>, seed: u64) -> RunnerSettings {
                     _ => FailbackPolicy::Always,
                 },
                 delay: runner.milliseconds("failback_delay"),
+                probe: runner.boolean("failback_probe"),
             },
         },
         "loadbalance" => RunnerSettings::LoadBalance {
@@ -195,16 +204,14 @@ fn read_lacp(runner: &Members<'_>) -> LacpSettings {
         agg_select_policy: AggSelectPolicy::from_name(runner.word("agg_select_policy"))
             .unwrap_or_default(),
         fallback: runner.boolean("fallback"),
-        fallback_method: match runner.word("fallback_method") {
-            "all" => FallbackMethod::All,
-            _ => FallbackMethod::Single,
-        },
+        fallback_method: FallbackMethod::from_name(runner.word("fallback_method"))
+            .unwrap_or_default(),
         fallback_delay: runner.milliseconds("fallback_delay"),
         enable_retry_count: runner.boolean("enable_retry_count"),
         retry_count: runner.integer("retry_count"),
-        marker_timeout: runner
-            .boolean("marker")
-            .then(|| runner.milliseconds("marker_timeout")),
+        marker_timeout: runner.boolean("marker").then(|| runner.milliseconds("marker_timeout")),
+        broadcast_neighbor: runner.boolean("broadcast_neighbor"),
+        keepalive: Duration::from_secs(runner.integer("keepalive")),
         tx_hash: read_tx_hash(runner),
         balancing_interval: read_balancing_interval(runner),
     }
@@ -239,24 +246,27 @@ pub(crate) fn default_tx_hash() -> &'static [&'static str] {
     }
 }
 
-/// Reads a port; the `watches` of the team follow the port's own. The list may be empty.
+/// Reads a port of `team`, whose link watches follow the port's own. The list may be empty.
 pub(crate) fn read_port(
+    team: &Map<String, Value>,
     port: Option<&Map<String, Value>>,
-    watches: Option<&Value>,
 ) -> PortSettings {
+    let damping = read_damping(team, port);
     let port = Members::new(Object::Port, port);
+    let watches = team.get("link_watch");
     let own = port.value("link_watch");
     PortSettings {
         prio: port.integer("prio"),
         sticky: port.boolean("sticky"),
-        queue_id: port
-            .given_integer("queue_id")
-            .and_then(|queue| u32::try_from(queue).ok()),
+        queue_id: port.given_integer("queue_id").and_then(|queue| u32::try_from(queue).ok()),
         lacp: LacpPortSettings {
             prio: port.integer("lacp_prio"),
             key: port.integer("lacp_key"),
             ..LacpPortSettings::default()
         },
+        gate: port.boolean("gate"),
+        follow: read_followers(&port),
+        damping: damping.filter(|damping| damping.penalty > 0 && damping.reuse < damping.suppress),
         link_watches: own
             .into_iter()
             .chain(watches)
@@ -269,6 +279,29 @@ pub(crate) fn read_port(
     }
 }
 
+/// Reads the damping of a port, by default the one of `team`; `None` without the key.
+pub(crate) fn read_damping(
+    team: &Map<String, Value>,
+    port: Option<&Map<String, Value>>,
+) -> Option<DampingSettings> {
+    let own = port.and_then(|port| port.get("damping")?.as_object());
+    let general = team.get("damping").and_then(Value::as_object);
+    own.or(general)?;
+    let [own, general] = [own, general].map(|members| Members::new(Object::Damping, members));
+    let number = |name: &str| -> u32 {
+        let number = own.given_integer(name).and_then(|number| u32::try_from(number).ok());
+        number.unwrap_or_else(|| general.integer(name))
+    };
+    let milliseconds = |name| Duration::from_millis(number(name).into());
+    Some(DampingSettings {
+        penalty: number("penalty"),
+        suppress: number("suppress"),
+        reuse: number("reuse"),
+        half_life: milliseconds("half_life"),
+        max_suppress: milliseconds("max_suppress"),
+    })
+}
+
 fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
     let name = watch_name(watch)?;
     let watch = Members::new(Object::LinkWatch, Some(watch));
@@ -276,15 +309,14 @@ fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
         interval: watch.milliseconds("interval"),
         init_wait: watch.milliseconds("init_wait"),
         missed_max: watch.integer("missed_max"),
+        retry_interval: Some(watch.milliseconds("retry_interval")).filter(|pause| !pause.is_zero()),
     };
     Some(match name {
         "arp_ping" => LinkWatchSettings::ArpPing(ArpPingSettings {
             probing: probing(),
             target_host: host(watch.text("target_host", Form::Host)?),
             source_host: watch.text("source_host", Form::Host).map(host),
-            vlanid: watch
-                .given_integer("vlanid")
-                .and_then(|id| u16::try_from(id).ok()),
+            vlanid: watch.given_integer("vlanid").and_then(|id| u16::try_from(id).ok()),
             validate_active: watch.boolean("validate_active"),
             validate_inactive: watch.boolean("validate_inactive"),
             send_always: watch.boolean("send_always"),
@@ -293,9 +325,22 @@ fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
             probing: probing(),
             target_host: host(watch.text("target_host", Form::Host)?),
         }),
-        "tipc" => LinkWatchSettings::Tipc {
-            bearer: watch.text("tipc_bearer", Form::Bearer)?.to_owned(),
-        },
+        "tipc" => {
+            LinkWatchSettings::Tipc { bearer: watch.text("tipc_bearer", Form::Bearer)?.to_owned() }
+        }
+        "bfd" => LinkWatchSettings::Bfd(BfdSettings {
+            single_hop: watch.boolean("single_hop"),
+            local: watch.text("local_address", Form::IpAddress)?.parse().ok()?,
+            peer: watch.text("peer_address", Form::IpAddress)?.parse().ok()?,
+            interval: watch.milliseconds("interval"),
+            multiplier: watch.integer("multiplier"),
+        }),
+        "errors" => LinkWatchSettings::Errors(ErrorsSettings {
+            interval: watch.milliseconds("interval"),
+            error_ratio: watch.integer("error_ratio"),
+            min_errors: watch.integer("min_errors"),
+            hold_time: watch.milliseconds("hold_time"),
+        }),
         _ => LinkWatchSettings::Ethtool {
             delay_up: watch.milliseconds("delay_up"),
             delay_down: watch.milliseconds("delay_down"),
@@ -307,8 +352,5 @@ fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
 /// watch sends on its own port only.
 fn host<A: FromStr>(text: &str) -> Host<A> {
     let address = text.split_once('%').map_or(text, |(address, _)| address);
-    Host {
-        name: text.to_owned(),
-        address: address.parse().ok(),
-    }
+    Host { name: text.to_owned(), address: address.parse().ok() }
 }

@@ -2,7 +2,7 @@
 
 /// Returns the candidate with the fewest edits from `word`, if these are few for its length; else one
 /// that `word` begins with. Ignores case and the difference between `-` and `_`.
-pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = folded(word)?;
     let allowed = (word.len() / 3).clamp(1, 3);
     let by_edits = candidates

@@ -51,18 +51,11 @@ fn write_value(out: &mut String, value: &Value, depth: Option<usize>) {
 fn write_object(out: &mut String, object: &Map<String, Value>, depth: Option<usize>) {
     let mut members: Vec<(&String, &Value)> = object.iter().collect();
     members.sort_unstable_by_key(|(key, _)| *key);
-    write_list(
-        out,
-        '{',
-        '}',
-        depth,
-        &members,
-        |out, (key, value), depth| {
-            write_string(out, key);
-            out.push_str(": ");
-            write_value(out, value, depth);
-        },
-    );
+    write_list(out, '{', '}', depth, &members, |out, (key, value), depth| {
+        write_string(out, key);
+        out.push_str(": ");
+        write_value(out, value, depth);
+    });
 }
 
 fn write_list<T>(
@@ -132,11 +125,7 @@ fn write_real(out: &mut String, real: f64) {
     }
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let significant = digits.trim_end_matches('0');
-    let digits = if significant.is_empty() {
-        "0"
-    } else {
-        significant
-    };
+    let digits = if significant.is_empty() { "0" } else { significant };
 
     if !(-4..17).contains(&exponent) {
         let (first, rest) = digits.split_at(1);

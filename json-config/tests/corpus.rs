@@ -2,6 +2,7 @@
 //!
 //! `corpus/good` and `corpus/bad` contain faults that a schema can express; `corpus/syntax` contains
 //! the others. `TEAMR_REWRITE=1 cargo test -p json-config` rewrites the expected messages.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 mod expectation;
 mod validator;
@@ -16,10 +17,7 @@ fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     paths.sort();
     paths
@@ -49,17 +47,11 @@ fn schema_and_check_agree() {
     assert!(good.len() + bad.len() >= 100);
     for (name, text) in good.iter().chain(&files("examples")) {
         assert_eq!(check(text), [], "check of {name}");
-        assert!(
-            schema_accepts(&serde_json::from_slice(text).unwrap()),
-            "schema on {name}"
-        );
+        assert!(schema_accepts(&serde_json::from_slice(text).unwrap()), "schema on {name}");
     }
     for (name, text) in &bad {
         assert!(!check(text).is_empty(), "check of {name}");
-        assert!(
-            !schema_accepts(&serde_json::from_slice(text).unwrap()),
-            "schema on {name}"
-        );
+        assert!(!schema_accepts(&serde_json::from_slice(text).unwrap()), "schema on {name}");
     }
 }
 
@@ -70,10 +62,7 @@ fn the_messages_for_bad_files_are_as_expected() {
 
 #[test]
 fn the_messages_for_faults_beyond_the_schema_are_as_expected() {
-    expectation::compare(
-        "tests/corpus/syntax.expected",
-        &messages("tests/corpus/syntax"),
-    );
+    expectation::compare("tests/corpus/syntax.expected", &messages("tests/corpus/syntax"));
 }
 
 #[test]
@@ -89,10 +78,7 @@ fn every_problem_has_a_position() {
 
 #[test]
 fn a_file_that_the_check_accepts_runs_without_a_warning() {
-    for (name, text) in files("tests/corpus/good")
-        .into_iter()
-        .chain(files("examples"))
-    {
+    for (name, text) in files("tests/corpus/good").into_iter().chain(files("examples")) {
         let mut config = Config::parse(&text).unwrap();
         assert_eq!(config.warnings(), [], "{name}");
         config.team(0).unwrap();

@@ -1,9 +1,10 @@
 //! Hostile input: no panic, no unbounded output, no lost content.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 mod validator;
 
 use json_config::keys::{Kind, Object};
-use json_config::{Config, check};
+use json_config::{Config, Problem, check};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -91,15 +92,19 @@ fn fitting(kind: Kind) -> BoxedStrategy<Value> {
                 .prop_map(Value::from)
                 .boxed()
         }
+        Kind::Texts(_) => {
+            let texts = prop_oneof![text(), Just("vf:eth1/3".to_owned())];
+            prop::collection::vec(texts.prop_map(Value::from), 0..4).prop_map(Value::from).boxed()
+        }
         Kind::Object(object) => object_of(object),
         Kind::Watches => prop_oneof![
             object_of(Object::LinkWatch),
             prop::collection::vec(object_of(Object::LinkWatch), 0..3).prop_map(Value::from),
         ]
         .boxed(),
-        Kind::Ports => members("[a-z.:]{0,17}", object_of(Object::Port))
-            .prop_map(Value::from)
-            .boxed(),
+        Kind::Ports => {
+            members("[a-z.:]{0,17}", object_of(Object::Port)).prop_map(Value::from).boxed()
+        }
     };
     prop_oneof![12 => right, 1 => scalar()].boxed()
 }
@@ -112,9 +117,7 @@ fn object_of(object: Object) -> BoxedStrategy<Value> {
         .into_iter()
         .map(|key| {
             let name = key.name.to_owned();
-            fitting(key.kind)
-                .prop_map(move |value| (name.clone(), value))
-                .boxed()
+            fitting(key.kind).prop_map(move |value| (name.clone(), value)).boxed()
         })
         .collect();
     prop::sample::subsequence(fields, 0..=count.min(4))
@@ -170,7 +173,12 @@ fn schema_and_check_agree_on_likely_configurations() {
     let schema_accepts = validator::load();
     let ascii = object_of(Object::Team).prop_filter("ASCII", |team| team.to_string().is_ascii());
     proptest!(|(team in ascii)| {
-        let problems = check(team.to_string().as_bytes());
+        let mut problems = check(team.to_string().as_bytes());
+        // A schema cannot compare the thresholds of damping.
+        let compares = |problem: &Problem| {
+            problem.path.ends_with("damping") && problem.message.contains(" below ")
+        };
+        problems.retain(|problem| !compares(problem));
         prop_assert_eq!(schema_accepts(&team), problems.is_empty(), "{:?}", problems);
     });
 }
@@ -197,24 +205,9 @@ fn repeated(size: usize, start: &str, item: impl Fn(usize) -> String, end: &str)
 fn at_most_a_hundred_problems_have_a_message() {
     let loadbalance = "{\"runner\": {\"name\": \"loadbalance\", \"tx_hash\": [";
     for text in [
-        repeated(
-            TEN_MEGABYTES,
-            "{",
-            |index| format!("\n\"key{index}\": 1"),
-            "}",
-        ),
-        repeated(
-            MEGABYTE,
-            "{\"ports\": {",
-            |index| format!("\"p{index}\": 5"),
-            "}}",
-        ),
-        repeated(
-            MEGABYTE,
-            "{\"link_watch\": [",
-            |_| "{\"delay_up\": -1}".into(),
-            "]}",
-        ),
+        repeated(TEN_MEGABYTES, "{", |index| format!("\n\"key{index}\": 1"), "}"),
+        repeated(MEGABYTE, "{\"ports\": {", |index| format!("\"p{index}\": 5"), "}}"),
+        repeated(MEGABYTE, "{\"link_watch\": [", |_| "{\"delay_up\": -1}".into(), "]}"),
         repeated(MEGABYTE, loadbalance, |_| "5".into(), "]}}"),
     ] {
         let problems = check(&text);

@@ -1,6 +1,7 @@
 //! Generates `schema.json` from the table of keys and compares it with the file.
 //!
 //! `TEAMR_REWRITE=1 cargo test -p json-config` rewrites the file.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 mod expectation;
 
@@ -41,6 +42,7 @@ fn schema() -> Value {
         "runner": runner_schema(),
         "tx_balancer": object_schema(Object::TxBalancer),
         "burst": object_schema(Object::Burst),
+        "damping": object_schema(Object::Damping),
         "port": object_schema(Object::Port),
         "link_watch": link_watch_schema(),
     });
@@ -54,10 +56,8 @@ fn extend(schema: &mut Value, more: Value) {
 }
 
 fn object_schema(object: Object) -> Value {
-    let properties: Map<String, Value> = object
-        .keys()
-        .map(|key| (key.name.to_owned(), key_schema(key)))
-        .collect();
+    let properties: Map<String, Value> =
+        object.keys().map(|key| (key.name.to_owned(), key_schema(key))).collect();
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
@@ -141,6 +141,7 @@ fn description(key: &Key) -> String {
         Unit::Milliseconds => format!("{} In milliseconds.", key.about),
         Unit::TenthsOfSecond => format!("{} In tenths of a second.", key.about),
         Unit::Seconds => format!("{} In seconds.", key.about),
+        Unit::Millionths => format!("{} In millionths.", key.about),
     }
 }
 
@@ -155,6 +156,7 @@ fn kind_schema(kind: Kind) -> Value {
         Kind::Words(words) => {
             json!({"type": "array", "items": {"type": "string", "enum": words}, "minItems": 1})
         }
+        Kind::Texts(form) => json!({"type": "array", "items": form_schema(form)}),
         Kind::Object(object) => reference(object),
         Kind::Watches => {
             let one = reference(Object::LinkWatch);
@@ -174,6 +176,7 @@ fn reference(object: Object) -> Value {
         Object::Runner => "runner",
         Object::TxBalancer => "tx_balancer",
         Object::Burst => "burst",
+        Object::Damping => "damping",
         Object::Port => "port",
         Object::LinkWatch => "link_watch",
     };
@@ -197,6 +200,15 @@ fn form_schema(form: Form) -> Value {
             "not": {"pattern": r"^[0xX: \t]*$"},
         }),
         Form::Host => json!({"type": "string", "minLength": 1}),
+        Form::IpAddress => json!({
+            "type": "string",
+            "pattern": r"^[0-9.]{7,15}$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$",
+        }),
+        Form::Follower => json!({
+            "type": "string",
+            "pattern": r"^[^/: \t\n\v\f\r]{1,15}$|^vf:[^/: \t\n\v\f\r]{1,15}/(0|[1-9][0-9]{0,4})$",
+            "not": {"enum": [".", ".."]},
+        }),
         Form::Bearer => json!({"type": "string", "minLength": 1, "maxLength": 31}),
     }
 }

@@ -1,4 +1,5 @@
 //! From text to settings: defaults, replaced values, refused values.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -6,9 +7,10 @@ use std::time::Duration;
 
 use json_config::{Config, DataPathChoice};
 use runners::{
-    AggSelectPolicy, ArpPingSettings, Burst, Failback, FailbackPolicy, FallbackMethod, HashFields,
-    Host, HwAddr, HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings,
-    NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
+    AggSelectPolicy, ArpPingSettings, BfdSettings, Burst, DampingSettings, ErrorsSettings,
+    Failback, FailbackPolicy, FallbackMethod, HashFields, Host, HwAddr, HwAddrPolicy,
+    LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings,
+    PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -25,21 +27,13 @@ fn each_runner_has_teamds_defaults() {
         let text = format!("{{\"runner\": {{\"name\": \"{name}\"}}}}");
         let settings = config(&text).team_settings(7).unwrap();
         assert!(settings.probe, "{name}");
-        TeamSettings {
-            probe: false,
-            ..settings
-        }
+        TeamSettings { probe: false, ..settings }
     };
     assert_eq!(
         settings("roundrobin"),
-        TeamSettings::new(RunnerSettings::RoundRobin {
-            packets_per_port: NonZeroU32::MIN,
-        })
+        TeamSettings::new(RunnerSettings::RoundRobin { packets_per_port: NonZeroU32::MIN })
     );
-    assert_eq!(
-        settings("broadcast"),
-        TeamSettings::new(RunnerSettings::Broadcast)
-    );
+    assert_eq!(settings("broadcast"), TeamSettings::new(RunnerSettings::Broadcast));
     let random = RunnerSettings::Random { seed: 7 };
     assert_eq!(settings("random"), TeamSettings::new(random));
     let loadbalance = RunnerSettings::LoadBalance {
@@ -47,19 +41,13 @@ fn each_runner_has_teamds_defaults() {
         balancing_interval: None,
     };
     assert_eq!(settings("loadbalance"), TeamSettings::new(loadbalance));
-    let once = Burst {
-        count: 1,
-        interval: Duration::ZERO,
-    };
+    let once = Burst { count: 1, interval: Duration::ZERO };
     let activebackup = RunnerSettings::ActiveBackup {
         hwaddr_policy: HwAddrPolicy::SameAll,
-        failback: Failback::default(),
+        failback: Failback { probe: true, ..Failback::default() },
     };
-    let expected = TeamSettings {
-        notify_peers: once,
-        mcast_rejoin: once,
-        ..TeamSettings::new(activebackup)
-    };
+    let expected =
+        TeamSettings { notify_peers: once, mcast_rejoin: once, ..TeamSettings::new(activebackup) };
     assert_eq!(settings("activebackup"), expected);
 }
 
@@ -70,9 +58,10 @@ fn every_team_key_is_read() {
             "hwaddr": "2:10:20:30:40:50", "link_watch_policy": "all",
             "notify_peers": {"count": 3, "interval": 100},
             "mcast_rejoin": {"count": 2, "interval": 50},
-            "probe": false,
+            "probe": false, "follow": ["eth5", "", 1, "vf:eth1/3"],
             "runner": {"name": "activebackup", "hwaddr_policy": "only_active", "min_ports": 2,
-                       "failback": "better", "failback_delay": 3000}}"#,
+                       "failback": "better", "failback_delay": 3000,
+                       "failback_probe": false}}"#,
     );
     assert_eq!(all.device(), Ok(Some("team0")));
     assert_eq!(all.debug_level(), 2);
@@ -83,20 +72,16 @@ fn every_team_key_is_read() {
             failback: Failback {
                 policy: FailbackPolicy::Better,
                 delay: milliseconds(3000),
+                probe: false,
             },
         },
         hwaddr: Some(HwAddr([2, 0x10, 0x20, 0x30, 0x40, 0x50])),
         link_watch_policy: LinkWatchPolicy::All,
-        notify_peers: Burst {
-            count: 3,
-            interval: milliseconds(100),
-        },
-        mcast_rejoin: Burst {
-            count: 2,
-            interval: milliseconds(50),
-        },
+        notify_peers: Burst { count: 3, interval: milliseconds(100) },
+        mcast_rejoin: Burst { count: 2, interval: milliseconds(50) },
         min_ports: 2,
         probe: false,
+        follow: vec!["eth5".parse().unwrap(), "vf:eth1/3".parse().unwrap()],
     };
     assert_eq!(all.team_settings(0).unwrap(), expected);
 }
@@ -104,9 +89,7 @@ fn every_team_key_is_read() {
 #[test]
 fn keys_of_the_plain_runners_are_read() {
     let mut config = config(r#"{"runner": {"packets_per_port": 65535}}"#);
-    let expected = RunnerSettings::RoundRobin {
-        packets_per_port: NonZeroU32::new(65535).unwrap(),
-    };
+    let expected = RunnerSettings::RoundRobin { packets_per_port: NonZeroU32::new(65535).unwrap() };
     assert_eq!(config.team_settings(0).unwrap().runner, expected);
 }
 
@@ -115,9 +98,7 @@ fn lp_interval_is_read_for_tlb_and_alb() {
     let interval = |runner: &str| {
         let mut config = config(&format!("{{\"runner\": {{{runner}}}}}"));
         match config.team_settings(0).unwrap().runner {
-            RunnerSettings::Slb {
-                learning_interval, ..
-            } => learning_interval,
+            RunnerSettings::Slb { learning_interval, .. } => learning_interval,
             other => panic!("{other:?}"),
         }
     };
@@ -153,13 +134,15 @@ fn every_lacp_key_is_read() {
         enable_retry_count: false,
         retry_count: 5,
         marker_timeout: Some(milliseconds(20)),
+        keepalive: milliseconds(30_000),
+        broadcast_neighbor: true,
         tx_hash: HashFields::TCP | HashFields::UDP | HashFields::SCTP | HashFields::VLAN,
         balancing_interval: Some(milliseconds(5000)),
     };
     let given = r#", "active": false, "fast_rate": true, "sys_prio": 4096, "fast_period": 100,
            "agg_select_policy": "count", "fallback": true, "fallback_method": "all",
            "fallback_delay": 250, "enable_retry_count": false, "retry_count": 5,
-           "marker": true, "marker_timeout": 20,
+           "marker": true, "marker_timeout": 20, "keepalive": 30, "broadcast_neighbor": true,
            "tx_hash": ["l4", "vlan"], "tx_balancer": {"name": "basic"}"#;
     assert_eq!(read(given), RunnerSettings::Lacp(expected));
     let port = |text: &str| config(text).port_settings("p").unwrap().lacp;
@@ -169,43 +152,65 @@ fn every_lacp_key_is_read() {
 }
 
 #[test]
+fn a_port_has_its_own_keys_of_damping_before_the_teams() {
+    let damping = |text: &str| config(text).port("p").unwrap().damping;
+    assert_eq!(damping("{}"), None);
+    let defaults = DampingSettings {
+        penalty: 1000,
+        suppress: 2000,
+        reuse: 1000,
+        half_life: milliseconds(5000),
+        max_suppress: milliseconds(20_000),
+    };
+    assert_eq!(damping(r#"{"damping": {}}"#), Some(defaults));
+    assert_eq!(damping(r#"{"ports": {"p": {"damping": {}}}}"#), Some(defaults));
+    let both = r#"{"damping": {"reuse": 500, "half_life": 9}, "ports": {"p": {"damping": {"half_life": 7}}}}"#;
+    let expected = DampingSettings { reuse: 500, half_life: milliseconds(7), ..defaults };
+    assert_eq!(damping(both), Some(expected));
+    for off in [
+        r#"{"damping": {}, "ports": {"p": {"damping": {"penalty": 0}}}}"#,
+        r#"{"damping": {"reuse": 2000}}"#,
+        r#"{"damping": true}"#,
+    ] {
+        assert_eq!(damping(off), None, "{off}");
+    }
+    let warnings = config(r#"{"damping": {"reuse": 2000}}"#).warnings();
+    assert!(warnings[0].to_string().contains("damping is off"), "{warnings:?}");
+}
+
+#[test]
 fn every_port_key_is_read() {
     let text = r#"{"link_watch": {"name": "ethtool", "delay_down": 9},
         "ports": {"p": {"prio": -10, "sticky": true, "queue_id": 3, "lacp_prio": 1, "lacp_key": 2,
+                        "gate": false, "damping": {"penalty": 5}, "follow": ["vf:p/0"],
                         "link_watch": [{"name": "ethtool", "delay_up": 7}]}, "q": {}}}"#;
     let mut config = config(text);
-    let own = LinkWatchSettings::Ethtool {
-        delay_up: milliseconds(7),
-        delay_down: Duration::ZERO,
-    };
-    let team = LinkWatchSettings::Ethtool {
-        delay_up: Duration::ZERO,
-        delay_down: milliseconds(9),
-    };
+    let own = LinkWatchSettings::Ethtool { delay_up: milliseconds(7), delay_down: Duration::ZERO };
+    let team = LinkWatchSettings::Ethtool { delay_up: Duration::ZERO, delay_down: milliseconds(9) };
     let expected = PortSettings {
         prio: -10,
         sticky: true,
         queue_id: Some(3),
-        lacp: LacpPortSettings {
-            prio: 1,
-            key: 2,
-            ..LacpPortSettings::default()
-        },
+        lacp: LacpPortSettings { prio: 1, key: 2, ..LacpPortSettings::default() },
+        gate: false,
+        damping: Some(DampingSettings {
+            penalty: 5,
+            suppress: 2000,
+            reuse: 1000,
+            half_life: milliseconds(5000),
+            max_suppress: milliseconds(20_000),
+        }),
         link_watches: vec![own, team.clone()],
+        follow: vec!["vf:p/0".parse().unwrap()],
     };
     assert_eq!(config.port_settings("p").unwrap(), expected);
     let port = config.port("p").unwrap();
     assert_eq!((port.lacp.prio, port.lacp.key), (1, 2));
-    let expected = PortSettings {
-        link_watches: vec![team],
-        ..PortSettings::default()
-    };
+    let expected = PortSettings { link_watches: vec![team], ..PortSettings::default() };
     assert_eq!(config.port_settings("q").unwrap(), expected);
     assert_eq!(config.port("q").unwrap().lacp.prio, 255);
-    let implicit = LinkWatchSettings::Ethtool {
-        delay_up: Duration::ZERO,
-        delay_down: Duration::ZERO,
-    };
+    let implicit =
+        LinkWatchSettings::Ethtool { delay_up: Duration::ZERO, delay_down: Duration::ZERO };
     let bare = Config::empty().port_settings("p").unwrap();
     assert_eq!(bare.link_watches, [implicit]);
 }
@@ -215,20 +220,18 @@ fn every_key_of_watches_with_requests_is_read() {
     let mut config = config(
         r#"{"link_watch": [
             {"name": "arp_ping", "target_host": "192.0.2.1", "source_host": "192.0.2.10",
-             "interval": 500, "missed_max": 4, "init_wait": 1000, "validate_active": true,
-             "validate_inactive": true, "send_always": true, "vlanid": 30},
+             "interval": 500, "missed_max": 4, "retry_interval": 12, "init_wait": 1000,
+             "validate_active": true, "validate_inactive": true, "send_always": true, "vlanid": 30},
             {"name": "nsna_ping", "target_host": "fe80::1%p"},
             {"name": "tipc", "tipc_bearer": "p"}]}"#,
     );
-    let address = |text: &str| Host {
-        name: text.to_owned(),
-        address: text.parse().ok(),
-    };
+    let address = |text: &str| Host { name: text.to_owned(), address: text.parse().ok() };
     let arp = ArpPingSettings {
         probing: Probing {
             interval: milliseconds(500),
             init_wait: milliseconds(1000),
             missed_max: 4,
+            retry_interval: Some(milliseconds(12)),
         },
         target_host: address("192.0.2.1"),
         source_host: Some(address("192.0.2.10")),
@@ -242,11 +245,9 @@ fn every_key_of_watches_with_requests_is_read() {
             interval: milliseconds(1000),
             init_wait: Duration::ZERO,
             missed_max: 3,
+            retry_interval: None,
         },
-        target_host: Host {
-            name: "fe80::1%p".into(),
-            address: "fe80::1".parse().ok(),
-        },
+        target_host: Host { name: "fe80::1%p".into(), address: "fe80::1".parse().ok() },
     };
     let watches = [
         LinkWatchSettings::ArpPing(arp),
@@ -255,6 +256,34 @@ fn every_key_of_watches_with_requests_is_read() {
     ];
     assert_eq!(config.port("p").unwrap().link_watches, watches);
     assert_eq!(config.port_settings("p").unwrap().link_watches, watches);
+    assert_eq!(config.dump_port("p"), "{}", "no watch was written");
+}
+
+#[test]
+fn every_key_of_errors_and_bfd_is_read_and_errors_alone_is_no_link() {
+    let mut config = config(
+        r#"{"link_watch": [{"name": "errors", "interval": 500, "error_ratio": 5, "min_errors": 7,
+                           "hold_time": 9000}],
+            "ports": {"q": {"link_watch": {"name": "bfd", "single_hop": true, "interval": 10,
+                "local_address": "10.0.0.1", "peer_address": "10.0.0.2", "multiplier": 4}}}}"#,
+    );
+    let errors = LinkWatchSettings::Errors(ErrorsSettings {
+        interval: milliseconds(500),
+        error_ratio: 5,
+        min_errors: 7,
+        hold_time: milliseconds(9000),
+    });
+    let bfd = LinkWatchSettings::Bfd(BfdSettings {
+        single_hop: true,
+        local: "10.0.0.1".parse().unwrap(),
+        peer: "10.0.0.2".parse().unwrap(),
+        interval: milliseconds(10),
+        multiplier: 4,
+    });
+    let implicit =
+        LinkWatchSettings::Ethtool { delay_up: Duration::ZERO, delay_down: Duration::ZERO };
+    assert_eq!(config.port_settings("p").unwrap().link_watches, [errors.clone(), implicit]);
+    assert_eq!(config.port_settings("q").unwrap().link_watches, [bfd, errors]);
     assert_eq!(config.dump_port("p"), "{}", "no watch was written");
 }
 
@@ -275,7 +304,7 @@ fn a_host_is_an_address_or_a_name() {
             ping.target_host.address.map(IpAddr::V4)
         }
         LinkWatchSettings::NsnaPing(ping) => ping.target_host.address.map(IpAddr::V6),
-        LinkWatchSettings::Ethtool { .. } | LinkWatchSettings::Tipc { .. } => panic!("{watch:?}"),
+        other => panic!("{other:?}"),
     });
     let expected = ["192.0.2.1", "", "fe80::1", ""].map(|text| text.parse().ok());
     assert_eq!(hosts.collect::<Vec<_>>(), expected);
@@ -303,10 +332,7 @@ fn wrong_types_are_replaced_with_a_warning() {
             r#"{"link_watch": {"name": "ethtool"}, "ports": {"eth1": null}}"#,
             "ports.eth1: expected object, found null; read as {}",
         ),
-        (
-            r#"{"hwaddr": 5}"#,
-            "hwaddr: expected string, found integer; ignored",
-        ),
+        (r#"{"hwaddr": 5}"#, "hwaddr: expected string, found integer; ignored"),
         (
             r#"{"ports": {"eth1.5": {"prio": 4294967296}}}"#,
             "ports.\"eth1.5\".prio: expected integer from -2147483648 to 2147483647, \
@@ -320,7 +346,7 @@ fn wrong_types_are_replaced_with_a_warning() {
             r#"{"runner": {"name": "loadbalance", "tx_hash": ["eth", "foo"]}}"#,
             "runner.tx_hash[1]: Hash frag named \"foo\" not found. (expected one of \"eth\", \
              \"srcmac\", \"vlan\", \"ipv4\", \"ipv6\", \"ip\", \"l3\", \"tcp\", \"udp\", \"sctp\", \
-             \"l4\", \"encap\", found \"foo\"); left out of tx_hash",
+             \"l4\", \"encap\", \"socket\", found \"foo\"); left out of tx_hash",
         ),
         (
             r#"{"runner": {"min_ports": "0"}}"#,
@@ -330,14 +356,8 @@ fn wrong_types_are_replaced_with_a_warning() {
             r#"{"runner": {"name": "activebackup"}, "notify_peers": {"count": true}}"#,
             "notify_peers.count: expected integer, found boolean; ignored",
         ),
-        (
-            r#"{"ports": []}"#,
-            "ports: expected object, found array; ignored",
-        ),
-        (
-            r#"{"notify_peers": 5}"#,
-            "notify_peers: expected object, found integer; ignored",
-        ),
+        (r#"{"ports": []}"#, "ports: expected object, found array; ignored"),
+        (r#"{"notify_peers": 5}"#, "notify_peers: expected object, found integer; ignored"),
     ] {
         assert_eq!(warnings(text), [expected]);
         let mut config = config(text);
@@ -359,6 +379,23 @@ fn keys_without_effect_cause_no_warning() {
     }
 }
 
+#[test]
+fn warnings_of_a_port_name_replaced_values_and_ignored_keys() {
+    let text = r#"{"runner": {"name": "lacp"}, "colour": 1, "link_watch": {"nam": 1},
+        "ports": {"eth1": {"lacp_prio": "high", "colour": 1}, "eth2": {"prio": "x"}}}"#;
+    let warnings = config(text).port_warnings("eth1");
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "ports.eth1.lacp_prio: expected integer, found string; using the default, 255",
+            "ports.eth1.colour: unknown key; known here: prio, sticky, queue_id, lacp_prio, \
+             lacp_key, gate, damping, link_watch, follow",
+        ]
+    );
+    assert_eq!(config(text).port_warnings("eth3"), []);
+}
+
 /// Cockpit writes numbers in quotes, hyphens for underscores, and the balancer as a string.
 #[test]
 fn the_forms_that_cockpit_writes_are_read() {
@@ -367,9 +404,8 @@ fn the_forms_that_cockpit_writes_are_read() {
             "link_watch": {"name": "arp-ping", "interval": "500", "target_host": "192.0.2.1"}}"#,
     );
     let balanced = Some(milliseconds(5000));
-    let RunnerSettings::LoadBalance {
-        balancing_interval, ..
-    } = config.team_settings(0).unwrap().runner
+    let RunnerSettings::LoadBalance { balancing_interval, .. } =
+        config.team_settings(0).unwrap().runner
     else {
         panic!("another runner");
     };
@@ -408,19 +444,14 @@ fn invalid_hash_and_balancer_values_are_replaced() {
         ),
     ] {
         let text = format!("{{\"runner\": {{\"name\": \"loadbalance\", {runner}}}}}");
-        let expected = RunnerSettings::LoadBalance {
-            tx_hash: fields,
-            balancing_interval: interval,
-        };
-        assert_eq!(
-            config(&text).team_settings(0).unwrap().runner,
-            expected,
-            "{text}"
-        );
+        let expected =
+            RunnerSettings::LoadBalance { tx_hash: fields, balancing_interval: interval };
+        assert_eq!(config(&text).team_settings(0).unwrap().runner, expected, "{text}");
     }
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn teams_that_teamd_refuses_are_refused_with_its_log_line() {
     for (text, expected) in [
         (
@@ -436,10 +467,7 @@ fn teams_that_teamd_refuses_are_refused_with_its_log_line() {
             r#"{"device": 5}"#,
             "device: Failed to set team device name in config. (expected string, found integer)",
         ),
-        (
-            r#"{"runner": {"name": "foo"}}"#,
-            "runner.name: No runner named \"foo\" available.",
-        ),
+        (r#"{"runner": {"name": "foo"}}"#, "runner.name: No runner named \"foo\" available."),
         (
             r#"{"runner": {"name": "activebackup", "hwaddr_policy": "foo"}}"#,
             "runner.hwaddr_policy: Unknown \"hwaddr_policy\" named \"foo\" passed.",
@@ -473,10 +501,7 @@ fn teams_that_teamd_refuses_are_refused_with_its_log_line() {
             "link_watch_policy: Unrecognized value for link_watch_policy. Only \"any\" or \"all\" \
              are allowed but \"both\" found in config.",
         ),
-        (
-            r#"{"hwaddr": "x"}"#,
-            "hwaddr: Failed to parse hardware address.",
-        ),
+        (r#"{"hwaddr": "x"}"#, "hwaddr: Failed to parse hardware address."),
         (
             r#"{"hwaddr": "02:00"}"#,
             "hwaddr: Passed hardware address has different length (2) than team device has (6).",
@@ -501,22 +526,10 @@ fn teams_that_teamd_refuses_are_refused_with_its_log_line() {
 #[test]
 fn ports_that_teamd_refuses_are_refused_with_its_log_line() {
     for (port, expected) in [
-        (
-            "5",
-            "ports.p: Failed to get value from config: Wrong path format",
-        ),
-        (
-            r#"{"queue_id": -1}"#,
-            "ports.p.queue_id: \"queue_id\" must not be negative number.",
-        ),
-        (
-            r#"{"lacp_prio": -1}"#,
-            "ports.p.lacp_prio: \"lacp_prio\" value is out of its limits.",
-        ),
-        (
-            r#"{"link_watch": {}}"#,
-            "ports.p.link_watch: Failed to get link watch name.",
-        ),
+        ("5", "ports.p: Failed to get value from config: Wrong path format"),
+        (r#"{"queue_id": -1}"#, "ports.p.queue_id: \"queue_id\" must not be negative number."),
+        (r#"{"lacp_prio": -1}"#, "ports.p.lacp_prio: \"lacp_prio\" value is out of its limits."),
+        (r#"{"link_watch": {}}"#, "ports.p.link_watch: Failed to get link watch name."),
         (
             r#"{"link_watch": [{"name": "ethtool"}, {"name": "foo"}]}"#,
             "ports.p.link_watch[1].name: No link_watch named \"foo\" available.",
@@ -533,10 +546,7 @@ fn ports_that_teamd_refuses_are_refused_with_its_log_line() {
             r#"{"link_watch": {"name": "arp_ping", "target_host": "a", "vlanid": 4096}}"#,
             "ports.p.link_watch.vlanid: Wrong \"vlanid\" option value.",
         ),
-        (
-            r#"{"link_watch": {"name": "tipc"}}"#,
-            "ports.p.link_watch: tipc: Failed to load options",
-        ),
+        (r#"{"link_watch": {"name": "tipc"}}"#, "ports.p.link_watch: tipc: Failed to load options"),
     ] {
         let text = format!("{{\"runner\": {{\"name\": \"lacp\"}}, \"ports\": {{\"p\": {port}}}}}");
         let mut config = config(&text);
@@ -547,10 +557,7 @@ fn ports_that_teamd_refuses_are_refused_with_its_log_line() {
         config.port_settings("other").unwrap();
     }
     for (team, expected) in [
-        (
-            r#"{"link_watch": {"name": "foo"}}"#,
-            "link_watch.name: No link_watch named \"foo\"",
-        ),
+        (r#"{"link_watch": {"name": "foo"}}"#, "link_watch.name: No link_watch named \"foo\""),
         (
             r#"{"link_watch": 5}"#,
             "link_watch: Failed to get link watch name. (expected object or array, found integer)",
@@ -568,6 +575,7 @@ fn ports_that_teamd_refuses_are_refused_with_its_log_line() {
 /// Values of each type at the places whose type teamd looks at: refused are those with which
 /// teamd 1.31 does not start or does not take the port.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn wrong_types_stop_where_teamd_stops() {
     const VALUES: [&str; 6] = ["null", "true", "5", "1.5", "[]", "{}"];
     let runs = |text: &str| {
@@ -606,11 +614,7 @@ fn wrong_types_stop_where_teamd_stops() {
         r#"{"ports": {"p": {"link_watch": ?}}}"#,
         r#"{"link_watch": {"name": "ethtool"}, "ports": {"p": {"link_watch": ?}}}"#,
     ] {
-        check(
-            place,
-            false,
-            &["null", "true", "5", "1.5", "\"ethtool\"", "{}"],
-        );
+        check(place, false, &["null", "true", "5", "1.5", "\"ethtool\"", "{}"]);
     }
     check(r#"{"link_watch": ?}"#, true, &["[]"]);
     for place in [

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use runners::{Distributor, Forwarding, HashFields, PortForwarding, PortId, Selector, TxPolicy};
@@ -21,24 +22,15 @@ fn main() {
 
     println!("{FRAMES} frames, {REPETITIONS} repetitions of {ROUNDS} rounds; ns/frame");
     println!("{:<44} {:>7} {:>7}", "", "min", "median");
-    for (name, fields) in [
-        ("l3 l4", l3_l4),
-        ("eth ipv4 ipv6 (default)", default),
-        ("eth vlan l3 l4", all),
-    ] {
+    for (name, fields) in
+        [("l3 l4", l3_l4), ("eth ipv4 ipv6 (default)", default), ("eth vlan l3 l4", all)]
+    {
         let selector = Selector::new(fields);
-        measure(&format!("TCP/IPv4, tx_hash {name}"), &tcp4, |frame| {
-            selector.bucket(frame).into()
-        });
+        measure(&format!("TCP/IPv4, tx_hash {name}"), &tcp4, |frame| selector.bucket(frame).into());
     }
     let selector = Selector::new(l3_l4);
-    for (name, frames) in [
-        ("TCP/IPv4 in a VLAN", frames(vlan_tcp4)),
-        ("TCP/IPv6", frames(tcp6)),
-    ] {
-        measure(&format!("{name}, tx_hash l3 l4"), &frames, |frame| {
-            selector.bucket(frame).into()
-        });
+    for (name, frames) in [("TCP/IPv4 in a VLAN", frames(vlan_tcp4)), ("TCP/IPv6", frames(tcp6))] {
+        measure(&format!("{name}, tx_hash l3 l4"), &frames, |frame| selector.bucket(frame).into());
     }
     let mut distributor = load_balance(l3_l4);
     measure("TCP/IPv4, Distributor::select, l3 l4", &tcp4, |frame| {
@@ -47,9 +39,7 @@ fn main() {
     measure("TCP/IPv4, by the definition, l3 l4", &tcp4, |frame| {
         Selector::defined_bucket(l3_l4, frame).into()
     });
-    measure("crc32fast::hash, 12 bytes, no parse", &tcp4, |frame| {
-        crc32fast::hash(&frame[26..38])
-    });
+    measure("crc32fast::hash, 12 bytes, no parse", &tcp4, |frame| crc32fast::hash(&frame[26..38]));
     measure("DPDK-style l34 folding", &tcp4, l34_folding);
 }
 
@@ -107,8 +97,9 @@ fn load_balance(fields: HashFields) -> Distributor {
     distributor.apply(&Forwarding {
         policy: TxPolicy::LoadBalance {
             fields,
-            buckets: Box::new(std::array::from_fn(|bucket| Some(ports[bucket % 2]))),
+            buckets: Arc::new(std::array::from_fn(|bucket| Some(ports[bucket % 2]))),
             balanced: false,
+            neighbours: false,
         },
         ports: ports
             .map(|port| PortForwarding {

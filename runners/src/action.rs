@@ -1,8 +1,10 @@
 //! Actions: the output of a [`Team`](crate::Team).
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::control_frames::ControlFrames;
+use crate::exclusion::Exclusion;
 use crate::forwarding::Forwarding;
 use crate::hex::Hex;
 use crate::ident::{HwAddr, IpFamily, PortId};
@@ -60,6 +62,9 @@ pub enum Action {
     /// Read the bucket counters of the data path and hand them in as
     /// [`Event::BucketCounters`](crate::Event::BucketCounters).
     ReadBucketCounters,
+    /// Read the counters of all ports and hand them in as
+    /// [`Event::PortCounters`](crate::Event::PortCounters).
+    ReadPortCounters,
     /// Read the stations whose frames the team device sent, and hand them in as
     /// [`Event::Stations`](crate::Event::Stations).
     ReadStations,
@@ -88,23 +93,16 @@ impl fmt::Display for Action {
                 write!(f, "port {port} sends {}", Hex(frame))
             }
             Action::RememberPdu { port, frame } => {
-                let verb = if frame.is_some() {
-                    "remembers"
-                } else {
-                    "forgets"
-                };
+                let verb = if frame.is_some() { "remembers" } else { "forgets" };
                 write!(f, "port {} {verb} an LACPDU", port.0)
             }
             Action::ResolveHost { host, family } => write!(f, "resolve {host} {family:?}"),
             Action::ReadBucketCounters => f.write_str("read counters"),
+            Action::ReadPortCounters => f.write_str("read port counters"),
             Action::ReadStations => f.write_str("read stations"),
             Action::TransmitFrame { frame } => {
                 let source = frame.get(6..).and_then(<[u8]>::first_chunk);
-                write!(
-                    f,
-                    "announce {}",
-                    HwAddr(source.copied().unwrap_or_default())
-                )
+                write!(f, "announce {}", HwAddr(source.copied().unwrap_or_default()))
             }
             Action::Report(report) => report.fmt(f),
         }
@@ -137,6 +135,20 @@ pub enum Report {
         /// The state now.
         to: &'static str,
     },
+    /// A better port of activebackup begins to wait for the failback probe.
+    FailbackWaits {
+        /// Interface name.
+        port: String,
+        /// Interface name of the active port.
+        active: String,
+    },
+    /// The wait for the failback probe ends, and the better port becomes active.
+    FailbackGoesOn {
+        /// Interface name of the better port.
+        port: String,
+        /// Why the traffic may move to the port.
+        cause: FailbackCause,
+    },
     /// slb has another designated port, the one port that broadcasts are received from.
     DesignatedPortChanged {
         /// Interface name.
@@ -149,11 +161,28 @@ pub enum Report {
         /// Interface name of the port that received the probe.
         at: String,
     },
+    /// A gate, damping, a drain or corrupted frames begin or cease to keep a port from carrying
+    /// traffic.
+    ExclusionChanged {
+        /// Interface name.
+        port: String,
+        /// The reason now; `None` without one.
+        exclusion: Option<Exclusion>,
+    },
     /// The carrier of the team device changed.
     CarrierChanged {
         /// The new carrier.
         up: bool,
     },
+}
+
+/// Why a wait for the failback probe ends with a failback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailbackCause {
+    /// The active port received the probe.
+    ProbeReceived,
+    /// The active port received no probe for the given time.
+    TimeOver(Duration),
 }
 
 impl fmt::Display for Report {
@@ -167,6 +196,19 @@ impl fmt::Display for Report {
             Report::LacpStateChanged { port, from, to } => {
                 write!(f, "{port}: Changed port state: \"{from}\" -> \"{to}\"")
             }
+            Report::FailbackWaits { port, active } => write!(
+                f,
+                "\"{port}\" waits for its probe to reach \"{active}\", which stays active: the \
+                 switch may not forward yet."
+            ),
+            Report::FailbackGoesOn { port, cause: FailbackCause::ProbeReceived } => {
+                write!(f, "The probe of \"{port}\" came in: the switch forwards.")
+            }
+            Report::FailbackGoesOn { port, cause: FailbackCause::TimeOver(time) } => write!(
+                f,
+                "No probe of \"{port}\" came in for {} s: the failback goes on without one.",
+                time.as_secs()
+            ),
             Report::DesignatedPortChanged { port } => {
                 write!(f, "Changed designated port to \"{port}\".")
             }
@@ -175,6 +217,12 @@ impl fmt::Display for Report {
                 "What leaves on \"{from}\" comes in on \"{at}\": on plain ports of one network this \
                  runner doubles and loses frames; see teamrctl doctor."
             ),
+            Report::ExclusionChanged { port, exclusion: Some(why) } => {
+                write!(f, "{port}: Carries no traffic: {why}.")
+            }
+            Report::ExclusionChanged { port, exclusion: None } => {
+                write!(f, "{port}: May carry traffic again.")
+            }
             Report::CarrierChanged { up } => {
                 write!(f, "carrier changed to {}", if *up { "UP" } else { "DOWN" })
             }

@@ -12,6 +12,8 @@ pub struct ControlFrames {
     pub arp: bool,
     /// Neighbour solicitations and advertisements (RFC 4861).
     pub neighbour_discovery: bool,
+    /// BFD control packets of micro and single-hop sessions (RFC 7130, RFC 5881).
+    pub bfd: bool,
     /// Probes of teamr itself. They never reach the team device.
     pub probes: bool,
 }
@@ -31,6 +33,7 @@ impl BitOr for ControlFrames {
             slow_protocols: self.slow_protocols | other.slow_protocols,
             arp: self.arp | other.arp,
             neighbour_discovery: self.neighbour_discovery | other.neighbour_discovery,
+            bfd: self.bfd | other.bfd,
             probes: self.probes | other.probes,
         }
     }
@@ -43,6 +46,7 @@ impl fmt::Display for ControlFrames {
             (self.slow_protocols, "slow protocols"),
             (self.arp, "arp"),
             (self.neighbour_discovery, "neighbour discovery"),
+            (self.bfd, "bfd"),
             (self.probes, "probes"),
         ];
         for (_, class) in classes.iter().filter(|(wanted, _)| *wanted) {

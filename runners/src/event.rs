@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::buckets::BUCKETS;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
-use crate::settings::PortSettings;
+use crate::receive_errors::{ErrorsStatus, ReceiveCounters};
 use crate::settings::lacp::LacpSettings;
+use crate::settings::{BfdSettings, PortSettings, TeamSettings};
 use crate::time::Instant;
 
 /// Input of [`Team::handle`](crate::Team::handle), which takes the time with it.
@@ -61,6 +62,14 @@ pub enum Event {
         /// Address now.
         hwaddr: HwAddr,
     },
+    /// [`Action::SetPortHwAddr`](crate::Action::SetPortHwAddr) failed, or the interface reports
+    /// another address afterwards.
+    PortHwAddrRefused {
+        /// The port.
+        port: PortId,
+        /// The refused address.
+        hwaddr: HwAddr,
+    },
     /// The hardware address of the team device was read.
     TeamHwAddrChanged {
         /// Address now.
@@ -108,20 +117,57 @@ pub enum Event {
         /// `false` keeps the port out of forwarding, whatever its link state.
         allowed: bool,
     },
+    /// The user opened or closed the MACsec gate of a port, which only lacp reads.
+    PortMacsecGate {
+        /// The port.
+        port: PortId,
+        /// `false` keeps the port out of forwarding, and withdraws its Synchronization.
+        open: bool,
+    },
+    /// The user drains a port, or ends a drain. A drained port sends nothing; the runner decides how
+    /// long the port still receives.
+    PortDrained {
+        /// The port.
+        port: PortId,
+        /// Whether the port is drained.
+        drained: bool,
+    },
+    /// State of damping that a port has at the beginning of a recording.
+    PortPenalty {
+        /// The port.
+        port: PortId,
+        /// The penalty now.
+        penalty: u64,
+        /// End of the suppression; `None` if the port is not suppressed.
+        suppressed_until: Option<Instant>,
+    },
     /// The team device was set administratively up or down; a new team counts as up.
     TeamAdminChanged {
         /// Whether the device is up now.
         up: bool,
     },
-    /// The settings of lacp were replaced; `tx_hash` and the balancer stay as they were.
+    /// The settings of lacp were replaced; other runners ignore the event.
     LacpSettingsChanged {
         /// The new settings, all of them.
         settings: LacpSettings,
+    },
+    /// The configuration was replaced: settings of the team and of ports. A runner or link watch
+    /// goes on if the new settings permit; facts about ports stay.
+    SettingsReplaced {
+        /// All settings of the team.
+        settings: Box<TeamSettings>,
+        /// Settings of ports; the other ports keep theirs.
+        ports: Vec<(PortId, PortSettings)>,
     },
     /// `min_ports` was changed.
     MinPortsChanged {
         /// Ports that must carry for the team device to have a carrier; at least 1.
         min_ports: u32,
+    },
+    /// The user sets the LACPDU statistics to zero; other runners than lacp ignore the event.
+    StatisticsCleared {
+        /// The port; `None` for all ports.
+        port: Option<PortId>,
     },
     /// The team device keeps its carrier until the deadline, or until enough ports carry: the
     /// team was up before a restart, and its carrier must not flap.
@@ -156,6 +202,28 @@ pub enum Event {
         #[cfg_attr(feature = "serde", serde(with = "crate::recorded::counters"))]
         bytes: Box<[u64; BUCKETS]>,
     },
+    /// The BFD session of a port says something else about its path.
+    PathChanged {
+        /// The port.
+        port: PortId,
+        /// The settings of the session.
+        settings: BfdSettings,
+        /// Whether frames pass in both directions.
+        up: bool,
+    },
+    /// The counters of ports were read; answers
+    /// [`Action::ReadPortCounters`](crate::Action::ReadPortCounters).
+    PortCounters {
+        /// Counters of each port that was read.
+        ports: Vec<(PortId, ReceiveCounters)>,
+    },
+    /// The judgement of the watch errors that a port has at the beginning of a recording.
+    PortErrors {
+        /// The port.
+        port: PortId,
+        /// The judgement.
+        status: ErrorsStatus,
+    },
     /// The stations whose frames the team device sent were read; answers
     /// [`Action::ReadStations`](crate::Action::ReadStations).
     Stations {
@@ -164,6 +232,9 @@ pub enum Event {
         /// Peers with an address of the team in their neighbour table; only with alb.
         peers: Vec<PeerSeen>,
     },
+    /// The caller has not run since the deadline, and may still have frames of that time: lacp
+    /// waits for these frames before a silent Partner times out.
+    Resumed,
     /// The deadline of [`Team::next_deadline`](crate::Team::next_deadline) has come.
     DeadlineReached,
 }

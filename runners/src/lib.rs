@@ -33,10 +33,13 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `ident`, `time`, `buckets`, `control_frames`, `hex`, `random` | values |
+//! | `ident`, `interface_name`, `time`, `buckets`, `control_frames`, `hex`, `random`, `receive_errors` | values |
 //! | [`wire`] | frames as bytes |
 //! | [`tx_hash`] | the hash bucket of a frame |
 //! | `settings`, `event` | input of a team |
+//! | `bfd` | sessions that run beside a team |
+//! | `lacp_machines` | the LACP machines of one port |
+//! | `lacp_status`, `keep_alive`, `exclusion` | status of lacp; what the kernel may answer; causes that keep a port from carrying traffic |
 //! | `forwarding`, `action` | output of a team; [`Distributor`] applies a forwarding to frames |
 //! | `link_watch`, `probe`, `port` | state of links and ports |
 //! | `runner` | the choice of ports: one module for each runner |
@@ -44,16 +47,23 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod bfd;
 mod buckets;
 mod control_frames;
 mod event;
+mod exclusion;
 mod forwarding;
 mod hex;
 mod ident;
+mod interface_name;
+mod keep_alive;
+mod lacp_machines;
+mod lacp_status;
 mod link_watch;
 mod port;
 mod probe;
 mod random;
+mod receive_errors;
 #[cfg(feature = "serde")]
 mod recorded;
 mod runner;
@@ -63,32 +73,38 @@ mod time;
 pub mod tx_hash;
 pub mod wire;
 
-pub use action::{Action, Report};
+pub use action::{Action, FailbackCause, Report};
+pub use bfd::{BfdSession, BfdStatus, Verdict};
 pub use control_frames::ControlFrames;
 pub use event::{Event, PeerSeen, StationSeen};
+pub use exclusion::Exclusion;
 
 pub use buckets::{BUCKETS, BucketTable};
 pub use forwarding::distributor::{Distributor, Selection};
 pub use forwarding::source_balance::Reception;
 pub use forwarding::source_balance::policy::{HostBalance, SourceBalance};
 pub use forwarding::{Forwarding, PortForwarding, TxPolicy, learned_sources};
-pub use ident::{
-    Duplex, HwAddr, IpFamily, LONGEST_INTERFACE_NAME, Link, ParseHwAddrError, PortId,
-    is_interface_name,
+pub use ident::{Duplex, HwAddr, IpFamily, Link, ParseHwAddrError, PortId};
+pub use interface_name::{
+    LONGEST_INTERFACE_NAME, interface_name, interface_name_bytes, is_interface_name,
 };
+pub use keep_alive::KeepAlive;
+pub use lacp_status::{LacpPortStatus, LacpStatus, MachineStates, PduCounters, Selected};
 pub use link_watch::{LinkWatch, PingStatus, WatchProblem};
 pub use port::Port;
-pub use probe::{PROBE_MAGIC, is_probe};
+pub use port::damping::DampingStatus;
+pub use probe::{PROBE_MAGIC, Prober, is_probe};
 pub use random::SplitMix64;
+pub use receive_errors::{ErrorsStatus, ReceiveCounters};
 #[cfg(feature = "serde")]
 pub use recorded::hex_digits;
 pub use runner::factory::policy_without_ports;
-pub use runner::lacp::{LacpPortStatus, LacpStatus, MachineStates, PduCounters, Selected};
+pub use settings::follower::{Follower, ParseFollowerError};
 pub use settings::lacp::{AggSelectPolicy, FallbackMethod, LacpPortSettings, LacpSettings};
 pub use settings::{
-    ArpPingSettings, Burst, Failback, FailbackPolicy, Host, HostTraffic, HwAddrPolicy,
-    LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings, PortSettings, Probing, RunnerSettings,
-    TeamSettings,
+    ArpPingSettings, BfdSettings, Burst, DampingSettings, ErrorsSettings, Failback, FailbackPolicy,
+    Host, HostTraffic, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings,
+    PortSettings, Probing, RunnerSettings, TeamSettings,
 };
 pub use team::Team;
 pub use team::failovers::FailoverTimes;

@@ -15,8 +15,7 @@ impl Serialize for HwAddr {
 impl<'de> Deserialize<'de> for HwAddr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|error| D::Error::custom(format!("{error}, found {text:?}")))
+        text.parse().map_err(|error| D::Error::custom(format!("{error}, found {text:?}")))
     }
 }
 
@@ -30,6 +29,16 @@ pub mod hex_digits {
     /// The serializer's own.
     pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Hex(bytes))
+    }
+
+    /// Returns `bytes` as pairs of digits.
+    pub fn write(bytes: &[u8]) -> String {
+        Hex(bytes).to_string()
+    }
+
+    /// Returns the bytes of pairs of digits; `None` for any other text.
+    pub fn read(text: &str) -> Option<Vec<u8>> {
+        from_hex(text)
     }
 
     /// Deserializes pairs of digits.

@@ -1,4 +1,5 @@
 //! Announcements, checked with an independent parser.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -29,10 +30,8 @@ fn each_tagging(
         assert_eq!(ethernet.destination(), destination);
         assert_eq!(ethernet.source(), HWADDR.0);
         let ids: Vec<VlanId> = packet.vlan_ids().into_iter().collect();
-        let expected: Vec<VlanId> = vlan
-            .map(|id| VlanId::try_new(id).unwrap())
-            .into_iter()
-            .collect();
+        let expected: Vec<VlanId> =
+            vlan.map(|id| VlanId::try_new(id).unwrap()).into_iter().collect();
         assert_eq!(ids, expected);
         check(&packet);
     }
@@ -130,10 +129,7 @@ fn an_mld_report_has_a_router_alert_and_names_its_group() {
             let header = ip.header();
             assert_eq!(header.hop_limit(), 1);
             assert_eq!(header.source_addr(), source);
-            assert_eq!(
-                header.destination_addr(),
-                "ff02::16".parse::<Ipv6Addr>().unwrap()
-            );
+            assert_eq!(header.destination_addr(), "ff02::16".parse::<Ipv6Addr>().unwrap());
             assert_eq!(ip.extensions().slice(), [58, 0, 5, 2, 0, 0, 1, 0]);
             let Some(TransportSlice::Icmpv6(icmp)) = &packet.transport else {
                 panic!("not ICMPv6: {packet:?}");

@@ -3,6 +3,7 @@
 mod frame;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use frame::Frame;
 use runners::{
@@ -57,17 +58,15 @@ fn ports_of(distributor: &mut Distributor, count: u32) -> Vec<Option<PortId>> {
 }
 
 fn collecting(distributor: &Distributor) -> Vec<PortId> {
-    [A, B, C, PortId(0)]
-        .into_iter()
-        .filter(|port| distributor.collects(*port))
-        .collect()
+    [A, B, C, PortId(0)].into_iter().filter(|port| distributor.collects(*port)).collect()
 }
 
 fn load_balance(buckets: BucketTable) -> TxPolicy {
     TxPolicy::LoadBalance {
         fields: HashFields::IPV4 | HashFields::TCP,
-        buckets: Box::new(buckets),
+        buckets: Arc::new(buckets),
         balanced: false,
+        neighbours: false,
     }
 }
 
@@ -89,6 +88,35 @@ fn broadcast_uses_all_linked_ports_and_collects_on_all_enabled_ones() {
     assert_eq!(collecting(&distributor), [A, B]);
     distributor.apply(&forwarding(&TxPolicy::Broadcast, &[]));
     assert!(distributor.select(&flow(0)).ports.is_empty());
+}
+
+#[test]
+fn frames_that_resolve_addresses_leave_on_every_linked_port() {
+    let framed = |ethertype: [u8; 2], payload: &[u8]| [&[2; 12][..], &ethertype, payload].concat();
+    let icmpv6 = |kind: u8| {
+        let mut packet = [0; 48];
+        (packet[0], packet[6], packet[40]) = (0x60, 58, kind);
+        framed([0x86, 0xdd], &packet)
+    };
+    let tagged = [&[2; 12][..], &[0x81, 0, 0, 7], &icmpv6(136)[12..]].concat();
+    let copied = [framed([8, 6], &[0; 28]), icmpv6(135), icmpv6(136), tagged];
+    let single = [flow(0), icmpv6(134), icmpv6(128), framed([0x86, 0xdd], &[0x60; 8]), vec![]];
+    let mut distributor = Distributor::new();
+    for (neighbours, ports) in [(true, vec![A, B, C]), (false, vec![A])] {
+        let mut policy = load_balance([Some(A); BUCKETS]);
+        if let TxPolicy::LoadBalance { neighbours: all, .. } = &mut policy {
+            *all = neighbours;
+        }
+        distributor.apply(&forwarding(&policy, &ALL_UP));
+        for frame in &copied {
+            assert_eq!(distributor.select(frame).ports, ports, "{frame:02x?}");
+        }
+        for frame in &single {
+            assert_eq!(distributor.select(frame).ports, [A], "{frame:02x?}");
+        }
+        distributor.apply(&forwarding(&policy, &ONLY_A_UP));
+        assert_eq!(distributor.select(&copied[0]).ports, [A]);
+    }
 }
 
 #[test]
@@ -141,10 +169,7 @@ fn random_repeats_with_its_seed_and_continues_after_an_equal_forwarding() {
     whole.apply(&random(1));
     let sequence = ports_of(&mut whole, 3000);
     for port in [A, B, C] {
-        let count = sequence
-            .iter()
-            .filter(|chosen| **chosen == Some(port))
-            .count();
+        let count = sequence.iter().filter(|chosen| **chosen == Some(port)).count();
         assert!((900..1100).contains(&count), "{port:?}: {count}");
     }
 
@@ -176,11 +201,9 @@ fn activebackup_sends_and_collects_on_the_active_port_alone() {
     distributor.apply(&forwarding(&active(Some(B)), &ONLY_A_UP));
     assert_eq!(ports_of(&mut distributor, 3), [Some(B); 3]);
 
-    for (port, why) in [
-        (None, "no active port"),
-        (Some(C), "not enabled"),
-        (Some(PortId(0)), "no such port"),
-    ] {
+    for (port, why) in
+        [(None, "no active port"), (Some(C), "not enabled"), (Some(PortId(0)), "no such port")]
+    {
         distributor.apply(&forwarding(&active(port), &ONLY_A_UP));
         assert_eq!(ports_of(&mut distributor, 1), [None], "{why}");
         assert_eq!(collecting(&distributor), [], "{why}");
@@ -251,8 +274,9 @@ fn changed_hash_fields_take_effect() {
     let mut buckets_with = |fields| {
         let policy = TxPolicy::LoadBalance {
             fields,
-            buckets: Box::new(table),
+            buckets: Arc::new(table),
             balanced: false,
+            neighbours: false,
         };
         distributor.apply(&forwarding(&policy, &ALL_UP));
         (0..100)

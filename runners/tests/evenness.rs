@@ -51,10 +51,7 @@ fn check(pattern: impl Fn(u32, u32) -> (u32, u32, [u16; 2])) {
             for (names, buckets) in sets.iter().zip(&buckets) {
                 let worst = worst(buckets);
                 println!("{names:?} ipv6 {ipv6} from {start:#010x}: {worst:.4}");
-                assert!(
-                    worst <= 1.05,
-                    "{names:?} ipv6 {ipv6} from {start:#010x}: {worst}"
-                );
+                assert!(worst <= 1.05, "{names:?} ipv6 {ipv6} from {start:#010x}: {worst}");
             }
         }
     }
@@ -70,11 +67,7 @@ fn template(ipv6: bool) -> (Vec<u8>, [usize; 3]) {
     let mut addresses = [0; 32];
     addresses[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
     addresses[16..20].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
-    frame.network = Network::Ipv6 {
-        addresses,
-        extensions: Vec::new(),
-        fragment: None,
-    };
+    frame.network = Network::Ipv6 { addresses, extensions: Vec::new(), fragment: None };
     (frame.build(), [34, 50, 54])
 }
 
@@ -91,11 +84,7 @@ fn random_flows_are_even() {
     check(|start, flow| {
         let number = start.wrapping_add(flow * 3);
         let ports = scatter(number.wrapping_add(2));
-        (
-            scatter(number),
-            scatter(number.wrapping_add(1)),
-            [(ports >> 16) as u16, ports as u16],
-        )
+        (scatter(number), scatter(number.wrapping_add(1)), [(ports >> 16) as u16, ports as u16])
     });
 }
 
@@ -127,13 +116,6 @@ fn source_ports_in_steps_of_four_are_even() {
 fn consecutive_ports_at_both_ends_are_even() {
     check(|start, flow| {
         let first = start as u16;
-        (
-            start,
-            SERVER,
-            [
-                first.wrapping_add(flow as u16),
-                5000u16.wrapping_add(flow as u16),
-            ],
-        )
+        (start, SERVER, [first.wrapping_add(flow as u16), 5000u16.wrapping_add(flow as u16)])
     });
 }

@@ -7,7 +7,7 @@ use etherparse::{Icmpv6Type, NetSlice, SlicedPacket, TransportSlice};
 use runners::HwAddr;
 use runners::wire::announce::unsolicited_na;
 use runners::wire::probe::{arp_request, neighbour_solicitation};
-use runners::wire::{Ethernet, NeighbourAdvertisement};
+use runners::wire::{Ethernet, NeighbourAdvertisement, checksum};
 
 const HWADDR: HwAddr = HwAddr([0x02, 0x10, 0x20, 0x30, 0x40, 0x50]);
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
@@ -17,9 +17,7 @@ const TARGET6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xab, 0xcdef)
 
 #[test]
 fn arp_requests_are_identical_to_teamds() {
-    let addresses = [
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x10, 0x20, 0x30, 0x40, 0x50,
-    ];
+    let addresses = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x10, 0x20, 0x30, 0x40, 0x50];
     let request = [
         0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1, 0x02, 0x10, 0x20, 0x30, 0x40, 0x50, 192, 0, 2, 10,
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 192, 0, 2, 1,
@@ -55,10 +53,7 @@ fn neighbour_solicitations_are_identical_to_teamds() {
     assert_eq!(icmp.icmp_type(), Icmpv6Type::NeighborSolicitation);
     assert!(icmp.is_checksum_valid(SOURCE6.octets(), group.octets()));
     assert_eq!(icmp.payload()[..16], TARGET6.octets());
-    assert_eq!(
-        icmp.payload()[16..],
-        [1, 1, 2, 0x10, 0x20, 0x30, 0x40, 0x50]
-    );
+    assert_eq!(icmp.payload()[16..], [1, 1, 2, 0x10, 0x20, 0x30, 0x40, 0x50]);
 }
 
 fn target(frame: &[u8]) -> Option<Ipv6Addr> {
@@ -79,18 +74,13 @@ const OPTION_LENGTH: usize = 79;
 /// Changes a byte, and corrects the checksum for a byte of the ICMPv6 message.
 fn with(frame: &[u8], place: usize, byte: u8) -> Vec<u8> {
     let mut frame = frame.to_vec();
-    let old = frame[place];
+    let old = frame.clone();
     frame[place] = byte;
     if place >= TYPE {
-        // RFC 1624.
-        let shift = if place % 2 == 0 { 8 } else { 0 };
-        let checksum = u16::from_be_bytes([frame[CHECKSUM], frame[CHECKSUM + 1]]);
-        let word = |byte: u8| u32::from(byte) << shift;
-        let mut sum = u32::from(!checksum) + (0xffff - word(old)) + word(byte);
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+        let words = |frame: &[u8]| [frame[place & !1], frame[place | 1]];
+        let sum = u16::from_be_bytes([frame[CHECKSUM], frame[CHECKSUM + 1]]);
+        let corrected = checksum::corrected(sum, &words(&old), &words(&frame));
+        frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&corrected.to_be_bytes());
     }
     frame
 }

@@ -25,9 +25,7 @@ fn fields(set: usize) -> HashFields {
 
 fn names(set: usize) -> Vec<&'static str> {
     let bits = 0..NAMES.len();
-    bits.filter(|bit| set & (1 << bit) != 0)
-        .map(|bit| NAMES[bit])
-        .collect()
+    bits.filter(|bit| set & (1 << bit) != 0).map(|bit| NAMES[bit]).collect()
 }
 
 fn ipv4(options: u8, protocol: u8, sample: u8) -> Frame {
@@ -49,28 +47,19 @@ fn ipv6(extensions: &[u8], protocol: u8, sample: u8) -> Frame {
     let mut addresses = [0x20; 32];
     addresses[15] = sample;
     Frame {
-        network: Network::Ipv6 {
-            addresses,
-            extensions: extensions.to_vec(),
-            fragment: None,
-        },
+        network: Network::Ipv6 { addresses, extensions: extensions.to_vec(), fragment: None },
         ..ipv4(0, protocol, sample)
     }
 }
 
 fn tagged(tags: &[(u16, u16)], frame: Frame) -> Frame {
-    Frame {
-        tags: tags.to_vec(),
-        ..frame
-    }
+    Frame { tags: tags.to_vec(), ..frame }
 }
 
 /// One frame of each parsed format, with the `tx_hash` words of its addresses and of its ports.
 fn kinds(sample: u8) -> Vec<(Frame, &'static str, &'static str)> {
     let arp = Frame {
-        network: Network::Arp {
-            addresses: [10, 0, 0, sample, 10, 0, 1, 1],
-        },
+        network: Network::Arp { addresses: [10, 0, 0, sample, 10, 0, 1, 1] },
         ..ipv4(0, 0, sample)
     };
     let all_extensions = [0, 60, 43, 51, 60];
@@ -139,10 +128,7 @@ fn named_fields_change_the_bucket_and_others_do_not() {
                 for (number, (name, changed)) in changes(frame, addresses, ports).iter().enumerate()
                 {
                     let moves = usize::from(selector.bucket(&changed.build()) != before);
-                    match moved
-                        .iter_mut()
-                        .find(|entry| (entry.0, entry.1) == (kind, number))
-                    {
+                    match moved.iter_mut().find(|entry| (entry.0, entry.1) == (kind, number)) {
                         Some(entry) => entry.3 += moves,
                         None => moved.push((kind, number, name, moves)),
                     }
@@ -152,10 +138,7 @@ fn named_fields_change_the_bucket_and_others_do_not() {
         for (kind, number, name, moves) in moved {
             let set = names(set);
             if set.contains(&name) {
-                assert!(
-                    moves >= 90,
-                    "{set:?}, kind {kind}, change {number} ({name}): {moves}"
-                );
+                assert!(moves >= 90, "{set:?}, kind {kind}, change {number} ({name}): {moves}");
             } else {
                 assert_eq!(moves, 0, "{set:?}, kind {kind}, change {number} ({name})");
             }
@@ -186,11 +169,7 @@ fn the_hash_is_the_crc32_of_the_key_multiplied() {
 }
 
 fn network() -> impl Strategy<Value = Network> {
-    let ipv4 = (
-        any::<[u8; 8]>(),
-        0u8..11,
-        prop_oneof![Just(0), Just(0x4000), any::<u16>()],
-    );
+    let ipv4 = (any::<[u8; 8]>(), 0u8..11, prop_oneof![Just(0), Just(0x4000), any::<u16>()]);
     let extension = proptest::sample::select(vec![0u8, 43, 51, 60]);
     let extensions = proptest::collection::vec(extension, 0..10);
     let ipv6 = (any::<[u8; 32]>(), extensions, any::<Option<u16>>());
@@ -210,10 +189,7 @@ fn network() -> impl Strategy<Value = Network> {
 }
 
 fn frame() -> impl Strategy<Value = Frame> {
-    let tag = (
-        proptest::sample::select(vec![0x8100u16, 0x88a8]),
-        any::<u16>(),
-    );
+    let tag = (proptest::sample::select(vec![0x8100u16, 0x88a8]), any::<u16>());
     (
         any::<[u8; 12]>(),
         proptest::collection::vec(tag, 0..6),
@@ -291,10 +267,7 @@ fn a_frame_truncated_at_any_length_has_the_defined_bucket() {
         for length in 0..bytes.len() {
             for (set, selector) in SELECTORS.iter().enumerate() {
                 let cut = &bytes[..length];
-                assert_eq!(
-                    selector.bucket(cut),
-                    Selector::defined_bucket(fields(set), cut)
-                );
+                assert_eq!(selector.bucket(cut), Selector::defined_bucket(fields(set), cut));
             }
         }
     }

@@ -81,15 +81,8 @@ fn broadcast(from: HwAddr) -> Vec<u8> {
 fn arp_request(from: HwAddr) -> Vec<u8> {
     let mut eth = [0xff; 12];
     eth[6..].copy_from_slice(&from.0);
-    let network = Network::Arp {
-        addresses: [10, 0, 0, 1, 10, 0, 0, 2],
-    };
-    Frame {
-        eth,
-        network,
-        ..Frame::tcp4(0, 0, [0, 0])
-    }
-    .build()
+    let network = Network::Arp { addresses: [10, 0, 0, 1, 10, 0, 0, 2] };
+    Frame { eth, network, ..Frame::tcp4(0, 0, [0, 0]) }.build()
 }
 
 fn gratuitous(from: HwAddr) -> Vec<u8> {
@@ -110,10 +103,7 @@ fn a_source_keeps_its_port_and_new_sources_alternate() {
     assert_eq!(ports, [A, B, A, B]);
     for number in [4, 3, 2, 1] {
         let frame = unicast(guest(number), OUTSIDE);
-        assert_eq!(
-            port_of(&mut distributor, &frame),
-            ports[usize::from(number) - 1]
-        );
+        assert_eq!(port_of(&mut distributor, &frame), ports[usize::from(number) - 1]);
     }
     // A switch learns the address in each VLAN, so the tagged source is a new one.
     let mut tagged = broadcast(guest(1));
@@ -122,10 +112,7 @@ fn a_source_keeps_its_port_and_new_sources_alternate() {
     // The team itself sends on the designated port.
     assert_eq!(port_of(&mut distributor, &broadcast(TEAM)), A);
     assert_eq!(distributor.stations().len(), 6);
-    let own = distributor
-        .stations()
-        .into_iter()
-        .find(|station| station.hwaddr == TEAM);
+    let own = distributor.stations().into_iter().find(|station| station.hwaddr == TEAM);
     assert_eq!(own.map(|station| station.bucket), Some(None));
 }
 
@@ -169,10 +156,7 @@ fn echoes_of_sent_frames_are_dropped() {
     }
     // 10 s after its last frame the guest may be on another host.
     distributor.set_time(at(11_000));
-    assert_eq!(
-        distributor.receive(A, &broadcast(guest(2))),
-        Reception::Taken
-    );
+    assert_eq!(distributor.receive(A, &broadcast(guest(2))), Reception::Taken);
 }
 
 #[test]
@@ -184,10 +168,7 @@ fn a_received_announcement_shows_that_a_guest_has_left() {
         // The flooded copy on the other port does not count.
         assert_eq!(distributor.receive(B, &announcement), Reception::Echo);
         assert_eq!(distributor.receive(A, &announcement), Reception::Taken);
-        assert_eq!(
-            distributor.receive(A, &broadcast(guest(2))),
-            Reception::Taken
-        );
+        assert_eq!(distributor.receive(A, &broadcast(guest(2))), Reception::Taken);
         assert!(distributor.stations().is_empty());
     }
 }
@@ -275,11 +256,9 @@ fn packets_of_the_team_leave_on_the_peers_port_with_its_address() {
         // Broadcast, multicast and neighbour discovery keep the address that never moves.
         let group = "ff15::1".parse().expect("an address");
         let source = "fe80::1".parse().expect("an address");
-        for frame in [
-            arp_request(TEAM),
-            broadcast(TEAM),
-            announce::mld_report(TEAM, source, group, None),
-        ] {
+        for frame in
+            [arp_request(TEAM), broadcast(TEAM), announce::mld_report(TEAM, source, group, None)]
+        {
             assert_eq!(port_of(&mut distributor, &frame), A);
         }
         // Frames of guests leave by their source.
@@ -306,10 +285,7 @@ fn arp_gives_a_peer_the_address_of_its_port() {
             (peers[0].own, peers[0].ip, peers[0].hwaddr),
             (ip(1).into(), ip(3).into(), PEER)
         );
-        assert_eq!(
-            (peers[0].vlan, peers[0].bucket),
-            (vlan.unwrap_or(0), 10 ^ 3)
-        );
+        assert_eq!((peers[0].vlan, peers[0].bucket), (vlan.unwrap_or(0), 10 ^ 3));
     }
 
     // With tlb every peer gets the team's own address.
@@ -318,14 +294,128 @@ fn arp_gives_a_peer_the_address_of_its_port() {
     assert_eq!(port_of(&mut distributor, &reply), A);
     assert!(distributor.peers().is_empty());
 
-    // A host that answered the team is a peer too, until it announces the team's IP address as its own.
+    // A host that answers the team is a peer too, until the host announces the team's IP address.
     let mut distributor = host_distributor(true);
-    let answer = announce::arp_reply(PEER, ip(3), TEAM, ip(1), None);
+    let answer = announce::arp_reply(PEER, ip(2), TEAM, ip(1), None);
+    assert_eq!(port_of(&mut distributor, &arp_request(TEAM)), A);
     assert_eq!(distributor.receive(A, &answer), Reception::Taken);
     assert_eq!(distributor.peers().len(), 1);
     let claim = announce::gratuitous_arp(PEER, ip(1), None);
     assert_eq!(distributor.receive(A, &claim), Reception::Taken);
     assert!(distributor.peers().is_empty());
+    // The team still uses the address: the announcement was forged.
+    distributor.select(&announce::arp_reply(TEAM, ip(1), PEER, ip(3), None));
+    assert_eq!(distributor.peers().len(), 2);
+}
+
+/// As for a data path whose frames do not pass through the daemon.
+#[test]
+fn peers_are_learned_from_messages_alone() {
+    let ip = |last| Ipv4Addr::new(10, 0, 0, last);
+    let mut distributor = host_distributor(true);
+    distributor.learn_peer(true, &announce::arp_reply(TEAM, ip(1), PEER, ip(3), None));
+    assert_eq!(distributor.peers().len(), 1);
+    distributor.learn_peer(true, &arp_request(TEAM));
+    distributor.learn_peer(false, &announce::arp_reply(PEER, ip(2), TEAM, ip(1), None));
+    assert_eq!(distributor.peers().len(), 2);
+    distributor.learn_peer(false, &announce::gratuitous_arp(PEER, ip(1), None));
+    assert!(distributor.peers().is_empty(), "another host has the address");
+    // With tlb, and of frames without a message, there is nothing to learn.
+    for (receive, frame) in [(false, arp_request(TEAM)), (true, Vec::new())] {
+        let mut distributor = host_distributor(receive);
+        for sent in [true, false] {
+            distributor.learn_peer(sent, &frame);
+        }
+        assert!(distributor.peers().is_empty());
+    }
+}
+
+#[test]
+fn a_forged_message_creates_no_peer() {
+    let ip = |last| Ipv4Addr::new(10, 0, 0, last);
+    let mut distributor = host_distributor(true);
+    // To the team, in the name of a victim: the address of a gateway, and an address of the team.
+    for own in [254, 1] {
+        let forged = announce::arp_reply(PEER, ip(3), TEAM, ip(own), None);
+        assert_eq!(distributor.receive(A, &forged), Reception::Taken);
+        assert!(distributor.peers().is_empty(), "{own}");
+    }
+    // The team asked 10.0.0.2 alone, and one answer counts.
+    assert_eq!(port_of(&mut distributor, &arp_request(TEAM)), A);
+    for last in 2..200 {
+        let answer = announce::arp_reply(PEER, ip(last), TEAM, ip(1), None);
+        distributor.receive(A, &answer);
+    }
+    assert_eq!(distributor.peers().len(), 1);
+}
+
+#[test]
+fn a_silent_peer_is_forgotten_and_a_late_answer_creates_none() {
+    let own = Ipv4Addr::new(10, 0, 0, 1);
+    let peer = Ipv4Addr::new(10, 0, 0, 2);
+    let answer = announce::arp_reply(PEER, peer, TEAM, own, None);
+    let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+    let mut distributor = host_distributor(true);
+    assert_eq!(port_of(&mut distributor, &arp_request(TEAM)), A);
+    distributor.set_time(at(10));
+    distributor.receive(A, &answer);
+    assert!(distributor.peers().is_empty(), "10 s after the request");
+    assert_eq!(port_of(&mut distributor, &arp_request(TEAM)), A);
+    distributor.receive(A, &answer);
+    for (seconds, known) in [(609, 1), (610, 0)] {
+        distributor.set_time(at(seconds));
+        assert_eq!(distributor.peers().len(), known, "after {seconds} s");
+    }
+}
+
+#[test]
+fn hosts_that_ask_the_team_push_out_no_peer_that_the_team_asked() {
+    let own = Ipv4Addr::new(10, 0, 0, 1);
+    let asked = Ipv4Addr::new(10, 0, 0, 2);
+    let mut distributor = host_distributor(true);
+    assert_eq!(port_of(&mut distributor, &arp_request(TEAM)), A);
+    distributor.receive(A, &announce::arp_reply(PEER, asked, TEAM, own, None));
+    // The team answers requests from more addresses than the table has entries.
+    for number in 0..3000_u32 {
+        let forged = Ipv4Addr::from(0x0a01_0000 + number);
+        distributor.select(&announce::arp_reply(TEAM, own, PEER, forged, None));
+        let peers = distributor.peers();
+        assert!(peers.len() <= 1024, "{}", peers.len());
+        assert!(peers.iter().any(|peer| peer.ip == asked), "pushed out by {forged}");
+    }
+    let last = Ipv4Addr::from(0x0a01_0000 + 2999);
+    assert!(distributor.peers().iter().any(|peer| peer.ip == last), "the newest is known");
+}
+
+#[test]
+fn forged_peers_displace_no_peer_of_another_hardware_address_or_port() {
+    let own = Ipv4Addr::new(10, 0, 0, 1);
+    let other = |number: u32| HwAddr([2, 9, 9, 8, (number >> 8) as u8, number as u8]);
+    // Real peers, each with an address of its own; the last byte chooses the port.
+    let real: Vec<(u32, Ipv4Addr)> =
+        (0..100).map(|n| (n, Ipv4Addr::from(0x0a02_0000 + n))).collect();
+    let forged_by = |hwaddr: fn(u32) -> HwAddr, address: fn(u32) -> u32| {
+        let mut distributor = host_distributor(true);
+        for (number, ip) in &real {
+            distributor.select(&announce::arp_reply(TEAM, own, other(*number), *ip, None));
+        }
+        distributor.set_time(Instant::ZERO + Duration::from_secs(1));
+        for number in 0..3000 {
+            let forged = Ipv4Addr::from(address(number));
+            distributor.select(&announce::arp_reply(TEAM, own, hwaddr(number), forged, None));
+        }
+        let peers = distributor.peers();
+        let is_known = |ip: &Ipv4Addr| peers.iter().any(|peer| peer.ip == *ip);
+        real.iter().map(|(_, ip)| *ip).filter(is_known).collect::<Vec<_>>()
+    };
+    let known = forged_by(|_| PEER, |number| 0x0a01_0000 + number);
+    assert_eq!(known.len(), real.len(), "one host displaced other hosts");
+
+    // Each forged peer has its own hardware address, and all use the same port.
+    let on_a = |number: u32| 0x0a01_0001 + (number >> 7 << 9) + ((number & 0x7f) << 1);
+    let known = forged_by(|n| HwAddr([2, 9, 7, 0, (n >> 8) as u8, n as u8]), on_a);
+    let on_b = real.iter().filter(|(number, _)| number & 1 == 1);
+    assert!(on_b.map(|(_, ip)| ip).all(|ip| known.contains(ip)), "{known:?}");
 }
 
 #[test]
@@ -336,10 +426,7 @@ fn frames_to_the_address_of_a_port_are_delivered_to_the_team() {
     assert_eq!(distributor.receive(A, &frame), Reception::NotHere);
     // A peer may have learned the address before A was designated.
     let frame_for_a = unicast(OUTSIDE, TEAM_ON_A);
-    assert_eq!(
-        distributor.receive(A, &frame_for_a),
-        Reception::TakenAs(TEAM)
-    );
+    assert_eq!(distributor.receive(A, &frame_for_a), Reception::TakenAs(TEAM));
     for port in [A, B] {
         let echo = unicast(TEAM_ON_B, OUTSIDE);
         assert_eq!(distributor.receive(port, &echo), Reception::Echo);
@@ -374,10 +461,7 @@ fn an_advertisement_gives_a_neighbour_the_address_of_its_port() {
     let peers = distributor.peers();
     assert_eq!(peers.len(), 2);
     for peer in &peers {
-        assert_eq!(
-            (peer.own, peer.hwaddr, peer.router),
-            (own.into(), PEER, true)
-        );
+        assert_eq!((peer.own, peer.hwaddr, peer.router), (own.into(), PEER, true));
     }
     // An advertisement to all nodes keeps the address that never moves.
     let to_all = announce::unsolicited_na(TEAM, own, true, None);

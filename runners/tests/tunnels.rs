@@ -20,10 +20,7 @@ fn packet(flow: u8) -> Vec<u8> {
 
 /// Builds a frame of a tunnel around `payload`; every flow has the same tunnel endpoints.
 fn outer(protocol: u8, ports: [u16; 2], payload: &[u8]) -> Vec<u8> {
-    let frame = Frame {
-        protocol,
-        ..Frame::tcp4(0xc000_0201, 0xc000_0202, ports)
-    };
+    let frame = Frame { protocol, ..Frame::tcp4(0xc000_0201, 0xc000_0202, ports) };
     let mut bytes = frame.build();
     bytes.truncate(14 + 20);
     if protocol == 17 {
@@ -61,9 +58,8 @@ fn encap_spreads_the_flows_of_one_tunnel() {
     for kind in 0..tunnels(0).len() {
         let name = tunnels(0)[kind].0;
         let buckets = |selector: &Selector| {
-            let mut buckets: Vec<u8> = (0..100)
-                .map(|flow| selector.bucket(&tunnels(flow)[kind].1))
-                .collect();
+            let mut buckets: Vec<u8> =
+                (0..100).map(|flow| selector.bucket(&tunnels(flow)[kind].1)).collect();
             buckets.sort_unstable();
             buckets.dedup();
             buckets.len()
@@ -89,12 +85,7 @@ fn srcmac_hashes_the_source_alone() {
     let selector = selector(&["srcmac", "vlan"]);
     let frame = |eth: [u8; 12], tag: u16| {
         let tags = vec![(0x8100, tag)];
-        Frame {
-            eth,
-            tags,
-            ..Frame::tcp4(1, 2, [3, 4])
-        }
-        .build()
+        Frame { eth, tags, ..Frame::tcp4(1, 2, [3, 4]) }.build()
     };
     let mut moved = 0;
     for sample in 0..100 {

@@ -34,13 +34,7 @@ impl Flag {
         value: Option<&'static str>,
         help: &'static [&'static str],
     ) -> Self {
-        Flag {
-            short,
-            long,
-            value,
-            help,
-            added: false,
-        }
+        Flag { short, long, value, help, added: false }
     }
 }
 
@@ -83,6 +77,11 @@ impl fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// Returns the line that names the help of a command, for a usage error.
+pub fn hint(command: &str) -> String {
+    format!("Try \"{command} --help\".")
+}
 
 /// An iterator over the items of a command line.
 pub struct Getopt {
@@ -132,13 +131,9 @@ impl Getopt {
             return Ok(Item::Flag(flag, OsString::new()));
         }
         let rest = Vec::from(std::mem::take(&mut self.cluster));
-        let value = match rest.is_empty() {
-            false => Some(OsString::from_vec(rest)),
-            true => self.args.pop_front(),
-        };
-        match value {
-            Some(value) => Ok(Item::Flag(flag, value)),
-            None => Err(self.error(format_args!("option requires an argument -- '{shown}'"))),
+        match rest.is_empty() {
+            false => Ok(Item::Flag(flag, OsString::from_vec(rest))),
+            true => self.value(flag, format_args!("option requires an argument -- '{shown}'")),
         }
     }
 
@@ -150,48 +145,45 @@ impl Getopt {
             None => (bytes, None),
         };
         let flag = self.resolve(name, text)?;
+        let long = flag.long;
         match (flag.value, given) {
             (None, None) => Ok(Item::Flag(flag, OsString::new())),
             (None, Some(_)) => {
-                let long = flag.long;
                 Err(self.error(format_args!("option '--{long}' doesn't allow an argument")))
             }
             (Some(_), Some(value)) => Ok(Item::Flag(flag, value.to_owned())),
-            (Some(_), None) => match self.args.pop_front() {
-                Some(value) => Ok(Item::Flag(flag, value)),
-                None => {
-                    let long = flag.long;
-                    Err(self.error(format_args!("option '--{long}' requires an argument")))
-                }
-            },
+            (Some(_), None) => {
+                self.value(flag, format_args!("option '--{long}' requires an argument"))
+            }
         }
+    }
+
+    /// Returns the flag with the next argument as its value.
+    fn value(
+        &mut self,
+        flag: &'static Flag,
+        missing: fmt::Arguments<'_>,
+    ) -> Result<Item, UsageError> {
+        let value = self.args.pop_front().ok_or_else(|| self.error(missing))?;
+        Ok(Item::Flag(flag, value))
     }
 
     fn resolve(&self, name: &[u8], text: &OsStr) -> Result<&'static Flag, UsageError> {
         let shown = text.to_string_lossy();
-        let begins = |added: bool| {
-            let fits =
-                move |flag: &&Flag| flag.added == added && flag.long.as_bytes().starts_with(name);
-            self.flags.iter().filter(fits).collect::<Vec<_>>()
-        };
         if let Some(exact) = self.flags.iter().find(|flag| flag.long.as_bytes() == name) {
             return Ok(exact);
         }
-        let mut candidates = begins(false);
-        if candidates.is_empty() {
-            candidates = begins(true);
-        }
+        let begin = self.flags.iter().filter(|flag| flag.long.as_bytes().starts_with(name));
+        let (added, teamds): (Vec<_>, Vec<_>) = begin.partition(|flag| flag.added);
+        let candidates = if teamds.is_empty() { added } else { teamds };
         match candidates[..] {
             [] => Err(self.error(format_args!("unrecognized option '--{shown}'"))),
             [flag] => Ok(flag),
             _ => {
-                let mut names = String::new();
-                for flag in candidates {
-                    let _ = write!(names, " '--{}'", flag.long);
-                }
-                Err(self.error(format_args!(
-                    "option '--{shown}' is ambiguous; possibilities:{names}"
-                )))
+                let names: String =
+                    candidates.iter().map(|flag| format!(" '--{}'", flag.long)).collect();
+                let ambiguous = "is ambiguous; possibilities";
+                Err(self.error(format_args!("option '--{shown}' {ambiguous}:{names}")))
             }
         }
     }
@@ -254,13 +246,7 @@ mod tests {
     use super::*;
 
     const fn flag(short: &'static [u8], long: &'static str, value: Option<&'static str>) -> Flag {
-        Flag {
-            short,
-            long,
-            value,
-            help: &[],
-            added: false,
-        }
+        Flag { short, long, value, help: &[], added: false }
     }
 
     static FLAGS: [Flag; 7] = [
@@ -270,13 +256,7 @@ mod tests {
         flag(b"c", "config", Some("TEXT")),
         flag(b"e", "check", None),
         flag(b"vV", "version", None),
-        Flag {
-            short: &[],
-            long: "check-config",
-            value: None,
-            help: &[],
-            added: true,
-        },
+        Flag { short: &[], long: "check-config", value: None, help: &[], added: true },
     ];
 
     /// Returns each item as text: `long=value` for a flag, `<word>` for an operand.
@@ -305,28 +285,19 @@ mod tests {
         assert_items(&["-fNAME", "-f", "NAME"], &["config-file=NAME"; 2]);
         assert_items(&["-dfNAME"], &["daemonize", "config-file=NAME"]);
         assert_items(&["-f-", "-f", "-d"], &["config-file=-", "config-file=-d"]);
-        assert_items(
-            &["--config=a=b", "--config", "x"],
-            &["config=a=b", "config=x"],
-        );
+        assert_items(&["--config=a=b", "--config", "x"], &["config=a=b", "config=x"]);
         assert_items(&["--config="], &["config="]);
         assert_items(
             &["--da", "--config-f=x", "--vers"],
             &["daemonize", "config-file=x", "version"],
         );
         assert_items(&["-V", "-v"], &["version", "version"]);
-        assert_items(
-            &["a", "-g", "-", "--", "-g"],
-            &["<a>", "debug", "<->", "<-g>"],
-        );
+        assert_items(&["a", "-g", "-", "--", "-g"], &["<a>", "debug", "<->", "<-g>"]);
     }
 
     #[test]
     fn an_added_option_makes_no_abbreviation_ambiguous() {
-        assert_items(
-            &["--che", "--check", "--check-"],
-            &["check", "check", "check-config"],
-        );
+        assert_items(&["--che", "--check", "--check-"], &["check", "check", "check-config"]);
     }
 
     #[test]
@@ -343,20 +314,10 @@ mod tests {
             ("-gx", "prog: invalid option -- 'x'"),
             ("-f", "prog: option requires an argument -- 'f'"),
             ("--config", "prog: option '--config' requires an argument"),
-            (
-                "--debug=1",
-                "prog: option '--debug' doesn't allow an argument",
-            ),
-            (
-                "--d",
-                "prog: option '--d' is ambiguous; possibilities: '--debug' '--daemonize'",
-            ),
+            ("--debug=1", "prog: option '--debug' doesn't allow an argument"),
+            ("--d", "prog: option '--d' is ambiguous; possibilities: '--debug' '--daemonize'"),
         ] {
-            assert_eq!(
-                read(&[arg], Operands::Anywhere),
-                Err(text.to_owned()),
-                "{arg}"
-            );
+            assert_eq!(read(&[arg], Operands::Anywhere), Err(text.to_owned()), "{arg}");
         }
     }
 }

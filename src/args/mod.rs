@@ -16,10 +16,7 @@ pub const TEAMD_VERSION: &str = "1.32";
 
 /// Returns the file name in `argv0`; `teamr` if there is none.
 pub fn program_name(argv0: &str) -> &str {
-    Path::new(argv0)
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or("teamr")
+    Path::new(argv0).file_name().and_then(|name| name.to_str()).unwrap_or("teamr")
 }
 
 /// Returns the line that `--version` prints. For a program started under a name of libteam's, the

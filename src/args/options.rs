@@ -12,37 +12,17 @@ use json_config::DataPathChoice;
 
 use super::getopt::{self, Flag, Getopt, Item, Operands, UsageError};
 use super::program_name;
-use crate::control::zmq::Endpoint;
 use crate::errno::strerror;
 use crate::process::logging::LogOutput;
 
 /// Every option of the daemon.
-pub static FLAGS: [Flag; 24] = [
+pub static FLAGS: [Flag; 25] = [
     Flag::new(b"h", "help", None, &["show this help"]),
     Flag::new(b"vV", "version", None, &["show the version"]),
-    Flag::new(
-        b"k",
-        "kill",
-        None,
-        &["stop the daemon of this team, wait until it is gone"],
-    ),
-    Flag::new(
-        b"e",
-        "check",
-        None,
-        &["exit with 0 if the daemon of this team runs, else 1"],
-    ),
-    added(
-        "check-config",
-        None,
-        &["name every mistake in the configuration,", "start nothing"],
-    ),
-    Flag::new(
-        b"d",
-        "daemonize",
-        None,
-        &["go to the background once the ports are in place"],
-    ),
+    Flag::new(b"k", "kill", None, &["stop the daemon of this team, wait until it is gone"]),
+    Flag::new(b"e", "check", None, &["exit with 0 if the daemon of this team runs, else 1"]),
+    added("check-config", None, &["name every mistake in the configuration,", "start nothing"]),
+    Flag::new(b"d", "daemonize", None, &["go to the background once the ports are in place"]),
     Flag::new(
         b"f",
         "config-file",
@@ -52,82 +32,25 @@ pub static FLAGS: [Flag; 24] = [
             "the team of every file that ends in .json",
         ],
     ),
-    Flag::new(
-        b"c",
-        "config",
-        Some("TEXT"),
-        &["the configuration itself; wins over -f"],
-    ),
-    Flag::new(
-        b"p",
-        "pid-file",
-        Some("FILE"),
-        &["pid file, else /var/run/teamd/DEVICE.pid"],
-    ),
+    added("watch", None, &["take up files of the directory when they change"]),
+    Flag::new(b"c", "config", Some("TEXT"), &["the configuration itself; wins over -f"]),
+    Flag::new(b"p", "pid-file", Some("FILE"), &["pid file, else /var/run/teamd/DEVICE.pid"]),
     Flag::new(b"g", "debug", None, &["say more; twice for still more"]),
     Flag::new(
         b"l",
         "log-output",
         Some("WHERE"),
-        &[
-            "log to stdout, stderr or syslog; else to stderr,",
-            "in the background to syslog",
-        ],
+        &["log to stdout, stderr or syslog; else to stderr,", "in the background to syslog"],
     ),
-    Flag::new(
-        b"r",
-        "force-recreate",
-        None,
-        &["replace the team device if it exists"],
-    ),
-    Flag::new(
-        b"o",
-        "take-over",
-        None,
-        &["use the team device if it exists; wins over -r"],
-    ),
-    Flag::new(
-        b"N",
-        "no-quit-destroy",
-        None,
-        &["leave the team device and its ports at the end"],
-    ),
-    Flag::new(
-        b"t",
-        "team-dev",
-        Some("DEVICE"),
-        &["name of the team device"],
-    ),
-    Flag::new(
-        b"n",
-        "no-ports",
-        None,
-        &["start without the ports of the configuration"],
-    ),
-    Flag::new(
-        b"D",
-        "dbus-enable",
-        None,
-        &["be on the system bus, as org.libteam.teamd.DEVICE"],
-    ),
-    Flag::new(
-        b"Z",
-        "zmq-enable",
-        Some("ADDRESS"),
-        &["serve ZeroMQ at ADDRESS, where that is built in"],
-    ),
-    Flag::new(
-        b"U",
-        "usock-enable",
-        None,
-        &["serve the control socket; the default"],
-    ),
-    Flag::new(
-        b"u",
-        "usock-disable",
-        None,
-        &["do without the control socket"],
-    ),
+    Flag::new(b"r", "force-recreate", None, &["replace the team device if it exists"]),
+    Flag::new(b"o", "take-over", None, &["use the team device if it exists; wins over -r"]),
+    Flag::new(b"N", "no-quit-destroy", None, &["leave the team device and its ports at the end"]),
+    Flag::new(b"t", "team-dev", Some("DEVICE"), &["name of the team device"]),
+    Flag::new(b"n", "no-ports", None, &["start without the ports of the configuration"]),
+    Flag::new(b"D", "dbus-enable", None, &["be on the system bus, as org.libteam.teamd.DEVICE"]),
+    Flag::new(b"Z", "zmq-enable", Some("ADDRESS"), &["refused: there is no ZeroMQ"]),
+    Flag::new(b"U", "usock-enable", None, &["serve the control socket; the default"]),
+    Flag::new(b"u", "usock-disable", None, &["do without the control socket"]),
     added(
         "data-path",
         Some("WHICH"),
@@ -136,26 +59,14 @@ pub static FLAGS: [Flag; 24] = [
             "auto: the first of them that works here",
         ],
     ),
-    added(
-        "no-sandbox",
-        None,
-        &["keep all rights and system calls, for debugging"],
-    ),
+    added("no-sandbox", None, &["keep all rights and system calls, for debugging"]),
     Flag {
         short: b"w",
-        ..added(
-            "warm-start",
-            None,
-            &["go on with the team that signal USR1 or USR2 left"],
-        )
+        ..added("warm-start", None, &["go on with the team that signal USR1 or USR2 left"])
     },
     Flag {
         short: b"L",
-        ..added(
-            "lacp-directory",
-            Some("DIR"),
-            &["note in DIR at the end how the team was left"],
-        )
+        ..added("lacp-directory", Some("DIR"), &["note in DIR at the end how the team was left"])
     },
 ];
 
@@ -164,10 +75,7 @@ const fn added(
     value: Option<&'static str>,
     help: &'static [&'static str],
 ) -> Flag {
-    Flag {
-        added: true,
-        ..Flag::new(b"", long, value, help)
-    }
+    Flag { added: true, ..Flag::new(b"", long, value, help) }
 }
 
 /// The command of a command line; the last one given counts.
@@ -189,7 +97,7 @@ pub enum Command {
 }
 
 /// A parsed command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Name under which the program was started: `teamr` or `teamd`.
     pub program: String,
@@ -199,6 +107,8 @@ pub struct Options {
     pub daemonize: bool,
     /// `-f`, absolute.
     pub config_file: Option<PathBuf>,
+    /// Whether to take up changed files of the directory at once.
+    pub watch: bool,
     /// `-c`
     pub config_text: Option<Vec<u8>>,
     /// `-p`, as given.
@@ -221,8 +131,6 @@ pub struct Options {
     pub usock: bool,
     /// `-D`
     pub dbus: bool,
-    /// `-Z`
-    pub zmq: Option<Endpoint>,
     /// `--data-path`; `None` for the key of the configuration.
     pub data_path: Option<DataPathChoice>,
     /// Whether the daemon gives up rights after the start; false with `--no-sandbox`.
@@ -244,42 +152,26 @@ impl Options {
     ) -> Result<Self, UsageError> {
         let items = Getopt::new(&FLAGS, args, operands);
         let mut options = Options::new(program_name(items.argv0()));
-        let mut has_operand = false;
+        let program = options.program.clone();
+        // teamd has no hint.
+        let with_hint = |UsageError(text): UsageError| match program.as_str() {
+            "teamd" => UsageError(text),
+            program => UsageError(format!("{text}\n{}", getopt::hint(program))),
+        };
+        let mut outcome = Ok(());
         for item in items {
-            match item? {
+            match item.map_err(with_hint)? {
                 Item::Flag(flag, value) => options.set(flag.long, &value)?,
-                Item::Operand(_) => has_operand = true,
+                Item::Operand(_) => {
+                    outcome = Err(with_hint(UsageError("Too many arguments".to_owned())));
+                }
             }
         }
-        match has_operand {
-            false => Ok(options),
-            true => Err(UsageError("Too many arguments".to_owned())),
-        }
+        outcome.map(|()| options)
     }
 
     fn new(program: &str) -> Self {
-        Options {
-            program: program.to_owned(),
-            command: Command::default(),
-            daemonize: false,
-            config_file: None,
-            config_text: None,
-            pid_file: None,
-            debug: 0,
-            log_output: None,
-            force_recreate: false,
-            take_over: false,
-            no_quit_destroy: false,
-            team_dev: None,
-            no_ports: false,
-            usock: true,
-            dbus: false,
-            zmq: None,
-            data_path: None,
-            sandbox: true,
-            warm_start: false,
-            warm_dir: None,
-        }
+        Options { program: program.to_owned(), usock: true, sandbox: true, ..Options::default() }
     }
 
     fn set(&mut self, long: &str, value: &OsStr) -> Result<(), UsageError> {
@@ -290,6 +182,7 @@ impl Options {
             "check" => self.command = Command::Check,
             "check-config" => self.command = Command::CheckConfig,
             "daemonize" => self.daemonize = true,
+            "watch" => self.watch = true,
             // Absolute, since a daemon changes its working directory.
             "config-file" => self.config_file = Some(absolute(value)?),
             "config" => self.config_text = Some(value.as_bytes().to_vec()),
@@ -300,46 +193,40 @@ impl Options {
             "warm-start" => self.warm_start = true,
             "take-over" => self.take_over = true,
             "no-quit-destroy" => self.no_quit_destroy = true,
-            "team-dev" => self.team_dev = Some(text(long, value)?),
+            "team-dev" => {
+                let not_utf8 = || UsageError(format!("option '--{long}': not UTF-8"));
+                self.team_dev = Some(value.to_str().ok_or_else(not_utf8)?.to_owned());
+            }
             "no-ports" => self.no_ports = true,
             "dbus-enable" => self.dbus = true,
-            "zmq-enable" if !cfg!(feature = "zmq") => {
-                return Err(UsageError("ZeroMQ support is not compiled-in".to_owned()));
-            }
             "zmq-enable" => {
-                let endpoint = Endpoint::parse(&text(long, value)?);
-                self.zmq = Some(endpoint.map_err(|e| UsageError(format!("-Z: {e}")))?);
+                return Err(UsageError("ZeroMQ support is not compiled-in".to_owned()));
             }
             "usock-enable" => self.usock = true,
             "usock-disable" => self.usock = false,
             "no-sandbox" => self.sandbox = false,
             "lacp-directory" => self.warm_dir = Some(PathBuf::from(value)),
-            "data-path" => self.data_path = Some(data_path(&text(long, value)?)?),
+            "data-path" => {
+                let word = value.to_string_lossy();
+                let choice = DataPathChoice::from_word(&word).ok_or_else(|| {
+                    let expected = "expected auto, kernel, programs or relay";
+                    UsageError(format!("option '--data-path': {expected}, found \"{word}\""))
+                })?;
+                self.data_path = Some(choice);
+            }
             _ => unreachable!("a flag of the table without a meaning: {long}"),
         }
         Ok(())
     }
 }
 
+/// Returns the absolute path of an existing file. Symbolic links stay in the path: a later reading
+/// follows a link to where the link then leads.
 fn absolute(value: &OsStr) -> Result<PathBuf, UsageError> {
-    fs::canonicalize(value).map_err(|e| {
+    let existing = fs::metadata(value).and_then(|_| std::path::absolute(value));
+    existing.map_err(|e| {
         let (file, why) = (value.to_string_lossy(), strerror(&e));
         UsageError(format!("Failed to get absolute path of \"{file}\": {why}"))
-    })
-}
-
-fn text(long: &str, value: &OsStr) -> Result<String, UsageError> {
-    match value.to_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(UsageError(format!("option '--{long}': not UTF-8"))),
-    }
-}
-
-fn data_path(word: &str) -> Result<DataPathChoice, UsageError> {
-    DataPathChoice::from_word(word).ok_or_else(|| {
-        UsageError(format!(
-            "option '--data-path': expected auto, kernel, programs or relay, found \"{word}\""
-        ))
     })
 }
 
@@ -354,7 +241,7 @@ pub fn help(program: &str) -> String {
          the configuration, else it is the first free of team0, team1, ...; in a\n\
          directory the file gives it: team5.json.\n\n\
          Exit status: 0 done, 1 not started (or nothing to stop, or not running),\n\
-         2 failed after a good start.\n",
+         2 failed after a good start, 3 some teams of a directory did not start.\n",
         getopt::describe(&FLAGS)
     )
 }
@@ -371,11 +258,7 @@ mod tests {
     #[test]
     fn every_flag_of_the_table_has_a_meaning() {
         for flag in &FLAGS {
-            let value = if flag.long == "data-path" {
-                "auto"
-            } else {
-                "/"
-            };
+            let value = if flag.long == "data-path" { "auto" } else { "/" };
             let _ = Options::new("teamr").set(flag.long, OsStr::new(value));
         }
     }
@@ -417,20 +300,14 @@ mod tests {
 
     #[test]
     fn an_invalid_log_output_leaves_the_default() {
-        assert_eq!(
-            parse(&["-l", "syslog"]).unwrap().log_output,
-            Some(LogOutput::Syslog)
-        );
+        assert_eq!(parse(&["-l", "syslog"]).unwrap().log_output, Some(LogOutput::Syslog));
         assert_eq!(parse(&["-l", "paper"]).unwrap().log_output, None);
     }
 
     #[test]
     fn errors_have_the_texts_of_teamd() {
         for (args, text) in [
-            (
-                &["-h", "--nope"][..],
-                "/usr/bin/teamd: unrecognized option '--nope'",
-            ),
+            (&["-h", "--nope"][..], "/usr/bin/teamd: unrecognized option '--nope'"),
             (&["team0"], "Too many arguments"),
             (&["-Z", "tcp://*:1"], "ZeroMQ support is not compiled-in"),
             (
@@ -443,6 +320,18 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(args), Err(text.to_owned()), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_teamr_names_the_help() {
+        for (args, text) in [
+            (&["teamr", "--nope"][..], "teamr: unrecognized option '--nope'"),
+            (&["teamr", "team0"], "Too many arguments"),
+        ] {
+            let parsed = Options::parse(args.iter().map(OsString::from), Operands::Anywhere);
+            let error = parsed.unwrap_err().to_string();
+            assert_eq!(error, format!("{text}\nTry \"teamr --help\"."), "{args:?}");
         }
     }
 

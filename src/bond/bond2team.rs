@@ -9,13 +9,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::cli::{framed, write};
-use super::manager::DeviceKind;
+use super::manager::{DeviceKind, Manager};
 use super::model::{Bond, BondPort, Notes, OutFile, Severity};
+use super::root::Root;
 use super::to_team::to_team;
 use super::tree::Tree;
 use super::{ifcfg, is_interface_name};
 use crate::args::VERSION;
 use crate::args::getopt::{self, Flag, Getopt, Item, Operands};
+use crate::text::{deliver, for_stdout};
 
 /// The release whose command line is accepted.
 const BOND2TEAM_VERSION: &str = "0.97";
@@ -39,7 +41,7 @@ pub static FLAGS: [Flag; 14] = [
     Flag { short: b"h", ..Flag::new(b"", "help", None, &["show this help"]) },
 ];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Request {
     master: Option<String>,
     rename: Option<String>,
@@ -56,8 +58,6 @@ struct Request {
 enum Parsed {
     /// A text to print.
     Text(String),
-    /// An error in the command line.
-    Usage(String),
     /// A request to convert.
     Request(Box<Request>),
 }
@@ -69,9 +69,9 @@ pub fn run(
     err: &mut dyn Write,
 ) -> u8 {
     let (status, output, diagnostics) = match read(args) {
-        Parsed::Text(text) => (0, text, String::new()),
-        Parsed::Usage(complaint) => (1, usage(), format!("ERROR:  {complaint}\n")),
-        Parsed::Request(request) => {
+        Err(complaint) => (1, usage(), format!("ERROR:  {complaint}\n")),
+        Ok(Parsed::Text(text)) => (0, text, String::new()),
+        Ok(Parsed::Request(request)) => {
             let mut info = String::new();
             match convert(&request, &mut info) {
                 Ok(output) => (0, output, info),
@@ -79,10 +79,7 @@ pub fn run(
             }
         }
     };
-    // A reader may close the pipe early.
-    let _ = err.write_all(diagnostics.as_bytes());
-    let _ = out.write_all(output.as_bytes()).and_then(|()| out.flush());
-    status
+    deliver(status, &for_stdout(&output), &diagnostics, out, err)
 }
 
 fn usage() -> String {
@@ -102,39 +99,26 @@ bond2team --bonding_opts 'mode=1 miimon=500' --port eth1 --port eth2 --json --st
     Print a configuration for teamr -f.
 ";
 
-fn read(args: impl IntoIterator<Item = OsString>) -> Parsed {
-    let mut request = Request {
-        master: None,
-        rename: None,
-        bonding_opts: None,
-        ports: Vec::new(),
-        json: false,
-        configdir: Path::new("/").join(super::Manager::Ifcfg.folder()),
-        outputdir: None,
-        stdout: false,
-        quiet: false,
-    };
+fn read(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, String> {
+    let configdir = Path::new("/").join(Manager::Ifcfg.folder());
+    let mut request = Request { configdir, ..Request::default() };
     for item in Getopt::new(&FLAGS, args, Operands::Anywhere) {
-        let (flag, value) = match item {
-            Ok(Item::Flag(flag, value)) => (flag.long, value),
-            Ok(Item::Operand(word)) => {
-                let word = word.to_string_lossy();
-                return Parsed::Usage(format!("unexpected argument \"{word}\""));
+        let (flag, value) = match item.map_err(|error| error.to_string())? {
+            Item::Flag(flag, value) => (flag.long, value),
+            Item::Operand(word) => {
+                return Err(format!("unexpected argument \"{}\"", word.to_string_lossy()));
             }
-            Err(error) => return Parsed::Usage(error.to_string()),
         };
-        let Ok(text) = value.clone().into_string() else {
-            return Parsed::Usage(format!("--{flag} is not UTF-8"));
-        };
+        let text = value.clone().into_string().map_err(|_| format!("--{flag} is not UTF-8"))?;
         match flag {
             "master" => request.master = Some(text),
             "rename" if request.rename.is_some() => {
-                return Parsed::Usage("--rename is given twice".to_owned());
+                return Err("--rename is given twice".to_owned());
             }
             "rename" if is_interface_name(&text) => request.rename = Some(text),
             "port" if is_interface_name(&text) => request.ports.push(text),
             "rename" | "port" => {
-                return Parsed::Usage(format!("\"{text}\" cannot be the name of an interface"));
+                return Err(format!("\"{text}\" cannot be the name of an interface"));
             }
             "bonding_opts" => request.bonding_opts = Some(text),
             "ifcfg" => request.json = false,
@@ -145,17 +129,17 @@ fn read(args: impl IntoIterator<Item = OsString>) -> Parsed {
             "quiet" => request.quiet = true,
             "version" => {
                 let line = format!("bond2team {BOND2TEAM_VERSION} (teamr {VERSION})\n");
-                return Parsed::Text(line);
+                return Ok(Parsed::Text(line));
             }
-            "help" => return Parsed::Text(usage()),
-            "examples" => return Parsed::Text(EXAMPLES.to_owned()),
+            "help" => return Ok(Parsed::Text(usage())),
+            "examples" => return Ok(Parsed::Text(EXAMPLES.to_owned())),
             _ => {}
         }
     }
     if request.master.is_none() && request.bonding_opts.is_none() {
-        return Parsed::Usage("neither --master nor --bonding_opts is given".to_owned());
+        return Err("neither --master nor --bonding_opts is given".to_owned());
     }
-    Parsed::Request(Box::new(request))
+    Ok(Parsed::Request(Box::new(request)))
 }
 
 /// Converts a bond. Returns the text for stdout and appends information for stderr to `info`.
@@ -174,10 +158,7 @@ fn convert(request: &Request, info: &mut String) -> Result<String, String> {
     }
     let team = to_team(&bond, &mut notes);
     let files = match request.json {
-        true => vec![OutFile {
-            name: "teamd.conf".to_owned(),
-            text: team.text(),
-        }],
+        true => vec![OutFile { name: "teamd.conf".to_owned(), text: team.text() }],
         false => ifcfg::write(&bond, Some(&team), &mut notes),
     };
     let mut refused = None;
@@ -213,10 +194,7 @@ fn convert(request: &Request, info: &mut String) -> Result<String, String> {
 /// Returns the bond of `--master`; without the option, an empty bond called team0.
 fn find(request: &Request, notes: &mut Notes) -> Result<Bond, String> {
     let Some(master) = &request.master else {
-        return Ok(Bond {
-            name: "team0".to_owned(),
-            ..Bond::default()
-        });
+        return Ok(Bond { name: "team0".to_owned(), ..Bond::default() });
     };
     let path = Path::new(master);
     let (folder, name) = if master.contains('/') {
@@ -228,17 +206,18 @@ fn find(request: &Request, notes: &mut Notes) -> Result<Bond, String> {
         (request.configdir.as_path(), master.as_str())
     };
     let mut tree = Tree::default();
-    tree.load(folder, ".").map_err(|error| error.to_string())?;
+    match Root::open(folder) {
+        Ok(root) => tree.load(&root, ".").map_err(|error| error.to_string())?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.to_string()),
+    }
     if tree.get(&format!("./ifcfg-{name}")).is_none() {
         if request.bonding_opts.is_some() && is_interface_name(name) {
-            return Ok(Bond {
-                name: name.to_owned(),
-                ..Bond::default()
-            });
+            return Ok(Bond { name: name.to_owned(), ..Bond::default() });
         }
         let path = folder.join(format!("ifcfg-{name}"));
         return Err(format!("there is no file {}", path.display()));
     }
-    ifcfg::read(&tree, ".", name, DeviceKind::Bond, notes)
+    ifcfg::read(&tree, Manager::Ifcfg, &["."], name, DeviceKind::Bond, notes)
         .ok_or_else(|| format!("ifcfg-{name} is not about a bond"))
 }

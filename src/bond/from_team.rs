@@ -57,9 +57,7 @@ impl<'a> Members<'a> {
 
     fn flag(self, key: &str) -> bool {
         let default = || self.0.find(key).map(|key| key.default) == Some(Preset::Boolean(true));
-        self.value(key)
-            .and_then(Value::as_bool)
-            .unwrap_or_else(default)
+        self.value(key).and_then(Value::as_bool).unwrap_or_else(default)
     }
 
     /// Returns the elements of `link_watch`, which is an object or an array of objects.
@@ -70,24 +68,25 @@ impl<'a> Members<'a> {
             Some(single) => std::slice::from_ref(single),
         };
         let watches = watches.iter();
-        watches
-            .map(|watch| Members(Object::LinkWatch, watch.as_object()))
-            .collect()
+        watches.map(|watch| Members(Object::LinkWatch, watch.as_object())).collect()
     }
 }
 
 /// Returns the bond that behaves as the team `name` does, without network settings except the
 /// hardware address.
 pub fn from_team(name: &str, team: &Map<String, Value>, notes: &mut Notes) -> Bond {
-    let mut bond = Bond {
-        name: name.to_owned(),
-        ..Bond::default()
-    };
+    let mut bond = Bond { name: name.to_owned(), ..Bond::default() };
     let team = Members(Object::Team, Some(team));
     if let Some(ports) = team.value("ports").and_then(Value::as_object) {
         bond.ports = ports.keys().map(|name| BondPort::new(name)).collect();
+        bond.drop_unsafe_names(notes);
     }
-    bond.network.hwaddr = team.text("hwaddr").map(str::to_owned);
+    match team.text("hwaddr") {
+        Some(hwaddr) if super::is_hwaddr(hwaddr) => bond.network.hwaddr = Some(hwaddr.to_owned()),
+        Some(hwaddr) => notes
+            .lost(format_args!("hwaddr={hwaddr:?}"), "it is not six pairs of hexadecimal digits"),
+        None => {}
+    }
     let runner = team.object("runner", Object::Runner);
     let options = &mut bond.options;
     mode(runner, options, notes);
@@ -153,10 +152,7 @@ fn balancing(name: &str, runner: Members<'_>, options: &mut Options, notes: &mut
         "tlb" | "alb" => {
             options.put(Opt::TlbDynamicLb, u8::from(balanced));
             match runner.number("lp_interval") {
-                0 => notes.lost(
-                    "runner.lp_interval=0",
-                    "a bond always sends learning packets",
-                ),
+                0 => notes.lost("runner.lp_interval=0", "a bond always sends learning packets"),
                 seconds => options.put(Opt::LpInterval, seconds),
             }
         }
@@ -218,13 +214,13 @@ fn lacp(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
     if !runner.flag("active") {
         options.put(Opt::LacpActive, "off");
     }
-    match runner.number("sys_prio") {
-        0 => notes.approximated("runner.sys_prio=0", "1 is the least that a bond takes"),
-        prio => options.put(Opt::AdActorSysPrio, prio),
+    if runner.flag("broadcast_neighbor") {
+        options.put(Opt::BroadcastNeighbor, "on");
     }
     if runner.number("sys_prio") == 0 {
-        options.put(Opt::AdActorSysPrio, 1);
+        notes.approximated("runner.sys_prio=0", "1 is the least that a bond takes");
     }
+    options.put(Opt::AdActorSysPrio, runner.number("sys_prio").max(1));
     if runner.number("min_ports") > 1 {
         options.put(Opt::MinLinks, runner.number("min_ports"));
     }
@@ -232,6 +228,7 @@ fn lacp(runner: Members<'_>, options: &mut Options, notes: &mut Notes) {
     let (select, reason) = match policy {
         "bandwidth" => ("bandwidth", None),
         "count" => ("count", None),
+        "actor_port_prio" => ("count", Some("no file of a bond has actor_port_prio of a port")),
         "lacp_prio_stable" => ("stable", None),
         "port_config" => ("stable", Some("a bond does not choose by prio and sticky")),
         _ => ("stable", Some("the aggregator in use stays while it works")),
@@ -279,11 +276,7 @@ fn announcements(team: Members<'_>, options: &mut Options, notes: &mut Notes) {
         );
     }
     let (groups, pause) = count("mcast_rejoin");
-    let groups = groups.unwrap_or(if [0, 5, 6].contains(&mode) {
-        1
-    } else {
-        default
-    });
+    let groups = groups.unwrap_or(if [0, 5, 6].contains(&mode) { 1 } else { default });
     if [0, 1, 5, 6].contains(&mode) {
         options.put(Opt::ResendIgmp, groups.min(MOST_ANNOUNCEMENTS));
         if groups > 1 && pause != 200 {

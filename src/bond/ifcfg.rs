@@ -1,337 +1,303 @@
-//! Reads and writes a bond or a team and its ports as ifcfg files of the initscripts.
+//! Reads a bond or a team and its ports from ifcfg files of the initscripts and of wicked.
 //!
-//! Standard: initscripts' `sysconfig.txt`, and teamd's `ifup-Team` and `ifup-TeamPort`, which read
-//! the configuration from `TEAM_CONFIG` and `TEAM_PORT_CONFIG`. Other keys are copied unchanged.
+//! Standard: initscripts' `sysconfig.txt`; ifcfg(5), ifcfg-bonding(5) of wicked; teamd's `ifup-Team`
+//! and `ifup-TeamPort`. The key `DEVICE` names the device of a file; without the key, the name of the
+//! file does. Other keys are copied unchanged.
 
-use std::net::Ipv4Addr;
+mod address;
+mod team;
+mod write;
 
+use std::collections::BTreeMap;
+
+use address::{addresses, is_address, read_network};
+pub use write::{NO_SLB, driver_options, note_port_options, write, write_wicked};
+
+use super::ini;
+use super::links::{self, Condition, Link};
 use super::manager::{DeviceKind, Manager};
-use super::model::{Bond, BondPort, Network, Notes, OutFile, Setting};
-use super::options::Opt;
-use super::shell::{assignments, quoted};
-use super::to_team::TeamConfig;
+use super::model::{Bond, BondPort, Notes, Upper, words};
+use super::modprobe;
+use super::settings::{Decision, File, Setting, is_backup};
 use super::tree::Tree;
-
-/// The reason why a team with the runner slb cannot become a bond outside NetworkManager.
-pub const NO_SLB: &str = "the driver alone lets a guest's frames come back by the other port; \
-     NetworkManager's balance-slb filters them";
+use super::uppers::{Devices, vlan_of_name};
 
 /// Keys that define a bond, a team or a port; they are written anew, not copied.
 const OWN: &[&str] = &[
     "DEVICE",
     "BONDING_OPTS",
+    "BONDING_MODULE_OPTS",
     "SLAVE",
     "MASTER",
+    "MASTER_UUID",
     "TYPE",
     "DEVICETYPE",
     "BONDING_MASTER",
     "TEAM",
     "TEAM_CONFIG",
     "TEAM_MASTER",
+    "TEAM_MASTER_UUID",
     "TEAM_PORT_CONFIG",
 ];
 
-/// Returns the bond or team of `ifcfg-NAME` in `folder`, with its ports; `None` without such a file
-/// or if the file defines another kind of device.
+/// Values that deny.
+const FALSE: [&str; 6] = ["no", "NO", "No", "false", "off", "0"];
+
+/// Returns the bond or team `name` of the files in `folders`, with its ports; `None` if no file defines
+/// the device.
 pub fn read(
     tree: &Tree,
-    folder: &str,
+    manager: Manager,
+    folders: &[&str],
     name: &str,
     device: DeviceKind,
     notes: &mut Notes,
 ) -> Option<Bond> {
-    let text = tree.get(&format!("{folder}/ifcfg-{name}"))?;
-    let is_bond = assignments(text).any(|(key, value)| {
-        key == "BONDING_OPTS"
-            || key == "BONDING_MASTER"
-            || key == "TYPE" && value.eq_ignore_ascii_case("bond")
-    });
-    if is_bond != (device == DeviceKind::Bond) {
-        return None;
+    let files = files(tree, manager, folders);
+    let own = own_files(&files, name);
+    let is_bond = |file: &File| is_bond(file) || modprobe::has_alias(tree, name);
+    let file = own.iter().copied().find(|file| is_bond(file) == (device == DeviceKind::Bond))?;
+    for other in own.into_iter().filter(|other| other.path != file.path) {
+        notes.lost(
+            format_args!("{}: {name}", other.path),
+            format_args!("a second file for the device; {} is read", file.path),
+        );
     }
-    let mut bond = Bond {
-        name: name.to_owned(),
-        ..Bond::default()
-    };
-    for (key, value) in assignments(text) {
-        match key {
-            "DEVICE" if super::is_interface_name(&value) => bond.name = value,
-            "BONDING_OPTS" => read_options(&value, &mut bond, notes),
-            _ => {}
+    let mut bond =
+        Bond { name: device_of(file).to_owned(), file: file.path.clone(), ..Bond::default() };
+    if device == DeviceKind::Bond {
+        for options in modprobe::options(tree, name) {
+            read_options(&options, &mut bond, notes);
+        }
+        for key in ["BONDING_OPTS", "BONDING_MODULE_OPTS"] {
+            let options = file.get("", key).unwrap_or_default();
+            match manager {
+                Manager::Ifcfg => read_options(&with_joined_targets(options), &mut bond, notes),
+                _ => read_options(options, &mut bond, notes),
+            }
         }
     }
-    bond.network = read_network(text);
-    for (file, text) in tree.folder(folder) {
-        let Some(port) = file.strip_prefix("ifcfg-") else {
-            continue;
-        };
-        bond.ports.extend(read_port(port, text, &bond.name));
-    }
+    bond.network = read_network(file, notes);
+    read_ports(tree, file, &files, &mut bond, notes);
+    bond.drop_unsafe_names(notes);
+    bond.uppers = uppers(tree, folders, &bond.name, &files);
     Some(bond)
+}
+
+/// Returns the configuration of the team `name` and the settings of its ports by name, each as the
+/// JSON text that the files contain; `None` if no file defines a team.
+pub fn team_texts(
+    tree: &Tree,
+    manager: Manager,
+    name: &str,
+) -> Option<(String, BTreeMap<String, String>)> {
+    let files = files(tree, manager, manager.folders());
+    let own = own_files(&files, name);
+    if manager == Manager::Wicked {
+        return own.into_iter().find_map(team::texts);
+    }
+    let config = own.iter().find_map(|file| file.get("", "TEAM_CONFIG"))?;
+    let ports = files.iter().filter(|file| file.get("", "TEAM_MASTER") == Some(name));
+    let text = |file: &File| file.get("", "TEAM_PORT_CONFIG").unwrap_or("{}").to_owned();
+    let ports = ports.map(|file| (device_of(file).to_owned(), text(file)));
+    Some((config.to_owned(), ports.collect()))
+}
+
+/// Returns the files that configure interfaces, without copies that an editor left.
+/// A file of the administrator replaces the one of this name from the initrd.
+fn files(tree: &Tree, manager: Manager, folders: &[&str]) -> Vec<File> {
+    let mut files: BTreeMap<&str, File> = BTreeMap::new();
+    for folder in folders {
+        let named = tree.folder(folder).filter(|(name, _)| name.starts_with("ifcfg-"));
+        for (name, text) in named.filter(|(name, _)| !is_backup(name) && *name != "ifcfg-lo") {
+            let file = ini::parse_ifcfg(manager, &format!("{folder}/{name}"), text);
+            files.entry(name).or_insert(file);
+        }
+    }
+    files.into_values().collect()
+}
+
+/// Returns the device of a file: its `DEVICE`, or else its name.
+fn device_of(file: &File) -> &str {
+    let device = file.get("", "DEVICE").filter(|device| super::is_interface_name(device));
+    device.or(file.name().strip_prefix("ifcfg-")).unwrap_or_default()
+}
+
+/// Returns the files of the device `name`; if no file names the device, the file `ifcfg-` and `name`.
+fn own_files<'a>(files: &'a [File], name: &str) -> Vec<&'a File> {
+    let by_device: Vec<&File> = files.iter().filter(|file| device_of(file) == name).collect();
+    match by_device.is_empty() {
+        false => by_device,
+        true => {
+            files.iter().filter(|file| file.name().strip_prefix("ifcfg-") == Some(name)).collect()
+        }
+    }
+}
+
+fn is_bond(file: &File) -> bool {
+    file.settings().iter().any(|Setting { key, value, .. }| match key.as_str() {
+        "BONDING_OPTS" | "BONDING_MODULE_OPTS" | "BONDING_MASTER" => true,
+        key => key == "TYPE" && value.eq_ignore_ascii_case("bond"),
+    })
+}
+
+/// Returns the options with all words `arp_ip_target` joined to one word: to the initscripts each further
+/// word adds targets.
+fn with_joined_targets(options: &str) -> String {
+    let is_target = |word: &&str| word.starts_with("arp_ip_target=");
+    let (targets, mut words): (Vec<&str>, Vec<&str>) =
+        options.split_ascii_whitespace().partition(is_target);
+    let targets = targets.iter().filter_map(|word| word.split_once('=')).map(|(_, value)| value);
+    let joined = format!("arp_ip_target={}", targets.collect::<Vec<_>>().join(","));
+    words.extend(Some(joined.as_str()).filter(|joined| !joined.ends_with('=')));
+    words.join(" ")
 }
 
 /// Sets the options of a bond from `key=value` words, with a note for each invalid word.
 pub fn read_options(text: &str, bond: &mut Bond, notes: &mut Notes) {
+    let mut known: BTreeMap<&str, &str> = BTreeMap::new();
     for word in text.split_ascii_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        match known.insert(name, value) {
+            Some(former) if former != value => {
+                notes.lost(format_args!("{name}={former}"), format_args!("then {word} is given"));
+            }
+            _ => {}
+        }
         match name {
-            // An option of the module, and a state.
-            "max_bonds" | "active_slave" => {}
+            // Options of the module, and a state.
+            "max_bonds" | "tx_queues" | "active_slave" => {}
+            _ if !word.contains('=') => notes.lost(word, "no option of the form NAME=VALUE"),
             // An option without a value counts as absent.
             _ if value.is_empty() => {}
-            _ => {
-                if let Err(error) = bond.options.set(name, value) {
-                    notes.lost(word, error);
-                }
-            }
+            _ => bond.set_option(name, value, notes),
         }
     }
 }
 
-fn read_port(name: &str, text: &str, master: &str) -> Option<BondPort> {
-    let mut port = BondPort::new(name);
-    let mut is_port_of_bond = false;
-    for (key, value) in assignments(text) {
-        match key {
-            "MASTER" | "TEAM_MASTER" => is_port_of_bond = value == master,
-            "DEVICE" if super::is_interface_name(&value) => port.name = value,
-            _ if OWN.contains(&key) => {}
-            _ => port.other_settings.push(setting(key, value)),
-        }
-    }
-    is_port_of_bond.then_some(port)
+/// Returns the number of a key such as `BONDING_SLAVE0` or `BONDING_SLAVE_0`.
+fn port_number(key: &str) -> Option<u32> {
+    let number = key.strip_prefix("BONDING_SLAVE")?;
+    number.trim_start_matches('_').parse().ok()
 }
 
-fn setting(key: &str, value: String) -> Setting {
-    Setting {
-        manager: Manager::Ifcfg,
-        section: String::new(),
-        occurrence: 0,
-        key: key.to_owned(),
-        value,
-    }
-}
-
-fn read_network(text: &str) -> Network {
-    let mut network = Network::default();
-    let all: Vec<(&str, String)> = assignments(text).collect();
-    let find = |key: &str| {
-        let found = all.iter().rev().find(|(found, _)| *found == key);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
-    };
-    network.ipv6.automatic = find("IPV6INIT") != Some("no") && find("IPV6_AUTOCONF") != Some("no");
-    for (key, value) in &all {
-        match key.trim_end_matches(|digit: char| digit.is_ascii_digit()) {
-            _ if value.is_empty() => {}
-            "IPADDR" => {
-                let number = &key["IPADDR".len()..];
-                let prefix = find(&format!("PREFIX{number}")).map(str::to_owned);
-                let mask = || find(&format!("NETMASK{number}")).and_then(prefix_of_mask);
-                // Without either, the initscripts call ipcalc, which uses the address classes.
-                let prefix = prefix.or_else(mask).unwrap_or_else(|| class_prefix(value));
-                network.ipv4.addresses.push(format!("{value}/{prefix}"));
-            }
-            "PREFIX" | "NETMASK" => {}
-            "GATEWAY" => network.ipv4.gateway = Some(value.clone()),
-            "DNS" => network.dns.push(value.clone()),
-            "DOMAIN" => {
-                let domains = value.split_ascii_whitespace();
-                network.search.extend(domains.map(str::to_owned));
-            }
-            "BOOTPROTO" if matches!(value.as_str(), "dhcp" | "bootp") => {
-                network.ipv4.automatic = true;
-            }
-            "BOOTPROTO" => {}
-            _ => match *key {
-                "IPV6ADDR" => network.ipv6.addresses.insert(0, value.clone()),
-                "IPV6ADDR_SECONDARIES" => {
-                    let more = value.split_ascii_whitespace();
-                    network.ipv6.addresses.extend(more.map(str::to_owned));
-                }
-                "IPV6_DEFAULTGW" => network.ipv6.gateway = Some(value.clone()),
-                "IPV6_AUTOCONF" => {}
-                "IPV6INIT" if value != "no" => {}
-                "MTU" => match value.parse() {
-                    Ok(mtu) => network.mtu = Some(mtu),
-                    Err(_) => network.other_settings.push(setting(key, value.clone())),
-                },
-                "MACADDR" if super::is_hwaddr(value) => network.hwaddr = Some(value.clone()),
-                "BRIDGE" => network.bridge = Some(value.clone()),
-                _ if OWN.contains(key) => {}
-                _ => network.other_settings.push(setting(key, value.clone())),
-            },
-        }
-    }
-    network
-}
-
-fn prefix_of_mask(mask: &str) -> Option<String> {
-    let bits = u32::from(mask.parse::<Ipv4Addr>().ok()?);
-    (bits.leading_ones() == bits.count_ones()).then(|| bits.count_ones().to_string())
-}
-
-fn class_prefix(address: &str) -> String {
-    let first = address
-        .parse::<Ipv4Addr>()
-        .map_or(0, |address| address.octets()[0]);
-    let prefix = match first {
-        0..128 => 8,
-        128..192 => 16,
-        _ => 24,
-    };
-    prefix.to_string()
-}
-
-/// Builds a file of assignments.
-#[derive(Default)]
-struct Script(String);
-
-impl Script {
-    fn put(&mut self, key: &str, value: impl ToString) {
-        self.0 += &format!("{key}={}\n", quoted(&value.to_string()));
-    }
-
-    fn put_settings(&mut self, other_settings: &[Setting]) {
-        for setting in other_settings
-            .iter()
-            .filter(|setting| setting.manager == Manager::Ifcfg)
-        {
-            self.put(&setting.key, &setting.value);
-        }
-    }
-
-    fn finish(self, name: &str) -> OutFile {
-        OutFile {
-            name: format!("ifcfg-{name}"),
-            text: self.0,
-        }
-    }
-}
-
-/// Returns the files of the bond, or of the team that replaces it.
-pub fn write(bond: &Bond, team: Option<&TeamConfig>, notes: &mut Notes) -> Vec<OutFile> {
-    let mut master = Script::default();
-    master.put("DEVICE", &bond.name);
-    match team {
-        Some(team) => {
-            master.put("DEVICETYPE", "Team");
-            master.put("TEAM_CONFIG", team.line());
-        }
-        None => {
-            master.put("TYPE", "Bond");
-            master.put("BONDING_MASTER", "yes");
-            let mut options = bond.options.clone();
-            if options.is_changed(Opt::BalanceSlb) {
-                options.put(Opt::BalanceSlb, 0);
-                notes.lost("runner.name=slb", NO_SLB);
-            }
-            master.put("BONDING_OPTS", options.to_text(" "));
-        }
-    }
-    // The hardware address of a team is in its configuration.
-    write_network(&bond.network, team.is_none(), &mut master);
-    master.put_settings(&bond.network.other_settings);
-    notes.lose_foreign(&bond.network.other_settings, Some(Manager::Ifcfg));
-    let mut files = vec![master.finish(&bond.name)];
-    for port in &bond.ports {
-        let mut script = Script::default();
-        script.put("DEVICE", &port.name);
-        match team {
-            Some(team) => {
-                script.put("DEVICETYPE", "TeamPort");
-                script.put("TEAM_MASTER", &bond.name);
-                if let Some(entry) = team.port_line(&port.name) {
-                    script.put("TEAM_PORT_CONFIG", entry);
-                }
-            }
-            None => {
-                script.put("TYPE", "Ethernet");
-                script.put("MASTER", &bond.name);
-                script.put("SLAVE", "yes");
-                note_port_options(port, "an ifcfg file", notes);
-            }
-        }
-        if port
-            .other_settings
-            .iter()
-            .all(|setting| setting.manager != Manager::Ifcfg)
-        {
-            script.put("ONBOOT", "yes");
-            script.put("BOOTPROTO", "none");
-        }
-        script.put_settings(&port.other_settings);
-        notes.lose_foreign(&port.other_settings, Some(Manager::Ifcfg));
-        files.push(script.finish(&port.name));
-    }
-    files
-}
-
-/// Adds a note for each option of a port that the format called `place` does not have.
-pub fn note_port_options(port: &BondPort, place: &str, notes: &mut Notes) {
-    if port.prio != 0 {
-        notes.lost(
-            format_args!("ports.{}.prio={}", port.name, port.prio),
-            format_args!("{place} has no key for it"),
-        );
-    }
-    if port.queue_id != 0 {
-        notes.lost(
-            format_args!("ports.{}.queue_id={}", port.name, port.queue_id),
-            format_args!("{place} has no key for it"),
-        );
-    }
-}
-
-fn write_network(network: &Network, with_hwaddr: bool, script: &mut Script) {
-    let Network {
-        hwaddr,
-        mtu,
-        ipv4,
-        ipv6,
-        dns,
-        search,
-        bridge,
-        other_settings,
-    } = network;
-    if other_settings
+fn read_ports(tree: &Tree, own: &File, files: &[File], bond: &mut Bond, notes: &mut Notes) {
+    let uuid = own.get("", "UUID").filter(|uuid| !uuid.is_empty());
+    let mut listed: Vec<(u32, &str)> = own
+        .settings()
         .iter()
-        .all(|setting| setting.manager != Manager::Ifcfg)
-    {
-        script.put("ONBOOT", "yes");
-    }
-    script.put("BOOTPROTO", if ipv4.automatic { "dhcp" } else { "none" });
-    for (number, address) in ipv4.addresses.iter().enumerate() {
-        let (address, prefix) = address.split_once('/').unwrap_or((address, "32"));
-        let number = match number {
-            0 => String::new(),
-            number => number.to_string(),
-        };
-        script.put(&format!("IPADDR{number}"), address);
-        script.put(&format!("PREFIX{number}"), prefix);
-    }
-    let mut put_some = |key: &str, value: Option<String>| {
-        if let Some(value) = value {
-            script.put(key, value);
-        }
+        .filter_map(|setting| Some((port_number(&setting.key)?, setting.value.trim())))
+        .filter(|(_, port)| !port.is_empty())
+        .collect();
+    listed.sort_unstable();
+    listed.extend((0..).zip(team::ports(own).into_iter().map(|(_, port)| port)));
+    let masters = ["MASTER", "TEAM_MASTER", "MASTER_UUID", "TEAM_MASTER_UUID"];
+    let is_port = |file: &File| {
+        let mut named = masters.iter().filter_map(|key| file.get("", key));
+        named.any(|master| master == bond.name || Some(master) == uuid)
     };
-    put_some("GATEWAY", ipv4.gateway.clone());
-    if let Some((first, more)) = ipv6.addresses.split_first() {
-        put_some("IPV6INIT", Some("yes".to_owned()));
-        put_some("IPV6ADDR", Some(first.clone()));
-        put_some(
-            "IPV6ADDR_SECONDARIES",
-            (!more.is_empty()).then(|| more.join(" ")),
-        );
+    // The initscripts add no interface whose file denies that it is a port.
+    let denies = |file: &&File| file.get("", "SLAVE").is_some_and(|value| FALSE.contains(&value));
+    let (denying, by_master): (Vec<&File>, Vec<&File>) =
+        files.iter().filter(|file| is_port(file)).partition(denies);
+    for file in denying {
+        let subject = format_args!("{}: port {}", file.path, device_of(file));
+        notes.lost(subject, "SLAVE=no: the file names its bond, and is no port");
     }
-    put_some("IPV6_DEFAULTGW", ipv6.gateway.clone());
-    put_some("IPV6_AUTOCONF", (!ipv6.automatic).then(|| "no".to_owned()));
-    for (number, server) in dns.iter().enumerate() {
-        put_some(&format!("DNS{}", number + 1), Some(server.clone()));
+    for (_, port) in &listed {
+        let file = files.iter().find(|file| device_of(file) == *port);
+        let port = match file {
+            Some(file) => read_port(port, file, notes),
+            None => BondPort::new(port),
+        };
+        bond.add_port(port, &own.path, notes);
     }
-    put_some("DOMAIN", (!search.is_empty()).then(|| search.join(" ")));
-    put_some("MTU", mtu.map(|mtu| mtu.to_string()));
-    put_some("MACADDR", hwaddr.clone().filter(|_| with_hwaddr));
-    put_some("BRIDGE", bridge.clone());
+    let links = links::all(tree);
+    for file in by_master {
+        let name = port_name(&links, file);
+        let is_read = |(_, port): &(u32, &str)| *port == name && device_of(file) == name;
+        if !listed.iter().any(is_read) {
+            let port = read_port(&name, file, notes);
+            bond.add_port(port, &file.path, notes);
+        }
+    }
+}
+
+/// Returns the interface of a port's file: its `DEVICE`, the interface with its `HWADDR`, or else the
+/// name of the file.
+fn port_name(links: &[Link], file: &File) -> String {
+    let hwaddr = file.get("", "HWADDR").filter(|_| file.get("", "DEVICE").is_none());
+    let by_hwaddr = hwaddr.and_then(|hwaddr| {
+        let condition = Condition::PermanentHwAddr(vec![hwaddr.to_owned()]);
+        links.iter().find(|link| condition.holds(link))
+    });
+    by_hwaddr.map_or(device_of(file), |link| &link.name).to_owned()
+}
+
+fn read_port(name: &str, file: &File, notes: &mut Notes) -> BondPort {
+    let mut port = BondPort::new(name);
+    let other_settings =
+        file.decide_each(notes, |Setting { key, value, .. }, _| match key.as_str() {
+            key if OWN.contains(&key) => Decision::Read,
+            // NetworkManager alone knows both.
+            "BOND_PORT_PRIO" => Decision::of(value.parse().map(|prio| port.prio = prio)),
+            "BOND_PORT_QUEUE_ID" => Decision::of(value.parse().map(|id| port.queue_id = id)),
+            "BOOTPROTO" if !matches!(value.as_str(), "none" | "static" | "") => {
+                Decision::lost("a port of a team has no addresses of its own")
+            }
+            key if is_address(key) && !value.is_empty() => {
+                Decision::lost("a port of a team has no addresses of its own")
+            }
+            _ => Decision::Kept,
+        });
+    port.other_settings = other_settings;
+    port
+}
+
+/// Returns the files about routes of the device, and about VLANs and bridges above it.
+fn uppers(tree: &Tree, folders: &[&str], name: &str, files: &[File]) -> Vec<Upper> {
+    let mut devices = Devices::default();
+    for file in files {
+        let upper = device_of(file);
+        if upper == name {
+            if let Some(bridge) = file.get("", "BRIDGE") {
+                devices.stack(bridge, name);
+            }
+            continue;
+        }
+        devices.add(upper, &file.path, addresses(file));
+        // More addresses of the device: `ifcfg-bond0:1`, `ifcfg-bond0-range0`.
+        let alias = upper.strip_prefix(name).unwrap_or_default();
+        if alias.starts_with(':') || alias.starts_with("-range") {
+            devices.stack(upper, name);
+        }
+        if let Some(bridge) = file.get("", "BRIDGE") {
+            devices.stack(bridge, upper);
+        }
+        for lower in file.all("", "BRIDGE_PORTS").flat_map(words) {
+            devices.stack(upper, &lower);
+        }
+        let id = file.get("", "VLAN_ID").and_then(|id| id.parse().ok());
+        let lower = file.get("", "PHYSDEV").or(file.get("", "ETHERDEVICE"));
+        let is_vlan = id.is_some() || file.get("", "VLAN") == Some("yes");
+        match lower.or(upper.rsplit_once('.').map(|(lower, _)| lower)) {
+            Some(lower) if is_vlan => {
+                devices.stack_vlan(upper, lower, id.or_else(|| vlan_of_name(upper)));
+            }
+            _ => {}
+        }
+    }
+    let mut uppers = devices.above(name);
+    let kinds = ["route", "route6", "rule", "rule6", "ifroute", "ifrule"];
+    for (folder, kind) in folders.iter().flat_map(|folder| kinds.map(|kind| (folder, kind))) {
+        let path = format!("{folder}/{kind}-{name}");
+        if tree.get(&path).is_some() {
+            uppers.push(Upper {
+                file: path,
+                name: format!("{kind} of {name}"),
+                ..Upper::default()
+            });
+        }
+    }
+    uppers
 }

@@ -6,7 +6,8 @@ mod properties;
 
 use super::keyfile::{default_route, method};
 use super::manager::Manager;
-use super::model::{Addressing, Bond, Notes, OutFile, Setting};
+use super::model::{Addressing, Bond, Notes, OutFile};
+use super::settings::Setting;
 use super::shell::quoted;
 use properties::properties;
 
@@ -33,10 +34,7 @@ impl Words {
     }
 
     fn command(&self) -> String {
-        let words = self
-            .0
-            .iter()
-            .map(|(key, value)| format!(" {key} {}", quoted(value)));
+        let words = self.0.iter().map(|(key, value)| format!(" {} {}", quoted(key), quoted(value)));
         format!("nmcli connection add{}\n", words.collect::<String>())
     }
 }
@@ -73,6 +71,9 @@ pub fn write(bond: &Bond, notes: &mut Notes) -> Vec<OutFile> {
         None => {
             for (section, addressing) in [("ipv4", &network.ipv4), ("ipv6", &network.ipv6)] {
                 addresses(section, addressing, &network.dns, &mut words);
+            }
+            if network.dhcpv6 && !network.ipv6.automatic {
+                words.put("ipv6.method", "dhcp");
             }
             if !network.search.is_empty() {
                 words.put("ipv4.dns-search", network.search.join(" "));
@@ -113,11 +114,8 @@ fn put_settings(
     notes: &mut Notes,
 ) {
     let is_ip = |setting: &&Setting| matches!(setting.section.as_str(), "ipv4" | "ipv6");
-    let kept: Vec<Setting> = settings
-        .iter()
-        .filter(|setting| role == Role::Own || !is_ip(setting))
-        .cloned()
-        .collect();
+    let kept: Vec<Setting> =
+        settings.iter().filter(|setting| role == Role::Own || !is_ip(setting)).cloned().collect();
     let (found, left) = properties(&kept);
     for (key, value) in found {
         match key.ends_with(".routes") {
@@ -126,12 +124,7 @@ fn put_settings(
         }
     }
     let mut lost = |setting: &Setting, reason: &str| {
-        let Setting {
-            section,
-            key,
-            value,
-            ..
-        } = setting;
+        let Setting { section, key, value, .. } = setting;
         if !Manager::NetworkManager.is_file_metadata(key) {
             notes.lost(format_args!("{prefix}[{section}] {key}={value}"), reason);
         }

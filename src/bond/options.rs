@@ -8,41 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-/// One option of the driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the driver's own names")]
-pub enum Opt {
-    Mode,
-    Miimon,
-    UpDelay,
-    DownDelay,
-    UseCarrier,
-    ArpInterval,
-    ArpIpTarget,
-    NsIp6Target,
-    ArpValidate,
-    ArpAllTargets,
-    ArpMissedMax,
-    Primary,
-    PrimaryReselect,
-    FailOverMac,
-    NumGratArp,
-    PeerNotifDelay,
-    ResendIgmp,
-    PacketsPerSlave,
-    XmitHashPolicy,
-    LacpRate,
-    LacpActive,
-    AdSelect,
-    MinLinks,
-    AdActorSysPrio,
-    AdActorSystem,
-    AdUserPortKey,
-    LpInterval,
-    TlbDynamicLb,
-    AllSlavesActive,
-    BalanceSlb,
-}
+use runners::HwAddr;
 
 /// The modes, by the driver's number.
 pub const MODES: &[&str] = &[
@@ -68,8 +34,8 @@ pub enum Kind {
     Seconds,
     /// `0` or `1`.
     Flag,
-    /// IP addresses with `,` between them.
-    Addresses,
+    /// IP addresses of one family with `,` between them.
+    Addresses(Targets),
     /// An interface.
     Interface,
     /// A hardware address.
@@ -98,64 +64,87 @@ const ARP: &[u8] = &[0, 1, 2, 3];
 const ACTIVE: &[u8] = &[1, 5, 6];
 const LACP: &[u8] = &[4];
 
-const fn row(
-    opt: Opt,
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    modes: &'static [u8],
-    networkd: Option<&'static str>,
-) -> Row {
-    Row {
-        opt,
-        name,
-        kind,
-        default,
-        modes,
-        networkd,
-    }
+/// Options that the driver refuses, instead of ignoring them, in a mode that does not use them.
+const REFUSED: [Opt; 12] = [
+    Opt::ArpInterval,
+    Opt::ArpValidate,
+    Opt::ArpMissedMax,
+    Opt::Primary,
+    Opt::PacketsPerSlave,
+    Opt::LacpRate,
+    Opt::LacpActive,
+    Opt::AdActorSysPrio,
+    Opt::AdActorSystem,
+    Opt::AdUserPortKey,
+    Opt::CoupledControl,
+    Opt::LacpStrict,
+];
+
+/// Defines [`Opt`] and [`ROWS`]: name, kind, default, modes, key of systemd-networkd.
+macro_rules! options {
+    ($($opt:ident: $name:literal, $kind:expr, $default:literal, $modes:expr, $networkd:expr;)+) => {
+        /// One option of the driver.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Opt {
+            $(
+                #[doc = $name]
+                $opt,
+            )+
+        }
+
+        /// The table, in the order in which options are written.
+        pub const ROWS: &[Row] = &[$(Row {
+            opt: Opt::$opt,
+            name: $name,
+            kind: $kind,
+            default: $default,
+            modes: $modes,
+            networkd: $networkd,
+        },)+];
+    };
 }
 
-/// The table, in the order in which options are written.
-#[rustfmt::skip]
-pub const ROWS: &[Row] = &[
-    row(Opt::Mode, "mode", Kind::Word(MODES), "balance-rr", ALL, Some("Mode")),
-    row(Opt::Miimon, "miimon", Kind::Milliseconds, "0", ALL, Some("MIIMonitorSec")),
-    row(Opt::UpDelay, "updelay", Kind::Milliseconds, "0", ALL, Some("UpDelaySec")),
-    row(Opt::DownDelay, "downdelay", Kind::Milliseconds, "0", ALL, Some("DownDelaySec")),
-    row(Opt::UseCarrier, "use_carrier", Kind::Flag, "1", ALL, None),
-    row(Opt::ArpInterval, "arp_interval", Kind::Milliseconds, "0", ARP, Some("ARPIntervalSec")),
-    row(Opt::ArpIpTarget, "arp_ip_target", Kind::Addresses, "", ARP, Some("ARPIPTargets")),
-    row(Opt::NsIp6Target, "ns_ip6_target", Kind::Addresses, "", ARP, None),
-    row(Opt::ArpValidate, "arp_validate", Kind::Word(&["none", "active", "backup", "all", "filter", "filter_active", "filter_backup"]), "none", ARP, Some("ARPValidate")),
-    row(Opt::ArpAllTargets, "arp_all_targets", Kind::Word(&["any", "all"]), "any", ARP, Some("ARPAllTargets")),
-    row(Opt::ArpMissedMax, "arp_missed_max", Kind::Number(1, 255), "2", ARP, Some("ARPMissedMax")),
-    row(Opt::Primary, "primary", Kind::Interface, "", ACTIVE, None),
-    row(Opt::PrimaryReselect, "primary_reselect", Kind::Word(&["always", "better", "failure"]), "always", ACTIVE, Some("PrimaryReselectPolicy")),
-    row(Opt::FailOverMac, "fail_over_mac", Kind::Word(&["none", "active", "follow"]), "none", &[1], Some("FailOverMACPolicy")),
-    row(Opt::NumGratArp, "num_grat_arp", Kind::Number(0, 255), "1", ACTIVE, Some("GratuitousARP")),
-    row(Opt::PeerNotifDelay, "peer_notif_delay", Kind::Milliseconds, "0", ACTIVE, None),
-    row(Opt::ResendIgmp, "resend_igmp", Kind::Number(0, 255), "1", &[0, 1, 5, 6], Some("ResendIGMP")),
-    row(Opt::PacketsPerSlave, "packets_per_slave", Kind::Number(0, 65535), "1", &[0], Some("PacketsPerSlave")),
-    row(Opt::XmitHashPolicy, "xmit_hash_policy", Kind::Word(&["layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"]), "layer2", &[2, 4, 5, 6], Some("TransmitHashPolicy")),
-    row(Opt::LacpRate, "lacp_rate", Kind::Word(&["slow", "fast"]), "slow", LACP, Some("LACPTransmitRate")),
-    row(Opt::LacpActive, "lacp_active", Kind::Word(&["off", "on"]), "on", LACP, None),
-    row(Opt::AdSelect, "ad_select", Kind::Word(&["stable", "bandwidth", "count", "prio"]), "stable", LACP, Some("AdSelect")),
-    row(Opt::MinLinks, "min_links", Kind::Number(0, u32::MAX), "0", LACP, Some("MinLinks")),
-    row(Opt::AdActorSysPrio, "ad_actor_sys_prio", Kind::Number(1, 65535), "65535", LACP, Some("AdActorSystemPriority")),
-    row(Opt::AdActorSystem, "ad_actor_system", Kind::HwAddr, "00:00:00:00:00:00", LACP, Some("AdActorSystem")),
-    row(Opt::AdUserPortKey, "ad_user_port_key", Kind::Number(0, 1023), "0", LACP, Some("AdUserPortKey")),
-    row(Opt::LpInterval, "lp_interval", Kind::Seconds, "1", &[5, 6], Some("LearnPacketIntervalSec")),
-    row(Opt::TlbDynamicLb, "tlb_dynamic_lb", Kind::Flag, "1", &[5, 6], Some("DynamicTransmitLoadBalancing")),
-    row(Opt::AllSlavesActive, "all_slaves_active", Kind::Flag, "0", ALL, Some("AllSlavesActive")),
+options! {
+    Mode: "mode", Kind::Word(MODES), "balance-rr", ALL, Some("Mode");
+    Miimon: "miimon", Kind::Milliseconds, "0", ALL, Some("MIIMonitorSec");
+    UpDelay: "updelay", Kind::Milliseconds, "0", ALL, Some("UpDelaySec");
+    DownDelay: "downdelay", Kind::Milliseconds, "0", ALL, Some("DownDelaySec");
+    UseCarrier: "use_carrier", Kind::Flag, "1", ALL, None;
+    ArpInterval: "arp_interval", Kind::Milliseconds, "0", ARP, Some("ARPIntervalSec");
+    ArpIpTarget: "arp_ip_target", Kind::Addresses(Targets::Arp), "", ARP, Some("ARPIPTargets");
+    NsIp6Target: "ns_ip6_target", Kind::Addresses(Targets::Neighbour), "", ARP, None;
+    ArpValidate: "arp_validate", Kind::Word(&["none", "active", "backup", "all", "filter", "filter_active", "filter_backup"]), "none", ARP, Some("ARPValidate");
+    ArpAllTargets: "arp_all_targets", Kind::Word(&["any", "all"]), "any", ARP, Some("ARPAllTargets");
+    ArpMissedMax: "arp_missed_max", Kind::Number(1, 255), "2", ARP, Some("ARPMissedMax");
+    Primary: "primary", Kind::Interface, "", ACTIVE, None;
+    PrimaryReselect: "primary_reselect", Kind::Word(&["always", "better", "failure"]), "always", ACTIVE, Some("PrimaryReselectPolicy");
+    FailOverMac: "fail_over_mac", Kind::Word(&["none", "active", "follow"]), "none", &[1], Some("FailOverMACPolicy");
+    NumGratArp: "num_grat_arp", Kind::Number(0, 255), "1", ACTIVE, Some("GratuitousARP");
+    PeerNotifDelay: "peer_notif_delay", Kind::Milliseconds, "0", ACTIVE, None;
+    ResendIgmp: "resend_igmp", Kind::Number(0, 255), "1", &[0, 1, 5, 6], Some("ResendIGMP");
+    PacketsPerSlave: "packets_per_slave", Kind::Number(0, 65535), "1", &[0], Some("PacketsPerSlave");
+    XmitHashPolicy: "xmit_hash_policy", Kind::Word(&["layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"]), "layer2", &[2, 4, 5, 6], Some("TransmitHashPolicy");
+    LacpRate: "lacp_rate", Kind::Word(&["slow", "fast"]), "slow", LACP, Some("LACPTransmitRate");
+    LacpActive: "lacp_active", Kind::Word(&["off", "on"]), "on", LACP, None;
+    AdSelect: "ad_select", Kind::Word(&["stable", "bandwidth", "count", "actor_port_prio"]), "stable", LACP, Some("AdSelect");
+    MinLinks: "min_links", Kind::Number(0, u32::MAX), "0", LACP, Some("MinLinks");
+    AdActorSysPrio: "ad_actor_sys_prio", Kind::Number(1, 65535), "65535", LACP, Some("AdActorSystemPriority");
+    AdActorSystem: "ad_actor_system", Kind::HwAddr, "00:00:00:00:00:00", LACP, Some("AdActorSystem");
+    AdUserPortKey: "ad_user_port_key", Kind::Number(0, 1023), "0", LACP, Some("AdUserPortKey");
+    CoupledControl: "coupled_control", Kind::Word(&["off", "on"]), "on", LACP, None;
+    BroadcastNeighbor: "broadcast_neighbor", Kind::Word(&["off", "on"]), "off", LACP, None;
+    LacpStrict: "lacp_strict", Kind::Word(&["off", "on"]), "off", LACP, None;
+    LpInterval: "lp_interval", Kind::Seconds, "1", &[5, 6], Some("LearnPacketIntervalSec");
+    TlbDynamicLb: "tlb_dynamic_lb", Kind::Flag, "1", &[5, 6], Some("DynamicTransmitLoadBalancing");
+    AllSlavesActive: "all_slaves_active", Kind::Flag, "0", ALL, Some("AllSlavesActive");
     // An option of NetworkManager's, which adds the filters that the driver lacks.
-    row(Opt::BalanceSlb, "balance-slb", Kind::Flag, "0", &[2], None),
-];
+    BalanceSlb: "balance-slb", Kind::Flag, "0", &[2], None;
+}
 
 impl Opt {
     /// Returns the row of the option.
     pub fn row(self) -> &'static Row {
-        ROWS.iter().find(|row| row.opt == self).unwrap_or(&ROWS[0])
+        &ROWS[self as usize]
     }
 }
 
@@ -188,10 +177,7 @@ impl Options {
     /// # Errors
     /// The driver has no such option or refuses the value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
-        let name = match name {
-            "num_unsol_na" => "num_grat_arp",
-            name => name,
-        };
+        let name = if name == "num_unsol_na" { "num_grat_arp" } else { name };
         let row = ROWS.iter().find(|row| row.name == name);
         let row = row.ok_or(OptionError::Unknown)?;
         self.0.insert(row.opt, canonical(row.kind, value)?);
@@ -225,6 +211,20 @@ impl Options {
         mode.map_or(0, |mode| mode as u8)
     }
 
+    /// Removes and returns the options that the driver refuses in the mode.
+    pub fn take_refused(&mut self) -> Vec<(&'static Row, String)> {
+        let mode = self.mode();
+        let is_refused = |opt: Opt, value: &str| {
+            let row = opt.row();
+            REFUSED.contains(&opt) && !row.modes.contains(&mode) && value != row.default
+        };
+        let found = self.0.iter().filter(|(opt, value)| is_refused(**opt, value));
+        let found: Vec<(&Row, String)> =
+            found.map(|(opt, value)| (opt.row(), value.clone())).collect();
+        self.0.retain(|opt, value| !is_refused(*opt, value));
+        found
+    }
+
     /// Returns whether the mode uses the option and the value differs from the driver's default.
     pub fn is_changed(&self, opt: Opt) -> bool {
         let row = opt.row();
@@ -240,10 +240,8 @@ impl Options {
 
     /// Returns the changed options as `name=value`, with `separator` between them.
     pub fn to_text(&self, separator: &str) -> String {
-        let options: Vec<String> = self
-            .changed()
-            .map(|(row, value)| format!("{}={value}", row.name))
-            .collect();
+        let options: Vec<String> =
+            self.changed().map(|(row, value)| format!("{}={value}", row.name)).collect();
         options.join(separator)
     }
 }
@@ -274,26 +272,82 @@ fn canonical(kind: Kind, value: &str) -> Result<String, OptionError> {
             "1" | "on" | "yes" | "true" => Ok("1".to_owned()),
             _ => Err(format!("0 or 1, found \"{value}\"")),
         },
-        Kind::Addresses => addresses(value)
-            .ok_or_else(|| format!("IP addresses with commas between them, found \"{value}\"")),
+        Kind::Addresses(targets) => match targets.sort(value) {
+            (usable, refused) if refused.is_empty() => Ok(usable),
+            _ => Err(format!("{targets} with commas between them, found \"{value}\"")),
+        },
         Kind::Interface if super::is_interface_name(value) => Ok(value.to_owned()),
         Kind::Interface => Err(format!("an interface name, found \"{value}\"")),
-        Kind::HwAddr if super::is_hwaddr(value) => Ok(value.to_ascii_lowercase()),
-        Kind::HwAddr => Err(format!("a hardware address, found \"{value}\"")),
+        Kind::HwAddr if value.parse().is_ok_and(|hwaddr: HwAddr| !hwaddr.is_multicast()) => {
+            Ok(value.to_ascii_lowercase())
+        }
+        Kind::HwAddr => Err(format!("a hardware address of one device, found \"{value}\"")),
     };
     found.map_err(OptionError::Invalid)
 }
 
-/// Returns a list of addresses with `,` between them; sysfs accepts `+` before an address.
-fn addresses(value: &str) -> Option<String> {
-    let addresses = value
-        .split([',', ' '])
-        .filter(|text| !text.is_empty())
-        .map(|text| text.trim_start_matches('+').parse::<IpAddr>().ok());
-    let addresses: Option<Vec<String>> = addresses
-        .map(|address| address.map(|address| address.to_string()))
-        .collect();
-    addresses.map(|addresses| addresses.join(","))
+/// The hosts that a monitor asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// Hosts with IPv4 addresses, by ARP.
+    Arp,
+    /// Hosts with IPv6 addresses, by neighbour discovery.
+    Neighbour,
+}
+
+impl fmt::Display for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Targets::Arp => "IPv4 addresses of hosts",
+            Targets::Neighbour => "IPv6 addresses of hosts",
+        })
+    }
+}
+
+impl Targets {
+    /// Addresses that the driver takes of each family.
+    const MOST: usize = 16;
+
+    /// Returns the targets that the option `name` lists; `None` for another option.
+    pub fn of(name: &str) -> Option<Targets> {
+        ROWS.iter().find(|row| row.name == name).and_then(|row| match row.kind {
+            Kind::Addresses(targets) => Some(targets),
+            _ => None,
+        })
+    }
+
+    /// Returns the usable addresses of a list, with `,` between them, and each other one with the
+    /// reason. sysfs accepts `+` before an address.
+    pub fn sort(self, list: &str) -> (String, Vec<(&str, &'static str)>) {
+        let (mut usable, mut refused): (Vec<String>, _) = (Vec::new(), Vec::new());
+        for text in list.split([',', ' ']).filter(|text| !text.is_empty()) {
+            let address = text.trim_start_matches('+');
+            match self.usable(address) {
+                Ok(address) if usable.contains(&address.to_string()) => {}
+                Ok(_) if usable.len() == Targets::MOST => {
+                    refused.push((address, "the driver takes 16 targets"));
+                }
+                Ok(address) => usable.push(address.to_string()),
+                Err(reason) => refused.push((address, reason)),
+            }
+        }
+        (usable.join(","), refused)
+    }
+
+    fn usable(self, text: &str) -> Result<IpAddr, &'static str> {
+        let address: IpAddr = text.parse().map_err(|_| "no IP address")?;
+        match (self, address) {
+            (Targets::Arp, IpAddr::V6(_)) => Err("ARP asks IPv4 addresses only"),
+            (Targets::Neighbour, IpAddr::V4(_)) => {
+                Err("neighbour discovery asks IPv6 addresses only")
+            }
+            (_, IpAddr::V4(address)) if address.is_broadcast() => Err("a broadcast address"),
+            _ if address.is_unspecified() => Err("the unspecified address"),
+            _ if address.is_multicast() => Err("a multicast address, which no host has"),
+            _ if address.is_loopback() => Err("a loopback address, which answers on no port"),
+            _ => Ok(address),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -301,12 +355,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_every_option_once_and_its_defaults_are_canonical() {
-        for (place, row) in ROWS.iter().enumerate() {
-            assert_eq!(row.opt as usize, place, "{}", row.name);
-            if !row.default.is_empty() {
-                assert_eq!(canonical(row.kind, row.default).unwrap(), row.default);
-            }
+    fn the_defaults_are_canonical() {
+        for row in ROWS.iter().filter(|row| !row.default.is_empty()) {
+            assert_eq!(canonical(row.kind, row.default).unwrap(), row.default);
         }
     }
 
@@ -316,10 +367,7 @@ mod tests {
         options.set("mode", "4").unwrap();
         options.set("xmit_hash_policy", "1").unwrap();
         options.set("lacp_rate", "1").unwrap();
-        assert_eq!(
-            options.to_text(","),
-            "mode=802.3ad,xmit_hash_policy=layer3+4,lacp_rate=fast"
-        );
+        assert_eq!(options.to_text(","), "mode=802.3ad,xmit_hash_policy=layer3+4,lacp_rate=fast");
     }
 
     #[test]
@@ -331,6 +379,11 @@ mod tests {
             ("miimon", "-1"),
             ("num_grat_arp", "256"),
             ("arp_ip_target", "gateway"),
+            ("arp_ip_target", "192.0.2.1,2001:db8::1"),
+            ("arp_ip_target", "224.0.0.1"),
+            ("arp_ip_target", "127.0.0.1"),
+            ("ns_ip6_target", "192.0.2.1"),
+            ("ns_ip6_target", "ff02::1"),
             ("lp_interval", "0"),
             ("primary", "a/b"),
         ] {

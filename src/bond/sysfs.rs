@@ -6,9 +6,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::links;
 use super::live;
 use super::manager::{DeviceKind, Manager};
-use super::model::{Bond, BondPort, Network, Notes};
+use super::model::{Bond, BondPort, Network, Notes, network_of};
 use super::options::{Kind, Opt, ROWS};
 use super::tree::Tree;
 
@@ -16,6 +17,8 @@ use super::tree::Tree;
 const SET: &str = "3";
 /// The default of a bond and of a port, in bytes.
 const DEFAULT_MTU: u32 = 1500;
+/// The driver's default of `actor_port_prio`.
+const DEFAULT_PORT_PRIO: u16 = 255;
 
 /// Returns the bond or team `name`; `None` if the kernel has no such device.
 pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> Option<Bond> {
@@ -25,12 +28,10 @@ pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> O
         (DeviceKind::Bond, Some(_)) | (DeviceKind::Team, None) => value("mtu")?,
         _ => return None,
     };
-    let mut bond = Bond {
-        name: name.to_owned(),
-        ..Bond::default()
-    };
+    let mut bond = Bond { name: name.to_owned(), ..Bond::default() };
     read_options(&mut bond, value, notes);
     bond.ports = read_ports(tree, value("bonding/slaves").unwrap_or_default());
+    bond.drop_unsafe_names(notes);
     let network = &mut bond.network;
     let mtu = value("mtu").and_then(|mtu| mtu.parse().ok());
     network.mtu = mtu.filter(|mtu| *mtu != DEFAULT_MTU);
@@ -39,10 +40,18 @@ pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> O
     let system = bond.options.is_changed(Opt::AdActorSystem);
     let hwaddr = value("address").filter(|hwaddr| set && !system && super::is_hwaddr(hwaddr));
     network.hwaddr = hwaddr.map(str::to_owned);
-    network.ipv6.automatic = tree
-        .value(&live::accept_ra(name))
-        .is_some_and(|accept| accept != "0");
+    network.ipv6.automatic = tree.value(&live::accept_ra(name)).is_some_and(|accept| accept != "0");
     network.bridge = value("master").map(str::to_owned);
+    let links = links::all(tree);
+    let master = links.iter().find(|link| Some(link.name.as_str()) == value("master"));
+    // Open vSwitch's device has no type.
+    if let Some(master) = master.filter(|master| master.kind.as_deref() != Some("bridge")) {
+        network.bridge = None;
+        notes.lost(
+            format_args!("master {}", master.name),
+            "the device is no bridge; make the team a port of its kind (a VRF, Open vSwitch)",
+        );
+    }
     read_addresses(network, value(live::ADDRESSES), notes);
     read_routes(network, tree, name, notes);
     Some(bond)
@@ -55,21 +64,22 @@ fn read_options<'a>(bond: &mut Bond, value: impl Fn(&str) -> Option<&'a str>, no
             continue;
         };
         let text = match row.kind {
-            Kind::Addresses => text,
+            Kind::Addresses(_) => text,
             _ => text.split(' ').next().unwrap_or_default(),
         };
-        if let Err(error) = bond.options.set(row.name, text) {
-            notes.lost(format_args!("{}={text}", row.name), error);
-        }
+        bond.set_option(row.name, text, notes);
     }
 }
 
 fn read_ports(tree: &Tree, slaves: &str) -> Vec<BondPort> {
     let read = |slave: &str| {
         let folder = Manager::Sysfs.folder();
-        let queue = tree.value(&format!("{folder}/{slave}/bonding_slave/queue_id"));
+        let value = |file: &str| tree.value(&format!("{folder}/{slave}/bonding_slave/{file}"));
+        let priority = value(live::ACTOR_PORT_PRIO).and_then(|prio| prio.parse().ok());
         BondPort {
-            queue_id: queue.and_then(|queue| queue.parse().ok()).unwrap_or(0),
+            prio: value(live::PRIO).and_then(|prio| prio.parse().ok()).unwrap_or(0),
+            queue_id: value(live::QUEUE_ID).and_then(|queue| queue.parse().ok()).unwrap_or(0),
+            actor_port_prio: priority.filter(|prio| *prio != DEFAULT_PORT_PRIO),
             ..BondPort::new(slave)
         }
     };
@@ -80,11 +90,7 @@ fn read_addresses(network: &mut Network, addresses: Option<&str>, notes: &mut No
     match addresses {
         Some(addresses) => {
             for address in addresses.split_ascii_whitespace() {
-                let addressing = match address.contains(':') {
-                    true => &mut network.ipv6,
-                    false => &mut network.ipv4,
-                };
-                addressing.addresses.push(address.to_owned());
+                network.by_version(address).addresses.push(address.to_owned());
             }
         }
         None if network.bridge.is_none() => notes.lost(
@@ -149,21 +155,6 @@ impl fmt::Display for Route {
     }
 }
 
-/// Returns the first `prefix_len` bits of an address.
-fn network_of(address: IpAddr, prefix_len: u8) -> IpAddr {
-    let length = u32::from(prefix_len);
-    match address {
-        IpAddr::V4(address) => {
-            let host = u32::MAX.checked_shr(length).unwrap_or(0);
-            Ipv4Addr::from(u32::from(address) & !host).into()
-        }
-        IpAddr::V6(address) => {
-            let host = u128::MAX.checked_shr(length).unwrap_or(0);
-            Ipv6Addr::from(u128::from(address) & !host).into()
-        }
-    }
-}
-
 /// Parses a line of `/proc/net/route`: interface, destination, gateway, flags, ..., mask, with the
 /// addresses in the byte order of the CPU. Returns `None` for a route through another device.
 fn route4(line: &str, device: &str) -> Option<Route> {
@@ -188,19 +179,7 @@ fn route6(line: &str, device: &str) -> Option<Route> {
     /// `RTF_ADDRCONF` and `RTF_PREFIX_RT`, `RTF_ANYCAST` and `RTF_LOCAL`.
     const AUTOMATIC: u32 = 0x0004_0000 | 0x0008_0000 | 0x0010_0000 | 0x8000_0000;
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    let [
-        destination,
-        prefix_len,
-        _,
-        _,
-        gateway,
-        _,
-        _,
-        _,
-        flags,
-        interface,
-    ] = fields[..]
-    else {
+    let [destination, prefix_len, _, _, gateway, _, _, _, flags, interface] = fields[..] else {
         return None;
     };
     let number = |text| Some(Ipv6Addr::from(u128::from_str_radix(text, 16).ok()?));

@@ -26,6 +26,11 @@ const IGMP_INTERVAL: u32 = 200;
 pub struct TeamConfig(Map<String, Value>);
 
 impl TeamConfig {
+    /// Returns a configuration that files of a team contain.
+    pub fn of(team: Map<String, Value>) -> TeamConfig {
+        TeamConfig(team)
+    }
+
     /// Returns the whole configuration, with the last newline.
     pub fn text(&self) -> String {
         json_config::to_text(&Value::Object(self.0.clone())) + "\n"
@@ -67,11 +72,8 @@ pub fn to_team(bond: &Bond, notes: &mut Notes) -> TeamConfig {
     team.insert("runner".to_owned(), runner(bond, notes).into());
     watches(bond, &mut team, notes);
     announcements(bond, &mut team);
-    let ports: Map<String, Value> = bond
-        .ports
-        .iter()
-        .map(|port| (port.name.clone(), port_entry(bond, port).into()))
-        .collect();
+    let ports: Map<String, Value> =
+        bond.ports.iter().map(|port| (port.name.clone(), port_entry(bond, port).into())).collect();
     team.insert("ports".to_owned(), ports.into());
     note_lost_options(bond, notes);
     TeamConfig(team)
@@ -163,6 +165,9 @@ fn lacp(bond: &Bond, mut put: impl FnMut(&str, Value), notes: &mut Notes) {
     if options.get(Opt::LacpActive) == "off" {
         put("active", false.into());
     }
+    if options.get(Opt::BroadcastNeighbor) == "on" {
+        put("broadcast_neighbor", true.into());
+    }
     if options.is_changed(Opt::AdActorSysPrio) {
         put("sys_prio", options.number(Opt::AdActorSysPrio).into());
     }
@@ -173,12 +178,15 @@ fn lacp(bond: &Bond, mut put: impl FnMut(&str, Value), notes: &mut Notes) {
     let policy = match options.get(Opt::AdSelect) {
         "bandwidth" => "bandwidth",
         "count" => "count",
-        "prio" => {
-            notes.approximated(
-                show(bond, Opt::AdSelect),
-                "lacp_prio takes the aggregator with the best port, not the best sum",
-            );
-            "lacp_prio"
+        "actor_port_prio" => {
+            if bond.ports.iter().all(|port| port.actor_port_prio.is_none()) {
+                notes.approximated(
+                    show(bond, Opt::AdSelect),
+                    "no port is known to have an actor_port_prio other than 255, which only netlink \
+                     shows; set lacp_prio of each port",
+                );
+            }
+            "actor_port_prio"
         }
         _ => "lacp_prio_stable",
     };
@@ -255,6 +263,9 @@ fn port_entry(bond: &Bond, port: &BondPort) -> Map<String, Value> {
     if port.queue_id != 0 {
         entry.insert("queue_id".to_owned(), port.queue_id.into());
     }
+    if let Some(prio) = port.actor_port_prio.filter(|_| options.mode() == 4) {
+        entry.insert("lacp_prio".to_owned(), prio.into());
+    }
     if options.is_changed(Opt::AdUserPortKey) {
         let key = options.number(Opt::AdUserPortKey);
         entry.insert("lacp_key".to_owned(), key.into());
@@ -274,10 +285,7 @@ fn note_lost_options(bond: &Bond, notes: &mut Notes) {
         Opt::AllSlavesActive,
         "a port that does not carry receives nothing; frames would come twice",
     );
-    lost(
-        Opt::UseCarrier,
-        "the carrier is what the kernel says, drivers are not asked by ioctl",
-    );
+    lost(Opt::UseCarrier, "the carrier is what the kernel says, drivers are not asked by ioctl");
     let mode = options.mode();
     if mode > 4 {
         lost(
@@ -295,14 +303,8 @@ fn note_lost_options(bond: &Bond, notes: &mut Notes) {
         lost(Opt::ArpInterval, "there is no target to ask");
     } else {
         lost(Opt::Miimon, "arp_interval excludes it");
-        lost(
-            Opt::UpDelay,
-            "it belongs to miimon, which arp_interval excludes",
-        );
-        lost(
-            Opt::DownDelay,
-            "it belongs to miimon, which arp_interval excludes",
-        );
+        lost(Opt::UpDelay, "it belongs to miimon, which arp_interval excludes");
+        lost(Opt::DownDelay, "it belongs to miimon, which arp_interval excludes");
     }
     if bond.primary().is_none() {
         lost(Opt::Primary, "it is no port of this bond");

@@ -1,14 +1,9 @@
 //! Texts by their path below a root directory.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
 
-/// Bytes read of a file; relevant files are smaller.
-const LARGEST_FILE: u64 = 256 * 1024;
-/// Files read of a folder; relevant folders have fewer.
-const MOST_FILES: usize = 10_000;
+use super::root::Root;
 
 /// Texts by path; paths are relative and have no `.` or `..`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,42 +22,41 @@ impl Tree {
 
     /// Returns the text at `path` without surrounding blanks; `None` if nothing remains.
     pub fn value(&self, path: &str) -> Option<&str> {
-        self.get(path)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
+        self.get(path).map(str::trim).filter(|text| !text.is_empty())
     }
 
     /// Returns the names and texts of the files in `folder`, sorted by name.
     pub fn folder<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.below(folder).filter(|(name, _)| !name.contains('/'))
+    }
+
+    /// Returns the paths, relative to `folder`, and texts of all files below `folder`, sorted.
+    pub fn below<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let prefix = format!("{folder}/");
         self.0
             .range(prefix.clone()..)
-            .take_while({
-                let prefix = prefix.clone();
-                move |(path, _)| path.starts_with(&prefix)
-            })
-            .filter_map(move |(path, text)| Some((path.strip_prefix(&prefix)?, text.as_str())))
-            .filter(|(name, _)| !name.contains('/'))
+            .map_while(move |(path, text)| Some((path.strip_prefix(&prefix)?, text.as_str())))
     }
 
-    /// Adds the files of `folder` below `root`, if the folder exists. U+FFFD replaces bytes that are
-    /// not UTF-8.
+    /// Adds the files of `folder` below `root`, if the folder exists.
     ///
     /// # Errors
-    /// Those of reading the folder or a file.
-    pub fn load(&mut self, root: &Path, folder: &str) -> io::Result<()> {
-        let entries = match fs::read_dir(root.join(folder)) {
-            Ok(entries) => entries,
-            Err(error) if is_absent(&error) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries.take(MOST_FILES) {
-            let entry = entry?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let Some(name) = name.to_str() else { continue };
-            if path.is_file() {
-                self.load_file(&path, format!("{folder}/{name}"))?;
-            }
+    /// When the folder or a file exists and cannot be read.
+    pub fn load(&mut self, root: &Root, folder: &str) -> io::Result<()> {
+        for name in root.names(folder)? {
+            self.load_one(root, &format!("{folder}/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the files of `folder` and of its folders, whose names end in `.d`.
+    ///
+    /// # Errors
+    /// When a folder or a file exists and cannot be read.
+    pub fn load_with_drop_ins(&mut self, root: &Root, folder: &str) -> io::Result<()> {
+        self.load(root, folder)?;
+        for name in root.names(folder)?.iter().filter(|name| name.ends_with(".d")) {
+            self.load(root, &format!("{folder}/{name}"))?;
         }
         Ok(())
     }
@@ -70,42 +64,18 @@ impl Tree {
     /// Adds one file below `root`, if it exists.
     ///
     /// # Errors
-    /// Those of reading the file.
-    pub fn load_one(&mut self, root: &Path, path: &str) -> io::Result<()> {
-        self.load_file(&root.join(path), path.to_owned())
+    /// When the file exists and cannot be read.
+    pub fn load_one(&mut self, root: &Root, path: &str) -> io::Result<()> {
+        if let Some(text) = root.text(path)? {
+            self.insert(path, text);
+        }
+        Ok(())
     }
 
     /// Adds the last component of the target of the symbolic link `path` below `root`.
-    pub fn load_link(&mut self, root: &Path, path: &str) {
-        let target = fs::read_link(root.join(path)).ok();
-        let name = target.as_deref().and_then(Path::file_name);
-        if let Some(name) = name.and_then(|name| name.to_str()) {
+    pub fn load_link(&mut self, root: &Root, path: &str) {
+        if let Some(name) = root.link_target(path) {
             self.insert(path, name);
         }
     }
-
-    fn load_file(&mut self, file: &Path, path: String) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        let read =
-            fs::File::open(file).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => {
-                self.insert(path, String::from_utf8_lossy(&bytes).into_owned());
-                Ok(())
-            }
-            // sysfs returns EINVAL for an option that the mode of the bond does not have.
-            Err(error) if is_absent(&error) || error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-            Err(error) => Err(io::Error::new(
-                error.kind(),
-                format!("{}: {error}", file.display()),
-            )),
-        }
-    }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }

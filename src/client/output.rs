@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use super::called_as::CalledAs;
 use super::error::Error;
-use super::options::Options;
+use super::options::{self, Options};
+use crate::args::getopt;
 
 /// The output so far.
 #[derive(Debug, Default)]
@@ -22,6 +24,14 @@ impl Output {
             false => json_config::to_text(value),
         };
         self.results.push('\n');
+    }
+
+    /// Adds what follows a usage error: a hint, or teamdctl's whole help.
+    pub fn add_usage(&mut self, options: &Options) {
+        match options.called_as {
+            CalledAs::Teamdctl => self.results = options::help(&options.program),
+            CalledAs::Teamrctl => self.errors += &(getopt::hint(&options.program) + "\n"),
+        }
     }
 
     /// Adds an error and returns its exit status.

@@ -4,7 +4,7 @@
 
 use runners::{Event, PortId};
 
-use crate::recording::{Recording, What};
+use crate::recording::{Entry, Recording, What};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
@@ -33,7 +33,9 @@ pub fn write(recording: &Recording) -> Vec<u8> {
 
     // The number of a port is its index.
     let mut ports = Vec::new();
-    for entry in &recording.entries {
+    let mut entries: Vec<&Entry> = recording.entries.iter().chain(&recording.noise).collect();
+    entries.sort_by_key(|entry| entry.at);
+    for entry in entries {
         let (port, frame, direction) = match &entry.what {
             What::Event(Event::PortAdded { port, name, .. }) => {
                 number(&mut file, &mut ports, *port, name);
@@ -103,26 +105,22 @@ mod tests {
     use runners::{HwAddr, Instant, RunnerSettings, TeamSettings};
 
     use super::*;
-    use crate::recording::Entry;
 
     #[test]
     fn each_frame_stands_with_its_port_time_and_direction() {
         let entry = |at, what| Entry::new(Instant::from_nanos(at), what);
-        let heard = Event::FrameReceived {
-            port: PortId(7),
-            frame: vec![1, 2, 3],
-        };
-        let sent = What::Sent {
-            port: PortId(7),
-            frame: vec![4; 4],
-        };
+        let heard = Event::FrameReceived { port: PortId(7), frame: vec![1, 2, 3] };
+        let sent = What::Sent { port: PortId(7), frame: vec![4; 4] };
         let recording = Recording {
             device: "team0".to_owned(),
             origin: 1 << 32,
             whole: false,
             settings: TeamSettings::new(RunnerSettings::Broadcast),
             hwaddr: HwAddr::default(),
-            entries: vec![entry(5, What::Event(heard)), entry(6, sent)],
+            opening: 0,
+            begin: 0,
+            entries: vec![entry(6, sent)],
+            noise: vec![entry(5, What::Event(heard))],
         };
         let file = write(&recording);
         let words: Vec<u32> = file

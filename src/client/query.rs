@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use json_config::Config;
 use serde_json::{Map, Value};
 
 use super::called_as::CalledAs;
@@ -10,9 +11,9 @@ use super::error::Error;
 use super::options::Options;
 use super::output::Output;
 use super::teams::{self, Team};
-use super::{pcapng, view};
+use super::{change, drain, hash, keys, pcapng, view};
 use crate::control::ItemPath;
-use crate::state::State;
+use crate::text::printable;
 
 /// Executes a command for these teams and returns the exit status. Of several teams each has its
 /// results under its name, and an error of one does not stop the others.
@@ -25,12 +26,19 @@ pub fn execute(
     match devices {
         [] => output.add_error(&Error::NoTeam, options),
         [device] => {
-            let answer = teams::connect(device, options)
-                .and_then(|team| ask(&team, command, options, &mut output.results, 0));
+            let answer = teams::connect(device, options).and_then(|team| {
+                let answer = ask(&team, command, options, &mut output.results, 0)?;
+                if options.called_as == CalledAs::Teamrctl {
+                    output.errors += &warnings(&team, command);
+                }
+                Ok(answer)
+            });
             match answer {
                 Ok(Some(answer)) => {
                     output.add_json(&answer, options);
-                    status(command, &answer)
+                    let asks_presence = matches!(command, Command::PortPresent(_));
+                    let is_absent = asks_presence && answer == false;
+                    u8::from(is_absent || change::is_failure(&answer))
                 }
                 Ok(None) => 0,
                 Err(e) => output.add_error(&e, options),
@@ -42,6 +50,23 @@ pub fn execute(
             output.add_error(&e, options)
         }
     }
+}
+
+/// Returns one line for each key or value of a port's new configuration that the daemon ignores.
+fn warnings(team: &Team, command: &Command) -> String {
+    let Command::PortConfigUpdate(port, text) = command else {
+        return String::new();
+    };
+    let config = Config::parse(team.config.to_string().as_bytes());
+    let updated = config.and_then(|mut config| {
+        config.update_port(port, text.as_bytes())?;
+        Ok(config)
+    });
+    let warnings = updated.map(|config| config.port_warnings(port)).unwrap_or_default();
+    warnings
+        .iter()
+        .map(|warning| format!("warning: {}\n", printable(&warning.to_string())))
+        .collect()
 }
 
 fn ask_several(
@@ -64,19 +89,13 @@ fn ask_several(
             Err(e) => status = output.add_error(&e, options),
         }
         if !text.is_empty() {
-            output.results += &format!("{device}:\n{text}");
+            output.results += &format!("{}:\n{text}", printable(device));
         }
     }
     if !answers.is_empty() {
         output.add_json(&Value::Object(answers), options);
     }
     status
-}
-
-/// Returns the exit status of a command with an answer in JSON.
-fn status(command: &Command, answer: &Value) -> u8 {
-    let absent = matches!(command, Command::PortPresent(_)) && answer == &Value::Bool(false);
-    u8::from(absent)
 }
 
 /// Executes a command for one team. An answer in JSON is returned, one in text is added to
@@ -102,22 +121,28 @@ fn ask(
         }
         Command::ConfigDumpActual => json("ConfigDumpActual", &[]).map(Some),
         Command::StateDump => json("StateDump", &[]).map(Some),
-        Command::StateView if options.json => json("StateDump", &[]).map(Some),
-        Command::StateView => {
-            view_state(&team.state(command)?, options, text, level).map(|()| None)
+        Command::State | Command::StateView if options.json => json("StateDump", &[]).map(Some),
+        Command::State | Command::StateView => {
+            let state = team.state(command)?;
+            let written = view::write(text, &state, options.called_as, options.verbose, level);
+            written.map(|()| None).map_err(Error::View)
         }
         Command::StateItemGet(path) => {
             let value = call("StateItemValueGet", &[path])?;
             if options.json {
-                let state = json("StateDump", &[]);
-                return state.map(|state| find_item(&state, path).or(Some(value.into())));
+                // The daemon's answer lacks the type that the item has in JSON.
+                let state = json("StateDump", &[])?;
+                let item = ItemPath::parse(path).ok().and_then(|path| path.find(&state).cloned());
+                return Ok(item.or(Some(value.into())));
             }
-            *text += &format!("{:indent$}{value}\n", "", indent = 2 * level);
+            *text += &format!("{:indent$}{}\n", "", printable(&value), indent = 2 * level);
             Ok(None)
         }
         Command::StateItemSet(path, value) => done("StateItemValueSet", &[path, value]),
         Command::PortAdd(port) => done("PortAdd", &[port]),
         Command::PortRemove(port) => done("PortRemove", &[port]),
+        Command::PortDrain(port) => drain::execute(team, command, port, options),
+        Command::PortUndrain(port) => done("PortUndrain", &[port]),
         Command::PortPresent(port) => {
             let state = team.state(command)?;
             let present = state.ports().any(|(name, _)| name == port);
@@ -129,37 +154,19 @@ fn ask(
         }
         Command::PortConfigUpdate(port, config) => done("PortConfigUpdate", &[port, config]),
         Command::PortConfigDump(port) => json("PortConfigDump", &[port]).map(Some),
+        Command::ClearStatistics => done("StatisticsClear", &[]),
+        Command::ClearPortStatistics(port) => done("PortStatisticsClear", &[port]),
+        Command::Get | Command::GetKey(_) | Command::Values(_) => {
+            keys::execute(team, command, options, text, level)
+        }
+        hash if hash.asks_for_ports() => hash::execute(team, hash, options, text),
         Command::RecordDump => json("RecordingDump", &[]).map(Some),
         Command::RecordPcap(file) => write_pcap(&call("RecordingDump", &[])?, file).map(|()| None),
-        // Other modules execute these.
-        Command::Doctor
-        | Command::Watch
-        | Command::Metrics
-        | Command::MetricsFile(_)
-        | Command::MetricsServe(_)
-        | Command::SchemaState => Ok(None),
+        other => change::execute(team, other, options, text),
     }
-}
-
-fn view_state(
-    state: &State,
-    options: &Options,
-    text: &mut String,
-    level: usize,
-) -> Result<(), Error> {
-    view::write(text, state, options.verbose, level).map_err(Error::View)?;
-    if options.verbose && options.called_as == CalledAs::Teamrctl {
-        view::lacp::write(text, state, level);
-    }
-    Ok(())
 }
 
 fn write_pcap(recording: &str, file: &str) -> Result<(), Error> {
     let recording = serde_json::from_str(recording).map_err(|_| Error::NotJson)?;
     fs::write(file, pcapng::write(&recording)).map_err(|e| Error::Write(file.to_owned(), e.into()))
-}
-
-/// Returns an item with its type in JSON, which the daemon's answer lacks.
-fn find_item(state: &Value, path: &str) -> Option<Value> {
-    ItemPath::parse(path).ok()?.find(state).cloned()
 }

@@ -4,7 +4,6 @@
 //! if it could be a command. Otherwise, if all words select a command, there is no device.
 
 use std::fs;
-use std::io;
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
@@ -13,10 +12,9 @@ use serde_json::Value;
 use super::called_as::CalledAs;
 use super::command::{self, Command};
 use super::connection::Connection;
-use super::connection::call::{CallError, Transport};
+use super::connection::call::Transport;
 use super::connection::dbus::Dbus;
 use super::connection::usock::Usock;
-use super::connection::zmq::Zmq;
 use super::error::Error;
 use super::options::Options;
 use crate::process::run_dir;
@@ -83,10 +81,9 @@ pub fn split(words: &[String], called_as: CalledAs) -> Result<(Option<&str>, Com
 /// Connects to the team of this name.
 ///
 /// teamdctl needs the interface. teamrctl needs it only without a control socket and without
-/// `-D` or `-Z`: a team keeps the name of its socket when its interface is renamed.
+/// `-D`: a team keeps the name of its socket when its interface is renamed.
 pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
-    let elsewhere = matches!(options.forced, Some(Transport::Dbus | Transport::Zmq));
-    let known = has_socket(device) || elsewhere;
+    let known = has_socket(device) || options.forced == Some(Transport::Dbus);
     if options.called_as == CalledAs::Teamdctl || !known {
         match if_nametoindex(device) {
             Ok(_) => {}
@@ -95,16 +92,11 @@ pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
         }
     }
     let daemon = open(device, options)?;
-    let text = daemon
-        .call("ConfigDump", &[])
-        .map_err(|e| Error::FirstCall(device.to_owned(), e))?;
+    let text =
+        daemon.call("ConfigDump", &[]).map_err(|e| Error::FirstCall(device.to_owned(), e))?;
     let config: Value = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
     match config.get("device").and_then(Value::as_str) {
-        Some(name) if name == device => Ok(Team {
-            device: device.to_owned(),
-            daemon,
-            config,
-        }),
+        Some(name) if name == device => Ok(Team { device: device.to_owned(), daemon, config }),
         Some(other) => Err(Error::OtherTeam(device.to_owned(), other.to_owned())),
         None => Err(Error::NotJson),
     }
@@ -113,12 +105,6 @@ pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
 /// Connects over the transport that an option selects, else over the first that works.
 fn open(device: &str, options: &Options) -> Result<Connection, Error> {
     let forced = options.forced;
-    if let Some(endpoint) = &options.zmq {
-        return Zmq::open(endpoint).map(Connection::Zmq).map_err(|e| {
-            let errno = Errno::from_raw(e.raw_os_error().unwrap_or(libc::EINVAL));
-            Error::FirstCall(device.to_owned(), CallError::Socket(errno))
-        });
-    }
     let over_bus = || Dbus::open(device).map(Connection::Dbus);
     if forced == Some(Transport::Dbus) {
         return over_bus().map_err(|e| Error::Bus(device.to_owned(), e));
@@ -132,8 +118,8 @@ fn open(device: &str, options: &Options) -> Result<Connection, Error> {
     .map_err(|e| Error::Connect(device.to_owned(), path, e))
 }
 
-/// Returns the teams with a served control socket, sorted by name. A socket that this user may
-/// not use counts too, so that the user sees the error.
+/// Returns the teams with a served control socket, sorted by name. A team whose daemon hangs, and a team
+/// whose socket this user may not use, are included, so that the user sees the error.
 pub fn running() -> Vec<String> {
     let Ok(entries) = fs::read_dir(run_dir::path()) else {
         return Vec::new();
@@ -143,19 +129,13 @@ pub fn running() -> Vec<String> {
             let name = entry.ok()?.file_name().into_string().ok()?;
             Some(name.strip_suffix(".sock")?.to_owned())
         })
-        .filter(|name| is_served(name))
+        .filter(|name| Usock::is_served(&run_dir::socket(name)))
         .collect();
     names.sort_unstable();
     names
 }
 
-fn is_served(name: &str) -> bool {
-    match Usock::open(&run_dir::socket(name)) {
-        Ok(_) => true,
-        Err(e) => e.kind() == io::ErrorKind::PermissionDenied,
-    }
-}
-
-fn has_socket(device: &str) -> bool {
+/// Returns whether the run directory has a control socket of the device, served or not.
+pub fn has_socket(device: &str) -> bool {
     fs::symlink_metadata(run_dir::socket(device)).is_ok()
 }

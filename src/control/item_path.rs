@@ -48,22 +48,17 @@ impl ItemPath {
     }
 
     /// Returns the item's value as text: integers in decimal, booleans as `true` or `false`,
-    /// strings without quotes. `None` if the item is missing or is not a single value.
+    /// strings without quotes; `None` as for [`find`](Self::find).
     pub fn look_up(&self, state: &Value) -> Option<String> {
-        match self.find(state)? {
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
+        let item = self.find(state)?;
+        Some(item.as_str().map_or_else(|| item.to_string(), str::to_owned))
     }
 
-    /// Returns the item: a string, a number or a boolean; `None` as for
-    /// [`look_up`](Self::look_up).
+    /// Returns the item: a string, a number or a boolean; `None` if the item is missing or is not a
+    /// single value.
     pub fn find<'a>(&self, state: &'a Value) -> Option<&'a Value> {
         let item = self.0.iter().try_fold(state, |at, name| at.get(name))?;
-        match item {
-            Value::String(_) | Value::Bool(_) | Value::Number(_) => Some(item),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        }
+        (item.is_string() || item.is_boolean() || item.is_number()).then_some(item)
     }
 }
 

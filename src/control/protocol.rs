@@ -5,11 +5,11 @@
 //! an unknown method has an error as its reply. A packet that is no request has no reply, as in
 //! teamd, so that every reply belongs to a request.
 
-use super::methods::{self, Failure, METHODS, Outcome, TeamControl};
+use super::methods::{self, Failure, Outcome, TeamControl};
 
-/// Longest request in bytes; a longer one is an error. The settings of a port are a few hundred
-/// bytes, and a dump of nested junk is many times as long as the request.
-pub const MAX_REQUEST: usize = 64 << 10;
+/// Longest request in bytes; a longer one is an error. The longest configuration fits, also if its
+/// escapes double its length.
+pub const MAX_REQUEST: usize = (2 * json_config::LARGEST + 4096) as usize;
 
 const REQUEST: &str = "REQUEST";
 const SUCCESS: &str = "REPLY_SUCCESS";
@@ -28,19 +28,14 @@ pub struct Request {
 /// skipped.
 pub fn decode_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     let text = packet.split(|&byte| byte == 0).next()?;
-    let mut lines = text
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty());
+    let mut lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     if lines.next()? != REQUEST.as_bytes() {
         return None;
     }
     let method = lines.next().unwrap_or_default();
     let args: Option<Vec<String>> = lines.map(unescape).collect();
     Some(match args {
-        Some(args) => Ok(Request {
-            method: String::from_utf8_lossy(method).into_owned(),
-            args,
-        }),
+        Some(args) => Ok(Request { method: String::from_utf8_lossy(method).into_owned(), args }),
         None => {
             log::error!("Corrupted argument in message.");
             Err(Failure::InvalidArgs)
@@ -48,59 +43,18 @@ pub fn decode_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
     })
 }
 
-/// Decodes a request over ZeroMQ, which has no escapes: a method's last argument is the rest of the
-/// text with its line breaks. `None` if the text is no request.
-pub fn decode_plain_request(packet: &[u8]) -> Option<Result<Request, Failure>> {
-    let text = packet.split(|&byte| byte == 0).next()?;
-    let Ok(text) = std::str::from_utf8(text) else {
-        return Some(Err(Failure::InvalidArgs));
-    };
-    let (first, rest) = first_line(text);
-    if first != REQUEST {
-        return None;
-    }
-    let (method, mut rest) = first_line(rest);
-    let known = METHODS.iter().find(|known| known.name == method);
-    let mut args = Vec::new();
-    for left in (0..known.map_or(0, |known| known.args.len())).rev() {
-        let arg = match left {
-            0 => rest.strip_suffix('\n').unwrap_or(rest),
-            _ => {
-                let (line, after) = first_line(rest);
-                rest = after;
-                line
-            }
-        };
-        args.push(arg.to_owned());
-    }
-    Some(Ok(Request {
-        method: method.to_owned(),
-        args,
-    }))
-}
-
-/// Returns the first line that is not empty, and the text after it.
-fn first_line(text: &str) -> (&str, &str) {
-    let text = text.trim_start_matches('\n');
-    text.split_once('\n').unwrap_or((text, ""))
-}
-
 /// Decodes a packet, calls the method and encodes the reply; `None` if the packet is no request.
 pub fn answer(packet: &[u8], team: &mut dyn TeamControl) -> Option<Vec<u8>> {
-    Some(answer_request(decode_request(packet)?, team))
-}
-
-/// Calls the method of a decoded request and encodes the reply.
-pub fn answer_request(request: Result<Request, Failure>, team: &mut dyn TeamControl) -> Vec<u8> {
+    let request = decode_request(packet)?;
     let outcome = request.and_then(|request| methods::call(team, &request.method, &request.args));
-    encode_reply(&outcome)
+    Some(encode_reply(&outcome))
 }
 
 /// Encodes a reply.
 pub fn encode_reply(outcome: &Outcome) -> Vec<u8> {
     match outcome {
         Ok(value) => format!("{SUCCESS}\n{}", value.as_deref().unwrap_or_default()),
-        Err(failure) => format!("{ERROR}\n{}\n{}\n", failure.code(), failure.text()),
+        Err(failure) => format!("{ERROR}\n{}\n{}\n", failure.code(), failure),
     }
     .into_bytes()
 }
@@ -110,16 +64,6 @@ pub fn encode_request(method: &str, args: &[&str]) -> Vec<u8> {
     let mut packet = format!("{REQUEST}\n{method}\n");
     for arg in args {
         packet.push_str(&arg.replace('\\', "\\\\").replace('\n', "\\n"));
-        packet.push('\n');
-    }
-    packet.into_bytes()
-}
-
-/// Encodes a request for ZeroMQ, without escapes.
-pub fn encode_plain_request(method: &str, args: &[&str]) -> Vec<u8> {
-    let mut packet = format!("{REQUEST}\n{method}\n");
-    for arg in args {
-        packet.push_str(arg);
         packet.push('\n');
     }
     packet.into_bytes()
@@ -180,8 +124,11 @@ fn unescape(line: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::control::ItemPath;
+    use crate::control::config_answer::ConfigAnswer;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -209,11 +156,42 @@ mod tests {
         fn port_remove(&mut self, _: &str) -> Result<(), Failure> {
             Ok(())
         }
+        fn port_drain(&mut self, _: &str, force: bool) -> Result<(), Failure> {
+            let refused = Failure::PortDrainRefused("no other port can carry".to_owned());
+            force.then_some(()).ok_or(refused)
+        }
+        fn port_undrain(&mut self, _: &str) -> Result<(), Failure> {
+            Ok(())
+        }
         fn state(&self) -> Value {
             json!({"setup": {"pid": 710}})
         }
         fn recording(&self) -> Value {
             json!({})
+        }
+        fn frame_ports(&self, frames: &[Vec<u8>]) -> Value {
+            frames.iter().map(Vec::len).collect()
+        }
+        fn config_diff(&mut self, _: &str) -> ConfigAnswer {
+            ConfigAnswer::default()
+        }
+        fn config_replace(&mut self, _: &str, _: Option<Duration>) -> ConfigAnswer {
+            ConfigAnswer::default()
+        }
+        fn config_item_set(&mut self, _: &str, _: &str) -> ConfigAnswer {
+            ConfigAnswer::default()
+        }
+        fn reread_directory(&mut self) -> Result<(), Failure> {
+            Err(Failure::OpNotSupp)
+        }
+        fn reread_outcome(&self) -> String {
+            "{}".to_owned()
+        }
+        fn clear_statistics(&mut self, _: Option<&str>) -> Result<(), Failure> {
+            Err(Failure::OpNotSupp)
+        }
+        fn config_keep(&mut self, _: Option<&str>) -> Result<(), Failure> {
+            Err(Failure::OpNotSupp)
         }
         fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
             Err(Failure::OpNotSupp)
@@ -227,66 +205,45 @@ mod tests {
 
     #[test]
     fn replies_are_teamds_bytes() {
-        let cases: &[(&str, &str)] = &[
-            (
-                "REQUEST\nStateItemValueGet\nsetup.pid\n",
-                "REPLY_SUCCESS\n710",
-            ),
-            (
-                "REQUEST\nStateItemValueGet\nsetup.pid",
-                "REPLY_SUCCESS\n710",
-            ),
-            ("\n\nREQUEST\n\nConfigDump\n\n", "REPLY_SUCCESS\n{}"),
-            ("REQUEST\nPortRemove\np0\nsurplus\n", "REPLY_SUCCESS\n"),
-            (
-                "REQUEST\nPortAdd\n",
-                "REPLY_ERROR\nInvalidArgs\nDid not receive correct message arguments.\n",
-            ),
-            (
-                "REQUEST\nPortAdd\na\\tb\n",
-                "REPLY_ERROR\nInvalidArgs\nDid not receive correct message arguments.\n",
-            ),
-            (
-                "REQUEST\nPortAdd\np0\n",
-                "REPLY_ERROR\nNoSuchDev\nNo such device.\n",
-            ),
-            (
-                "REQUEST\nStateItemValueGet\nsetup\n",
-                "REPLY_ERROR\nPathDoesNotExist\nItem path does not exist.\n",
-            ),
-            (
-                "REQUEST\nStateItemValueGet\nports.p0\n",
-                "REPLY_ERROR\nItemValueGetFail\nFailed to get item value.\n",
-            ),
-            (
-                "REQUEST\nStateItemValueSet\nsetup.none\n1\n",
-                "REPLY_ERROR\nPathDoesNotExist\nItem path does not exist.\n",
-            ),
-            (
-                "REQUEST\nStateItemValueSet\nsetup.pid\n1\n",
-                "REPLY_ERROR\nOpNotSupp\nOperation not supported.\n",
-            ),
-            (
-                "REQUEST\nconfigdump\n",
-                "REPLY_ERROR\nUnknownMethod\nNo such method.\n",
-            ),
-            ("REQUEST\n", "REPLY_ERROR\nUnknownMethod\nNo such method.\n"),
-        ];
-        for (request, reply) in cases {
+        for (request, reply) in [
+            ("REQUEST\nStateItemValueGet\nsetup.pid\n", "710"),
+            ("REQUEST\nStateItemValueGet\nsetup.pid", "710"),
+            ("\n\nREQUEST\n\nConfigDump\n\n", "{}"),
+            ("REQUEST\nPortRemove\np0\nsurplus\n", ""),
+            ("REQUEST\nPortDrain\np0\ntrue\n", ""),
+            ("REQUEST\nPortUndrain\np0\n", ""),
+        ] {
             assert_eq!(
-                ask(request.as_bytes()).as_deref(),
-                Some(*reply),
+                ask(request.as_bytes()),
+                Some(format!("REPLY_SUCCESS\n{reply}")),
                 "{request:?}"
             );
+        }
+        for (request, error) in [
+            ("PortAdd\n", "InvalidArgs\nDid not receive correct message arguments."),
+            ("PortAdd\na\\tb\n", "InvalidArgs\nDid not receive correct message arguments."),
+            ("PortAdd\np0\n", "NoSuchDev\nNo such device."),
+            ("StateItemValueGet\nsetup\n", "PathDoesNotExist\nItem path does not exist."),
+            ("StateItemValueGet\nports.p0\n", "ItemValueGetFail\nFailed to get item value."),
+            ("StateItemValueSet\nsetup.none\n1\n", "PathDoesNotExist\nItem path does not exist."),
+            ("StateItemValueSet\nsetup.pid\n1\n", "OpNotSupp\nOperation not supported."),
+            ("PortDrain\np0\n", "InvalidArgs\nDid not receive correct message arguments."),
+            ("PortDrain\np0\nyes\n", "InvalidArgs\nDid not receive correct message arguments."),
+            (
+                "PortDrain\np0\nfalse\n",
+                "PortDrainFail\nFailed to drain port: no other port can carry.",
+            ),
+            ("configdump\n", "UnknownMethod\nNo such method."),
+            ("", "UnknownMethod\nNo such method."),
+        ] {
+            let reply = ask(format!("REQUEST\n{request}").as_bytes());
+            assert_eq!(reply, Some(format!("REPLY_ERROR\n{error}\n")), "{request:?}");
         }
     }
 
     #[test]
     fn what_follows_a_nul_is_not_looked_at() {
-        assert_eq!(
-            ask(b"REQUEST\nPortRemove\np0\0\\x\xff").as_deref(),
-            Some("REPLY_SUCCESS\n")
-        );
+        assert_eq!(ask(b"REQUEST\nPortRemove\np0\0\\x\xff").as_deref(), Some("REPLY_SUCCESS\n"));
     }
 
     #[test]
@@ -303,20 +260,6 @@ mod tests {
         let request = encode_request("PortConfigUpdate", &["p0", config]);
         answer(&request, &mut fake);
         assert_eq!(fake.updates, [("p0".to_owned(), config.to_owned())]);
-    }
-
-    #[test]
-    fn plain_arguments_are_not_escaped() {
-        let config = "{\n\n  \"a\\b\": \"\\\\\\n\"\n}\\";
-        let request = encode_plain_request("PortConfigUpdate", &["p0", config]);
-        let decoded = decode_plain_request(&request).unwrap().unwrap();
-        assert_eq!(decoded.method, "PortConfigUpdate");
-        assert_eq!(decoded.args, ["p0", config]);
-        let missing = decode_plain_request(b"REQUEST\nPortAdd\n")
-            .unwrap()
-            .unwrap();
-        assert_eq!(missing.args, [""]);
-        assert_eq!(decode_plain_request(b"ConfigDump\n"), None);
     }
 
     #[test]
@@ -353,10 +296,8 @@ mod tests {
     #[test]
     fn errors_survive_the_way() {
         let packet = encode_reply(&Err(Failure::NoSuchDev));
-        let reply = Reply::Error {
-            code: "NoSuchDev".to_owned(),
-            text: "No such device.".to_owned(),
-        };
+        let reply =
+            Reply::Error { code: "NoSuchDev".to_owned(), text: "No such device.".to_owned() };
         assert_eq!(decode_reply(&packet), Some(reply));
     }
 }

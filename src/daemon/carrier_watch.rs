@@ -17,7 +17,7 @@ const AFTER_FRAMES: Duration = Duration::from_millis(50);
 /// How long polling goes on after a link event: longer than the kernel may delay the next (1 s).
 const AFTER_EVENT: Duration = Duration::from_millis(1100);
 
-/// The polling of the ports of one team.
+/// The polling of carriers: a team has one for its frames, the daemon has one for link events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CarrierWatch {
     polls_until: Instant,
@@ -71,30 +71,20 @@ mod tests {
         assert!(!watch.is_due(at(5000)));
     }
 
+    /// The last poll before the end must find that the end is near.
     #[test]
     fn frames_extend_polling_for_a_while() {
         let mut watch = CarrierWatch::default();
         watch.frames_moved(at(1000));
-        assert!(watch.is_due(at(1000)));
+        assert!(watch.is_due(at(1000)) && !watch.ends_soon(at(1000)));
         assert_eq!(watch.deadline(), Some(at(1006)));
         assert!(!watch.is_due(at(1005)));
+        assert!(watch.is_due(at(1044)) && watch.ends_soon(at(1044)));
         assert!(watch.is_due(at(1050)));
         assert_eq!(watch.deadline(), None);
-    }
-
-    /// The last poll before the end must find that the end is near.
-    #[test]
-    fn the_last_poll_knows_that_polling_ends_soon() {
-        let mut watch = CarrierWatch::default();
-        watch.frames_moved(at(1000));
-        assert!(watch.is_due(at(1000)));
-        assert!(!watch.ends_soon(at(1000)));
-        assert!(watch.is_due(at(1044)));
-        assert!(watch.ends_soon(at(1044)));
         // After a delay of the loop the end is near as well.
         watch.frames_moved(at(2000));
-        assert!(watch.is_due(at(2500)));
-        assert!(watch.ends_soon(at(2500)));
+        assert!(watch.is_due(at(2500)) && watch.ends_soon(at(2500)));
         assert_eq!(watch.deadline(), None);
     }
 

@@ -1,100 +1,144 @@
-//! One daemon for a device: a lock that is acquired before anything of the device changes.
+//! One daemon for a device: a lock that is acquired before anything of the device changes. Another
+//! lock lets one daemon at a time make an interface its port.
 //!
-//! The lock is a socket with the abstract name `teamr/DEVICE`. An abstract name belongs to a network
-//! namespace, as the device does, so the lock excludes daemons with other run directories, pid
-//! files and data paths, too. The kernel releases the name when the process ends.
+//! A lock is a socket with the abstract name `teamr/DEVICE`, or `teamr//INDEX` for a port. An
+//! abstract name belongs to a network namespace, as the device does, so the lock excludes daemons
+//! with other run directories, pid files and data paths, too. The kernel releases the name when the
+//! process ends. Any local user can bind the name, so only the socket of a user who runs daemons is
+//! a lock.
 
-use std::fmt;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::Duration;
 
 use nix::sys::socket::{UnixCredentials, getsockopt, sockopt};
-use nix::unistd::Uid;
+use nix::unistd::{Uid, User};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::start_options::StartError;
 use crate::errno::strerror;
+use crate::netlink::sock_diag::user_of_abstract_stream;
 
-/// The last user id of the system's own accounts, which run daemons (`SYS_UID_MAX`).
-const LAST_SYSTEM_USER: u32 = 999;
+/// The user of the units.
+const SERVICE_USER: &str = "teamr";
+
+/// Attempts of [`DeviceLock::acquire_for_daemon`] before the last one.
+const TRIES: usize = 50;
+/// Time between two attempts.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The lock of a device, released on drop.
 #[derive(Debug)]
 pub struct DeviceLock {
-    /// `None` if a user who cannot run a daemon has the name.
+    /// `None` if a user who runs no daemon has the name.
     _listener: Option<UnixListener>,
-}
-
-/// Why the lock of a device was not acquired.
-#[derive(Debug)]
-pub enum DeviceLockError {
-    /// Another daemon has the lock; its pid, if known.
-    Taken(Option<i32>),
-    /// The socket could not be opened.
-    Socket(io::Error),
-}
-
-impl DeviceLockError {
-    /// Returns the error number for teamd's last line.
-    pub fn cause(self) -> io::Error {
-        match self {
-            DeviceLockError::Taken(_) => io::Error::from_raw_os_error(libc::EBUSY),
-            DeviceLockError::Socket(error) => error,
-        }
-    }
-}
-
-impl fmt::Display for DeviceLockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DeviceLockError::Taken(Some(pid)) => {
-                write!(f, "it is in the hands of the daemon {pid}")
-            }
-            DeviceLockError::Taken(None) => write!(f, "it is in the hands of another daemon"),
-            DeviceLockError::Socket(error) => write!(f, "make a socket: {}", strerror(error)),
-        }
-    }
 }
 
 impl DeviceLock {
     /// Acquires the lock of `device` in the network namespace of this process.
     ///
     /// # Errors
-    /// [`DeviceLockError::Taken`] if another daemon has the lock.
-    pub fn acquire(device: &str) -> Result<DeviceLock, DeviceLockError> {
+    /// `EBUSY` if another daemon has the lock; errors of making a socket.
+    pub fn acquire(device: &str) -> Result<DeviceLock, StartError> {
+        let refuse = |why: String, cause| {
+            Err(StartError::new(format!("Cannot have \"{device}\": {why}."), cause))
+        };
         let name = format!("teamr/{device}");
-        let address = SocketAddr::from_abstract_name(&name).map_err(DeviceLockError::Socket)?;
-        match UnixListener::bind_addr(&address) {
-            Ok(listener) => Ok(DeviceLock {
-                _listener: Some(listener),
-            }),
+        match bind(&name) {
+            Ok(listener) => Ok(DeviceLock { _listener: listener }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let holder = holder(&name);
-                if let Some(user) = holder.as_ref().map(UnixCredentials::uid) {
-                    // Abstract socket names are not protected: any local user can bind ours. Warn
-                    // and continue instead of refusing to start.
-                    if user > LAST_SYSTEM_USER && user != Uid::effective().as_raw() {
-                        log::warn!(
-                            "User {user} has the name @{name}; continuing without the lock."
-                        );
-                        return Ok(DeviceLock { _listener: None });
-                    }
-                }
-                let pid = holder.map(|holder| holder.pid());
                 // A process of another pid namespace has pid 0 here.
-                Err(DeviceLockError::Taken(pid.filter(|pid| *pid > 0)))
+                let daemon = match holder(&name).map(|holder| holder.pid()) {
+                    Some(pid @ 1..) => format!("the daemon {pid}"),
+                    _ => "another daemon".to_owned(),
+                };
+                let busy = io::Error::from_raw_os_error(libc::EBUSY);
+                refuse(format!("it belongs to {daemon}"), busy)
             }
-            Err(error) => Err(DeviceLockError::Socket(error)),
+            Err(error) => refuse(format!("make a socket: {}", strerror(&error)), error),
         }
     }
+
+    /// Acquires the lock of `device` for its daemon. Calls `pause` with the time to wait, 10 ms, up
+    /// to half a second in all, while another starting daemon has the lock to restore the ports of
+    /// a crashed daemon.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_for_daemon(
+        device: &str,
+        mut pause: impl FnMut(Duration),
+    ) -> Result<DeviceLock, StartError> {
+        for _ in 0..TRIES {
+            match DeviceLock::acquire(device) {
+                Err(_) => pause(PAUSE),
+                acquired => return acquired,
+            }
+        }
+        DeviceLock::acquire(device)
+    }
+
+    /// Returns whether a daemon has the lock of `device`. The lock stays free for others.
+    pub fn is_held(device: &str) -> bool {
+        user(&format!("teamr/{device}")).is_some_and(runs_daemons)
+    }
+}
+
+/// The lock of an interface that becomes a port, released on drop.
+#[derive(Debug)]
+pub struct PortLock {
+    /// As in [`DeviceLock`].
+    _listener: Option<UnixListener>,
+}
+
+impl PortLock {
+    /// Acquires the lock of the interface `ifindex` in the network namespace of this process.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` while another daemon makes the interface its port; errors of making a socket.
+    pub fn acquire(ifindex: u32) -> io::Result<PortLock> {
+        bind(&format!("teamr//{ifindex}")).map(|listener| PortLock { _listener: listener })
+    }
+}
+
+/// Binds an abstract name; `None` if a user who runs no daemon has it.
+///
+/// # Errors
+/// `EADDRINUSE` if a daemon has the name; errors of making a socket.
+fn bind(name: &str) -> io::Result<Option<UnixListener>> {
+    let address = SocketAddr::from_abstract_name(name)?;
+    match UnixListener::bind_addr(&address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let user = user(name).filter(|user| !runs_daemons(*user)).ok_or(error)?;
+            log::warn!("User {user} has the name @{name}; continuing without the lock.");
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
+}
+
+/// Returns the user whose socket has an abstract name.
+fn user(name: &str) -> Option<u32> {
+    let user = user_of_abstract_stream(name).unwrap_or_else(|error| {
+        log::debug!("Failed to ask for the user of @{name}: {}", strerror(&error));
+        None
+    });
+    user.or_else(|| holder(name).as_ref().map(UnixCredentials::uid))
+}
+
+/// Returns whether the user is root, the user of this process or that of the units.
+fn runs_daemons(user: u32) -> bool {
+    let user = Uid::from_raw(user);
+    let is_service =
+        || User::from_name(SERVICE_USER).is_ok_and(|it| it.is_some_and(|it| it.uid == user));
+    user.is_root() || user == Uid::effective() || is_service()
 }
 
 /// Returns the process that listens under an abstract name; `None` if it accepts no connection.
 fn holder(name: &str) -> Option<UnixCredentials> {
     let asking = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None).ok()?;
-    asking
-        .connect(&SockAddr::unix(format!("\0{name}")).ok()?)
-        .ok()?;
+    asking.connect(&SockAddr::unix(format!("\0{name}")).ok()?).ok()?;
     getsockopt(&asking, sockopt::PeerCredentials).ok()
 }
 
@@ -106,15 +150,26 @@ mod tests {
     fn a_device_is_locked_once_and_again_after_the_release() {
         let device = format!("locked{}", std::process::id());
         let device_lock = DeviceLock::acquire(&device).expect("a device without a lock");
-        let own = i32::try_from(std::process::id()).expect("a pid");
-        let again = DeviceLock::acquire(&device);
+        let refused = DeviceLock::acquire(&device).expect_err("locked").to_string();
         assert!(
-            matches!(&again, Err(DeviceLockError::Taken(Some(pid))) if *pid == own),
-            "{again:?}"
+            refused.contains(&format!("it belongs to the daemon {}.", std::process::id())),
+            "{refused}"
         );
+        assert!(refused.ends_with("Failed: Device or resource busy"), "{refused}");
+        assert!(DeviceLock::is_held(&device));
         DeviceLock::acquire(&format!("{device}x")).expect("another device");
         drop(device_lock);
+        assert!(!DeviceLock::is_held(&device));
         DeviceLock::acquire(&device).expect("released");
+    }
+
+    #[test]
+    fn a_daemon_waits_for_a_lock_that_another_one_has_for_a_moment() {
+        let device = format!("awaited{}", std::process::id());
+        let held = DeviceLock::acquire(&device).expect("a device without a lock");
+        let release = std::thread::spawn(move || drop(held));
+        DeviceLock::acquire_for_daemon(&device, std::thread::sleep).expect("released");
+        release.join().expect("the thread ends");
     }
 
     #[test]
@@ -123,9 +178,7 @@ mod tests {
         let silent = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).expect("a socket");
         let name = SockAddr::unix(format!("\0teamr/{device}")).expect("a name");
         silent.bind(&name).expect("a free name");
-        assert!(matches!(
-            DeviceLock::acquire(&device),
-            Err(DeviceLockError::Taken(None))
-        ));
+        let refused = DeviceLock::acquire(&device).expect_err("locked").to_string();
+        assert!(refused.contains("it belongs to another daemon."), "{refused}");
     }
 }

@@ -1,24 +1,33 @@
-//! Link and address events of rtnetlink: parsed once, sorted by team, and made good when the
-//! kernel dropped some.
+//! Link and address events of rtnetlink: parsed once and sorted by team. After lost events or a
+//! failed reading everything is read anew.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::ops::Bound;
+use std::rc::Rc;
 use std::time::Duration;
 
+use mio::Registry;
 use runners::Instant;
 
 use super::Daemon;
 use super::interface_map::InterfaceMap;
-use super::source::TeamId;
-use super::team::{DeviceState, TeamLinkEvents};
+use super::kernel::Kernel;
+use super::source::{Source, TeamId};
+use super::team::{Departure, DeviceState, ManagedTeam, TeamLinkEvents};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent};
-use crate::netlink::{EventSocket, Received, address};
+use crate::netlink::{EventSocket, Received, address, tc};
 
 /// Time between two resyncs. A resync may take longer than the next loss takes to come, and
 /// single events are handled meanwhile.
 const RESYNC_PAUSE: Duration = Duration::from_millis(50);
+/// Time until a resync after a failed reading, and between two resyncs while the socket of the events
+/// cannot be opened anew.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Most teams whose carriers are polled at a time; the next poll continues with the other teams.
+const POLLED_TEAMS: usize = 64;
 
 /// The socket of the events, and when to read all links anew.
 #[derive(Debug)]
@@ -35,16 +44,16 @@ struct Reading {
     links: Vec<LinkEvent>,
     /// Indices of interfaces whose addresses changed.
     addresses: Vec<u32>,
+    /// Indices of interfaces whose traffic control changed.
+    hooks: Vec<u32>,
 }
 
 impl LinkEvents {
-    /// Opens the socket.
-    pub fn open() -> io::Result<Self> {
-        Ok(LinkEvents {
-            socket: EventSocket::links()?,
-            resynced: None,
-            resync_due: None,
-        })
+    /// Opens the socket and registers it.
+    pub fn open(registry: &Rc<Registry>) -> io::Result<Self> {
+        let mut socket = EventSocket::links()?;
+        socket.register(registry, Source::LinkEvents.token())?;
+        Ok(LinkEvents { socket, resynced: None, resync_due: None })
     }
 
     /// Returns when to read all links anew after a loss.
@@ -52,25 +61,28 @@ impl LinkEvents {
         self.resync_due
     }
 
-    fn read(&mut self, now: Instant) -> io::Result<Reading> {
+    /// Has all links read anew after a reading that failed.
+    pub fn retry_reading(&mut self, now: Instant) {
+        let due = self.resync_due.into_iter().chain([now + RETRY_PAUSE]);
+        self.resync_due = due.min();
+    }
+
+    fn read(&mut self, now: Instant) -> Reading {
         let mut reading = Reading::default();
         let received = self.socket.drain(&mut |message| {
             match LinkEvent::parse(&message) {
                 Some(event) => reading.links.push(event),
-                None => reading.addresses.extend(address::changed(&message)),
+                None => {
+                    reading.addresses.extend(address::changed(&message));
+                    reading.hooks.extend(tc::changed(&message));
+                }
             };
-        })?;
-        if received == Received::Overflow {
+        });
+        if received == Received::Loss {
             let earliest = self.resynced.map_or(now, |last| last + RESYNC_PAUSE);
             self.resync_due = Some(earliest.max(now));
         }
-        Ok(reading)
-    }
-}
-
-impl AsRawFd for LinkEvents {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        reading
     }
 }
 
@@ -80,21 +92,31 @@ impl Reading {
         let mut teams: BTreeMap<TeamId, TeamLinkEvents> = BTreeMap::new();
         for event in &self.links {
             for team in interfaces.by_ifindex(event.ifindex) {
-                teams.entry(team).or_default().changed.insert(event.ifindex);
+                let events = teams.entry(team).or_default();
+                events.changed.insert(event.ifindex);
+                if event.gone {
+                    let departure = if event.moved { Departure::Moved } else { Departure::Deleted };
+                    events.left.insert(event.ifindex, departure);
+                }
             }
             let masters = event.master.into_iter();
             for team in masters.flat_map(|master| interfaces.by_ifindex(master)) {
-                let enslaved = &mut teams.entry(team).or_default().enslaved;
-                enslaved.insert(event.ifindex);
+                teams.entry(team).or_default().enslaved.insert(event.ifindex);
             }
-            for team in interfaces.by_name(&event.name).filter(|_| !event.gone) {
-                let appeared = &mut teams.entry(team).or_default().appeared;
-                appeared.insert(event.name.clone());
+            for name in event.altnames.iter().chain([&event.name]).filter(|_| !event.gone) {
+                for team in interfaces.by_name(name) {
+                    teams.entry(team).or_default().appeared.insert(name.clone());
+                }
             }
         }
         for ifindex in &self.addresses {
             for team in interfaces.by_ifindex(*ifindex) {
                 teams.entry(team).or_default().addresses = true;
+            }
+        }
+        for ifindex in &self.hooks {
+            for team in interfaces.by_ifindex(*ifindex) {
+                teams.entry(team).or_default().hooks.insert(*ifindex);
             }
         }
         teams
@@ -103,51 +125,74 @@ impl Reading {
 
 impl Daemon {
     /// Reads the events and hands each team its own.
-    pub(super) fn handle_link_events(&mut self) -> io::Result<()> {
+    pub(super) fn handle_link_events(&mut self) {
         let now = self.now();
-        let reading = self.link_events.read(now)?;
+        let reading = self.link_events.read(now);
         for event in &reading.links {
-            let teams = &self.teams;
-            self.kernel.own_hwaddrs.update(event, |hwaddr| {
-                let mut devices = teams.values().map(|slot| &slot.team.device);
-                devices.any(|device| device.hwaddr == hwaddr)
-            });
+            let interfaces = &self.interfaces;
+            self.kernel.own_hwaddrs.update(event, |hwaddr| interfaces.is_of_device(hwaddr));
         }
-        for (team, slot) in &mut self.teams {
-            slot.team.expect_delayed_events(now);
-            if slot.team.polls_carriers() {
-                self.touched.insert(*team);
-            }
-        }
+        self.carrier_watch.link_event(now);
         for (team, events) in reading.by_team(&self.interfaces) {
-            let state = self.with_team(team, |slot, kernel| {
-                slot.team.links_changed(kernel, now, &events)
-            });
-            if state == Some(DeviceState::Deleted) {
-                self.end_orphaned_team(team);
+            self.read_links(team, |team, kernel| team.links_changed(kernel, now, &events));
+        }
+        if reading.links.iter().any(|event| event.master.is_some()) {
+            for team in self.stackable.clone() {
+                self.with_team(team, |slot, kernel| slot.team.release_stacked_ports(kernel, now));
             }
         }
-        Ok(())
     }
 
-    /// Reads all links anew for every team, if events were lost.
+    /// Polls the carriers of the ports whose link events the kernel may delay, for a while after a link
+    /// event of any interface.
+    pub(super) fn poll_delayed_carriers(&mut self) {
+        let now = self.now();
+        if self.delayed.is_empty() || !self.carrier_watch.is_due(now) {
+            return;
+        }
+        let next = self.delayed.range((Bound::Excluded(self.last_polled), Bound::Unbounded));
+        let others = self.delayed.range(..=self.last_polled);
+        let teams: Vec<TeamId> = next.chain(others).take(POLLED_TEAMS).copied().collect();
+        for team in teams {
+            self.last_polled = team;
+            let Some(slot) = self.teams.get_mut(&team) else { continue };
+            let differing = slot.team.differing_carriers(&self.kernel);
+            if !differing.is_empty() {
+                let _log_scope = slot.log_scope();
+                slot.team.refresh_ports(&mut self.kernel, now, &differing);
+                self.touched.insert(team);
+            }
+        }
+    }
+
+    /// Calls `read` with a team, and ends the team if its device was deleted.
+    fn read_links(
+        &mut self,
+        team: TeamId,
+        read: impl FnOnce(&mut ManagedTeam, &mut Kernel) -> DeviceState,
+    ) {
+        let state = self.with_team(team, |slot, kernel| read(&mut slot.team, kernel));
+        if state == Some(DeviceState::Deleted) {
+            self.end_orphaned_team(team);
+        }
+    }
+
+    /// Reads all links anew for every team, if events were lost or an interface was not read.
     pub(super) fn resync_if_due(&mut self) {
         let now = self.now();
         if self.link_events.resync_due.is_none_or(|due| due > now) {
             return;
         }
         self.link_events.resync_due = None;
-        log::warn!("Link events were lost; reading all links anew.");
+        self.carrier_watch.link_event(now);
+        let receives = self.link_events.socket.mend();
+        log::warn!("Link events or answers were lost; reading all links anew.");
         match link::all(&mut self.kernel.route) {
             Ok(links) => {
                 self.kernel.own_hwaddrs.read(&links);
                 let teams: Vec<TeamId> = self.teams.keys().copied().collect();
                 for team in teams {
-                    let state =
-                        self.with_team(team, |slot, kernel| slot.team.resync(kernel, now, &links));
-                    if state == Some(DeviceState::Deleted) {
-                        self.end_orphaned_team(team);
-                    }
+                    self.read_links(team, |team, kernel| team.resync(kernel, now, &links));
                 }
             }
             Err(error) => {
@@ -156,6 +201,9 @@ impl Daemon {
             }
         }
         self.link_events.resynced = Some(self.now());
+        if !receives {
+            self.link_events.resync_due = Some(now + RETRY_PAUSE);
+        }
     }
 }
 
@@ -169,14 +217,16 @@ mod tests {
     fn an_event_goes_to_the_teams_that_its_interface_concerns() {
         let (first, second) = (TeamId::FIRST, TeamId::FIRST.next());
         let mut interfaces = InterfaceMap::default();
-        interfaces.replace(first, [3, 5].into_iter(), ["eth9"].into_iter());
-        interfaces.replace(second, [4, 6].into_iter(), [].into_iter());
+        interfaces.replace(first, [3, 5].into_iter(), ["eth9"].into_iter(), HwAddr::default());
+        interfaces.replace(second, [4, 6].into_iter(), [].into_iter(), HwAddr::default());
         let event = |ifindex, name: &str, master, gone| LinkEvent {
             ifindex,
             name: name.to_owned(),
+            altnames: Vec::new(),
             hwaddr: HwAddr::default(),
             master,
             gone,
+            moved: false,
         };
         let reading = Reading {
             links: vec![
@@ -184,9 +234,11 @@ mod tests {
                 event(5, "eth1", Some(4), false),
                 event(5, "eth1", Some(4), false),
                 event(8, "eth9", None, false),
+                event(6, "eth2", None, true),
                 event(9, "eth9", None, true),
             ],
             addresses: vec![6, 7],
+            hooks: vec![3, 8, 3],
         };
         let teams = reading.by_team(&interfaces);
         assert_eq!(teams.len(), 2);
@@ -194,11 +246,11 @@ mod tests {
         assert!(teams[&first].appeared.iter().eq(["eth9"]));
         assert!(teams[&first].enslaved.is_empty() && !teams[&first].addresses);
         assert!(teams[&second].enslaved.iter().eq(&[5]));
+        assert!(teams[&first].left.is_empty() && teams[&second].left.keys().eq(&[6]));
         assert!(teams[&second].addresses);
-        let gone = Reading {
-            links: vec![event(9, "eth9", None, true)],
-            addresses: vec![7],
-        };
+        assert!(teams[&first].hooks.iter().eq(&[3]) && teams[&second].hooks.is_empty());
+        let links = vec![event(9, "eth9", None, true)];
+        let gone = Reading { links, addresses: vec![7], hooks: vec![8] };
         assert!(gone.by_team(&interfaces).is_empty());
     }
 }

@@ -54,9 +54,11 @@ mod tests {
         let event = |hwaddr, master, gone| LinkEvent {
             ifindex: 5,
             name: "eth1".to_owned(),
+            altnames: Vec::new(),
             hwaddr,
             master,
             gone,
+            moved: false,
         };
         let mut addresses = OwnHwAddrs::default();
         let mut update = |event: LinkEvent| {

@@ -8,7 +8,9 @@ use std::ops::Range;
 use mio::Token;
 
 use crate::control::UsockServer;
-use crate::control::zmq::ZmqServer;
+
+/// Token of the timer that only wakes the loop; no source has it.
+pub(super) const WAKE_TIMER: Token = Token(5);
 
 /// Tokens of a team.
 const TEAM_TOKENS: usize = 1 << 16;
@@ -17,8 +19,7 @@ pub(super) const DATA_PATH_TOKENS: usize = 1 << 15;
 
 /// Places in the block of a team.
 const USOCK: usize = 0;
-const ZMQ: usize = USOCK + UsockServer::TOKENS;
-const DBUS: usize = ZMQ + ZmqServer::TOKENS;
+const DBUS: usize = USOCK + UsockServer::TOKENS;
 const PORT_SOCKETS: usize = 1 << 14;
 const TIPC: usize = DATA_PATH - 1;
 const DATA_PATH: usize = TEAM_TOKENS - DATA_PATH_TOKENS;
@@ -33,17 +34,23 @@ pub(super) enum Source {
     LinkEvents,
     /// A resolver thread has an answer.
     Resolver,
+    /// Programs tell of the first frames of teams after a pause.
+    FramesMoved,
+    /// Files of the directory of configurations changed.
+    Directory,
     /// A source of one team.
     Team(TeamId, TeamSource),
 }
+
+/// The sources of the process, by token.
+const OF_ALL_TEAMS: [Source; 5] =
+    [Source::Signals, Source::LinkEvents, Source::Resolver, Source::FramesMoved, Source::Directory];
 
 /// A source of one team; those with many sockets keep the token, by which they find the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TeamSource {
     /// The control socket and its clients.
     Usock(Token),
-    /// The ZeroMQ socket and its clients.
-    Zmq(Token),
     /// The connection to the system bus.
     Dbus,
     /// The control socket of a port.
@@ -65,14 +72,13 @@ impl Source {
             Source::Signals => Token(0),
             Source::LinkEvents => Token(1),
             Source::Resolver => Token(2),
-            Source::Team(team, source) => match source {
-                TeamSource::Usock(token)
-                | TeamSource::Zmq(token)
-                | TeamSource::PortSocket(token)
-                | TeamSource::DataPath(token) => token,
-                TeamSource::Dbus => Token(team.block() + DBUS),
-                TeamSource::Tipc => Token(team.block() + TIPC),
-            },
+            Source::FramesMoved => Token(3),
+            Source::Directory => Token(4),
+            Source::Team(team, TeamSource::Dbus) => Token(team.block() + DBUS),
+            Source::Team(team, TeamSource::Tipc) => Token(team.block() + TIPC),
+            Source::Team(_, TeamSource::Usock(token))
+            | Source::Team(_, TeamSource::PortSocket(token))
+            | Source::Team(_, TeamSource::DataPath(token)) => token,
         }
     }
 
@@ -80,12 +86,10 @@ impl Source {
     pub fn decode(token: Token) -> Option<Source> {
         let (block, place) = (token.0 / TEAM_TOKENS, token.0 % TEAM_TOKENS);
         if block == 0 {
-            let all = [Source::Signals, Source::LinkEvents, Source::Resolver];
-            return all.get(place).copied();
+            return OF_ALL_TEAMS.get(place).copied();
         }
         let source = match place {
-            USOCK..ZMQ => TeamSource::Usock(token),
-            ZMQ..DBUS => TeamSource::Zmq(token),
+            USOCK..DBUS => TeamSource::Usock(token),
             DBUS => TeamSource::Dbus,
             PORT_SOCKETS..TIPC => TeamSource::PortSocket(token),
             TIPC => TeamSource::Tipc,
@@ -98,10 +102,12 @@ impl Source {
     /// Returns whether the source brings control frames or what changes their meaning, which the
     /// loop reads before bulk traffic.
     pub fn is_urgent(self) -> bool {
-        matches!(
-            self,
-            Source::Team(_, TeamSource::PortSocket(_) | TeamSource::Tipc)
-        )
+        matches!(self, Source::Team(_, TeamSource::PortSocket(_) | TeamSource::Tipc))
+    }
+
+    /// Returns whether the source brings control frames or traffic.
+    pub fn brings_frames(self) -> bool {
+        self.is_urgent() || matches!(self, Source::Team(_, TeamSource::DataPath(_)))
     }
 }
 
@@ -121,11 +127,6 @@ impl TeamId {
     /// Returns the first token of the control socket.
     pub fn usock(self) -> Token {
         Token(self.block() + USOCK)
-    }
-
-    /// Returns the first token of the ZeroMQ socket.
-    pub fn zmq(self) -> Token {
-        Token(self.block() + ZMQ)
     }
 
     /// Returns the tokens of the ports' control sockets.
@@ -151,8 +152,7 @@ mod tests {
         let last = Token(team.data_path() + DATA_PATH_TOKENS - 1);
         let of_team = [
             TeamSource::Usock(team.usock()),
-            TeamSource::Usock(Token(team.zmq().0 - 1)),
-            TeamSource::Zmq(team.zmq()),
+            TeamSource::Usock(Token(team.block() + DBUS - 1)),
             TeamSource::Dbus,
             TeamSource::PortSocket(first_port),
             TeamSource::PortSocket(last_port),
@@ -161,11 +161,10 @@ mod tests {
             TeamSource::DataPath(last),
         ];
         let of_team = of_team.map(|source| Source::Team(team, source));
-        let of_all = [Source::Signals, Source::LinkEvents, Source::Resolver];
-        for source in of_all.into_iter().chain(of_team) {
+        for source in OF_ALL_TEAMS.into_iter().chain(of_team) {
             assert_eq!(Source::decode(source.token()), Some(source));
         }
-        assert_eq!(Source::decode(Token(3)), None);
+        assert_eq!(Source::decode(WAKE_TIMER), None);
         assert_eq!(Source::decode(Token(first_port.0 - 1)), None);
         let next = Source::decode(Token(last.0 + 1));
         let usock = TeamSource::Usock(team.next().usock());

@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use json_config::DataPathChoice;
+use json_config::{Config, DataPathChoice};
 
-use crate::control::zmq::Endpoint;
+use crate::datapath::DataPathKind;
 use crate::errno::strerror;
 
 /// How a team is started; the configuration describes the team itself.
@@ -14,16 +14,22 @@ use crate::errno::strerror;
 pub struct StartOptions {
     /// Team device.
     pub device: String,
+    /// The configuration file, for SIGHUP; `None` for a configuration of the command line.
+    pub config_file: Option<PathBuf>,
+    /// Whether the configuration file is one of a directory, whose files the daemon reads anew.
+    pub in_directory: bool,
     /// Directory of the control socket and of the persisted state.
     pub run_dir: PathBuf,
     /// Shown in the state.
     pub pid_file: PathBuf,
     /// Shown in the state.
     pub daemonized: bool,
-    /// The data paths to try.
-    pub data_path: DataPathChoice,
-    /// The team sends probes by itself where they are of use.
-    pub probe: bool,
+    /// Whether the command line names the device, whatever the configuration has.
+    pub names_device: bool,
+    /// The data path of the command line, whatever the configuration has.
+    pub data_path: Option<DataPathChoice>,
+    /// Whether a configuration without `probe` has the team send probes by itself.
+    pub probes_by_default: bool,
     /// `-o`: use the device if it exists.
     pub take_over: bool,
     /// `-w`: use the device that a daemon of this team left; the daemon deletes it in the end.
@@ -40,24 +46,39 @@ pub struct StartOptions {
     pub usock: bool,
     /// `-D`: whether to request a name on the system bus.
     pub dbus: bool,
-    /// `-Z`: endpoint of the ZeroMQ socket.
-    pub zmq: Option<Endpoint>,
 }
 
-/// Why a team could not be started: what was attempted, innermost first, and the cause.
+impl StartOptions {
+    /// Returns the data paths that a team with this configuration may have.
+    pub fn data_path_for(&self, config: &Config) -> DataPathChoice {
+        self.data_path.unwrap_or_else(|| config.data_path())
+    }
+}
+
+/// The start of a team, for the state document and for later changes of the configuration.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How the team was started.
+    pub options: StartOptions,
+    /// Mode of the kernel's team driver for this runner, if it has one.
+    pub kernel_mode: Option<&'static str>,
+    /// The data paths that were tried before the present one, and why each failed.
+    pub refused: Vec<(DataPathKind, String)>,
+    /// The team has D-Bus.
+    pub dbus: bool,
+}
+
+/// Why a team could not be started: the attempts, innermost first, and the cause.
 #[derive(Debug)]
 pub struct StartError {
-    pub(super) attempts: Vec<String>,
-    pub(super) cause: io::Error,
+    attempts: Vec<String>,
+    cause: io::Error,
 }
 
 impl StartError {
     /// Returns an error of one attempt.
     pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
-        StartError {
-            attempts: vec![attempt.into()],
-            cause,
-        }
+        StartError { attempts: vec![attempt.into()], cause }
     }
 
     /// Adds the attempt of which the others were a part.

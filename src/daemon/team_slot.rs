@@ -1,19 +1,17 @@
 //! A team in the loop, with its transports and locks: how its sources are handled and how it ends.
 
-use std::path::PathBuf;
-
 use runners::Instant;
 
 use super::device_lock::DeviceLock;
 use super::kernel::Kernel;
 use super::source::TeamSource;
-use super::team::{ManagedTeam, return_ipv6};
+use super::team::ManagedTeam;
 use super::team_api::TeamApi;
 use super::transports::Transports;
 use super::warm_restart::PortsAtStop;
-use crate::datapath::{Drained, Owner};
+use crate::datapath::{DeviceAtEnd, Drained, Owner};
 use crate::errno::strerror;
-use crate::netlink::link;
+use crate::netlink::{link, tc};
 use crate::process::logging::{self, LogScope};
 use crate::process::pidfile::PidFile;
 use crate::process::signals::Stop;
@@ -32,8 +30,6 @@ pub(super) struct TeamSlot {
     pub(super) summary: String,
     /// Keep the device when the daemon ends (`-N`).
     pub(super) keep_device: bool,
-    /// Where to write the files for a warm restart (`-L`).
-    pub(super) warm_dir: Option<PathBuf>,
     /// The device existed before the daemon (`-o`), which must not delete it.
     pub(super) adopted_device: bool,
     /// Locks, released last.
@@ -85,7 +81,7 @@ impl TeamSlot {
                 team.read_tipc(kernel, now);
                 return Drained::Empty;
             }
-            TeamSource::Usock(_) | TeamSource::Zmq(_) | TeamSource::Dbus => {
+            TeamSource::Usock(_) | TeamSource::Dbus => {
                 let api = &mut TeamApi { team, kernel, now };
                 return self.transports.handle_source(source, now, api);
             }
@@ -101,27 +97,41 @@ impl TeamSlot {
         if !self.team.core.take_changed() {
             return false;
         }
-        let summary = self.team.summary();
-        let before = std::mem::replace(&mut self.summary, summary);
+        let before = std::mem::replace(&mut self.summary, self.team.summary());
         before != self.summary
+    }
+
+    /// Keeps no device at the end of the team: the device is gone, and its ports are given back.
+    pub(super) fn device_gone(&mut self) {
+        (self.keep_device, self.adopted_device) = (false, false);
     }
 
     /// Decides whether the device stays, and writes the files for a warm restart.
     pub(super) fn prepare_end(&mut self, kernel: &mut Kernel, now: Instant, stop: Stop) {
-        // The relay moves no frames without the daemon, so its ports need not stay.
-        let outlives_daemon = self.team.data_path.capabilities().outlives_daemon;
+        // The device's event may wait behind the signal.
+        let device = link::fetch(&mut kernel.route, self.team.device.ifindex);
+        let is_gone = device.is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV));
+        // The relay moves no frames without the daemon: for a partner the ports are gone.
+        let stays = self.team.data_path.capabilities().outlives_daemon && !is_gone;
         let ports = match stop {
-            Stop::Keep | Stop::SaveAndKeep if outlives_daemon => PortsAtStop::InPlace,
+            Stop::Keep | Stop::SaveAndKeep if stays => PortsAtStop::InPlace,
             _ => PortsAtStop::Detached,
         };
-        self.keep_device |= ports == PortsAtStop::InPlace;
+        self.keep_device |= stop != Stop::TearDown;
+        if is_gone {
+            self.device_gone();
+        }
+        if stop == Stop::TearDown {
+            self.team.end_following(kernel);
+        }
         if self.keep_device {
             self.team.leave_in_place(kernel, now);
         }
-        let Some(directory) = self.warm_dir.take().filter(|_| stop != Stop::Keep) else {
+        let directory = self.team.setup.options.warm_dir.as_ref();
+        let Some(directory) = directory.filter(|_| stop != Stop::Keep) else {
             return;
         };
-        if let Err(error) = self.team.save_for_warm_restart(now, &directory, ports) {
+        if let Err(error) = self.team.save_for_warm_restart(now, directory, ports) {
             let (place, why) = (directory.display(), strerror(&error));
             log::warn!("Failed to write the files for a warm restart to {place} ({why}).");
         }
@@ -138,31 +148,90 @@ impl TeamSlot {
         if self.adopted_device || ports == Owner::Daemon {
             self.team.release_all(kernel, now);
         }
-        if let Err(error) = self.team.data_path.close() {
+        let device = match self.adopted_device {
+            true => DeviceAtEnd::Stays,
+            false => DeviceAtEnd::Deleted,
+        };
+        if let Err(error) = self.team.data_path.close(device) {
             log::warn!("Failed to remove programs ({}).", strerror(&error));
         }
     }
 
     /// Closes the transports first, then deletes the device, unless it stays.
     pub(super) fn end(self, kernel: &mut Kernel) {
+        delete_devices(kernel, vec![self.close()]);
+    }
+
+    /// Closes the transports first, then the data path.
+    pub(super) fn close(self) -> ClosedTeam {
         drop(self.transports);
-        let device = self.team.device.ifindex;
         let persistent = self.keep_device || self.adopted_device;
-        let ports_with_ipv6 = self.team.ports_with_ipv6();
+        let device = (!persistent).then_some(self.team.device.ifindex);
+        let hooks = match self.team.data_path.capabilities().ports {
+            Owner::Daemon => device.map(|device| self.team.peer().unwrap_or(device)),
+            Owner::DataPath => None,
+        };
+        let ports_with_ipv6 = if persistent { Vec::new() } else { self.team.ports_with_ipv6() };
+        let name = self.team.device.name.clone();
         drop(self.team);
-        if persistent {
-            return;
+        ClosedTeam {
+            name,
+            device,
+            hooks,
+            ports_with_ipv6,
+            _device_lock: self._device_lock,
+            _pid_file: self._pid_file,
         }
-        // A TAP device was deleted with its descriptor.
-        match link::delete(&mut kernel.route, device) {
-            Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
-                log::warn!("Failed to delete the team device ({}).", strerror(&error));
+    }
+}
+
+/// A team whose transports and data path are closed.
+pub(super) struct ClosedTeam {
+    name: String,
+    /// The device, to be deleted.
+    device: Option<u32>,
+    /// The interface with our filters on the frames of the device.
+    hooks: Option<u32>,
+    /// Ports that the team driver releases with the device, and that had IPv6 before.
+    ports_with_ipv6: Vec<String>,
+    /// Locks, released last.
+    _device_lock: DeviceLock,
+    _pid_file: PidFile,
+}
+
+/// Deletes the devices of teams, and releases the locks of the teams.
+pub(super) fn delete_devices(kernel: &mut Kernel, teams: Vec<ClosedTeam>) {
+    // The kernel waits for the frames at the hooks of an interface that it deletes.
+    for hooks in teams.iter().filter_map(|team| team.hooks) {
+        if let Err(error) = tc::remove_hooks(&mut kernel.route, hooks) {
+            log::debug!("Failed to remove filters before the device ({}).", strerror(&error));
+        }
+    }
+    let devices: Vec<u32> = teams.iter().filter_map(|team| team.device).collect();
+    let deleted = match devices[..] {
+        [] | [_] => false,
+        _ => match link::delete_all(&mut kernel.route, &devices) {
+            Ok(()) => true,
+            Err(error) => {
+                log::debug!("Deleting the devices one by one ({}).", strerror(&error));
+                false
             }
-            _ => (),
+        },
+    };
+    for team in teams {
+        let _log_scope = logging::scope(&team.name);
+        if let Some(device) = team.device.filter(|_| !deleted) {
+            // A TAP device that only `-o` took over may have gone with its descriptor.
+            match link::delete(&mut kernel.route, device) {
+                Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+                    log::warn!("Failed to delete the team device ({}).", strerror(&error));
+                }
+                _ => (),
+            }
         }
         // Until the device is deleted its ports are still ports.
-        for name in ports_with_ipv6 {
-            return_ipv6(kernel, &name, true);
+        for name in &team.ports_with_ipv6 {
+            kernel.return_ipv6(name, true);
         }
     }
 }

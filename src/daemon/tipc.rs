@@ -48,22 +48,13 @@ impl TipcLinks {
         for timeout in [FOR_EVER, FIRST_TIMEOUT] {
             socket.send(&subscription(timeout))?;
         }
-        registry.register(
-            &mut SourceFd(&socket.as_raw_fd()),
-            token,
-            Interest::READABLE,
-        )?;
-        Ok(TipcLinks {
-            socket,
-            up: BTreeMap::new(),
-            is_complete: false,
-        })
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(TipcLinks { socket, up: BTreeMap::new(), is_complete: false })
     }
 
     /// Returns the bearers that have a link; `None` until the existing links were published.
     pub fn bearers(&self) -> Option<BTreeSet<String>> {
-        self.is_complete
-            .then(|| self.up.values().cloned().collect())
+        self.is_complete.then(|| self.up.values().cloned().collect())
     }
 
     /// Reads all pending events.
@@ -84,11 +75,7 @@ impl TipcLinks {
     }
 
     fn update(&mut self, event: &[u8; EVENT]) {
-        let word = |at: usize| {
-            event[4 * at..]
-                .first_chunk()
-                .map(|b| u32::from_be_bytes(*b))
-        };
+        let word = |at: usize| event[4 * at..].first_chunk().map(|b| u32::from_be_bytes(*b));
         let (Some(what), Some(peer), Some(bearer)) = (word(0), word(1), word(3)) else {
             return;
         };

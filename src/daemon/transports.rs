@@ -1,7 +1,9 @@
-//! The transports of the control methods of one team: its socket, the system bus, ZeroMQ.
+//! The transports of the control methods of one team: its socket and the system bus.
 //!
 //! Owns which transports there are, and when a lost bus is tried again.
 
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use mio::Registry;
@@ -9,19 +11,17 @@ use runners::Instant;
 
 use super::source::{Source, TeamId, TeamSource};
 use super::start_options::{StartError, StartOptions};
-use crate::control::dbus::{self, BusAbsence, DbusService};
-use crate::control::zmq::ZmqServer;
+use crate::control::dbus::{self, BusStart, DbusService};
 use crate::control::{TeamControl, UsockServer};
 use crate::datapath::Drained;
 
 /// Time between two attempts to connect to a lost bus.
 const BUS_RETRY: Duration = Duration::from_secs(1);
 
-/// The transports of one team. The bus name is released first, then the sockets.
+/// The transports of one team. The bus name is released first, then the socket.
 pub struct Transports {
     dbus: Option<DbusService>,
     usock: Option<UsockServer>,
-    zmq: Option<ZmqServer>,
     bus_retry: Option<Instant>,
 }
 
@@ -30,43 +30,34 @@ impl Transports {
     /// [`announce`](Self::announce).
     pub fn open(
         options: &StartOptions,
-        bus_absence: BusAbsence,
-        registry: &Registry,
+        bus_start: BusStart,
+        registry: &Rc<Registry>,
         team: TeamId,
     ) -> Result<Self, StartError> {
-        let path = options.run_dir.join(format!("{}.sock", options.device));
+        let device = &options.device;
+        let path = options.run_dir.join(format!("{device}.sock"));
         let usock = options
             .usock
             .then(|| UsockServer::bind(&path, registry, team.usock()))
             .transpose()
             .map_err(|error| StartError::new("Failed to init unix domain socket.", error))?;
-        let zmq = options
-            .zmq
-            .clone()
-            .map(|endpoint| ZmqServer::bind(endpoint, registry, team.zmq()))
-            .transpose()
-            .map_err(|error| {
-                StartError::new("zmq: Failed to bind socket.", error).then("Failed to init zmq.")
-            })?;
-        let name = match options.dbus {
-            true => valid_bus_name(&options.device),
-            false => None,
-        };
+        let name = options.dbus.then(|| dbus::bus_name(device)).flatten();
+        if options.dbus && name.is_none() {
+            log::warn!(
+                "dbus: \"{device}\" cannot be part of a bus name, \
+                 so this team is not on D-Bus; its control socket serves it."
+            );
+        }
         let token = Source::Team(team, TeamSource::Dbus).token();
         let dbus = name
-            .map(|name| DbusService::connect(name, registry, token, bus_absence))
+            .map(|name| DbusService::connect(name, registry, token, bus_start))
             .transpose()
             .map_err(|error| {
                 let name = error.name();
                 let attempt = format!("dbus: Could not acquire the system bus: {name} - {error}");
                 StartError::new(attempt, error.errno().into()).then("Failed to init dbus.")
             })?;
-        Ok(Transports {
-            dbus,
-            usock,
-            zmq,
-            bus_retry: None,
-        })
+        Ok(Transports { dbus, usock, bus_retry: None })
     }
 
     /// Returns whether the team has D-Bus.
@@ -74,13 +65,14 @@ impl Transports {
         self.dbus.is_some()
     }
 
-    /// Requests the bus name, which tells other programs that the team is ready. Returns the
-    /// source to handle next, if there is one.
-    pub fn announce(&mut self) -> Result<Option<TeamSource>, StartError> {
+    /// Requests the bus name, which tells other programs that the team is ready. A pending signal
+    /// ends the wait for the reply; [`BusStart::Later`] does not wait. Returns the source to handle
+    /// next, if there is one.
+    pub fn announce(&mut self, signals: BorrowedFd<'_>) -> Result<Option<TeamSource>, StartError> {
         let Some(dbus) = &mut self.dbus else {
             return Ok(None);
         };
-        dbus.take_name().map_err(|error| {
+        dbus.take_name(signals).map_err(|error| {
             let cause = error.errno().into();
             StartError::new(error.to_string(), cause).then("Failed to expose dbus name.")
         })?;
@@ -98,10 +90,6 @@ impl Transports {
             TeamSource::Usock(token) => {
                 let usock = self.usock.iter_mut();
                 usock.for_each(|usock| usock.ready(token, team));
-            }
-            TeamSource::Zmq(token) => {
-                let zmq = self.zmq.iter_mut();
-                zmq.for_each(|zmq| zmq.ready(token, team));
             }
             TeamSource::Dbus => match self.dbus.as_mut().map(|dbus| dbus.step(team)) {
                 Some(dbus::Step::More) => return Drained::More,
@@ -124,15 +112,4 @@ impl Transports {
         let found = self.dbus.as_mut().is_none_or(DbusService::reconnect);
         self.bus_retry = (!found).then(|| now + BUS_RETRY);
     }
-}
-
-fn valid_bus_name(device: &str) -> Option<String> {
-    let name = dbus::bus_name(device);
-    if name.is_none() {
-        log::warn!(
-            "dbus: \"{device}\" cannot be part of a bus name, \
-             so this team is not on D-Bus; its control socket serves it."
-        );
-    }
-    name
 }

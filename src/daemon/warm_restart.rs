@@ -63,9 +63,8 @@ fn save(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 fn device_file<'a>(carrier: bool, ports: impl Iterator<Item = (&'a str, bool)>) -> String {
-    let ports: Vec<String> = ports
-        .map(|(name, enabled)| format!("{name}\n{}\n", u8::from(enabled)))
-        .collect();
+    let ports: Vec<String> =
+        ports.map(|(name, enabled)| format!("{name}\n{}\n", u8::from(enabled))).collect();
     format!("{}\n{}\n{}", u8::from(carrier), ports.len(), ports.concat())
 }
 
@@ -123,10 +122,7 @@ mod tests {
     #[test]
     fn the_device_file_has_a_line_for_each_value() {
         let ports = [("Ethernet0", true), ("Ethernet4", false)];
-        assert_eq!(
-            device_file(true, ports.into_iter()),
-            "1\n2\nEthernet0\n1\nEthernet4\n0\n"
-        );
+        assert_eq!(device_file(true, ports.into_iter()), "1\n2\nEthernet0\n1\nEthernet4\n0\n");
         assert_eq!(device_file(false, [].into_iter()), "0\n0\n");
     }
 
@@ -134,19 +130,14 @@ mod tests {
     fn a_warm_start_reads_only_the_files_of_the_named_ports() {
         let template = std::env::temp_dir().join("teamr-warm.XXXXXX");
         let directory = nix::unistd::mkdtemp(&template).unwrap();
-        let write = |name: &str, content: &[u8]| {
-            fs::write(directory.join(name), content).unwrap();
-        };
+        let write = |name, content: &[u8]| fs::write(directory.join(name), content).unwrap();
         let read = || WarmStart::read(&directory, "team0", Instant::ZERO);
         assert_eq!(read().carrier_held(), None, "no file");
         write("Ethernet0", &[1; PDU_FRAME + 9]);
         write("Ethernet4", &[2; PDU_FRAME]);
         write("team0", b"1\n0\n");
         assert_eq!(read().carrier_held(), None, "ports released");
-        write(
-            "team0",
-            b"1\n3\nEthernet0\n1\n../Ethernet4\n1\nEthernet8\n1\n",
-        );
+        write("team0", b"1\n3\nEthernet0\n1\n../Ethernet4\n1\nEthernet8\n1\n");
         let mut warm = read();
         let end = Instant::ZERO + TIMEOUT;
         assert_eq!(warm.carrier_held(), Some(end));

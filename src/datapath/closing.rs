@@ -1,9 +1,8 @@
 //! Closing a packet socket without waiting for it.
 //!
-//! The kernel lets a closing packet socket wait until no processor can still be handing it a
-//! frame (an RCU grace period, 10 to 20 ms). The loop has no time for that, and the sockets of a
-//! team that ends would wait one after the other. Each socket closes on a thread of its own, so
-//! that the waits overlap.
+//! The kernel lets a closing packet socket wait until no processor can still be handing it a frame
+//! (an RCU grace period, 10 to 20 ms). Each socket closes on a thread of its own, so that the loop
+//! does not wait and the waits overlap.
 
 use std::thread;
 

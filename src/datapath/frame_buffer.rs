@@ -1,4 +1,4 @@
-//! The one buffer that every frame passes through, and the virtio-net header before a frame.
+//! The buffer of the process that every frame passes through, and the virtio-net header before a frame.
 //!
 //! TAP and packet sockets use the same header, so that a message passes unchanged from one to the
 //! other, with one exception: a packet socket hands out the VLAN tag beside the frame, and the TAP
@@ -7,9 +7,23 @@
 //!
 //! Header: `struct virtio_net_hdr` (VIRTIO 1.2, 5.1.6), in the byte order of this machine.
 
-use runners::HwAddr;
+use std::cell::RefCell;
+use std::io;
 
-use crate::sys::packet::{Received, VlanTag};
+use runners::HwAddr;
+use runners::wire::checksum::corrected;
+
+use super::MARK;
+use crate::sys::packet::{Options, PacketSocket, Received, VlanTag};
+
+/// A packet socket that carries the frames of a port or of a veth's peer.
+pub const SOCKET_OPTIONS: Options = Options {
+    mark: MARK,
+    // A frame of 64 KiB counts for more than its length: this is room for about 100.
+    receive_buffer: 8 << 20,
+    // The default holds three frames of 64 KiB.
+    send_buffer: 4 << 20,
+};
 
 /// Bytes of the header.
 pub const HEADER: usize = 10;
@@ -33,6 +47,25 @@ const SIZE: usize = UNTAGGED + HEADER + LONGEST;
 
 /// Flag of the header: the sender has to finish the checksum.
 const NEEDS_CHECKSUM: u8 = 1;
+/// Kinds of segmentation in the header, and the flag for segments with ECN.
+const TCP_IPV4: u8 = 1;
+const TCP_IPV6: u8 = 4;
+const UDP_SEGMENTS: u8 = 5;
+const ECN: u8 = 0x80;
+
+/// Returns the header of segments of UDP: `udp` is the offset of the UDP header, `size` the payload
+/// of a datagram.
+pub fn udp_segments(udp: u16, size: u16) -> [u8; HEADER] {
+    const UDP_HEADER: u16 = 8;
+    const CHECKSUM: u16 = 6;
+    let mut header = [NEEDS_CHECKSUM, UDP_SEGMENTS, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (field, value) in
+        header[2..].chunks_exact_mut(2).zip([udp + UDP_HEADER, size, udp, CHECKSUM])
+    {
+        field.copy_from_slice(&value.to_ne_bytes());
+    }
+    header
+}
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -42,11 +75,41 @@ struct Space([u8; SIZE]);
 #[derive(Debug)]
 pub struct FrameBuffer(Box<Space>);
 
+thread_local! {
+    static BUFFER: RefCell<FrameBuffer> = RefCell::new(FrameBuffer::new());
+}
+
+/// Calls `act` with the buffer of this thread, which all teams use one after the other. `act` must
+/// not call this function.
+pub fn with_buffer<T>(act: impl FnOnce(&mut FrameBuffer) -> T) -> T {
+    BUFFER.with_borrow_mut(act)
+}
+
 /// A header and the frame that it describes.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     bytes: &'a [u8],
     start: usize,
+}
+
+/// Protocols whose segments a header describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segmentation {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// The segmentation and checksum that a frame of several segments still needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// Protocol of the segments.
+    pub segmentation: Segmentation,
+    /// Bytes of payload in a segment, above 0.
+    pub size: usize,
+    /// Offset of the segmented protocol's header in the frame, from which a checksum is to be made.
+    pub checksum_start: usize,
 }
 
 /// The place of a message in the buffer, without borrowing its bytes.
@@ -57,8 +120,9 @@ pub struct Place {
 }
 
 impl<'a> Message<'a> {
-    /// Returns `None` if there is less than a header and an Ethernet header.
-    fn new(bytes: &'a [u8], start: usize) -> Option<Self> {
+    /// Returns the message at the offset `start` of a buffer; `None` if there is less than a header
+    /// and an Ethernet header.
+    pub fn new(bytes: &'a [u8], start: usize) -> Option<Self> {
         (bytes.len() >= HEADER + ETHERNET).then_some(Message { bytes, start })
     }
 
@@ -72,6 +136,20 @@ impl<'a> Message<'a> {
         &self.bytes[HEADER..]
     }
 
+    /// Returns the offload of a frame of several segments whose checksum is not finished.
+    pub fn offload(&self) -> Option<Offload> {
+        let field =
+            |at: usize| usize::from(u16::from_ne_bytes([self.bytes[at], self.bytes[at + 1]]));
+        let segmentation = match self.bytes[1] & !ECN {
+            TCP_IPV4 | TCP_IPV6 => Segmentation::Tcp,
+            UDP_SEGMENTS => Segmentation::Udp,
+            _ => return None,
+        };
+        let (size, checksum_start) = (field(4), field(6));
+        let is_offload = self.bytes[0] & NEEDS_CHECKSUM != 0 && size > 0;
+        is_offload.then_some(Offload { segmentation, size, checksum_start })
+    }
+
     /// Returns the frame's source address.
     pub fn source(&self) -> HwAddr {
         const SOURCE: usize = 6;
@@ -81,10 +159,7 @@ impl<'a> Message<'a> {
 
     /// Returns its place in the buffer.
     pub fn place(&self) -> Place {
-        Place {
-            start: self.start,
-            end: self.start + self.bytes.len(),
-        }
+        Place { start: self.start, end: self.start + self.bytes.len() }
     }
 }
 
@@ -132,34 +207,32 @@ impl FrameBuffer {
         let Some(bytes) = self.0.0.get_mut(frame..message.end) else {
             return;
         };
-        let Some(field) = bytes
-            .get_mut(checksum_at..)
-            .and_then(|rest| rest.first_chunk_mut::<2>())
+        let Some(field) = bytes.get_mut(checksum_at..).and_then(|rest| rest.first_chunk_mut::<2>())
         else {
             return;
         };
-        let words = |hwaddr: HwAddr| {
-            let [a, b, c, d, e, f] = hwaddr.0;
-            [[a, b], [c, d], [e, f]].map(u16::from_be_bytes)
-        };
-        let mut sum = u32::from(!u16::from_be_bytes(*field));
-        sum += words(from).iter().map(|word| u32::from(!word)).sum::<u32>();
-        sum += words(to).iter().map(|word| u32::from(*word)).sum::<u32>();
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        *field = (!(sum as u16)).to_be_bytes();
+        *field = corrected(u16::from_be_bytes(*field), &from.0, &to.0).to_be_bytes();
+    }
+
+    /// Receives one message; `None` if the frame is cut short.
+    ///
+    /// # Errors
+    /// The errors of [`PacketSocket::receive`].
+    pub fn receive(&mut self, socket: &PacketSocket) -> io::Result<Option<Message<'_>>> {
+        let (head, tail) = self.parts();
+        let received = socket.receive(head, tail)?;
+        Ok(self.restore(received))
     }
 
     /// Memory for a received message: before the gap, and after it.
-    pub fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
+    fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
         let (head, tail) = self.0.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
         (head, &mut tail[TAG..])
     }
 
     /// Returns the message that was received into [`parts`](Self::parts), its tag put back; `None`
     /// if the message is cut short.
-    pub fn restore(&mut self, received: Received) -> Option<Message<'_>> {
+    fn restore(&mut self, received: Received) -> Option<Message<'_>> {
         if received.truncated {
             return None;
         }
@@ -177,21 +250,14 @@ impl FrameBuffer {
         space[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
         space[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
         let header = &mut space[TAGGED..TAGGED + HEADER];
-        let (flags, segmentation) = (header[0], header[1]);
-        if segmentation != 0 {
-            shift(header, 2); // hdr_len
-        }
-        if flags & NEEDS_CHECKSUM != 0 {
-            shift(header, 6); // csum_start
+        let hdr_len = (header[1] != 0).then_some(2);
+        let csum_start = (header[0] & NEEDS_CHECKSUM != 0).then_some(6);
+        for field in [hdr_len, csum_start].into_iter().flatten() {
+            let offset = u16::from_ne_bytes([header[field], header[field + 1]]);
+            let moved = offset.saturating_add(TAG as u16);
+            header[field..field + 2].copy_from_slice(&moved.to_ne_bytes());
         }
     }
-}
-
-/// Adds the length of the tag to the offset that the header has at `field`.
-fn shift(header: &mut [u8], field: usize) {
-    let place = u16::from_ne_bytes([header[field], header[field + 1]]);
-    let moved = place.saturating_add(TAG as u16);
-    header[field..field + 2].copy_from_slice(&moved.to_ne_bytes());
 }
 
 #[cfg(test)]
@@ -204,18 +270,11 @@ mod tests {
         let cut = message.len().min(head.len());
         head[..cut].copy_from_slice(&message[..cut]);
         tail[..message.len() - cut].copy_from_slice(&message[cut..]);
-        Received {
-            length: message.len(),
-            tag,
-            truncated: false,
-        }
+        Received { length: message.len(), tag, truncated: false }
     }
 
     fn message(header: [u16; 5]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = header
-            .iter()
-            .flat_map(|field| field.to_ne_bytes())
-            .collect();
+        let mut bytes: Vec<u8> = header.iter().flat_map(|field| field.to_ne_bytes()).collect();
         bytes.extend(0..60);
         bytes
     }
@@ -237,10 +296,7 @@ mod tests {
 
     #[test]
     fn a_tag_follows_the_addresses_and_moves_the_offsets() {
-        let tag = VlanTag {
-            tpid: 0x88a8,
-            tci: 0x6064,
-        };
+        let tag = VlanTag { tpid: 0x88a8, tci: 0x6064 };
         for (before, after) in [
             // Nothing to adjust.
             ([kind(0, 0), 0, 0, 0, 0], [kind(0, 0), 0, 0, 0, 0]),
@@ -249,10 +305,7 @@ mod tests {
             // A merged frame with a good checksum: no offset to move.
             ([kind(2, 1), 66, 1448, 0, 0], [kind(2, 1), 70, 1448, 0, 0]),
             // Segments to cut.
-            (
-                [kind(1, 4), 86, 1428, 54, 16],
-                [kind(1, 4), 90, 1428, 58, 16],
-            ),
+            ([kind(1, 4), 86, 1428, 54, 16], [kind(1, 4), 90, 1428, 58, 16]),
         ] {
             let mut buffer = FrameBuffer::new();
             let received = receive(&mut buffer, &message(before), Some(tag));
@@ -287,17 +340,11 @@ mod tests {
         use runners::wire::announce::unsolicited_na;
 
         let ip = Ipv6Addr::LOCALHOST;
-        let (from, to) = (
-            HwAddr([2, 0, 0, 0, 0, 1]),
-            HwAddr([0xfe, 0xff, 0xff, 9, 0x80, 7]),
-        );
+        let (from, to) = (HwAddr([2, 0, 0, 0, 0, 1]), HwAddr([0xfe, 0xff, 0xff, 9, 0x80, 7]));
         let mut buffer = FrameBuffer::new();
         let frame = unsolicited_na(from, ip, false, None);
         buffer.whole()[HEADER..HEADER + frame.len()].copy_from_slice(&frame);
-        let place = buffer
-            .message(HEADER + frame.len())
-            .expect("a frame")
-            .place();
+        let place = buffer.message(HEADER + frame.len()).expect("a frame").place();
         const CHECKSUM: usize = 14 + 40 + 2;
         const OPTION: usize = 14 + 40 + 26;
         buffer.write_hwaddr(place, 6, to);

@@ -15,28 +15,35 @@ pub mod device;
 pub mod driverless;
 pub mod ebpf;
 mod frame_buffer;
-mod frame_socket;
+mod hooks_restored;
 pub mod port_socket;
 pub mod port_state;
 pub mod relay;
 pub mod team_driver;
 
-use std::io;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
+use std::{fmt, io};
 
 use json_config::DataPathChoice;
 use mio::Token;
+use nix::errno::Errno;
+use runners::learned_sources::LearnedSources;
 use runners::{
     BUCKETS, Burst, Forwarding, HwAddr, Instant, PeerSeen, PortId, PortSettings, StationSeen,
     TxPolicy,
 };
+use serde::{Deserialize, Serialize};
+
+use relay::StoppedOffloads;
 
 /// Mark of the frames that the daemon and the programs send on a port; the filters of
 /// [`crate::netlink::tc`] let only frames with this mark leave.
 pub const MARK: u32 = 0x7ea3_0001;
 
 /// An interface as it is before it becomes a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortInterface {
     /// Interface index.
     pub ifindex: u32,
@@ -50,6 +57,9 @@ pub struct PortInterface {
     pub ipv6: bool,
     /// Whether the interface receives frames for any address.
     pub promiscuous: bool,
+    /// Offloads that the relay has switched off since the interface became a port.
+    #[serde(default, skip_serializing_if = "StoppedOffloads::is_empty")]
+    pub stopped_offloads: StoppedOffloads,
 }
 
 /// Who does a job that either the daemon or the data path can do.
@@ -59,6 +69,18 @@ pub enum Owner {
     Daemon,
     /// The data path.
     DataPath,
+}
+
+/// Hash that gives the bucket of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowHash {
+    /// The hash of the core, over header fields alone.
+    Core,
+    /// The hash of the core in a program, which also knows the hash of the sender's socket.
+    Program,
+    /// teamd's hash in a program that the driver runs, which also knows the hash of the sender's
+    /// socket. Without a balanced table the driver chooses a port by the bucket modulo the number of its enabled ports, in an order that it does not tell.
+    Driver,
 }
 
 /// Differences between data paths that the daemon acts on.
@@ -80,8 +102,15 @@ pub struct Capabilities {
     pub queue_id: bool,
     /// Whether frames go on moving without the daemon.
     pub outlives_daemon: bool,
+    /// Whether the policy may become one of another kind while there are ports.
+    pub changes_policy: bool,
+    /// Hash that gives the bucket of a flow.
+    pub flow_hash: FlowHash,
     /// Whether the data path may still load programs into the kernel.
     pub loads_programs: bool,
+    /// Whether another program of the host can detach programs of the data path without an event of
+    /// the kernel; [`Change::CheckHooks`] is then due at intervals.
+    pub silent_hooks: bool,
     /// Kinds that [`Change::SwitchTo`] may name.
     pub switches_to: &'static [DataPathKind],
 }
@@ -119,12 +148,31 @@ pub struct Requirements {
 pub enum Change<'a> {
     /// Forward like this from now on.
     Forwarding(&'a Forwarding),
+    /// The team has these needs from now on. Where `changes_policy` is false, a policy of another
+    /// kind is refused with `EBUSY` while there are ports.
+    Requirements(&'a Requirements),
     /// The port has these settings from now on.
     PortSettings(PortId, &'a PortSettings),
     /// Another backend moves the frames from now on; the team device stays as it is.
     SwitchTo(DataPathKind),
     /// The next frame wakes the daemon, also where programs move the frames.
     WakeOnFrame,
+    /// The kernel gives the LACP partner of the port this answer while the daemon is away, until
+    /// the last LACPDU of the port is older than `limit`.
+    KeepAlive {
+        /// The port.
+        port: PortId,
+        /// Greatest age of the last LACPDU; zero detaches the program that answers.
+        limit: Duration,
+        /// The answer; `None` while the port has no partner to be kept.
+        answer: Option<&'a ebpf::Answer>,
+    },
+    /// Another program of the host may have removed filters or programs of this interface, which
+    /// are put back.
+    HooksChanged(u32),
+    /// Another program of the host may have detached programs without an event of the kernel; these
+    /// programs are attached again.
+    CheckHooks,
 }
 
 /// Outcome of [`DataPath::poll`].
@@ -138,10 +186,7 @@ pub struct Polled {
 
 impl From<Drained> for Polled {
     fn from(drained: Drained) -> Self {
-        Polled {
-            drained,
-            priorities: Vec::new(),
-        }
+        Polled { drained, priorities: Vec::new() }
     }
 }
 
@@ -180,13 +225,67 @@ pub struct PortTraffic {
     pub sent: Volume,
 }
 
+/// Number of lost frames by error number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drops(BTreeMap<i32, u64>);
+
+impl Drops {
+    /// Counts a frame that `error` lost.
+    pub fn add(&mut self, error: &io::Error) {
+        *self.0.entry(error.raw_os_error().unwrap_or_default()).or_default() += 1;
+    }
+
+    /// Counts a frame if `sent` is an error.
+    pub fn add_if_lost(&mut self, sent: io::Result<()>) {
+        if let Err(error) = sent {
+            self.add(&error);
+        }
+    }
+
+    /// Counts the frames of `others`, too.
+    pub fn merge(&mut self, others: Drops) {
+        for (number, count) in others.0 {
+            *self.0.entry(number).or_default() += count;
+        }
+    }
+
+    /// Returns the number of all lost frames.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+impl fmt::Display for Drops {
+    /// Writes the names of the errors, each with its number of frames: `EMSGSIZE 3, ENOBUFS 1`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (number, count)) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(formatter, "{separator}{:?} {count}", Errno::from_raw(*number))?;
+        }
+        Ok(())
+    }
+}
+
+/// The answers of the kernel to the LACP partner of a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptAlive {
+    /// The kernel answers the partner's last LACPDU if the daemon does not.
+    pub armed: bool,
+    /// Number of answers, also of former daemons.
+    pub answered: u64,
+    /// Time since the last answer; `None` before the first one.
+    pub age: Option<Duration>,
+}
+
 /// Counters of a data path since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Traffic of each port since it was attached; the kernel's driver does not count it.
     pub traffic: Vec<(PortId, PortTraffic)>,
+    /// By port: LACPDUs that the kernel sent in place of the daemon.
+    pub kept_alive: Vec<(PortId, KeptAlive)>,
     /// By port: frames that were not sent because the port's queue was full or the port was down.
-    pub tx_dropped: Vec<(PortId, u64)>,
+    pub tx_dropped: Vec<(PortId, Drops)>,
     /// Frames from the team device for which no port was available, or that were not read whole.
     pub tx_no_port: u64,
     /// By port: frames lost because the receive buffer was full.
@@ -197,9 +296,11 @@ pub struct Counters {
     pub rx_echoes: u64,
     /// Frames that the team device did not accept (down, or malformed), or that could not be
     /// read whole from a port.
-    pub rx_dropped: u64,
+    pub rx_dropped: Drops,
     /// Times that events of the driver were lost and all options were read again.
     pub resyncs: u64,
+    /// Times that filters or programs removed by another program of the host were put back.
+    pub hooks_restored: u64,
 }
 
 /// A part of a [`Snapshot`]; each part is read separately.
@@ -211,11 +312,15 @@ pub enum SnapshotPart {
     BucketBytes,
     /// [`Snapshot::stations`] and [`Snapshot::peers`].
     Sources,
+    /// [`Snapshot::learned`].
+    Learned,
+    /// [`Snapshot::queues`].
+    Queues,
 }
 
 /// Counts and learned addresses of the frames that a data path moved; only the requested part is
 /// filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Snapshot {
     /// Counters since the data path was opened.
     pub counters: Counters,
@@ -226,6 +331,11 @@ pub struct Snapshot {
     /// Peers that learned the team's address by ARP, under source balancing of the host's own
     /// traffic.
     pub peers: Vec<PeerSeen>,
+    /// Learned state of source balancing; `None` under other policies.
+    pub learned: Option<LearnedSources>,
+    /// Copies of the descriptors in which frames queue while no daemon moves them, by the name under
+    /// which the next daemon's data path takes them.
+    pub queues: BTreeMap<String, OwnedFd>,
 }
 
 impl Default for Snapshot {
@@ -235,6 +345,8 @@ impl Default for Snapshot {
             bucket_bytes: Box::new([0; BUCKETS]),
             stations: Vec::new(),
             peers: Vec::new(),
+            learned: None,
+            queues: BTreeMap::new(),
         }
     }
 }
@@ -251,11 +363,8 @@ pub enum DataPathKind {
 }
 
 impl DataPathKind {
-    const ALL: [DataPathKind; 3] = [
-        DataPathKind::Kernel,
-        DataPathKind::Programs,
-        DataPathKind::Relay,
-    ];
+    const ALL: [DataPathKind; 3] =
+        [DataPathKind::Kernel, DataPathKind::Programs, DataPathKind::Relay];
 
     /// Returns the word of the configuration and of the state.
     pub fn name(self) -> &'static str {
@@ -272,20 +381,30 @@ impl DataPathKind {
     }
 }
 
+/// The team device after the end of its data path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceAtEnd {
+    /// The device is left to others.
+    Stays,
+    /// The caller deletes the device, and what is attached to it.
+    Deleted,
+}
+
 /// One way of moving frames between a team device and its ports.
 ///
 /// Calls are idempotent and never wait. A call that fails leaves the data path as it was, except
 /// [`detach`](Self::detach).
 pub trait DataPath {
-    /// Returns the jobs of daemon and data path, and the supported changes. Only `kind` and
-    /// `outlives_daemon` change, after [`Change::SwitchTo`] or a failed forwarding.
+    /// Returns the jobs of daemon and data path, and the supported changes. Only `kind`,
+    /// `outlives_daemon` and `silent_hooks` change, after [`Change::SwitchTo`] or a failed
+    /// forwarding.
     fn capabilities(&self) -> Capabilities;
 
     /// Makes an interface a port. The team driver enables a new port at once; elsewhere the port
     /// carries nothing until a forwarding enables it.
     ///
     /// # Errors
-    /// Those of the kernel; after an error the interface is as before the call.
+    /// The kernel's error; the interface is then as before the call.
     fn attach(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()>;
 
     /// Undoes [`attach`](Self::attach); succeeds if the interface is gone.
@@ -310,12 +429,11 @@ pub trait DataPath {
     /// Reads one part of the snapshot.
     fn snapshot(&self, part: SnapshotPart) -> Snapshot;
 
-    /// Removes programs that would outlive the daemon, before the device is deleted or left to
-    /// others.
+    /// Ends the movement of frames. Removes programs that would outlive the daemon.
     ///
     /// # Errors
     /// The first removal that fails; the other programs are removed all the same.
-    fn close(&mut self) -> io::Result<()>;
+    fn close(&mut self, device: DeviceAtEnd) -> io::Result<()>;
 }
 
 /// The error of a change that a data path does not support.

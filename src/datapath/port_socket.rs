@@ -9,24 +9,21 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use runners::wire::ethertype;
+use runners::wire::bfd::{MICRO_GROUP, MICRO_PORT, SINGLE_HOP_PORT};
+use runners::wire::icmpv6_type::{NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION};
 use runners::wire::marker::MARKER_SUBTYPE;
+use runners::wire::{SLOW_PROTOCOLS_GROUP, ethertype, protocol};
 use runners::{ControlFrames, HwAddr};
 
 use super::MARK;
 use crate::netlink::bpf::{
     Instruction, JUMP_EQUAL, LOAD_BYTE_AT_X, LOAD_HALF, LOAD_HALF_AT_X, LOAD_X_IMMEDIATE, RETURN,
 };
-use crate::sys::packet::PacketSocket;
+use crate::sys::packet::{PRIORITY_BEST_EFFORT, PRIORITY_CONTROL, PacketSocket};
 
-/// Destination of slow protocols (IEEE 802.3, annex 57A.3).
-const SLOW_PROTOCOLS_GROUP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x02];
 /// Bytes of the longest control frame, without its tag; longer frames are ignored.
 const LONGEST: usize = 2048;
 const ADDRESSES: usize = 12;
-/// `TC_PRIO_CONTROL` and `TC_PRIO_BESTEFFORT` (`linux/pkt_sched.h`).
-const PRIORITY_CONTROL: i32 = 7;
-const PRIORITY_BEST_EFFORT: i32 = 0;
 const TAG: usize = 4;
 
 /// Sends and receives control frames on one port.
@@ -49,12 +46,7 @@ impl PortSocket {
     pub fn open(ifindex: u32, hwaddr: HwAddr) -> io::Result<Self> {
         let socket = PacketSocket::sender(ifindex, MARK)?;
         socket.set_priority(PRIORITY_CONTROL)?;
-        Ok(PortSocket {
-            socket,
-            ifindex,
-            hwaddr,
-            wanted: ControlFrames::default(),
-        })
+        Ok(PortSocket { socket, ifindex, hwaddr, wanted: ControlFrames::default() })
     }
 
     /// Receives only these frames from now on.
@@ -65,14 +57,16 @@ impl PortSocket {
         if wanted != self.wanted {
             let mut addresses = Vec::new();
             if wanted.slow_protocols {
-                addresses.push(SLOW_PROTOCOLS_GROUP);
+                addresses.push(SLOW_PROTOCOLS_GROUP.0);
             }
-            if wanted.arp || wanted.neighbour_discovery {
+            if wanted.bfd {
+                addresses.push(MICRO_GROUP.0);
+            }
+            if wanted.arp || wanted.neighbour_discovery || wanted.bfd {
                 // An inactive port probes from one of these addresses, while it carries the team's.
                 addresses.extend([self.hwaddr.0, self.hwaddr.with_local_bit_flipped().0]);
             }
-            self.socket
-                .listen(self.ifindex, &accepting(wanted), &addresses)?;
+            self.socket.listen(self.ifindex, &accepting(wanted), &addresses)?;
             self.wanted = wanted;
         }
         Ok(())
@@ -85,20 +79,12 @@ impl PortSocket {
     /// once it is gone, `EMSGSIZE` beyond its MTU, `EINVAL` for less than an Ethernet header.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         if !is_marker(frame) {
-            return self.send_now(frame);
+            return self.socket.send(frame);
         }
         self.socket.set_priority(PRIORITY_BEST_EFFORT)?;
-        let sent = self.send_now(frame);
+        let sent = self.socket.send(frame);
         self.socket.set_priority(PRIORITY_CONTROL)?;
         sent
-    }
-
-    fn send_now(&self, frame: &[u8]) -> io::Result<()> {
-        match self.socket.send(frame) {
-            // Reported once for each time that the interface was down, even if it is up again.
-            Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => self.socket.send(frame),
-            sent => sent,
-        }
     }
 
     /// Returns the next received frame, its VLAN tag put back; `None` if there is none.
@@ -110,18 +96,10 @@ impl PortSocket {
         let mut rest = [0; LONGEST - ADDRESSES];
         loop {
             let received = match self.socket.receive(&mut head, &mut rest) {
-                Ok(received) => received,
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => return Ok(None),
-                    // Reported once after the interface went down; no frame is lost.
-                    Some(libc::ENETDOWN) => continue,
-                    _ => return Err(error),
-                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                received => received?,
             };
-            let rest = received
-                .length
-                .checked_sub(ADDRESSES)
-                .map(|end| &rest[..end]);
+            let rest = received.length.checked_sub(ADDRESSES).map(|end| &rest[..end]);
             let Some(rest) = rest.filter(|_| !received.truncated) else {
                 continue;
             };
@@ -150,12 +128,9 @@ fn is_marker(frame: &[u8]) -> bool {
 
 /// Offsets of the fields in a frame without a tag; X holds the length of the tag.
 const ETHERTYPE: u32 = 12;
+const IPV4_PROTOCOL: u32 = 14 + 9;
 const NEXT_HEADER: u32 = 14 + 6;
 const ICMP6_TYPE: u32 = 14 + 40;
-
-const ICMP6: u32 = 58;
-const NEIGHBOUR_SOLICITATION: u32 = 135;
-const NEIGHBOUR_ADVERTISEMENT: u32 = 136;
 
 /// Returns a program that accepts the wanted frames.
 fn accepting(wanted: ControlFrames) -> Vec<Instruction> {
@@ -180,18 +155,41 @@ fn accepting(wanted: ControlFrames) -> Vec<Instruction> {
     if wanted.arp {
         program.extend(accept_if(ethertype::ARP.into()));
     }
+    if wanted.bfd {
+        program.extend(bfd_to(&[SINGLE_HOP_PORT, MICRO_PORT]));
+    }
     if wanted.neighbour_discovery {
         program.extend([
             (JUMP_EQUAL, 1, 0, ethertype::IPV6.into()),
             REJECT,
             (LOAD_BYTE_AT_X, 0, 0, NEXT_HEADER),
-            (JUMP_EQUAL, 1, 0, ICMP6),
+            (JUMP_EQUAL, 1, 0, protocol::ICMPV6.into()),
             REJECT,
             (LOAD_BYTE_AT_X, 0, 0, ICMP6_TYPE),
         ]);
-        program.extend(accept_if(NEIGHBOUR_SOLICITATION));
-        program.extend(accept_if(NEIGHBOUR_ADVERTISEMENT));
+        program.extend(accept_if(NEIGHBOUR_SOLICITATION.into()));
+        program.extend(accept_if(NEIGHBOUR_ADVERTISEMENT.into()));
     }
     program.push(REJECT);
     program
+}
+
+/// Returns instructions that accept UDP to one of two ports in IPv4 without options, or in IPv6 without
+/// extension headers, and go on with the ethertype in A otherwise. BFD packets have neither.
+fn bfd_to(ports: &[u16; 2]) -> Vec<Instruction> {
+    let [first, second] = ports.map(u32::from);
+    let one = |kind: u16, next_header: u32, udp: u32| -> [Instruction; 8] {
+        [
+            (JUMP_EQUAL, 0, 7, kind.into()),
+            (LOAD_BYTE_AT_X, 0, 0, next_header),
+            (JUMP_EQUAL, 0, 4, protocol::UDP.into()),
+            (LOAD_HALF_AT_X, 0, 0, udp + 2),
+            (JUMP_EQUAL, 1, 0, first),
+            (JUMP_EQUAL, 0, 1, second),
+            (RETURN, 0, 0, u32::MAX),
+            (LOAD_HALF_AT_X, 0, 0, ETHERTYPE),
+        ]
+    };
+    let ipv4 = one(ethertype::IPV4, IPV4_PROTOCOL, 14 + 20);
+    [ipv4, one(ethertype::IPV6, NEXT_HEADER, 14 + 40)].concat()
 }

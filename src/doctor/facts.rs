@@ -18,6 +18,34 @@ pub struct CardFacts {
     pub numa_node: Option<i64>,
     /// The interface below a VLAN or another virtual interface.
     pub lower: Option<String>,
+    /// Filters of other programs that run before the team's, such as `flower at preference 1`.
+    pub foreign_filters: Vec<String>,
+    /// An `ingress` qdisc takes the place of `clsact`.
+    pub ingress_qdisc: bool,
+    /// Kind of the queueing discipline for the frames that the interface sends, such as `htb`.
+    pub qdisc: Option<String>,
+    /// Whether a program has joined a group of PTP on the interface itself.
+    pub ptp: bool,
+    /// IP addresses of the interface itself, without link-local ones.
+    pub addresses: Vec<String>,
+}
+
+/// The team device as a port of a bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BridgePortFacts {
+    /// State of the port, unless it forwards: disabled, listening, learning or blocking.
+    pub not_forwarding: Option<&'static str>,
+    /// Time in seconds that the port takes to forward after the carrier comes up; 0 without
+    /// spanning tree.
+    pub stp_delay: u64,
+    /// The bridge disables the port when a BPDU comes in.
+    pub bpdu_guard: bool,
+    /// The bridge sends frames out on the port that they came in on.
+    pub hairpin: bool,
+    /// MTU of the bridge in bytes.
+    pub bridge_mtu: Option<u64>,
+    /// Cost of the path by the port for the spanning tree.
+    pub path_cost: Option<i64>,
 }
 
 /// The team device, as the system knows it.
@@ -27,12 +55,19 @@ pub struct DeviceFacts {
     pub up: bool,
     /// The bridge or other interface that has the device as a port.
     pub master: Option<String>,
-    /// The master is a bridge.
-    pub bridged: bool,
+    /// The device as a port of the master; `None` unless the master is a bridge.
+    pub bridge_port: Option<BridgePortFacts>,
     /// The device has an address, a master or an interface on top.
     pub used: bool,
     /// MTU in bytes.
     pub mtu: Option<u64>,
+    /// Speed that the kernel reports, in Mbit/s.
+    pub speed: Option<i64>,
+    /// Other interfaces with an IP address of the device: the address, the interface.
+    pub addresses_elsewhere: Vec<(String, String)>,
+    /// Interfaces with the hardware address of the device that are neither ports nor stacked with
+    /// the device or a port.
+    pub hwaddr_elsewhere: Vec<String>,
     /// Addresses that moved to or from the device in its bridge during the observation.
     pub wandering: Vec<String>,
     /// Number of NUMA nodes of the machine.
@@ -52,6 +87,8 @@ pub struct Facts {
     pub device: Option<DeviceFacts>,
     /// The interfaces of the ports, by name.
     pub cards: BTreeMap<String, CardFacts>,
+    /// The device is a bond that watches no link.
+    pub unmonitored: bool,
 }
 
 /// A port of the state.
@@ -87,6 +124,44 @@ impl<'a> Port<'a> {
         self.teamr.or_empty().allowed != Some(false)
     }
 
+    /// Whether neither the user nor a gate, damping, a drain or corrupted frames keep the port from
+    /// carrying traffic.
+    pub(super) fn admitted(self) -> bool {
+        let is_out = self.gated() || self.suppressed() || self.drained() || self.corrupting();
+        self.allowed() && !is_out
+    }
+
+    /// Whether the port is kept out because of its corrupted frames.
+    pub(super) fn corrupting(self) -> bool {
+        self.teamr.or_empty().corrupting == Some(true)
+    }
+
+    /// Returns the share of corrupted frames, in millionths, of a port whose watch errors is down.
+    pub(super) fn corruption(self) -> Option<u64> {
+        let mut watches = self.watches();
+        let (_, watch) = watches.find(|(_, watch)| {
+            watch.name.as_deref() == Some("errors") && watch.up == Some(false)
+        })?;
+        watch.teamr.or_empty().error_ratio
+    }
+
+    /// Whether the gate or the MACsec gate of the port is closed.
+    pub(super) fn gated(self) -> bool {
+        self.gate == Some(false) || self.runner.or_empty().macsec_gate == Some(false)
+    }
+
+    pub(super) fn suppressed(self) -> bool {
+        self.damping.or_empty().suppressed == Some(true)
+    }
+
+    pub(super) fn drained(self) -> bool {
+        self.state.drained == Some(true)
+    }
+
+    pub(super) fn hwaddr_refused(self) -> bool {
+        self.teamr.or_empty().hwaddr_refused == Some(true)
+    }
+
     /// Returns the highest down count of the watches.
     pub(super) fn down_count(self) -> i64 {
         let counts = self.watches().filter_map(|(_, watch)| watch.down_count);
@@ -111,10 +186,26 @@ impl<'a> Port<'a> {
         Some(if system == NO_SYSTEM { "" } else { system })
     }
 
+    /// Returns the key that the LACP partner gives its port; `None` without LACP.
+    pub(super) fn partner_key(self) -> Option<i64> {
+        self.state.runner.or_empty().partner_lacpdu_info.or_empty().key
+    }
+
+    /// Returns the time since the last LACPDU in milliseconds; `None` without one.
+    pub(super) fn last_lacpdu_ms_ago(self) -> Option<u64> {
+        self.teamr.or_empty().lacp.or_empty().pdus.or_empty().heard_ago?.0
+    }
+
+    /// Returns how many LACPDUs the kernel answered in place of the daemon, and the time since the
+    /// last answer in milliseconds; `None` if the kernel has answered none.
+    pub(super) fn kept_alive(self) -> Option<(u64, u64)> {
+        let kept = self.teamr.or_empty().lacp.or_empty().keepalive.or_empty();
+        kept.answered.zip(kept.answered_ago?.0)
+    }
+
     /// Returns whether the port has a LACP partner.
     pub(super) fn has_partner(self) -> bool {
-        self.partner_system()
-            .is_some_and(|system| !system.is_empty())
+        self.partner_system().is_some_and(|system| !system.is_empty())
     }
 }
 
@@ -127,6 +218,23 @@ impl Facts {
     pub(super) fn ports(&self) -> Vec<Port<'_>> {
         let ports = self.state.iter().flat_map(State::ports);
         ports.map(|(name, state)| Port { name, state }).collect()
+    }
+
+    /// Returns the speed of the ports that carry traffic, in Mbit/s: of the active port, of the
+    /// slowest one under broadcast, or of all together; `None` if it is unknown.
+    pub(super) fn speed_of_ports(&self) -> Option<i64> {
+        let runner = self.state.as_ref().and_then(|state| state.runner.as_ref());
+        let active = runner.and_then(|runner| runner.active_port.as_deref());
+        let carries = |port: &Port<'_>| {
+            port.teamr.or_empty().enabled != Some(false)
+                && active.is_none_or(|active| active == port.name)
+        };
+        let ports = self.linked_ports().into_iter().filter(carries);
+        let speeds = ports.map(Port::speed).collect::<Option<Vec<i64>>>()?;
+        match self.runner() {
+            "broadcast" => speeds.into_iter().min(),
+            _ => speeds.into_iter().reduce(i64::saturating_add),
+        }
     }
 
     pub(super) fn linked_ports(&self) -> Vec<Port<'_>> {
@@ -142,14 +250,16 @@ impl Facts {
 
     pub(super) fn configured_ports(&self) -> Vec<&str> {
         let ports = self.config.get("ports").and_then(Value::as_object);
-        ports
-            .into_iter()
-            .flat_map(|ports| ports.keys().map(String::as_str))
-            .collect()
+        ports.into_iter().flat_map(|ports| ports.keys().map(String::as_str)).collect()
     }
 
     pub(super) fn bridged(&self) -> bool {
-        self.device.as_ref().is_some_and(|device| device.bridged)
+        self.device.as_ref().is_some_and(|device| device.bridge_port.is_some())
+    }
+
+    /// Returns the name of the team device.
+    pub(super) fn device_name(&self) -> &str {
+        self.config["device"].as_str().unwrap_or("team0")
     }
 
     /// Returns the bridge or other interface that has the team device as a port.

@@ -3,16 +3,24 @@
 //! Owns the findings: from the [`Facts`] about a team to sentences. Pure; the client reads the
 //! facts. An id never changes its meaning, so that scripts can rely on it.
 
+mod bond;
+mod bridge;
 mod config;
+mod explain;
 mod facts;
+mod host;
 mod links;
 mod network;
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-pub use facts::{CardFacts, DeviceFacts, Facts};
+use crate::state::Part;
+use crate::state::status::FindingStatus;
+pub use bond::diagnose_bond;
+pub use explain::{EXPLANATIONS, Explanation, explain};
+pub use facts::{BridgePortFacts, CardFacts, DeviceFacts, Facts};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,22 +51,25 @@ impl fmt::Display for Finding {
             Weight::Problem => "problem",
             Weight::Notice => "notice",
         };
-        let Finding {
-            id, cause, cure, ..
-        } = self;
+        let Finding { id, cause, cure, .. } = self;
         write!(f, "{weight}: {cause} [{id}]\n    {cure}")
     }
 }
 
 impl Finding {
+    /// Returns the finding as a part of the status.
+    pub fn to_status(&self) -> FindingStatus {
+        FindingStatus {
+            id: Some(self.id.to_owned()),
+            problem: Some(self.weight == Weight::Problem),
+            cause: Some(self.cause.clone()),
+            cure: Some(self.cure.clone()),
+        }
+    }
+
     /// Returns the finding for `--json`.
     pub fn to_json(&self) -> Value {
-        json!({
-            "id": self.id,
-            "problem": self.weight == Weight::Problem,
-            "cause": self.cause,
-            "cure": self.cure,
-        })
+        self.to_status().to_json()
     }
 }
 
@@ -76,12 +87,7 @@ impl Findings {
     }
 
     fn add(&mut self, id: &'static str, weight: Weight, cause: String, cure: String) {
-        self.0.push(Finding {
-            id,
-            weight,
-            cause,
-            cure,
-        });
+        self.0.push(Finding { id, weight, cause, cure });
     }
 
     /// Returns the problems, then the notices; the sort is stable.
@@ -96,6 +102,8 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings::default();
     config::diagnose(facts, &mut findings);
     network::diagnose(facts, &mut findings);
+    bridge::diagnose(facts, &mut findings);
+    host::diagnose(facts, &mut findings);
     links::diagnose(facts, &mut findings);
     findings.sorted()
 }
@@ -119,5 +127,11 @@ fn and(names: &[&str]) -> String {
 /// Returns the names with "is" or "are".
 fn are(names: &[&str]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", and(names))
+}
+
+/// Returns the names with "has" or "have".
+fn have(names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "has" } else { "have" };
     format!("{} {verb}", and(names))
 }

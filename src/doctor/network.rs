@@ -1,9 +1,12 @@
 //! The network between the ports, as probes and LACP show it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::facts::Port;
 use super::{Facts, Findings, and, are};
+use crate::state::OrEmpty;
 
 /// Runners that need their ports to be one aggregate of the switch.
 const AGGREGATING: [&str; 4] = ["roundrobin", "random", "loadbalance", "lacp"];
@@ -36,15 +39,11 @@ fn crossed<'a>(probed: &[Port<'a>]) -> Vec<&'a str> {
         let name = port.name;
         port.probe_heard_at().filter(move |at| *at != name)
     };
-    let crossed: BTreeSet<&str> = probed.iter().flat_map(receivers).collect();
-    match crossed.is_empty() {
-        true => Vec::new(),
-        false => {
-            let senders = probed.iter().map(|port| port.name);
-            let all: BTreeSet<&str> = crossed.into_iter().chain(senders).collect();
-            all.into_iter().collect()
-        }
+    let mut crossed: BTreeSet<&str> = probed.iter().flat_map(receivers).collect();
+    if !crossed.is_empty() {
+        crossed.extend(probed.iter().map(|port| port.name));
     }
+    crossed.into_iter().collect()
 }
 
 fn report_loop(probed: &[Port<'_>], findings: &mut Findings) {
@@ -57,7 +56,7 @@ fn report_loop(probed: &[Port<'_>], findings: &mut Findings) {
         findings.problem(
             "network-loop",
             format!(
-                "What leaves on {} comes back on it: the network has a loop.",
+                "A frame of {} comes back on the same port: the network has a loop.",
                 and(&looped)
             ),
             "Find the two cables or switch ports that make a ring, or turn spanning tree on.",
@@ -70,7 +69,7 @@ fn report_separate_networks(runner: &str, probed: &[Port<'_>], findings: &mut Fi
     findings.problem(
         "separate-networks",
         format!(
-            "Nothing that leaves on one of {} reaches another: they lead into different \
+            "No frame that one of {} sends reaches another: they lead into different \
              networks, or VLANs, or an aggregate.",
             and(&names)
         ),
@@ -100,16 +99,13 @@ fn report_wandering(facts: &Facts, findings: &mut Findings) {
 
 fn report_one_network(facts: &Facts, runner: &str, crossed: &[&str], findings: &mut Findings) {
     let seen = format!(
-        "What leaves on one of {} comes in on another: the switch does not aggregate them",
+        "A frame that one of {} sends comes in on another: the switch does not aggregate them",
         and(crossed)
     );
     if runner == "broadcast" {
         findings.problem(
             "broadcast-one-network",
-            format!(
-                "{} lead into one network, where each frame arrives twice.",
-                and(crossed)
-            ),
+            format!("{} lead into one network, where each frame arrives twice.", and(crossed)),
             "Plug them into separate networks, or use the runner \"slb\".",
         );
     } else if AGGREGATING.contains(&runner) && facts.bridged() {
@@ -131,19 +127,43 @@ fn report_one_network(facts: &Facts, runner: &str, crossed: &[&str], findings: &
     }
 }
 
-/// Reports missing and different partners. Ports that receive each other's probes are on a switch
-/// without an aggregate, which explains a missing partner.
+/// Reports ports whose partners the kernel has answered in the last ten minutes.
+fn report_kept_alive(facts: &Facts, findings: &mut Findings) {
+    /// Milliseconds for which an answer is reported: the default of `runner.keepalive`.
+    const LATELY: u64 = 600_000;
+    for port in facts.ports() {
+        let Some((answered, age)) = port.kept_alive().filter(|(_, age)| *age < LATELY) else {
+            continue;
+        };
+        findings.notice(
+            "lacp-kept-alive",
+            format!(
+                "The kernel answered {answered} LACPDUs for {} in place of the daemon, the last one \
+                 {} s ago.",
+                port.name,
+                age / 1000
+            ),
+            "Look in the log for a crash or a restart; else the daemon had no processor: check the \
+             load.",
+        );
+    }
+}
+
+/// Reports missing, slow and different partners. Ports that receive each other's probes are on a
+/// switch without an aggregate, which explains a missing partner.
 fn report_lacp(facts: &Facts, crossed: &[&str], findings: &mut Findings) {
+    report_kept_alive(facts, findings);
     let linked = facts.linked_ports();
+    let slow = report_slow_partners(facts, &linked, findings);
     let alone: Vec<&str> = linked
         .iter()
-        .filter(|port| port.partner_system() == Some(""))
+        .filter(|port| port.partner_system() == Some("") && !slow.contains(&port.name))
         .map(|port| port.name)
         .collect();
     if !alone.is_empty() && crossed.is_empty() {
         findings.problem(
             "lacp-no-partner",
-            format!("Nobody speaks LACP on {}.", and(&alone)),
+            format!("No LACPDU comes in on {}.", and(&alone)),
             "Turn LACP on for these ports of the switch, active if the team is passive.",
         );
     }
@@ -153,25 +173,77 @@ fn report_lacp(facts: &Facts, crossed: &[&str], findings: &mut Findings) {
     if systems.len() > 1 {
         findings.problem(
             "lacp-partners-unlike",
-            format!(
-                "The ports lead to different LACP systems: {}.",
-                and(&systems)
-            ),
+            format!("The ports lead to different LACP systems: {}.", and(&systems)),
             "Plug all ports into one switch, or into switches that act as one.",
         );
+        return;
+    }
+    let keys = unlike_partner_keys(&linked);
+    if !keys.is_empty() {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        findings.problem(
+            "lacp-partner-keys-unlike",
+            format!("The switch has the ports in different groups: its keys are {}.", and(&keys)),
+            "Put the switch ports of this team into one group, and no others.",
+        );
+        return;
     }
     let unselected: Vec<&str> = linked
         .iter()
         .filter(|port| port.has_partner() && is_unselected(port))
         .map(|port| port.name)
         .collect();
-    if !unselected.is_empty() && systems.len() == 1 {
+    if !unselected.is_empty() {
         findings.problem(
             "lacp-not-selected",
             format!("{} not in the aggregate that carries traffic.", are(&unselected)),
             "Compare speed, duplex and key of the ports, and that the switch has them in one group.",
         );
     }
+}
+
+/// Returns the partner's keys of ports with one key of their own; empty if these are equal.
+fn unlike_partner_keys(linked: &[Port<'_>]) -> Vec<String> {
+    let mut keys: BTreeMap<Option<i64>, BTreeSet<i64>> = BTreeMap::new();
+    for port in linked.iter().filter(|port| port.has_partner()) {
+        keys.entry(port.runner.or_empty().key).or_default().extend(port.partner_key());
+    }
+    let unlike = keys.into_values().find(|keys| keys.len() > 1).unwrap_or_default();
+    unlike.iter().map(i64::to_string).collect()
+}
+
+/// Reports partners that send LACPDUs at the slow rate although the team asks for the fast one, and
+/// returns their ports.
+fn report_slow_partners<'a>(
+    facts: &Facts,
+    linked: &[Port<'a>],
+    findings: &mut Findings,
+) -> Vec<&'a str> {
+    /// Pause between two LACPDUs at the slow rate, and a second for the way.
+    const SLOW_MS: u64 = 31_000;
+    let runner = facts.state.as_ref().and_then(|state| state.runner.as_ref());
+    if runner.and_then(|runner| runner.fast_rate) != Some(true) {
+        return Vec::new();
+    }
+    let period = facts.config.pointer("/runner/fast_period").and_then(Value::as_u64);
+    // The timeout is three periods (802.1AX-2014, 6.4.4).
+    let timeout = 3 * period.unwrap_or(1000);
+    let is_slow = |port: &&Port<'a>| {
+        port.last_lacpdu_ms_ago().is_some_and(|ago| (timeout..=SLOW_MS).contains(&ago))
+    };
+    let slow: Vec<&str> = linked.iter().filter(is_slow).map(|port| port.name).collect();
+    if !slow.is_empty() {
+        findings.problem(
+            "lacp-partner-slow",
+            format!(
+                "The partner of {} sent no LACPDU for {} s or more, the timeout of \"fast_rate\".",
+                and(&slow),
+                timeout as f64 / 1000.0
+            ),
+            "Set the switch to the fast rate (short timeout), or \"runner.fast_rate\" to false.",
+        );
+    }
+    slow
 }
 
 fn is_unselected(port: &Port<'_>) -> bool {

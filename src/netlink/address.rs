@@ -1,7 +1,7 @@
 //! IP addresses of interfaces: announced after a change of port, and used as the sources of link
 //! watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,13 +10,11 @@ use super::socket::RouteSocket;
 
 /// Bytes of `struct ifaddrmsg`: family, prefix length, flags, scope, u32 index.
 const BODY: usize = 8;
-/// Offset of the flags in it.
-const FLAGS: usize = 2;
 /// Flags of an address whose duplicate address detection has not ended, or has failed.
 const UNUSABLE: u32 = libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
 
 /// An address and its interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InterfaceAddress {
     /// Interface index.
     pub ifindex: u32,
@@ -43,15 +41,14 @@ impl InterfaceAddress {
                 address = ip(value).or(address);
             }
         }
+        let &[_, prefix_len, flags, scope] = message.payload.first_chunk()?;
+        let flags = u32::from(flags);
         Some(InterfaceAddress {
             ifindex: read_u32(message.payload, 4)?,
             address: address?,
-            tentative: u32::from(*message.payload.get(FLAGS)?) & UNUSABLE != 0,
-            prefix_len: *message.payload.get(1)?,
-            is_lasting: {
-                let (flags, scope) = (*message.payload.get(2)?, *message.payload.get(3)?);
-                u32::from(flags) & libc::IFA_F_PERMANENT != 0 && scope < libc::RT_SCOPE_LINK
-            },
+            tentative: flags & UNUSABLE != 0,
+            prefix_len,
+            is_lasting: flags & libc::IFA_F_PERMANENT != 0 && scope < libc::RT_SCOPE_LINK,
         })
     }
 }
@@ -60,9 +57,7 @@ fn ip(value: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(value) {
         return Some(Ipv4Addr::from(octets).into());
     }
-    <[u8; 16]>::try_from(value)
-        .ok()
-        .map(|octets| Ipv6Addr::from(octets).into())
+    <[u8; 16]>::try_from(value).ok().map(|octets| Ipv6Addr::from(octets).into())
 }
 
 /// Returns the index of the interface whose addresses have changed; `None` for other messages.
@@ -87,45 +82,43 @@ pub fn link_locals(route: &mut RouteSocket) -> io::Result<BTreeMap<u32, Ipv6Addr
 /// Reads all addresses of all interfaces.
 pub fn all(route: &mut RouteSocket) -> io::Result<Vec<InterfaceAddress>> {
     let mut addresses = Vec::new();
+    let mut known = BTreeSet::new();
     let request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP as u16, &[0; BODY]);
     route.query(request, &mut |message| {
-        addresses
-            .extend(InterfaceAddress::parse(&message).filter(|found| !addresses.contains(found)));
+        let found = InterfaceAddress::parse(&message);
+        addresses.extend(found.filter(|found| known.insert(*found)));
     })?;
     Ok(addresses)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::Messages;
     use super::*;
 
     #[test]
-    fn the_local_address_of_a_point_to_point_link_is_read() {
-        let mut request = vec![0; BODY];
-        request[4..8].copy_from_slice(&5u32.to_ne_bytes());
-        let bytes = Request::new(libc::RTM_NEWADDR, 0, &request)
-            .attribute(libc::IFA_ADDRESS, &[192, 0, 2, 2])
-            .attribute(libc::IFA_LOCAL, &[192, 0, 2, 1])
-            .finish(0, false);
-        let message = super::super::message::Messages(&bytes).next().unwrap();
-        let found = InterfaceAddress::parse(&message).unwrap();
-        assert_eq!(found.ifindex, 5);
-        assert_eq!(found.address, IpAddr::from([192, 0, 2, 1]));
-        assert!(!found.tentative);
-        assert_eq!(changed(&message), Some(5));
-    }
-
-    #[test]
-    fn an_address_under_detection_is_tentative() {
-        for (flags, tentative) in [(0x80, false), (0xc0, true), (0x88, true)] {
-            let mut request = vec![0; BODY];
-            request[FLAGS] = flags;
-            let bytes = Request::new(libc::RTM_NEWADDR, 0, &request)
-                .attribute(libc::IFA_ADDRESS, &Ipv6Addr::LOCALHOST.octets())
-                .finish(0, false);
-            let message = super::super::message::Messages(&bytes).next().unwrap();
+    fn an_address_is_the_local_one_and_tentative_under_detection() {
+        for (flags, tentative) in [(0, false), (0x80, false), (0xc0, true), (0x88, true)] {
+            let mut body = [0; BODY];
+            body[2] = flags;
+            body[4..].copy_from_slice(&5u32.to_ne_bytes());
+            let bytes = Request::new(libc::RTM_NEWADDR, 0, &body)
+                .attribute(libc::IFA_ADDRESS, &[192, 0, 2, 2])
+                .attribute(libc::IFA_LOCAL, &[192, 0, 2, 1])
+                .finish(0, false)
+                .unwrap();
+            let message = Messages(&bytes).next().unwrap();
             let found = InterfaceAddress::parse(&message).unwrap();
+            assert_eq!(found.ifindex, 5);
+            assert_eq!(found.address, IpAddr::from([192, 0, 2, 1]));
             assert_eq!(found.tentative, tentative, "{flags:#x}");
+            assert_eq!(changed(&message), Some(5));
         }
+        let bytes = Request::new(libc::RTM_NEWADDR, 0, &[0; BODY])
+            .attribute(libc::IFA_ADDRESS, &Ipv6Addr::LOCALHOST.octets())
+            .finish(0, false)
+            .unwrap();
+        let found = InterfaceAddress::parse(&Messages(&bytes).next().unwrap()).unwrap();
+        assert_eq!(found.address, Ipv6Addr::LOCALHOST);
     }
 }

@@ -5,6 +5,8 @@
 //! netlink(7), rtnetlink(7). Every received length is checked; a malformed message or attribute
 //! ends its iterator.
 
+use std::io;
+
 /// Bytes of `struct nlmsghdr`.
 pub(super) const HEADER: usize = 16;
 /// Messages and attributes start at multiples of this.
@@ -19,28 +21,27 @@ const fn aligned(length: usize) -> usize {
 /// A request under construction.
 #[derive(Clone, Debug)]
 pub struct Request {
-    bytes: Vec<u8>,
+    kind: u16,
+    flags: u16,
+    contents: Vec<u8>,
+    /// Type of an attribute that is longer than the format permits.
+    too_long: Option<u16>,
 }
 
 impl Request {
     /// Returns a message of type `kind` with `NLM_F_REQUEST` and `flags`, followed by a fixed
     /// `body` such as `struct ifinfomsg`.
     pub fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
-        let mut bytes = vec![0; HEADER];
-        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         let flags = flags | libc::NLM_F_REQUEST as u16;
-        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
-        Request { bytes }.structure(body)
+        Request { kind, flags, contents: Vec::new(), too_long: None }.structure(body)
     }
 
-    /// Appends an attribute.
-    pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
-        let length = (ALIGN + value.len()) as u16;
-        self.bytes.extend_from_slice(&length.to_ne_bytes());
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
-        self.bytes.extend_from_slice(value);
-        self.bytes.resize(aligned(self.bytes.len()), 0);
-        self
+    /// Appends an attribute; [`finish`](Self::finish) fails if it is longer than 65,531 bytes.
+    pub fn attribute(self, kind: u16, value: &[u8]) -> Self {
+        let Ok(length) = u16::try_from(ALIGN + value.len()) else {
+            return Request { too_long: Some(kind & TYPE_MASK), ..self };
+        };
+        self.structure(&[&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat())
     }
 
     /// Appends a 32-bit attribute in host byte order.
@@ -50,39 +51,39 @@ impl Request {
 
     /// Appends a string with its terminating NUL.
     pub fn attribute_str(self, kind: u16, value: &str) -> Self {
-        let mut bytes = value.as_bytes().to_vec();
-        bytes.push(0);
-        self.attribute(kind, &bytes)
+        self.attribute(kind, &[value.as_bytes(), &[0]].concat())
     }
 
     /// Appends a fixed structure, which the contents of some attributes begin with.
     pub fn structure(mut self, value: &[u8]) -> Self {
-        self.bytes.extend_from_slice(value);
-        self.bytes.resize(aligned(self.bytes.len()), 0);
+        self.contents.extend_from_slice(value);
+        self.contents.resize(aligned(self.contents.len()), 0);
         self
     }
 
     /// Appends an attribute whose contents `fill` appends.
-    pub fn nest(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0, 0]);
-        self.bytes
-            .extend_from_slice(&(kind | libc::NLA_F_NESTED as u16).to_ne_bytes());
-        let mut filled = fill(self);
-        let length = (filled.bytes.len() - start) as u16;
-        filled.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
-        filled
+    pub fn nest(self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
+        let nest = fill(Request { contents: Vec::new(), ..self });
+        Request { too_long: nest.too_long, ..self }
+            .attribute(kind | libc::NLA_F_NESTED as u16, &nest.contents)
     }
 
     /// Returns the finished message with a sequence number, and the flag for an ACK if `ack`.
-    pub fn finish(mut self, sequence: u32, ack: bool) -> Vec<u8> {
-        let length = self.bytes.len() as u32;
-        self.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
-        if ack {
-            self.bytes[6] |= libc::NLM_F_ACK as u8;
+    ///
+    /// # Errors
+    /// `InvalidInput` if an attribute is too long for its 16 bits of length.
+    pub fn finish(self, sequence: u32, ack: bool) -> io::Result<Vec<u8>> {
+        if let Some(kind) = self.too_long {
+            let error = format!("netlink attribute {kind} is longer than 65,531 bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
-        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
-        self.bytes
+        let length = (HEADER + self.contents.len()) as u32;
+        let flags = self.flags | if ack { libc::NLM_F_ACK as u16 } else { 0 };
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend([self.kind, flags].map(u16::to_ne_bytes).as_flattened());
+        bytes.extend([sequence, 0].map(u32::to_ne_bytes).as_flattened());
+        bytes.extend(self.contents);
+        Ok(bytes)
     }
 }
 
@@ -129,14 +130,11 @@ impl<'a> Iterator for Messages<'a> {
 
     fn next(&mut self) -> Option<Message<'a>> {
         let length = read_u32(self.0, 0)? as usize;
-        if length < HEADER || length > self.0.len() {
-            return None;
-        }
         let message = Message {
             kind: read_u16(self.0, 4)?,
             flags: read_u16(self.0, 6)?,
             sequence: read_u32(self.0, 8)?,
-            payload: &self.0[HEADER..length],
+            payload: self.0.get(HEADER..length)?,
         };
         self.0 = self.0.get(aligned(length)..).unwrap_or_default();
         Some(message)
@@ -153,34 +151,40 @@ impl<'a> Iterator for Attributes<'a> {
     fn next(&mut self) -> Option<(u16, &'a [u8])> {
         let length = usize::from(read_u16(self.0, 0)?);
         let kind = read_u16(self.0, 2)? & TYPE_MASK;
-        if length < ALIGN || length > self.0.len() {
-            return None;
-        }
-        let value = &self.0[ALIGN..length];
+        let value = self.0.get(ALIGN..length)?;
         self.0 = self.0.get(aligned(length)..).unwrap_or_default();
         Some((kind, value))
     }
 }
 
+/// Returns the value of the first attribute of this type.
+pub fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
+    Attributes(attributes).find(|(found, _)| *found == kind).map(|(_, value)| value)
+}
+
 /// Reads a u16 at `offset`, in host byte order.
 pub fn read_u16(bytes: &[u8], offset: usize) -> Option<u16> {
-    let field = bytes.get(offset..offset.checked_add(2)?)?;
-    Some(u16::from_ne_bytes(field.try_into().ok()?))
+    Some(u16::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
 /// Reads a u32 at `offset`, in host byte order.
 pub fn read_u32(bytes: &[u8], offset: usize) -> Option<u32> {
-    let field = bytes.get(offset..offset.checked_add(4)?)?;
-    Some(u32::from_ne_bytes(field.try_into().ok()?))
+    Some(u32::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
+}
+
+/// Reads a u64 at `offset`, in host byte order.
+pub fn read_u64(bytes: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
 /// Returns a string attribute without its NUL; `None` if it is not UTF-8.
 pub fn read_str(value: &[u8]) -> Option<&str> {
-    let end = value
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(value.len());
-    std::str::from_utf8(&value[..end]).ok()
+    std::str::from_utf8(until_nul(value)).ok()
+}
+
+/// Returns the bytes before the first zero.
+pub fn until_nul(value: &[u8]) -> &[u8] {
+    value.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -194,13 +198,11 @@ mod tests {
         let bytes = Request::new(16, 0, &[7; 16])
             .attribute_str(3, "eth0")
             .nest(18, |nest| nest.attribute_u32(1, 9).attribute(2, &[1, 2, 3]))
-            .finish(42, true);
+            .finish(42, true)
+            .unwrap();
         let message = Messages(&bytes).next().unwrap();
         assert_eq!((message.kind, message.sequence), (16, 42));
-        assert_eq!(
-            i32::from(message.flags),
-            libc::NLM_F_REQUEST | libc::NLM_F_ACK
-        );
+        assert_eq!(i32::from(message.flags), libc::NLM_F_REQUEST | libc::NLM_F_ACK);
         let attributes: Vec<_> = Attributes(&message.payload[16..]).collect();
         assert_eq!(attributes[0], (3, &b"eth0\0"[..]));
         let nested: Vec<_> = Attributes(attributes[1].1).collect();
@@ -210,14 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn an_attribute_that_is_too_long_makes_no_message() {
+        let request = |length: usize| Request::new(16, 0, &[]).attribute(3, &vec![0; length]);
+        let bytes = request(65_531).finish(1, false).unwrap();
+        assert_eq!(Attributes(&bytes[HEADER..]).next().map(|(_, value)| value.len()), Some(65_531));
+        let nested =
+            |length| Request::new(16, 0, &[]).nest(18, |nest| nest.attribute(3, &vec![0; length]));
+        for request in [request(65_532), request(65_536), nested(65_528), nested(70_000)] {
+            let refused = request.attribute_u32(5, 1).finish(1, false);
+            assert!(refused.is_err_and(|error| error.to_string().contains("longer than 65,531")));
+        }
+    }
+
+    #[test]
     fn an_error_code_that_cannot_be_negated_is_a_protocol_error() {
         let payload = i32::MIN.to_ne_bytes();
-        let message = Message {
-            kind: libc::NLMSG_ERROR as u16,
-            flags: 0,
-            sequence: 1,
-            payload: &payload,
-        };
+        let message =
+            Message { kind: libc::NLMSG_ERROR as u16, flags: 0, sequence: 1, payload: &payload };
         assert_eq!(message.error(), Some(libc::EPROTO));
     }
 

@@ -3,21 +3,29 @@
 //!
 //! No call waits. The kernel answers a request of these families before `send` returns, so that
 //! the answer can be read at once; a missing answer is an error.
+//!
+//! A call that fails removes nothing from the socket, so the call is repeated. A socket that keeps
+//! failing is opened anew: its events may be lost, and with half of a dump unread the kernel would
+//! refuse the next dump.
 
+use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, bind,
-    recv, recvmmsg, send, setsockopt, socket, sockopt,
+    MsgFlags, MultiHeaders, NetlinkAddr, bind, recv, recvmmsg, send, setsockopt, sockopt,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::bpf::Instruction;
 use super::message::{Message, Messages, Request};
-use crate::sys::filter::attach_filter;
-use crate::sys::netlink::join_group;
+use crate::errno::count_failed_call;
+use crate::sys::socket_option::{attach_filter, join_group};
 
 /// Bytes of the buffer for one datagram; a dump has at most 32 KiB in one.
 const DATAGRAM: usize = 32 * 1024;
@@ -32,62 +40,66 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 pub const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
 /// Times that an interrupted dump is repeated before it fails.
 const DUMP_TRIES: usize = 16;
+/// Attempts of a call before the request socket is opened anew.
+const CALL_TRIES: usize = 3;
 
-/// A netlink family, as a type: no request reaches the socket of another family.
-pub trait Family {
-    /// Number of the family.
-    const PROTOCOL: SockProtocol;
-}
+/// A socket for requests about links, addresses and traffic control.
+pub type RouteSocket = RequestSocket<{ libc::NETLINK_ROUTE }>;
+/// A socket for requests to families with names, such as the team driver's.
+pub type GenericSocket = RequestSocket<{ libc::NETLINK_GENERIC }>;
+/// A socket for requests about the sockets of the network namespace.
+pub(super) type DiagSocket = RequestSocket<{ libc::NETLINK_SOCK_DIAG }>;
 
-/// `NETLINK_ROUTE`: links, addresses, traffic control.
-#[derive(Debug)]
-pub enum Route {}
-
-/// `NETLINK_GENERIC`: families with names, such as the team driver's.
-#[derive(Debug)]
-pub enum Generic {}
-
-impl Family for Route {
-    const PROTOCOL: SockProtocol = SockProtocol::NetlinkRoute;
-}
-
-impl Family for Generic {
-    const PROTOCOL: SockProtocol = SockProtocol::NetlinkGeneric;
-}
-
-/// A socket of the route family for requests.
-pub type RouteSocket = RequestSocket<Route>;
-/// A socket of the generic family for requests.
-pub type GenericSocket = RequestSocket<Generic>;
-
-fn open<F: Family>(receive_buffer: usize) -> io::Result<OwnedFd> {
-    let fd = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        F::PROTOCOL,
-    )?;
+fn open(family: libc::c_int, receive_buffer: usize) -> io::Result<OwnedFd> {
+    let kind = Type::RAW.cloexec().nonblocking();
+    let fd = Socket::new_raw(Domain::from(libc::AF_NETLINK), kind, Some(Protocol::from(family)))?;
     // Without CAP_NET_ADMIN `rmem_max` is the limit; more events then overflow and cost a resync.
     if setsockopt(&fd, sockopt::RcvBufForce, &receive_buffer).is_err() {
         setsockopt(&fd, sockopt::RcvBuf, &receive_buffer)?;
     }
     bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-    Ok(fd)
+    Ok(fd.into())
 }
 
-/// A socket for requests.
+/// A socket for requests to a netlink family, which is in the type: no request reaches the socket of
+/// another family.
 #[derive(Debug)]
-pub struct RequestSocket<F> {
+pub struct RequestSocket<const FAMILY: libc::c_int> {
     fd: OwnedFd,
+    /// The socket was opened elsewhere, such as in another network namespace, where this process
+    /// cannot open another one.
+    is_foreign: bool,
     sequence: u32,
-    buffer: Vec<u8>,
-    family: PhantomData<F>,
 }
 
-impl<F: Family> RequestSocket<F> {
+thread_local! {
+    /// The receive buffer of all request sockets of a thread: a request reads its whole answer
+    /// before it returns.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; DATAGRAM]);
+}
+
+/// Why a request failed.
+enum Failure {
+    /// The kernel refused the request.
+    Refused(io::Error),
+    /// The socket failed: the kernel did not get the request, or its answer was not read.
+    Socket(Errno),
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Socket(errno) => errno.into(),
+        }
+    }
+}
+
+impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
     /// Opens the socket; needs no privilege.
     pub fn open() -> io::Result<Self> {
-        Ok(open::<F>(RECEIVE_BUFFER)?.into())
+        let fd = open(FAMILY, RECEIVE_BUFFER)?;
+        Ok(RequestSocket { is_foreign: false, ..RequestSocket::from(fd) })
     }
 
     /// Has the kernel carry out `request`.
@@ -95,50 +107,80 @@ impl<F: Family> RequestSocket<F> {
     /// # Errors
     /// The kernel's error number.
     pub fn execute(&mut self, request: Request) -> io::Result<()> {
-        self.exchange(request, true, &mut |_| ())
+        Ok(self.exchange(request, true, &mut |_| ())?)
     }
 
-    /// Calls `each` with every message of the answer.
+    /// Calls `each` with every message of the whole answer.
     ///
     /// # Errors
-    /// The kernel's error number; `EINTR` for a dump that changes interrupted every time (the
-    /// messages may then be incomplete).
+    /// The kernel's error number; `EINTR` for a dump that changes interrupted every time.
     pub fn query(&mut self, request: Request, each: &mut dyn FnMut(Message<'_>)) -> io::Result<()> {
+        let mut failure = Errno::EINTR;
         for _ in 0..DUMP_TRIES {
             let mut interrupted = false;
-            self.exchange(request.clone(), false, &mut |message| {
+            let mut messages = Vec::new();
+            let answered = self.exchange(request.clone(), false, &mut |message| {
                 interrupted |= message.is_interrupted();
-                each(message);
-            })?;
-            if !interrupted {
-                return Ok(());
+                messages.push((message.kind, message.flags, message.payload.to_vec()));
+            });
+            match answered {
+                Ok(()) if !interrupted => {
+                    for (kind, flags, payload) in &messages {
+                        let sequence = self.sequence;
+                        each(Message { kind: *kind, flags: *flags, sequence, payload });
+                    }
+                    return Ok(());
+                }
+                Ok(()) => failure = Errno::EINTR,
+                Err(Failure::Socket(errno)) => failure = errno,
+                Err(Failure::Refused(error)) => return Err(error),
             }
         }
-        Err(Errno::EINTR.into())
+        Err(failure.into())
     }
 
+    /// Sends a request and reads its answer. Opens the socket anew if it fails.
     fn exchange(
         &mut self,
         request: Request,
         ack: bool,
         each: &mut dyn FnMut(Message<'_>),
-    ) -> io::Result<()> {
+    ) -> Result<(), Failure> {
         self.sequence = self.sequence.wrapping_add(1);
-        let bytes = request.finish(self.sequence, ack);
-        send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty())?;
+        let bytes = request.finish(self.sequence, ack).map_err(Failure::Refused)?;
+        let answered = repeat(|| send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty()))
+            .map_err(Failure::Socket)
+            .and_then(|_| BUFFER.with_borrow_mut(|buffer| self.receive_answer(buffer, ack, each)));
+        if let (Err(Failure::Socket(_)), false) = (&answered, self.is_foreign) {
+            // Without a new socket the next request tries the present one.
+            if let Ok(fd) = open(FAMILY, RECEIVE_BUFFER) {
+                self.fd = fd;
+            }
+        }
+        answered
+    }
+
+    /// Reads the answer into `buffer` and hands the messages to `each`, which must not make a
+    /// request: `buffer` is borrowed.
+    fn receive_answer(
+        &self,
+        buffer: &mut [u8],
+        ack: bool,
+        each: &mut dyn FnMut(Message<'_>),
+    ) -> Result<(), Failure> {
         loop {
-            let length = recv(
-                self.fd.as_raw_fd(),
-                &mut self.buffer,
-                MsgFlags::MSG_DONTWAIT,
-            )?;
-            for message in Messages(&self.buffer[..length]) {
+            let fd = self.fd.as_raw_fd();
+            let received = repeat(|| recv(fd, buffer, MsgFlags::MSG_DONTWAIT));
+            let length = received.map_err(Failure::Socket)?;
+            for message in Messages(buffer.get(..length).unwrap_or_default()) {
                 if message.sequence != self.sequence {
                     continue;
                 }
                 match message.error() {
                     Some(0) => return Ok(()),
-                    Some(code) => return Err(io::Error::from_raw_os_error(code)),
+                    Some(code) => {
+                        return Err(Failure::Refused(io::Error::from_raw_os_error(code)));
+                    }
                     // The team driver sends a requested ACK after the DONE.
                     None if message.is_done() && ack => continue,
                     None if message.is_done() => return Ok(()),
@@ -152,19 +194,20 @@ impl<F: Family> RequestSocket<F> {
     }
 }
 
+/// Calls until a call succeeds, up to [`CALL_TRIES`] times.
+fn repeat<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    let mut call_once = || call().inspect_err(|_| count_failed_call());
+    (1..CALL_TRIES).find_map(|_| call_once().ok()).map_or_else(call_once, Ok)
+}
+
 /// Takes a socket of this family that was opened elsewhere, such as in another network namespace.
-impl<F: Family> From<OwnedFd> for RequestSocket<F> {
+impl<const FAMILY: libc::c_int> From<OwnedFd> for RequestSocket<FAMILY> {
     fn from(fd: OwnedFd) -> Self {
-        RequestSocket {
-            fd,
-            sequence: 0,
-            buffer: vec![0; DATAGRAM],
-            family: PhantomData,
-        }
+        RequestSocket { fd, is_foreign: true, sequence: 0 }
     }
 }
 
-impl<F> AsFd for RequestSocket<F> {
+impl<const FAMILY: libc::c_int> AsFd for RequestSocket<FAMILY> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -175,8 +218,41 @@ impl<F> AsFd for RequestSocket<F> {
 pub enum Received {
     /// All queued events were read.
     All,
-    /// The kernel dropped events: read the state anew.
-    Overflow,
+    /// Events were lost: read the state anew.
+    Loss,
+}
+
+/// The events that a socket receives.
+#[derive(Clone, Debug)]
+enum Events {
+    /// Links, their IPv6 addresses, traffic control.
+    Links,
+    /// The events of a group of a generic family that a filter accepts.
+    Generic { group: u32, filter: Vec<Instruction> },
+}
+
+impl Events {
+    fn open(&self) -> io::Result<OwnedFd> {
+        let wanted = std::env::var(BUFFER_VARIABLE).ok();
+        let wanted = wanted.and_then(|bytes| bytes.parse::<i32>().ok());
+        let wanted = wanted.map(|bytes| usize::try_from(bytes).unwrap_or(0));
+        let receive_buffer = wanted.unwrap_or(RECEIVE_BUFFER);
+        match self {
+            Events::Links => {
+                let fd = open(libc::NETLINK_ROUTE, receive_buffer)?;
+                for group in [libc::RTNLGRP_LINK, libc::RTNLGRP_IPV6_IFADDR, libc::RTNLGRP_TC] {
+                    join_group(&fd, group)?;
+                }
+                Ok(fd)
+            }
+            Events::Generic { group, filter } => {
+                let fd = open(libc::NETLINK_GENERIC, receive_buffer)?;
+                join_group(&fd, *group)?;
+                attach_filter(&fd, filter)?;
+                Ok(fd)
+            }
+        }
+    }
 }
 
 /// A socket that receives events.
@@ -184,40 +260,62 @@ pub enum Received {
 pub struct EventSocket {
     fd: OwnedFd,
     buffer: Vec<u8>,
+    events: Events,
+    /// Where the descriptor is registered.
+    registration: Option<(Rc<Registry>, Token)>,
+    /// The socket has failed and could not be opened anew.
+    is_broken: bool,
 }
 
 impl EventSocket {
-    /// Opens a socket for events of links and of their IPv6 addresses.
+    /// Opens a socket for events of links, of their IPv6 addresses, and of traffic control.
     pub fn links() -> io::Result<Self> {
-        let socket = EventSocket::join::<Route>(libc::RTNLGRP_LINK)?;
-        join_group(&socket, libc::RTNLGRP_IPV6_IFADDR)?;
-        Ok(socket)
+        EventSocket::open(Events::Links)
     }
 
     /// Opens a socket for the events of a group of a generic family that `filter` accepts.
     pub fn generic(group: u32, filter: &[Instruction]) -> io::Result<Self> {
-        let socket = EventSocket::join::<Generic>(group)?;
-        attach_filter(&socket, filter)?;
-        Ok(socket)
+        EventSocket::open(Events::Generic { group, filter: filter.to_vec() })
     }
 
-    fn join<F: Family>(group: u32) -> io::Result<Self> {
-        let wanted = std::env::var(BUFFER_VARIABLE).ok();
-        let wanted = wanted.and_then(|bytes| bytes.parse::<i32>().ok());
-        let wanted = wanted.map(|bytes| usize::try_from(bytes).unwrap_or(0));
-        let fd = open::<F>(wanted.unwrap_or(RECEIVE_BUFFER))?;
-        join_group(&fd, group)?;
+    fn open(events: Events) -> io::Result<Self> {
         Ok(EventSocket {
-            fd,
+            fd: events.open()?,
             buffer: vec![0; EVENTS_AT_ONCE * DATAGRAM],
+            events,
+            registration: None,
+            is_broken: false,
         })
     }
 
-    /// Calls `each` with every queued event.
-    ///
-    /// # Errors
-    /// The kernel's, apart from an overflow.
-    pub fn drain(&mut self, each: &mut dyn FnMut(Message<'_>)) -> io::Result<Received> {
+    /// Registers the socket, and every later one that takes its place.
+    pub fn register(&mut self, registry: &Rc<Registry>, token: Token) -> io::Result<()> {
+        register(&self.fd, registry, token)?;
+        self.registration = Some((Rc::clone(registry), token));
+        Ok(())
+    }
+
+    /// Opens the socket anew if [`drain`](Self::drain) could not; returns whether it receives
+    /// events.
+    pub fn mend(&mut self) -> bool {
+        if self.is_broken {
+            self.is_broken = self.reopen().is_err();
+        }
+        !self.is_broken
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let fd = self.events.open()?;
+        if let Some((registry, token)) = &self.registration {
+            register(&fd, registry, *token)?;
+        }
+        // The loop forgets a descriptor that is closed.
+        self.fd = fd;
+        Ok(())
+    }
+
+    /// Calls `each` with every queued event. A socket that fails is opened anew.
+    pub fn drain(&mut self, each: &mut dyn FnMut(Message<'_>)) -> Received {
         let mut received = Received::All;
         loop {
             let places = self.buffer.chunks_exact_mut(DATAGRAM);
@@ -230,19 +328,30 @@ impl EventSocket {
                     let parts = datagrams.flat_map(|datagram| datagram.iovs());
                     parts.flat_map(Messages).for_each(&mut *each);
                 }
-                Err(Errno::EAGAIN) => return Ok(received),
-                Err(Errno::EINTR) => (),
-                Err(Errno::ENOBUFS) => received = Received::Overflow,
-                Err(error) => return Err(error.into()),
+                Err(Errno::EAGAIN) if !has_input(&self.fd) => return received,
+                Err(Errno::EAGAIN | Errno::EINTR) => count_failed_call(),
+                Err(Errno::ENOBUFS) => received = Received::Loss,
+                Err(error) => {
+                    count_failed_call();
+                    log::warn!("Failed to receive events ({error}); opening the socket anew.");
+                    self.is_broken = true;
+                    self.mend();
+                    return Received::Loss;
+                }
             }
         }
     }
 }
 
-impl AsRawFd for EventSocket {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.fd.as_raw_fd()
-    }
+/// Returns whether events are queued: after a reading without them no further event of the loop tells.
+fn has_input(fd: &OwnedFd) -> bool {
+    let mut sockets = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let _ = poll(&mut sockets, PollTimeout::ZERO);
+    sockets[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN))
+}
+
+fn register(fd: &OwnedFd, registry: &Registry, token: Token) -> io::Result<()> {
+    registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)
 }
 
 impl AsFd for EventSocket {

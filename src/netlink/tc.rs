@@ -8,21 +8,26 @@
 //!
 //! Link-local control frames (01:80:C2:00:00:0X, IEEE 802.1Q table 8-1) pass both ways: LLDP and
 //! 802.1X belong to the port itself, as under the kernel's team driver.
+//!
+//! An `ingress` qdisc that was there before takes the place of `clsact` and has no egress hook: the
+//! filters then keep the host only from receiving on the port.
 
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 
 use super::bpf::{AND, Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, MARK, RETURN, encode};
-use super::message::{Attributes, Request, read_u32};
+use super::message::{Message, Request, attribute, read_str, read_u32};
 use super::socket::RouteSocket;
 use crate::sys::bpf::{Hook, Program};
 
 /// Preferences of our programs, which run before the filters.
 const PROGRAM_PREFERENCES: RangeInclusive<u32> = 1..=6;
-/// Handle of our programs on a `clsact` that existed before, and on one that we added.
-const HANDLE_PROGRAM: u32 = 0x7ea0_0003;
-const HANDLE_PROGRAM_MADE: u32 = 0x7ea0_0004;
+/// Handles of our program that moves frames: on a `clsact` that existed before, and on a `clsact`
+/// that we added.
+const HANDLES_FRAMES: [u32; 2] = [0x7ea0_0003, 0x7ea0_0004];
+/// Handles of our program that answers LACPDUs, in the same order.
+const HANDLES_KEEP_ALIVE: [u32; 2] = [0x7ea0_0006, 0x7ea0_0007];
 /// Preferences of our filters: the first free one; low numbers run early. A filter of another kind
 /// may have a preference already.
 const PREFERENCES: RangeInclusive<u32> = 7..=39;
@@ -31,9 +36,33 @@ const HANDLE_FOUND: u32 = 0x7ea0_0001;
 /// … and on one that we added and remove again. The handle stays with the filter, so that the next
 /// start can distinguish the two after a crash.
 const HANDLE_MADE: u32 = 0x7ea0_0002;
+/// Handle of our filter on an `ingress` qdisc. The kernel lists the filters of such a qdisc for the
+/// egress hook, too.
+const HANDLE_INGRESS_ONLY: u32 = 0x7ea0_0005;
+
+/// The role of a program of ours; a hook has one program of each role at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The program moves frames.
+    Frames,
+    /// The program answers LACPDUs while the daemon is away.
+    KeepAlive,
+}
+
+impl Role {
+    /// Returns the handles on a `clsact` that existed before, and on a `clsact` that we added.
+    fn handles(self) -> [u32; 2] {
+        match self {
+            Role::Frames => HANDLES_FRAMES,
+            Role::KeepAlive => HANDLES_KEEP_ALIVE,
+        }
+    }
+}
 
 /// `TC_H_CLSACT`, and its two hooks.
 const CLSACT: u32 = 0xffff_fff1;
+/// `TC_H_ROOT`.
+const ROOT: u32 = u32::MAX;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
 const INGRESS: u32 = 0xffff_fff2;
 const EGRESS: u32 = 0xffff_fff3;
@@ -56,13 +85,8 @@ const DROP: u32 = 2;
 /// Bytes of `struct tcmsg`: family and padding, i32 index, u32 handle, u32 parent, u32 info.
 const BODY: usize = 20;
 
-fn body(ifindex: u32, handle: u32, parent: u32, info: u32) -> [u8; BODY] {
-    let mut body = [0; BODY];
-    for (place, value) in [ifindex, handle, parent, info].into_iter().enumerate() {
-        let start = 4 + place * 4;
-        body[start..start + 4].copy_from_slice(&value.to_ne_bytes());
-    }
-    body
+fn body(ifindex: u32, handle: u32, parent: u32, info: u32) -> Vec<u8> {
+    [0, ifindex, handle, parent, info].map(u32::to_ne_bytes).concat()
 }
 
 /// `tcm_info` of a filter: preference and protocol (`ETH_P_ALL`, network order).
@@ -81,47 +105,86 @@ const LINK_LOCAL_ONLY: [Instruction; 7] = [
     (RETURN, 0, 0, DROP),
 ];
 
-fn egress_program(mark: u32) -> Vec<Instruction> {
-    let mut program = vec![
-        (LOAD_WORD, 0, 0, MARK),
-        (JUMP_EQUAL, 0, 1, mark),
-        (RETURN, 0, 0, NEXT_FILTER),
-    ];
-    program.extend(LINK_LOCAL_ONLY);
-    program
+/// Drops every frame.
+const NOTHING: [Instruction; 1] = [(RETURN, 0, 0, DROP)];
+
+/// Passes frames with the mark to the next filter; `others` decides on others.
+fn unless_marked(mark: u32, others: &[Instruction]) -> Vec<Instruction> {
+    let marked = [(LOAD_WORD, 0, 0, MARK), (JUMP_EQUAL, 0, 1, mark), (RETURN, 0, 0, NEXT_FILTER)];
+    [&marked, others].concat()
 }
 
 /// Keeps the host's stack from receiving on an interface, and from sending frames without the
-/// socket mark `mark`. Repeating the call replaces the filters without a gap.
+/// socket mark `mark`. With an `ingress` qdisc the host can still send. Repeating the call replaces
+/// the filters without a gap.
 ///
 /// # Errors
 /// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`.
 pub fn block_host(route: &mut RouteSocket, ifindex: u32, mark: u32) -> io::Result<()> {
-    let filters = [
-        (INGRESS, LINK_LOCAL_ONLY.to_vec()),
-        (EGRESS, egress_program(mark)),
-    ];
-    block(route, ifindex, &filters)
+    let egress = unless_marked(mark, &LINK_LOCAL_ONLY);
+    block(route, ifindex, &[(INGRESS, LINK_LOCAL_ONLY.to_vec()), (EGRESS, egress)])
 }
 
-/// Keeps the host's stack from receiving on an interface; otherwise as [`block_host`].
+/// As [`block_host`], for an interface without a use of its own: link-local control frames do not
+/// pass either.
+pub fn isolate(route: &mut RouteSocket, ifindex: u32, mark: u32) -> io::Result<()> {
+    let egress = unless_marked(mark, &NOTHING);
+    block(route, ifindex, &[(INGRESS, NOTHING.to_vec()), (EGRESS, egress)])
+}
+
+/// Keeps the host's stack from receiving on an interface, as [`isolate`] does.
 pub fn block_receiving(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    block(route, ifindex, &[(INGRESS, LINK_LOCAL_ONLY.to_vec())])
+    block(route, ifindex, &[(INGRESS, NOTHING.to_vec())])
 }
 
-/// Whether [`block_receiving`] was called for an interface, and not [`block_host`].
+/// Returns whether only [`block_receiving`] was called for an interface.
 pub fn is_receiving_blocked(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
     Ok(blocks(route, ifindex, INGRESS)? && !blocks(route, ifindex, EGRESS)?)
 }
 
-/// Whether [`block_host`] was called for an interface.
+/// Whether [`block_host`] or [`isolate`] was called for an interface.
 pub fn is_host_blocked(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
-    Ok(blocks(route, ifindex, INGRESS)? && blocks(route, ifindex, EGRESS)?)
+    let on_ingress = filters_on(route, ifindex, INGRESS)?;
+    Ok(on_ingress.iter().any(|filter| filter.handle == HANDLE_INGRESS_ONLY)
+        || on_ingress.iter().any(Filter::blocks) && blocks(route, ifindex, EGRESS)?)
+}
+
+/// A filter of another program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignFilter {
+    /// Kind, such as `flower` or `bpf`.
+    pub kind: String,
+    /// Preference; low numbers run early.
+    pub preference: u32,
+}
+
+/// Returns the filters of other programs that run before ours, on ingress and then on egress; none
+/// where we have no filter.
+pub fn foreign_before_ours(
+    route: &mut RouteSocket,
+    ifindex: u32,
+) -> io::Result<Vec<ForeignFilter>> {
+    let mut foreign = Vec::new();
+    for hook in [INGRESS, EGRESS] {
+        let filters = filters_on(route, ifindex, hook)?;
+        let ours = filters.iter().rposition(Filter::is_ours).unwrap_or(0);
+        let before = filters.into_iter().take(ours).filter(|filter| !filter.is_ours());
+        foreign.extend(
+            before.map(|filter| ForeignFilter { preference: filter.info >> 16, kind: filter.kind }),
+        );
+    }
+    Ok(foreign)
+}
+
+/// Returns the index of the interface whose qdiscs or filters have changed; `None` for other
+/// messages.
+pub fn changed(message: &Message<'_>) -> Option<u32> {
+    let kinds = [libc::RTM_DELQDISC, libc::RTM_NEWTFILTER, libc::RTM_DELTFILTER];
+    read_u32(message.payload, 4).filter(|_| kinds.contains(&message.kind))
 }
 
 fn blocks(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<bool> {
-    let filters = filters_on(route, ifindex, hook)?;
-    Ok(filters.iter().any(Filter::blocks))
+    Ok(filters_on(route, ifindex, hook)?.iter().any(Filter::blocks))
 }
 
 fn block(
@@ -129,29 +192,24 @@ fn block(
     ifindex: u32,
     filters: &[(u32, Vec<Instruction>)],
 ) -> io::Result<()> {
-    let handle = match add_clsact(route, ifindex) {
-        Ok(()) => HANDLE_MADE,
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => HANDLE_FOUND,
-        Err(error) => return Err(error),
+    let handle = match hook_qdisc(route, ifindex)? {
+        HookQdisc::Ours => HANDLE_MADE,
+        HookQdisc::Found => HANDLE_FOUND,
+        HookQdisc::IngressOnly => HANDLE_INGRESS_ONLY,
     };
     for (hook, program) in filters {
+        if handle == HANDLE_INGRESS_ONLY && *hook == EGRESS {
+            continue;
+        }
         let existing = filters_on(route, ifindex, *hook)?;
         let existing = existing.into_iter().find(Filter::blocks);
         let length = program.len() as u16;
-        let set = set_filter(
-            route,
-            ifindex,
-            *hook,
-            handle,
-            PREFERENCES,
-            existing,
-            &|options| {
-                options
-                    .attribute(TCA_BPF_OPS_LEN, &length.to_ne_bytes())
-                    .attribute(TCA_BPF_OPS, &encode(program))
-                    .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
-            },
-        );
+        let set = set_filter(route, ifindex, *hook, handle, PREFERENCES, existing, &|options| {
+            options
+                .attribute(TCA_BPF_OPS_LEN, &length.to_ne_bytes())
+                .attribute(TCA_BPF_OPS, &encode(program))
+                .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
+        });
         if let Err(error) = set {
             unblock_host(route, ifindex)?;
             return Err(error);
@@ -160,52 +218,57 @@ fn block(
     Ok(())
 }
 
-/// Attaches `program` to a hook, in place of an earlier program of ours.
+/// Attaches `program` to a hook, in place of an earlier program of ours with this role.
 ///
 /// # Errors
-/// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`.
+/// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact` or `cls_bpf`, `EBUSY` for the egress
+/// hook of an interface with an `ingress` qdisc.
 pub fn set_program(
     route: &mut RouteSocket,
     ifindex: u32,
     hook: Hook,
+    role: Role,
     program: &Program,
     name: &str,
 ) -> io::Result<()> {
-    let handle = match add_clsact(route, ifindex) {
-        Ok(()) => HANDLE_PROGRAM_MADE,
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => HANDLE_PROGRAM,
-        Err(error) => return Err(error),
+    let [found, made] = role.handles();
+    let handle = match (hook_qdisc(route, ifindex)?, hook) {
+        (HookQdisc::Ours, _) => made,
+        (HookQdisc::Found, _) | (HookQdisc::IngressOnly, Hook::Ingress) => found,
+        (HookQdisc::IngressOnly, Hook::Egress) => {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
     };
     let existing = filters_on(route, ifindex, parent(hook))?;
-    let existing = existing.into_iter().find(Filter::is_program);
-    set_filter(
-        route,
-        ifindex,
-        parent(hook),
-        handle,
-        PROGRAM_PREFERENCES,
-        existing,
-        &|options| {
-            options
-                .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
-                .attribute_str(TCA_BPF_NAME, name)
-                .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
-        },
-    )
+    let existing = existing.into_iter().find(|filter| filter.has_role(role));
+    set_filter(route, ifindex, parent(hook), handle, PROGRAM_PREFERENCES, existing, &|options| {
+        options
+            .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
+            .attribute_str(TCA_BPF_NAME, name)
+            .attribute_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT)
+    })
 }
 
-/// Returns the id of our program on a hook.
-pub fn program_on(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<Option<u32>> {
+/// Returns the id of our program with this role on a hook.
+pub fn program_on(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    hook: Hook,
+    role: Role,
+) -> io::Result<Option<u32>> {
     let filters = filters_on(route, ifindex, parent(hook))?;
-    let ours = filters.iter().find(|filter| filter.is_program());
-    Ok(ours.and_then(|filter| filter.program))
+    Ok(filters.iter().find(|filter| filter.has_role(role)).and_then(|filter| filter.program))
 }
 
-/// Detaches our program from a hook, and removes the `clsact` if we added it and nobody else uses
-/// it. Success if there is no program, or no interface.
-pub fn remove_program(route: &mut RouteSocket, ifindex: u32, hook: Hook) -> io::Result<()> {
-    let ours = |on, filter: &Filter| on == parent(hook) && filter.is_program();
-    remove_filters(route, ifindex, ours)
+/// Detaches our program with this role from a hook, and removes the `clsact` if we added it and
+/// nobody else uses it. Success if there is no program, or no interface.
+pub fn remove_program(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    hook: Hook,
+    role: Role,
+) -> io::Result<()> {
+    remove_filters(route, ifindex, |on, filter| on == parent(hook) && filter.has_role(role))
 }
 
 fn parent(hook: Hook) -> u32 {
@@ -218,9 +281,7 @@ fn parent(hook: Hook) -> u32 {
 /// Removes our filters and programs, and the `clsact` if we added it and nobody else uses it.
 /// Success if there are none, or no interface.
 pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    remove_filters(route, ifindex, |_, filter| {
-        filter.blocks() || filter.is_program()
-    })
+    remove_filters(route, ifindex, |_, filter| filter.is_ours())
 }
 
 /// Removes the filters that are `ours`, and with the last of all filters the `clsact`, if it was
@@ -235,28 +296,19 @@ fn remove_filters(
     for hook in [INGRESS, EGRESS] {
         for filter in filters_on(route, ifindex, hook)? {
             if ours(hook, &filter) {
-                made |= [HANDLE_MADE, HANDLE_PROGRAM_MADE].contains(&filter.handle);
-                remove(route, ifindex, hook, &filter)?;
+                made |= filter.made_clsact();
+                let body = body(ifindex, filter.handle, hook, filter.info);
+                let request = Request::new(libc::RTM_DELTFILTER, 0, &body);
+                route.execute(request.attribute_str(TCA_KIND, "bpf"))?;
             } else {
                 others = true;
             }
         }
     }
-    if made && !others {
-        let request = Request::new(
-            libc::RTM_DELQDISC,
-            0,
-            &body(ifindex, CLSACT_HANDLE, CLSACT, 0),
-        );
-        route.execute(request.attribute_str(TCA_KIND, "clsact"))?;
+    match made && !others {
+        true => remove_hooks(route, ifindex),
+        false => Ok(()),
     }
-    Ok(())
-}
-
-fn remove(route: &mut RouteSocket, ifindex: u32, hook: u32, filter: &Filter) -> io::Result<()> {
-    let body = body(ifindex, filter.handle, hook, filter.info);
-    let request = Request::new(libc::RTM_DELTFILTER, 0, &body);
-    route.execute(request.attribute_str(TCA_KIND, "bpf"))
 }
 
 /// Adds a `clsact` to an interface for good, while the interface is down. Adding or removing a
@@ -265,20 +317,95 @@ fn remove(route: &mut RouteSocket, ifindex: u32, hook: u32, filter: &Filter) -> 
 /// # Errors
 /// `EOPNOTSUPP` or `ENOENT` where the kernel lacks `clsact`.
 pub fn prepare_hooks(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    match add_clsact(route, ifindex) {
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-        added => added,
+    add_clsact(route, ifindex).map(drop)
+}
+
+/// Removes the `clsact` of an interface of ours, with all filters. Success if there is none, or no
+/// interface.
+///
+/// # Errors
+/// `EPERM` without CAP_NET_ADMIN.
+pub fn remove_hooks(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+    let request = Request::new(libc::RTM_DELQDISC, 0, &body(ifindex, CLSACT_HANDLE, CLSACT, 0));
+    match route.execute(request.attribute_str(TCA_KIND, "clsact")) {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::ENOENT)) =>
+        {
+            Ok(())
+        }
+        removed => removed,
     }
 }
 
-fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
+/// The qdisc of an interface that has the hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HookQdisc {
+    /// A `clsact` that we added.
+    Ours,
+    /// A `clsact` of before.
+    Found,
+    /// An `ingress` qdisc of before.
+    IngressOnly,
+}
+
+/// Returns the qdisc that has the hooks; adds a `clsact` unless there is a qdisc in its place. The handles
+/// of our filters say which qdisc the filters are on. Only without such filters the kernel is asked for
+/// the qdiscs, of which it lists those of all interfaces.
+fn hook_qdisc(route: &mut RouteSocket, ifindex: u32) -> io::Result<HookQdisc> {
+    let mut filters = filters_on(route, ifindex, INGRESS)?;
+    filters.extend(filters_on(route, ifindex, EGRESS)?);
+    if filters.iter().any(Filter::made_clsact) {
+        return Ok(HookQdisc::Ours);
+    }
+    let handles: Vec<u32> = filters.iter().map(|filter| filter.handle).collect();
+    match (handles.contains(&HANDLE_INGRESS_ONLY), handles.contains(&HANDLE_FOUND)) {
+        (true, _) => Ok(HookQdisc::IngressOnly),
+        (false, true) => Ok(HookQdisc::Found),
+        (false, false) => add_clsact(route, ifindex),
+    }
+}
+
+/// Adds a `clsact` unless there is a qdisc in its place.
+fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<HookQdisc> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
-    let request = Request::new(
-        libc::RTM_NEWQDISC,
-        flags,
-        &body(ifindex, CLSACT_HANDLE, CLSACT, 0),
-    );
-    route.execute(request.attribute_str(TCA_KIND, "clsact"))
+    let request = Request::new(libc::RTM_NEWQDISC, flags, &body(ifindex, CLSACT_HANDLE, CLSACT, 0));
+    match route.execute(request.attribute_str(TCA_KIND, "clsact")) {
+        Ok(()) => Ok(HookQdisc::Ours),
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+            match is_ingress_qdisc(route, ifindex)? {
+                true => Ok(HookQdisc::IngressOnly),
+                false => Ok(HookQdisc::Found),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether the qdisc in the place of a `clsact` is an `ingress`.
+pub fn is_ingress_qdisc(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
+    Ok(qdiscs(route, ifindex)?.iter().any(|(_, kind)| kind == "ingress"))
+}
+
+/// Returns the kind of the qdisc for the frames that an interface sends.
+pub fn root_qdisc(route: &mut RouteSocket, ifindex: u32) -> io::Result<Option<String>> {
+    let mut qdiscs = qdiscs(route, ifindex)?.into_iter();
+    Ok(qdiscs.find(|(parent, _)| *parent == ROOT).map(|(_, kind)| kind))
+}
+
+/// Returns parent and kind of each qdisc of an interface. The answer to a request for one qdisc goes
+/// to all listeners, so all qdiscs are read.
+fn qdiscs(route: &mut RouteSocket, ifindex: u32) -> io::Result<Vec<(u32, String)>> {
+    let mut found = Vec::new();
+    let request =
+        Request::new(libc::RTM_GETQDISC, libc::NLM_F_DUMP as u16, &body(ifindex, 0, 0, 0));
+    route.query(request, &mut |message| {
+        let attributes = message.payload.get(BODY..).unwrap_or_default();
+        let kind = attribute(attributes, TCA_KIND).and_then(read_str);
+        let is_ours = read_u32(message.payload, 4) == Some(ifindex);
+        let parent = read_u32(message.payload, 12).filter(|_| is_ours);
+        found.extend(parent.zip(kind.map(str::to_owned)));
+    })?;
+    Ok(found)
 }
 
 /// Adds a filter with the options that `fill` appends, or replaces `existing`.
@@ -313,59 +440,69 @@ fn set_filter(
 }
 
 /// A filter on a hook.
-struct Filter {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
     handle: u32,
     /// `tcm_info`.
     info: u32,
+    /// Such as `bpf`.
+    kind: String,
     /// Id of its program, if it is extended BPF.
     program: Option<u32>,
 }
 
 impl Filter {
-    fn blocks(&self) -> bool {
-        self.handle == HANDLE_MADE || self.handle == HANDLE_FOUND
+    /// Parses a filter; `None` for other messages. An entry with handle 0 is a filter chain.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        let is_filter = message.kind == libc::RTM_NEWTFILTER;
+        let handle = read_u32(message.payload, 8).filter(|handle| is_filter && *handle != 0)?;
+        let attributes = message.payload.get(BODY..)?;
+        let program = attribute(attributes, TCA_OPTIONS)
+            .and_then(|options| read_u32(attribute(options, TCA_BPF_ID)?, 0));
+        Some(Filter {
+            handle,
+            info: read_u32(message.payload, 16)?,
+            kind: attribute(attributes, TCA_KIND).and_then(read_str)?.to_owned(),
+            program,
+        })
     }
 
-    fn is_program(&self) -> bool {
-        self.handle == HANDLE_PROGRAM || self.handle == HANDLE_PROGRAM_MADE
+    fn blocks(&self) -> bool {
+        [HANDLE_MADE, HANDLE_FOUND, HANDLE_INGRESS_ONLY].contains(&self.handle)
+    }
+
+    fn made_clsact(&self) -> bool {
+        let programs = [Role::Frames, Role::KeepAlive].map(|role| role.handles()[1]);
+        self.handle == HANDLE_MADE || programs.contains(&self.handle)
+    }
+
+    fn is_ours(&self) -> bool {
+        let roles = [Role::Frames, Role::KeepAlive];
+        self.kind == "bpf" && (self.blocks() || roles.into_iter().any(|role| self.has_role(role)))
+    }
+
+    fn has_role(&self, role: Role) -> bool {
+        role.handles().contains(&self.handle)
     }
 }
 
-/// Reads the filters on a hook. An entry with handle 0 is a filter chain.
+/// Reads the filters on a hook, in the order in which they run.
 fn filters_on(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<Vec<Filter>> {
     let mut filters = Vec::new();
-    let request = Request::new(
-        libc::RTM_GETTFILTER,
-        libc::NLM_F_DUMP as u16,
-        &body(ifindex, 0, hook, 0),
-    );
+    let request =
+        Request::new(libc::RTM_GETTFILTER, libc::NLM_F_DUMP as u16, &body(ifindex, 0, hook, 0));
     let answer = route.query(request, &mut |message| {
-        let is_filter = message.kind == libc::RTM_NEWTFILTER;
-        let handle = read_u32(message.payload, 8).filter(|handle| *handle != 0);
-        let attributes = || Attributes(message.payload.get(BODY..).unwrap_or_default());
-        let has_kind = attributes().any(|(kind, _)| kind == TCA_KIND);
-        let options = attributes().find(|(kind, _)| *kind == TCA_OPTIONS);
-        let program = options.and_then(|(_, options)| {
-            let (_, id) = Attributes(options).find(|(kind, _)| *kind == TCA_BPF_ID)?;
-            read_u32(id, 0)
-        });
-        let info = read_u32(message.payload, 16);
-        if let (true, true, Some(handle), Some(info)) = (is_filter, has_kind, handle, info) {
-            filters.push(Filter {
-                handle,
-                info,
-                program,
-            });
-        }
+        filters.extend(Filter::parse(&message));
     });
     match answer {
+        Ok(()) if hook == EGRESS => {
+            let is_ingress = |filter: &Filter| filter.handle == HANDLE_INGRESS_ONLY;
+            Ok(if filters.iter().any(is_ingress) { Vec::new() } else { filters })
+        }
         Ok(()) => Ok(filters),
         // The interface has no clsact, or does not exist.
         Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::EINVAL | libc::ENODEV | libc::ENOENT)
-            ) =>
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::ENOENT)) =>
         {
             Ok(Vec::new())
         }

@@ -11,7 +11,9 @@ use std::borrow::Cow;
 
 use super::bpf::{Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, RETURN};
 use super::genl;
-use super::message::{self, Attributes, Message, Request, read_str, read_u32};
+use super::message::{
+    self, Attributes, Message, Request, attribute, read_str, read_u32, until_nul,
+};
 
 /// Name of the family.
 pub const FAMILY: &str = "team";
@@ -124,29 +126,17 @@ pub struct OptionId {
 impl OptionId {
     /// Returns the id of an option of the whole team.
     pub const fn team(name: &'static str) -> Self {
-        OptionId {
-            name: Cow::Borrowed(name),
-            port: None,
-            index: None,
-        }
+        OptionId { name: Cow::Borrowed(name), port: None, index: None }
     }
 
     /// Returns the id of an option of the port with this interface index.
     pub const fn port(name: &'static str, ifindex: u32) -> Self {
-        OptionId {
-            name: Cow::Borrowed(name),
-            port: Some(ifindex),
-            index: None,
-        }
+        OptionId { name: Cow::Borrowed(name), port: Some(ifindex), index: None }
     }
 
     /// Returns the id of an element of an array of the whole team.
     pub const fn element(name: &'static str, index: u32) -> Self {
-        OptionId {
-            name: Cow::Borrowed(name),
-            port: None,
-            index: Some(index),
-        }
+        OptionId { name: Cow::Borrowed(name), port: None, index: Some(index) }
     }
 }
 
@@ -191,10 +181,7 @@ impl Value {
             // True by its presence, whatever the value.
             value_type::FLAG => Value::Bool(data.is_some()),
             value_type::STRING => {
-                let bytes = data?;
-                let end = bytes.iter().position(|byte| *byte == 0);
-                let text = &bytes[..end.unwrap_or(bytes.len())];
-                Value::Text(String::from_utf8_lossy(text).into_owned())
+                Value::Text(String::from_utf8_lossy(until_nul(data?)).into_owned())
             }
             value_type::BINARY => Value::Binary(data?.to_vec()),
             _ => return None,
@@ -236,12 +223,7 @@ impl TeamOption {
         if id.name.is_empty() {
             return None;
         }
-        Some(TeamOption {
-            id,
-            value: Value::parse(type_number?, data)?,
-            changed,
-            removed,
-        })
+        Some(TeamOption { id, value: Value::parse(type_number?, data)?, changed, removed })
     }
 }
 
@@ -264,29 +246,14 @@ pub struct TeamPort {
 
 impl TeamPort {
     fn parse(nest: &[u8]) -> Option<TeamPort> {
-        let mut ifindex = None;
-        let mut found = TeamPort {
-            ifindex: 0,
-            linkup: false,
-            speed: 0,
-            duplex: 0,
-            changed: false,
-            removed: false,
-        };
-        for (kind, value) in Attributes(nest) {
-            match kind {
-                port::IFINDEX => ifindex = read_u32(value, 0),
-                port::CHANGED => found.changed = true,
-                port::LINKUP => found.linkup = true,
-                port::SPEED => found.speed = read_u32(value, 0)?,
-                port::DUPLEX => found.duplex = *value.first()?,
-                port::REMOVED => found.removed = true,
-                _ => (),
-            }
-        }
+        let value = |kind| attribute(nest, kind);
         Some(TeamPort {
-            ifindex: ifindex?,
-            ..found
+            ifindex: read_u32(value(port::IFINDEX)?, 0)?,
+            linkup: value(port::LINKUP).is_some(),
+            speed: value(port::SPEED).map_or(Some(0), |speed| read_u32(speed, 0))?,
+            duplex: value(port::DUPLEX).map_or(Some(0), |duplex| duplex.first().copied())?,
+            changed: value(port::CHANGED).is_some(),
+            removed: value(port::REMOVED).is_some(),
         })
     }
 }
@@ -323,30 +290,23 @@ pub fn parse(family: u16, ifindex: u32, message: &Message<'_>) -> Option<TeamMes
         return None;
     }
     let command = *message.payload.first()?;
-    let mut about = None;
-    let mut list = &[][..];
-    let wanted = match command {
-        OPTIONS_GET => LIST_OPTION,
-        PORT_LIST_GET => LIST_PORT,
-        _ => return None,
-    };
-    for (kind, value) in Attributes(message.payload.get(genl::HEADER..)?) {
-        match kind {
-            TEAM_IFINDEX => about = read_u32(value, 0),
-            kind if kind == wanted => list = value,
-            _ => (),
-        }
-    }
-    if about != Some(ifindex) {
+    let attributes = message.payload.get(genl::HEADER..)?;
+    if read_u32(attribute(attributes, TEAM_IFINDEX)?, 0)? != ifindex {
         return None;
     }
-    let items = Attributes(list)
-        .filter(|(kind, _)| *kind == ITEM)
-        .map(|(_, nest)| nest);
-    Some(match command {
-        OPTIONS_GET => TeamMessage::Options(items.filter_map(TeamOption::parse).collect()),
-        _ => TeamMessage::Ports(items.filter_map(TeamPort::parse).collect()),
-    })
+    let items = |list| {
+        let items = Attributes(attribute(attributes, list).unwrap_or_default());
+        items.filter(|(kind, _)| *kind == ITEM).map(|(_, nest)| nest)
+    };
+    match command {
+        OPTIONS_GET => {
+            Some(TeamMessage::Options(items(LIST_OPTION).filter_map(TeamOption::parse).collect()))
+        }
+        PORT_LIST_GET => {
+            Some(TeamMessage::Ports(items(LIST_PORT).filter_map(TeamPort::parse).collect()))
+        }
+        _ => None,
+    }
 }
 
 fn request(family: u16, command: u8, ifindex: u32) -> Request {
@@ -374,9 +334,8 @@ pub fn set_request(family: u16, ifindex: u32, options: &[(OptionId, Value)]) -> 
 }
 
 fn write_option(mut item: Request, id: &OptionId, value: &Value) -> Request {
-    item = item
-        .attribute_str(option::NAME, &id.name)
-        .attribute(option::TYPE, &[value.type_number()]);
+    item =
+        item.attribute_str(option::NAME, &id.name).attribute(option::TYPE, &[value.type_number()]);
     if let Some(ifindex) = id.port {
         item = item.attribute_u32(option::PORT_IFINDEX, ifindex);
     }

@@ -24,11 +24,7 @@ impl TeamDevice {
     pub fn new(ifindex: u32) -> io::Result<Self> {
         let mut requests = GenericSocket::open()?;
         let family = Family::resolve(&mut requests, team::FAMILY)?;
-        Ok(TeamDevice {
-            ifindex,
-            family,
-            requests,
-        })
+        Ok(TeamDevice { ifindex, family, requests })
     }
 
     /// Opens a socket that receives the events of this device. The driver sends the events of all
@@ -47,33 +43,28 @@ impl TeamDevice {
 
     /// Reads all options, in the driver's order.
     pub fn options(&mut self) -> io::Result<Vec<TeamOption>> {
-        let mut options = Vec::new();
-        let request = team::options_request(self.family.id, self.ifindex);
-        self.query(request, &mut |message| match message {
-            TeamMessage::Options(part) => options.extend(part),
-            TeamMessage::Ports(_) => (),
-        })?;
-        Ok(options)
+        Ok(self.query(team::options_request)?.0)
     }
 
     /// Reads all ports, oldest first.
     pub fn ports(&mut self) -> io::Result<Vec<TeamPort>> {
-        let mut ports = Vec::new();
-        let request = team::ports_request(self.family.id, self.ifindex);
-        self.query(request, &mut |message| match message {
-            TeamMessage::Ports(part) => ports.extend(part),
-            TeamMessage::Options(_) => (),
-        })?;
-        Ok(ports)
+        Ok(self.query(team::ports_request)?.1)
     }
 
-    fn query(&mut self, request: Request, each: &mut dyn FnMut(TeamMessage)) -> io::Result<()> {
+    fn query(
+        &mut self,
+        request: fn(u16, u32) -> Request,
+    ) -> io::Result<(Vec<TeamOption>, Vec<TeamPort>)> {
         let (family, ifindex) = (self.family.id, self.ifindex);
-        self.requests.query(request, &mut |message| {
-            if let Some(parsed) = team::parse(family, ifindex, &message) {
-                each(parsed);
-            }
-        })
+        let (mut options, mut ports) = (Vec::new(), Vec::new());
+        self.requests.query(request(family, ifindex), &mut |message| match team::parse(
+            family, ifindex, &message,
+        ) {
+            Some(TeamMessage::Options(part)) => options.extend(part),
+            Some(TeamMessage::Ports(part)) => ports.extend(part),
+            None => (),
+        })?;
+        Ok((options, ports))
     }
 
     /// Sets options in this order.

@@ -20,8 +20,10 @@ use crate::sys::process::{Disposition, exit_at_once, fork, set_disposition};
 /// Milliseconds that the parent waits; a daemon that takes longer goes on.
 const TIMEOUT_MS: u16 = 20_000;
 
-/// A report is an error number, 0 for success, or this number for one step of several.
+/// A report is an error number, 0 for success, or one of these numbers: one step of several is done,
+/// or the daemon runs without some of its teams.
 const ADVANCED: i32 = -1;
+const PARTLY: i32 = -2;
 
 /// The process after the fork.
 pub enum Side {
@@ -36,6 +38,8 @@ pub enum Side {
 pub enum Verdict {
     /// The daemon runs.
     Ready,
+    /// The daemon runs without some of its teams.
+    Partly,
     /// The daemon reported an error and ended.
     Failed(Errno),
     /// No report came: the daemon died, or takes longer than the parent waits.
@@ -45,12 +49,11 @@ pub enum Verdict {
 impl Verdict {
     /// Returns the parent's exit status and writes teamd's message on stderr.
     pub fn conclude(self) -> u8 {
+        let silent = "Could not receive return value from daemon process.";
         let (sentence, errno) = match self {
-            Verdict::Ready => return 0,
+            Verdict::Ready | Verdict::Partly => return 0,
             Verdict::Failed(errno) => ("Daemon process failed.", errno),
-            Verdict::Silent(errno) => {
-                ("Could not receive return value from daemon process.", errno)
-            }
+            Verdict::Silent(errno) => (silent, errno),
         };
         log::error!("{sentence}");
         log::error!("Failed: {}", errno.desc());
@@ -66,6 +69,11 @@ impl Readiness {
     /// Reports that the daemon runs.
     pub fn succeed(mut self) {
         self.report(0);
+    }
+
+    /// Reports that the daemon runs without some of its teams.
+    pub fn succeed_partly(mut self) {
+        self.report(PARTLY);
     }
 
     /// Reports why the daemon failed.
@@ -115,10 +123,7 @@ fn become_daemon() -> io::Result<()> {
     if fork()?.is_parent() {
         exit_at_once(0);
     }
-    let null = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
@@ -140,13 +145,14 @@ fn wait_for_report(pipe: OwnedFd) -> Verdict {
             Err(errno) => return Verdict::Silent(errno),
         }
         let mut number = [0; 4];
-        match pipe.read_exact(&mut number) {
-            Ok(()) => match i32::from_ne_bytes(number) {
-                ADVANCED => {}
-                0 => return Verdict::Ready,
-                number => return Verdict::Failed(Errno::from_raw(number)),
-            },
-            Err(_) => return Verdict::Silent(Errno::EPIPE),
+        if pipe.read_exact(&mut number).is_err() {
+            return Verdict::Silent(Errno::EPIPE);
+        }
+        match i32::from_ne_bytes(number) {
+            ADVANCED => {}
+            PARTLY => return Verdict::Partly,
+            0 => return Verdict::Ready,
+            number => return Verdict::Failed(Errno::from_raw(number)),
         }
     }
 }

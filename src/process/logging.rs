@@ -3,21 +3,25 @@
 //! Standard: teamd's. On stderr and stdout the bare message, one a line; to syslog RFC 3164 with
 //! facility daemon, `<program>_<device>` and the pid. Messages of level info and up always appear,
 //! debug messages from debug level 1, trace messages from 2. A process with several devices puts a
-//! device's name before its messages. Writing to syslog never waits: a message that finds no room
-//! in the socket is lost.
+//! device's name before its messages. Writing to an output that [`set_output`] has set never waits: a
+//! message that finds no room is lost.
+
+mod stream;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use env_logger::Target;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use self::stream::Stream;
 use crate::sys::local_time::{self, LocalTime};
+use crate::text::printable;
 
 /// The outputs that `-l` and `TEAM_LOG_OUTPUT` name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +51,12 @@ impl LogOutput {
     /// Returns the option if it was given, else the variable, else syslog for a daemon in the
     /// background and stderr for one in the foreground.
     pub fn choose(option: Option<Self>, variable: Option<&str>, daemonized: bool) -> Self {
-        option
-            .or_else(|| variable.and_then(|word| LogOutput::named(word, VARIABLE)))
-            .unwrap_or(match daemonized {
+        option.or_else(|| variable.and_then(|word| LogOutput::named(word, VARIABLE))).unwrap_or(
+            match daemonized {
                 true => LogOutput::Syslog,
                 false => LogOutput::Stderr,
-            })
+            },
+        )
     }
 }
 
@@ -69,11 +73,14 @@ pub fn init() {
 /// Replaces the output; `ident` names the sender in syslog.
 pub fn set_output(output: LogOutput, ident: &str) {
     let sink = match output {
-        LogOutput::Stdout => Sink::Stream(stream(Target::Stdout)),
-        LogOutput::Stderr => Sink::Stream(stream(Target::Stderr)),
-        LogOutput::Syslog => Sink::Syslog(Syslog::new(Path::new("/dev/log"), ident)),
+        LogOutput::Stdout => Stream::open(io::stdout().as_fd()).map(Sink::Stream),
+        LogOutput::Stderr => Stream::open(io::stderr().as_fd()).map(Sink::Stream),
+        LogOutput::Syslog => Ok(Sink::Syslog(Syslog::new(Path::new("/dev/log"), ident))),
     };
-    LOGGER.replace(sink);
+    match sink {
+        Ok(sink) => *LOGGER.lock() = Some(sink),
+        Err(error) => log::warn!("Failed to open the output of the log: {error}"),
+    }
 }
 
 /// Sets the debug level: debug messages appear from 1, trace messages from 2.
@@ -135,25 +142,19 @@ thread_local! {
 
 static DEBUG_LEVEL: AtomicU32 = AtomicU32::new(0);
 
-static LOGGER: Logger = Logger(Mutex::new(Sink::Unset));
+static LOGGER: Logger = Logger(Mutex::new(None));
 
-struct Logger(Mutex<Sink>);
+/// The output in use; before [`set_output`] stderr, which may make the process wait.
+struct Logger(Mutex<Option<Sink>>);
 
 enum Sink {
-    Unset,
-    Stream(env_logger::Logger),
+    Stream(Stream),
     Syslog(Syslog),
 }
 
 impl Logger {
-    fn replace(&self, sink: Sink) {
-        *self.lock() = sink;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Sink> {
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn lock(&self) -> MutexGuard<'_, Option<Sink>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,26 +168,26 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut sink = self.lock();
-        if let Sink::Unset = *sink {
-            *sink = Sink::Stream(stream(Target::Stderr));
-        }
-        match &mut *sink {
-            Sink::Unset => {}
-            Sink::Stream(stream) => stream.log(record),
-            Sink::Syslog(syslog) => syslog.log(record),
+        match &mut *self.lock() {
+            None => {
+                let _ = writeln!(io::stderr(), "{Prefix}{}", record.args());
+            }
+            Some(Sink::Stream(stream)) => stream.log(record),
+            Some(Sink::Syslog(syslog)) => syslog.log(record),
         }
     }
 
     fn flush(&self) {}
 }
 
-fn stream(target: Target) -> env_logger::Logger {
-    env_logger::Builder::new()
-        .filter_level(LevelFilter::Trace)
-        .format(|out, record| writeln!(out, "{Prefix}{}", record.args()))
-        .target(target)
-        .build()
+/// Returns the severity of a level in syslog and in the journal.
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
 }
 
 struct Syslog {
@@ -197,11 +198,7 @@ struct Syslog {
 
 impl Syslog {
     fn new(path: &Path, ident: &str) -> Self {
-        Syslog {
-            path: path.to_owned(),
-            ident: ident.to_owned(),
-            socket: None,
-        }
+        Syslog { path: path.to_owned(), ident: ident.to_owned(), socket: None }
     }
 
     /// Sends a message; if the connection fails, once more on a new one: the syslog daemon may have
@@ -234,55 +231,51 @@ impl Syslog {
 /// Returns a packet of RFC 3164: priority, local time, sender, text.
 fn packet(record: &Record<'_>, ident: &str, pid: u32, time: LocalTime) -> String {
     const DAEMON: u8 = 3 << 3;
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let severity = match record.level() {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    };
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     format!(
-        "<{}>{} {:>2} {:02}:{:02}:{:02} {ident}[{pid}]: {Prefix}{}",
-        DAEMON | severity,
+        "<{}>{} {:>2} {:02}:{:02}:{:02} {ident}[{pid}]: {}",
+        DAEMON | severity(record.level()),
         MONTHS[usize::from(time.month) % 12],
         time.day,
         time.hour,
         time.minute,
         time.second,
-        record.args()
+        line(record)
     )
+}
+
+/// Returns the text of a record, without control characters.
+fn line(record: &Record<'_>) -> String {
+    printable(&format!("{Prefix}{}", record.args())).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    pub(super) fn message(level: Level, text: &str, then: impl FnOnce(&Record<'_>)) {
+        then(&Record::builder().level(level).args(format_args!("{text}")).build());
+    }
+
     fn info(text: &str, then: impl FnOnce(&Record<'_>)) {
-        then(
-            &Record::builder()
-                .level(Level::Info)
-                .args(format_args!("{text}"))
-                .build(),
-        );
+        message(Level::Info, text, then);
     }
 
     #[test]
     fn a_syslog_packet_has_teamds_format() {
-        let time = LocalTime {
-            month: 10,
-            day: 2,
-            hour: 3,
-            minute: 4,
-            second: 5,
-        };
+        let time = LocalTime { month: 10, day: 2, hour: 3, minute: 4, second: 5 };
         info("1.32 successfully started.", |record| {
             assert_eq!(
                 packet(record, "teamd_t0", 853, time),
                 "<30>Nov  2 03:04:05 teamd_t0[853]: 1.32 successfully started."
             );
         });
+    }
+
+    #[test]
+    fn a_message_has_no_control_characters() {
+        info("\x1b]0;x\x07: up", |record| assert_eq!(line(record), "\\x1b]0;x\\x07: up"));
     }
 
     #[test]
@@ -315,10 +308,7 @@ mod tests {
     #[test]
     fn the_option_precedes_the_variable_and_the_variable_the_default() {
         use LogOutput::{Stderr, Stdout, Syslog};
-        assert_eq!(
-            LogOutput::choose(Some(Stdout), Some("syslog"), true),
-            Stdout
-        );
+        assert_eq!(LogOutput::choose(Some(Stdout), Some("syslog"), true), Stdout);
         assert_eq!(LogOutput::choose(None, Some("syslog"), false), Syslog);
         assert_eq!(LogOutput::choose(None, Some("paper"), false), Stderr);
         assert_eq!(LogOutput::choose(None, None, true), Syslog);

@@ -2,8 +2,9 @@
 //!
 //! The daemon has a write lock on its file as long as it runs. `-k` and `-e` ask the kernel for the
 //! process that has the lock, so neither a stale file nor a pid that another process got deceives
-//! them. teamd locks the file only while it writes: the pid in a file without a lock is trusted only
-//! if its process is called `teamd`.
+//! them. A read lock does not count: any process that may read the file can have one. teamd locks
+//! the file only while it writes: the pid in a file without a lock is trusted only if its process is
+//! called `teamd`.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -32,7 +33,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct PidFile {
     path: PathBuf,
     /// The only descriptor of the file: closing any other would release the lock.
-    _locked: File,
+    locked: File,
 }
 
 /// Why no pid file was created.
@@ -58,9 +59,7 @@ impl CreateError {
 impl fmt::Display for CreateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CreateError::AlreadyRunning(pid) => {
-                write!(f, "Daemon already running on PID {pid}.")
-            }
+            CreateError::AlreadyRunning(pid) => write!(f, "Daemon already running on PID {pid}."),
             CreateError::Open(path, e) => {
                 let (path, why) = (path.display(), strerror(e));
                 write!(f, "open({path}): {why}\nCould not create PID file.")
@@ -81,42 +80,39 @@ impl std::error::Error for CreateError {
 impl PidFile {
     /// Writes the pid of this process to `path`, mode 0644, and replaces a stale file.
     ///
-    /// Call this after the last fork, which the lock does not survive.
+    /// Call this after the last fork, which the lock does not survive. Calls `pause` with the time
+    /// to wait, up to a second in all, while another process has the lock without its pid in the
+    /// file.
     ///
     /// # Errors
     /// [`CreateError::AlreadyRunning`] if a daemon runs.
-    pub fn create(path: &Path) -> Result<Self, CreateError> {
+    pub fn create(path: &Path, mut pause: impl FnMut(Duration)) -> Result<Self, CreateError> {
         let failed = |e| CreateError::Open(path.to_owned(), e);
         loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o644)
-                // In a directory that others may write to, a symbolic link could lead anywhere.
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(path)
-                .map_err(failed)?;
+            // Nobody else may open a new file, and so lock it, before this process has its lock.
+            let new = OpenOptions::new().write(true).create(true).mode(0o600).clone();
+            let mut file = open(path, new).map_err(failed)?;
             if !try_lock(&file).map_err(failed)? {
-                match holder(&mut file).map_err(failed)? {
-                    Some(pid) => return Err(CreateError::AlreadyRunning(pid)),
-                    // The other daemon has ended since.
-                    None => continue,
+                if let Some(pid) = holder(&mut file, &mut pause).map_err(failed)? {
+                    return Err(CreateError::AlreadyRunning(pid));
                 }
+                // The other daemon has ended since, or a reader's lock keeps us from a stale file.
+                if is_at(&file, path) {
+                    fs::remove_file(path).map_err(failed)?;
+                }
+                continue;
             }
             // The last daemon may have removed the file after the open above.
             if !is_at(&file, path) {
                 continue;
             }
-            if let Content::Teamd(pid) = read_unlocked(&mut file, path).map_err(failed)? {
+            if let Content::Daemon(pid) = read_unlocked(&mut file, path).map_err(failed)? {
                 return Err(CreateError::AlreadyRunning(pid));
             }
-            write_pid(&mut file).map_err(failed)?;
-            return Ok(PidFile {
-                path: path.to_owned(),
-                _locked: file,
-            });
+            let mut pid_file = PidFile { path: path.to_owned(), locked: file };
+            // A file that cannot be written is removed again.
+            write_pid(&mut pid_file.locked).map_err(failed)?;
+            return Ok(pid_file);
         }
     }
 }
@@ -135,35 +131,35 @@ impl Drop for PidFile {
 ///
 /// Do not call this while this process has a [`PidFile`] of the same path: it would lose the lock.
 pub fn running(path: &Path) -> Option<Pid> {
-    let mut file = File::open(path).ok()?;
-    let found = match holder(&mut file) {
-        Ok(None) => read_unlocked(&mut file, path),
-        Ok(Some(pid)) => return Some(pid),
-        Err(e) => Err(e),
-    };
+    let found = open(path, OpenOptions::new()).and_then(|mut file| {
+        match holder(&mut file, thread::sleep)? {
+            Some(pid) => Ok(Content::Daemon(pid)),
+            None => read_unlocked(&mut file, path),
+        }
+    });
     match found {
-        Ok(Content::Teamd(pid)) => return Some(pid),
+        Ok(Content::Daemon(pid)) => return Some(pid),
         Ok(Content::Stale) => remove_stale(path),
         Ok(Content::Empty) => {}
-        Err(e) => log::warn!(
-            "Failed to read PID file {}: {}",
-            path.display(),
-            strerror(&e)
-        ),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => log::warn!("Failed to read PID file {}: {}", path.display(), strerror(&e)),
     }
     None
 }
 
-/// Returns whether the daemon of this pid file has another pid file in the same directory.
+/// Returns whether the daemon of this pid file has the pid file of another team in the same directory.
 pub fn has_siblings(path: &Path) -> bool {
-    let pid_of = |path: &Path| holder(&mut File::open(path).ok()?).ok()?;
+    let pid_of =
+        |path: &Path| holder(&mut open(path, OpenOptions::new()).ok()?, thread::sleep).ok()?;
     let (Some(pid), Some(directory)) = (pid_of(path), path.parent()) else {
         return false;
     };
     let others = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut others = others.map(|entry| entry.path());
     others.any(|other| {
-        let is_one = other.extension() == path.extension() && other != path;
+        // A colon marks the pid file of a directory of teams.
+        let is_of_team = !other.to_string_lossy().contains(':');
+        let is_one = other.extension() == path.extension() && other != path && is_of_team;
         is_one && pid_of(&other) == Some(pid)
     })
 }
@@ -171,7 +167,7 @@ pub fn has_siblings(path: &Path) -> bool {
 /// Removes a stale file under the lock, so never the file of a daemon that has just started. A
 /// process that may not write the file leaves it to the next start.
 fn remove_stale(path: &Path) {
-    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {
+    let Ok(file) = open(path, OpenOptions::new().write(true).clone()) else {
         return;
     };
     if try_lock(&file).is_ok_and(|locked| locked) && is_at(&file, path) {
@@ -226,9 +222,7 @@ pub fn stop(path: &Path) -> Result<(), StopError> {
 fn ended(e: io::Error) -> Result<(), StopError> {
     match e.raw_os_error() {
         Some(libc::ESRCH) => Ok(()),
-        number => Err(StopError::Failed(Errno::from_raw(
-            number.unwrap_or(libc::EINVAL),
-        ))),
+        number => Err(StopError::Failed(Errno::from_raw(number.unwrap_or(libc::EINVAL)))),
     }
 }
 
@@ -245,23 +239,36 @@ fn stop_without_descriptor(pid: Pid) -> Result<(), StopError> {
     Ok(())
 }
 
+/// Opens a regular file for reading, and as `options` say. In a directory that others may write to,
+/// a symbolic link could lead anywhere and a FIFO would make the process wait.
+fn open(path: &Path, mut options: OpenOptions) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
+}
+
 /// Returns whether the lock was acquired.
 fn try_lock(file: &File) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_SETLK(&write_lock())) {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(true),
         Err(Errno::EACCES | Errno::EAGAIN) => Ok(false),
         Err(e) => Err(e.into()),
     }
 }
 
-/// Returns the process that has the lock.
+/// Returns the process that has the write lock.
 ///
 /// A starting daemon, and a process that removes a stale file, have the lock for a moment without
-/// their pid in the file; the function waits for that moment to pass.
-fn holder(file: &mut File) -> io::Result<Option<Pid>> {
+/// their pid in the file; a killed daemon has the lock until its last thread has closed a socket. The
+/// function then calls `pause` with the time to wait, 10 ms, up to a second in all.
+fn holder(file: &mut File, mut pause: impl FnMut(Duration)) -> io::Result<Option<Pid>> {
     let mut pid = None;
     for _ in 0..100 {
-        let mut found = write_lock();
+        // Only a write lock conflicts with a read lock.
+        let mut found = whole_file(libc::F_RDLCK);
         fcntl(&*file, FcntlArg::F_GETLK(&mut found))?;
         if i32::from(found.l_type) == libc::F_UNLCK {
             return Ok(None);
@@ -272,39 +279,36 @@ fn holder(file: &mut File) -> io::Result<Option<Pid>> {
             number @ 1.. => Some(Pid::from_raw(number)),
             _ => written,
         };
-        if pid.is_some() && pid == written {
+        if pid.is_some_and(|pid| Some(pid) == written && !is_zombie(pid)) {
             break;
         }
-        thread::sleep(Duration::from_millis(10));
+        pause(Duration::from_millis(10));
     }
     Ok(pid)
 }
 
-/// The content of a file without a lock.
+/// The meaning of a pid file.
 enum Content {
     Empty,
     Stale,
-    Teamd(Pid),
+    Daemon(Pid),
 }
 
+/// Reads a file that no daemon has locked.
 fn read_unlocked(file: &mut File, path: &Path) -> io::Result<Content> {
     let path = path.display();
     match read_pid(file)? {
-        None => Ok(Content::Empty),
-        Some(Err(())) => {
-            log::warn!("PID file corrupt, removing. ({path})");
-            Ok(Content::Stale)
-        }
+        None => return Ok(Content::Empty),
+        Some(Err(())) => log::warn!("PID file corrupt, removing. ({path})"),
         Some(Ok(pid)) if !is_alive(pid) => {
             log::warn!("Process {pid} died: No such process; trying to remove PID file. ({path})");
-            Ok(Content::Stale)
         }
-        Some(Ok(pid)) if is_called_teamd(pid) => Ok(Content::Teamd(pid)),
+        Some(Ok(pid)) if is_called_teamd(pid) => return Ok(Content::Daemon(pid)),
         Some(Ok(pid)) => {
             log::warn!("Process {pid} is not the daemon; trying to remove PID file. ({path})");
-            Ok(Content::Stale)
         }
     }
+    Ok(Content::Stale)
 }
 
 /// Returns the pid in the file; `None` if the file is empty, as between creation and locking.
@@ -315,11 +319,8 @@ fn read_pid(file: &mut File) -> io::Result<Option<Result<Pid, ()>>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let number = std::str::from_utf8(&text)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .filter(|&number: &i32| number > 0);
-    Ok(Some(number.map(Pid::from_raw).ok_or(())))
+    let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+    Ok(Some(number.filter(|number| *number > 0).map(Pid::from_raw).ok_or(())))
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -341,18 +342,23 @@ fn is_alive(pid: Pid) -> bool {
 }
 
 /// Returns whether the process is called `teamd` and is no zombie: after a crash the pid stays until
-/// the parent waits for it. Standard: proc(5), `stat`.
+/// the parent waits for it.
 fn is_called_teamd(pid: Pid) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    let state = stat.strip_prefix(&format!("{pid} (teamd) "));
-    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "teamd\n")
+        && !is_zombie(pid)
 }
 
-fn write_lock() -> libc::flock {
+/// Returns whether the process has ended, with a pid that is left. Standard: proc(5), `stat`.
+fn is_zombie(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before the state may contain parentheses.
+    let state = stat.rsplit_once(") ");
+    state.is_some_and(|(_, state)| state.starts_with(['Z', 'X']))
+}
+
+fn whole_file(lock: libc::c_int) -> libc::flock {
     libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+        l_type: lock as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,

@@ -29,23 +29,39 @@ pub fn pid_file(device: &str) -> PathBuf {
     path().join(format!("{device}.pid"))
 }
 
+/// Returns the pid file of the daemon of a directory of teams: its path, with `:` in place of `/`. No
+/// device has such a name.
+pub fn directory_pid_file(directory: &Path) -> PathBuf {
+    let found = directory.canonicalize().or_else(|_| std::path::absolute(directory));
+    let path = found.as_deref().unwrap_or(directory).to_string_lossy();
+    let name = path.replace('\\', "\\x5c").replace(':', "\\x3a").replace('/', ":");
+    pid_file(&name)
+}
+
 /// Returns `<run directory>/<device>.sock`.
 pub fn socket(device: &str) -> PathBuf {
     path().join(format!("{device}.sock"))
 }
 
-/// Creates the directory, mode 0755, if it does not exist. A missing parent is an error, as in
-/// teamd.
+/// Creates the directory, mode 0755, if it does not exist.
 ///
 /// As root, also changes the owner of the directory to root: a daemon in its sandbox can unlink its
 /// files only in a directory of its own user.
+///
+/// # Errors
+/// A missing parent, as in teamd; a directory that every user may write to, in which any user could
+/// replace the daemon's files.
 pub fn create() -> io::Result<()> {
     let dir = path();
     match std::fs::DirBuilder::new().mode(0o755).create(&dir) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && Path::is_dir(&dir) => {}
         made => return made,
     }
-    if Uid::effective().is_root() && std::fs::metadata(&dir)?.uid() != 0 {
+    let found = std::fs::metadata(&dir)?;
+    if found.mode() & libc::S_IWOTH != 0 {
+        return Err(io::Error::other("every user may write to it; withdraw that by chmod o-w"));
+    }
+    if Uid::effective().is_root() && found.uid() != 0 {
         // Fails in a user namespace; the daemon then leaves its files behind.
         let _ = std::os::unix::fs::chown(&dir, Some(0), None);
     }

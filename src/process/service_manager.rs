@@ -1,18 +1,25 @@
-//! Notifications to the service manager: readiness, status, watchdog, end.
+//! Notifications to the service manager: readiness, status, watchdog, end; and the descriptors that
+//! the service manager keeps from one daemon to the next.
 //!
-//! Standard: sd_notify(3) and sd_watchdog_enabled(3); without their variables nothing is sent.
+//! Standard: sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3); without their variables
+//! nothing is sent.
 //! Sending never waits: a message that finds no room in the manager's queue is sent again later.
 //! Only the loop sends the watchdog's keep-alive, so the manager notices a loop that hangs.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use runners::Instant;
+
+use crate::sys::descriptor;
+use crate::sys::process::take_passed;
 
 /// Time until a message that was not sent is tried again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -47,8 +54,12 @@ impl ServiceManager {
         });
         let usec = env::var("WATCHDOG_USEC").ok();
         let pid = env::var("WATCHDOG_PID").ok();
+        ServiceManager::new(socket, period(usec.as_deref(), pid.as_deref()))
+    }
+
+    fn new(socket: Option<UnixDatagram>, period: Option<Duration>) -> Self {
         ServiceManager {
-            period: period(usec.as_deref(), pid.as_deref()).filter(|_| socket.is_some()),
+            period: period.filter(|_| socket.is_some()),
             socket,
             next_keep_alive: Instant::ZERO,
             status: String::new(),
@@ -78,35 +89,21 @@ impl ServiceManager {
     }
 
     /// Sends what is new, after a turn of the loop that ended at `now`; the first time, that the
-    /// daemon is ready.
+    /// daemon is ready. Sends readiness, status and keep-alive as separate messages, so that the loss
+    /// of one does not lose another.
     pub fn turn(&mut self, now: Instant) {
         if self.socket.is_none() {
             return;
         }
-        let mut message = String::new();
-        if !self.is_ready {
-            message += "READY=1\n";
+        self.is_ready = self.is_ready || self.send("READY=1\n");
+        self.is_sent = self.is_sent || self.send(&format!("STATUS={}\n", self.status));
+        let mut all_sent = self.is_ready && self.is_sent;
+        if let Some(period) = self.period.filter(|_| self.next_keep_alive <= now) {
+            let sent = self.send("WATCHDOG=1\n");
+            self.next_keep_alive = now + if sent { period } else { RETRY };
+            all_sent &= sent;
         }
-        if !self.is_sent {
-            message += &format!("STATUS={}\n", self.status);
-        }
-        let keep_alive = self.period.filter(|_| self.next_keep_alive <= now);
-        if keep_alive.is_some() {
-            message += "WATCHDOG=1\n";
-        }
-        self.retry = None;
-        if message.is_empty() {
-            return;
-        }
-        if self.send(&message) {
-            (self.is_ready, self.is_sent) = (true, true);
-            if let Some(period) = keep_alive {
-                self.next_keep_alive = now + period;
-            }
-        } else {
-            self.retry = Some(now + RETRY);
-            self.next_keep_alive = self.next_keep_alive.max(now + RETRY);
-        }
+        self.retry = (!all_sent).then_some(now + RETRY);
     }
 
     /// Sends that the daemon ends.
@@ -115,10 +112,43 @@ impl ServiceManager {
         self.send(&format!("STOPPING=1\nSTATUS={ENDING}\n"));
     }
 
+    /// Gives a descriptor to the manager, which keeps it for the next daemon under a name of ASCII
+    /// without `:`.
+    ///
+    /// # Errors
+    /// `EAGAIN` if the manager's queue is full. A manager that keeps no descriptors closes this one.
+    pub fn keep(&self, name: &str, descriptor: &impl AsFd) -> io::Result<()> {
+        let message = format!("FDSTORE=1\nFDNAME={name}\n");
+        match &self.socket {
+            Some(socket) => descriptor::send(socket, message.as_bytes(), descriptor),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the descriptors that a former daemon gave to the manager, by name. The manager closes
+    /// its own copies; the next call returns none.
+    pub fn take_kept(&self) -> BTreeMap<String, OwnedFd> {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let named = names.split(':').map(str::to_owned).zip(take_passed());
+        let kept: BTreeMap<_, _> = named.filter_map(|(name, fd)| Some((name, fd?))).collect();
+        for name in kept.keys() {
+            self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}\n"));
+        }
+        kept
+    }
+
     fn send(&self, message: &str) -> bool {
         let socket = self.socket.as_ref();
         socket.is_some_and(|socket| socket.send(message.as_bytes()).is_ok())
     }
+}
+
+/// Returns the number of descriptors that the service manager passes to this process.
+pub fn passed_descriptors() -> u16 {
+    let number = |name| env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let is_ours = number("LISTEN_PID") == Some(std::process::id());
+    let passed = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+    passed.try_into().unwrap_or(0)
 }
 
 fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
@@ -154,16 +184,7 @@ mod tests {
         for socket in [&ours, &theirs] {
             socket.set_nonblocking(true).unwrap();
         }
-        let manager = ServiceManager {
-            socket: Some(ours),
-            period: period(Some("200000"), None),
-            next_keep_alive: Instant::ZERO,
-            status: String::new(),
-            is_ready: false,
-            is_sent: false,
-            retry: None,
-        };
-        (manager, theirs)
+        (ServiceManager::new(Some(ours), period(Some("200000"), None)), theirs)
     }
 
     fn received(socket: &UnixDatagram) -> String {
@@ -177,7 +198,9 @@ mod tests {
         let (mut manager, theirs) = manager();
         manager.set_status("well".into());
         manager.turn(at(10));
-        assert_eq!(received(&theirs), "READY=1\nSTATUS=well\nWATCHDOG=1\n");
+        assert_eq!(received(&theirs), "READY=1\n");
+        assert_eq!(received(&theirs), "STATUS=well\n");
+        assert_eq!(received(&theirs), "WATCHDOG=1\n");
         assert_eq!(manager.deadline(), Some(at(110)));
         manager.set_status("well".into());
         manager.turn(at(20));
@@ -210,7 +233,9 @@ mod tests {
         assert_eq!(received(&theirs), "");
         manager.set_status("well".into());
         manager.turn(at(110));
-        assert_eq!(received(&theirs), "READY=1\nSTATUS=well\nWATCHDOG=1\n");
+        assert_eq!(received(&theirs), "READY=1\n");
+        assert_eq!(received(&theirs), "STATUS=well\n");
+        assert_eq!(received(&theirs), "WATCHDOG=1\n");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Signals as events of the loop.
 //!
 //! INT, TERM and QUIT end the daemon and its teams; USR1 and USR2 end the daemon only, as in SONiC's
-//! teamd; HUP does nothing, as in teamd; PIPE is ignored. Every other signal has the system's default
-//! effect, whatever the parent process set.
+//! teamd. At HUP the daemon reads its configuration files anew (teamd ignores HUP). PIPE is ignored.
+//! Every other signal has the system's default effect, whatever the parent process set.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -23,6 +23,15 @@ pub enum Stop {
     SaveAndKeep,
     /// Release ports and delete the device (INT, TERM, QUIT).
     TearDown,
+}
+
+/// The requests of all signals that were read together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Way to end; `None` if no signal ends the daemon.
+    pub stop: Option<Stop>,
+    /// Whether to read the configuration anew.
+    pub reload: bool,
 }
 
 /// The signals that the loop reads.
@@ -55,9 +64,15 @@ impl Signals {
         ])
     }
 
-    /// Does the same for INT and QUIT only, for a program that TERM ends at once.
+    /// As [`take`](Self::take), for INT and QUIT only: for a program that TERM ends at once.
     pub fn take_interrupts() -> io::Result<Self> {
         Signals::take_set(&[Signal::SIGINT, Signal::SIGQUIT])
+    }
+
+    /// As [`take`](Self::take), for the signals that end a program at a terminal: INT, TERM, QUIT,
+    /// HUP.
+    pub fn take_endings() -> io::Result<Self> {
+        Signals::take_set(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP])
     }
 
     fn take_set(signals: &[Signal]) -> io::Result<Self> {
@@ -69,26 +84,25 @@ impl Signals {
 
     /// Registers the descriptor with the loop.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(
-            &mut SourceFd(&self.0.as_raw_fd()),
-            token,
-            Interest::READABLE,
-        )
+        registry.register(&mut SourceFd(&self.0.as_raw_fd()), token, Interest::READABLE)
     }
 
-    /// Reads all pending signals; returns `None` if none of them ends the daemon.
-    pub fn read(&mut self) -> io::Result<Option<Stop>> {
-        let mut stop = None;
+    /// Reads all pending signals.
+    pub fn read(&mut self) -> io::Result<Requests> {
+        let mut requests = Requests::default();
         while let Some(info) = self.0.read_signal()? {
             let number = i32::try_from(info.ssi_signo).ok();
-            stop = stop.max(match number.map(Signal::try_from) {
-                Some(Ok(Signal::SIGHUP)) => None,
+            requests.stop = requests.stop.max(match number.map(Signal::try_from) {
+                Some(Ok(Signal::SIGHUP)) => {
+                    requests.reload = true;
+                    None
+                }
                 Some(Ok(Signal::SIGUSR1)) => Some(Stop::SaveAndKeep),
                 Some(Ok(Signal::SIGUSR2)) => Some(Stop::Keep),
                 _ => Some(Stop::TearDown),
             });
         }
-        Ok(stop)
+        Ok(requests)
     }
 }
 

@@ -2,7 +2,7 @@
 //! types.
 
 use runners::wire::lacpdu::StateBits;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A part of the state document: a single value, or an object of parts.
 pub trait Part: Sized {
@@ -30,6 +30,12 @@ pub enum Form {
     Text,
     /// A number from 0, or `null`.
     Age,
+    /// A number, possibly with a fraction.
+    Number,
+    /// A string, or `null`.
+    Name,
+    /// Any value.
+    Any,
     /// An object with a boolean for each bit of [`StateBits::NAMED`].
     LacpBits,
     /// An object of these fields.
@@ -41,6 +47,8 @@ pub enum Form {
         /// The form of each member.
         member: &'static Object,
     },
+    /// A list of objects.
+    List(&'static Object),
 }
 
 /// The definition of an object.
@@ -55,19 +63,9 @@ pub struct Object {
 }
 
 impl Object {
-    /// Returns an object without a label.
-    pub const fn new(about: &'static str, fields: &'static [Field]) -> Self {
-        Object {
-            about,
-            label: None,
-            fields,
-        }
-    }
-
     /// Sets the label of the metric.
     pub const fn by(self, label: &'static str) -> Self {
-        let label = Some(label);
-        Object { label, ..self }
+        Object { label: Some(label), ..self }
     }
 }
 
@@ -91,29 +89,14 @@ pub struct Field {
 }
 
 impl Field {
-    /// Returns a field without a unit or a metric that cannot be set.
-    pub const fn new(name: &'static str, about: &'static str, form: Form) -> Self {
-        Field {
-            name,
-            about,
-            form,
-            unit: None,
-            settable: None,
-            metric: None,
-            added: false,
-        }
-    }
-
     /// Sets the unit.
     pub const fn unit(self, unit: Unit) -> Self {
-        let unit = Some(unit);
-        Field { unit, ..self }
+        Field { unit: Some(unit), ..self }
     }
 
     /// Makes the item settable.
     pub const fn settable(self, values: &'static str) -> Self {
-        let settable = Some(values);
-        Field { settable, ..self }
+        Field { settable: Some(values), ..self }
     }
 
     /// Makes the item a gauge.
@@ -126,27 +109,14 @@ impl Field {
         self.metric(name, MetricKind::Counter)
     }
 
-    /// Makes the item the count of a summary.
-    pub const fn summary_count(self, name: &'static str) -> Self {
-        self.metric(name, MetricKind::SummaryCount)
-    }
-
-    /// Makes the item the sum of a summary.
-    pub const fn summary_sum(self, name: &'static str) -> Self {
-        self.metric(name, MetricKind::SummarySum)
+    /// Makes the item a metric.
+    pub const fn metric(self, name: &'static str, kind: MetricKind) -> Self {
+        Field { metric: Some(Metric { name, kind }), ..self }
     }
 
     /// Marks an item that teamd lacks.
     pub const fn added(self) -> Self {
-        Field {
-            added: true,
-            ..self
-        }
-    }
-
-    const fn metric(self, name: &'static str, kind: MetricKind) -> Self {
-        let metric = Some(Metric { name, kind });
-        Field { metric, ..self }
+        Field { added: true, ..self }
     }
 }
 
@@ -159,10 +129,14 @@ pub enum Unit {
     Microseconds,
     /// 1000000 bit/s.
     MegabitsPerSecond,
+    /// 1 bit/s.
+    BitsPerSecond,
     /// Bytes, Ethernet header included.
     Bytes,
     /// Ethernet frames.
     Frames,
+    /// 1/1000000 of the whole.
+    Millionths,
 }
 
 impl Unit {
@@ -172,8 +146,10 @@ impl Unit {
             Unit::Milliseconds => "milliseconds",
             Unit::Microseconds => "microseconds",
             Unit::MegabitsPerSecond => "Mbit/s",
+            Unit::BitsPerSecond => "bit/s",
             Unit::Bytes => "bytes",
             Unit::Frames => "frames",
+            Unit::Millionths => "millionths",
         }
     }
 }
@@ -219,10 +195,7 @@ pub trait Member: Part {
 pub struct Members<T>(pub Vec<(String, T)>);
 
 impl<T: Member> Part for Members<T> {
-    const FORM: Form = Form::Members {
-        placeholder: T::PLACEHOLDER,
-        member: T::OBJECT,
-    };
+    const FORM: Form = Form::Members { placeholder: T::PLACEHOLDER, member: T::OBJECT };
 
     fn read(value: &Value) -> Option<Self> {
         let members = value.as_object().into_iter().flatten();
@@ -234,6 +207,29 @@ impl<T: Member> Part for Members<T> {
         let members = self.0.iter();
         let members = members.map(|(name, member)| (name.clone(), member.to_json()));
         Value::Object(members.collect())
+    }
+}
+
+/// An object of a list.
+pub trait Element: Part {
+    /// The definition.
+    const OBJECT: &'static Object;
+}
+
+/// Objects in an order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T: Element> Part for List<T> {
+    const FORM: Form = Form::List(T::OBJECT);
+
+    fn read(value: &Value) -> Option<Self> {
+        let elements = value.as_array()?.iter();
+        Some(List(elements.filter_map(T::read).collect()))
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.iter().map(T::to_json).collect()
     }
 }
 
@@ -254,15 +250,30 @@ impl Part for Age {
     }
 }
 
+/// The name of an interface; `null` without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Name(pub Option<String>);
+
+impl Part for Name {
+    const FORM: Form = Form::Name;
+
+    fn read(value: &Value) -> Option<Self> {
+        let name = value.as_str().map(str::to_owned);
+        (name.is_some() || value.is_null()).then_some(Name(name))
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.clone().into()
+    }
+}
+
 impl Part for StateBits {
     const FORM: Form = Form::LacpBits;
 
     fn read(value: &Value) -> Option<Self> {
         let set = |name: &str| value.get(name).and_then(Value::as_bool) == Some(true);
         let bits = StateBits::NAMED.iter();
-        let bits = bits.fold(StateBits::default(), |bits, (bit, name)| {
-            bits.with(*bit, set(name))
-        });
+        let bits = bits.fold(StateBits::default(), |bits, (bit, name)| bits.with(*bit, set(name)));
         value.is_object().then_some(bits)
     }
 
@@ -293,43 +304,48 @@ value! {
     bool, Boolean, Value::as_bool;
     i64, Integer, Value::as_i64;
     u64, Counter, Value::as_u64;
+    f64, Number, Value::as_f64;
     String, Text, |value: &Value| value.as_str().map(str::to_owned);
+    Value, Any, |value: &Value| Some(value.clone());
 }
 
 /// Returns the members of an object that are present.
 pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let present = members.into_iter();
-    let present = present.filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(present.collect::<Map<String, Value>>())
+    let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(present.collect())
 }
 
-/// Makes types of definitions. A field's doc line is the item's; after the type stand, in
-/// brackets, functions of [`Field`] that say more of the item. `by` sets [`Object::label`].
+/// Makes types of definitions. A definition has the name, the type and the doc line; in brackets
+/// stand functions of [`Field`] that say more of the item. `by` sets [`Object::label`].
 macro_rules! state_objects {
     ($(
-        $(#[doc = $about:literal])+
-        pub struct $name:ident $(by $label:literal)? {
-            $(
-                $(#[doc = $doc:literal])+
-                $field:ident: $type:ty $([$($option:ident($($argument:expr)?)),+])?,
-            )+
+        pub struct $name:ident $(by $label:literal)?: $about:literal {
+            $($field:ident: $type:ty $([$($option:ident($($argument:expr),*)),+])?, $doc:literal;)+
         }
     )+) => { $(
-        $(#[doc = $about])+
+        #[doc = $about]
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name {
             $(
-                $(#[doc = $doc])+
+                #[doc = $doc]
                 pub $field: Option<$type>,
             )+
         }
 
         impl $name {
             /// The definition of the object.
-            pub const OBJECT: Object = Object::new(concat!($($about),+), &[$(
-                Field::new(stringify!($field), concat!($($doc),+), <$type as Part>::FORM)
-                    $($(.$option($($argument)?))+)?,
-            )+]) $(.by($label))?;
+            pub const OBJECT: Object = Object { about: $about, label: None, fields: &[$(
+                Field {
+                    name: stringify!($field),
+                    about: $doc,
+                    form: <$type as Part>::FORM,
+                    unit: None,
+                    settable: None,
+                    metric: None,
+                    added: false,
+                }
+                $($(.$option($($argument),*))+)?,
+            )+] } $(.by($label))?;
         }
 
         impl Part for $name {

@@ -43,7 +43,7 @@ impl Item {
 
 /// Returns the doc line of a field, its unit, and what can be set.
 pub fn describe(field: &Field) -> String {
-    let mut text = field.about.trim().to_owned();
+    let mut text = field.about.to_owned();
     // The doc line of a frame counter names the unit.
     if let Some(unit) = field.unit.filter(|unit| *unit != Unit::Frames) {
         text += &format!(" In {}.", unit.name());
@@ -66,18 +66,11 @@ fn collect(object: &'static Object, above: &[&'static str], items: &mut Vec<Item
         let mut keys = [above, &[field.name]].concat();
         match field.form {
             Form::Object(below) => collect(below, &keys, items),
-            Form::Members {
-                placeholder,
-                member,
-            } => {
+            Form::Members { placeholder, member } => {
                 keys.push(placeholder);
                 collect(member, &keys, items);
             }
-            _ => items.push(Item {
-                keys,
-                field,
-                object,
-            }),
+            _ => items.push(Item { keys, field, object }),
         }
     }
 }

@@ -3,213 +3,218 @@
 //! The daemon fills a [`State`]; the clients read one. teamd's items stand where teamd has them,
 //! all others under the key `teamr` (at the top, in each port and in each watch) or marked
 //! `added`. Every field may be absent: another runner does not have it, or the daemon is an older
-//! one, or teamd. The manual, the schema and the metrics follow from the definitions.
+//! one, or teamd. The manual, the schema and the metrics follow from the definitions. [`status`],
+//! [`choice`] and [`answers`] are answers that the clients make, in the same language.
 
+pub mod answers;
+pub mod choice;
 pub mod definition;
 pub mod items;
 pub mod lacp;
 pub mod schema;
+pub mod status;
 pub mod watch;
 
 use serde_json::Value;
 
-pub use definition::{Age, Member, Members, MetricKind, OrEmpty, Part};
+pub use definition::{Age, Element, List, Member, Members, MetricKind, Name, OrEmpty, Part};
 use definition::{Field, Form, Object, Unit, object, state_objects};
-use lacp::{Aggregator, LacpduInfo, PortLacp};
+use lacp::{Aggregator, LacpduInfo, PortLacp, Statistics};
 use watch::LinkWatches;
 
 state_objects! {
-    /// The state of a team.
-    pub struct State {
-        /// The start of the daemon.
-        setup: Setup,
-        /// The team device.
-        team_device: TeamDevice,
-        /// The ports by interface name; absent without a port.
-        ports: Members<Port>,
-        /// The runner; absent for a runner without items.
-        runner: Runner,
-        /// Items that teamd lacks.
-        teamr: TeamItems,
+    pub struct State: "The state of a team." {
+        setup: Setup, "The start of the daemon.";
+        team_device: TeamDevice, "The team device.";
+        ports: Members<Port>, "The ports by interface name; absent without a port.";
+        runner: Runner, "The runner; absent for a runner without items.";
+        teamr: TeamItems, "Items that teamd lacks.";
     }
 
-    /// The start of the daemon.
-    pub struct Setup {
-        /// Whether the daemon runs in the background.
-        daemonized: bool,
-        /// Whether the team is on the system bus.
-        dbus_enabled: bool,
-        /// Debug level of the daemon.
+    pub struct Setup: "The start of the daemon." {
+        daemonized: bool, "Whether the daemon runs in the background.";
+        dbus_enabled: bool, "Whether the team is on the system bus.";
         debug_level: i64 [settable("0 or more"), gauge("teamr_setup_debug_level")],
-        /// Mode of the kernel's team driver for the runner.
-        kernel_team_mode_name: String,
-        /// Process ID of the daemon.
-        pid: i64,
-        /// File with the process ID.
-        pid_file: String,
-        /// Name of the runner.
-        runner_name: String,
-        /// Whether the team has a ZeroMQ socket.
-        zmq_enabled: bool,
+            "Debug level of the daemon.";
+        kernel_team_mode_name: String, "Mode of the kernel's team driver for the runner.";
+        pid: i64, "Process ID of the daemon.";
+        pid_file: String, "File with the process ID.";
+        runner_name: String, "Name of the runner.";
+        zmq_enabled: bool, "Whether the team has a ZeroMQ socket.";
     }
 
-    /// The team device.
-    pub struct TeamDevice {
-        /// The interface.
-        ifinfo: InterfaceInfo,
+    pub struct TeamDevice: "The team device." {
+        ifinfo: InterfaceInfo, "The interface.";
     }
 
-    /// An interface.
-    pub struct InterfaceInfo {
-        /// Hardware address.
-        dev_addr: String,
-        /// Length of the hardware address.
-        dev_addr_len: i64 [unit(Unit::Bytes)],
-        /// Interface index.
-        ifindex: i64,
-        /// Interface name.
-        ifname: String,
+    pub struct InterfaceInfo: "An interface." {
+        dev_addr: String, "Hardware address.";
+        dev_addr_len: i64 [unit(Unit::Bytes)], "Length of the hardware address.";
+        ifindex: i64, "Interface index.";
+        ifname: String, "Interface name.";
     }
 
-    /// A port.
-    pub struct Port {
-        /// The interface.
-        ifinfo: InterfaceInfo,
-        /// The link.
-        link: PortLink,
-        /// The link watches.
-        link_watches: LinkWatches,
-        /// The port under runner lacp.
-        runner: PortRunner,
-        /// Items that teamd lacks.
-        teamr: PortItems,
+    pub struct Port: "A port." {
+        ifinfo: InterfaceInfo, "The interface.";
+        link: PortLink, "The link.";
+        link_watches: LinkWatches, "The link watches.";
+        runner: PortRunner, "The port under runner lacp.";
+        gate: bool
+            [settable("false keeps the port out of forwarding"), gauge("teamr_port_gate"), added()],
+            "Whether the gate of the port is open.";
+        drained: bool [gauge("teamr_port_drained"), added()],
+            "Whether the port is drained: teamrctl(8) port drain.";
+        draining: bool [gauge("teamr_port_draining"), added()],
+            "Whether a drain of the port is in progress.";
+        damping: Damping, "Damping of the port; absent if damping is off.";
+        teamr: PortItems, "Items that teamd lacks.";
     }
 
-    /// The link of a port.
-    pub struct PortLink {
-        /// Duplex mode, full or half.
-        duplex: String,
-        /// Speed of the link; 0 without a link, -1 if the driver does not know the speed.
+    pub struct Damping: "Damping of the port; absent if damping is off." {
+        penalty: u64 [gauge("teamr_port_damping_penalty"), added()], "The penalty, decayed.";
+        suppressed: bool [gauge("teamr_port_damping_suppressed"), added()],
+            "Whether the penalty keeps the port out of forwarding.";
+        suppressed_for: u64 [unit(Unit::Milliseconds), added()],
+            "Time since the suppression began; 0 without one.";
+        ends_in: u64 [unit(Unit::Milliseconds), added()],
+            "Time until the suppression ends if no further link is lost; 0 without one.";
+    }
+
+    pub struct PortLink: "The link of a port." {
+        duplex: String, "Duplex mode, full or half.";
         speed: i64 [unit(Unit::MegabitsPerSecond), gauge("teamr_port_speed_bytes")],
-        /// Whether the port has a carrier.
-        up: bool [gauge("teamr_port_link")],
+            "Speed of the link; 0 without a link, -1 if the driver does not know the speed.";
+        up: bool [gauge("teamr_port_link")], "Whether the port has a carrier.";
     }
 
-    /// The items of a runner.
-    pub struct Runner {
-        /// Runner activebackup: the active port; empty without one.
+    pub struct Runner: "The items of a runner." {
         active_port: String [settable("the port stays active until it fails or another is chosen")],
-        /// Runner lacp: whether the ports send LACPDUs to a passive partner.
-        active: bool,
-        /// Runner lacp: whether the partner is asked for a LACPDU each second.
+            "Runner activebackup: the active port; empty without one.";
+        active: bool, "Runner lacp: whether the ports send LACPDUs to a passive partner.";
         fast_rate: bool [settable("true or false")],
-        /// Runner lacp: system priority.
+            "Runner lacp: whether the partner is asked for a LACPDU each second.";
         sys_prio: i64 [settable("0 to 65535; the partner then selects anew")],
-        /// Runner lacp: the policy that selects the aggregator.
+            "Runner lacp: system priority.";
         select_policy: String [settable("a policy of teamr.conf(5)")],
-        /// Runner lacp: whether a port without a partner carries traffic alone.
-        fallback: bool [settable("true or false"), added()],
-        /// Runner lacp: whether LACPDUs may carry retry counts.
+            "Runner lacp: the policy that selects the aggregator.";
+        fallback: bool [settable("true or false"), gauge("teamr_lacp_fallback"), added()],
+            "Runner lacp: whether ports without a partner carry traffic.";
+        fallback_method: String [settable("single or all"), added()],
+            "Runner lacp: ports that carry traffic in fallback: the best one, or all as a static aggregate.";
         enable_retry_count_feature: bool [settable("true or false"), added()],
-        /// Runner lacp: LACPDUs in a row that the partner may miss.
-        retry_count: i64 [
-            settable("3 or more; a higher count ends after three times as many minutes"),
-            added()
-        ],
-        /// Runner lacp: ports that the team needs for its carrier.
-        min_ports: u64 [settable("1 to 1024"), added()],
-        /// Runners slb, tlb and alb: the one port that receives broadcast and multicast.
+            "Runner lacp: whether LACPDUs may carry retry counts.";
+        retry_count: i64
+            [settable("3 or more; a higher count ends after three times as many minutes"), added()],
+            "Runner lacp: LACPDUs in a row that the partner may miss.";
+        min_ports: u64 [settable("1 to 1024"), gauge("teamr_min_ports"), added()],
+            "Runner lacp: ports that the team needs for its carrier.";
         designated_port: String [added()],
+            "Runners slb, tlb and alb: the one port that receives broadcast and multicast.";
     }
 
-    /// A port under runner lacp.
-    pub struct PortRunner {
-        /// The Actor in the LACPDUs of the port.
-        actor_lacpdu_info: LacpduInfo,
-        /// The aggregator of the port.
-        aggregator: Aggregator,
-        /// Administrative key.
-        key: i64,
-        /// The Partner as far as the port knows it.
-        partner_lacpdu_info: LacpduInfo,
-        /// Port priority.
-        prio: i64,
-        /// Whether the port is Selected or Standby.
+    pub struct PortRunner: "A port under runner lacp." {
+        actor_lacpdu_info: LacpduInfo, "The Actor in the LACPDUs of the port.";
+        aggregator: Aggregator, "The aggregator of the port.";
+        key: i64, "Administrative key.";
+        partner_lacpdu_info: LacpduInfo, "The Partner as far as the port knows it.";
+        prio: i64, "Port priority.";
         selected: bool [gauge("teamr_port_lacp_selected")],
-        /// Receive state: disabled, expired, defaulted, fallback or current.
-        state: String,
-        /// LACPDUs in a row that this port may miss.
-        partner_retry_count: i64 [added()],
+            "Whether the port is Selected or Standby.";
+        state: String, "Receive state: disabled, expired, defaulted, fallback or current.";
+        partner_retry_count: i64 [added()], "LACPDUs in a row that this port may miss.";
+        macsec_gate: bool
+            [
+                settable("false keeps the port out of forwarding and withdraws Synchronization"),
+                gauge("teamr_port_macsec_gate"),
+                added()
+            ],
+            "Whether the MACsec gate of the port is open.";
+        statistics: Statistics, "LACPDUs since the port joined or the statistics were cleared.";
     }
 
-    /// Items of the team that teamd lacks.
-    pub struct TeamItems {
-        /// The data path: kernel, programs or relay.
+    pub struct TeamItems: "Items of the team that teamd lacks." {
+        config_file: String, "Path of the configuration file; empty without one.";
         data_path: String [settable("programs or relay, one in place of the other")],
-        /// Preferred data paths that do not work here.
-        data_path_refused: RefusedDataPaths,
-        /// Failovers, which are changes of the forwarding after a lost link.
-        failovers: Failovers,
-        /// Rounds of probes.
+            "The data path: kernel, programs or relay.";
+        data_path_refused: RefusedDataPaths, "Preferred data paths that do not work here.";
+        failed_calls: u64 [counter("teamr_failed_calls_total")],
+            "System calls of the whole daemon that failed and were made again.";
+        failback_waits: String,
+            "Runner activebackup: the better port that waits for the failback probe; absent without \
+             one.";
+        followers_down: String,
+            "Interfaces and VFs of \"follow\" whose link is held down, separated by blanks.";
+        followers_failed: u64 [gauge("teamr_followers_failed")],
+            "Number of interfaces and VFs of \"follow\" whose link does not follow.";
+        follow_errors: String,
+            "Why interfaces and VFs of \"follow\" do not follow: each with its reason, separated by \
+             semicolons.";
+        failovers: Failovers, "Failovers, which are changes of the forwarding after a lost link.";
+        hooks_restored: u64 [counter("teamr_hooks_restored_total")],
+            "Times that filters of the team, removed by another program, were put back.";
         probe_rounds: u64 [settable("any value sends a probe on each port that has a link")],
-        /// Times that lost link events made the daemon read all links anew.
+            "Rounds of probes.";
         resyncs: u64 [counter("teamr_resyncs_total")],
-        /// Frames that the team device did not accept.
+            "Times that lost events or a failed reading made the daemon read everything anew.";
         rx_dropped: u64 [unit(Unit::Frames), counter("teamr_receive_dropped_total")],
-        /// Frames of this host that came back, under runners slb, tlb and alb.
+            "Frames that the team device did not accept.";
+        rx_drop_errors: String,
+            "Errors that lost these frames, each with the number of frames: EINVAL 3.";
         rx_echoes: u64 [unit(Unit::Frames), counter("teamr_receive_echoes_total")],
-        /// Frames received on a port that does not collect.
+            "Frames of this host that came back, under runners slb, tlb and alb.";
         rx_inactive: u64 [unit(Unit::Frames), counter("teamr_receive_inactive_total")],
-        /// Frames of the team device for which there was no port.
+            "Frames received on a port that does not collect.";
+        trial_ends_in: u64 [unit(Unit::Milliseconds)],
+            "Time until the configuration on trial ends; 0 without a trial.";
         tx_no_port: u64 [unit(Unit::Frames), counter("teamr_transmit_no_port_total")],
+            "Frames of the team device for which there was no port.";
     }
 
-    /// Preferred data paths that do not work here.
-    pub struct RefusedDataPaths {
-        /// Why the kernel's team driver does not work; absent if the driver was not tried.
+    pub struct RefusedDataPaths: "Preferred data paths that do not work here." {
         kernel: String,
-        /// Why eBPF programs do not work; absent if the programs were not tried.
-        programs: String,
+            "Why the kernel's team driver does not work; absent if the driver was not tried.";
+        programs: String, "Why eBPF programs do not work; absent if the programs were not tried.";
     }
 
-    /// Time from the event of a lost link to the forwarding without its port.
-    pub struct Failovers {
-        /// Failovers since the start of the daemon.
-        count: u64 [summary_count("teamr_failover_seconds")],
-        /// Time of all failovers together.
-        total_us: u64 [unit(Unit::Microseconds), summary_sum("teamr_failover_seconds")],
-        /// Time of the last failover; 0 without one.
+    pub struct Failovers: "Time from the event of a lost link to the forwarding without its port." {
+        count: u64 [metric("teamr_failover_seconds", MetricKind::SummaryCount)],
+            "Failovers since the start of the daemon.";
+        total_us: u64
+            [unit(Unit::Microseconds), metric("teamr_failover_seconds", MetricKind::SummarySum)],
+            "Time of all failovers together.";
         last_us: u64 [unit(Unit::Microseconds), gauge("teamr_failover_last_seconds")],
+            "Time of the last failover; 0 without one.";
     }
 
-    /// Items of a port that teamd lacks.
-    pub struct PortItems {
-        /// Whether the port may take part in forwarding.
-        allowed: bool [
-            settable("false keeps the port out of forwarding"),
-            gauge("teamr_port_allowed")
-        ],
-        /// Whether the port takes part in forwarding.
-        enabled: bool [gauge("teamr_port_enabled")],
-        /// Whether the port sent a probe in the last round.
+    pub struct PortItems: "Items of a port that teamd lacks." {
+        allowed: bool
+            [settable("false keeps the port out of forwarding"), gauge("teamr_port_allowed")],
+            "Whether the port may take part in forwarding.";
+        enabled: bool [gauge("teamr_port_enabled")], "Whether the port takes part in forwarding.";
+        corrupting: bool [gauge("teamr_port_corrupting")],
+            "Whether the port is kept out of forwarding because of its corrupted frames.";
+        hwaddr_refused: bool [gauge("teamr_port_hwaddr_refused")],
+            "Whether the interface refuses the team's hardware address, so that the port carries no \
+             traffic.";
         probed: bool [gauge("teamr_port_probed")],
-        /// Names of the ports that received the probe, separated by blanks.
-        probe_heard_at: String,
-        /// Frames received for the team device, with data paths programs and relay.
+            "Whether the port sent a probe in the last round.";
+        probe_heard_at: String, "Names of the ports that received the probe, separated by blanks.";
         rx_frames: u64 [unit(Unit::Frames)],
-        /// Volume received for the team device, with data paths programs and relay.
+            "Frames received for the team device, with data paths programs and relay.";
         rx_bytes: u64 [unit(Unit::Bytes)],
-        /// Frames lost because the daemon was too slow to receive them.
+            "Volume received for the team device, with data paths programs and relay.";
         rx_missed: u64 [unit(Unit::Frames), counter("teamr_port_receive_missed_total")],
-        /// Frames sent for the team device, with data paths programs and relay; a segment of
-        /// 64 KiB that passes whole is one frame.
+            "Frames lost because the daemon was too slow to receive them.";
         tx_frames: u64 [unit(Unit::Frames)],
-        /// Volume sent for the team device, with data paths programs and relay.
+            "Frames sent for the team device, with data paths programs and relay; a segment of \
+             64 KiB that passes whole is one frame.";
         tx_bytes: u64 [unit(Unit::Bytes)],
-        /// Frames that could not be sent on the port.
+            "Volume sent for the team device, with data paths programs and relay.";
         tx_dropped: u64 [unit(Unit::Frames), counter("teamr_port_transmit_dropped_total")],
-        /// The port under runner lacp.
-        lacp: PortLacp,
+            "Frames that could not be sent on the port.";
+        tx_drop_errors: String,
+            "Errors that lost these frames, each with the number of frames: ENOBUFS 3, ENETDOWN 1.";
+        lacp: PortLacp, "The port under runner lacp.";
     }
 }
 

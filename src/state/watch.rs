@@ -7,62 +7,74 @@ use super::definition::{
 };
 
 state_objects! {
-    /// The link watches of a port.
-    pub struct LinkWatches {
-        /// Each watch, by link_watch_ and the watch's number.
-        list: Members<Watch>,
-        /// Whether the watches together say that the link is up.
-        up: bool [gauge("teamr_port_up")],
+    pub struct LinkWatches: "The link watches of a port." {
+        list: Members<Watch>, "Each watch, by link_watch_ and the watch's number.";
+        up: bool [gauge("teamr_port_up")], "Whether the watches together say that the link is up.";
     }
 
-    /// A link watch.
-    pub struct Watch {
-        /// Kind of the watch: ethtool, arp_ping, nsna_ping or tipc.
-        name: String,
-        /// Whether the watch says that the link is up.
-        up: bool,
-        /// Times that the watch went down.
-        down_count: i64 [counter("teamr_port_down_total")],
-        /// Watch ethtool: time before a link that came up counts.
+    pub struct Watch: "A link watch." {
+        name: String, "Kind of the watch: ethtool, arp_ping, nsna_ping, tipc, errors or bfd.";
+        up: bool, "Whether the watch says that the link is up.";
+        down_count: i64 [counter("teamr_port_down_total")], "Times that the watch went down.";
         delay_up: i64 [unit(Unit::Milliseconds)],
-        /// Watch ethtool: time before a link that was lost counts.
+            "Watch ethtool: time before a link that came up counts.";
         delay_down: i64 [unit(Unit::Milliseconds)],
-        /// Watches arp_ping and nsna_ping: time between two requests.
+            "Watch ethtool: time before a link that was lost counts.";
         interval: i64 [unit(Unit::Milliseconds)],
-        /// Watches arp_ping and nsna_ping: time before the first request.
+            "Watches arp_ping and nsna_ping: time between two requests. Watch errors: time between two \
+             readings of the counters. Watch bfd: time between two packets that the configuration asks for.";
         init_wait: i64 [unit(Unit::Milliseconds)],
-        /// Watches arp_ping and nsna_ping: intervals in a row without a reply that are borne.
+            "Watches arp_ping and nsna_ping: time before the first request.";
         missed_max: i64,
-        /// Watches arp_ping and nsna_ping: intervals in a row without a reply until now.
+            "Watches arp_ping and nsna_ping: intervals in a row without a reply that are borne.";
         missed: i64,
-        /// Watches arp_ping and nsna_ping: address of the host that is asked; its name as long as
-        /// the address is unknown.
+            "Watches arp_ping and nsna_ping: intervals in a row without a reply until now.";
         target_host: String,
-        /// Watch arp_ping: source address of the requests.
-        source_host: String,
-        /// Watch arp_ping: whether an active port checks what it receives.
-        validate_active: bool,
-        /// Watch arp_ping: whether an inactive port checks what it receives.
+            "Watches arp_ping and nsna_ping: address of the host that is asked; its name as long \
+             as the address is unknown.";
+        source_host: String, "Watch arp_ping: source address of the requests.";
+        validate_active: bool, "Watch arp_ping: whether an active port checks what it receives.";
         validate_inactive: bool,
-        /// Watch arp_ping: whether inactive ports send requests.
-        send_always: bool,
-        /// Watch tipc: bearer of the link.
-        tipc_bearer: String,
-        /// Items that teamd lacks.
-        teamr: WatchItems,
+            "Watch arp_ping: whether an inactive port checks what it receives.";
+        send_always: bool, "Watch arp_ping: whether inactive ports send requests.";
+        tipc_bearer: String, "Watch tipc: bearer of the link.";
+        teamr: WatchItems, "Items that teamd lacks.";
     }
 
-    /// Items of a link watch that teamd lacks.
-    pub struct WatchItems {
-        /// Time since the last request; absent before the first.
+    pub struct WatchItems: "Items of a link watch that teamd lacks." {
         last_probe_ms_ago: u64 [unit(Unit::Milliseconds)],
-        /// Time since the last reply that counts; absent before the first.
+            "Time since the last request; absent before the first.";
         last_answer_ms_ago: u64 [unit(Unit::Milliseconds)],
-        /// VLAN of arp_ping; absent without one.
-        vlanid: u64,
-        /// Why the watch cannot work, such as a name without an address, a missing link-local
-        /// address or a kernel without TIPC; absent if the watch works.
+            "Time since the last reply that counts; absent before the first.";
+        error_ratio: u64 [unit(Unit::Millionths), gauge("teamr_port_corrupted_ratio")],
+            "Watch errors: share of corrupted frames among those that were judged last.";
+        local_address: String, "Watch bfd: address that packets come from.";
+        peer_address: String, "Watch bfd: address of the peer.";
+        bfd: Bfd, "Session of the watch bfd.";
+        hold_ends_in: u64 [unit(Unit::Milliseconds)],
+            "Watch errors: time until the watch goes up if no more corrupted frames arrive; 0 while it \
+             is up.";
+        retry_interval: i64 [unit(Unit::Milliseconds)],
+            "Watches arp_ping and nsna_ping: time between two requests after one without a reply; \
+             absent without retries.";
+        vlanid: u64, "VLAN of arp_ping; absent without one.";
         obstacle: String,
+            "Why the watch cannot work, such as a name without an address, a missing link-local \
+             address or a kernel without TIPC; absent if the watch works.";
+    }
+
+    pub struct Bfd: "The session of a watch bfd (RFC 5880)." {
+        state: String, "State of the session: AdminDown, Down, Init or Up.";
+        remote_state: String, "State of the peer's session; Down without one.";
+        diagnostic: u64, "Why the session changed last, as RFC 5880 numbers the reasons.";
+        transmit_interval: u64 [unit(Unit::Microseconds)],
+            "Time between two packets to the peer, before jitter; 0 if the peer wants none.";
+        detection_time: u64 [unit(Unit::Microseconds)],
+            "Time without a packet after which the peer counts as lost; 0 without a peer.";
+        max_delay: u64 [unit(Unit::Microseconds), gauge("teamr_port_bfd_max_delay_seconds")],
+            "Greatest delay of a packet behind its time since the session began.";
+        sent: u64 [counter("teamr_port_bfd_sent_total")], "Packets sent.";
+        received: u64 [counter("teamr_port_bfd_received_total")], "Packets received.";
     }
 }
 

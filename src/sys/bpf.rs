@@ -5,25 +5,26 @@ mod call;
 mod hook;
 mod map;
 mod program;
+mod ring_buffer;
 mod table;
-mod wakeup;
 
 use call::{
-    INFO_BY_FD, MAP_BY_ID, MAP_CREATE, MAP_LOOKUP, MAP_LOOKUP_BATCH, MAP_UPDATE, PROG_ATTACH,
-    PROG_BY_ID, PROG_DETACH, PROG_LOAD, PROG_QUERY,
+    INFO_BY_FD, MAP_BY_ID, MAP_CREATE, MAP_DELETE, MAP_LOOKUP, MAP_LOOKUP_BATCH, MAP_UPDATE,
+    PROG_ATTACH, PROG_BY_ID, PROG_DETACH, PROG_LOAD, PROG_QUERY,
 };
 
 pub use hook::{Hook, detach_by_id, programs_on};
 pub use map::{Map, MapKind};
 pub use program::{Program, ProgramInfo, TestRun};
+pub use ring_buffer::RingBuffer;
 pub use table::Table;
-pub use wakeup::Wakeup;
 
 /// The commands that a running daemon uses.
-pub const COMMANDS: [u32; 11] = [
+pub const COMMANDS: [u32; 12] = [
     MAP_CREATE,
     MAP_LOOKUP,
     MAP_UPDATE,
+    MAP_DELETE,
     MAP_LOOKUP_BATCH,
     PROG_LOAD,
     PROG_ATTACH,

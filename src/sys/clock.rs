@@ -11,6 +11,12 @@ pub fn monotonic() -> Duration {
     read(ClockId::CLOCK_MONOTONIC)
 }
 
+/// Returns the time since the machine started, with the time that it was suspended
+/// (`CLOCK_BOOTTIME`).
+pub fn boottime() -> Duration {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
 /// Returns the time since 1970-01-01 00:00 UTC; zero if the clock is set to an earlier time.
 pub fn unix_time() -> Duration {
     read(ClockId::CLOCK_REALTIME)
@@ -18,10 +24,9 @@ pub fn unix_time() -> Duration {
 
 #[allow(clippy::disallowed_methods)] // The one place.
 fn read(clock: ClockId) -> Duration {
-    // Linux has both clocks. A time before 1970 has negative seconds, which `Duration` lacks.
+    // Linux has these clocks. A time before 1970 has negative seconds, which `Duration` lacks.
     let time = clock_gettime(clock).ok();
-    time.filter(|time| time.tv_sec() >= 0)
-        .map_or(Duration::ZERO, Duration::from)
+    time.filter(|time| time.tv_sec() >= 0).map_or(Duration::ZERO, Duration::from)
 }
 
 #[cfg(test)]
@@ -29,9 +34,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_monotonic_clock_does_not_go_back_and_unix_time_is_of_this_century() {
-        let (first, second) = (monotonic(), monotonic());
-        assert!(first > Duration::ZERO && first <= second);
+    fn no_clock_goes_back_and_unix_time_is_of_this_century() {
+        for clock in [monotonic, boottime] {
+            let (first, second) = (clock(), clock());
+            assert!(first > Duration::ZERO && first <= second);
+        }
         assert!(unix_time() > Duration::from_secs(946_684_800));
     }
 }

@@ -1,5 +1,5 @@
-//! System calls that no library wraps safely: TAP and ethtool ioctls, packet, netlink and TIPC
-//! sockets, bpf(2), fork and exec, the clocks, the allocator's settings.
+//! System calls that no library wraps safely: TAP, ethtool and terminal ioctls, packet, netlink and
+//! TIPC sockets, bpf(2), fork and exec, the clocks, the allocator's settings.
 //!
 //! The only place with `unsafe`; every public function is safe to call with any argument. Works on
 //! descriptors, names and bytes, not on teams.
@@ -10,16 +10,17 @@ pub mod clock;
 pub mod command;
 pub mod descriptor;
 pub mod ethtool;
-pub mod filter;
 mod ifreq;
 pub mod local_time;
 pub mod memory;
-pub mod netlink;
+pub mod name_service;
 pub mod packet;
+pub mod packet_ring;
 pub mod process;
+pub mod socket_option;
+pub mod terminal;
 pub mod tipc;
 pub mod tun;
-pub mod whole;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

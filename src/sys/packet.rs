@@ -3,13 +3,17 @@
 
 use std::io::{self, IoSliceMut};
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sys::socket::{MsgFlags, send, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::check;
-use super::filter::attach_filter;
+use super::{check, ifreq, socket_option};
+
+/// Priority of control frames: `TC_PRIO_CONTROL` (`linux/pkt_sched.h`).
+pub const PRIORITY_CONTROL: i32 = 7;
+/// Priority of most traffic: `TC_PRIO_BESTEFFORT` (`linux/pkt_sched.h`).
+pub const PRIORITY_BEST_EFFORT: i32 = 0;
 
 /// Settings of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,13 @@ const _: () = assert!(mem::size_of::<libc::tpacket_auxdata>() == 20);
 const _: () = assert!(mem::size_of::<libc::sockaddr_ll>() == 20);
 const _: () = assert!(mem::size_of::<libc::packet_mreq>() == 16);
 
+/// Takes a socket that [`PacketSocket::open`] has opened in another process.
+impl From<OwnedFd> for PacketSocket {
+    fn from(fd: OwnedFd) -> Self {
+        PacketSocket(fd.into())
+    }
+}
+
 /// Memory for the auxiliary data and its header; `cmsghdr` first for the alignment.
 #[repr(C)]
 struct Control {
@@ -64,10 +75,7 @@ impl PacketSocket {
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
     pub fn open(ifindex: u32, options: Options) -> io::Result<Self> {
-        // Protocol 0 receives nothing: no frame of another interface slips in before the bind.
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
-        socket.set_nonblocking(true)?;
-        socket.set_mark(options.mark)?;
+        let PacketSocket(socket) = PacketSocket::unbound(options.mark)?;
         // The forced options ignore the system's limit, which root of a user namespace may not.
         if setsockopt(&socket, sockopt::RcvBufForce, &options.receive_buffer).is_err() {
             setsockopt(&socket, sockopt::RcvBuf, &options.receive_buffer)?;
@@ -76,20 +84,8 @@ impl PacketSocket {
             setsockopt(&socket, sockopt::SndBuf, &options.send_buffer)?;
         }
         let socket = PacketSocket(socket);
-        for flag in [
-            libc::PACKET_VNET_HDR,
-            libc::PACKET_AUXDATA,
-            libc::PACKET_IGNORE_OUTGOING,
-        ] {
-            socket.set(flag, &1_i32)?;
-        }
-        let membership = libc::packet_mreq {
-            mr_ifindex: ifindex as libc::c_int,
-            mr_type: libc::PACKET_MR_PROMISC as libc::c_ushort,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        socket.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        socket.set(libc::PACKET_VNET_HDR, &1_i32)?;
+        socket.join(ifindex, libc::PACKET_MR_PROMISC, &[])?;
         socket.bind(ifindex, libc::ETH_P_ALL as u16)?;
         Ok(socket)
     }
@@ -100,6 +96,39 @@ impl PacketSocket {
     /// # Errors
     /// `EPERM` without CAP_NET_RAW and CAP_NET_ADMIN, `ENODEV` if there is no such interface.
     pub fn sender(ifindex: u32, mark: u32) -> io::Result<Self> {
+        let socket = PacketSocket::unbound(mark)?;
+        socket.bind(ifindex, 0)?;
+        Ok(socket)
+    }
+
+    /// Has a [`sender`](Self::sender) send messages with a virtio-net header from a ring of `slots`
+    /// slots of `size` bytes, a multiple of the page size.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `EINVAL` for another size.
+    pub(super) fn prepare_ring(&self, size: usize, slots: usize) -> io::Result<()> {
+        self.set(libc::PACKET_VERSION, &libc::tpacket_versions::TPACKET_V2)?;
+        self.set(libc::PACKET_VNET_HDR, &1_i32)?;
+        let ring = libc::tpacket_req {
+            tp_block_size: size as libc::c_uint,
+            tp_block_nr: slots as libc::c_uint,
+            tp_frame_size: size as libc::c_uint,
+            tp_frame_nr: slots as libc::c_uint,
+        };
+        self.set(libc::PACKET_TX_RING, &ring)
+    }
+
+    /// Returns the MTU of the interface `ifindex` in bytes.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is no such interface.
+    pub fn mtu(&self, ifindex: u32) -> io::Result<u32> {
+        ifreq::mtu(self.as_fd(), ifindex)
+    }
+
+    /// Opens a socket that receives nothing, of any interface, and later receives VLAN tags and
+    /// no frames of the host.
+    fn unbound(mark: u32) -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         socket.set_nonblocking(true)?;
         socket.set_mark(mark)?;
@@ -107,7 +136,6 @@ impl PacketSocket {
         for flag in [libc::PACKET_AUXDATA, libc::PACKET_IGNORE_OUTGOING] {
             socket.set(flag, &1_i32)?;
         }
-        socket.bind(ifindex, 0)?;
         Ok(socket)
     }
 
@@ -124,19 +152,11 @@ impl PacketSocket {
     ) -> io::Result<()> {
         self.filter(program)?;
         for address in addresses {
-            let mut padded = [0; 8];
-            padded[..address.len()].copy_from_slice(address);
             let kind = match address[0] & 1 {
                 1 => libc::PACKET_MR_MULTICAST,
                 _ => libc::PACKET_MR_UNICAST,
             };
-            let membership = libc::packet_mreq {
-                mr_ifindex: ifindex as libc::c_int,
-                mr_type: kind as libc::c_ushort,
-                mr_alen: address.len() as libc::c_ushort,
-                mr_address: padded,
-            };
-            self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+            self.join(ifindex, kind, address)?;
         }
         self.bind(ifindex, libc::ETH_P_ALL as u16)
     }
@@ -146,21 +166,42 @@ impl PacketSocket {
     /// # Errors
     /// `EINVAL` for a program that the kernel does not accept.
     pub fn filter(&self, program: &[(u16, u8, u8, u32)]) -> io::Result<()> {
-        attach_filter(self, program)
+        socket_option::attach_filter(self, program)
     }
 
-    fn set<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
-        // SAFETY: the kernel reads the `size_of::<T>()` bytes of `value`.
-        check(unsafe {
-            libc::setsockopt(
+    /// Whether the socket receives the frames of `ifindex`; false for a socket of another kind.
+    pub fn is_bound_to(&self, ifindex: u32) -> bool {
+        // SAFETY: all fields are integers; zero is a value of each.
+        let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+        let mut length = mem::size_of_val(&address) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes to `address`, then the length.
+        let named = check(unsafe {
+            libc::getsockname(
                 self.as_raw_fd(),
-                libc::SOL_PACKET,
-                option,
-                std::ptr::from_ref(value).cast(),
-                mem::size_of::<T>() as libc::socklen_t,
+                std::ptr::from_mut(&mut address).cast(),
+                &raw mut length,
             )
-        })?;
-        Ok(())
+        });
+        named.is_ok()
+            && i32::from(address.sll_family) == libc::AF_PACKET
+            && address.sll_ifindex == ifindex as libc::c_int
+    }
+
+    fn set<T: Copy>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
+        socket_option::set(self, libc::SOL_PACKET, option, value)
+    }
+
+    /// Has the interface receive frames for more addresses.
+    fn join(&self, ifindex: u32, kind: libc::c_int, address: &[u8]) -> io::Result<()> {
+        let mut padded = [0; 8];
+        padded[..address.len()].copy_from_slice(address);
+        let membership = libc::packet_mreq {
+            mr_ifindex: ifindex as libc::c_int,
+            mr_type: kind as libc::c_ushort,
+            mr_alen: address.len() as libc::c_ushort,
+            mr_address: padded,
+        };
+        self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)
     }
 
     fn bind(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
@@ -189,7 +230,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EAGAIN` if there is none; `EINVAL` for a lost frame that no header can describe; `ENETDOWN`
-    /// once after the interface went down.
+    /// if the interface goes down twice meanwhile.
     pub fn receive(&self, head: &mut [u8], tail: &mut [u8]) -> io::Result<Received> {
         let mut parts = [IoSliceMut::new(head), IoSliceMut::new(tail)];
         let mut control = MaybeUninit::<Control>::uninit();
@@ -200,13 +241,13 @@ impl PacketSocket {
         message.msg_iovlen = parts.len() as _;
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = mem::size_of::<Control>() as _;
-        // SAFETY: the message points to two buffers borrowed for the call and to `control`.
-        let length = unsafe { libc::recvmsg(self.as_raw_fd(), &mut message, 0) };
-        if length < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let length = repeated_once_if_down(|| {
+            // SAFETY: the message points to two buffers borrowed for the call and to `control`.
+            let length = unsafe { libc::recvmsg(self.as_raw_fd(), &mut message, 0) };
+            usize::try_from(length).map_err(|_| io::Error::last_os_error())
+        })?;
         Ok(Received {
-            length: length as usize,
+            length,
             // SAFETY: the kernel has just filled `message` in, and `control` is still there.
             tag: unsafe { tag(&message) },
             truncated: message.msg_flags & libc::MSG_TRUNC != 0,
@@ -229,16 +270,13 @@ impl PacketSocket {
     /// `ENETDOWN` while the interface is down, `ENXIO` once it is gone, `EMSGSIZE` beyond its
     /// MTU.
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
-        send(self.as_raw_fd(), message, MsgFlags::MSG_DONTWAIT)?;
-        Ok(())
+        let send = || Ok(send(self.as_raw_fd(), message, MsgFlags::MSG_DONTWAIT)?);
+        repeated_once_if_down(send).map(drop)
     }
 
     /// Returns the number of frames lost since the last call because the receive buffer was full.
     pub fn take_missed(&self) -> io::Result<u32> {
-        let mut statistics = libc::tpacket_stats {
-            tp_packets: 0,
-            tp_drops: 0,
-        };
+        let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = mem::size_of_val(&statistics) as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` bytes, the size of `statistics`.
         check(unsafe {
@@ -254,6 +292,15 @@ impl PacketSocket {
     }
 }
 
+/// Calls again after `ENETDOWN`: the kernel reports it once for each time that the interface went
+/// down, even if the interface is up again, and no received frame is lost.
+fn repeated_once_if_down<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match call() {
+        Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => call(),
+        done => done,
+    }
+}
+
 /// # Safety
 /// `message` must come from a successful `recvmsg`, its control buffer alive and aligned.
 unsafe fn tag(message: &libc::msghdr) -> Option<VlanTag> {
@@ -263,21 +310,14 @@ unsafe fn tag(message: &libc::msghdr) -> Option<VlanTag> {
     while let Some(control) = unsafe { header.as_ref() } {
         if control.cmsg_level == libc::SOL_PACKET && control.cmsg_type == libc::PACKET_AUXDATA {
             // SAFETY: a header of this type is followed by one `tpacket_auxdata`.
-            let data = unsafe {
-                libc::CMSG_DATA(header)
-                    .cast::<libc::tpacket_auxdata>()
-                    .read_unaligned()
-            };
+            let data =
+                unsafe { libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>().read_unaligned() };
             if data.tp_status & libc::TP_STATUS_VLAN_VALID == 0 {
                 return None;
             }
             let tpid_known = data.tp_status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
             return Some(VlanTag {
-                tpid: if tpid_known {
-                    data.tp_vlan_tpid
-                } else {
-                    libc::ETH_P_8021Q as u16
-                },
+                tpid: if tpid_known { data.tp_vlan_tpid } else { libc::ETH_P_8021Q as u16 },
                 tci: data.tp_vlan_tci,
             });
         }

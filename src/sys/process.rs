@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, Pid};
@@ -27,28 +28,49 @@ pub fn exit_at_once(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Closes every descriptor above stderr that the parent has left open. Call this before the program
-/// opens any.
+/// The first descriptor above stderr.
+const FIRST: RawFd = libc::STDERR_FILENO + 1;
+/// Descriptors from [`FIRST`] on that [`close_inherited`] has left open and that nobody owns yet.
+static PASSED: AtomicI32 = AtomicI32::new(0);
+
+/// Closes every descriptor above stderr that the parent has left open, but the first `passed` ones.
+/// Call this before the program opens any.
 ///
 /// # Errors
 /// `EBADF` if a descriptor cannot be closed.
-pub fn close_inherited() -> io::Result<()> {
+pub fn close_inherited(passed: u16) -> io::Result<()> {
+    let first = FIRST + RawFd::from(passed);
+    PASSED.store(passed.into(), Ordering::Relaxed);
     // SAFETY: close_range takes plain numbers. As documented, the program owns no descriptor above
     // stderr yet, so none is pulled away from its owner.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
     if closed == 0 {
         return Ok(());
     }
     // Before Linux 5.9.
     let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&fd| fd > libc::STDERR_FILENO)
+        .filter(|&fd| fd >= first)
         .collect();
     for fd in open {
         // SAFETY: as above. The directory's own descriptor, closed by now, gives EBADF.
         unsafe { libc::close(fd) };
     }
     Ok(())
+}
+
+/// Returns the descriptors that [`close_inherited`] has left open, `None` for a number that is not
+/// open. No other program inherits them from now on. The next call returns an empty list.
+pub fn take_passed() -> Vec<Option<OwnedFd>> {
+    let passed = PASSED.swap(0, Ordering::Relaxed);
+    let descriptors = (FIRST..FIRST + passed).map(|fd| {
+        // SAFETY: fcntl takes plain numbers; a number that is not open gives EBADF.
+        let is_open = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0;
+        // SAFETY: the parent has opened the descriptor for this program, whose own ones are others,
+        // and the swap above gives each to one caller.
+        is_open.then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    });
+    descriptors.collect()
 }
 
 /// Makes a process, or the calling one if 0, a real-time task of this priority (`SCHED_FIFO`).
@@ -96,11 +118,7 @@ pub fn set_disposition(signal: Signal, disposition: Disposition) -> io::Result<(
 /// `ESRCH` without such a process, `ENOSYS` before Linux 5.3.
 pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes plain numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) } as RawFd)?;
     // SAFETY: the kernel has just opened this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -114,16 +132,8 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()
     // SAFETY: the descriptor is open, and a null siginfo is allowed.
     let sent = unsafe {
         let number = signal as libc::c_int;
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            number,
-            none,
-            0,
-        )
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, 0)
     };
-    match sent {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    check(sent as libc::c_int)?;
+    Ok(())
 }

@@ -71,19 +71,14 @@ impl TopologySocket {
         Ok(TopologySocket(socket))
     }
 
-    /// Sends one message.
-    ///
-    /// # Errors
-    /// Those of send(2).
+    /// Sends one message; fails as send(2) does.
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
         send(self.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL)?;
         Ok(())
     }
 
-    /// Reads the next message into `buffer` and returns its length; `None` if there is none.
-    ///
-    /// # Errors
-    /// Those of recv(2).
+    /// Reads the next message into `buffer` and returns its length, `None` if there is none; fails
+    /// as recv(2) does.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match recv(self.as_raw_fd(), buffer, MsgFlags::empty()) {
             Ok(length) => Ok(Some(length)),
@@ -97,11 +92,7 @@ impl TopologySocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if there is no such link (any more).
     pub fn link_name(&self, peer: u32, bearer: u32) -> io::Result<String> {
-        let mut request = LinkName {
-            peer,
-            bearer,
-            name: [0; TIPC_MAX_LINK_NAME],
-        };
+        let mut request = LinkName { peer, bearer, name: [0; TIPC_MAX_LINK_NAME] };
         // SAFETY: this request reads and writes a `struct tipc_sioc_ln_req`.
         unsafe { ioctl(self.0.as_fd(), SIOCGETLINKNAME, &mut request) }?;
         let text = request.name.split(|byte| *byte == 0).next();

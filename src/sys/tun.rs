@@ -12,11 +12,7 @@ use super::{check, ifreq, ioctl};
 /// # Errors
 /// `ENOENT` where the kernel has no tun driver, `EACCES` where a sandbox hides it.
 pub fn open() -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open("/dev/net/tun")
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun")
 }
 
 /// Returns the `IFF_*` flags that this kernel's driver has.
@@ -43,9 +39,19 @@ pub fn attach(tun: &File, name: &str, flags: libc::c_int) -> io::Result<String> 
     Ok(ifreq::name(&request))
 }
 
+/// Returns the name of the interface to which the descriptor is attached.
+///
+/// # Errors
+/// `EBADFD` if it has none, `ENOTTY` for another file.
+pub fn name(tun: &File) -> io::Result<String> {
+    let mut request = ifreq::named("")?;
+    // SAFETY: TUNGETIFF writes one ifreq.
+    unsafe { ioctl(tun.as_fd(), libc::TUNGETIFF, &mut request)? };
+    Ok(ifreq::name(&request))
+}
+
 /// Sets the length of the virtio-net header before each frame, in bytes; at least 10.
-pub fn set_header_size(tun: &File, size: libc::c_int) -> io::Result<()> {
-    let mut size = size;
+pub fn set_header_size(tun: &File, mut size: libc::c_int) -> io::Result<()> {
     // SAFETY: TUNSETVNETHDRSZ reads one int.
     unsafe { ioctl(tun.as_fd(), libc::TUNSETVNETHDRSZ, &mut size)? };
     Ok(())

@@ -3,8 +3,9 @@
 use std::io;
 
 use super::Failure;
+use super::options::TEAMNL;
 use crate::netlink::link::{self, LinkInfo};
-use crate::netlink::team::{OptionId, Value};
+use crate::netlink::team::{OptionId, TeamOption};
 use crate::netlink::{RouteSocket, TeamDevice};
 
 /// A team device, with the sockets for the driver and for interfaces.
@@ -22,16 +23,14 @@ impl Device {
     /// `ENODEV` without such an interface; those of the driver if the interface is no team device.
     pub fn open(name: &str, program: &str) -> Result<Device, Failure> {
         let mut route = RouteSocket::open()?;
-        let found = link::find(&mut route, name).map_err(|_| {
-            Failure::errno(format!("Netdevice \"{name}\" not found."), libc::ENODEV)
-        })?;
+        let found = link::find(&mut route, name).map_err(|_| absent(name, "not found"))?;
         Device::init(found.ifindex, route).map_err(|(step, cause)| {
             let advice = match found.kind.as_str() {
                 "tun" => vec![format!(
                     "\"{name}\" is no team device of the kernel's driver; if it is a team of the \
                      userspace data path, ask its daemon: teamrctl {name} state"
                 )],
-                _ if program == "teamnl" => step,
+                _ if program == TEAMNL => step,
                 _ => vec![format!(
                     "\"{name}\" cannot be reached as a team device of the kernel's driver."
                 )],
@@ -58,11 +57,7 @@ impl Device {
             ];
             (steps.map(str::to_owned).to_vec(), cause)
         })?;
-        Ok(Device {
-            ifindex,
-            team,
-            route,
-        })
+        Ok(Device { ifindex, team, route })
     }
 
     /// Returns the interface index of the port `name`.
@@ -70,36 +65,29 @@ impl Device {
     /// # Errors
     /// `ENODEV` if the interface does not exist or is no port of the team.
     pub fn port(&mut self, name: &str) -> Result<u32, Failure> {
-        let found = link::find(&mut self.route, name).map_err(|_| {
-            Failure::errno(format!("Netdevice \"{name}\" not found."), libc::ENODEV)
-        })?;
+        let found = link::find(&mut self.route, name).map_err(|_| absent(name, "not found"))?;
         let ports = self.team.ports()?;
         match ports.iter().any(|port| port.ifindex == found.ifindex) {
             true => Ok(found.ifindex),
-            false => Err(Failure::errno(
-                format!("Netdevice \"{name}\" is not port of this team."),
-                libc::ENODEV,
-            )),
+            false => Err(absent(name, "is not port of this team")),
         }
     }
 
-    /// Returns the value of an option.
+    /// Returns an option.
     ///
     /// # Errors
     /// `ENOENT` if the driver has no such instance.
-    pub fn option(&mut self, id: &OptionId) -> io::Result<Value> {
-        let found = self
-            .team
-            .options()?
-            .into_iter()
-            .find(|option| option.id == *id);
-        found
-            .map(|option| option.value)
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    pub fn option(&mut self, id: &OptionId) -> io::Result<TeamOption> {
+        let found = self.team.options()?.into_iter().find(|option| option.id == *id);
+        found.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
     }
 
     /// Returns all interfaces.
     pub fn links(&mut self) -> io::Result<Vec<LinkInfo>> {
         link::all(&mut self.route)
     }
+}
+
+fn absent(name: &str, how: &str) -> Failure {
+    Failure::errno(format!("Netdevice \"{name}\" {how}."), libc::ENODEV)
 }

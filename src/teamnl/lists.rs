@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use runners::HwAddr;
-
 use super::value;
 use crate::netlink::link::LinkInfo;
 use crate::netlink::team::{TeamOption, TeamPort};
+use crate::state::List;
+use crate::state::answers::{DriverAnswer, DriverInterface};
 
 /// Bytes after which the text of a line is cut.
 const LONGEST: usize = 119;
@@ -24,6 +24,13 @@ pub enum Style {
     All,
 }
 
+impl Style {
+    /// Returns whether the monitor shows an entry with these marks.
+    pub fn shows(self, changed: bool, removed: bool) -> bool {
+        self == Style::All || changed || removed
+    }
+}
+
 fn mark(changed: bool, removed: bool) -> char {
     match (removed, changed) {
         (true, _) => '-',
@@ -34,10 +41,7 @@ fn mark(changed: bool, removed: bool) -> char {
 
 /// Returns at most [`LONGEST`] bytes of `text`, followed by `cut` if bytes are missing.
 fn shortened(text: &str, cut: &str) -> String {
-    match text
-        .char_indices()
-        .find(|(at, c)| at + c.len_utf8() > LONGEST)
-    {
+    match text.char_indices().find(|(at, c)| at + c.len_utf8() > LONGEST) {
         Some((at, _)) => format!("{}{cut}", &text[..at]),
         None => text.to_owned(),
     }
@@ -45,14 +49,9 @@ fn shortened(text: &str, cut: &str) -> String {
 
 /// The ports, oldest first.
 #[derive(Clone, Debug)]
-pub struct Ports(Vec<TeamPort>);
+pub struct Ports(pub Vec<TeamPort>);
 
 impl Ports {
-    /// Returns a list of the entries that the driver reported.
-    pub fn new(ports: Vec<TeamPort>) -> Self {
-        Ports(ports)
-    }
-
     /// Returns the interface indices of the ports.
     pub fn indices(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(|port| port.ifindex)
@@ -82,7 +81,7 @@ impl Ports {
 
     /// Returns the block of a monitor; empty if there is nothing to show.
     pub fn block(&self, style: Style, links: &Interfaces) -> String {
-        let shown = |port: &&TeamPort| style == Style::All || port.changed || port.removed;
+        let shown = |port: &&TeamPort| style.shows(port.changed, port.removed);
         let lines = self.0.iter().rev().filter(shown);
         block("ports", style, lines.map(|port| line(port, links)))
     }
@@ -110,14 +109,9 @@ fn block(heading: &str, style: Style, lines: impl Iterator<Item = String>) -> St
 
 /// The options, in the driver's order.
 #[derive(Clone, Debug)]
-pub struct Options(Vec<TeamOption>);
+pub struct Options(pub Vec<TeamOption>);
 
 impl Options {
-    /// Returns a list of the entries that the driver reported.
-    pub fn new(options: Vec<TeamOption>) -> Self {
-        Options(options)
-    }
-
     /// Begins a batch: clears the marks.
     pub fn begin(&mut self) {
         self.0.iter_mut().for_each(|option| option.changed = false);
@@ -156,11 +150,7 @@ impl Options {
 }
 
 fn body(option: &TeamOption, links: &Interfaces) -> String {
-    let mut text = format!(
-        "{}{} ",
-        mark(option.changed, option.removed),
-        option.id.name
-    );
+    let mut text = format!("{}{} ", mark(option.changed, option.removed), option.id.name);
     if let Some(port) = option.id.port {
         let _ = write!(text, "(port:{}) ", links.name(port));
     }
@@ -173,10 +163,7 @@ fn body(option: &TeamOption, links: &Interfaces) -> String {
 /// An interface, with the changes of its last update.
 #[derive(Clone, Debug)]
 struct Interface {
-    name: String,
-    hwaddr: HwAddr,
-    master: u32,
-    admin_up: bool,
+    link: LinkInfo,
     changed: Changed,
 }
 
@@ -197,22 +184,20 @@ pub struct Interfaces(BTreeMap<u32, Interface>);
 impl Interfaces {
     /// Returns the list of these interfaces, without marks.
     pub fn new(links: Vec<LinkInfo>) -> Self {
-        let known = links.into_iter().map(|link| {
-            let interface = Interface {
-                name: link.name,
-                hwaddr: link.hwaddr,
-                master: link.master.unwrap_or(0),
-                admin_up: link.admin_up,
-                changed: Changed::default(),
-            };
-            (link.ifindex, interface)
-        });
+        let known = links.into_iter();
+        let known =
+            known.map(|link| (link.ifindex, Interface { link, changed: Changed::default() }));
         Interfaces(known.collect())
+    }
+
+    /// Returns the name of an interface; `None` for an unknown interface.
+    pub fn known_name(&self, ifindex: u32) -> Option<String> {
+        self.0.get(&ifindex).map(|interface| interface.link.name.clone())
     }
 
     fn name(&self, ifindex: u32) -> &str {
         let known = self.0.get(&ifindex);
-        known.map_or("(removed)", |interface| &interface.name)
+        known.map_or("(removed)", |interface| &interface.link.name)
     }
 
     /// Begins a batch: drops removed interfaces.
@@ -228,35 +213,39 @@ impl Interfaces {
                 return false;
             };
             let is_new = !gone.changed.removed;
-            gone.changed = Changed {
-                any: true,
-                removed: true,
-                ..Changed::default()
-            };
+            gone.changed = Changed { any: true, removed: true, ..Changed::default() };
             return is_new;
         };
-        let master = link.master.unwrap_or(0);
         let before = self.0.get(&ifindex);
-        let differs = |test: fn(&Interface, &LinkInfo) -> bool| {
-            before.is_none_or(|before| test(before, &link))
+        let differs = |test: fn(&LinkInfo, &LinkInfo) -> bool| {
+            before.is_none_or(|before| test(&before.link, &link))
         };
         let mut changed = Changed {
             name: differs(|before, link| before.name != link.name),
             hwaddr: differs(|before, link| before.hwaddr != link.hwaddr),
-            master: differs(|before, link| before.master != link.master.unwrap_or(0)),
+            master: differs(|before, link| before.master != link.master),
             any: differs(|before, link| before.admin_up != link.admin_up),
             removed: false,
         };
         changed.any |= changed.name || changed.hwaddr || changed.master;
-        let interface = Interface {
-            name: link.name,
-            hwaddr: link.hwaddr,
-            master,
-            admin_up: link.admin_up,
-            changed,
-        };
-        self.0.insert(ifindex, interface);
+        self.0.insert(ifindex, Interface { link, changed });
         changed.any
+    }
+
+    /// Returns the interfaces among `shown` that `style` shows, newest first.
+    pub fn answer(&self, style: Style, shown: &BTreeSet<u32>) -> DriverAnswer {
+        let known = self.0.iter().rev();
+        let known = known.filter(|(ifindex, it)| {
+            shown.contains(ifindex) && style.shows(it.changed.any, it.changed.removed)
+        });
+        let interfaces = known.map(|(ifindex, it)| DriverInterface {
+            ifindex: Some((*ifindex).into()),
+            name: Some(it.link.name.clone()),
+            hwaddr: Some(it.link.hwaddr.to_string()),
+            master: Some(it.link.master.unwrap_or(0).into()),
+            removed: Some(it.changed.removed),
+        });
+        DriverAnswer { interfaces: Some(List(interfaces.collect())), ..DriverAnswer::default() }
     }
 
     /// Returns the block of a monitor for the interfaces `shown`; empty if there is nothing to show.
@@ -264,18 +253,17 @@ impl Interfaces {
         let known = self.0.iter().rev();
         let known = known.filter(|(ifindex, _)| shown.contains(ifindex));
         let star = |changed| if changed { "*" } else { "" };
-        let lines = known
-            .filter(|(_, it)| style == Style::All || it.changed.any)
-            .map(|(ifindex, it)| {
+        let lines =
+            known.filter(|(_, it)| style == Style::All || it.changed.any).map(|(ifindex, it)| {
                 let text = format!(
                     "{}{ifindex}: {}{}: {}{}: {}{} ",
                     mark(it.changed.any, false),
                     star(it.changed.name),
-                    it.name,
+                    it.link.name,
                     star(it.changed.hwaddr),
-                    it.hwaddr,
+                    it.link.hwaddr,
                     star(it.changed.master),
-                    it.master,
+                    it.link.master.unwrap_or(0),
                 );
                 shortened(&text, "...")
             });
@@ -285,34 +273,19 @@ impl Interfaces {
 
 #[cfg(test)]
 mod tests {
+    use runners::HwAddr;
+
     use super::*;
     use crate::netlink::team::{OptionId, Value};
 
     fn link(ifindex: u32, name: &str, master: Option<u32>) -> LinkInfo {
-        LinkInfo {
-            ifindex,
-            name: name.to_owned(),
-            hardware_type: 1,
-            admin_up: true,
-            promiscuous: false,
-            carrier: true,
-            loopback: false,
-            hwaddr: HwAddr([2, 0, 0, 0, 0, ifindex as u8]),
-            mtu: 1500,
-            master,
-            lower: None,
-            vlan: None,
-            kind: String::new(),
-        }
+        let hwaddr = HwAddr([2, 0, 0, 0, 0, ifindex as u8]);
+        LinkInfo { ifindex, name: name.to_owned(), hwaddr, master, ..LinkInfo::default() }
     }
 
     fn links() -> Interfaces {
         let port = |ifindex, name| link(ifindex, name, Some(9));
-        Interfaces::new(vec![
-            port(3, "eth1"),
-            port(5, "eth2"),
-            link(9, "team0", None),
-        ])
+        Interfaces::new(vec![port(3, "eth1"), port(5, "eth2"), link(9, "team0", None)])
     }
 
     fn port(ifindex: u32, linkup: bool) -> TeamPort {
@@ -327,19 +300,14 @@ mod tests {
     }
 
     fn option(id: OptionId, value: Value) -> TeamOption {
-        TeamOption {
-            id,
-            value,
-            changed: false,
-            removed: false,
-        }
+        TeamOption { id, value, changed: false, removed: false }
     }
 
     // The texts below are those of teamnl 1.31 on Linux 6.1.
 
     #[test]
     fn ports_are_listed_newest_first() {
-        let ports = Ports::new(vec![port(3, true), port(5, false)]);
+        let ports = Ports(vec![port(3, true), port(5, false)]);
         let text = " 5: eth2: down 0Mbit HD \n 3: eth1: up 10000Mbit FD \n";
         assert_eq!(ports.show(&links()), text);
     }
@@ -347,12 +315,9 @@ mod tests {
     #[test]
     fn options_are_listed_newest_first_and_long_ones_are_cut() {
         let program = [6, 0, 0, 0, 0, 0, 0, 0].repeat(30);
-        let options = Options::new(vec![
+        let options = Options(vec![
             option(OptionId::team("bpf_hash_func"), Value::Binary(program)),
-            option(
-                OptionId::element("lb_hash_stats", 255),
-                Value::Binary(vec![0; 8]),
-            ),
+            option(OptionId::element("lb_hash_stats", 255), Value::Binary(vec![0; 8])),
             option(OptionId::port("priority", 3), Value::S32(-7)),
         ]);
         let text = " priority (port:eth1) -7 \n \
@@ -364,28 +329,22 @@ mod tests {
 
     #[test]
     fn a_monitor_shows_the_changes_of_a_batch() {
-        let mut ports = Ports::new(vec![port(3, true)]);
+        let mut ports = Ports(vec![port(3, true)]);
         ports.begin();
-        ports.update(TeamPort {
-            changed: true,
-            ..port(5, false)
-        });
+        ports.update(TeamPort { changed: true, ..port(5, false) });
         let text = "ports:\n  *5: eth2: down 0Mbit HD \n";
         assert_eq!(ports.block(Style::Changed, &links()), text);
         let text = format!("{text}   3: eth1: up 10000Mbit FD \n");
         assert_eq!(ports.block(Style::All, &links()), text);
         ports.begin();
         assert_eq!(ports.block(Style::Changed, &links()), "");
-        ports.update(TeamPort {
-            removed: true,
-            ..port(3, false)
-        });
+        ports.update(TeamPort { removed: true, ..port(3, false) });
         let text = "ports:\n  -3: eth1: down 0Mbit HD \n";
         assert_eq!(ports.block(Style::Changed, &links()), text);
         ports.begin();
         assert_eq!(ports.indices().collect::<Vec<_>>(), [5]);
 
-        let mut options = Options::new(Vec::new());
+        let mut options = Options(Vec::new());
         options.update(TeamOption {
             changed: true,
             ..option(OptionId::port("enabled", 5), Value::Bool(false))

@@ -4,23 +4,24 @@
 //! is the same byte for byte. Results go to stdout, everything else to stderr. A closed stdout ends
 //! the program without an error.
 
+mod answer;
 mod device;
 mod lists;
 mod monitor;
 pub mod options;
-mod value;
+pub mod value;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::args::getopt::{Getopt, Operands};
-use crate::args::version_line;
+use crate::args::getopt::{self, Getopt, Operands};
 use crate::errno::strerror;
 use crate::netlink::team::{OptionId, Value};
+use crate::text::printable;
 use device::Device;
 use lists::{Interfaces, Options, Ports, Style};
-use options::{CommandLine, Only, Verb};
+use options::{CommandLine, UsageError, Verb};
 
 /// A failed command: lines that describe the failure, then the cause.
 #[derive(Debug)]
@@ -30,22 +31,14 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(line: impl Into<String>, cause: io::Error) -> Self {
-        Failure {
-            lines: vec![line.into()],
-            cause,
-        }
-    }
-
     fn errno(line: impl Into<String>, errno: i32) -> Self {
-        Failure::new(line, io::Error::from_raw_os_error(errno))
+        Failure { lines: vec![line.into()], cause: io::Error::from_raw_os_error(errno) }
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(cause: io::Error) -> Self {
-        let lines = Vec::new();
-        Failure { lines, cause }
+        Failure { lines: Vec::new(), cause }
     }
 }
 
@@ -70,22 +63,23 @@ pub fn run(
     let program = crate::args::program_name(items.argv0()).to_owned();
     let line = match CommandLine::read(items) {
         Ok(line) => line,
-        Err(usage) => {
-            let gap = if usage.gap { "\n" } else { "" };
+        Err(UsageError { text, gap }) => {
             // A reader may close the pipe early.
-            let _ = writeln!(err, "{usage}");
-            let _ = write!(out, "{gap}{help}");
+            let _ = writeln!(err, "{}", printable(&text));
+            let _ = match program.as_str() {
+                options::TEAMNL => write!(out, "{gap}{help}"),
+                program => writeln!(err, "{}", getopt::hint(program)),
+            };
             return 1;
         }
     };
-    let outcome = match line.only {
-        Some(Only::Help) => write!(out, "{help}").map_err(Failure::from),
-        Some(Only::Version) => writeln!(out, "{}", version_line(&program)).map_err(Failure::from),
+    let outcome = match &line.text {
+        Some(text) => write!(out, "{text}").map_err(Failure::from),
         None => execute(&line, &program, out),
     };
     match outcome.and_then(|()| Ok(out.flush()?)) {
         Err(failure) if failure.cause.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(err, "{failure}");
+            let _ = writeln!(err, "{}", printable(&failure.to_string()));
             1
         }
         _ => 0,
@@ -95,19 +89,9 @@ pub fn run(
 /// Executes the command of a command line.
 fn execute(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let mut device = Device::open(&line.device, program)?;
-    let port = match &line.port {
-        Some(name) => Some(device.port(name)?),
-        None => None,
-    };
-    let index = match &line.index {
-        Some(text) => Some(array_index(text)?),
-        None => None,
-    };
-    let instance = |name: &str| OptionId {
-        name: name.to_owned().into(),
-        port,
-        index,
-    };
+    let port = line.port.as_ref().map(|name| device.port(name)).transpose()?;
+    let index = line.index.as_ref().map(|text| array_index(text)).transpose()?;
+    let instance = |name: &str| OptionId { name: name.to_owned().into(), port, index };
     let argument = |place: usize, role: &str| {
         line.arguments.get(place).ok_or_else(|| {
             let command = &line.word;
@@ -118,24 +102,36 @@ fn execute(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(),
     match line.verb {
         Verb::Ports => {
             let links = Interfaces::new(device.links()?);
-            let ports = Ports::new(device.team.ports()?);
-            write!(out, "{}", ports.show(&links))?;
+            let ports = Ports(device.team.ports()?);
+            match line.json {
+                true => answer::write(out, ports.answer(Style::All, &links))?,
+                false => write!(out, "{}", printable(&ports.show(&links)))?,
+            }
         }
         Verb::Options => {
             let links = Interfaces::new(device.links()?);
-            let options = Options::new(device.team.options()?);
-            write!(out, "{}", options.show(&links))?;
+            let options = Options(device.team.options()?);
+            match line.json {
+                true => answer::write(out, options.answer(Style::All, &links))?,
+                false => write!(out, "{}", printable(&options.show(&links)))?,
+            }
         }
         Verb::GetOption => {
             let name = argument(0, "name")?;
-            let value = device.option(&instance(name))?;
-            writeln!(out, "{}", value::show(&value))?;
+            let id = instance(name);
+            let option = device.option(&id)?;
+            if line.json {
+                let links = Interfaces::new(device.links()?);
+                let options = Options(vec![option]);
+                return Ok(answer::write(out, options.answer(Style::All, &links))?);
+            }
+            writeln!(out, "{}", printable(&value::show(&option.value)))?;
         }
         Verb::SetOption => {
             let name = argument(0, "name")?;
             let text = argument(1, "value")?;
             let id = instance(name);
-            let old: Value = device.option(&id)?;
+            let old: Value = device.option(&id)?.value;
             let new = value::parse(text, &old)?;
             // Without a listener the driver returns an error for a successful set.
             let _listener = device.team.events()?;
@@ -143,7 +139,7 @@ fn execute(line: &CommandLine, program: &str, out: &mut dyn Write) -> Result<(),
         }
         Verb::Monitor => {
             let style = style(line.arguments.first().map(String::as_str))?;
-            monitor::run(&mut device, style, out)?;
+            monitor::run(&mut device, style, line.json, out)?;
         }
     }
     Ok(())
@@ -162,13 +158,8 @@ fn style(word: Option<&str>) -> Result<Style, Failure> {
 }
 
 fn array_index(text: &str) -> Result<u32, Failure> {
-    match value::whole_number(text) {
-        Some(number) if number < 0 => {
-            Err(Failure::errno("Failed to parse array index.", libc::EINVAL))
-        }
-        Some(number) => {
-            u32::try_from(number).map_err(|_| Failure::errno("Array index too big.", libc::ERANGE))
-        }
-        None => Err(Failure::errno("Failed to parse array index.", libc::EINVAL)),
-    }
+    let number = value::whole_number(text).filter(|number| *number >= 0);
+    let invalid = || Failure::errno("Failed to parse array index.", libc::EINVAL);
+    u32::try_from(number.ok_or_else(invalid)?)
+        .map_err(|_| Failure::errno("Array index too big.", libc::ERANGE))
 }

@@ -9,16 +9,19 @@ use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::answer;
 use super::device::Device;
 use super::lists::{Interfaces, Options, Ports, Style};
 use crate::netlink::link::{self, LinkEvent};
 use crate::netlink::team::TeamMessage;
 use crate::netlink::{EventSocket, Received};
 use crate::process::signals::Signals;
+use crate::text::printable;
 
 /// The state that the monitor shows.
 struct Monitor {
     style: Style,
+    json: bool,
     links: Interfaces,
     ports: Ports,
     options: Options,
@@ -27,16 +30,17 @@ struct Monitor {
 /// Writes the changes of `device` to `out` until a signal arrives.
 ///
 /// # Errors
-/// Those of the sockets and of `out`.
-pub fn run(device: &mut Device, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// When a socket or `out` fails.
+pub fn run(device: &mut Device, style: Style, json: bool, out: &mut dyn Write) -> io::Result<()> {
     let mut signals = Signals::take_interrupts()?;
     let mut link_events = EventSocket::links()?;
     let mut team_events = device.team.events()?;
     let mut monitor = Monitor {
         style,
+        json,
         links: Interfaces::new(device.links()?),
-        ports: Ports::new(device.team.ports()?),
-        options: Options::new(device.team.options()?),
+        ports: Ports(device.team.ports()?),
+        options: Options(device.team.options()?),
     };
     monitor.ports.begin();
     monitor.options.begin();
@@ -50,14 +54,14 @@ pub fn run(device: &mut Device, style: Style, out: &mut dyn Write) -> io::Result
             Err(nix::errno::Errno::EINTR) => continue,
             polled => polled?,
         };
-        if signals.read()?.is_some() {
+        if signals.read()?.stop.is_some() {
             return Ok(());
         }
         // Links first: an event of the driver may name a new interface.
         let text = monitor.receive_links(device, &mut link_events)?;
-        out.write_all(text.as_bytes())?;
+        out.write_all(printable(&text).as_bytes())?;
         let text = monitor.receive_driver(device, &mut team_events)?;
-        out.write_all(text.as_bytes())?;
+        out.write_all(printable(&text).as_bytes())?;
         out.flush()?;
     }
 }
@@ -69,9 +73,8 @@ impl Monitor {
         events: &mut EventSocket,
     ) -> io::Result<String> {
         let mut link_events = Vec::new();
-        let received =
-            events.drain(&mut |message| link_events.extend(LinkEvent::parse(&message)))?;
-        if received == Received::Overflow {
+        let received = events.drain(&mut |message| link_events.extend(LinkEvent::parse(&message)));
+        if received == Received::Loss {
             self.links = Interfaces::new(device.links()?);
             return Ok(String::new());
         }
@@ -86,7 +89,10 @@ impl Monitor {
             if self.links.update(event.ifindex, link) {
                 let mut shown: BTreeSet<u32> = self.ports.indices().collect();
                 shown.insert(device.ifindex);
-                text += &self.links.block(self.style, &shown);
+                text += &match self.json {
+                    true => answer::change(&self.links.answer(self.style, &shown)),
+                    false => self.links.block(self.style, &shown),
+                };
             }
         }
         Ok(text)
@@ -97,19 +103,20 @@ impl Monitor {
         device: &mut Device,
         events: &mut EventSocket,
     ) -> io::Result<String> {
-        let Monitor {
-            style,
-            links,
-            ports,
-            options,
-        } = self;
+        let Monitor { style, json, links, ports, options } = self;
         let mut text = String::new();
         // The kind of entries in the current batch.
         let mut batch = None;
         let received = events.drain(&mut |message| {
             if message.is_done() {
                 match batch.take() {
+                    Some(Batch::Ports) if *json => {
+                        text += &answer::change(&ports.answer(*style, links))
+                    }
                     Some(Batch::Ports) => text += &ports.block(*style, links),
+                    Some(Batch::Options) if *json => {
+                        text += &answer::change(&options.answer(*style, links))
+                    }
                     Some(Batch::Options) => text += &options.block(*style, links),
                     None => (),
                 }
@@ -129,10 +136,10 @@ impl Monitor {
                 }
                 None => (),
             }
-        })?;
-        if received == Received::Overflow {
-            self.ports = Ports::new(device.team.ports()?);
-            self.options = Options::new(device.team.options()?);
+        });
+        if received == Received::Loss {
+            self.ports = Ports(device.team.ports()?);
+            self.options = Options(device.team.options()?);
         }
         Ok(text)
     }

@@ -1,24 +1,17 @@
 //! The command line of `teamrnl`.
 
 use std::ffi::OsString;
-use std::fmt;
 
-use crate::args::getopt::{Flag, Getopt, Item};
+use crate::args::getopt::{self, Flag, Getopt, Item};
+use crate::args::{program_name, version_line};
 
 /// The options.
-pub static FLAGS: [Flag; 4] = [
+pub static FLAGS: [Flag; 5] = [
     Flag::new(b"h", "help", None, &["Show this help"]),
     Flag::new(b"p", "port_name", Some("PORT"), &["team slave port name"]),
-    Flag::new(
-        b"a",
-        "array_index",
-        Some("INDEX"),
-        &["team option array index"],
-    ),
-    Flag {
-        added: true,
-        ..Flag::new(b"V", "version", None, &["Show the version"])
-    },
+    Flag::new(b"a", "array_index", Some("INDEX"), &["team option array index"]),
+    Flag { added: true, ..Flag::new(b"", "json", None, &["Print JSON"]) },
+    Flag { added: true, ..Flag::new(b"V", "version", None, &["Show the version"]) },
 ];
 
 /// A command for a team device.
@@ -45,24 +38,17 @@ const VERBS: [(&str, Verb); 5] = [
     ("monitor", Verb::Monitor),
 ];
 
-/// A text to show instead of executing a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Only {
-    /// The help.
-    Help,
-    /// The version.
-    Version,
-}
-
 /// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
-    /// `-h`, `-V`
-    pub only: Option<Only>,
+    /// `-h`, `-V`: the text to show instead of executing a command.
+    pub text: Option<String>,
     /// `-p`
     pub port: Option<String>,
     /// `-a`
     pub index: Option<String>,
+    /// `--json`
+    pub json: bool,
     /// Team device.
     pub device: String,
     /// Command.
@@ -73,74 +59,65 @@ pub struct CommandLine {
     pub arguments: Vec<String>,
 }
 
+/// Name under which the program is teamnl.
+pub const TEAMNL: &str = "teamnl";
+
 /// An invalid command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError {
-    text: String,
-    /// Whether an empty line precedes the help.
-    pub gap: bool,
+    /// Text of the error.
+    pub text: String,
+    /// teamnl's empty line between the text and the help, if there is one.
+    pub gap: &'static str,
 }
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl std::error::Error for UsageError {}
 
 impl CommandLine {
     /// Parses a command line without the program.
     ///
     /// # Errors
-    /// The text to print before the help.
+    /// A usage error, to be shown with the help under teamnl's name.
     pub fn read(items: Getopt) -> Result<CommandLine, UsageError> {
-        let usage = |text: String, gap| UsageError { text, gap };
+        let usage = |text: String| UsageError { text, gap: "\n" };
+        let (help, program) = (help(items.argv0()), program_name(items.argv0()).to_owned());
         let mut line = CommandLine {
-            only: None,
+            text: None,
             port: None,
             index: None,
+            json: false,
             device: String::new(),
             verb: Verb::Ports,
             word: String::new(),
             arguments: Vec::new(),
         };
         for item in items {
-            let item = item.map_err(|e| usage(format!("{e}\nunknown option."), false))?;
-            let only = match item {
-                Item::Operand(word) => {
-                    line.arguments.push(text(word));
-                    continue;
-                }
+            let unknown = |error: getopt::UsageError| UsageError {
+                text: match program.as_str() {
+                    TEAMNL => format!("{error}\nunknown option."),
+                    _ => error.to_string(),
+                },
+                gap: "",
+            };
+            match item.map_err(unknown)? {
+                Item::Operand(word) => line.arguments.push(text(word)),
                 Item::Flag(flag, value) => match flag.long {
-                    "help" => Only::Help,
-                    "version" => Only::Version,
-                    "port_name" => {
-                        line.port = Some(text(value));
-                        continue;
-                    }
-                    "array_index" => {
-                        line.index = Some(text(value));
-                        continue;
+                    "port_name" => line.port = Some(text(value)),
+                    "array_index" => line.index = Some(text(value)),
+                    "json" => line.json = true,
+                    "help" => return Ok(CommandLine { text: Some(help), ..line }),
+                    "version" => {
+                        let version = version_line(&program) + "\n";
+                        return Ok(CommandLine { text: Some(version), ..line });
                     }
                     long => unreachable!("a flag of the table without a meaning: {long}"),
                 },
-            };
-            line.only = Some(only);
-            return Ok(line);
+            }
         }
         let mut words = std::mem::take(&mut line.arguments).into_iter();
-        line.device = words
-            .next()
-            .ok_or_else(|| usage("No team device specified.".to_owned(), true))?;
-        line.word = words
-            .next()
-            .ok_or_else(|| usage("No command specified.".to_owned(), true))?;
+        line.device = words.next().ok_or_else(|| usage("No team device specified.".to_owned()))?;
+        line.word = words.next().ok_or_else(|| usage("No command specified.".to_owned()))?;
         let meant = VERBS.iter().find(|(name, _)| name.starts_with(&line.word));
-        line.verb = match meant {
-            Some((_, verb)) => *verb,
-            None => return Err(usage(format!("Unknown command \"{}\".", line.word), true)),
-        };
+        let unknown = || usage(format!("Unknown command \"{}\".", line.word));
+        line.verb = meant.ok_or_else(unknown)?.1;
         line.arguments = words.collect();
         Ok(line)
     }

@@ -72,23 +72,14 @@ mod tests {
     #[test]
     fn numbers_are_decimal() {
         let number = || Value::U32(7);
-        for (text, expected) in [
-            ("5", 5),
-            (" 5", 5),
-            ("+5", 5),
-            ("", 0),
-            ("4294967295", u32::MAX),
-        ] {
+        for (text, expected) in [("5", 5), (" 5", 5), ("+5", 5), ("", 0), ("4294967295", u32::MAX)]
+        {
             assert_parses(text, number(), Ok(Value::U32(expected)));
         }
         for text in ["0x5", "5 ", "x", "-", " "] {
             assert_parses(text, number(), Err(libc::EINVAL));
         }
-        for text in [
-            "4294967296",
-            "-1",
-            "99999999999999999999999999999999999999999",
-        ] {
+        for text in ["4294967296", "-1", "99999999999999999999999999999999999999999"] {
             assert_parses(text, number(), Err(libc::ERANGE));
         }
         assert_parses("-7", Value::S32(0), Ok(Value::S32(-7)));

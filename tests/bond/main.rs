@@ -3,32 +3,41 @@
 //! `cases/NAME.txt` has the input, `NAME.import` the result of the import, and `NAME.export` the
 //! result of the export of that team; the exit status and the notes come first. `TEAMR_REWRITE=1
 //! cargo test --test bond` rewrites the results.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 #![allow(missing_docs, reason = "the parts of one test program")]
 
 mod command;
+mod formats;
+mod hosts;
 mod nmcli;
+mod unknown_settings;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use json_config::keys::RUNNERS;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use teamr::bond::{Export, Import, Manager, Outcome, Target, Tree, cli, export, import};
 
 /// One case: lines of `key: value`, then files, each after a line `=== PATH`.
+#[derive(Clone)]
 pub struct Case {
     pub name: String,
     settings: BTreeMap<String, String>,
-    files: Vec<(String, String)>,
+    pub files: Vec<(String, String)>,
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bond/cases")
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bond").join(name)
 }
 
 pub fn cases() -> Vec<Case> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder())
+    cases_of("cases")
+}
+
+pub fn cases_of(name: &str) -> Vec<Case> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder(name))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
@@ -55,7 +64,7 @@ impl Case {
         }
     }
 
-    fn get(&self, key: &str) -> Option<&str> {
+    pub fn get(&self, key: &str) -> Option<&str> {
         self.settings.get(key).map(String::as_str)
     }
 
@@ -65,13 +74,12 @@ impl Case {
 
     pub fn target(&self) -> Target {
         match self.manager() {
-            Manager::Ifcfg => Target::Ifcfg,
-            Manager::Networkd => Target::Networkd,
             Manager::NetworkManager | Manager::Sysfs => Target::Nmcli,
+            manager => Target::Files(manager),
         }
     }
 
-    fn tree(&self) -> Tree {
+    pub fn tree(&self) -> Tree {
         let mut tree = Tree::default();
         for (path, text) in &self.files {
             tree.insert(path, text);
@@ -92,27 +100,36 @@ impl Case {
 
     /// Returns the result of the export of an imported team.
     pub fn exported(&self, imported: &Outcome) -> Outcome {
+        self.exported_to(self.target(), imported)
+    }
+
+    /// Returns the result of the export, to a format, of an imported team.
+    pub fn exported_to(&self, target: Target, imported: &Outcome) -> Outcome {
+        let to = self.get("to").and_then(Manager::from_name);
+        self.exported_from(to.unwrap_or_else(|| self.manager()), target, imported)
+    }
+
+    /// Returns the result of the export, to a format, of an imported team with the files of a manager.
+    pub fn exported_from(&self, from: Manager, to: Target, imported: &Outcome) -> Outcome {
         let mut tree = Tree::default();
-        let from = match self.get("to").and_then(Manager::from_name) {
-            Some(to) => to,
-            None => self.manager(),
-        };
         if from == Manager::Sysfs {
-            let kernel = self
-                .files
-                .iter()
-                .filter(|(path, _)| !path.contains("/bonding"));
+            let kernel = self.files.iter().filter(|(path, _)| !path.contains("/bonding"));
             kernel.for_each(|(path, text)| tree.insert(path, text));
         }
         for file in &imported.files[1..] {
-            tree.insert(format!("{}/{}", from.folder(), file.name), &file.text);
+            let path = match from {
+                // The files include no other file here.
+                Manager::Interfaces => "etc/network/interfaces".to_owned(),
+                _ => format!("{}/{}", from.folder(), file.name),
+            };
+            tree.insert(path, &file.text);
         }
         let team = team(imported);
         let order = Export {
             device: team["device"].as_str().unwrap().to_owned(),
             team,
             from: Some(from),
-            to: self.target(),
+            to,
             rename: None,
         };
         export(&tree, &order).unwrap()
@@ -126,25 +143,14 @@ pub fn team(imported: &Outcome) -> Map<String, Value> {
     }
 }
 
-fn shown(outcome: &Outcome) -> String {
-    let notes: String = outcome
-        .notes
-        .iter()
-        .map(|note| format!("{note}\n"))
-        .collect();
-    let status = if outcome.notes.any_lost() {
-        cli::LOST
-    } else {
-        cli::KEPT
-    };
-    format!(
-        "exit status {status}\n{notes}\n{}",
-        cli::framed(&outcome.files)
-    )
+pub fn shown(outcome: &Outcome) -> String {
+    let notes: String = outcome.notes.iter().map(|note| format!("{note}\n")).collect();
+    let status = if outcome.notes.any_lost() { cli::LOST } else { cli::KEPT };
+    format!("exit status {status}\n{notes}\n{}", cli::framed(&outcome.files))
 }
 
-fn compare(name: &str, found: &str) {
-    let path = folder().join(name);
+pub fn compare(name: &str, found: &str) {
+    let path = folder("").join(name);
     if std::env::var_os("TEAMR_REWRITE").is_some() {
         fs::write(&path, found).unwrap();
         return;
@@ -159,9 +165,9 @@ fn every_case_has_its_expected_results() {
     assert!(cases.len() >= 30, "{}", cases.len());
     for case in cases {
         let imported = case.imported();
-        compare(&format!("{}.import", case.name), &shown(&imported));
+        compare(&format!("cases/{}.import", case.name), &shown(&imported));
         let exported = case.exported(&imported);
-        compare(&format!("{}.export", case.name), &shown(&exported));
+        compare(&format!("cases/{}.export", case.name), &shown(&exported));
     }
 }
 
@@ -186,11 +192,7 @@ fn a_second_import_returns_the_same_files() {
     for case in cases() {
         let imported = case.imported();
         let exported = case.exported(&imported);
-        let manager = match case.target() {
-            Target::Ifcfg => Manager::Ifcfg,
-            Target::Networkd => Manager::Networkd,
-            Target::Nmcli => continue,
-        };
+        let Target::Files(manager) = case.target() else { continue };
         if case.get("to").is_some() || exported.notes.iter().next().is_some() {
             continue;
         }
@@ -199,14 +201,7 @@ fn a_second_import_returns_the_same_files() {
             tree.insert(format!("{}/{}", manager.folder(), file.name), &file.text);
         }
         let bond = team(&imported)["device"].as_str().unwrap().to_owned();
-        let again = import(
-            &tree,
-            &Import {
-                bond,
-                ..Import::default()
-            },
-        )
-        .unwrap();
+        let again = import(&tree, &Import { bond, ..Import::default() }).unwrap();
         assert_eq!(again.files, imported.files, "{}", case.name);
         rounds += 1;
     }
@@ -219,16 +214,11 @@ fn every_option_has_a_case() {
     use teamr::bond::options::{Kind, MODES, Opt, ROWS};
     let texts: String = cases()
         .iter()
-        .flat_map(|case| {
-            case.files
-                .iter()
-                .map(|(path, text)| format!("{path}\n{text}\n"))
-        })
+        .chain(&cases_of("hosts"))
+        .flat_map(|case| case.files.iter().map(|(path, text)| format!("{path}\n{text}\n")))
         .collect();
     for row in ROWS {
-        let networkd = row
-            .networkd
-            .is_some_and(|name| texts.contains(&format!("{name}=")));
+        let networkd = row.networkd.is_some_and(|name| texts.contains(&format!("{name}=")));
         let own = texts.contains(&format!("{}=", row.name))
             || texts.contains(&format!("bonding/{}\n", row.name));
         assert!(own || networkd, "no case has {}", row.name);
@@ -243,39 +233,77 @@ fn every_option_has_a_case() {
 
 #[test]
 fn a_missing_bond_is_an_error() {
-    let order = Import {
-        bond: "bond7".to_owned(),
-        ..Import::default()
-    };
+    let order = Import { bond: "bond7".to_owned(), ..Import::default() };
     let error = import(&Tree::default(), &order).unwrap_err();
-    assert!(
-        error.starts_with("Failed to find the bond \"bond7\" in ifcfg (etc/"),
-        "{error}"
-    );
+    assert!(error.starts_with("Failed to find the bond \"bond7\" in netplan (etc/"), "{error}");
 }
 
 /// A truncated or mangled text gives notes or an error.
 #[test]
 fn broken_files_are_harmless() {
-    for case in cases() {
+    for case in cases().into_iter().chain(cases_of("hosts")) {
         for (place, (path, text)) in case.files.iter().enumerate() {
-            for cut in (0..text.len())
-                .filter(|cut| text.is_char_boundary(*cut))
-                .step_by(7)
-            {
-                let mut broken = Case::read(&folder().join(format!("{}.txt", case.name)));
+            for cut in (0..text.len()).filter(|cut| text.is_char_boundary(*cut)).step_by(11) {
+                let mut broken = case.clone();
                 let mangled = format!("{}\u{fffd}=\\'\"[{}", &text[..cut], &text[cut..]);
                 for version in [text[..cut].to_owned(), mangled] {
                     broken.files[place] = (path.clone(), version);
-                    let order = Import {
-                        bond: case.get("bond").unwrap().to_owned(),
-                        ..Import::default()
-                    };
+                    let order =
+                        Import { bond: case.get("bond").unwrap().to_owned(), ..Import::default() };
                     if let Ok(outcome) = import(&broken.tree(), &order) {
                         team(&outcome);
                     }
                 }
             }
+        }
+    }
+}
+
+/// Names and keys are data: no file gets a line, no folder a file and no shell a command from them.
+#[test]
+fn hostile_names_add_no_line_no_file_and_no_command() {
+    let names = ["a\nb", "../x", "$(reboot)", "eth*", "x'y", "[Link]", "a b", "\u{1b}[2J", "é"];
+    let ports = names.iter().chain(&["eth1"]);
+    let ports: Map<String, Value> = ports.map(|name| ((*name).into(), json!({}))).collect();
+    let team = json!({
+        "device": "team0",
+        "hwaddr": "02:00:00:00:00:01\n[Match]\nName=*",
+        "runner": {"name": "activebackup"},
+        "ports": ports,
+    });
+    let mut tree = Tree::default();
+    let folder = Manager::NetworkManager.folder();
+    tree.insert(
+        format!("{folder}/team0.nmconnection"),
+        "[connection]\ntype=team\ninterface-name=team0\n[ethtool]\nfeature-$(reboot)=true\n\
+         feature-tso=$(reboot)\n",
+    );
+    for to in Target::ALL {
+        let request = Export {
+            device: "team0".into(),
+            team: team.as_object().unwrap().clone(),
+            from: None,
+            to,
+            rename: None,
+        };
+        let outcome = export(&tree, &request).unwrap();
+        let lost: Vec<_> = outcome.notes.iter().map(|note| note.subject.as_str()).collect();
+        for name in names {
+            assert!(lost.contains(&&*format!("port {name:?}")), "{name:?} not in {lost:?}");
+        }
+        assert!(lost.iter().any(|subject| subject.starts_with("hwaddr=")), "{lost:?}");
+        for file in &outcome.files {
+            assert!(!file.name.contains(|c: char| c.is_control() || "/$*".contains(c)));
+            for name in names.into_iter().filter(|name| *name != "$(reboot)") {
+                assert!(!file.text.contains(name) || name == "[Link]", "{}", file.text);
+            }
+            // No shell reads a profile, which has the settings as they were.
+            if file.name.ends_with(".nmconnection") {
+                continue;
+            }
+            let quoted =
+                file.text.replace("'ethtool.feature-$(reboot)'", "").replace("'$(reboot)'", "");
+            assert!(!quoted.contains("$(reboot)"), "{}", file.text);
         }
     }
 }

@@ -8,12 +8,7 @@ use teamr::bond::{Import, Manager, Target, Tree, import};
 use crate::{cases, team};
 
 /// Options and properties that an older nmcli lacks.
-const RECENT: [&str; 4] = [
-    "lacp_active",
-    "ns_ip6_target",
-    "arp_missed_max",
-    "bond-port.prio",
-];
+const RECENT: [&str; 4] = ["lacp_active", "ns_ip6_target", "arp_missed_max", "bond-port.prio"];
 
 #[test]
 fn nmcli_accepts_the_commands_and_creates_the_same_bond() {
@@ -40,20 +35,10 @@ fn nmcli_accepts_the_commands_and_creates_the_same_bond() {
             let error = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{}: {line}: {error}", case.name);
             let keyfile = String::from_utf8(output.stdout).unwrap();
-            tree.insert(
-                format!("{}/{number}", Manager::NetworkManager.folder()),
-                keyfile,
-            );
+            tree.insert(format!("{}/{number}", Manager::NetworkManager.folder()), keyfile);
         }
         let bond = team(&imported)["device"].as_str().unwrap().to_owned();
-        let again = import(
-            &tree,
-            &Import {
-                bond,
-                ..Import::default()
-            },
-        )
-        .unwrap();
+        let again = import(&tree, &Import { bond, ..Import::default() }).unwrap();
         assert_eq!(again.files[0], imported.files[0], "{}", case.name);
         tried += 1;
     }

@@ -10,6 +10,9 @@ pub fn generate(program: &Program) -> String {
     if program.device != Device::Never {
         text += &place(program);
     }
+    if program.has_keys() {
+        text += &query_functions(program);
+    }
     if let Some(old_name) = program.old_name {
         let _ = writeln!(text, "complete -c {old_name} -w {name}");
     }
@@ -39,40 +42,57 @@ pub fn generate(program: &Program) -> String {
                 false => Some(format!("'{word}'")),
             };
             if let Some(offer) = offer {
-                let _ = writeln!(
-                    text,
-                    "complete -c {name} -n '__{name}_at {before}' -a {offer}"
-                );
+                // A pattern for any word must not become the names of files.
+                let before = match before.contains('*') {
+                    true => format!("\"{before}\""),
+                    false => before.clone(),
+                };
+                let _ = write!(text, "complete -c {name} -n '__{name}_at {before}' -a {offer}");
+                let all = format!("{before} {word}");
+                let about = program.abouts.get(all.trim_start());
+                if let Some(about) = about {
+                    let _ = write!(text, " -d '{}'", first_sentence(about).replace('\'', "\\'"));
+                }
+                text.push('\n');
             }
         }
     }
     if program.device != Device::Never {
         let interfaces = offer(Kind::Interface).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "complete -c {name} -n __{name}_begins -a {interfaces}"
-        );
+        let _ = writeln!(text, "complete -c {name} -n __{name}_begins -a {interfaces}");
     }
-    text
+    text.replace("NAME", name)
+}
+
+/// Returns the functions that offer keys of the running team, and values of the key before.
+fn query_functions(program: &Program) -> String {
+    let name = program.name;
+    let first = program.first_words().join(" ");
+    format!(
+        "function __{name}_device\n\
+         \x20   set -l at (__{name}_operands)\n\
+         \x20   contains -- \"$at[1]\" {first}; or echo $at[1]\n\
+         end\n\n\
+         function __{name}_keys\n\
+         \x20   {name} (__{name}_device) get 2>/dev/null | string match -r '^[^ ].*?(?=: )'\n\
+         end\n\n\
+         function __{name}_values\n\
+         \x20   set -l at (__{name}_operands)\n\
+         \x20   {name} (__{name}_device) values -- $at[-1] 2>/dev/null\n\
+         end\n\n"
+    )
 }
 
 /// Returns the functions that find the position of the cursor.
 fn place(program: &Program) -> String {
     let name = program.name;
     let first = program.first_words().join(" ");
-    let valued: Vec<String> = program
-        .valued()
-        .flat_map(|(flag, _)| spellings(flag))
-        .collect();
+    let valued: Vec<String> = program.valued().flat_map(|(flag, _)| spellings(flag)).collect();
     let (skip, unless) = match program.device {
-        Device::MayBe => (
-            format!("contains -- \"$at[1]\" {first}; or set -e at[1]"),
-            String::new(),
-        ),
-        _ => (
-            "set -e at[1]".to_owned(),
-            format!("    __{name}_begins; and return 1\n"),
-        ),
+        Device::MayBe => {
+            (format!("contains -- \"$at[1]\" {first}; or set -e at[1]"), String::new())
+        }
+        _ => ("set -e at[1]".to_owned(), format!("    __{name}_begins; and return 1\n")),
     };
     format!(
         "function __{name}_operands\n\
@@ -102,11 +122,19 @@ fn place(program: &Program) -> String {
     )
 }
 
+/// Returns the first sentence of a description, without its period.
+fn first_sentence(about: &str) -> &str {
+    about.split(". ").next().unwrap_or(about).trim_end_matches('.')
+}
+
 fn offer(kind: Kind) -> Option<String> {
     match kind {
         Kind::Interface => Some("'(__fish_print_interfaces)'".to_owned()),
         Kind::Directory => Some("'(__fish_complete_directories)'".to_owned()),
         Kind::OneOf(list) => Some(format!("'{}'", list.join(" "))),
+        Kind::Finding => Some("'(NAME explain 2>/dev/null)'".to_owned()),
+        Kind::Key => Some("'(__NAME_keys)'".to_owned()),
+        Kind::Value => Some("'(__NAME_values)'".to_owned()),
         Kind::File | Kind::Text => None,
     }
 }

@@ -18,6 +18,8 @@ pub struct Program {
     pub device: Device,
     /// The next words, by the words before with blanks between them. A placeholder is in capitals.
     pub words: BTreeMap<String, Vec<String>>,
+    /// The descriptions of the commands, by all their words.
+    pub abouts: BTreeMap<&'static str, &'static str>,
 }
 
 /// Whether the first operand is a team device.
@@ -38,6 +40,12 @@ pub enum Kind {
     Directory,
     Interface,
     OneOf(&'static [&'static str]),
+    /// A finding of the doctor.
+    Finding,
+    /// A key of the running configuration.
+    Key,
+    /// A value of the key before.
+    Value,
     /// Any text.
     Text,
 }
@@ -50,6 +58,11 @@ pub fn kind(placeholder: &str) -> Kind {
         "BOND" | "DEVICE" | "IFACE" | "PORT" | "PORTDEV" => Kind::Interface,
         "WHERE" => Kind::OneOf(&["stdout", "stderr", "syslog"]),
         "WHICH" => Kind::OneOf(&DataPathChoice::WORDS),
+        "DEMO" => Kind::OneOf(&["activebackup", "slb", "lacp"]),
+        "PROTOCOL" => Kind::OneOf(&["tcp", "udp", "sctp"]),
+        "FINDING" => Kind::Finding,
+        "KEY" => Kind::Key,
+        "VALUE" => Kind::Value,
         _ => Kind::Text,
     }
 }
@@ -62,9 +75,14 @@ pub fn is_placeholder(word: &str) -> bool {
 impl Program {
     pub fn all() -> [Program; 4] {
         let commands = command::describe(CalledAs::Teamrctl);
-        let commands = commands
-            .lines()
-            .map(|line| line.split_whitespace().collect());
+        let commands = commands.lines().map(|line| line.split_whitespace().collect());
+        let mut commands = tree(commands);
+        // The first words alone: the help of `port` has all commands that begin so.
+        commands.insert("help".to_owned(), commands[""].clone());
+        let mut abouts = BTreeMap::new();
+        for (words, _, about) in command::table() {
+            abouts.entry(words).or_insert(about);
+        }
         let verbs = teamnl::options::verbs().map(|verb| vec![verb]);
         [
             Program {
@@ -73,13 +91,15 @@ impl Program {
                 flags: &args::options::FLAGS,
                 device: Device::Never,
                 words: BTreeMap::new(),
+                abouts: BTreeMap::new(),
             },
             Program {
                 name: "teamrctl",
                 old_name: Some("teamdctl"),
                 flags: &client::options::FLAGS,
                 device: Device::MayBe,
-                words: tree(commands),
+                words: commands,
+                abouts,
             },
             Program {
                 name: "teamrnl",
@@ -87,6 +107,7 @@ impl Program {
                 flags: &teamnl::options::FLAGS,
                 device: Device::Always,
                 words: tree(verbs),
+                abouts: BTreeMap::new(),
             },
             Program {
                 name: "bond2team",
@@ -94,6 +115,7 @@ impl Program {
                 flags: &bond2team::FLAGS,
                 device: Device::Never,
                 words: BTreeMap::new(),
+                abouts: BTreeMap::new(),
             },
         ]
     }
@@ -102,6 +124,11 @@ impl Program {
     pub fn names(&self) -> String {
         let names: Vec<&str> = [self.name].into_iter().chain(self.old_name).collect();
         names.join(" ")
+    }
+
+    /// Returns whether the program offers keys of a running team.
+    pub fn has_keys(&self) -> bool {
+        self.words.values().flatten().any(|word| matches!(kind(word), Kind::Key))
     }
 
     /// Returns the first words of the commands.
@@ -118,10 +145,7 @@ impl Program {
 
 /// Returns the spellings of a flag, such as `-t` and `--team-dev`.
 pub fn spellings(flag: &Flag) -> Vec<String> {
-    let short = flag
-        .short
-        .iter()
-        .map(|&letter| format!("-{}", char::from(letter)));
+    let short = flag.short.iter().map(|&letter| format!("-{}", char::from(letter)));
     short.chain([format!("--{}", flag.long)]).collect()
 }
 

@@ -31,6 +31,7 @@ complete -c teamrnl -f
 complete -c teamrnl -s h -l help -d 'Show this help'
 complete -c teamrnl -s p -l port_name -x -a '(__fish_print_interfaces)' -d 'team slave port name'
 complete -c teamrnl -s a -l array_index -x -d 'team option array index'
+complete -c teamrnl -l json -d 'Print JSON'
 complete -c teamrnl -s V -l version -d 'Show the version'
 complete -c teamrnl -n '__teamrnl_at ' -a 'ports'
 complete -c teamrnl -n '__teamrnl_at ' -a 'options'

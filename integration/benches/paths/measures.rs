@@ -21,26 +21,14 @@ const PATIENCE: u32 = 20;
 pub type Measure = (&'static [&'static str], fn(&Hosts, &Path) -> Vec<f64>);
 
 pub const MEASURES: [Measure; 6] = [
-    (
-        &["TCP, sending, Gbit/s", "  CPU seconds per GB"],
-        |hosts, path| path.tcp(hosts, ""),
-    ),
-    (
-        &["TCP, receiving, Gbit/s", "  CPU seconds per GB"],
-        |hosts, path| path.tcp(hosts, "--reverse"),
-    ),
-    (&["UDP, 64 bytes, sending, packets/s"], |hosts, path| {
-        path.udp(hosts, "")
+    (&["TCP, sending, Gbit/s", "  CPU seconds per GB"], |hosts, path| path.tcp(hosts, "")),
+    (&["TCP, receiving, Gbit/s", "  CPU seconds per GB"], |hosts, path| {
+        path.tcp(hosts, "--reverse")
     }),
-    (&["UDP, 64 bytes, receiving, packets/s"], |hosts, path| {
-        path.udp(hosts, "--reverse")
-    }),
-    (&["flood of pings, answers/s"], |hosts, path| {
-        path.flood(hosts)
-    }),
-    (&["round trip of a ping, us"], |hosts, path| {
-        path.round_trip(hosts)
-    }),
+    (&["UDP, 64 bytes, sending, packets/s"], |hosts, path| path.udp(hosts, "")),
+    (&["UDP, 64 bytes, receiving, packets/s"], |hosts, path| path.udp(hosts, "--reverse")),
+    (&["flood of pings, answers/s"], |hosts, path| path.flood(hosts)),
+    (&["round trip of a ping, us"], |hosts, path| path.round_trip(hosts)),
 ];
 
 impl Path {
@@ -117,11 +105,8 @@ impl Path {
             ];
             sleep(WINDOW);
             let active = self.active_port().unwrap_or_default();
-            let (port, cable) = self
-                .cables
-                .iter()
-                .find(|(port, _)| *port == active)
-                .expect("an active port");
+            let (port, cable) =
+                self.cables.iter().find(|(port, _)| *port == active).expect("an active port");
             cable.pull();
             self.wait_port(port, false);
             sleep(WINDOW);
@@ -137,9 +122,7 @@ impl Path {
 
 fn number_after(text: &str, before: &str) -> f64 {
     let (_, rest) = text.split_once(before).unwrap_or_default();
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().unwrap_or(f64::NAN)
 }
 
@@ -162,7 +145,5 @@ fn busy_seconds() -> f64 {
 fn ticks_per_second() -> f64 {
     let output = Command::new("getconf").arg("CLK_TCK").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(100.0)
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(100.0)
 }

@@ -23,10 +23,7 @@ pub struct Hosts {
 
 impl Hosts {
     pub fn new(lab: &Lab) -> Hosts {
-        Hosts {
-            near: lab.host("near"),
-            far: lab.host("far"),
-        }
+        Hosts { near: lab.host("near"), far: lab.host("far") }
     }
 }
 
@@ -57,9 +54,7 @@ pub struct Path {
 /// Returns a bare pair and the paths of these names; prints a line for a path that fails to start.
 pub fn build_paths(lab: &Lab, hosts: &Hosts, names: &[&'static str]) -> (Path, Vec<Path>) {
     let mut direct = Path::bare(lab, hosts);
-    direct
-        .serve(hosts)
-        .unwrap_or_else(|reason| panic!("the bare pair: {reason}"));
+    direct.serve(hosts).unwrap_or_else(|reason| panic!("the bare pair: {reason}"));
     let mut paths = Vec::new();
     for (number, name) in (1..).zip(names) {
         match Path::build(lab, hosts, number, name) {
@@ -103,10 +98,7 @@ impl Path {
             let port = format!("eth{number}{cable}");
             let (from, to) = ((near, port.as_str()), (far, port.as_str()));
             let laid = lab.cable(from, to, CableKind::Virtual);
-            far.ip(&format!(
-                "link set dev {port} master {} up",
-                path.far_device
-            ));
+            far.ip(&format!("link set dev {port} master {} up", path.far_device));
             path.cables.push((port, laid));
         }
         path.master = path.join(hosts)?;
@@ -143,9 +135,7 @@ impl Path {
                 Master::Nobody
             }
             "bonding" => {
-                near.ip(&format!(
-                    "link add name {device} type bond mode active-backup miimon 1"
-                ));
+                near.ip(&format!("link add name {device} type bond mode active-backup miimon 1"));
                 enslave();
                 near.up(device);
                 Master::Bonding(near.clone())
@@ -171,10 +161,9 @@ impl Path {
     }
 
     fn address(&self, hosts: &Hosts) {
-        for (host, device, number) in [
-            (&hosts.near, &self.device, 1),
-            (&hosts.far, &self.far_device, 2),
-        ] {
+        for (host, device, number) in
+            [(&hosts.near, &self.device, 1), (&hosts.far, &self.far_device, 2)]
+        {
             host.up(device);
             host.address(device, &format!("{}.{number}/24", self.network));
         }

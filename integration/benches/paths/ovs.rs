@@ -21,9 +21,8 @@ impl Ovs {
         let socket = format!("{FOLDER}/db.sock");
         host.run(&format!("mkdir -p {FOLDER}"));
         try_run(host, &format!("ovsdb-tool create {FOLDER}/conf.db"))?;
-        let database = host.start(&with_folder(&format!(
-            "ovsdb-server {FOLDER}/conf.db --remote=punix:{socket}"
-        )));
+        let database = host
+            .start(&with_folder(&format!("ovsdb-server {FOLDER}/conf.db --remote=punix:{socket}")));
         let control = format!("ovs-vsctl --timeout=5 --db=unix:{socket}");
         // Read once when the switch starts; versions without the option ignore it.
         let offload = "set Open_vSwitch . other_config:userspace-tso-enable=true";
@@ -31,12 +30,7 @@ impl Ovs {
         try_run(host, &prepare)?;
         let switch = host.start(&with_folder(&format!("ovs-vswitchd unix:{socket}")));
         let bond = format!("{device}-bond");
-        let ovs = Ovs {
-            host: host.clone(),
-            bond,
-            switch,
-            _database: database,
-        };
+        let ovs = Ovs { host: host.clone(), bond, switch, _database: database };
         ports.iter().for_each(|port| host.up(port));
         let (bond, ports_listed) = (&ovs.bond, ports.join(" "));
         try_run(
@@ -72,9 +66,7 @@ impl Ovs {
     fn show(&self) -> String {
         let (pid, bond) = (self.pid(), &self.bond);
         let control = format!("{FOLDER}/ovs-vswitchd.{pid}.ctl");
-        let output = self
-            .host
-            .try_run(&format!("ovs-appctl --target={control} bond/show {bond}"));
+        let output = self.host.try_run(&format!("ovs-appctl --target={control} bond/show {bond}"));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
@@ -87,9 +79,6 @@ fn try_run(host: &Namespace, line: &str) -> Result<(), String> {
     let output = host.try_run(&with_folder(line));
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!(
-            "`{line}`: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
+        false => Err(format!("`{line}`: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }

@@ -10,11 +10,7 @@ use super::{Hosts, Path};
 /// longest silence when the active port's cable is pulled.
 pub fn print(hosts: &Hosts, direct: &Path, paths: &[Path], pairs: usize, pulls: usize) {
     println!("medians of {pairs} pairs; of the paths, the ratio to the bare pair");
-    line(
-        "",
-        direct.name,
-        paths.iter().map(|path| path.name.to_owned()),
-    );
+    line("", direct.name, paths.iter().map(|path| path.name.to_owned()));
     // Processor seconds of a path's own process, and elapsed seconds.
     let mut own_cpu = vec![(0.0, 0.0); paths.len()];
     for (rows, run) in MEASURES {

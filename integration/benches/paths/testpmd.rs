@@ -44,9 +44,7 @@ impl Testpmd {
         let mut process = near.start(&line);
         let started = comes_true(|| process.ended().is_some() || near.has_interface(device));
         match process.ended() {
-            None if started => Ok(Testpmd {
-                process: RefCell::new(process),
-            }),
+            None if started => Ok(Testpmd { process: RefCell::new(process) }),
             None => Err("testpmd makes no device".into()),
             Some(status) => {
                 let log = process.log();

@@ -11,9 +11,6 @@ pub fn read(pid: u32, file: &str) -> String {
 /// Returns the processor time of a process and the number of times it was scheduled.
 pub fn schedule(pid: u32) -> (Duration, u64) {
     let text = read(pid, "schedstat");
-    let numbers: Vec<u64> = text
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     (Duration::from_nanos(numbers[0]), numbers[2])
 }

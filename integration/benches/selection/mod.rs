@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use runners::{BUCKETS, HashFields, Selector};
 use teamr::datapath::ebpf::assembler::{Assembler, Reg};
-use teamr::datapath::ebpf::{bucket, maps::Maps};
+use teamr::datapath::ebpf::bucket;
+use teamr::datapath::ebpf::shared::CommonMaps;
 use teamr::sys::bpf::Program;
 
 const REPETITIONS: usize = 9;
@@ -65,10 +66,10 @@ pub fn relay(frame: &[u8]) -> f64 {
 /// Returns nanoseconds of the eBPF programs' selection, less those of an empty program; `None` if
 /// the kernel refuses the programs.
 pub fn programs(frame: &[u8]) -> Option<u32> {
-    let maps = Maps::create().ok()?;
-    let mut nothing = Assembler::new();
+    let maps = CommonMaps::create().ok()?;
+    let mut nothing = Assembler::default();
     nothing.exit_with(0);
-    let mut choice = Assembler::new();
+    let mut choice = Assembler::default();
     choice.set(Reg::R6, Reg::R1);
     bucket::emit(&mut choice, fields(), maps.hash.as_raw_fd());
     choice.set(Reg::R0, Reg::R7);

@@ -1,25 +1,38 @@
 //! Properties that hold for any bytes from outside, one function for each decoder.
 //!
-//! The fuzz targets call these functions, and an ordinary test replays the corpus through them.
+//! The fuzz targets call these functions, and an ordinary test passes the corpus and changed copies
+//! of the corpus to them.
+
+mod files;
+
+pub use files::{bond, recording, state_files};
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use json_config::Config;
+use json_config::{Config, KeyPath};
+use runners::wire::bfd;
 use runners::wire::lacpdu::{LACP_SUBTYPE, Lacpdu, PortInfo, StateBits};
 use runners::wire::marker::{MARKER_SUBTYPE, Marker};
 use runners::wire::{Ethernet, SLOW_PROTOCOLS_GROUP, ethertype};
 use runners::{
-    ArpPingSettings, Duplex, Event, HashFields, Host, HwAddr, Instant, LacpPortSettings,
-    LacpSettings, LacpStatus, Link, LinkWatch, LinkWatchSettings, NsnaPingSettings, PortId,
-    PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
+    ArpPingSettings, BfdSession, BfdSettings, Duplex, Event, HashFields, Host, HwAddr, Instant,
+    LacpPortSettings, LacpSettings, LacpStatus, Link, LinkWatch, LinkWatchSettings,
+    NsnaPingSettings, PortId, PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
 };
 use serde_json::{Value, json};
+use teamr::client::hash::capture::frames;
+use teamr::control::config_answer::ConfigAnswer;
+use teamr::control::dbus::message::{self, Message};
 use teamr::control::{Failure, ItemPath, TeamControl, protocol};
 use teamr::netlink::address::InterfaceAddress;
 use teamr::netlink::link::{LinkEvent, LinkInfo};
 use teamr::netlink::message::Messages;
-use teamr::netlink::team;
+use teamr::netlink::{fdb, sock_diag, tc, team};
+use teamr::snmp::lag::Tables;
+use teamr::snmp::pdu::{self, Header, Received};
+use teamr::state::{Part, State};
+use teamr::teamnl::value;
 
 /// Checks a configuration: it is parsed, or refused with a path; a parsed configuration survives
 /// its dump.
@@ -47,10 +60,11 @@ pub fn config(bytes: &[u8]) {
     }
 }
 
-/// Checks a frame: the fast selector agrees with its definition, and link watches accept only valid
-/// messages.
+/// Checks a frame: the fast selector agrees with its definition, and link watches and BFD sessions
+/// accept only valid messages.
 pub fn frame(bytes: &[u8]) {
     watched(bytes);
+    bfd_sessions(bytes);
     for fields in [
         HashFields::NONE,
         HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
@@ -68,6 +82,7 @@ fn watched(bytes: &[u8]) {
         interval: Duration::from_secs(1),
         init_wait: Duration::ZERO,
         missed_max: 3,
+        retry_interval: None,
     };
     let arp = |vlanid| {
         LinkWatchSettings::ArpPing(ArpPingSettings {
@@ -84,19 +99,13 @@ fn watched(bytes: &[u8]) {
         probing,
         target_host: host(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
     });
-    let mut team = Team::new(
-        TeamSettings::new(RunnerSettings::Broadcast),
-        HwAddr::default(),
-    );
+    let mut team = Team::new(TeamSettings::new(RunnerSettings::Broadcast), HwAddr::default());
     let port = PortId(1);
     let added = Event::PortAdded {
         port,
         name: "eth1".to_owned(),
         hwaddr: HwAddr([2, 0, 0, 0, 0, 1]),
-        link: Link {
-            up: true,
-            ..Link::default()
-        },
+        link: Link { up: true, ..Link::default() },
         settings: PortSettings {
             link_watches: vec![arp(None), arp(Some(5)), nsna],
             ..PortSettings::default()
@@ -117,6 +126,33 @@ fn watched(bytes: &[u8]) {
         }
         Some((ethertype::IPV6, 0)) => assert_eq!(up[..2], [false, false]),
         _ => assert_eq!(up, [false; 3]),
+    }
+}
+
+/// Checks that only a frame with a packet of its peer changes a session, which goes on to have a
+/// deadline in the future.
+fn bfd_sessions(bytes: &[u8]) {
+    let now = Instant::from_nanos(1_000_000);
+    let packet = bfd::parse(bytes);
+    for single_hop in [false, true] {
+        let settings = BfdSettings {
+            single_hop,
+            local: Ipv4Addr::new(10, 0, 0, 1).into(),
+            peer: Ipv4Addr::new(10, 0, 0, 2).into(),
+            interval: Duration::from_millis(10),
+            multiplier: 3,
+        };
+        let mut session = BfdSession::new(settings, (HwAddr([2, 0, 0, 0, 0, 1]), 0), Instant::ZERO);
+        session.expire(now, now);
+        let before = session.status();
+        session.receive(now, bytes);
+        let is_peers = packet.is_some_and(|(from, _)| from.ips == (settings.peer, settings.local));
+        assert!(is_peers || session.status() == before);
+        assert!(session.next_deadline().is_some_and(|due| due > now));
+        if let Some((addresses, control)) = packet {
+            let again = bfd::frame(&addresses, control).and_then(|frame| bfd::parse(&frame));
+            assert_eq!(again, Some((addresses, control)));
+        }
     }
 }
 
@@ -194,16 +230,9 @@ fn carrying() -> (Team, Instant) {
             port,
             name: format!("eth{}", port.0),
             hwaddr: HwAddr([2, 0, 0, 0, 1, 1]),
-            link: Link {
-                up: true,
-                speed: 1000,
-                duplex: Duplex::Full,
-            },
+            link: Link { up: true, speed: 1000, duplex: Duplex::Full },
             settings: PortSettings {
-                lacp: LacpPortSettings {
-                    number: port.0 as u16,
-                    ..LacpPortSettings::default()
-                },
+                lacp: LacpPortSettings { number: port.0 as u16, ..LacpPortSettings::default() },
                 ..PortSettings::default()
             },
             adopted: true,
@@ -212,11 +241,8 @@ fn carrying() -> (Team, Instant) {
     }
     let actors = team.lacp_status(Instant::ZERO).expect("lacp").ports;
     for port in actors {
-        let partner = PortInfo {
-            system: HwAddr([2, 0, 0, 0, 2, 0]),
-            state: StateBits(0x3d),
-            ..port.actor
-        };
+        let partner =
+            PortInfo { system: HwAddr([2, 0, 0, 0, 2, 0]), state: StateBits(0x3d), ..port.actor };
         let frame = Lacpdu::new(partner, port.actor, None).frame(partner.system);
         let port = port.port;
         team.handle(Instant::ZERO, Event::FrameReceived { port, frame });
@@ -227,18 +253,12 @@ fn carrying() -> (Team, Instant) {
     }
     while team.poll_action().is_some() {}
     let status = team.lacp_status(now).expect("lacp");
-    assert!(
-        status.ports.iter().all(|port| port.why.is_none()),
-        "{status:?}"
-    );
+    assert!(status.ports.iter().all(|port| port.cause.is_none()), "{status:?}");
     (team, now)
 }
 
 fn host<A: ToString>(address: A) -> Host<A> {
-    Host {
-        name: address.to_string(),
-        address: Some(address),
-    }
+    Host { name: address.to_string(), address: Some(address) }
 }
 
 /// Checks netlink datagrams, well formed or not.
@@ -250,6 +270,8 @@ pub fn netlink(bytes: &[u8]) {
             assert_eq!((event.ifindex, event.name), (info.ifindex, info.name));
         }
         let _ = InterfaceAddress::parse(&message);
+        let _ = (tc::Filter::parse(&message), tc::changed(&message));
+        let _ = (fdb::parse(&message), sock_diag::user_if_named(&message, b"teamr/team0"));
         // Family and device of the recorded messages.
         let _ = team::parse(28, 4, &message);
     }
@@ -263,6 +285,74 @@ pub fn control(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         if let Ok(path) = ItemPath::parse(text) {
             let _ = path.look_up(&Canned.state());
+        }
+    }
+}
+
+/// Checks a D-Bus message: a decoded message survives its encoding, and its header alone decodes to
+/// the same.
+pub fn dbus(bytes: &[u8]) {
+    let _ = message::size(bytes);
+    let Ok(decoded) = Message::decode(bytes) else {
+        let _ = Message::decode_header(bytes);
+        return;
+    };
+    let encoded = decoded.encode();
+    assert_eq!(Message::decode(&encoded), Ok(decoded.clone()));
+    assert_eq!(message::is_signal(&encoded), message::is_signal(bytes));
+    let header = Message { body: Vec::new(), ..decoded };
+    assert_eq!(Message::decode_header(bytes), Ok(header));
+}
+
+/// Checks a PDU of an AgentX master: the answer has a limit, or as many bindings as the request has
+/// ranges.
+pub fn agentx(bytes: &[u8]) {
+    const MOST: usize = 1024;
+    let Some((header, payload)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let received = Header::parse(header).and_then(|header| header.read(payload));
+    let Some(Received::Request(request)) = received else {
+        return;
+    };
+    let mut tables = Tables::default();
+    let end = json!({"system": "02:00:00:00:00:01", "key": 1});
+    let port = json!({"ifinfo": {"ifindex": 9}, "runner": {"actor_lacpdu_info": end}});
+    let device = json!({"ifinfo": {"ifindex": 4}});
+    let state = json!({"team_device": device, "ports": {"eth1": port}});
+    let state = State::read(&state).expect("a state");
+    tables.update(&[state], 1);
+    if let Some(Ok(bindings)) = tables.tree().answer(&request) {
+        assert!(bindings.len() <= MOST.max(payload.len() / 8), "{}", bindings.len());
+        assert_eq!(pdu::response(0, &bindings).len() % 4, 0);
+    }
+}
+
+/// Checks a capture file: its frames are parts of the file.
+pub fn capture(bytes: &[u8]) {
+    if let Ok(frames) = frames(bytes) {
+        let length: usize = frames.iter().map(|frame| frame.len()).sum();
+        assert!(length <= bytes.len());
+    }
+}
+
+/// Checks a value on teamrnl's command line: a parsed value has a text that is parsed as the same
+/// value.
+pub fn teamnl(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let types = [
+        team::Value::U32(0),
+        team::Value::S32(0),
+        team::Value::Bool(false),
+        team::Value::Text(String::new()),
+        team::Value::Binary(Vec::new()),
+    ];
+    for like in &types {
+        if let Ok(parsed) = value::parse(text, like) {
+            let again = value::parse(&value::show(&parsed), like);
+            assert_eq!(again.expect("a shown value is parsed again"), parsed);
         }
     }
 }
@@ -296,6 +386,12 @@ impl TeamControl for Canned {
         Err(Failure::NoSuchDev)
     }
 
+    fn port_drain(&mut self, _: &str, _: bool) -> Result<(), Failure> {
+        Err(Failure::NoSuchDev)
+    }
+    fn port_undrain(&mut self, _: &str) -> Result<(), Failure> {
+        Err(Failure::NoSuchDev)
+    }
     fn state(&self) -> Value {
         json!({"runner": {"active_port": "eth1"}, "ports": {"eth1.5": {"link": {"up": true}}}})
     }
@@ -303,6 +399,44 @@ impl TeamControl for Canned {
     fn recording(&self) -> Value {
         json!({})
     }
+
+    fn frame_ports(&self, frames: &[Vec<u8>]) -> Value {
+        frames.iter().map(Vec::len).collect()
+    }
+
+    fn config_diff(&mut self, _: &str) -> ConfigAnswer {
+        ConfigAnswer::default()
+    }
+
+    fn config_replace(&mut self, _: &str, _: Option<Duration>) -> ConfigAnswer {
+        ConfigAnswer::default()
+    }
+
+    fn config_item_set(&mut self, key: &str, value: &str) -> ConfigAnswer {
+        let path = KeyPath::parse(key).map_err(|problem| problem.to_string());
+        let changed = path.and_then(|path| {
+            let changed = Config::empty().with_value(&path, path.read_value(value));
+            changed.map_err(|problem| problem.to_string())
+        });
+        ConfigAnswer::after(Vec::new(), changed.map(drop))
+    }
+
+    fn reread_directory(&mut self) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
+    }
+
+    fn reread_outcome(&self) -> String {
+        "{}".to_owned()
+    }
+
+    fn clear_statistics(&mut self, _: Option<&str>) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
+    }
+
+    fn config_keep(&mut self, _: Option<&str>) -> Result<(), Failure> {
+        Err(Failure::OpNotSupp)
+    }
+
     fn set_state_item(&mut self, _: &ItemPath, _: &str) -> Result<(), Failure> {
         Err(Failure::OpNotSupp)
     }

@@ -84,12 +84,10 @@ impl RunNumbers {
 fn mask_progress(text: &str) -> String {
     let text = mask_any_number(text, "_ms_ago\": ", "<time>");
     // One probe of a link watch may be in flight.
-    ["\"missed\": ", "missed packets: "]
-        .into_iter()
-        .fold(text, |text, before| {
-            let text = mask_number(&text, before, 0, "<below 2>");
-            mask_number(&text, before, 1, "<below 2>")
-        })
+    ["\"missed\": ", "missed packets: "].into_iter().fold(text, |text, before| {
+        let text = mask_number(&text, before, 0, "<below 2>");
+        mask_number(&text, before, 1, "<below 2>")
+    })
 }
 
 /// Masks every number after `before`.

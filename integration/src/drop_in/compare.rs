@@ -27,10 +27,7 @@ pub fn compare_daemons(scenario: &Scenario, teamd: &[Answer], teamr: &[Answer]) 
     let teamd = teamd.filter(|answer| questions.contains(&*answer.question));
     let mut comparison = Comparison::default();
     for (teamd, teamr) in teamd.zip(teamr) {
-        assert_eq!(
-            teamd.question, teamr.question,
-            "both have the same questions"
-        );
+        assert_eq!(teamd.question, teamr.question, "both have the same questions");
         comparison.add(DIFFERENCES, scenario, teamd.clone(), teamr.clone());
     }
     comparison
@@ -77,9 +74,9 @@ impl What {
     /// Removes this difference from two answers; returns whether it occurred.
     fn remove(self, teamd: &mut Answer, teamr: &mut Answer) -> bool {
         match self {
-            What::Key(key) => remove_keys(teamd, teamr, key, |left, right| {
-                left.is_empty() != right.is_empty()
-            }),
+            What::Key(key) => {
+                remove_keys(teamd, teamr, key, |left, right| left.is_empty() != right.is_empty())
+            }
             What::Contents(key) => remove_keys(teamd, teamr, key, |left, right| left != right),
             What::Help => {
                 let theirs = teamd.stdout.lines().next().unwrap_or_default();
@@ -114,10 +111,7 @@ impl What {
                 teamd.stderr.clone_from(&teamr.stderr);
                 found
             }
-            What::Answer {
-                teamd: left,
-                teamr: right,
-            } => {
+            What::Answer { teamd: left, teamr: right } => {
                 let found = is(teamd, left) && is(teamr, right);
                 if found {
                     *teamr = teamd.clone();
@@ -151,11 +145,9 @@ fn json(answer: &Answer) -> Option<Value> {
 
 /// Makes valid JSON of masked JSON: a mask may replace a number.
 fn unmasked(text: &str) -> String {
-    ["<pid>", "<team>", "<time>", "<below 2>"]
-        .into_iter()
-        .fold(text.to_owned(), |text, mask| {
-            text.replace(&format!(": {mask}"), &format!(": \"{mask}\""))
-        })
+    ["<pid>", "<team>", "<time>", "<below 2>"].into_iter().fold(text.to_owned(), |text, mask| {
+        text.replace(&format!(": {mask}"), &format!(": \"{mask}\""))
+    })
 }
 
 /// Removes a key from two answers if its values satisfy the condition; returns whether it did.
@@ -185,10 +177,7 @@ fn take_key(value: &mut Value, key: &str) -> Vec<Value> {
             taken.extend(map.values_mut().flat_map(|inner| take_key(inner, key)));
             taken
         }
-        Value::Array(values) => values
-            .iter_mut()
-            .flat_map(|inner| take_key(inner, key))
-            .collect(),
+        Value::Array(values) => values.iter_mut().flat_map(|inner| take_key(inner, key)).collect(),
         _ => Vec::new(),
     }
 }
@@ -199,10 +188,7 @@ fn side_by_side(teamd: &Answer, teamr: &Answer) -> String {
     let (left, right): (Vec<&str>, Vec<&str>) = (left.lines().collect(), right.lines().collect());
     // Length of the longest common subsequence from each pair of lines on.
     let mut common = vec![vec![0; right.len() + 1]; left.len() + 1];
-    for (i, j) in (0..left.len())
-        .rev()
-        .flat_map(|i| (0..right.len()).rev().map(move |j| (i, j)))
-    {
+    for (i, j) in (0..left.len()).rev().flat_map(|i| (0..right.len()).rev().map(move |j| (i, j))) {
         common[i][j] = match left[i] == right[j] {
             true => common[i + 1][j + 1] + 1,
             false => common[i + 1][j].max(common[i][j + 1]),
@@ -256,11 +242,7 @@ mod tests {
         let with_key = r#"{"a": {"b": <pid>, "teamr": 2}, "teamr": {}}"#;
         let meant = outcome(question, r#"{"a": {"b": <pid>}}"#, with_key);
         assert_eq!((meant.equal, meant.meant.len()), (1, 1));
-        for other in [
-            r#"{"a": {"b": 1}}"#,
-            r#"{"a": {}}"#,
-            r#"{"a": {"b": <pid>}, "c": 0}"#,
-        ] {
+        for other in [r#"{"a": {"b": 1}}"#, r#"{"a": {}}"#, r#"{"a": {"b": <pid>}, "c": 0}"#] {
             let outcome = outcome(question, other, with_key);
             assert_eq!(outcome.unexpected.len(), 1, "{other}");
         }

@@ -32,12 +32,7 @@ const PEER: &str = "org.freedesktop.DBus.Peer";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// Path, interface if any, method, arguments; an argument of digits only is a number.
-type Call = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
+type Call = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 const CALLS: &[Call] = &[
     (PATH, INTROSPECTABLE, "Introspect", &[]),
@@ -61,35 +56,15 @@ const CALLS: &[Call] = &[
     (PATH, INTERFACE, "PortConfigDump", &["1"]),
     (PATH, INTERFACE, "PortConfigUpdate", &["eth1"]),
     (PATH, INTERFACE, "PortConfigUpdate", &["eth1", "{"]),
-    (
-        PATH,
-        INTERFACE,
-        "PortConfigUpdate",
-        &["eth1", "{\"prio\": 8}"],
-    ),
+    (PATH, INTERFACE, "PortConfigUpdate", &["eth1", "{\"prio\": 8}"]),
     (PATH, INTERFACE, "PortConfigUpdate", &["nowhere", "{}"]),
     (PATH, INTERFACE, "PortConfigDump", &["eth1"]),
     (PATH, INTERFACE, "StateItemValueGet", &[]),
-    (
-        PATH,
-        INTERFACE,
-        "StateItemValueGet",
-        &["runner.active_port"],
-    ),
+    (PATH, INTERFACE, "StateItemValueGet", &["runner.active_port"]),
     (PATH, INTERFACE, "StateItemValueGet", &["nowhere"]),
-    (
-        PATH,
-        INTERFACE,
-        "StateItemValueSet",
-        &["runner.active_port"],
-    ),
+    (PATH, INTERFACE, "StateItemValueSet", &["runner.active_port"]),
     (PATH, INTERFACE, "StateItemValueSet", &["setup.pid", "x"]),
-    (
-        PATH,
-        INTERFACE,
-        "StateItemValueSet",
-        &["runner.active_port", "nowhere"],
-    ),
+    (PATH, INTERFACE, "StateItemValueSet", &["runner.active_port", "nowhere"]),
     (PATH, INTERFACE, "PortAdd", &[]),
     (PATH, INTERFACE, "PortAdd", &["nowhere"]),
     (PATH, INTERFACE, "PortAdd", &["eth1"]),
@@ -114,15 +89,11 @@ impl Suite {
         let mut owned = || {
             let name = Value::Text(format!("{INTERFACE}.{TEAM}"));
             let serial = connection.call_bus("NameHasOwner", &[name]);
-            connection
-                .wait_reply(serial, PATIENCE)
-                .expect("the bus answers")
+            connection.wait_reply(serial, PATIENCE).expect("the bus answers")
         };
         wait_until("the name", || owned().kind == Kind::Return);
-        let mut answers: Vec<Answer> = CALLS
-            .iter()
-            .map(|call| ask(&mut connection, *call).masked(&numbers))
-            .collect();
+        let mut answers: Vec<Answer> =
+            CALLS.iter().map(|call| ask(&mut connection, *call).masked(&numbers)).collect();
         answers.push(Answer {
             question: "stop".to_owned(),
             status: daemon.stop().code(),
@@ -153,12 +124,7 @@ fn ask(connection: &mut Connection, (path, interface, method, args): Call) -> An
     let text = body.join("\n");
     let question = question.trim_end().to_owned();
     match reply.error {
-        None => Answer {
-            question,
-            status: Some(0),
-            stdout: text,
-            stderr: String::new(),
-        },
+        None => Answer { question, status: Some(0), stdout: text, stderr: String::new() },
         Some(error) => Answer {
             question,
             status: Some(1),

@@ -14,6 +14,7 @@ use crate::control;
 use crate::lab::skip;
 use crate::process::Process;
 use crate::scenario::{PORTS, Scenario, Step, TEAM};
+use crate::uml::pause_at_select;
 use crate::wait::{comes_true, wait_until};
 
 /// Questions at the end of every scenario.
@@ -48,20 +49,12 @@ pub struct Programs {
 impl Programs {
     /// Returns Debian's programs.
     pub fn of_teamd() -> Programs {
-        Programs {
-            daemon: "teamd".into(),
-            control: "teamdctl".into(),
-            kernel: "teamnl".into(),
-        }
+        Programs { daemon: "teamd".into(), control: "teamdctl".into(), kernel: "teamnl".into() }
     }
 
     /// Returns teamr's programs.
     pub fn of_teamr() -> Programs {
-        Programs {
-            daemon: binary("teamr"),
-            control: binary("teamrctl"),
-            kernel: binary("teamrnl"),
-        }
+        Programs { daemon: binary("teamr"), control: binary("teamrctl"), kernel: binary("teamrnl") }
     }
 
     /// Returns the command `teamd`, `teamdctl` or `teamnl`, without arguments.
@@ -85,18 +78,13 @@ impl Programs {
         let word = |word| if word == "''" { "" } else { word };
         command.args(args.split_whitespace().map(word));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {line}: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("start {line}: {error}"));
         // A daemon that wrongly accepts its command line keeps running.
         if name == "teamd" && !comes_true(|| !matches!(child.try_wait(), Ok(None))) {
             let _ = child.kill();
         }
         let output = child.wait_with_output();
-        Answer::new(
-            line,
-            &output.unwrap_or_else(|error| panic!("wait for {line}: {error}")),
-        )
+        Answer::new(line, &output.unwrap_or_else(|error| panic!("wait for {line}: {error}")))
     }
 }
 
@@ -143,8 +131,11 @@ impl Suite {
     pub(super) fn daemon_command(&self, config: &str) -> Command {
         let mut command = self.daemon.command("teamd");
         command.args(["-t", TEAM, "-c", config]);
-        if let Some(data_path) = self.data_path {
-            command.args(["--data-path", data_path]);
+        match self.data_path {
+            Some(data_path) => drop(command.args(["--data-path", data_path])),
+            // This runner of teamd answers the notification of its own change with another change.
+            None if config.contains("loadbalance") => pause_at_select(&mut command),
+            None => (),
         }
         command
     }
@@ -163,10 +154,7 @@ impl Suite {
             }
             control::state(TEAM).is_some()
         });
-        let numbers = RunNumbers {
-            pid: daemon.pid(),
-            team: team_index(),
-        };
+        let numbers = RunNumbers { pid: daemon.pid(), team: team_index() };
         (daemon, numbers)
     }
 
@@ -180,10 +168,7 @@ impl Suite {
             folder,
             daemon: None,
             numbers: RunNumbers::default(),
-            transcript: Transcript {
-                answers: Vec::new(),
-                compared: Vec::new(),
-            },
+            transcript: Transcript { answers: Vec::new(), compared: Vec::new() },
         };
         scenario.steps.iter().for_each(|step| run.step(step));
         run.end()
@@ -348,10 +333,7 @@ pub(super) fn create_cables() {
 /// Connects all far ends to a switch with this address.
 fn join(address: &str) {
     let ports = PORTS.map(|port| format!("link set dev {} master {SWITCH}\n", far(port)));
-    ip_batch(&format!(
-        "link add name {SWITCH} type bridge\n{}",
-        ports.concat()
-    ));
+    ip_batch(&format!("link add name {SWITCH} type bridge\n{}", ports.concat()));
     if address.contains(':') {
         // Also on a port: teamd probes from the port's link-local address.
         for interface in [SWITCH, PORTS[0]] {
@@ -360,9 +342,7 @@ fn join(address: &str) {
         }
     }
     let nodad = if address.contains(':') { "nodad" } else { "" };
-    ip_batch(&format!(
-        "link set dev {SWITCH} up\naddress add {address} dev {SWITCH} {nodad}\n"
-    ));
+    ip_batch(&format!("link set dev {SWITCH} up\naddress add {address} dev {SWITCH} {nodad}\n"));
 }
 
 /// Makes a bond of all far ends.
@@ -399,11 +379,8 @@ fn ip(args: &str) {
 
 /// Runs commands of `ip`, one a line, in one process: starting a program is slow in a guest.
 fn ip_batch(commands: &str) {
-    let mut ip = Command::new("ip")
-        .args(["-batch", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("start ip");
+    let mut ip =
+        Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("start ip");
     let mut input = ip.stdin.take().expect("a pipe as standard input");
     input.write_all(commands.as_bytes()).expect("write to ip");
     drop(input);

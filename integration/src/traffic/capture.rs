@@ -35,9 +35,7 @@ pub struct Capture {
 impl Capture {
     /// Captures frames that an interface receives and sends.
     pub fn start(host: &Namespace, interface: &str) -> Capture {
-        Capture {
-            remote: Tool::start(host, &["capture".into(), interface.into()]),
-        }
+        Capture { remote: Tool::start(host, &["capture".into(), interface.into()]) }
     }
 
     /// Ends the capture and returns the frames in order.
@@ -55,11 +53,7 @@ fn read_frame(value: &Value) -> Frame {
         outgoing: value["outgoing"].as_bool().expect("a frame's direction"),
         bytes: bytes
             .iter()
-            .map(|byte| {
-                byte.as_u64()
-                    .and_then(|byte| u8::try_from(byte).ok())
-                    .expect("a byte")
-            })
+            .map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()).expect("a byte"))
             .collect(),
     }
 }
@@ -72,12 +66,8 @@ pub fn run_capture(args: &[String]) -> io::Result<()> {
     };
     let index = usize::try_from(if_nametoindex(interface.as_str())?).map_err(io::Error::other)?;
     // An unbound socket receives from all interfaces; the sender's address selects the frames.
-    let socket = socket(
-        AddressFamily::Packet,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::EthAll,
-    )?;
+    let socket =
+        socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(0, 10_000))?;
     // Frames wait in the buffer on a busy machine; without the privilege the buffer is smaller.
     let _ = setsockopt(&socket, sockopt::RcvBufForce, &BUFFER);

@@ -31,9 +31,7 @@ impl Flood {
             per_second.to_string(),
             json!(frames).to_string(),
         ];
-        Flood {
-            remote: Tool::start_patient(host, &args),
-        }
+        Flood { remote: Tool::start_patient(host, &args) }
     }
 
     /// Ends the flood and returns the frames sent per second.
@@ -71,9 +69,6 @@ pub fn run_flood(args: &[String]) -> io::Result<()> {
         }
         thread::sleep((pause * bursts).saturating_sub(since()));
     }
-    println!(
-        "{}",
-        json!({ "per_second": f64::from(sent) / since().as_secs_f64() })
-    );
+    println!("{}", json!({ "per_second": f64::from(sent) / since().as_secs_f64() }));
     Ok(())
 }

@@ -6,10 +6,12 @@
 
 mod capture;
 mod flood;
+mod pcap;
 mod stream;
 mod tool;
 mod trace;
 mod transfer;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,10 +21,12 @@ use nix::time::{ClockId, clock_gettime};
 
 pub use capture::{Capture, run_capture};
 pub use flood::{Flood, run_flood};
+pub use pcap::write_pcap;
 pub use stream::{Stream, run_receiver, run_sender};
 pub(crate) use tool::{Tool, announce_ready};
 pub use trace::{Arrival, Trace};
 pub use transfer::{Transfer, Transferred, run_client, run_server};
+pub use wire::{Wire, run_wire};
 
 use crate::namespace::Namespace;
 
@@ -60,16 +64,25 @@ pub enum Pace {
     /// A fiftieth of the full rate: the one slow processor of a guest forwards ten such streams.
     /// Real-time priority would block the kernel's own threads there.
     Gentle,
+    /// Ten times the full rate: the kernel forwards such a stream, a debug build of the relay does
+    /// not.
+    Dense,
     /// Without pauses, by tools without real-time priority: more than a debug build of teamr
     /// forwards.
     Flood,
 }
 
 impl Pace {
+    /// Returns the nanoseconds between two packets of a stream.
+    pub(crate) fn interval(self) -> u64 {
+        let full = stream::INTERVAL * u64::from(self.factor());
+        if self == Pace::Dense { full / 10 } else { full }
+    }
+
     /// Returns the factor for the pauses between two packets, or two pieces of a transfer.
     pub(crate) fn factor(self) -> u32 {
         match self {
-            Pace::Full => 1,
+            Pace::Full | Pace::Dense => 1,
             Pace::Steady => 5,
             Pace::Gentle => 50,
             Pace::Flood => 0,

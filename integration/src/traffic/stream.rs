@@ -17,7 +17,7 @@ use super::trace::{Arrival, Trace};
 use super::{End, Pace, now, usage};
 
 /// Nanoseconds between two packets at the full rate.
-const INTERVAL: u64 = 1_000_000;
+pub(super) const INTERVAL: u64 = 1_000_000;
 /// Nanoseconds without a packet after which the stream is over.
 const QUIET: u64 = 200_000_000;
 
@@ -48,13 +48,11 @@ impl Stream {
             target.set_ip(group);
         }
         let start = match pace {
-            Pace::Full => Tool::start_real_time,
+            Pace::Full | Pace::Dense => Tool::start_real_time,
             Pace::Steady | Pace::Gentle | Pace::Flood => Tool::start,
         };
-        let receiver = start(
-            &to.host,
-            &["receive".into(), target.to_string(), to.interface.clone()],
-        );
+        let receiver =
+            start(&to.host, &["receive".into(), target.to_string(), to.interface.clone()]);
         let sender = start(
             &from.host,
             &[
@@ -63,15 +61,11 @@ impl Stream {
                 target.to_string(),
                 from.interface.clone(),
                 size.to_string(),
-                pace.factor().to_string(),
+                pace.interval().to_string(),
             ],
         );
         let what = format!("{} to {} at {target}", from.host.name(), to.host.name());
-        Stream {
-            what,
-            sender,
-            receiver,
-        }
+        Stream { what, sender, receiver }
     }
 
     /// Returns sender and receiver, for messages.
@@ -84,10 +78,7 @@ impl Stream {
         let sent = numbers(&self.sender.finish());
         let arrivals = numbers(&self.receiver.finish())
             .chunks_exact(2)
-            .map(|pair| Arrival {
-                number: pair[0],
-                at: pair[1],
-            })
+            .map(|pair| Arrival { number: pair[0], at: pair[1] })
             .collect();
         Trace { sent, arrivals }
     }
@@ -95,21 +86,19 @@ impl Stream {
 
 fn numbers(report: &Value) -> Vec<u64> {
     let list = report.as_array().expect("a report that is a list");
-    list.iter()
-        .map(|value| value.as_u64().expect("a report of numbers"))
-        .collect()
+    list.iter().map(|value| value.as_u64().expect("a report of numbers")).collect()
 }
 
-/// `send FROM TO INTERFACE SIZE FACTOR`: sends until standard input ends, then writes the time of
+/// `send FROM TO INTERFACE SIZE NANOSECONDS`: sends until standard input ends, then writes the time of
 /// each packet.
 pub fn run_sender(args: &[String]) -> io::Result<()> {
-    let [from, to, interface, size, factor] = args else {
-        return Err(usage("send FROM TO INTERFACE SIZE FACTOR"));
+    let [from, to, interface, size, interval] = args else {
+        return Err(usage("send FROM TO INTERFACE SIZE NANOSECONDS"));
     };
     let from: SocketAddr = from.parse().map_err(io::Error::other)?;
     let to: SocketAddr = to.parse().map_err(io::Error::other)?;
     let size: usize = size.parse().map_err(io::Error::other)?;
-    let interval = INTERVAL * factor.parse::<u64>().map_err(io::Error::other)?;
+    let interval: u64 = interval.parse().map_err(io::Error::other)?;
     let socket = UdpSocket::bind(SocketAddr::new(from.ip(), 0))?;
     match (from.ip(), to.ip().is_multicast()) {
         (IpAddr::V4(address), true) => SockRef::from(&socket).set_multicast_if_v4(&address)?,

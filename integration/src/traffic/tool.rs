@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::binaries::binary;
 use crate::namespace::Namespace;
+use crate::tools;
 
 /// The line that a ready tool writes; the report follows when the tool ends.
 const READY: &str = "ready";
@@ -32,19 +32,19 @@ pub(crate) struct Tool {
 impl Tool {
     /// Starts `traffic ARGS` on a host and waits until it is ready.
     pub(crate) fn start(host: &Namespace, args: &[String]) -> Tool {
-        Tool::start_as(host.command(binary("traffic")), host, args)
+        Tool::start_as(host.command(tools::program()), host, args)
     }
 
     /// As [`start`](Tool::start), with real-time priority: for tools that mostly sleep and whose
     /// delays would count as the network's.
     pub(crate) fn start_real_time(host: &Namespace, args: &[String]) -> Tool {
-        Tool::start_as(host.real_time_command(binary("traffic")), host, args)
+        Tool::start_as(host.real_time_command(tools::program()), host, args)
     }
 
     /// As [`start`](Tool::start), with the lowest scheduling priority: for tools that stand for
     /// another machine, which must not take processor time from this machine.
     pub(crate) fn start_patient(host: &Namespace, args: &[String]) -> Tool {
-        Tool::start_as(host.patient_command(binary("traffic")), host, args)
+        Tool::start_as(host.patient_command(tools::program()), host, args)
     }
 
     fn start_as(mut command: Command, host: &Namespace, args: &[String]) -> Tool {
@@ -64,19 +64,8 @@ impl Tool {
         let mut output = BufReader::new(child.stdout.take().expect("a piped output"));
         let mut line = String::new();
         output.read_line(&mut line).expect("read from a tool");
-        let remote = Tool {
-            what,
-            log,
-            child,
-            input,
-            output,
-        };
-        assert!(
-            line.trim_end() == READY,
-            "{}: not ready: {}",
-            remote.what,
-            remote.errors()
-        );
+        let remote = Tool { what, log, child, input, output };
+        assert!(line.trim_end() == READY, "{}: not ready: {}", remote.what, remote.errors());
         remote
     }
 
@@ -84,16 +73,9 @@ impl Tool {
     pub(crate) fn finish(mut self) -> Value {
         drop(self.input.take());
         let mut text = String::new();
-        self.output
-            .read_to_string(&mut text)
-            .expect("read a report");
+        self.output.read_to_string(&mut text).expect("read a report");
         let status = self.child.wait().expect("wait for a tool");
-        assert!(
-            status.success(),
-            "{} ended with {status}: {}",
-            self.what,
-            self.errors()
-        );
+        assert!(status.success(), "{} ended with {status}: {}", self.what, self.errors());
         serde_json::from_str(&text)
             .unwrap_or_else(|error| panic!("{}: no report: {error}\n{text}", self.what))
     }

@@ -25,10 +25,7 @@ impl Trace {
     /// Returns the numbers of the packets without any copy received.
     pub fn lost(&self) -> Vec<u64> {
         let copies = self.copies();
-        (0..)
-            .take(self.sent.len())
-            .filter(|number| !copies.contains_key(number))
-            .collect()
+        (0..).take(self.sent.len()).filter(|number| !copies.contains_key(number)).collect()
     }
 
     /// Returns the numbers of lost packets that were sent before `from` or after `until`.
@@ -63,10 +60,7 @@ impl Trace {
 
     /// Returns the longest time between two arrivals.
     pub fn longest_silence(&self) -> Duration {
-        let pauses = self
-            .arrivals
-            .windows(2)
-            .map(|pair| pair[1].at.saturating_sub(pair[0].at));
+        let pauses = self.arrivals.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at));
         Duration::from_nanos(pauses.max().unwrap_or(0))
     }
 
@@ -110,11 +104,7 @@ impl Trace {
     }
 
     fn sent_at(&self, number: u64) -> u64 {
-        usize::try_from(number)
-            .ok()
-            .and_then(|index| self.sent.get(index))
-            .copied()
-            .unwrap_or(0)
+        usize::try_from(number).ok().and_then(|index| self.sent.get(index)).copied().unwrap_or(0)
     }
 }
 
@@ -131,10 +121,7 @@ mod tests {
             sent: (0..sent).map(|number| number * MS).collect(),
             arrivals: arrivals
                 .iter()
-                .map(|&number| Arrival {
-                    number,
-                    at: number * MS + MS / 2,
-                })
+                .map(|&number| Arrival { number, at: number * MS + MS / 2 })
                 .collect(),
         }
     }
@@ -166,10 +153,7 @@ mod tests {
 
     #[test]
     fn a_loss_at_the_end_counts() {
-        assert_eq!(
-            trace(4, &[0, 1]).longest_outage(),
-            (2, Duration::from_millis(1))
-        );
+        assert_eq!(trace(4, &[0, 1]).longest_outage(), (2, Duration::from_millis(1)));
     }
 
     #[test]

@@ -57,18 +57,11 @@ impl Transfer {
     /// As [`start`](Transfer::start), at a given rate.
     pub fn start_at(pace: Pace, from: &End, to: &End) -> Transfer {
         let factor = pace.factor().to_string();
-        let server = Tool::start(
-            &to.host,
-            &["serve".into(), to.address.to_string(), factor.clone()],
-        );
+        let server =
+            Tool::start(&to.host, &["serve".into(), to.address.to_string(), factor.clone()]);
         let client = Tool::start(
             &from.host,
-            &[
-                "connect".into(),
-                from.address.to_string(),
-                to.address.to_string(),
-                factor,
-            ],
+            &["connect".into(), from.address.to_string(), to.address.to_string(), factor],
         );
         Transfer { client, server }
     }
@@ -141,9 +134,7 @@ fn exchange(socket: TcpStream, pause: Duration, stop: &Arc<AtomicBool>) -> io::R
         thread::sleep(pause);
     }
     socket.shutdown(Shutdown::Write)?;
-    let received = reader
-        .join()
-        .map_err(|_| io::Error::other("the reader failed"))??;
+    let received = reader.join().map_err(|_| io::Error::other("the reader failed"))??;
     println!("{}", json!({"sent": sent, "received": received}));
     Ok(())
 }
@@ -159,9 +150,7 @@ fn check(mut socket: TcpStream) -> io::Result<u64> {
             return Ok(received);
         }
         if bytes[..length] != pattern[phase(received)..][..length] {
-            return Err(io::Error::other(format!(
-                "wrong bytes from offset {received} on"
-            )));
+            return Err(io::Error::other(format!("wrong bytes from offset {received} on")));
         }
         received += u64::try_from(length).map_err(io::Error::other)?;
     }
@@ -173,10 +162,7 @@ const PERIOD: u8 = 251;
 
 /// Returns bytes that contain a chunk of the pattern from each phase on.
 fn pattern() -> Vec<u8> {
-    (0..PERIOD)
-        .cycle()
-        .take(CHUNK + usize::from(PERIOD))
-        .collect()
+    (0..PERIOD).cycle().take(CHUNK + usize::from(PERIOD)).collect()
 }
 
 /// Returns the phase of the pattern at an offset of the stream.

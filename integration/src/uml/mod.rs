@@ -1,18 +1,27 @@
-//! User-Mode Linux: a guest with drivers that this machine may lack.
+//! User-Mode Linux: a guest with drivers that this machine may lack, and a clock that can jump.
 //!
-//! Debian's package `user-mode-linux` is a complete kernel, with modules for teams, bonds, bridges
-//! and VLANs, that runs as an ordinary program. The guest mounts this machine's file system
-//! read-only, so the programs just built run in it. A test calls [`in_guest`]: the guest boots in
-//! two seconds and runs the same test again.
+//! A guest is a kernel that runs as an ordinary program, with drivers for teams, bonds, bridges and
+//! VLANs. The guest mounts this machine's file system read-only, so the programs just built run in
+//! it. A test calls [`in_virtual_time`] or [`in_guest`]: the guest boots in two seconds and runs
+//! the same test again.
+//!
+//! [`in_virtual_time`] boots a kernel built from Debian's source (`build`). Its clock jumps to the
+//! next timer whenever all processes wait, so a case takes no time for waiting, and the load of the
+//! host changes nothing that the case measures. [`in_guest`] boots the kernel of Debian's package
+//! `user-mode-linux`, with the host's clock, for cases that measure speed. With the environment
+//! variable `TEAMR_KERNEL=6.12` all guests boot this kernel, built from source.
 //!
 //! This module starts the guest and reports its result; the cases are in `tests/`.
 
 mod guest;
+mod kernel;
 mod package;
+mod system;
 
 use std::any::type_name;
 use std::fs::File;
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,13 +33,20 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::binaries::{PROGRAMS, programs};
 use crate::lab::{lock, skip};
-use guest::Guest;
+use guest::{End, Guest};
+use kernel::Kernel;
+
+pub use kernel::Clock;
+pub use system::boot_system;
 
 /// Environment variable: folder of the case that runs in the guest.
 const FOLDER: &str = "TEAMR_GUEST_FOLDER";
 
 /// File that a started case creates: a test that the guest does not find cannot pass.
 const BEGUN: &str = "begun";
+
+/// Time on the host before a guest is stopped: the limit ends a hang, and no case comes near.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 /// Time between two attempts to get a processor.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,12 +65,86 @@ pub enum GuestFailure {
     },
 }
 
-/// Runs `case` as root of a guest; its argument is a folder that is kept after a failure.
+/// Runs `case` as root of a guest with the host's clock; its argument is a folder that is kept after
+/// a failure.
 ///
 /// A test calls this function alone, with a closure written in place. If the machine cannot run a
 /// guest, the function prints why and returns, or panics when `CI=true`.
 pub fn in_guest<F: FnOnce(&Path)>(case: F) {
-    match try_in_guest(case) {
+    succeed(try_in_guest(Clock::Real, case));
+}
+
+/// As [`in_guest`], with a clock that jumps over all waiting.
+pub fn in_virtual_time<F: FnOnce(&Path)>(case: F) {
+    succeed(try_in_guest(Clock::Virtual, case));
+}
+
+/// As [`in_virtual_time`], and calls `check`, on the host, with the folder that the case has left.
+pub fn in_virtual_time_then<F: FnOnce(&Path)>(case: F, check: impl FnOnce(&Path)) {
+    succeed(try_in_guest_then(LIMIT, Clock::Virtual, case, check));
+}
+
+/// As [`in_virtual_time`]; stops the guest after this time of the host.
+pub fn in_virtual_time_within<F: FnOnce(&Path)>(limit: Duration, case: F) {
+    succeed(try_in_guest_within(limit, Clock::Virtual, case));
+}
+
+/// As [`in_guest`], with a given clock; returns the failure.
+pub fn try_in_guest<F: FnOnce(&Path)>(clock: Clock, case: F) -> Result<(), GuestFailure> {
+    try_in_guest_within(LIMIT, clock, case)
+}
+
+/// As [`try_in_guest`]; stops the guest after this time of the host.
+pub fn try_in_guest_within<F: FnOnce(&Path)>(
+    limit: Duration,
+    clock: Clock,
+    case: F,
+) -> Result<(), GuestFailure> {
+    try_in_guest_then(limit, clock, case, |_| ())
+}
+
+fn try_in_guest_then<F: FnOnce(&Path)>(
+    limit: Duration,
+    clock: Clock,
+    case: F,
+    check: impl FnOnce(&Path),
+) -> Result<(), GuestFailure> {
+    if let Some(folder) = folder_in_guest() {
+        run_case(case, &folder);
+        return Ok(());
+    }
+    let folder = new_folder().map_err(GuestFailure::Impossible)?;
+    boot(clock, test_name::<F>(), &folder, limit)?;
+    check(&folder);
+    let _ = fs::remove_dir_all(folder);
+    Ok(())
+}
+
+/// Runs `case` twice in virtual time, each time in a new guest, and calls `compare`, on the host,
+/// with the folders of both.
+pub fn twice_in_virtual_time<F: FnOnce(&Path)>(case: F, compare: impl FnOnce([&Path; 2])) {
+    if let Some(folder) = folder_in_guest() {
+        return run_case(case, &folder);
+    }
+    succeed((|| {
+        let second = new_folder().map_err(GuestFailure::Impossible)?;
+        boot(Clock::Virtual, test_name::<F>(), &second, LIMIT)?;
+        // The kernel mixes its command line, which names the folder, into its random numbers.
+        let first = second.with_extension("first");
+        fs::rename(&second, &first)
+            .and_then(|()| fs::create_dir(&second))
+            .map_err(|error| GuestFailure::Impossible(format!("rename a folder: {error}")))?;
+        boot(Clock::Virtual, test_name::<F>(), &second, LIMIT)?;
+        compare([&first, &second]);
+        for folder in [first, second] {
+            let _ = fs::remove_dir_all(folder);
+        }
+        Ok(())
+    })());
+}
+
+fn succeed(result: Result<(), GuestFailure>) {
+    match result {
         Ok(()) => (),
         Err(GuestFailure::Impossible(reason)) => skip(&reason),
         Err(GuestFailure::Failed { report, folder }) => {
@@ -63,17 +153,24 @@ pub fn in_guest<F: FnOnce(&Path)>(case: F) {
     }
 }
 
-/// As [`in_guest`], but returns the failure.
-pub fn try_in_guest<F: FnOnce(&Path)>(case: F) -> Result<(), GuestFailure> {
-    if let Some(folder) = env::var_os(FOLDER) {
-        let folder = PathBuf::from(folder);
-        fs::write(folder.join(BEGUN), "").expect("write into the case's folder");
-        // Ends the line that the test harness has begun.
-        println!();
-        case(&folder);
-        return Ok(());
+/// Lets a program sleep before each select(2), if this process runs in virtual time: the clock would
+/// stand still for a program that never waits.
+pub fn pause_at_select(command: &mut Command) {
+    if let Some(library) = env::var_os(guest::PAUSE) {
+        command.env("LD_PRELOAD", library);
     }
-    boot(test_name::<F>())
+}
+
+/// Returns the case's folder if this process runs in a guest.
+fn folder_in_guest() -> Option<PathBuf> {
+    env::var_os(FOLDER).map(PathBuf::from)
+}
+
+fn run_case<F: FnOnce(&Path)>(case: F, folder: &Path) {
+    fs::write(folder.join(BEGUN), "").expect("write into the case's folder");
+    // Ends the line that the test harness has begun.
+    println!();
+    case(folder);
 }
 
 /// Returns the test harness's name of the function that contains the closure `F`.
@@ -83,33 +180,32 @@ fn test_name<F>() -> &'static str {
     name.split_once("::").map_or(name, |(_, path)| path)
 }
 
-/// Boots a guest that runs one test of the running program.
-fn boot(test: &str) -> Result<(), GuestFailure> {
-    let package = package::unpacked().map_err(GuestFailure::Impossible)?;
+/// Boots a guest that runs one test of the running program with `folder` as the case's folder.
+fn boot(clock: Clock, test: &str, folder: &Path, limit: Duration) -> Result<(), GuestFailure> {
+    let kernel = Kernel::with(clock).map_err(GuestFailure::Impossible)?;
     let _turn = take_turn().map_err(GuestFailure::Impossible)?;
-    let folder = new_folder().map_err(GuestFailure::Impossible)?;
     let mut case = Command::new(env::current_exe().expect("own path"));
-    case.args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(FOLDER, &folder)
+    let variables = env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(b"TEAMR_"));
+    case.args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"])
+        .envs(variables)
+        .env(FOLDER, folder)
         .env(PROGRAMS, programs());
     println!("A guest boots for {test}.");
-    let guest = Guest::new(&package, &folder);
+    let guest = Guest::new(&kernel, folder, limit);
     let failure = match guest.run(&case, &mut |line| println!("  {line}")) {
-        Ok(Some(0)) if folder.join(BEGUN).exists() => {
-            let _ = fs::remove_dir_all(&folder);
-            return Ok(());
-        }
-        Ok(Some(0)) => "found no such test in it".to_owned(),
-        Ok(Some(status)) => format!("failed in it with status {status}"),
-        Ok(None) => "did not come to an end in it".to_owned(),
+        Ok(End::Status(0)) if folder.join(BEGUN).exists() => return Ok(()),
+        Ok(End::Status(0)) => "found no such test in it".to_owned(),
+        Ok(End::Status(status)) => format!("failed in it with status {status}"),
+        Ok(End::Died) => "did not come to an end in it".to_owned(),
+        Ok(End::Stopped(program)) => format!(
+            "did not come to an end in it within {limit:?}; the program that ran then is {}",
+            program.as_deref().unwrap_or("unknown")
+        ),
         Err(error) => format!("lost it: {error}"),
     };
     Err(GuestFailure::Failed {
-        report: format!(
-            "{test} got a guest and {failure}.\n{}",
-            guest.kernel_log_tail()
-        ),
-        folder,
+        report: format!("{test} got a guest and {failure}.\n{}", guest.kernel_log_tail()),
+        folder: folder.to_owned(),
     })
 }
 
@@ -118,10 +214,7 @@ fn take_turn() -> Result<Flock<File>, String> {
     let processors = available_parallelism().map_or(1, NonZero::get);
     loop {
         for processor in 0..processors {
-            match lock(
-                &format!("guest-{processor}"),
-                FlockArg::LockExclusiveNonblock,
-            ) {
+            match lock(&format!("guest-{processor}"), FlockArg::LockExclusiveNonblock) {
                 Ok(turn) => return Ok(turn),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
                 Err(error) => return Err(format!("wait for other guests: {error}")),

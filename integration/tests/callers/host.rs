@@ -8,11 +8,8 @@ use integration::{Bus, DataPath, HostAndPeer, Lab, Namespace, binary, wait_until
 use serde_json::Value;
 
 /// teamd's names and ours.
-const NAMES: [(&str, &str); 3] = [
-    ("teamd", "teamr"),
-    ("teamdctl", "teamrctl"),
-    ("teamnl", "teamrnl"),
-];
+const NAMES: [(&str, &str); 3] =
+    [("teamd", "teamr"), ("teamdctl", "teamrctl"), ("teamnl", "teamrnl")];
 
 /// A host with the ports `eth1` and `eth2`, both down, with connected cables.
 pub struct Host {
@@ -34,20 +31,11 @@ impl Host {
             namespace.run(&format!("mount --bind {} /usr/bin/{old}", ours.display()));
         }
         let bus = Bus::start(&namespace).expect("a bus");
-        let host = Host {
-            namespace,
-            peer,
-            path,
-            folder: lab.folder().to_owned(),
-            _bus: bus,
-        };
+        let host = Host { namespace, peer, path, folder: lab.folder().to_owned(), _bus: bus };
         // The well-known folder of the system bus.
         host.sh("mkdir -p /run/dbus");
         let socket = host.folder.join("bus");
-        host.sh(&format!(
-            "ln -s {} /run/dbus/system_bus_socket",
-            socket.display()
-        ));
+        host.sh(&format!("ln -s {} /run/dbus/system_bus_socket", socket.display()));
         host
     }
 
@@ -141,9 +129,7 @@ impl Host {
 
     /// Requires that no device, file or process of a team remains.
     pub fn assert_gone(&self, team: &str) {
-        let left = self.sh(&format!(
-            "find /run/teamd -name '{team}.*' -not -name '*.conf'"
-        ));
+        let left = self.sh(&format!("find /run/teamd -name '{team}.*' -not -name '*.conf'"));
         assert_eq!(left, "");
         assert!(!self.namespace.has_interface(team), "{team} is still there");
     }

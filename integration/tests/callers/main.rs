@@ -9,7 +9,7 @@ mod host;
 mod network;
 mod sonic;
 
-use integration::{DataPath, Lab, Sharing, in_guest};
+use integration::{DataPath, Lab, Sharing, in_virtual_time};
 
 use host::Host;
 
@@ -18,10 +18,7 @@ type Case = (&'static str, fn(&Host));
 /// The callers that work without the kernel's driver.
 const ANYWHERE: [Case; 9] = [
     ("a script", network::script),
-    (
-        "a call without a configuration",
-        network::without_configuration,
-    ),
+    ("a call without a configuration", network::without_configuration),
     ("network-scripts", network::network_scripts),
     ("wicked", network::wicked),
     ("dracut", network::dracut),
@@ -57,7 +54,7 @@ fn without_the_driver() {
 
 #[test]
 fn with_the_driver() {
-    in_guest(|_| {
+    in_virtual_time(|_| {
         play(DataPath::Kernel, &ANYWHERE);
         play(DataPath::Kernel, &WITH_DRIVER);
     });

@@ -17,19 +17,14 @@ pub fn script(host: &Host) {
     host.sh(&format!("teamd -d -t team0 -f {file}"));
     // The whole command line matches, and no other process.
     let pid = host.sh("cat /run/teamd/team0.pid");
-    assert_eq!(
-        host.pgrep(&format!("teamd -d -t team0 -f {file}")),
-        [pid.as_str()]
-    );
+    assert_eq!(host.pgrep(&format!("teamd -d -t team0 -f {file}")), [pid.as_str()]);
     assert_eq!(host.sh(&format!("ps -o comm= -p {pid}")), "teamd");
     host.sh("teamd -e -t team0");
     for port in ["eth1", "eth2"] {
         host.wait_port_up("team0", port);
     }
     for port in ["eth2", "eth1"] {
-        host.sh(&format!(
-            "teamdctl team0 state item set runner.active_port {port}"
-        ));
+        host.sh(&format!("teamdctl team0 state item set runner.active_port {port}"));
         let active = host.sh("teamdctl team0 state item get runner.active_port");
         assert_eq!(active, port);
     }
@@ -52,14 +47,8 @@ pub fn script_with_teamnl(host: &Host) {
     host.sh(r#"teamd -d -t team0 -c '{"ports": {"eth1": {}, "eth2": {}}}'"#);
     host.wait_port_up("team0", "eth2");
     host.sh("teamnl team0 setoption enabled false --port eth2");
-    assert_eq!(
-        host.sh("teamnl team0 getoption enabled --port eth2"),
-        "false"
-    );
-    assert_eq!(
-        host.sh("teamnl team0 getoption enabled --port eth1"),
-        "true"
-    );
+    assert_eq!(host.sh("teamnl team0 getoption enabled --port eth2"), "false");
+    assert_eq!(host.sh("teamnl team0 getoption enabled --port eth1"), "true");
     host.sh("teamnl team0 setoption enabled true --port eth2");
     host.sh("teamd -k -t team0");
     host.assert_gone("team0");
@@ -198,9 +187,7 @@ pub fn network_manager(host: &Host) {
             .process_group(0);
         let daemon = Process::start("teamd", &host.folder, command);
         let socket = format!("/proc/{}/root/run/teamd/team0.sock", daemon.pid());
-        wait_until("the control socket to appear", || {
-            fs::metadata(&socket).is_ok()
-        });
+        wait_until("the control socket to appear", || fs::metadata(&socket).is_ok());
         (daemon, socket)
     };
     // NetworkManager connects at once and never again.
@@ -234,10 +221,7 @@ pub fn network_manager(host: &Host) {
         }
         host.sh("ip link set dev eth2 nomaster");
         ask(&socket, "PortConfigUpdate", &["eth2", "{}"]);
-        host.wait(
-            "eth2 to be out",
-            "! teamdctl team0 port present eth2 2>/dev/null",
-        );
+        host.wait("eth2 to be out", "! teamdctl team0 port present eth2 2>/dev/null");
         assert!(daemon.stop().success());
         // The device, with its port, belongs to NetworkManager.
         assert_eq!(host.namespace.link("eth1")["master"], "team0");

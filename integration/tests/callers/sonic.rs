@@ -37,7 +37,7 @@ fn add(lag: &str, port: &str) -> String {
 /// teammgrd and others check with signal 0. Here that check would depend on the machine's first
 /// process, which may reap late.
 fn wait_gone(host: &Host, pid: &str) {
-    let alive = format!("grep -qs '^State:.[^Z]' /proc/{pid}/status");
+    let alive = format!("grep -qs '^State:.[^Z]' /proc/{pid}/task/*/status");
     host.wait("teamd to be gone", &format!("! {alive}"));
 }
 
@@ -75,9 +75,7 @@ pub fn teammgrd(host: &Host) {
 
 /// teammgrd starts every LAG of the configuration at the same time.
 pub fn many_at_once(host: &Host) {
-    let lags: Vec<String> = (0..32)
-        .map(|number| format!("PortChannel{number}"))
-        .collect();
+    let lags: Vec<String> = (0..32).map(|number| format!("PortChannel{number}")).collect();
     let starts: Vec<_> = lags
         .iter()
         .map(|lag| {
@@ -115,26 +113,14 @@ const STATE: [(&str, HasType); 22] = [
     ("/ports/eth1/ifinfo/dev_addr", Value::is_string),
     ("/ports/eth1/ifinfo/ifindex", Value::is_i64),
     ("/ports/eth1/link/up", Value::is_boolean),
-    (
-        "/ports/eth1/link_watches/list/link_watch_0/up",
-        Value::is_boolean,
-    ),
+    ("/ports/eth1/link_watches/list/link_watch_0/up", Value::is_boolean),
     ("/ports/eth1/link_watches/up", Value::is_boolean),
     ("/ports/eth1/runner/actor_lacpdu_info/port", Value::is_i64),
     ("/ports/eth1/runner/actor_lacpdu_info/state", Value::is_i64),
-    (
-        "/ports/eth1/runner/actor_lacpdu_info/system",
-        Value::is_string,
-    ),
+    ("/ports/eth1/runner/actor_lacpdu_info/system", Value::is_string),
     ("/ports/eth1/runner/partner_lacpdu_info/port", Value::is_i64),
-    (
-        "/ports/eth1/runner/partner_lacpdu_info/state",
-        Value::is_i64,
-    ),
-    (
-        "/ports/eth1/runner/partner_lacpdu_info/system",
-        Value::is_string,
-    ),
+    ("/ports/eth1/runner/partner_lacpdu_info/state", Value::is_i64),
+    ("/ports/eth1/runner/partner_lacpdu_info/system", Value::is_string),
     ("/ports/eth1/runner/aggregator/id", Value::is_i64),
     ("/ports/eth1/runner/aggregator/selected", Value::is_boolean),
     ("/ports/eth1/runner/selected", Value::is_boolean),
@@ -154,10 +140,7 @@ pub fn tlm_teamd(host: &Host) {
             let state = host.json(&format!("/usr/bin/teamdctl {lag} state dump"));
             for (path, has_type) in STATE {
                 let path = path.replace("eth1", port);
-                assert!(
-                    state.pointer(&path).is_some_and(has_type),
-                    "{lag}{path}: {state}"
-                );
+                assert!(state.pointer(&path).is_some_and(has_type), "{lag}{path}: {state}");
             }
         }
     }
@@ -176,9 +159,7 @@ pub fn teamsyncd(host: &Host) {
     assert_eq!(kind(&host.namespace.link(lag)), "team");
     host.json(&format!("/usr/bin/teamdctl {lag} config dump"));
     let script = repository().join("integration/tests/callers/teamsyncd.py");
-    let follow = host
-        .namespace
-        .start(&format!("python3 {} {lag}", script.display()));
+    let follow = host.namespace.start(&format!("python3 {} {lag}", script.display()));
     let log = |line: &str| {
         wait_until(&format!("libteam to report {line:?}"), || {
             follow.log().lines().last() == Some(line)
@@ -215,12 +196,10 @@ fn enabled(host: &Host, lag: &str, port: &str) -> String {
 }
 
 fn wait_carrying(host: &Host, lag: &str, ports: &[&str]) {
+    // The driver also enables a port that only collects, and reports the carrier late.
+    wait_until("the device to be up", || host.namespace.link(lag)["operstate"] == "UP");
     wait_until(&format!("{ports:?} to carry"), || {
         ports.iter().all(|port| enabled(host, lag, port) == "true")
-    });
-    // The driver also enables a port that only collects, and reports the carrier late.
-    wait_until("the device to be up", || {
-        host.namespace.link(lag)["operstate"] == "UP"
     });
 }
 
@@ -230,9 +209,7 @@ fn assert_no_flap(host: &Host, lag: &str, monitor: &Process) {
     host.sh(&format!("ip link set dev {lag} group 77"));
     wait_until("the monitor", || monitor.log().contains("group 77"));
     let log = monitor.log();
-    let mut of_device = log
-        .lines()
-        .filter(|line| line.contains(&format!(": {lag}")));
+    let mut of_device = log.lines().filter(|line| line.contains(&format!(": {lag}")));
     assert!(of_device.all(|line| !line.contains("NO-CARRIER")), "{log}");
 }
 
@@ -325,27 +302,18 @@ fn comes_back_in_time(host: &Host) -> bool {
     host.sh(&add(lag, "Ethernet0"));
     host.wait_port_up(lag, "Ethernet0");
     let state = host.json(&format!("/usr/bin/teamdctl {lag} state dump"));
-    let record = host.sh(&format!(
-        "{} {lag} record dump",
-        binary("teamrctl").display()
-    ));
+    let record = host.sh(&format!("{} {lag} record dump", binary("teamrctl").display()));
     let recording: Recording = serde_json::from_str(&record).expect("a recording");
     let in_time = link_came_in_time(&recording);
     if in_time {
         assert_eq!(without_port, "1");
         assert_eq!(carrier(), "1");
         let lost = What::Action("carrier false".to_owned());
-        assert!(
-            recording.entries.iter().all(|entry| entry.what != lost),
-            "{record}"
-        );
+        assert!(recording.entries.iter().all(|entry| entry.what != lost), "{record}");
         let port = &state["ports"]["Ethernet0"];
         assert_eq!(port["runner"]["state"], "current", "{port}");
         assert_eq!(port["runner"]["actor_lacpdu_info"]["port"], 1);
-        assert_eq!(
-            port["runner"]["partner_lacpdu_info"]["system"],
-            "02:00:00:00:00:aa"
-        );
+        assert_eq!(port["runner"]["partner_lacpdu_info"]["system"], "02:00:00:00:00:aa");
         assert_eq!(port["teamr"]["enabled"], true, "{port}");
     }
     // A returned port is no longer awaited.

@@ -1,10 +1,9 @@
 //! The hash program and teamd's give the same hash for real frames.
 
-mod interpreter;
-
 use runners::HashFields;
 use serde_json::Value;
 use teamr::datapath::team_driver::hash_program;
+use teamr::netlink::bpf::run;
 
 const VECTORS: &str = include_str!("vectors.json");
 
@@ -53,7 +52,7 @@ fn every_vector_of_teamd_holds_apart_from_the_source_port_of_ipv6() {
             let fields = fields(&result[0]);
             let teamd = result[1].as_str().expect("a hash").trim_start_matches("0x");
             let teamd = u32::from_str_radix(teamd, 16).expect("a number");
-            let ours = interpreter::run(&hash_program(fields), &frame, tci);
+            let ours = run(&hash_program(fields), &frame, tci);
             let omitted = omitted_source_port(fields, &frame);
             let name = &vector["name"];
             assert_eq!(ours, teamd ^ omitted, "{name} {}", result[0]);
@@ -68,7 +67,7 @@ fn every_vector_of_teamd_holds_apart_from_the_source_port_of_ipv6() {
 #[test]
 fn srcmac_is_the_source_half_of_eth() {
     let mut frame = [7; 64];
-    let of = |frame: &[u8]| interpreter::run(&hash_program(HashFields::SRC_MAC), frame, None);
+    let of = |frame: &[u8]| run(&hash_program(HashFields::SRC_MAC), frame, None);
     let before = of(&frame);
     frame[..6].fill(9);
     assert_eq!(of(&frame), before);
@@ -79,10 +78,7 @@ fn srcmac_is_the_source_half_of_eth() {
 #[test]
 fn no_fields_give_bucket_zero_and_no_program_is_too_long() {
     let frame = [7; 64];
-    assert_eq!(
-        interpreter::run(&hash_program(HashFields::NONE), &frame, None),
-        0
-    );
+    assert_eq!(run(&hash_program(HashFields::NONE), &frame, None), 0);
     let names = ["eth", "vlan", "l3", "l4"];
     let all = names.iter().fold(HashFields::NONE, |all, name| {
         all | HashFields::from_name(name).expect("a known name")

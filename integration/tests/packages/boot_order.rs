@@ -4,30 +4,22 @@
 //! All managers are enabled at once, since a cycle with one manager is a cycle with all.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use integration::{Lab, Sharing, skip};
 
-use super::{Debian, missing_requirement, packages, run};
+use super::{Debian, missing_requirement, packages};
 
 const MANAGERS: &str = "cloud-init,ifupdown,netplan.io,network-manager";
 
 /// Files of the host's administrator. networkd makes the port, which therefore appears after the
 /// team, and waits for team0 to be online; cloud-init waits for networkd.
 const FILES: [(&str, &str); 14] = [
-    (
-        "etc/teamr/team0.json",
-        r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}}}"#,
-    ),
+    ("etc/teamr/team0.json", r#"{"runner": {"name": "activebackup"}, "ports": {"eth1": {}}}"#),
     (
         "etc/tmpfiles.d/team1.conf",
         "f /run/teamd/team1.conf - - - - {\"runner\": {\"name\": \"roundrobin\"}}\n",
     ),
-    (
-        "etc/systemd/network/eth1.netdev",
-        "[NetDev]\nName=eth1\nKind=veth\n[Peer]\nName=peer1\n",
-    ),
+    ("etc/systemd/network/eth1.netdev", "[NetDev]\nName=eth1\nKind=veth\n[Peer]\nName=peer1\n"),
     (
         "etc/systemd/network/peer1.network",
         "[Match]\nName=peer1\n[Link]\nRequiredForOnline=no\n[Network]\nLinkLocalAddressing=no\n",
@@ -36,32 +28,17 @@ const FILES: [(&str, &str); 14] = [
         "etc/netplan/team0.yaml",
         "network:\n  version: 2\n  ethernets:\n    team0:\n      addresses: [192.0.2.1/24]\n",
     ),
-    (
-        "etc/network/interfaces",
-        "auto team0\niface team0 inet manual\n",
-    ),
-    (
-        "etc/NetworkManager/conf.d/unmanaged.conf",
-        "[keyfile]\nunmanaged-devices=*\n",
-    ),
+    ("etc/network/interfaces", "auto team0\niface team0 inet manual\n"),
+    ("etc/NetworkManager/conf.d/unmanaged.conf", "[keyfile]\nunmanaged-devices=*\n"),
     (
         "etc/cloud/cloud.cfg.d/99-local.cfg",
         "datasource_list: [NoCloud]\nnetwork: {config: disabled}\n",
     ),
-    (
-        "var/lib/cloud/seed/nocloud/meta-data",
-        "instance-id: host\n",
-    ),
+    ("var/lib/cloud/seed/nocloud/meta-data", "instance-id: host\n"),
     ("var/lib/cloud/seed/nocloud/user-data", "#cloud-config\n"),
     ("etc/fstab", "remote /mnt tmpfs _netdev 0 0\n"),
-    (
-        "etc/systemd/journald.conf.d/kept.conf",
-        "[Journal]\nStorage=persistent\n",
-    ),
-    (
-        "etc/systemd/system.conf.d/names.conf",
-        "[Manager]\nStatusUnitFormat=name\n",
-    ),
+    ("etc/systemd/journald.conf.d/kept.conf", "[Journal]\nStorage=persistent\n"),
+    ("etc/systemd/system.conf.d/names.conf", "[Manager]\nStatusUnitFormat=name\n"),
     (
         "etc/systemd/system/script.service.d/after-boot.conf",
         "[Unit]\nWants=multi-user.target\nAfter=multi-user.target\n",
@@ -76,26 +53,9 @@ const ENABLE: &str = "systemctl --quiet enable \
 /// Verifies the order of a boot with systemd.
 const VERIFY: &str = "systemd-analyze verify --man=no multi-user.target 2>&1";
 
-/// Returns a copy of a Debian with the managers, which is installed once.
-fn debian_with_managers(folder: &Path) -> Debian {
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-with-managers");
-    if !kept.exists() {
-        let partial = kept.with_extension("partial");
-        let _ = fs::remove_dir_all(&partial);
-        Debian::new(partial.clone(), MANAGERS);
-        fs::rename(&partial, &kept).expect("keep the new system");
-    }
-    let root = folder.join("debian");
-    run(Command::new("cp")
-        .args(["--archive", "--reflink=auto"])
-        .args([&kept, &root]));
-    Debian { root }
-}
-
 /// Returns the position of a text in systemd's log.
 fn position(log: &str, text: &str) -> usize {
-    log.find(text)
-        .unwrap_or_else(|| panic!("no \"{text}\" in the log:\n{log}"))
+    log.find(text).unwrap_or_else(|| panic!("no \"{text}\" in the log:\n{log}"))
 }
 
 #[test]
@@ -106,7 +66,7 @@ fn teams_start_before_the_network_and_stop_after_it() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let debian = debian_with_managers(lab.folder());
+    let debian = Debian::copy(lab.folder(), "bookworm", "managers", MANAGERS);
     let [deb, _] = packages();
     let deb = debian.take(deb);
     debian.run(&format!("dpkg --install {deb}"));

@@ -48,6 +48,59 @@ kill -KILL "$pid"
 soon shows teamr@team0 NRestarts 1
 soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth1 active'
 
+# A restart and a reload keep the device, its addresses and the ports.
+ip address add 192.0.2.1/24 dev team0
+index=$(cat /sys/class/net/team0/ifindex)
+pid=$(main_pid teamr@team0)
+systemctl restart teamr@team0
+soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth1 active'
+test "$(main_pid teamr@team0)" != "$pid"
+pid=$(main_pid teamr@team0)
+cp /etc/teamr/team0.json /team0.json
+sed -i 's/"eth2": {}/"eth2": {"prio": 2}/' /etc/teamr/team0.json
+systemctl reload teamr@team0
+soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth2 active'
+cp /team0.json /etc/teamr/team0.json
+systemctl reload teamr@team0
+soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth1 active'
+test "$(main_pid teamr@team0)" = "$pid"
+test "$(cat /sys/class/net/team0/ifindex)" = "$index"
+ip -4 address show dev team0 | grep -q 192.0.2.1
+echo '{"runner": {"name": "nonesuch"}}' >/etc/teamr/team0.json
+if systemctl reload teamr@team0; then false; fi
+test "$(main_pid teamr@team0)" = "$pid"
+mv /team0.json /etc/teamr/team0.json
+
+# So does an upgrade of the package, and no packet is lost.
+ip netns add peer
+ip -n peer link add name br0 type bridge
+for port in eth1 eth2; do
+    ip link set dev "peer-$port" netns peer
+    ip -n peer link set dev "peer-$port" master br0 up
+done
+ip -n peer address add 192.0.2.2/24 dev br0
+ip -n peer link set dev br0 up
+ip link set dev team0 up
+soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth1 active'
+soon ping -q -c 1 -W 1 192.0.2.2
+ping -q -i 0.002 192.0.2.2 >/ping.log &
+ping=$!
+dpkg --install /teamr_*.deb
+test "$(main_pid teamr@team0)" != "$pid"
+soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth1 active'
+kill -INT "$ping"
+wait "$ping"
+# The reply to the last request may be under way.
+sed -nE 's/^([0-9]+) packets transmitted, ([0-9]+) received.*/\1 \2/p' /ping.log |
+    { read -r sent received && test "$received" -gt 100 && test "$received" -ge $((sent - 1)); }
+ip -4 address show dev team0 | grep -q 192.0.2.1
+for port in eth1 eth2; do
+    ip -n peer link set dev "peer-$port" nomaster netns 1
+    ip link set dev "peer-$port" up
+done
+ip netns delete peer
+soon shows teamr@team0 StatusText 'team0: 2 of 2 ports up, eth1 active'
+
 # So it is when its loop hangs.
 mkdir -p /run/systemd/system/teamr@.service.d
 cat >/run/systemd/system/teamr@.service.d/impatient.conf <<'DROPIN'
@@ -91,6 +144,7 @@ rm /etc/teamr/team4.json
 echo '{"runner": {"name": "roundrobin"}}' >/run/teamd/team3.conf
 test "$(systemctl show --value --property BusName teamd@team3)" = org.libteam.teamd.team3
 systemctl start teamd@team3.service
+test "$(stat -c %U "/proc/$(main_pid teamd@team3)")" = teamr
 grep -q '^CapEff:.0000000000003000$' "/proc/$(main_pid teamd@team3)/status"
 teamdctl --force-dbus team3 config dump
 teamdctl --force-usock --oneline team3 config dump

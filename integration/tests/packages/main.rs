@@ -1,11 +1,13 @@
 //! The packages: built, installed in a clean Debian, booted there with its own systemd, removed.
 
 mod boot_order;
+mod ifupdown2;
+mod migration;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use integration::{Lab, Sharing, programs, repository, skip};
 use nix::unistd::Uid;
@@ -52,16 +54,33 @@ struct Debian {
 }
 
 impl Debian {
-    /// Installs Debian in `root`, with additional packages.
-    fn new(root: PathBuf, packages: &str) -> Debian {
+    /// Installs the release `suite` of Debian in `root`, with additional packages.
+    fn new(suite: &str, root: PathBuf, packages: &str) -> Debian {
         let mut command = Command::new("mmdebstrap");
         command
             .args(["--quiet", "--variant=essential"])
-            .arg(format!(
-                "--include=apt,dbus,iproute2,systemd,systemd-sysv,{packages}"
-            ))
-            .args(["bookworm".as_ref(), root.as_os_str()]);
+            .arg(format!("--include=apt,dbus,iproute2,systemd,systemd-sysv,{packages}"))
+            .args([suite.as_ref(), root.as_os_str()]);
         run(&mut command);
+        Debian { root }
+    }
+
+    /// Returns a copy, in `folder`, of a Debian with additional packages, which is installed once and
+    /// kept as `SUITE-with-NAME`.
+    fn copy(folder: &Path, suite: &str, name: &str, packages: &str) -> Debian {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{suite}-with-{name}"));
+        // Tests of one program run side by side.
+        static MAKING: Mutex<()> = Mutex::new(());
+        let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.exists() {
+            let partial = kept.with_extension("partial");
+            let _ = fs::remove_dir_all(&partial);
+            Debian::new(suite, partial.clone(), packages);
+            fs::rename(&partial, &kept).expect("keep the new system");
+        }
+        drop(making);
+        let root = folder.join("debian");
+        run(Command::new("cp").args(["--archive", "--reflink=auto"]).args([&kept, &root]));
         Debian { root }
     }
 
@@ -99,9 +118,7 @@ impl Debian {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=10", "120"]);
         let container = self.container();
-        command
-            .arg(container.get_program())
-            .args(container.get_args());
+        command.arg(container.get_program()).args(container.get_args());
         let outer = run(command.args(["--boot", "systemd.unit=script.service"]));
         fs::read_to_string(self.root.join("script.log"))
             .unwrap_or_else(|error| panic!("the script did not begin ({error}): {outer}"))
@@ -125,9 +142,7 @@ impl Debian {
     /// Requires that all of these files exist, or that none does.
     fn assert_files(&self, files: &[PathBuf], there: bool) {
         for file in files {
-            let path = self
-                .root
-                .join(file.strip_prefix("/").expect("an absolute path"));
+            let path = self.root.join(file.strip_prefix("/").expect("an absolute path"));
             let found = path.symlink_metadata().is_ok_and(|about| !about.is_dir());
             assert_eq!(found, there, "{}", file.display());
         }
@@ -138,10 +153,7 @@ impl Debian {
             let version = self.run(&format!("{name} --version"));
             assert!(version.contains("1.32 (teamr "), "{name}: {version}");
         }
-        self.assert_files(
-            &OLD_NAMES.map(|name| Path::new("/usr/bin").join(name)),
-            true,
-        );
+        self.assert_files(&OLD_NAMES.map(|name| Path::new("/usr/bin").join(name)), true);
     }
 }
 
@@ -152,10 +164,7 @@ fn missing_requirement() -> Option<String> {
     }
     let missing = ["mmdebstrap", "systemd-nspawn", "apt-get", "rpm"];
     let missing = missing.into_iter().find(|tool| {
-        let started = Command::new(tool)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
+        let started = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
         started.is_err()
     })?;
     Some(format!("no `{missing}` here"))
@@ -167,12 +176,125 @@ fn both_units_are_equal() {
     let rest = |unit: &str| {
         let unit = repository().join("dist/systemd").join(unit);
         let text = fs::read_to_string(unit).expect("read a unit");
-        let own = ["#", "Description=", "ExecStart="];
+        let own = ["#", "Description=", "ExecStart=", "ExecReload=", "SuccessExitStatus="];
         let lines = text.lines();
         let lines = lines.filter(|line| !own.iter().any(|own| line.starts_with(own)));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(rest("teamr.service"), rest("teamr@.service"));
+}
+
+/// systemd's own measure: 10 is no protection at all.
+#[test]
+fn the_units_have_an_exposure_of_2_3_at_most() {
+    let started = Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status();
+    if started.is_err() {
+        return skip("no `systemd-analyze` here");
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("units");
+    fs::create_dir_all(&folder).expect("make a folder");
+    for unit in ["teamr@", "teamr", "teamd@"] {
+        let file = repository().join("dist/systemd").join(format!("{unit}.service"));
+        // Only an instance of a template is measured.
+        let copy = folder.join(format!("{}.service", unit.replace('@', "@team0")));
+        fs::copy(file, &copy).expect("copy a unit");
+        let mut command = Command::new("systemd-analyze");
+        run(command.args(["security", "--offline=true", "--threshold=23"]).arg(copy));
+    }
+}
+
+/// Returns whether a tool is there; prints which test is skipped otherwise.
+fn has(tool: &str) -> bool {
+    let there = Command::new(tool).arg("--version").output().is_ok();
+    if !there {
+        skip(&format!("no `{tool}` here"));
+    }
+    there
+}
+
+/// The files of `dist` override the findings that have a reason.
+#[test]
+fn lintian_and_rpmlint_find_nothing() {
+    let [deb, rpm] = packages();
+    if has("lintian") {
+        let mut lintian = Command::new("lintian");
+        run(lintian.args(["--allow-root", "--fail-on", "error,warning"]).arg(deb));
+    }
+    if has("rpmlint") {
+        let mut rpmlint = Command::new("rpmlint");
+        rpmlint.arg("-c").arg(repository().join("dist/rpm/rpmlint.toml"));
+        let found = run(rpmlint.arg(rpm));
+        let lines = found.lines().filter(|line| line.contains(": E: ") || line.contains(": W: "));
+        // The programs of a debug build have symbols in this package.
+        let lines: Vec<&str> =
+            lines.filter(|line| !line.contains("unstripped-binary-or-object")).collect();
+        assert!(lines.is_empty(), "{lines:#?}");
+    }
+}
+
+#[test]
+fn the_packages_have_both_licences() {
+    let read = |file: &str| {
+        let path = repository().join(file);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let copyright = read("dist/copyright");
+    let mit = copyright.split("\nLicense: ").find(|part| part.starts_with("MIT\n"));
+    let mit = mit.expect("the licence MIT").trim_start_matches("MIT\n").replace("\n .\n", "\n");
+    assert_eq!(words(&mit), words(&read("LICENSE-MIT")));
+    assert!(copyright.contains("License: MIT or Apache-2.0\n"), "{copyright}");
+    assert!(copyright.contains("/usr/share/common-licenses/Apache-2.0"), "{copyright}");
+}
+
+/// The parsers of AppArmor and of SELinux accept the profiles.
+#[test]
+fn the_profiles_are_valid() {
+    // Fedora has no AppArmor.
+    if Path::new("/etc/debian_version").exists() && has("apparmor_parser") {
+        let profile = repository().join("dist/apparmor/teamr");
+        let mut parser = Command::new("apparmor_parser");
+        run(parser.args(["--skip-kernel-load", "--skip-cache"]).arg(profile));
+    }
+    if Command::new("secilc").arg("--help").output().is_err() {
+        return skip("no `secilc` here");
+    }
+    // The statements of a policy that the module names.
+    let base = "(handleunknown allow)(mls true)(policycap open_perms)\
+                (class bpf (map_create map_read map_write prog_load prog_run))\
+                (class capability2 (bpf perfmon))(class process (transition))\
+                (classorder (bpf capability2 process))(sid kernel)(sidorder (kernel))\
+                (user system_u)(role object_r)(userrole system_u object_r)\
+                (sensitivity s0)(sensitivityorder (s0))(userlevel system_u (s0))\
+                (userrange system_u ((s0) (s0)))(type NetworkManager_t)\
+                (type NetworkManager_exec_t)(roletype object_r NetworkManager_t)\
+                (roletype object_r NetworkManager_exec_t)\
+                (sidcontext kernel (system_u object_r NetworkManager_t ((s0) (s0))))";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policy");
+    fs::create_dir_all(&folder).expect("make a folder");
+    fs::write(folder.join("base.cil"), base).expect("write a policy");
+    let mut compiler = Command::new("secilc");
+    compiler.args(["--output", "policy", "--filecontext", "contexts", "base.cil"]);
+    run(compiler.arg(repository().join("dist/selinux/teamr.cil")).current_dir(&folder));
+    let contexts = fs::read_to_string(folder.join("contexts")).expect("the contexts");
+    assert!(contexts.contains("/usr/bin/teamr"), "{contexts}");
+}
+
+#[test]
+fn the_initial_ram_file_system_has_the_team() {
+    if let Some(reason) = missing_requirement() {
+        return skip(&reason);
+    }
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let tools = "busybox,dracut-core,initramfs-tools,kmod";
+    let debian = Debian::copy(lab.folder(), "bookworm", "initrd", tools);
+    let deb = debian.take(&packages()[0]);
+    debian.run(&format!("dpkg --install {deb}"));
+    debian.write("initrd.sh", include_str!("initrd.sh"));
+    let output = debian.run("sh /initrd.sh");
+    assert!(output.ends_with("all went well\n"), "{output}");
 }
 
 #[test]
@@ -184,7 +306,7 @@ fn a_host_migrates_from_teamd_to_teamr_and_back() {
         return;
     };
     let [deb, rpm] = packages();
-    let debian = Debian::new(lab.folder().join("debian"), "libteam-utils");
+    let debian = Debian::new("bookworm", lab.folder().join("debian"), "iputils-ping,libteam-utils");
     let deb = debian.take(deb);
 
     // Installed in place of teamd, booted, and removed at the end by the script.
@@ -193,12 +315,7 @@ fn a_host_migrates_from_teamd_to_teamr_and_back() {
     let listed = lines(&debian.run("dpkg --listfiles teamr"));
     let files: Vec<PathBuf> = listed
         .into_iter()
-        .filter(|path| {
-            !debian
-                .root
-                .join(path.strip_prefix("/").unwrap_or(path))
-                .is_dir()
-        })
+        .filter(|path| !debian.root.join(path.strip_prefix("/").unwrap_or(path)).is_dir())
         .collect();
     assert!(files.len() > 20, "{files:?}");
     debian.assert_files(&files, true);
@@ -210,6 +327,12 @@ fn a_host_migrates_from_teamd_to_teamr_and_back() {
     debian.assert_files(&settings, true);
     debian.run("dpkg --purge teamr");
     debian.assert_files(&settings, false);
+    // Debian's own library stays.
+    let left = debian.run(
+        "find /etc /run /var/lib -name '*team[dr]*' -not -name 'libteam*' -not -path '/var/lib/apt/*'",
+    );
+    assert_eq!(left, "", "purged");
+    debian.run("! getent passwd teamr");
 
     // And back.
     debian.run(&format!("dpkg --install {deb}"));
@@ -229,10 +352,12 @@ fn a_host_migrates_from_teamd_to_teamr_and_back() {
     let rpm = rpm.to_str().expect("a plain path");
     with_rpm(&["--install", "--nodeps", rpm]);
     debian.assert_old_names_are_ours();
+    for page in ["man8/teamd.8.gz", "man8/teamdctl.8.gz", "man5/teamd.conf.5.gz"] {
+        let page = debian.root.join("usr/share/man").join(page);
+        assert!(page.is_file(), "{}", page.display());
+    }
     with_rpm(&["--erase", "teamr"]);
-    let names = OLD_NAMES
-        .into_iter()
-        .chain(["teamr", "teamrctl", "teamrnl"]);
+    let names = OLD_NAMES.into_iter().chain(["teamr", "teamrctl", "teamrnl"]);
     let programs: Vec<PathBuf> = names.map(|name| Path::new("/usr/bin").join(name)).collect();
     debian.assert_files(&programs, false);
 }

@@ -1,7 +1,9 @@
 //! slb with `tx_balancer`: one of several guests on a busy link moves to the other link.
 
 use integration::traffic::{Pace, Stream};
-use integration::{DataPath, Lab, Sharing, SwitchMoves, in_guest, on_own_data_paths, wait_until};
+use integration::{
+    DataPath, Lab, Sharing, SwitchMoves, in_virtual_time, on_own_data_paths, wait_until,
+};
 use serde_json::json;
 
 use crate::site::{Site, config, end};
@@ -21,9 +23,7 @@ fn spreads_guests(path: DataPath, pace: Pace) {
     assert_eq!((answered, twice), (sent, 0));
 
     // Three guests share two links, so two guests share one.
-    let cables: Vec<usize> = (0..site.guests.len())
-        .map(|guest| site.cable_of(guest))
-        .collect();
+    let cables: Vec<usize> = (0..site.guests.len()).map(|guest| site.cable_of(guest)).collect();
     let shares = |guest: &usize| {
         let others = cables.iter().filter(|cable| **cable == cables[*guest]);
         others.count() > 1
@@ -55,10 +55,7 @@ fn spreads_guests(path: DataPath, pace: Pace) {
     let moves = moves.finish();
     println!("{}: {moves:?}", path.name());
     let moved: Vec<String> = moves.keys().cloned().collect();
-    let may_move = busy
-        .iter()
-        .map(|guest| site.guests[*guest].hwaddr("eth0"))
-        .collect::<Vec<_>>();
+    let may_move = busy.iter().map(|guest| site.guests[*guest].hwaddr("eth0")).collect::<Vec<_>>();
     assert_eq!(moves.values().sum::<u32>(), 1, "{moves:?}");
     assert!(may_move.contains(&moved[0]), "{moves:?}");
 }
@@ -71,5 +68,5 @@ on_own_data_paths! { slb_spreads_busy_guests }
 
 #[test]
 fn slb_spreads_busy_guests_in_a_guest() {
-    in_guest(|_| spreads_guests(DataPath::Kernel, Pace::Steady));
+    in_virtual_time(|_| spreads_guests(DataPath::Kernel, Pace::Steady));
 }

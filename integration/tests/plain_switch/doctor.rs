@@ -21,16 +21,8 @@ fn the_doctor_recognizes_a_switch_without_aggregation() {
         return;
     };
     for (runner, path, first) in [
-        (
-            "roundrobin",
-            DataPath::Userspace,
-            Some("guests-on-plain-switch"),
-        ),
-        (
-            "broadcast",
-            DataPath::Userspace,
-            Some("broadcast-one-network"),
-        ),
+        ("roundrobin", DataPath::Userspace, Some("guests-on-plain-switch")),
+        ("broadcast", DataPath::Userspace, Some("broadcast-one-network")),
         ("activebackup", DataPath::Userspace, None),
         ("slb", DataPath::Userspace, None),
         ("slb", DataPath::Programs, None),

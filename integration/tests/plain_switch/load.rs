@@ -14,10 +14,7 @@ pub struct Load {
 
 impl Load {
     pub fn start(site: &Site, pace: Pace) -> Load {
-        let mut load = Load {
-            streams: Vec::new(),
-            transfers: Vec::new(),
-        };
+        let mut load = Load { streams: Vec::new(), transfers: Vec::new() };
         for ((number, guest), peer) in (1..).zip(&site.guests).zip(&site.peers) {
             let guest = |port| end(guest, number, port);
             let peer = |port| end(peer, 100 + number, port);
@@ -28,11 +25,9 @@ impl Load {
                 (peer(7001), guest(7001), None, 900),
                 (peer(7002), guest(7002), group, 64),
             ] {
-                load.streams
-                    .push(Stream::start_at(pace, &from, &to, group, size));
+                load.streams.push(Stream::start_at(pace, &from, &to, group, size));
             }
-            load.transfers
-                .push(Transfer::start_at(pace, &guest(7003), &peer(7003)));
+            load.transfers.push(Transfer::start_at(pace, &guest(7003), &peer(7003)));
         }
         load
     }
@@ -43,9 +38,7 @@ impl Load {
             assert!(transferred.is_complete(), "{transferred:?}");
         }
         let streams = self.streams.into_iter();
-        streams
-            .map(|stream| (stream.what().to_owned(), stream.finish()))
-            .collect()
+        streams.map(|stream| (stream.what().to_owned(), stream.finish())).collect()
     }
 }
 

@@ -17,22 +17,14 @@ fn watch_and_metrics_report_a_failover(path: DataPath) {
     let mut watch = Process::start("watch", lab.folder(), command);
     let reported = |watch: &Process, kind: &str, text: &str| {
         let log = watch.log();
-        let reports = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let reports = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut reports = reports.filter(|report| report["kind"] == kind);
-        reports.any(|report| {
-            report["text"]
-                .as_str()
-                .is_some_and(|found| found.contains(text))
-        })
+        reports.any(|report| report["text"].as_str().is_some_and(|found| found.contains(text)))
     };
     // The first state is a baseline: repeat the change until the watch has reported a later one.
     wait_until("the watch to see a port forbidden and allowed", || {
         for allowed in ["false", "true"] {
-            site.team.ask(&format!(
-                "state item set ports.eth2.teamr.allowed {allowed}"
-            ));
+            site.team.ask(&format!("state item set ports.eth2.teamr.allowed {allowed}"));
         }
         reported(&watch, "allowed", "eth2 may carry traffic")
     });
@@ -41,28 +33,19 @@ fn watch_and_metrics_report_a_failover(path: DataPath) {
     let cable = if designated == "eth1" { 0 } else { 1 };
     site.cables[cable].pull();
     wait_until("the watch to report the failover", || {
-        reported(
-            &watch,
-            "forwarding",
-            &format!("failover from {designated} decided"),
-        ) && reported(&watch, "moved", "stations moved and were announced")
+        reported(&watch, "forwarding", &format!("failover from {designated} decided"))
+            && reported(&watch, "moved", "stations moved and were announced")
     });
     watch.kill();
 
     let other = if designated == "eth1" { "eth2" } else { "eth1" };
     let metrics = site.team.ask("metrics");
     for sample in [
-        format!(
-            "teamr_info{{team=\"team0\",runner=\"slb\",data_path=\"{}\"}} 1",
-            path.name()
-        ),
+        format!("teamr_info{{team=\"team0\",runner=\"slb\",data_path=\"{}\"}} 1", path.name()),
         format!("teamr_port_up{{team=\"team0\",port=\"{designated}\"}} 0"),
         format!("teamr_port_active{{team=\"team0\",port=\"{other}\"}} 1"),
     ] {
-        assert!(
-            metrics.lines().any(|line| line == sample),
-            "{sample}\n{metrics}"
-        );
+        assert!(metrics.lines().any(|line| line == sample), "{sample}\n{metrics}");
     }
 }
 

@@ -43,9 +43,7 @@ impl Site {
         // The assignment would include any other address, which changes as ports are added, between
         // the guests.
         let hwaddr = host.hwaddr("team0");
-        host.ip(&format!(
-            "link add name br0 address {hwaddr} type bridge stp_state 0"
-        ));
+        host.ip(&format!("link add name br0 address {hwaddr} type bridge stp_state 0"));
         host.ip("link set dev team0 master br0 up");
         host.up("br0");
         let mut hosts = [Vec::new(), Vec::new()];
@@ -59,11 +57,7 @@ impl Site {
 
             let peer = lab.host(&format!("peer{number}"));
             let port = format!("peer{number}");
-            let cable = lab.cable(
-                (&peer, "eth0"),
-                (switch.namespace(), &port),
-                CableKind::Virtual,
-            );
+            let cable = lab.cable((&peer, "eth0"), (switch.namespace(), &port), CableKind::Virtual);
             switch.plug(&port);
             settle_in(&peer, 100 + number);
             switch.wait_forwarding(&cable);
@@ -74,14 +68,7 @@ impl Site {
         }
         team.wait_ports_up(&["eth1", "eth2"]);
         let [guests, peers] = hosts;
-        Site {
-            host,
-            switch,
-            cables,
-            guests,
-            peers,
-            team,
-        }
+        Site { host, switch, cables, guests, peers, team }
     }
 
     /// Every guest pings every host behind the switch and starts the exchange. Returns requests

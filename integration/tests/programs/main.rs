@@ -4,20 +4,23 @@
 
 #[path = "../../../runners/tests/frame/mod.rs"]
 mod frame;
+mod instructions;
+mod machine;
 mod source;
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 
 use frame::{Frame, Network};
-use runners::{HashFields, Selector, SplitMix64};
+use runners::{BUCKETS, HashFields, Selector, SplitMix64, TxPolicy};
 use teamr::datapath::ebpf::assembler::{Alu, Assembler, Helper, If, Reg, Size};
-use teamr::datapath::ebpf::{bucket, maps::Maps};
-use teamr::sys::bpf::Program;
+use teamr::datapath::ebpf::layout::{Egress, read_volume};
+use teamr::datapath::ebpf::shared::{CommonMaps, EGRESS, SharedMaps, Slot};
+use teamr::datapath::ebpf::{bucket, team_program};
+use teamr::sys::bpf::{Map, MapKind, Program, TestRun};
 
-const NAMES: [&str; 9] = [
-    "eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp", "encap",
-];
+const NAMES: [&str; 9] = ["eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp", "encap"];
 const FRAMES: usize = 100_000;
 
 /// Every set of fields; with tunnels, which take the verifier long, only those that name the ports
@@ -48,15 +51,32 @@ fn permitted(loaded: io::Result<Program>) -> Option<Program> {
     }
 }
 
+/// Loads a program with the hash of these fields, without CAP_PERFMON unless tunnels count.
+fn load_program(fields: HashFields, asm: Assembler, name: &str) -> io::Result<Program> {
+    match fields.contains(HashFields::ENCAP) {
+        true => Program::load_with_all_rights(&asm.finish(), name),
+        false => Program::load(&asm.finish(), name),
+    }
+}
+
+/// Interface of the frames of a test run.
+const LOOPBACK: u32 = 1;
+
+/// Returns the slot of a team on the loopback in maps with `slots` slots.
+fn slot(slots: u32) -> io::Result<Slot> {
+    let maps = Rc::new(SharedMaps::create(Rc::new(CommonMaps::create()?), slots)?);
+    Ok(maps.slot(LOOPBACK)?.expect("no other team has the slot"))
+}
+
 /// Loads a program that only finds the bucket of a frame.
 fn select(fields: HashFields) -> io::Result<Program> {
-    let maps = Maps::create()?;
-    let mut asm = Assembler::new();
+    let maps = CommonMaps::create()?;
+    let mut asm = Assembler::default();
     asm.set(Reg::R6, Reg::R1);
     bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
     asm.set(Reg::R0, Reg::R7);
     asm.exit();
-    Program::load(&asm.finish(), "teamr_select")
+    load_program(fields, asm, "teamr_select")
 }
 
 /// User fields of the context: a tag to be kept beside the frame, protocol in the upper half, and
@@ -68,7 +88,7 @@ const SHORTEST_GIVEN: usize = 60;
 
 /// Returns the beginning of a program under test, which changes the frame by the user fields.
 fn prepare() -> Assembler {
-    let mut asm = Assembler::new();
+    let mut asm = Assembler::default();
     let (whole, untagged) = (asm.label(), asm.label());
     asm.set(Reg::R6, Reg::R1);
     asm.load(Size::Word, Reg::R2, Reg::R6, LENGTH);
@@ -90,32 +110,48 @@ fn prepare() -> Assembler {
 
 /// Loads a program that returns the bucket of a frame, by the instructions of the team's program.
 fn load(fields: HashFields) -> io::Result<Program> {
-    let maps = Maps::create()?;
+    let slot = slot(8)?;
     let mut asm = prepare();
-    bucket::emit(&mut asm, fields, maps.hash.as_raw_fd());
+    let none = asm.label();
+    bucket::emit(&mut asm, fields, slot.maps().common.hash.as_raw_fd());
+    // The verifier accepts the bucket as the team's program uses it.
+    slot.maps().look_up_team(&mut asm, none);
+    asm.set(Reg::R8, Reg::R0);
+    asm.alu(Alu::Add, Reg::R8, EGRESS);
+    asm.set(Reg::R2, Reg::R7);
+    asm.alu(Alu::ShiftLeft, Reg::R2, Egress::SHIFT);
+    asm.alu(Alu::Add, Reg::R8, Reg::R2);
+    asm.load(Size::Word, Reg::R0, Reg::R8, 0);
+    asm.place(none);
     asm.set(Reg::R0, Reg::R7);
     asm.exit();
-    Program::load(&asm.finish(), "teamr_bucket")
+    load_program(fields, asm, "teamr_bucket")
 }
 
 /// Returns the result of a program for a frame. With `outside` the outermost tag, if complete, is
 /// in the context instead of the frame.
 fn run(program: &Program, frame: &[u8], outside: bool) -> u32 {
-    let tag = match u16::from_be_bytes([frame[12], frame[13]]) {
-        kind @ (0x8100 | 0x88a8) if outside && frame.len() >= 18 => {
-            Some((kind, u16::from_be_bytes([frame[14], frame[15]])))
-        }
-        _ => None,
-    };
-    let mut given = match tag {
-        Some(_) => [&frame[..12], &frame[16..]].concat(),
-        None => frame.to_vec(),
-    };
+    run_whole(program, frame, outside).result
+}
+
+/// Returns the result of a program for a frame, as [`run`], and the frame that the program leaves.
+fn run_whole(program: &Program, frame: &[u8], outside: bool) -> TestRun {
+    let (mut given, tag) = without_tag(frame, outside);
     let length = given.len();
     given.resize(length.max(SHORTEST_GIVEN), 0xee);
     let run = program.test(&given, &context(tag, length), 1);
     run.unwrap_or_else(|error| panic!("{error}: {given:02x?}"))
-        .result
+}
+
+/// Returns a frame without the outermost tag, and the tag, if the tag is complete and `outside`.
+fn without_tag(frame: &[u8], outside: bool) -> (Vec<u8>, Option<(u16, u16)>) {
+    match u16::from_be_bytes([frame[12], frame[13]]) {
+        kind @ (0x8100 | 0x88a8) if outside && frame.len() >= 18 => {
+            let content = u16::from_be_bytes([frame[14], frame[15]]);
+            ([&frame[..12], &frame[16..]].concat(), Some((kind, content)))
+        }
+        _ => (frame.to_vec(), None),
+    }
 }
 
 /// Returns the head of a `struct __sk_buff` with these user fields.
@@ -155,9 +191,7 @@ impl Random {
 
     fn network(&mut self) -> Network {
         match self.below(5) {
-            0 => Network::Arp {
-                addresses: self.bytes(),
-            },
+            0 => Network::Arp { addresses: self.bytes() },
             1 | 2 => Network::Ipv4 {
                 addresses: self.bytes(),
                 options: self.one_of(&[0, 0, 1, 5, 10]),
@@ -284,7 +318,7 @@ fn cost(program: &Program, frame: &[u8]) -> u32 {
 
 /// Loads a program that does nothing.
 fn nothing() -> Option<Program> {
-    let mut asm = Assembler::new();
+    let mut asm = Assembler::default();
     asm.exit_with(0);
     permitted(Program::load(&asm.finish(), "nothing"))
 }
@@ -298,15 +332,8 @@ fn the_cost_of_a_selection_is_printed() {
     };
     let tcp4 = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]);
     let mut tcp6 = tcp4.clone();
-    tcp6.network = Network::Ipv6 {
-        addresses: [0x20; 32],
-        extensions: Vec::new(),
-        fragment: None,
-    };
-    let tagged = Frame {
-        tags: vec![(0x8100, 7)],
-        ..tcp4.clone()
-    };
+    tcp6.network = Network::Ipv6 { addresses: [0x20; 32], extensions: Vec::new(), fragment: None };
+    let tagged = Frame { tags: vec![(0x8100, 7)], ..tcp4.clone() };
     for (what, frame) in [("IPv4", tcp4), ("IPv6", tcp6), ("tagged IPv4", tagged)] {
         let frame = frame.build();
         let floor = cost(&nothing, &frame);
@@ -326,5 +353,103 @@ fn the_cost_of_a_selection_is_printed() {
             let net = cost(&program, &frame).saturating_sub(floor);
             println!("TCP over {what}, {set:?}: {net} ns");
         }
+    }
+}
+
+/// Returns the frames that a test run's program has counted as sent under a key.
+fn sent(slot: &Slot, key: u32) -> u64 {
+    read_volume(slot.maps().sent(), key).frames
+}
+
+#[test]
+fn a_shared_program_sends_the_frames_of_a_team_by_the_slot_of_the_team() {
+    const REDIRECT: u32 = 7;
+    const DROP: u32 = 2;
+    let Some(_) = nothing() else {
+        return;
+    };
+    let slot = slot(8).expect("a slot");
+    let policy = TxPolicy::ActiveBackup { active: None };
+    let instructions = team_program::transmit(&policy, &[], slot.maps(), None);
+    let program = Program::load(&instructions, "teamr_transmit").expect("a program");
+    let frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]).build();
+    let result = || program.test(&frame, &[], 1).expect("run").result;
+    assert_eq!(result(), DROP, "no port");
+    slot.write(&[Egress { ifindex: 41, sent: 5 }; BUCKETS]).expect("written");
+    assert_eq!((result(), sent(&slot, 5)), (REDIRECT, 1));
+
+    // Another team has the same number.
+    let maps = slot.shared();
+    assert!(maps.slot(LOOPBACK + 16).expect("maps").is_none());
+    drop(slot);
+    let other = maps.slot(LOOPBACK + 16).expect("maps").expect("the slot is free");
+    other.write(&[Egress { ifindex: 42, sent: 6 }; BUCKETS]).expect("written");
+    assert_eq!((result(), sent(&other, 6)), (DROP, 0), "the frame of another interface");
+}
+
+#[test]
+fn the_first_frame_after_a_request_wakes_the_daemon_with_the_interface() {
+    let Some(_) = nothing() else {
+        return;
+    };
+    let slot = slot(8).expect("a slot");
+    let policy = TxPolicy::ActiveBackup { active: None };
+    let instructions = team_program::transmit(&policy, &[], slot.maps(), None);
+    let program = Program::load(&instructions, "teamr_transmit").expect("a program");
+    let frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]).build();
+    let run = |times| program.test(&frame, &[], times).expect("run");
+    let wakeup = &slot.maps().common.wakeup;
+    run(1);
+    assert!(wakeup.take().is_empty(), "nobody asked");
+    // More often than the ring buffer has places.
+    for _ in 0..10_000 {
+        slot.wake_on_frame().expect("asked");
+        run(2);
+        assert_eq!(wakeup.take(), [LOOPBACK.to_ne_bytes()]);
+    }
+    for _ in 0..10_000 {
+        slot.wake_on_frame().expect("asked");
+        run(1);
+    }
+    let queued = wakeup.take();
+    assert!((1000..10_000).contains(&queued.len()), "{}", queued.len());
+    run(1);
+    assert_eq!(wakeup.take(), [LOOPBACK.to_ne_bytes()], "the request that found no place");
+}
+
+/// Prints the cost of finding the ports of a team, in maps that the team has alone and in shared maps;
+/// the figures depend on the machine and are not checked.
+#[test]
+fn the_cost_of_finding_a_team_is_printed() {
+    const TIMES: u32 = 10;
+    let Some(nothing) = nothing() else {
+        return;
+    };
+    let own = Map::create(MapKind::Array, BUCKETS << Egress::SHIFT, 1, "own").expect("a map");
+    let slot = slot(512).expect("a slot");
+    let load = |find: &dyn Fn(&mut Assembler)| {
+        let mut asm = Assembler::default();
+        asm.set(Reg::R6, Reg::R1);
+        for _ in 0..TIMES {
+            find(&mut asm);
+        }
+        asm.exit_with(0);
+        Program::load(&asm.finish(), "teamr_find").expect("a program")
+    };
+    let alone = load(&|asm| {
+        asm.load_value(Reg::R8, own.as_raw_fd(), 0);
+        asm.load(Size::Word, Reg::R8, Reg::R8, 0);
+    });
+    let shared = load(&|asm| {
+        let none = asm.label();
+        slot.maps().look_up_team(asm, none);
+        asm.load(Size::Word, Reg::R8, Reg::R0, EGRESS as i16);
+        asm.place(none);
+    });
+    let frame = Frame::tcp4(0x0a00_0001, 0x0a00_0002, [1000, 2000]).build();
+    let floor = cost(&nothing, &frame);
+    for (what, program) in [("of its own", alone), ("shared", shared)] {
+        let net = f64::from(cost(&program, &frame).saturating_sub(floor)) / f64::from(TIMES);
+        println!("ports of a team in maps {what}: {net} ns");
     }
 }

@@ -7,14 +7,8 @@ use crate::lab::{inside, interface};
 
 pub fn socket(namespace: &Namespace, name: &str) -> PacketSocket {
     let ifindex = interface(namespace, name).ifindex;
-    let options = Options {
-        mark: 0,
-        receive_buffer: 1 << 20,
-        send_buffer: 1 << 20,
-    };
-    inside(namespace, || {
-        PacketSocket::open(ifindex, options).expect("a socket")
-    })
+    let options = Options { mark: 0, receive_buffer: 1 << 20, send_buffer: 1 << 20 };
+    inside(namespace, || PacketSocket::open(ifindex, options).expect("a socket"))
 }
 
 /// A received message: header and frame, and the tag beside them.
@@ -78,9 +72,7 @@ pub fn tcp_message(tags: &[u16], flags: u8, segmentation: u8, payload: usize) ->
     bytes.extend([0x45, 0]);
     bytes.extend(length.to_be_bytes());
     bytes.extend([0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 8, 10, 0, 0, 9]);
-    bytes.extend([
-        0x10, 0, 0x20, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0,
-    ]);
+    bytes.extend([0x10, 0, 0x20, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
     bytes.extend((0..payload).map(|place| place as u8));
     bytes
 }

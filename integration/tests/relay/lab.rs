@@ -1,29 +1,37 @@
 //! Data paths in hosts of a lab: driven by a loop, or polled by the test.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test waits for and measures real daemons"
-)]
+#![allow(clippy::disallowed_methods, reason = "a test waits for and measures real daemons")]
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use integration::{CableKind, LIMIT, Lab, Namespace, Sharing};
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 use nix::sched::{CloneFlags, setns};
-use runners::{BUCKETS, Forwarding, Instant, PortForwarding, PortId, TxPolicy};
+use runners::{BUCKETS, Forwarding, HwAddr, Instant, PortForwarding, PortId, TxPolicy};
 use teamr::datapath::device::DeviceOptions;
 use teamr::datapath::driverless::DriverlessTeam;
+use teamr::datapath::ebpf::SharedPrograms;
 use teamr::datapath::port_state::PortStateFile;
 use teamr::datapath::{Change, Counters, DataPath, Drained, PortInterface, SnapshotPart};
 use teamr::netlink::{RouteSocket, link};
 
 pub const FIRST: PortId = PortId(0);
 pub const SECOND: PortId = PortId(1);
+
+/// Token of the programs' wakeups, past those of the data paths.
+const WAKEUPS: Token = Token(1000);
+
+/// Returns what the programs of a process share.
+pub fn shared(registry: &Rc<Registry>) -> Rc<SharedPrograms> {
+    Rc::new(SharedPrograms::new(Rc::clone(registry), WAKEUPS))
+}
 
 /// Moves the calling thread into the network of `host`.
 pub fn enter(host: &Namespace) {
@@ -38,9 +46,7 @@ pub fn inside<T: Send>(host: &Namespace, work: impl FnOnce() -> T + Send) -> T {
             enter(host);
             work()
         });
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -65,6 +71,7 @@ pub fn interface(host: &Namespace, name: &str) -> PortInterface {
         mtu: link.mtu,
         ipv6: true,
         promiscuous: link.promiscuous,
+        stopped_offloads: Default::default(),
     }
 }
 
@@ -86,8 +93,7 @@ impl Drop for PortStatePath {
 
 /// Has `path` forward by `forwarding`.
 pub fn forward(path: &mut impl DataPath, forwarding: &Forwarding) {
-    path.apply(Instant::ZERO, Change::Forwarding(forwarding))
-        .expect("applied");
+    path.apply(Instant::ZERO, Change::Forwarding(forwarding)).expect("applied");
 }
 
 /// Polls one source.
@@ -113,18 +119,12 @@ pub fn forwarding(policy: TxPolicy, ports: &[PortId]) -> Forwarding {
         linked: true,
         link_from_watch: false,
     });
-    Forwarding {
-        policy,
-        ports: ports.collect(),
-    }
+    Forwarding { policy, ports: ports.collect() }
 }
 
 pub fn tap(name: &str) -> DeviceOptions {
-    DeviceOptions {
-        name: name.to_owned(),
-        persist: false,
-        take_over: false,
-    }
+    let hwaddr = HwAddr([2, 0x7e, 0xa3, 0, 0, 1]);
+    DeviceOptions { name: name.to_owned(), hwaddr, persist: false, take_over: false }
 }
 
 const WAKE: Token = Token(1000);
@@ -192,12 +192,14 @@ impl Team {
         let namespace = host.clone();
         let thread = thread::spawn(move || {
             enter(&namespace);
-            let registry = poll.registry().try_clone().expect("a registry");
+            let registry = Rc::new(poll.registry().try_clone().expect("a registry"));
             let mut path = DriverlessTeam::with_relay(
-                registry,
+                Rc::clone(&registry),
                 0..100,
                 &tap("team0"),
                 PortStateFile::open(path),
+                shared(&registry),
+                &mut BTreeMap::new(),
             )
             .expect("a team device");
             let ids: Vec<PortId> = (0..interfaces.len() as u32).map(PortId).collect();
@@ -207,12 +209,7 @@ impl Team {
             forward(&mut path, &forwarding(policy, &ids));
             drive(poll, path, &todo).expect("a device that stays");
         });
-        let team = Team {
-            jobs: Some(jobs),
-            waker,
-            thread: Some(thread),
-            _port_state: port_state,
-        };
+        let team = Team { jobs: Some(jobs), waker, thread: Some(thread), _port_state: port_state };
         team.with(|_| ());
         start(host);
         team
@@ -225,8 +222,7 @@ impl Team {
     ) -> T {
         let (answer, result) = channel();
         let jobs = self.jobs.as_ref().expect("running");
-        jobs.send((Box::new(|path| Box::new(work(path))), answer))
-            .expect("running");
+        jobs.send((Box::new(|path| Box::new(work(path))), answer)).expect("running");
         self.waker.wake().expect("woken");
         let result = result.recv_timeout(LIMIT).expect("an answer");
         *result.downcast().expect("the type that was asked for")
@@ -261,10 +257,7 @@ pub fn quiet_hosts() -> Option<(Lab, Namespace, Namespace)> {
     let (lab, host, peer) = hosts()?;
     for host in [&host, &peer] {
         for scope in ["default", "all"] {
-            host.write(
-                &format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"),
-                "1",
-            );
+            host.write(&format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1");
         }
     }
     Some((lab, host, peer))
@@ -281,21 +274,22 @@ pub fn standing(
 ) -> (DriverlessTeam, PortStatePath) {
     enter(host);
     let port_state = PortStatePath::new(test);
-    let registry = Poll::new()
-        .and_then(|poll| poll.registry().try_clone())
-        .expect("a registry");
+    let registry = Poll::new().and_then(|poll| poll.registry().try_clone()).expect("a registry");
+    let registry = Rc::new(registry);
+    let shared = shared(&registry);
     let mut path = DriverlessTeam::with_relay(
         registry,
         0..10,
         &tap("team0"),
         PortStateFile::open(&port_state.0),
+        shared,
+        &mut BTreeMap::new(),
     )
     .expect("a team device");
     for number in 0..ports {
         let name = format!("a{number}");
         connect(lab, (host, &name), (peer, &format!("b{number}")));
-        path.attach(PortId(number), &interface(host, &name))
-            .expect("a port");
+        path.attach(PortId(number), &interface(host, &name)).expect("a port");
     }
     (path, port_state)
 }

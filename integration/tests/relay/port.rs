@@ -50,21 +50,12 @@ fn control_frames_pass_on_a_port_that_does_not_collect() {
     let nothing = ControlFrames::default();
     assert_eq!(received(nothing), bare(&[]));
     let slow_protocols = true;
-    let wanted = ControlFrames {
-        slow_protocols,
-        ..nothing
-    };
+    let wanted = ControlFrames { slow_protocols, ..nothing };
     assert_eq!(received(wanted), bare(&[&lacpdu]));
-    let wanted = ControlFrames {
-        arp: true,
-        ..nothing
-    };
+    let wanted = ControlFrames { arp: true, ..nothing };
     assert_eq!(received(wanted), bare(&[&arp, &tagged]));
     let neighbour_discovery = true;
-    let wanted = ControlFrames {
-        neighbour_discovery,
-        ..wanted
-    };
+    let wanted = ControlFrames { neighbour_discovery, ..wanted };
     assert_eq!(received(wanted), bare(&[&arp, &solicitation, &tagged]));
     assert_eq!(received(nothing), bare(&[]));
 }

@@ -2,6 +2,7 @@
 //! them moves the frames.
 
 use std::io;
+use std::rc::Rc;
 
 use integration::Namespace;
 use mio::Poll;
@@ -13,7 +14,7 @@ use teamr::datapath::{Change, DataPath, DataPathKind};
 use crate::frames::{frame, receive, receive_one, socket};
 use crate::lab::{
     FIRST, PortStatePath, SECOND, active, connect, enter, forward, forwarding, interface, poll,
-    quiet_hosts,
+    quiet_hosts, shared, tap,
 };
 
 const TOKENS: usize = 10;
@@ -54,9 +55,10 @@ fn one_backend_alone_moves_the_frames_after_every_switch() {
     }
     let port_state = PortStatePath::new("switching");
     let poll = Poll::new().expect("a poll");
-    let registry = poll.registry().try_clone().expect("a registry");
+    let registry = Rc::new(poll.registry().try_clone().expect("a registry"));
     let file = PortStateFile::open(&port_state.0);
-    let opened = DriverlessTeam::with_programs(registry, 0..TOKENS, "team0", false, file);
+    let shared = shared(&registry);
+    let opened = DriverlessTeam::with_programs(registry, 0..TOKENS, &tap("team0"), file, shared);
     let mut path = match opened {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return integration::skip("cannot load a program");
@@ -86,7 +88,6 @@ fn one_backend_alone_moves_the_frames_after_every_switch() {
         assert_one_backend(&mut path, &host, &peer);
         path.detach(SECOND).expect("detached");
         connect(&lab, (&host, "a1"), (&peer, "b1"));
-        path.attach(SECOND, &interface(&host, "a1"))
-            .expect("a port");
+        path.attach(SECOND, &interface(&host, "a1")).expect("a port");
     }
 }

@@ -1,5 +1,8 @@
 //! Taking ports and devices and giving them back, also after a crash.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use integration::{Namespace, comes_true};
 use mio::Poll;
 use runners::PortId;
@@ -9,7 +12,8 @@ use teamr::datapath::{
 };
 
 use crate::lab::{
-    FIRST, PortStatePath, SECOND, connect, counters, enter, interface, quiet_hosts, standing, tap,
+    FIRST, PortStatePath, SECOND, connect, counters, enter, interface, quiet_hosts, shared,
+    standing, tap,
 };
 
 #[test]
@@ -30,10 +34,7 @@ fn ports_are_given_back_as_they_were_found() {
     assert!(!filtered(&host, "a0"));
     assert!(comes_true(|| !promiscuous(&host, "a0")));
     assert!(promiscuous(&host, "a1") && filtered(&host, "a1"));
-    assert_eq!(
-        PortStateFile::open(&port_state.0).ports(),
-        [found[1].clone()]
-    );
+    assert_eq!(PortStateFile::open(&port_state.0).ports(), [found[1].clone()]);
 
     // The token of the first port is free again.
     path.attach(PortId(5), &found[0]).expect("attached");
@@ -55,22 +56,25 @@ fn a_port_that_cannot_be_taken_stays_as_it_was() {
     assert!(!port_state.0.exists());
     assert_eq!(counters(&path).tx_dropped, []);
     drop(path);
+    host.run("ip link del team0");
 
     // One token is for the team device, one for a single port.
     connect(&lab, (&host, "c0"), (&peer, "d0"));
     connect(&lab, (&host, "c1"), (&peer, "d1"));
     let poll = Poll::new().expect("a poll");
-    let registry = poll.registry().try_clone().expect("a registry");
+    let registry = Rc::new(poll.registry().try_clone().expect("a registry"));
+    let programs = shared(&registry);
     let mut path = DriverlessTeam::with_relay(
         registry,
-        5..8,
+        5..7,
         &tap("team%d"),
         PortStateFile::open(&port_state.0),
+        programs,
+        &mut BTreeMap::new(),
     )
     .expect("a team device");
     assert_eq!(path.ifindex(), interface(&host, "team0").ifindex);
-    path.attach(FIRST, &interface(&host, "c0"))
-        .expect("attached");
+    path.attach(FIRST, &interface(&host, "c0")).expect("attached");
     assert!(path.attach(SECOND, &interface(&host, "c1")).is_err());
     assert!(!filtered(&host, "c1"));
     assert_eq!(PortStateFile::open(&port_state.0).ports().len(), 1);
@@ -84,18 +88,22 @@ fn the_next_daemon_finds_what_a_crash_left() {
     };
     let (path, port_state) = standing(&lab, &host, &peer, "crash", 1);
     let found = interface(&host, "a0");
+    let ifindex = path.ifindex();
     drop(path);
-    assert!(vanishes(&host, "team0"));
     assert!(comes_true(|| !promiscuous(&host, "a0")));
     assert!(filtered(&host, "a0"));
     host.run("ip link set a0 address 02:00:00:00:00:77");
 
     let poll = Poll::new().expect("a poll");
-    let registry = poll.registry().try_clone().expect("a registry");
+    let registry = Rc::new(poll.registry().try_clone().expect("a registry"));
     let leftovers = PortStateFile::open(&port_state.0);
     assert_eq!(leftovers.ports(), std::slice::from_ref(&found));
-    let mut path =
-        DriverlessTeam::with_relay(registry, 0..10, &tap("team0"), leftovers).expect("created");
+    let options = DeviceOptions { take_over: true, ..tap("team0") };
+    let shared = shared(&registry);
+    let kept = &mut BTreeMap::new();
+    let mut path = DriverlessTeam::with_relay(registry, 0..10, &options, leftovers, shared, kept)
+        .expect("taken over");
+    assert_eq!(path.ifindex(), ifindex);
     path.attach(FIRST, &found).expect("attached");
     path.detach(FIRST).expect("detached");
     assert!(!filtered(&host, "a0") && !port_state.0.exists());
@@ -110,17 +118,15 @@ fn a_device_is_taken_over_only_when_asked() {
     let port_state = PortStatePath::new("over");
     let poll = Poll::new().expect("a poll");
     let create = |persist, take_over| {
-        let registry = poll.registry().try_clone().expect("a registry");
-        let options = DeviceOptions {
-            persist,
-            take_over,
-            ..tap("team0")
-        };
+        let registry = Rc::new(poll.registry().try_clone().expect("a registry"));
+        let options = DeviceOptions { persist, take_over, ..tap("team0") };
         DriverlessTeam::with_relay(
-            registry,
+            Rc::clone(&registry),
             0..10,
             &options,
             PortStateFile::open(&port_state.0),
+            shared(&registry),
+            &mut BTreeMap::new(),
         )
     };
     let first = create(true, false).expect("created");
@@ -150,18 +156,10 @@ fn a_device_is_taken_over_only_when_asked() {
     assert!(create(false, true).is_err(), "no device of a relay");
 }
 
-/// Whether an interface is deleted before the deadline. A child process of another test may keep
-/// the descriptor open for a moment.
-fn vanishes(host: &Namespace, name: &str) -> bool {
-    comes_true(|| !host.has_interface(name))
-}
-
 fn promiscuous(host: &Namespace, name: &str) -> bool {
-    host.run(&format!("ip -d link show {name}"))
-        .contains("promiscuity 1")
+    host.run(&format!("ip -d link show {name}")).contains("promiscuity 1")
 }
 
 fn filtered(host: &Namespace, name: &str) -> bool {
-    host.run(&format!("tc filter show dev {name} ingress"))
-        .contains("bpf")
+    host.run(&format!("tc filter show dev {name} ingress")).contains("bpf")
 }

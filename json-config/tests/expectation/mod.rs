@@ -14,9 +14,5 @@ pub fn compare(name: &str, found: &str) {
     for (number, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
         assert_eq!(found, expected, "{name}, line {}", number + 1);
     }
-    assert_eq!(
-        found.lines().count(),
-        expected.lines().count(),
-        "lines of {name}"
-    );
+    assert_eq!(found.lines().count(), expected.lines().count(), "lines of {name}");
 }

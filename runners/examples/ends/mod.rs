@@ -30,10 +30,7 @@ pub struct Ends {
 impl Ends {
     pub fn new() -> Ends {
         let team = |end| {
-            let lacp = LacpSettings {
-                fast_rate: true,
-                ..LacpSettings::default()
-            };
+            let lacp = LacpSettings { fast_rate: true, ..LacpSettings::default() };
             let settings = TeamSettings::new(RunnerSettings::Lacp(lacp));
             Team::new(settings, HwAddr([2, 0, 0, 0, end, 0]))
         };
@@ -56,11 +53,7 @@ impl Ends {
                 port: PortId(port),
                 name: format!("eth{port}"),
                 hwaddr: HwAddr([2, 0, 0, 0, 0xa + end as u8, port as u8]),
-                link: Link {
-                    up: true,
-                    speed: 10_000,
-                    duplex: Duplex::Full,
-                },
+                link: Link { up: true, speed: 10_000, duplex: Duplex::Full },
                 settings,
                 adopted: false,
             };

@@ -38,17 +38,11 @@ fn shares(speeds: &[(PortId, u32)]) -> Vec<Share> {
     let known = speeds.iter().map(|(_, speed)| *speed);
     let slowest = known.filter(|speed| *speed > 0).min().unwrap_or(1);
     let weight = |speed: u32| if speed > 0 { speed } else { slowest };
-    speeds
-        .iter()
-        .map(|(port, speed)| Share {
-            port: *port,
-            weight: weight(*speed),
-        })
-        .collect()
+    speeds.iter().map(|(port, speed)| Share { port: *port, weight: weight(*speed) }).collect()
 }
 
 /// Measures the load of buckets and moves them; does neither without an interval.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Balancer {
     interval: Option<Duration>,
     due: Option<Instant>,
@@ -69,6 +63,15 @@ impl Balancer {
             counters_due: false,
             bytes: None,
             loads: Box::new([0; BUCKETS]),
+        }
+    }
+
+    /// Replaces the interval; a changed one begins with the next [`start`](Self::start). The loads
+    /// stay.
+    pub(crate) fn set_interval(&mut self, interval: Option<Duration>) {
+        if interval != self.interval {
+            self.interval = interval;
+            self.due = None;
         }
     }
 
@@ -220,8 +223,7 @@ impl Fill {
     fn surplus_over(self, other: &Fill) -> u64 {
         let both = u128::from(self.load) + u128::from(other.load);
         let fair = both * u128::from(self.weight) / u128::from(self.weight + other.weight);
-        self.load
-            .saturating_sub(u64::try_from(fair).unwrap_or(u64::MAX))
+        self.load.saturating_sub(u64::try_from(fair).unwrap_or(u64::MAX))
     }
 }
 
@@ -247,12 +249,7 @@ mod tests {
         let speed = prop_oneof![Just(1), Just(1000), Just(10_000), 1..=u32::MAX];
         proptest::collection::vec(speed, 1..6).prop_map(|speeds| {
             let shares = (0..).zip(speeds);
-            shares
-                .map(|(port, weight)| Share {
-                    port: PortId(port),
-                    weight,
-                })
-                .collect()
+            shares.map(|(port, weight)| Share { port: PortId(port), weight }).collect()
         })
     }
 

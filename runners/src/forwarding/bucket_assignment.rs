@@ -14,12 +14,7 @@ use crate::ident::PortId;
 pub(crate) fn spread(table: &mut BucketTable, enabled: &[PortId]) {
     let mut counts: Vec<usize> = enabled
         .iter()
-        .map(|port| {
-            table
-                .iter()
-                .filter(|bucket| **bucket == Some(*port))
-                .count()
-        })
+        .map(|port| table.iter().filter(|bucket| **bucket == Some(*port)).count())
         .collect();
     let added: Vec<usize> = (0..counts.len()).filter(|i| counts[*i] == 0).collect();
 
@@ -69,9 +64,7 @@ mod tests {
     /// Sets of enabled ports one after the other, in any order of naming.
     fn histories() -> impl Strategy<Value = Vec<Vec<PortId>>> {
         let ports = proptest::sample::subsequence((0..9).collect::<Vec<u32>>(), 0..9);
-        let named = ports
-            .prop_shuffle()
-            .prop_map(|ports| ports.into_iter().map(PortId).collect());
+        let named = ports.prop_shuffle().prop_map(|ports| ports.into_iter().map(PortId).collect());
         proptest::collection::vec(named, 1..12)
     }
 
@@ -108,10 +101,7 @@ mod tests {
         let ports: Vec<PortId> = (0..300).map(PortId).collect();
         let mut table = [None; BUCKETS];
         spread(&mut table, &ports);
-        assert_eq!(
-            table.iter().flatten().collect::<BTreeSet<_>>().len(),
-            BUCKETS
-        );
+        assert_eq!(table.iter().flatten().collect::<BTreeSet<_>>().len(), BUCKETS);
         let before = table;
         spread(&mut table, &ports[1..]);
         assert_eq!(moved(&before, &table), 1);

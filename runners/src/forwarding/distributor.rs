@@ -15,6 +15,7 @@ use crate::ident::{HwAddr, PortId};
 use crate::random::SplitMix64;
 use crate::time::Instant;
 use crate::tx_hash::Selector;
+use crate::wire::is_address_resolution;
 
 /// Chooses the ports of each frame. [`apply`](Distributor::apply) prepares the choice, so that
 /// [`select`](Distributor::select) allocates nothing.
@@ -123,10 +124,7 @@ impl Distributor {
                 self.random = SplitMix64::new(*seed)
             }
             TxPolicy::LoadBalance { fields, .. } => {
-                self.selector = self
-                    .selector
-                    .take()
-                    .filter(|known| known.fields() == *fields);
+                self.selector = self.selector.take().filter(|known| known.fields() == *fields);
                 self.selector.get_or_insert_with(|| Selector::new(*fields));
             }
             TxPolicy::SourceBalance { ports, .. } => {
@@ -149,11 +147,11 @@ impl Distributor {
     #[inline]
     pub fn select(&mut self, frame: &[u8]) -> Selection<'_> {
         let ports = match &self.forwarding.policy {
+            TxPolicy::LoadBalance { neighbours: true, .. } if is_address_resolution(frame) => {
+                &self.usable
+            }
             TxPolicy::LoadBalance { buckets, .. } => {
-                let bucket = self
-                    .selector
-                    .as_ref()
-                    .map(|selector| selector.bucket(frame));
+                let bucket = self.selector.as_ref().map(|selector| selector.bucket(frame));
                 return Selection {
                     ports: bucket.map_or(&[], |bucket| buckets[usize::from(bucket)].as_slice()),
                     bucket,
@@ -184,10 +182,7 @@ impl Distributor {
             }
             TxPolicy::Random { .. } => one(&self.usable, self.random.below(self.usable.len())),
         };
-        Selection {
-            ports,
-            ..Selection::default()
-        }
+        Selection { ports, ..Selection::default() }
     }
 
     /// Sets the time for the frames that follow, under the policy that learns from frames.
@@ -209,20 +204,25 @@ impl Distributor {
         }
     }
 
+    /// Learns a peer from an address message (ARP, neighbour discovery) that the team has `sent`, or
+    /// else received. A data path calls this method if its frames do not pass through
+    /// [`select`](Self::select) and [`receive`](Self::receive).
+    pub fn learn_peer(&mut self, sent: bool, frame: &[u8]) {
+        if let Some(rules) = &mut self.sources {
+            rules.learn_peer(sent, frame);
+        }
+    }
+
     /// Returns the peers for [`Event::Stations`](crate::Event::Stations); none without source
     /// balancing.
     pub fn peers(&self) -> Vec<PeerSeen> {
-        self.sources
-            .as_ref()
-            .map_or(Vec::new(), |rules| rules.peers())
+        self.sources.as_ref().map_or(Vec::new(), |rules| rules.peers())
     }
 
     /// Returns the stations for [`Event::Stations`](crate::Event::Stations); none without source
     /// balancing.
     pub fn stations(&self) -> Vec<StationSeen> {
-        self.sources
-            .as_ref()
-            .map_or(Vec::new(), |rules| rules.stations())
+        self.sources.as_ref().map_or(Vec::new(), |rules| rules.stations())
     }
 
     /// Returns the learned state of source balancing at the time last set; `None` under other

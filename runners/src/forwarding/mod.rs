@@ -11,6 +11,7 @@ pub use source_balance::learned_sources;
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 pub(crate) use crate::buckets::{BUCKETS, BucketTable};
 use crate::forwarding::source_balance::policy::SourceBalance;
@@ -67,10 +68,13 @@ pub enum TxPolicy {
         /// Header fields that identify a flow.
         fields: HashFields,
         /// Port by bucket.
-        buckets: Box<BucketTable>,
+        buckets: Arc<BucketTable>,
         /// The data path must follow the table, even if it can hash by itself, and count bytes by
         /// bucket.
         balanced: bool,
+        /// A copy of each frame that resolves an address (ARP, neighbour discovery) leaves on every
+        /// enabled and linked port.
+        neighbours: bool,
     },
     /// The port of the source's bucket. Unicast frames are received from the port of the
     /// destination's bucket, broadcast and multicast frames from the designated port.
@@ -133,11 +137,16 @@ impl TxPolicy {
 
 impl Forwarding {
     /// Returns a copy whose policy names distributing ports only: a bucket, the active port or the
-    /// designated port becomes `None` if its port is not distributing.
+    /// designated port becomes `None` if its port is not distributing, and the former port of a
+    /// bucket if that port is not collecting.
     pub fn resolve(&self) -> Forwarding {
         let distributes = |id: &PortId| {
             let mut ports = self.ports.iter();
             ports.any(|port| port.port == *id && port.distributing)
+        };
+        let collects = |id: &PortId| {
+            let mut ports = self.ports.iter();
+            ports.any(|port| port.port == *id && port.collecting)
         };
         let table = |table: &mut BucketTable| {
             for port in table {
@@ -148,10 +157,16 @@ impl Forwarding {
         match &mut resolved.policy {
             TxPolicy::Broadcast | TxPolicy::RoundRobin { .. } | TxPolicy::Random { .. } => {}
             TxPolicy::ActiveBackup { active } => *active = active.filter(distributes),
-            TxPolicy::LoadBalance { buckets, .. } => table(buckets),
+            TxPolicy::LoadBalance { buckets, .. } => {
+                if buckets.iter().flatten().any(|port| !distributes(port)) {
+                    table(Arc::make_mut(buckets));
+                }
+            }
             TxPolicy::SourceBalance { ports, .. } => {
                 table(&mut ports.buckets);
-                table(&mut ports.previous);
+                for port in ports.previous.iter_mut() {
+                    *port = port.filter(collects);
+                }
                 ports.designated = ports.designated.filter(distributes);
             }
         }

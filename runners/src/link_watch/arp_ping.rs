@@ -22,7 +22,7 @@ use crate::time::Instant;
 use crate::wire::probe::arp_request;
 use crate::wire::{Arp, Ethernet, ethertype};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ArpPing {
     settings: ArpPingSettings,
     pub(super) target: Resolved<Ipv4Addr>,
@@ -59,11 +59,11 @@ impl ArpPing {
         if !context.linked {
             return None;
         }
-        let waits = context.is_waiting() && !self.settings.send_always;
-        if waits && overheard && !context.hwaddr_belongs_elsewhere {
+        let is_silent = overheard && !self.settings.send_always;
+        if context.is_waiting() && is_silent && !context.hwaddr_belongs_elsewhere {
             return None;
         }
-        let (hwaddr, source) = match waits || context.hwaddr_belongs_elsewhere {
+        let (hwaddr, source) = match context.is_quiet() {
             true => (context.port_only_hwaddr, Ipv4Addr::UNSPECIFIED),
             false => (context.hwaddr, source),
         };
@@ -92,11 +92,15 @@ impl ArpPing {
             true => self.settings.validate_active,
             false => self.settings.validate_inactive,
         };
-        if !counts || (validates && !self.is_answer(&arp)) {
+        let is_reply = self.is_answer(&arp);
+        if !counts || (validates && !is_reply) {
             return false;
         }
         self.overheard |= is_multicast(frame);
-        self.timer.answered(now);
+        match is_reply {
+            true => self.timer.replied(now),
+            false => self.timer.answered(now),
+        }
         true
     }
 
@@ -109,9 +113,7 @@ impl ArpPing {
             return None;
         }
         let arp = Arp::parse(ethernet.payload)?;
-        [Arp::REQUEST, Arp::REPLY]
-            .contains(&arp.operation)
-            .then_some(arp)
+        [Arp::REQUEST, Arp::REPLY].contains(&arp.operation).then_some(arp)
     }
 
     /// Whether the message is the target's reply to a request of either form.
@@ -133,8 +135,7 @@ pub(crate) fn is_sent_by(frame: &[u8], is_ours: impl Fn(HwAddr) -> bool) -> bool
         return false;
     };
     let [.., a, b, c, d, e, f] = *ethernet.addresses;
-    let arp = (ethernet.ethertype == ethertype::ARP)
-        .then(|| Arp::parse(ethernet.payload))
-        .flatten();
+    let arp =
+        (ethernet.ethertype == ethertype::ARP).then(|| Arp::parse(ethernet.payload)).flatten();
     is_ours(HwAddr([a, b, c, d, e, f])) || arp.is_some_and(|arp| is_ours(arp.sender_hwaddr))
 }

@@ -9,6 +9,8 @@ use crate::ident::HwAddr;
 pub(crate) struct TeamContext {
     /// At least one port is enabled.
     pub(crate) someone_enabled: bool,
+    /// Number of ports that may carry traffic.
+    pub(crate) usable_ports: usize,
     /// Hardware address of the team device.
     pub(crate) hwaddr: HwAddr,
     /// Link-local IPv6 address of the team device.
@@ -24,6 +26,8 @@ pub(crate) struct WatchContext {
     pub(crate) enabled: bool,
     /// At least one port of the team is enabled.
     pub(crate) someone_enabled: bool,
+    /// Whether another port of the team may carry traffic.
+    pub(crate) has_other_port: bool,
     /// Another port must keep the team's hardware address, even while this one is enabled.
     pub(crate) hwaddr_belongs_elsewhere: bool,
     /// Hardware address of the port.
@@ -41,7 +45,7 @@ impl WatchContext {
     }
 
     /// Whether frames from the port must not attract the team's traffic.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.hwaddr_belongs_elsewhere || self.is_waiting()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ethtool {
     delay_up: Duration,
     delay_down: Duration,
@@ -16,11 +16,7 @@ pub(crate) struct Ethtool {
 
 impl Ethtool {
     pub(crate) fn new(delay_up: Duration, delay_down: Duration) -> Self {
-        Ethtool {
-            delay_up,
-            delay_down,
-            due: None,
-        }
+        Ethtool { delay_up, delay_down, due: None }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -36,11 +32,7 @@ impl Ethtool {
             self.due = None;
             return up;
         }
-        let delay = if carrier {
-            self.delay_up
-        } else {
-            self.delay_down
-        };
+        let delay = if carrier { self.delay_up } else { self.delay_down };
         if delay.is_zero() {
             return carrier;
         }

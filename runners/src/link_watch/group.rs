@@ -7,11 +7,12 @@ use super::context::WatchContext;
 use super::watch::{LinkWatch, WatchActions};
 use crate::control_frames::ControlFrames;
 use crate::ident::{IpFamily, Link};
-use crate::settings::{LinkWatchPolicy, LinkWatchSettings};
+use crate::receive_errors::{ErrorsStatus, ReceiveCounters};
+use crate::settings::{BfdSettings, LinkWatchPolicy, LinkWatchSettings};
 use crate::time::Instant;
 
 /// The link watches of one port.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LinkWatches {
     policy: LinkWatchPolicy,
     list: Vec<LinkWatch>,
@@ -26,10 +27,43 @@ impl LinkWatches {
         let settings = settings.iter().cloned();
         LinkWatches {
             policy,
-            list: settings
-                .map(|settings| LinkWatch::new(settings, now))
-                .collect(),
+            list: settings.map(|settings| LinkWatch::new(settings, now)).collect(),
         }
+    }
+
+    /// Replaces policy and watches. A watch with the same settings goes on. A new one that follows
+    /// the carrier begins with the carrier `link`; another new one begins up only if the port was
+    /// up, so that a neighbour that does not answer brings no port up. A new watch that agrees with
+    /// the former ones reports nothing.
+    pub(crate) fn replace(
+        &mut self,
+        now: Instant,
+        policy: LinkWatchPolicy,
+        settings: &[LinkWatchSettings],
+        link: Link,
+    ) -> WatchActions {
+        let port_was_up = self.is_up_with(link.up);
+        let mut former = std::mem::take(&mut self.list);
+        let mut actions = WatchActions::new();
+        for settings in settings {
+            let known = former.iter().position(|watch| watch.settings() == settings);
+            self.list.push(match known {
+                Some(at) => former.remove(at),
+                None => {
+                    let mut watch = LinkWatch::new(settings.clone(), now);
+                    let up = match settings {
+                        LinkWatchSettings::Ethtool { .. } => link.up,
+                        LinkWatchSettings::Errors(_) => true,
+                        _ => link.up && port_was_up,
+                    };
+                    let reports = watch.begin(up);
+                    actions.extend(reports.into_iter().filter(|_| up != port_was_up));
+                    watch
+                }
+            });
+        }
+        self.policy = policy;
+        actions
     }
 
     pub(crate) fn list(&self) -> &[LinkWatch] {
@@ -38,16 +72,48 @@ impl LinkWatches {
 
     /// Whether the watches report the port up; a port without a watch is up.
     pub(crate) fn is_up(&self) -> bool {
-        let mut states = self.list.iter().map(LinkWatch::is_up);
+        self.combine(LinkWatch::is_up)
+    }
+
+    /// Whether the watches report a port up whose carrier is `carrier`. Without a carrier no answer
+    /// of a neighbour can arrive, so a watch that asks counts as down before its requests are missed.
+    pub(crate) fn is_up_with(&self, carrier: bool) -> bool {
+        self.combine(|watch| watch.is_up() && (carrier || watch.ping_status().is_none()))
+    }
+
+    /// Combines the states of the watches by the policy. The watch errors has no part in the link:
+    /// the team decides what follows from it.
+    fn combine(&self, is_up: impl Fn(&LinkWatch) -> bool) -> bool {
+        let watches = self.list.iter().filter(|watch| watch.errors_status().is_none());
+        let mut states = watches.map(is_up).peekable();
         match self.policy {
-            LinkWatchPolicy::Any => self.list.is_empty() || states.any(|up| up),
+            LinkWatchPolicy::Any => states.peek().is_none() || states.any(|up| up),
             LinkWatchPolicy::All => states.all(|up| up),
         }
     }
 
+    /// Returns the greatest share of corrupted frames, in millionths, that a watch errors which is
+    /// down has found.
+    pub(crate) fn corruption(&self) -> Option<u32> {
+        let down = self.list.iter().filter(|watch| !watch.is_up());
+        down.filter_map(|watch| Some(watch.errors_status()?.ratio)).max()
+    }
+
     /// Whether a watch asks a neighbour, so that the carrier alone does not make a link.
     pub(crate) fn pings_neighbour(&self) -> bool {
-        self.list.iter().any(|watch| watch.ping_status().is_some())
+        self.list
+            .iter()
+            .any(|watch| watch.ping_status().is_some() || watch.bfd_settings().is_some())
+    }
+
+    /// Whether a BFD session of the port is not up.
+    pub(crate) fn lacks_bfd(&self) -> bool {
+        self.list.iter().any(|watch| watch.bfd_settings().is_some() && !watch.is_up())
+    }
+
+    /// Handles the verdict of a BFD session.
+    pub(crate) fn path_changed(&mut self, settings: &BfdSettings, up: bool) -> WatchActions {
+        self.each(|watch| watch.path_changed(settings, up))
     }
 
     /// Returns the classes of control frames that the watches read.
@@ -73,7 +139,7 @@ impl LinkWatches {
 
     /// Sets the link state of an adopted port, without delays.
     pub(crate) fn link_adopted(&mut self, link: Link) -> WatchActions {
-        self.each(|watch| watch.link_adopted(link))
+        self.each(|watch| watch.begin(link.up))
     }
 
     /// Handles the deadline `due`; `now` may be later.
@@ -112,6 +178,20 @@ impl LinkWatches {
     /// Handles the TIPC bearers with a link; `None` without TIPC.
     pub(crate) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {
         self.each(|watch| watch.bearers_changed(linked))
+    }
+
+    /// Handles the counters of the port.
+    pub(crate) fn counters_read(
+        &mut self,
+        now: Instant,
+        counters: ReceiveCounters,
+    ) -> WatchActions {
+        self.each(|watch| watch.counters_read(now, counters))
+    }
+
+    /// Sets the judgement of the watches errors.
+    pub(crate) fn restore_errors(&mut self, status: ErrorsStatus) -> WatchActions {
+        self.each(|watch| watch.restore_errors(status))
     }
 
     fn each(&mut self, handle: impl FnMut(&mut LinkWatch) -> WatchActions) -> WatchActions {

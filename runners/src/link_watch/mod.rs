@@ -1,11 +1,13 @@
 //! Link watches: the state of a port's link.
 //!
 //! Each kind of watch has a module that defines when the watch goes up and down: [`ethtool`],
-//! [`arp_ping`], [`nsna_ping`], [`tipc`]. [`LinkWatch`] is one watch of any kind, [`LinkWatches`]
+//! [`arp_ping`], [`nsna_ping`], [`tipc`], [`errors`]; the sessions of the watch bfd run beside the
+//! team ([`crate::bfd`]). [`LinkWatch`] is one watch of any kind, [`LinkWatches`]
 //! combines the watches of one port. The runner decides about ports that are up or down.
 
 mod arp_ping;
 mod context;
+mod errors;
 mod ethtool;
 mod group;
 mod nsna_ping;

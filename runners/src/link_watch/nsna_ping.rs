@@ -17,7 +17,7 @@ use crate::time::Instant;
 use crate::wire::probe::neighbour_solicitation;
 use crate::wire::{Ethernet, NeighbourAdvertisement, ethertype};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NsnaPing {
     pub(super) target: Resolved<Ipv6Addr>,
     pub(super) timer: PingTimer,
@@ -43,10 +43,7 @@ impl NsnaPing {
             return None;
         }
         let (hwaddr, source) = match context.link_local {
-            _ if quiet => (
-                context.port_only_hwaddr,
-                link_local_of(context.port_only_hwaddr),
-            ),
+            _ if quiet => (context.port_only_hwaddr, link_local_of(context.port_only_hwaddr)),
             Some(link_local) => (context.hwaddr, link_local),
             None => (context.hwaddr, link_local_of(context.hwaddr)),
         };
@@ -64,7 +61,7 @@ impl NsnaPing {
                         .is_some_and(|found| Some(found.target) == self.target.address())
             });
         if is_answer {
-            self.timer.answered(now);
+            self.timer.replied(now);
         }
         is_answer
     }

@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// Least time between the end of a resolution and the next request.
 const PAUSE: Duration = Duration::from_secs(10);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resolved<A> {
     host: Host<A>,
     found: Option<A>,
@@ -25,12 +25,7 @@ impl<A: Copy> Resolved<A> {
     where
         Host<A>: Clone,
     {
-        Resolved {
-            host: host.clone(),
-            found: None,
-            is_pending: false,
-            not_before: Instant::ZERO,
-        }
+        Resolved { host: host.clone(), found: None, is_pending: false, not_before: Instant::ZERO }
     }
 
     pub(crate) fn name(&self) -> &str {

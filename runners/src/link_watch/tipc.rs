@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tipc {
     bearer: String,
     /// The kernel has no TIPC.
@@ -14,10 +14,7 @@ pub(crate) struct Tipc {
 impl Tipc {
     /// Creates a watch; `bearer` is the interface part of the bearer, such as `eth1`.
     pub(crate) fn new(bearer: &str) -> Self {
-        Tipc {
-            bearer: bearer.to_owned(),
-            is_missing: false,
-        }
+        Tipc { bearer: bearer.to_owned(), is_missing: false }
     }
 
     /// Returns the new state of the watch; `linked` is `None` without TIPC.

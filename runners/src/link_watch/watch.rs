@@ -6,18 +6,21 @@ use std::net::IpAddr;
 
 use super::arp_ping::ArpPing;
 use super::context::WatchContext;
+use super::errors::Errors;
 use super::ethtool::Ethtool;
 use super::nsna_ping::NsnaPing;
-use super::ping_timer::PingTimer;
+use super::ping_timer::{PingTimer, Situation};
 use super::resolved::Resolved;
 use super::tipc::Tipc;
 use crate::control_frames::ControlFrames;
 use crate::ident::{IpFamily, Link};
-use crate::settings::LinkWatchSettings;
+use crate::receive_errors::{ErrorsStatus, ReceiveCounters};
+use crate::settings::{BfdSettings, LinkWatchSettings};
 use crate::time::Instant;
 
-/// A link watch on one port. A new watch is down; an adopted port sets it to the carrier.
-#[derive(Debug)]
+/// A link watch on one port. A new watch is down, but errors is up; an adopted port sets it to the
+/// carrier.
+#[derive(Clone, Debug)]
 pub struct LinkWatch {
     settings: LinkWatchSettings,
     up: bool,
@@ -25,18 +28,22 @@ pub struct LinkWatch {
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Ethtool(Ethtool),
     ArpPing(ArpPing),
     NsnaPing(NsnaPing),
     Tipc(Tipc),
+    Errors(Errors),
+    /// The session runs beside the team ([`crate::bfd`]).
+    Bfd(BfdSettings),
 }
 
 /// State of a watch that asks a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingStatus {
-    /// Intervals in a row without an answer; the count goes on while the watch is down.
+    /// Number of intervals in a row without an answer, or of the requests of the series that took the
+    /// watch down, whichever is greater. The count goes on while the watch is down.
     pub missed: u32,
     /// When the watch last sent a request.
     pub last_probe: Option<Instant>,
@@ -58,6 +65,8 @@ pub enum WatchProblem<'a> {
     NoLinkLocal,
     /// The kernel has no TIPC, or its topology server does not answer.
     NoTipc,
+    /// The two addresses of a BFD session do not fit together.
+    UnlikeAddresses,
 }
 
 impl fmt::Display for WatchProblem<'_> {
@@ -66,6 +75,9 @@ impl fmt::Display for WatchProblem<'_> {
             WatchProblem::Unresolved(host) => write!(f, "waits for the address of \"{host}\""),
             WatchProblem::NoLinkLocal => f.write_str(
                 "no link-local address, asks from one made of the port's hardware address",
+            ),
+            WatchProblem::UnlikeAddresses => f.write_str(
+                "the addresses are of two families, or not of IPv4 with \"single_hop\"; stays down",
             ),
             WatchProblem::NoTipc => f.write_str("no TIPC in this kernel (module tipc), stays down"),
         }
@@ -91,6 +103,8 @@ pub(crate) enum WatchAction {
         /// Address family of the wanted address.
         family: IpFamily,
     },
+    /// Read the counters of the port.
+    ReadCounters,
 }
 
 /// The outputs of a port's watches, in order.
@@ -99,20 +113,17 @@ pub(crate) type WatchActions = Vec<WatchAction>;
 impl LinkWatch {
     pub(super) fn new(settings: LinkWatchSettings, now: Instant) -> Self {
         let kind = match &settings {
-            LinkWatchSettings::Ethtool {
-                delay_up,
-                delay_down,
-            } => Kind::Ethtool(Ethtool::new(*delay_up, *delay_down)),
+            LinkWatchSettings::Ethtool { delay_up, delay_down } => {
+                Kind::Ethtool(Ethtool::new(*delay_up, *delay_down))
+            }
             LinkWatchSettings::ArpPing(settings) => Kind::ArpPing(ArpPing::new(settings, now)),
             LinkWatchSettings::NsnaPing(settings) => Kind::NsnaPing(NsnaPing::new(settings, now)),
             LinkWatchSettings::Tipc { bearer } => Kind::Tipc(Tipc::new(bearer)),
+            LinkWatchSettings::Errors(settings) => Kind::Errors(Errors::new(*settings, now)),
+            LinkWatchSettings::Bfd(settings) => Kind::Bfd(*settings),
         };
-        LinkWatch {
-            settings,
-            up: false,
-            down_count: 0,
-            kind,
-        }
+        let up = matches!(kind, Kind::Errors(_));
+        LinkWatch { settings, up, down_count: 0, kind }
     }
 
     /// Returns the name of the watch in the configuration.
@@ -122,6 +133,8 @@ impl LinkWatch {
             Kind::ArpPing(_) => "arp_ping",
             Kind::NsnaPing(_) => "nsna_ping",
             Kind::Tipc(_) => "tipc",
+            Kind::Errors(_) => "errors",
+            Kind::Bfd(_) => "bfd",
         }
     }
 
@@ -143,7 +156,7 @@ impl LinkWatch {
     /// Returns the state of the requests; `None` for a watch that asks no neighbour.
     pub fn ping_status(&self) -> Option<PingStatus> {
         let (timer, target, source) = match &self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) => return None,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => return None,
             Kind::ArpPing(ping) => {
                 let source = ping.source.as_ref().and_then(Resolved::address);
                 let target = ping.target.address().map(IpAddr::V4);
@@ -163,10 +176,31 @@ impl LinkWatch {
         })
     }
 
+    /// Returns the settings of the session of the watch bfd; `None` for other watches.
+    pub fn bfd_settings(&self) -> Option<&BfdSettings> {
+        match &self.kind {
+            Kind::Bfd(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// Returns the judgement of the watch errors; `None` for other watches.
+    pub fn errors_status(&self) -> Option<ErrorsStatus> {
+        match &self.kind {
+            Kind::Errors(errors) => Some(errors.status),
+            _ => None,
+        }
+    }
+
     /// Returns the condition that keeps the watch from working.
     pub fn problem(&self) -> Option<WatchProblem<'_>> {
         match &self.kind {
-            Kind::Ethtool(_) => None,
+            Kind::Ethtool(_) | Kind::Errors(_) => None,
+            Kind::Bfd(settings) => {
+                let fit = settings.local.is_ipv4() == settings.peer.is_ipv4()
+                    && (settings.local.is_ipv4() || !settings.single_hop);
+                (!fit).then_some(WatchProblem::UnlikeAddresses)
+            }
             Kind::ArpPing(ping) => {
                 let source = ping.source.as_ref();
                 unresolved(&ping.target).or_else(|| unresolved(source?))
@@ -181,7 +215,7 @@ impl LinkWatch {
 
     fn timer(&mut self) -> Option<&mut PingTimer> {
         match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) => None,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => None,
             Kind::ArpPing(ping) => Some(&mut ping.timer),
             Kind::NsnaPing(ping) => Some(&mut ping.timer),
         }
@@ -189,7 +223,12 @@ impl LinkWatch {
 
     pub(super) fn control_frames(&self) -> ControlFrames {
         ControlFrames {
-            arp: matches!(self.kind, Kind::ArpPing(_)),
+            arp: match &self.kind {
+                Kind::ArpPing(_) => true,
+                Kind::Bfd(settings) => settings.single_hop,
+                _ => false,
+            },
+            bfd: matches!(self.kind, Kind::Bfd(_)),
             neighbour_discovery: matches!(self.kind, Kind::NsnaPing(_)),
             ..ControlFrames::default()
         }
@@ -200,7 +239,8 @@ impl LinkWatch {
             Kind::Ethtool(ethtool) => ethtool.next_deadline(),
             Kind::ArpPing(ping) => Some(ping.timer.next_deadline()),
             Kind::NsnaPing(ping) => Some(ping.timer.next_deadline()),
-            Kind::Tipc(_) => None,
+            Kind::Tipc(_) | Kind::Bfd(_) => None,
+            Kind::Errors(errors) => Some(errors.next_deadline()),
         }
     }
 
@@ -215,6 +255,9 @@ impl LinkWatch {
             let up = ethtool.carrier_changed(now, link.up, self.up);
             return self.set(up);
         }
+        if let Kind::Bfd(_) = self.kind {
+            return self.set(self.up && link.up);
+        }
         let has_begun = self.timer().is_some_and(|timer| timer.has_begun());
         // A request from before the link came up was lost.
         match came_up && has_begun && !self.up {
@@ -223,10 +266,13 @@ impl LinkWatch {
         }
     }
 
-    /// Sets the state for an adopted port. A watch that asks a neighbour assumes answers as long as
-    /// there is a carrier.
-    pub(super) fn link_adopted(&mut self, link: Link) -> WatchActions {
-        self.set(link.up)
+    /// Sets the first state, without delays. A watch that asks a neighbour and begins up assumes
+    /// answers until it misses some. The watch errors does not depend on the carrier.
+    pub(super) fn begin(&mut self, up: bool) -> WatchActions {
+        match self.kind {
+            Kind::Errors(_) => WatchActions::new(),
+            _ => self.set(up),
+        }
     }
 
     pub(super) fn expire(
@@ -240,7 +286,13 @@ impl LinkWatch {
             let up = ethtool.expire(due, up);
             return self.set(up);
         }
-        let Some(expiry) = self.timer().map(|timer| timer.expire(due, now, up)) else {
+        if let Kind::Errors(errors) = &mut self.kind {
+            let reading = errors.expire(due, now).then_some(WatchAction::ReadCounters);
+            let up = errors.is_up();
+            return self.set(up).into_iter().chain(reading).collect();
+        }
+        let situation = Situation { up, has_other_port: context.has_other_port };
+        let Some(expiry) = self.timer().map(|timer| timer.expire(due, now, situation)) else {
             return WatchActions::new();
         };
         let mut actions = self.set(expiry.up);
@@ -254,7 +306,7 @@ impl LinkWatch {
     /// Sends a request to the neighbour.
     fn send_request(&mut self, now: Instant, context: &WatchContext) -> WatchActions {
         let request = match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) => None,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => None,
             Kind::ArpPing(ping) => ping.request(now, context),
             Kind::NsnaPing(ping) => ping.request(now, context),
         };
@@ -266,13 +318,10 @@ impl LinkWatch {
         let up = self.up;
         let mut actions = WatchActions::new();
         let mut resolve = |name: Option<&str>, family| {
-            actions.extend(name.map(|name| WatchAction::Resolve {
-                host: name.to_owned(),
-                family,
-            }));
+            actions.extend(name.map(|name| WatchAction::Resolve { host: name.to_owned(), family }));
         };
         match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) => {}
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => {}
             Kind::ArpPing(ping) => {
                 resolve(ping.target.request(now, up), IpFamily::V4);
                 if let Some(source) = &mut ping.source {
@@ -326,7 +375,7 @@ impl LinkWatch {
     ) -> WatchActions {
         let up = self.up;
         let is_alive = match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) => false,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => false,
             Kind::ArpPing(ping) => ping.receive(now, frame, ours, context, up),
             Kind::NsnaPing(ping) => ping.receive(now, frame, ours),
         };
@@ -341,6 +390,36 @@ impl LinkWatch {
             }
             _ => WatchActions::new(),
         }
+    }
+
+    /// Handles the verdict of a BFD session.
+    pub(super) fn path_changed(&mut self, settings: &BfdSettings, up: bool) -> WatchActions {
+        match self.bfd_settings() == Some(settings) {
+            true => self.set(up),
+            false => WatchActions::new(),
+        }
+    }
+
+    pub(super) fn counters_read(
+        &mut self,
+        now: Instant,
+        counters: ReceiveCounters,
+    ) -> WatchActions {
+        self.judge(|errors| errors.counters_read(now, counters))
+    }
+
+    pub(super) fn restore_errors(&mut self, status: ErrorsStatus) -> WatchActions {
+        self.judge(|errors| errors.restore(status))
+    }
+
+    /// Changes the judgement of the watch errors.
+    fn judge(&mut self, change: impl FnOnce(&mut Errors)) -> WatchActions {
+        let Kind::Errors(errors) = &mut self.kind else {
+            return WatchActions::new();
+        };
+        change(errors);
+        let up = errors.is_up();
+        self.set(up)
     }
 
     fn set(&mut self, up: bool) -> WatchActions {

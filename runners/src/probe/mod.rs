@@ -6,6 +6,8 @@
 //! Owns the frame (IEEE 802 local experimental EtherType 1) and the received probes of a round.
 //! [`schedule`] owns when a team probes by itself; `teamrctl doctor` interprets the result.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 use std::collections::BTreeSet;
 
 pub(crate) mod schedule;
@@ -19,8 +21,8 @@ pub const PROBE_MAGIC: [u8; 8] = *b"teamr\0\0\x01";
 const LEAST_LENGTH: usize = 60;
 
 /// The probes of one team.
-#[derive(Debug, Default)]
-pub(crate) struct Prober {
+#[derive(Clone, Debug, Default)]
+pub struct Prober {
     rounds: u32,
     sent: BTreeSet<PortId>,
     /// Sending and receiving port of each received probe of this round.
@@ -31,7 +33,7 @@ pub(crate) struct Prober {
 
 impl Prober {
     /// Starts another round on `ports`. Returns the frames to send.
-    pub(crate) fn start_round(
+    pub fn start_round(
         &mut self,
         team: HwAddr,
         ports: impl Iterator<Item = PortId>,
@@ -45,7 +47,7 @@ impl Prober {
     }
 
     /// Records a frame that `port` received, if it is a probe of this round.
-    pub(crate) fn receive(&mut self, team: HwAddr, port: PortId, frame: &[u8]) {
+    pub fn receive(&mut self, team: HwAddr, port: PortId, frame: &[u8]) {
         let from = Ethernet::parse(frame)
             .filter(|ethernet| ethernet.ethertype == ethertype::LOCAL_EXPERIMENTAL)
             .and_then(|ethernet| ethernet.payload.strip_prefix(&PROBE_MAGIC))
@@ -58,10 +60,19 @@ impl Prober {
         }
     }
 
-    /// Returns sender and receiver of a probe of this round that another port received.
+    /// Returns the probe that `port` sends in this round, to be sent again.
+    pub(crate) fn repeat(&self, team: HwAddr, port: PortId) -> Vec<u8> {
+        probe(team, self.rounds, port)
+    }
+
+    /// Returns sender and receiver of each probe of this round that another port received.
+    pub(crate) fn crossings(&self) -> impl Iterator<Item = (PortId, PortId)> {
+        self.received.iter().filter(|(from, at)| from != at).copied()
+    }
+
+    /// Returns the first of [`crossings`](Self::crossings).
     pub(crate) fn crossed(&self) -> Option<(PortId, PortId)> {
-        let mut received = self.received.iter();
-        received.find(|(from, at)| from != at).copied()
+        self.crossings().next()
     }
 
     /// Like [`crossed`](Self::crossed), once a round.
@@ -82,11 +93,9 @@ impl Prober {
     }
 
     /// Returns the ports that received the probe of a port.
-    pub(crate) fn received_at(&self, from: PortId) -> impl Iterator<Item = PortId> {
+    pub fn received_at(&self, from: PortId) -> impl Iterator<Item = PortId> {
         let received = self.received.iter();
-        received
-            .filter(move |(sender, _)| *sender == from)
-            .map(|(_, at)| *at)
+        received.filter(move |(sender, _)| *sender == from).map(|(_, at)| *at)
     }
 }
 
@@ -124,10 +133,7 @@ mod tests {
     fn a_probe_counts_for_its_team_round_and_port() {
         let mut prober = Prober::default();
         let frames = prober.start_round(TEAM, [A, B].into_iter());
-        assert_eq!(
-            frames.iter().map(|(port, _)| *port).collect::<Vec<_>>(),
-            [A, B]
-        );
+        assert_eq!(frames.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [A, B]);
         assert_ne!(frames[0].1[6..12], frames[1].1[6..12], "sources");
         let old = frames[0].1.clone();
         prober.receive(TEAM, B, &old);

@@ -10,13 +10,13 @@ use crate::time::Instant;
 const LINK_DELAY: Duration = Duration::from_secs(1);
 /// Pause before the second round: a switch with spanning tree may wait twice 15 s (IEEE 802.1D-2004,
 /// table 17-1) before it forwards on a link that came up.
-const SPANNING_TREE: Duration = Duration::from_secs(35);
+pub(crate) const SPANNING_TREE: Duration = Duration::from_secs(35);
 /// Least pause between two rounds, however often links go down and up.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Times of the probe rounds of one team: two rounds after a link came up, the second one only if the
 /// first proved nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ProbeTimes {
     linked: BTreeSet<PortId>,
     due: Option<Instant>,
@@ -26,7 +26,7 @@ pub(crate) struct ProbeTimes {
 }
 
 impl ProbeTimes {
-    /// Sets the enabled ports with a link.
+    /// Sets the ports with a link that the probes are about.
     pub(crate) fn set_linked(&mut self, now: Instant, linked: BTreeSet<PortId>) {
         if linked.len() < 2 {
             self.due = None;
@@ -36,6 +36,11 @@ impl ProbeTimes {
             self.first = true;
         }
         self.linked = linked;
+    }
+
+    /// Returns the ports with a link that the probes are about.
+    pub(crate) fn linked(&self) -> &BTreeSet<PortId> {
+        &self.linked
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

@@ -25,19 +25,15 @@ pub(crate) fn runner(settings: &RunnerSettings) -> Box<dyn Runner> {
             Box::new(RoundRobin::new(*packets_per_port))
         }
         RunnerSettings::Random { seed } => Box::new(Random::new(*seed)),
-        RunnerSettings::ActiveBackup {
-            hwaddr_policy,
-            failback,
-        } => Box::new(ActiveBackup::new(*hwaddr_policy, *failback)),
-        RunnerSettings::LoadBalance {
-            tx_hash,
-            balancing_interval,
-        } => Box::new(LoadBalance::new(*tx_hash, *balancing_interval)),
+        RunnerSettings::ActiveBackup { hwaddr_policy, failback } => {
+            Box::new(ActiveBackup::new(*hwaddr_policy, *failback))
+        }
+        RunnerSettings::LoadBalance { tx_hash, balancing_interval } => {
+            Box::new(LoadBalance::new(*tx_hash, *balancing_interval))
+        }
         RunnerSettings::Lacp(settings) => Box::new(Lacp::new(settings)),
-        RunnerSettings::Slb {
-            host,
-            balancing_interval,
-            learning_interval,
-        } => Box::new(Slb::new(*host, *balancing_interval, *learning_interval)),
+        RunnerSettings::Slb { host, balancing_interval, learning_interval } => {
+            Box::new(Slb::new(*host, *balancing_interval, *learning_interval))
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Shared by the runners that keep a flow on one port; the runner says which ports carry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::Action;
@@ -14,12 +15,12 @@ use crate::port::Port;
 use crate::time::Instant;
 use crate::tx_hash::HashFields;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FlowTable {
     fields: HashFields,
     /// The ports that `buckets` is assigned to.
     carrying: Vec<PortId>,
-    buckets: Box<BucketTable>,
+    buckets: Arc<BucketTable>,
     balancer: Balancer,
 }
 
@@ -28,9 +29,19 @@ impl FlowTable {
         FlowTable {
             fields,
             carrying: Vec::new(),
-            buckets: Box::new([None; BUCKETS]),
+            buckets: Arc::new([None; BUCKETS]),
             balancer: Balancer::new(balancing_interval),
         }
+    }
+
+    /// Goes on with other settings; buckets stay on their ports.
+    pub(crate) fn settings_changed(
+        &mut self,
+        fields: HashFields,
+        balancing_interval: Option<Duration>,
+    ) {
+        self.fields = fields;
+        self.balancer.set_interval(balancing_interval);
     }
 
     pub(crate) fn is_balanced(&self) -> bool {
@@ -45,24 +56,23 @@ impl FlowTable {
         balanced: bool,
     ) -> TxPolicy {
         if carrying != self.carrying {
-            bucket_assignment::spread(&mut self.buckets, &carrying);
+            bucket_assignment::spread(Arc::make_mut(&mut self.buckets), &carrying);
             self.carrying = carrying;
         }
         self.balancer.start(now);
         TxPolicy::LoadBalance {
             fields: self.fields,
-            buckets: self.buckets.clone(),
+            buckets: Arc::clone(&self.buckets),
             balanced,
+            neighbours: false,
         }
     }
 
     /// Takes in the bucket counters and balances the carrying ports.
     pub(crate) fn count(&mut self, ports: &[Port], bytes: &[u64; BUCKETS]) {
-        let carrying = ports
-            .iter()
-            .filter(|port| self.carrying.contains(&port.id()));
+        let carrying = ports.iter().filter(|port| self.carrying.contains(&port.id()));
         let speeds: Vec<_> = carrying.map(Port::id_and_speed).collect();
-        self.balancer.rebalance(&mut self.buckets, &speeds, bytes);
+        self.balancer.rebalance(Arc::make_mut(&mut self.buckets), &speeds, bytes);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

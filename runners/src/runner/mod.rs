@@ -7,6 +7,7 @@
 mod activebackup;
 mod broadcast;
 pub(crate) mod factory;
+mod failback_probe;
 mod flow_table;
 pub(crate) mod lacp;
 mod loadbalance;
@@ -15,6 +16,7 @@ mod roundrobin;
 mod slb;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::action::Action;
 use crate::buckets::BUCKETS;
@@ -22,14 +24,16 @@ use crate::control_frames::ControlFrames;
 use crate::event::{PeerSeen, StationSeen};
 use crate::forwarding::TxPolicy;
 use crate::ident::{HwAddr, PortId};
+use crate::keep_alive::KeepAlive;
+use crate::lacp_status::LacpStatus;
 use crate::port::Port;
+use crate::settings::RunnerSettings;
 use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
-use lacp::Lacp;
 
 /// A runner. The team calls [`decide`](Runner::decide) after every event; the queries below it
 /// answer for that decision.
-pub(crate) trait Runner: fmt::Debug {
+pub(crate) trait Runner: fmt::Debug + CloneRunner {
     /// Sets the hardware address of the team device, and whether it is administratively up.
     fn team_changed(&mut self, _hwaddr: HwAddr, _up: bool) {}
 
@@ -38,17 +42,28 @@ pub(crate) trait Runner: fmt::Debug {
 
     /// Whether frames may leave on the port.
     fn enables(&self, port: &Port) -> bool {
-        port.is_allowed()
+        port.may_carry()
     }
 
-    /// Whether frames received on the port reach the team device.
+    /// Whether frames received on the port reach the team device. The partner of a static aggregate
+    /// does not learn of a drain, so a drained port collects until its link goes down.
     fn collects(&self, port: &Port) -> bool {
-        self.enables(port)
+        self.enables(port) || port.is_only_drained()
     }
 
     /// Whether the port counts for the team's carrier. The kernel driver counts ports with a link.
     fn carries(&self, port: &Port) -> bool {
-        port.is_allowed() && port.is_linked()
+        port.may_carry() && port.is_linked()
+    }
+
+    /// Returns the longest time from the begin to the completion of a drain.
+    fn drain_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Whether the partner has stopped sending to a port that is being drained.
+    fn partner_stopped_sending(&self, _port: PortId) -> bool {
+        false
     }
 
     /// Whether the port carries the team's hardware address instead of its own.
@@ -82,6 +97,17 @@ pub(crate) trait Runner: fmt::Debug {
         None
     }
 
+    /// Returns the better port that waits for the failback probe.
+    fn waiting_port(&self) -> Option<PortId> {
+        None
+    }
+
+    /// Returns the port that the user chose, or one of the aggregator that the user chose, while the
+    /// choice lasts.
+    fn chosen_port(&self) -> Option<PortId> {
+        None
+    }
+
     /// Makes the port, or its aggregator, the active one at the request of the user.
     fn choose_active(&mut self, _port: &Port) {}
 
@@ -107,19 +133,56 @@ pub(crate) trait Runner: fmt::Debug {
     /// Handles a control frame that `port` received.
     fn frame_received(&mut self, _now: Instant, _port: &Port, _frame: &[u8]) {}
 
-    /// Replaces the settings of lacp.
-    fn lacp_settings_changed(&mut self, _now: Instant, _settings: &LacpSettings) {}
+    /// Goes on with other settings of the same runner; `false`, without a change, for settings of
+    /// another runner.
+    fn settings_changed(&mut self, now: Instant, settings: &RunnerSettings) -> bool;
+
+    /// Returns the settings of lacp in force; `None` with other runners.
+    fn lacp_settings(&self) -> Option<&LacpSettings> {
+        None
+    }
+
+    /// Sets the LACPDU statistics of a port, or of all ports, to zero.
+    fn clear_statistics(&mut self, _now: Instant, _port: Option<PortId>) {}
 
     /// Prepares for the end of the daemon, which leaves the ports as they are.
     fn left_in_place(&mut self) {}
 
-    /// Returns the runner itself if it is lacp, for its status.
-    fn lacp(&self) -> Option<&Lacp> {
+    /// Continues after a time in which the daemon did not run and handled no frame.
+    fn resumed(&mut self, _now: Instant) {}
+
+    /// Returns the LACPDU with which the kernel may answer the partner of a port while the daemon
+    /// is away; `None` for a port without such a partner.
+    fn keep_alive(&self, _port: &Port) -> Option<KeepAlive> {
+        None
+    }
+
+    /// Returns the status of lacp at `now`; `None` with other runners.
+    fn lacp_status(&self, _now: Instant) -> Option<LacpStatus> {
         None
     }
 
     /// Returns the next action of the last decision besides its forwarding.
     fn poll_action(&mut self) -> Option<Action> {
         None
+    }
+}
+
+/// The copy of a runner behind a trait object.
+pub(crate) trait CloneRunner {
+    /// Returns a copy of the runner.
+    fn clone_runner(&self) -> Box<dyn Runner>;
+}
+
+impl<T: Runner + Clone + 'static> CloneRunner for T {
+    fn clone_runner(&self) -> Box<dyn Runner> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Runner> {
+    fn clone(&self) -> Self {
+        // Without the dereference, the box itself would be the runner.
+        (**self).clone_runner()
     }
 }

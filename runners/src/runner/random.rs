@@ -6,9 +6,10 @@
 use crate::forwarding::TxPolicy;
 use crate::port::Port;
 use crate::runner::Runner;
+use crate::settings::RunnerSettings;
 use crate::time::Instant;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Random {
     seed: u64,
 }
@@ -22,6 +23,11 @@ impl Random {
 impl Runner for Random {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
         TxPolicy::Random { seed: self.seed }
+    }
+
+    /// The sequence goes on: another seed would be no other behaviour.
+    fn settings_changed(&mut self, _now: Instant, settings: &RunnerSettings) -> bool {
+        matches!(settings, RunnerSettings::Random { .. })
     }
 
     fn needs_probes(&self) -> bool {

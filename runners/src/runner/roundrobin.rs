@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use crate::forwarding::TxPolicy;
 use crate::port::Port;
 use crate::runner::Runner;
+use crate::settings::RunnerSettings;
 use crate::time::Instant;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RoundRobin {
     packets_per_port: NonZeroU32,
 }
@@ -23,9 +24,15 @@ impl RoundRobin {
 
 impl Runner for RoundRobin {
     fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
-        TxPolicy::RoundRobin {
-            packets_per_port: self.packets_per_port,
-        }
+        TxPolicy::RoundRobin { packets_per_port: self.packets_per_port }
+    }
+
+    fn settings_changed(&mut self, _now: Instant, settings: &RunnerSettings) -> bool {
+        let RunnerSettings::RoundRobin { packets_per_port } = settings else {
+            return false;
+        };
+        self.packets_per_port = *packets_per_port;
+        true
     }
 
     fn needs_probes(&self) -> bool {

@@ -34,6 +34,11 @@ pub struct LacpSettings {
     /// `marker`, `marker_timeout`: longest wait for the response to a marker before a flow moves to
     /// another port. With `None` flows move at once.
     pub marker_timeout: Option<Duration>,
+    /// `keepalive`: time after the last LACPDU of this team in which the kernel answers the Partner
+    /// in place of the daemon; zero for never.
+    pub keepalive: Duration,
+    /// `broadcast_neighbor`: ARP and neighbour discovery leave on every port of the Aggregator.
+    pub broadcast_neighbor: bool,
     /// `tx_hash`: fields of the flow hash.
     pub tx_hash: HashFields,
     /// `tx_balancer`: interval between moves of buckets to balance the load. `None` disables the
@@ -55,6 +60,8 @@ impl Default for LacpSettings {
             enable_retry_count: true,
             retry_count: STANDARD_RETRIES,
             marker_timeout: None,
+            keepalive: Duration::from_secs(600),
+            broadcast_neighbor: false,
             tx_hash: HashFields::ETH | HashFields::IPV4 | HashFields::IPV6,
             balancing_interval: None,
         }
@@ -75,6 +82,10 @@ pub enum AggSelectPolicy {
     Bandwidth,
     /// The Aggregator with the most ports.
     Count,
+    /// The Aggregator with the highest sum of its ports' LACP priorities; among equal sums the one
+    /// with more ports, then with more bandwidth. As in bonding, and against 802.1AX, a higher
+    /// priority value is better for this policy.
+    ActorPortPrio,
     /// The Aggregator with the highest `prio` of a port; a `sticky` port keeps its Aggregator
     /// selected.
     PortConfig,
@@ -82,11 +93,12 @@ pub enum AggSelectPolicy {
 
 impl AggSelectPolicy {
     /// All policies with their names in the configuration.
-    pub const NAMED: [(Self, &'static str); 5] = [
+    pub const NAMED: [(Self, &'static str); 6] = [
         (Self::LacpPrio, Self::LacpPrio.name()),
         (Self::LacpPrioStable, Self::LacpPrioStable.name()),
         (Self::Bandwidth, Self::Bandwidth.name()),
         (Self::Count, Self::Count.name()),
+        (Self::ActorPortPrio, Self::ActorPortPrio.name()),
         (Self::PortConfig, Self::PortConfig.name()),
     ];
 
@@ -103,6 +115,7 @@ impl AggSelectPolicy {
             Self::LacpPrioStable => "lacp_prio_stable",
             Self::Bandwidth => "bandwidth",
             Self::Count => "count",
+            Self::ActorPortPrio => "actor_port_prio",
             Self::PortConfig => "port_config",
         }
     }
@@ -120,6 +133,21 @@ pub enum FallbackMethod {
     All,
 }
 
+impl FallbackMethod {
+    /// Returns the method with this name, or `None` if there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Single, Self::All].into_iter().find(|method| method.name() == name)
+    }
+
+    /// Returns the name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::All => "all",
+        }
+    }
+}
+
 /// Settings of one port of the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -135,10 +163,6 @@ pub struct LacpPortSettings {
 
 impl Default for LacpPortSettings {
     fn default() -> Self {
-        LacpPortSettings {
-            prio: 255,
-            key: 0,
-            number: 1,
-        }
+        LacpPortSettings { prio: 255, key: 0, number: 1 }
     }
 }

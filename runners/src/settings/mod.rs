@@ -3,13 +3,15 @@
 //! The crate `json-config` reads the configuration and checks ranges; every value here is valid.
 //! Serialized names are part of the recording format.
 
+pub(crate) mod follower;
 pub(crate) mod lacp;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::ident::HwAddr;
+use crate::settings::follower::Follower;
 use crate::settings::lacp::{LacpPortSettings, LacpSettings};
 use crate::tx_hash::HashFields;
 
@@ -33,6 +35,9 @@ pub struct TeamSettings {
     /// network are wrong.
     #[cfg_attr(feature = "serde", serde(default))]
     pub probe: bool,
+    /// `follow`: links that follow the carrier of the team device.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub follow: Vec<Follower>,
 }
 
 impl TeamSettings {
@@ -46,7 +51,17 @@ impl TeamSettings {
             mcast_rejoin: Burst::default(),
             min_ports: 1,
             probe: false,
+            follow: Vec::new(),
         }
+    }
+
+    /// Allows or forbids probes, those of the runner included.
+    pub fn with_probe(mut self, probe: bool) -> Self {
+        self.probe = probe;
+        if let RunnerSettings::ActiveBackup { failback, .. } = &mut self.runner {
+            failback.probe &= probe;
+        }
+        self
     }
 }
 
@@ -133,6 +148,10 @@ pub struct Failback {
     pub policy: FailbackPolicy,
     /// `runner.failback_delay`: time for which the better port must have been the best one.
     pub delay: Duration,
+    /// `runner.failback_probe`: a probe of the better port must have reached the active one, if
+    /// probes pass between the two.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub probe: bool,
 }
 
 /// `runner.failback` of activebackup.
@@ -172,7 +191,7 @@ pub struct Burst {
 }
 
 /// Settings of one port.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 pub struct PortSettings {
@@ -184,8 +203,54 @@ pub struct PortSettings {
     pub queue_id: Option<u32>,
     /// `lacp_prio`, `lacp_key` and other keys of lacp.
     pub lacp: LacpPortSettings,
-    /// `link_watch`: the port's own, else the team's. Read once, when the port joins.
+    /// `gate`: `false` keeps the port out of forwarding, whatever its link.
+    pub gate: bool,
+    /// `damping`: the port's own keys, else the team's; `None` turns damping off.
+    pub damping: Option<DampingSettings>,
+    /// `link_watch`: the port's own, else the team's. Read when the port joins, and with
+    /// [`Event::SettingsReplaced`](crate::Event::SettingsReplaced).
     pub link_watches: Vec<LinkWatchSettings>,
+    /// `follow`: links that are up only while the port counts for the carrier of the team device.
+    pub follow: Vec<Follower>,
+}
+
+impl Default for PortSettings {
+    fn default() -> Self {
+        PortSettings {
+            prio: 0,
+            sticky: false,
+            queue_id: None,
+            lacp: LacpPortSettings::default(),
+            gate: true,
+            damping: None,
+            link_watches: Vec::new(),
+            follow: Vec::new(),
+        }
+    }
+}
+
+/// `damping`: thresholds and times that keep a port from carrying traffic after lost links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DampingSettings {
+    /// `penalty` for each lost link.
+    pub penalty: u32,
+    /// `suppress`: a higher penalty suppresses the port; above `reuse`.
+    pub suppress: u32,
+    /// `reuse`: a penalty that has decayed to this value ends the suppression; above 0.
+    pub reuse: u32,
+    /// `half_life`: time in which the penalty decays by half, above 0.
+    pub half_life: Duration,
+    /// `max_suppress`: longest suppression after the last lost link.
+    pub max_suppress: Duration,
+}
+
+impl DampingSettings {
+    /// Returns the ceiling of the penalty, which decays to `reuse` in `max_suppress`.
+    pub fn penalty_ceiling(&self) -> f64 {
+        let half_lives = self.max_suppress.as_secs_f64() / self.half_life.as_secs_f64();
+        f64::from(self.reuse) * half_lives.exp2()
+    }
 }
 
 /// `link_watch`: settings of one link watch.
@@ -209,6 +274,40 @@ pub enum LinkWatchSettings {
         /// `tipc_bearer`: interface part of the bearer.
         bearer: String,
     },
+    /// Judges the port by its corrupted frames.
+    Errors(ErrorsSettings),
+    /// Keeps a BFD session with a peer.
+    Bfd(BfdSettings),
+}
+
+/// `bfd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct BfdSettings {
+    /// `single_hop`: a session of RFC 5881 instead of a micro session of RFC 7130.
+    pub single_hop: bool,
+    /// `local_address` that packets come from.
+    pub local: IpAddr,
+    /// `peer_address`, of the same family.
+    pub peer: IpAddr,
+    /// `interval` between two packets, in both directions; above 0.
+    pub interval: Duration,
+    /// `multiplier`: intervals without a packet after which the peer counts as lost; above 0.
+    pub multiplier: u8,
+}
+
+/// `errors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ErrorsSettings {
+    /// `interval` between two readings of the counters, above 0.
+    pub interval: Duration,
+    /// `error_ratio`: share of corrupted frames from which the port is bad, in millionths, above 0.
+    pub error_ratio: u32,
+    /// `min_errors`: corrupted frames without which no port is bad, above 0.
+    pub min_errors: u32,
+    /// `hold_time`: time without a bad window after which the port is good again, above 0.
+    pub hold_time: Duration,
 }
 
 /// Times of a watch that asks a neighbour.
@@ -219,8 +318,11 @@ pub struct Probing {
     pub interval: Duration,
     /// `init_wait` before the first request.
     pub init_wait: Duration,
-    /// `missed_max`: intervals in a row without an answer that the watch tolerates.
+    /// `missed_max`: requests in a row without an answer that the watch tolerates.
     pub missed_max: u32,
+    /// `retry_interval`: least pause between the requests that follow a request without an answer;
+    /// `None` keeps all requests an interval apart.
+    pub retry_interval: Option<Duration>,
 }
 
 /// A host of the configuration.
@@ -249,7 +351,7 @@ pub struct ArpPingSettings {
     pub validate_active: bool,
     /// `validate_inactive`: on other ports only replies of the target count.
     pub validate_inactive: bool,
-    /// `send_always`: other ports send requests like an enabled port.
+    /// `send_always`: waiting ports send requests in every interval.
     pub send_always: bool,
 }
 

@@ -5,9 +5,10 @@ use std::net::Ipv6Addr;
 use super::Team;
 use crate::action::Action;
 use crate::ident::{HwAddr, PortId};
+use crate::settings::{HwAddrPolicy, RunnerSettings, TeamSettings};
 
 /// Hardware address of the team device.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TeamHwAddr {
     /// Last requested address, or one that was read since.
     current: HwAddr,
@@ -16,6 +17,8 @@ pub(super) struct TeamHwAddr {
     requested: Option<HwAddr>,
     /// The port that the address was last taken from, with its address then.
     source: Option<(PortId, HwAddr)>,
+    /// Address of a device to which neither the settings nor the active port give one.
+    default: Option<HwAddr>,
 }
 
 impl TeamHwAddr {
@@ -25,11 +28,18 @@ impl TeamHwAddr {
             last_read: hwaddr,
             requested: Some(hwaddr),
             source: None,
+            default: None,
         }
     }
 
     pub(super) fn current(&self) -> HwAddr {
         self.current
+    }
+
+    /// Sets the address that the device has once neither the settings nor the active port give one;
+    /// keeps an address that was set before.
+    pub(super) fn set_default(&mut self, hwaddr: HwAddr) {
+        self.default.get_or_insert(hwaddr);
     }
 
     /// Records the address as read. An unchanged one may be older than the last request.
@@ -41,6 +51,11 @@ impl TeamHwAddr {
         }
     }
 
+    /// Returns whether another program has set the address since the last request.
+    pub(super) fn is_set_by_others(&self) -> bool {
+        self.requested.is_none()
+    }
+
     /// Whether `hwaddr` must be requested; records the request. The last read address does not
     /// count, since it may be older than the last request.
     fn request(&mut self, hwaddr: HwAddr) -> bool {
@@ -49,12 +64,55 @@ impl TeamHwAddr {
     }
 }
 
+/// Returns whether the settings or the active port give the device its address.
+pub(super) fn is_hwaddr_given(settings: &TeamSettings) -> bool {
+    let by_active = HwAddrPolicy::ByActive;
+    settings.hwaddr.is_some()
+        || matches!(settings.runner, RunnerSettings::ActiveBackup { hwaddr_policy, .. }
+            if hwaddr_policy == by_active)
+}
+
 impl Team {
+    /// Requests the address that `settings` give the device, or the default address if the former
+    /// settings gave one and `settings` give none.
+    pub(super) fn replace_hwaddr(&mut self, settings: &TeamSettings) {
+        let before = self.settings.hwaddr;
+        match (is_hwaddr_given(&self.settings), is_hwaddr_given(settings)) {
+            (false, true) => self.hwaddr.default = Some(self.hwaddr.current),
+            (true, false) => {
+                if let Some(default) = self.hwaddr.default.take() {
+                    self.set_hwaddr(default);
+                }
+            }
+            _ => {}
+        }
+        match settings.hwaddr {
+            Some(hwaddr) if before != Some(hwaddr) => self.set_hwaddr(hwaddr),
+            // Requests the active port's address again, if the policy is `by_active`.
+            None if before.is_some() => self.hwaddr.source = None,
+            _ => {}
+        }
+    }
+
     pub(super) fn port_hwaddr_changed(&mut self, port: PortId, hwaddr: HwAddr) {
         if let Some(at) = self.position(port) {
             let carries_team_hwaddr = self.runner.carries_team_hwaddr(port);
             self.ports[at].hwaddr_changed(hwaddr, carries_team_hwaddr, self.hwaddr.current());
         }
+    }
+
+    /// Keeps a port that refuses the team's address out of forwarding: frames to that address would
+    /// not reach the team.
+    pub(super) fn port_hwaddr_refused(&mut self, port: PortId, hwaddr: HwAddr) {
+        if let Some(at) = self.position(port) {
+            self.ports[at].refuses_team_hwaddr = hwaddr == self.hwaddr.current();
+        }
+    }
+
+    /// Requests a refused address again, after a change that may have ended the cause.
+    pub(super) fn retry_hwaddr(&mut self, at: usize) {
+        let carries_team_hwaddr = self.runner.carries_team_hwaddr(self.ports[at].id());
+        self.ports[at].retry_hwaddr(carries_team_hwaddr);
     }
 
     pub(super) fn set_link_local(&mut self, port: PortId, address: Option<Ipv6Addr>) {

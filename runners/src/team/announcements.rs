@@ -10,7 +10,7 @@ use crate::time::Instant;
 /// Least pause between two rounds, for an interval of 0: no count may flood the network.
 const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Announcements {
     burst: Burst,
     /// Rounds that are still to be sent.
@@ -20,11 +20,7 @@ pub(super) struct Announcements {
 
 impl Announcements {
     pub(super) fn new(burst: Burst) -> Self {
-        Announcements {
-            burst,
-            pending: 0,
-            due: None,
-        }
+        Announcements { burst, pending: 0, due: None }
     }
 
     /// Adds a burst for a port that became enabled. Returns whether to send a round now.

@@ -39,8 +39,15 @@ impl Team {
 
     /// Ends the timers of the deadline `due`; `now` may be later.
     fn expire(&mut self, due: Instant, now: Instant) {
-        let context = self.context();
-        self.each_port(|port| port.expire(due, now, context));
+        let mut context = self.context();
+        self.each_port(|port| {
+            let was_usable = usize::from(port.is_usable());
+            let actions = port.expire(due, now, context);
+            // If the neighbours of all ports fall silent at the same time, the last port stays usable.
+            context.usable_ports += usize::from(port.is_usable());
+            context.usable_ports -= was_usable;
+            actions
+        });
         if self.notify_peers.expire(due, now) {
             self.actions.push_back(Action::NotifyPeers);
         }
@@ -66,7 +73,7 @@ mod tests {
     use crate::settings::{RunnerSettings, TeamSettings};
 
     /// A defective runner, whose deadline never advances.
-    #[derive(Debug, Default)]
+    #[derive(Clone, Debug, Default)]
     struct Stuck {
         expired: usize,
     }
@@ -74,6 +81,10 @@ mod tests {
     impl Runner for Stuck {
         fn decide(&mut self, _now: Instant, _ports: &[Port]) -> TxPolicy {
             TxPolicy::Broadcast
+        }
+
+        fn settings_changed(&mut self, _now: Instant, _settings: &RunnerSettings) -> bool {
+            true
         }
 
         fn next_deadline(&self) -> Option<Instant> {
@@ -91,10 +102,7 @@ mod tests {
         let settings = TeamSettings::new(RunnerSettings::Broadcast);
         let mut team = Team::new(settings, HwAddr::default());
         team.runner = Box::new(Stuck::default());
-        team.handle(
-            Instant::from_nanos(1),
-            Event::MinPortsChanged { min_ports: 7 },
-        );
+        team.handle(Instant::from_nanos(1), Event::MinPortsChanged { min_ports: 7 });
         assert_eq!(team.settings().min_ports, 7, "the event is handled");
     }
 }

@@ -19,7 +19,7 @@ pub struct FailoverTimes {
     pub last: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Failovers {
     pub(crate) times: FailoverTimes,
     /// Ports in the forwarding that lost their link, with the time of the loss.

@@ -36,6 +36,9 @@ impl HashFields {
     pub const SRC_MAC: HashFields = HashFields(1 << 7);
     /// Not a field: IP addresses and ports are those of the innermost packet of tunnels.
     pub const ENCAP: HashFields = HashFields(1 << 8);
+    /// Not a field: the kernel's hash of the sender's socket is the hash of the frame, where a data
+    /// path knows the socket. The kernel draws another hash after a timeout of TCP.
+    pub const SOCKET: HashFields = HashFields(1 << 9);
 
     /// Returns the set that a word of the configuration names (`eth`, `l3`, …); `None` if unknown.
     pub fn from_name(name: &str) -> Option<HashFields> {
@@ -50,6 +53,7 @@ impl HashFields {
             "udp" => Self::UDP,
             "sctp" => Self::SCTP,
             "encap" => Self::ENCAP,
+            "socket" => Self::SOCKET,
             "l4" => Self::TCP | Self::UDP | Self::SCTP,
             _ => return None,
         })

@@ -11,6 +11,8 @@
 //! one contribution of each byte. Tables hold the contributions, so a frame costs one look-up for
 //! each hashed byte and nothing for zeros.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use crate::tx_hash::HashFields;
 use crate::tx_hash::flow::{Addresses, Flow, KEY_LEN, fold_ipv6, place, ports_field};
 use crate::wire::ethertype;
@@ -48,13 +50,14 @@ fn bucket_of(crc: u32) -> u8 {
 #[derive(Clone)]
 pub struct Selector {
     fields: HashFields,
-    tables: Box<Tables>,
+    tables: Arc<Tables>,
     /// The variant that reads only the groups of header fields that `fields` names.
     crc: fn(&Tables, &[u8]) -> u32,
 }
 
 impl Selector {
-    /// Creates a selector for these fields. Computes some 500 CRCs and keeps 37 KiB of tables.
+    /// Creates a selector for these fields. All selectors of the process for the same fields share
+    /// 37 KiB of tables, for which the first selector computes some 500 CRCs.
     pub fn new(fields: HashFields) -> Self {
         let eth = fields.intersects(HashFields::ETH | HashFields::SRC_MAC);
         let network = fields.intersects(HashFields::VLAN | HashFields::IPV4 | HashFields::IPV6);
@@ -70,11 +73,7 @@ impl Selector {
             (true, true, false) => crc::<true, true, false>,
             (true, true, true) => crc::<true, true, true>,
         };
-        Selector {
-            fields,
-            tables: Box::new(Tables::new(fields)),
-            crc,
-        }
+        Selector { fields, tables: Tables::shared(fields), crc }
     }
 
     /// Returns the fields.
@@ -106,7 +105,6 @@ impl std::fmt::Debug for Selector {
 }
 
 /// Contributions of each byte of the key; all 0 for a field that is not named.
-#[derive(Clone)]
 struct Tables {
     zero_key: u32,
     eth: [Table; 12],
@@ -118,7 +116,24 @@ struct Tables {
     port_masks: Table,
 }
 
+/// The tables in use, with their fields.
+static SHARED: Mutex<Vec<(HashFields, Weak<Tables>)>> = Mutex::new(Vec::new());
+
 impl Tables {
+    /// Returns the tables in use for these fields, or new ones.
+    fn shared(fields: HashFields) -> Arc<Tables> {
+        // The list is whole at any time, so that a panic of another thread does not matter.
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shared.iter().find(|(known, _)| *known == fields);
+        if let Some(tables) = known.and_then(|(_, tables)| tables.upgrade()) {
+            return tables;
+        }
+        let tables = Arc::new(Tables::new(fields));
+        shared.retain(|(_, tables)| tables.strong_count() > 0);
+        shared.push((fields, Arc::downgrade(&tables)));
+        tables
+    }
+
     fn new(fields: HashFields) -> Self {
         let mut port_masks = [0; 256];
         for protocol in 0..=u8::MAX {
@@ -142,10 +157,7 @@ impl Tables {
 /// Returns the tables of the hardware addresses; for the source alone, the first six are 0.
 fn eth_tables(fields: HashFields) -> [Table; 12] {
     let whole = fields.contains(HashFields::ETH);
-    let mut eth = tables(
-        place::ETH.start,
-        whole || fields.contains(HashFields::SRC_MAC),
-    );
+    let mut eth = tables(place::ETH.start, whole || fields.contains(HashFields::SRC_MAC));
     if !whole {
         eth[..place::SRC_MAC.start].fill([0; 256]);
     }

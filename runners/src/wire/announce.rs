@@ -8,8 +8,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::ident::HwAddr;
-use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6, put_checksum};
-use crate::wire::{Arp, NeighbourAdvertisement, ethertype, icmpv6_type, protocol};
+use crate::wire::build::{BROADCAST, ethernet, group_hwaddr, icmpv6};
+use crate::wire::{Arp, NeighbourAdvertisement, checksum, ethertype, icmpv6_type, protocol};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// All MLDv2-capable routers (RFC 3810 section 5.2.14).
@@ -82,13 +82,7 @@ pub fn learning(hwaddr: HwAddr, vlan: Option<u16>) -> Vec<u8> {
 /// Override flag. `router` must be true if the host forwards IPv6: neighbours drop a default router
 /// that advertises itself as a host (section 7.2.5).
 pub fn unsolicited_na(hwaddr: HwAddr, ip: Ipv6Addr, router: bool, vlan: Option<u16>) -> Vec<u8> {
-    neighbour_advertisement(
-        hwaddr,
-        ip,
-        router,
-        (group_hwaddr(ALL_NODES), ALL_NODES),
-        vlan,
-    )
+    neighbour_advertisement(hwaddr, ip, router, (group_hwaddr(ALL_NODES), ALL_NODES), vlan)
 }
 
 /// Returns the same advertisement to one neighbour, given by hardware address and IPv6 address.
@@ -102,16 +96,7 @@ pub fn neighbour_advertisement(
     const ROUTER: u8 = 0x80;
     const OVERRIDE: u8 = 0x20;
     let flags = if router { ROUTER | OVERRIDE } else { OVERRIDE };
-    let mut message = vec![
-        icmpv6_type::NEIGHBOUR_ADVERTISEMENT,
-        0,
-        0,
-        0,
-        flags,
-        0,
-        0,
-        0,
-    ];
+    let mut message = vec![icmpv6_type::NEIGHBOUR_ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     message.extend(ip.octets());
     message.extend(NeighbourAdvertisement::TARGET_LINK_LAYER_ADDRESS);
     message.extend(hwaddr.0);
@@ -139,7 +124,7 @@ pub fn igmp_report(
 
     let mut message = vec![IGMPV2_REPORT, 0, 0, 0];
     message.extend(group.octets());
-    put_checksum(&mut message, 2, 0);
+    checksum::put(&mut message, 2, 0);
 
     let mut header = vec![0x40 | (HEADER_LEN / 4), INTERNETWORK_CONTROL];
     header.extend([0, HEADER_LEN + MESSAGE_LEN, 0, 0]);
@@ -148,7 +133,7 @@ pub fn igmp_report(
     header.extend(source.octets());
     header.extend(group.octets());
     header.extend(ROUTER_ALERT);
-    put_checksum(&mut header, 10, 0);
+    checksum::put(&mut header, 10, 0);
 
     // The low 23 bits of the group (RFC 1112 section 6.4).
     let [_, b, c, d] = group.octets();

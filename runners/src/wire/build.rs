@@ -1,9 +1,10 @@
-//! Parts that the builders of frames share: the Ethernet header, ICMPv6 (RFC 4443), the Internet
-//! checksum (RFC 1071).
+//! Parts that the builders of frames share: the Ethernet header, ICMPv6 (RFC 4443), the sum over the
+//! pseudo-header of IPv6.
 
 use std::net::Ipv6Addr;
 
 use crate::ident::HwAddr;
+use crate::wire::checksum::{self, fold, sum};
 use crate::wire::{ethertype, protocol};
 
 /// Destination of broadcast frames.
@@ -45,8 +46,8 @@ pub(super) fn icmpv6(
     options: &[u8],
     mut message: Vec<u8>,
 ) -> Vec<u8> {
-    let pseudo = pseudo_header(source, destination, message.len());
-    put_checksum(&mut message, 2, pseudo);
+    let pseudo = pseudo_header(source, destination, message.len(), protocol::ICMPV6);
+    checksum::put(&mut message, 2, pseudo);
 
     let next = match options {
         [] => protocol::ICMPV6,
@@ -64,40 +65,17 @@ pub(super) fn icmpv6(
 }
 
 /// Returns the sum over the pseudo-header (RFC 8200 section 8.1): addresses, length, protocol.
-fn pseudo_header(source: Ipv6Addr, destination: Ipv6Addr, length: usize) -> u32 {
-    sum(&source.octets()) + sum(&destination.octets()) + length as u32 + u32::from(protocol::ICMPV6)
+pub(super) fn pseudo_header(
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    length: usize,
+    protocol: u8,
+) -> u64 {
+    sum(&source.octets()) + sum(&destination.octets()) + length as u64 + u64::from(protocol)
 }
 
 /// Returns whether the checksum of an ICMPv6 `message` is correct.
 pub(super) fn is_icmpv6_sound(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
-    let last = message.chunks_exact(2).remainder();
-    let last = last.first().map_or(0, |byte| u32::from(*byte) << 8);
-    let pseudo = pseudo_header(source, destination, message.len());
-    fold(sum(message) + last + pseudo) == 0xffff
-}
-
-/// Returns the sum of the 16-bit words of `bytes`, without an odd byte at the end.
-fn sum(bytes: &[u8]) -> u32 {
-    bytes
-        .chunks_exact(2)
-        .filter_map(<[u8]>::first_chunk)
-        .map(|word| u32::from(u16::from_be_bytes(*word)))
-        .sum()
-}
-
-/// Returns the ones' complement sum in 16 bits.
-fn fold(mut total: u32) -> u32 {
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total
-}
-
-/// Writes the Internet checksum over `bytes` and the sum `more` to the offset `at` of `bytes`.
-/// Without room at `at`, `bytes` stay as they are.
-pub(super) fn put_checksum(bytes: &mut [u8], at: usize, more: u32) {
-    let checksum = !(fold(sum(bytes) + more) as u16);
-    if let Some(field) = bytes.get_mut(at..at + 2) {
-        field.copy_from_slice(&checksum.to_be_bytes());
-    }
+    let pseudo = pseudo_header(source, destination, message.len(), protocol::ICMPV6);
+    fold(sum(message) + pseudo) == 0xffff
 }

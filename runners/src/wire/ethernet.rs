@@ -60,12 +60,7 @@ impl<'a> Ethernet<'a> {
             ethertype = u16::from_be_bytes([high, low]);
             payload = rest;
         }
-        Some(Ethernet {
-            addresses,
-            vlan_ids,
-            ethertype,
-            payload,
-        })
+        Some(Ethernet { addresses, vlan_ids, ethertype, payload })
     }
 }
 
@@ -95,13 +90,7 @@ mod tests {
 
     #[test]
     fn parse_leaves_a_fifth_tag() {
-        let frame = tagged(&[
-            (0x8100, 1),
-            (0x8100, 2),
-            (0x8100, 3),
-            (0x8100, 4),
-            (0x8100, 5),
-        ]);
+        let frame = tagged(&[(0x8100, 1), (0x8100, 2), (0x8100, 3), (0x8100, 4), (0x8100, 5)]);
         let eth = Ethernet::parse(&frame).unwrap();
         assert_eq!(eth.vlan_ids, 0x0001_0002_0003_0004);
         assert_eq!(eth.ethertype, ethertype::VLAN);

@@ -79,10 +79,7 @@ impl<'a> Ipv4<'a> {
         let payload = if fragment { None } else { packet.get(length..) };
         Some(Ipv4 {
             addresses: header.last_chunk()?,
-            upper: payload.map(|payload| Upper {
-                protocol: header[9],
-                payload,
-            }),
+            upper: payload.map(|payload| Upper { protocol: header[9], payload }),
         })
     }
 }
@@ -105,10 +102,7 @@ impl<'a> Ipv6<'a> {
         if header[0] >> 4 != 6 {
             return None;
         }
-        Some(Ipv6 {
-            addresses: header.last_chunk()?,
-            upper: skip_extensions(header[6], payload),
-        })
+        Some(Ipv6 { addresses: header.last_chunk()?, upper: skip_extensions(header[6], payload) })
     }
 }
 
@@ -206,11 +200,6 @@ mod tests {
             ipv6(protocol::DESTINATION_OPTIONS, &bytes)
         };
         assert!(Ipv6::parse(&chain(MAX_EXTENSIONS)).unwrap().upper.is_some());
-        assert!(
-            Ipv6::parse(&chain(MAX_EXTENSIONS + 1))
-                .unwrap()
-                .upper
-                .is_none()
-        );
+        assert!(Ipv6::parse(&chain(MAX_EXTENSIONS + 1)).unwrap().upper.is_none());
     }
 }

@@ -150,10 +150,7 @@ impl PortInfo {
     /// Returns whether `other` is the same port of the same system with the same key and
     /// priorities, in any state.
     pub fn is_same_port(&self, other: &PortInfo) -> bool {
-        let identity = |info: &PortInfo| PortInfo {
-            state: StateBits::default(),
-            ..*info
-        };
+        let identity = |info: &PortInfo| PortInfo { state: StateBits::default(), ..*info };
         identity(self) == identity(other)
     }
 }
@@ -326,9 +323,7 @@ mod tests {
         assert_eq!(frame.len(), 124);
         assert_eq!(
             frame[..19],
-            [
-                1, 0x80, 0xc2, 0, 0, 2, 2, 0, 0, 0, 0, 9, 0x88, 9, 1, 1, 1, 20, 0x80
-            ]
+            [1, 0x80, 0xc2, 0, 0, 2, 2, 0, 0, 0, 0, 9, 0x88, 9, 1, 1, 1, 20, 0x80]
         );
         assert_eq!(frame[32..38], [0x3d, 0, 0, 0, 2, 20]);
         assert_eq!(frame[52..58], [0x3d, 0, 0, 0, 3, 16]);
@@ -337,10 +332,7 @@ mod tests {
 
     #[test]
     fn frame_puts_retry_counts_behind_the_collector() {
-        let counts = RetryCounts {
-            actor: 5,
-            partner: 3,
-        };
+        let counts = RetryCounts { actor: 5, partner: 3 };
         let pdu = Lacpdu::new(info(1), info(2), Some(counts));
         let frame = pdu.frame(HwAddr::default());
         assert_eq!(frame[15], 0xf1);
@@ -355,10 +347,7 @@ mod tests {
         bytes[1] = 2;
         bytes[58..66].copy_from_slice(&[4, 6, 1, 2, 3, 4, 0, 0]);
         let read = Lacpdu::parse(&bytes).unwrap();
-        assert_eq!(
-            (read.version, read.actor, read.partner),
-            (2, info(1), info(2))
-        );
+        assert_eq!((read.version, read.actor, read.partner), (2, info(1), info(2)));
         for length in [0, 1, 53] {
             bytes[59] = length;
             assert_eq!(Lacpdu::parse(&bytes), None, "length {length}");

@@ -30,10 +30,7 @@ impl Marker {
         requester[..2].copy_from_slice(&port.to_be_bytes());
         requester[2..8].copy_from_slice(&system.0);
         requester[8..].copy_from_slice(&transaction.to_be_bytes());
-        Marker {
-            response: false,
-            requester,
-        }
+        Marker { response: false, requester }
     }
 
     /// Returns the transaction of the marker that the PDU responds to, or `None` unless the PDU is
@@ -54,10 +51,7 @@ impl Marker {
             (MARKER_SUBTYPE, RESPONSE_TLV, TLV_LENGTH) => true,
             _ => return None,
         };
-        Some(Marker {
-            response,
-            requester,
-        })
+        Some(Marker { response, requester })
     }
 
     /// Returns the whole frame: 124 bytes without the frame check sequence.
@@ -83,14 +77,8 @@ mod tests {
         let (system, other) = (HwAddr([2, 0, 0, 0, 0, 1]), HwAddr([2, 0, 0, 0, 0, 2]));
         let marker = Marker::information(0x1234, system, 0x0506_0708);
         assert_eq!(marker.responds_to(0x1234, system), None, "a marker");
-        let response = Marker {
-            response: true,
-            ..marker
-        };
-        assert_eq!(
-            response.requester,
-            [0x12, 0x34, 2, 0, 0, 0, 0, 1, 5, 6, 7, 8]
-        );
+        let response = Marker { response: true, ..marker };
+        assert_eq!(response.requester, [0x12, 0x34, 2, 0, 0, 0, 0, 1, 5, 6, 7, 8]);
         assert_eq!(response.responds_to(0x1234, system), Some(0x0506_0708));
         assert_eq!(response.responds_to(0x1235, system), None);
         assert_eq!(response.responds_to(0x1234, other), None);
@@ -99,10 +87,7 @@ mod tests {
     #[test]
     fn parse_reads_a_built_frame_and_nothing_else() {
         for response in [false, true] {
-            let marker = Marker {
-                response,
-                requester: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
-            };
+            let marker = Marker { response, requester: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] };
             let frame = marker.frame(HwAddr([2, 0, 0, 0, 0, 9]));
             let payload = Ethernet::parse(&frame).unwrap().payload;
             assert_eq!(Marker::parse(payload), Some(marker));

@@ -8,9 +8,12 @@
 //! because segmentation offload leaves them at 0 or far above the length of the frame.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod address_resolution;
 pub mod announce;
 mod arp;
+pub mod bfd;
 mod build;
+pub mod checksum;
 mod ethernet;
 mod ip;
 pub mod lacpdu;
@@ -20,6 +23,7 @@ pub mod probe;
 pub(crate) mod slow_protocol;
 pub mod tunnel;
 
+pub use address_resolution::is_address_resolution;
 pub use arp::Arp;
 pub use ethernet::{Ethernet, MAX_TAGS, ethertype};
 pub use ip::{Ipv4, Ipv6, MAX_EXTENSIONS, Upper, protocol};

@@ -63,9 +63,7 @@ fn vxlan(datagram: &[u8]) -> Option<Inner<'_>> {
 }
 
 fn frame(bytes: &[u8]) -> Option<Inner<'_>> {
-    let Ethernet {
-        ethertype, payload, ..
-    } = Ethernet::parse(bytes)?;
+    let Ethernet { ethertype, payload, .. } = Ethernet::parse(bytes)?;
     Some(Inner { ethertype, payload })
 }
 
@@ -95,12 +93,9 @@ mod tests {
         assert_eq!(inner_of(protocol::GRE, &full), ipv4);
         let bridged = [&[0, 0, 0x65, 0x58][..], &ethernet(0x0800)].concat();
         assert_eq!(inner_of(protocol::GRE, &bridged), ipv4);
-        let vxlan = [
-            &[0, 1, 0x12, 0xb5, 0, 0, 0, 0][..],
-            &[8, 0, 0, 0, 0, 0, 7, 0],
-            &ethernet(0x0800),
-        ]
-        .concat();
+        let vxlan =
+            [&[0, 1, 0x12, 0xb5, 0, 0, 0, 0][..], &[8, 0, 0, 0, 0, 0, 7, 0], &ethernet(0x0800)]
+                .concat();
         assert_eq!(inner_of(protocol::UDP, &vxlan), ipv4);
         for length in 0..vxlan.len() - 1 {
             assert_eq!(inner_of(protocol::UDP, &vxlan[..length]), None);

@@ -43,11 +43,7 @@ impl Frame {
         Frame {
             eth: [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2],
             tags: Vec::new(),
-            network: Network::Ipv4 {
-                addresses,
-                options: 0,
-                fragment: 0x4000,
-            },
+            network: Network::Ipv4 { addresses, options: 0, fragment: 0x4000 },
             protocol: 6,
             ports,
             filler: 0,
@@ -64,31 +60,14 @@ impl Frame {
             bytes.extend(tci.to_be_bytes());
         }
         match &self.network {
-            Network::Ipv4 {
-                addresses,
-                options,
-                fragment,
-            } => {
-                bytes.extend([
-                    0x08,
-                    0x00,
-                    0x45 + options,
-                    filler,
-                    filler,
-                    filler,
-                    filler,
-                    filler,
-                ]);
+            Network::Ipv4 { addresses, options, fragment } => {
+                bytes.extend([0x08, 0x00, 0x45 + options, filler, filler, filler, filler, filler]);
                 bytes.extend(fragment.to_be_bytes());
                 bytes.extend([filler, self.protocol, filler, filler]);
                 bytes.extend(addresses);
                 bytes.resize(bytes.len() + usize::from(*options) * 4, filler);
             }
-            Network::Ipv6 {
-                addresses,
-                extensions,
-                fragment,
-            } => {
+            Network::Ipv6 { addresses, extensions, fragment } => {
                 let mut chain = extensions.clone();
                 chain.extend(fragment.map(|_| 44));
                 chain.push(self.protocol);

@@ -13,7 +13,7 @@ use crate::world::{Fact, World};
 impl World {
     pub fn table(&self) -> Option<Box<BucketTable>> {
         match &self.forwarding.as_ref()?.policy {
-            TxPolicy::LoadBalance { buckets, .. } => Some(buckets.clone()),
+            TxPolicy::LoadBalance { buckets, .. } => Some(Box::new(**buckets)),
             TxPolicy::SourceBalance { ports, .. } => Some(ports.buckets.clone()),
             _ => None,
         }
@@ -28,11 +28,7 @@ impl World {
         let usable: Vec<&Fact> = self
             .facts
             .iter()
-            .filter(|fact| {
-                self.team
-                    .port(fact.id)
-                    .is_some_and(|port| port.watches_up())
-            })
+            .filter(|fact| self.team.port(fact.id).is_some_and(|port| port.watches_up()))
             .filter(|fact| fact.allowed)
             .collect();
         let find = |id: PortId| usable.iter().find(|fact| fact.id == id);
@@ -43,10 +39,7 @@ impl World {
         let best = usable.iter().map(|fact| fact.rank()).max()?;
         match before.and_then(find) {
             Some(active) if active.settings.sticky || active.rank() == best => before,
-            _ => usable
-                .iter()
-                .find(|fact| fact.rank() == best)
-                .map(|fact| fact.id),
+            _ => usable.iter().find(|fact| fact.rank() == best).map(|fact| fact.id),
         }
     }
 
@@ -55,10 +48,7 @@ impl World {
         if let Some(due) = self.team.next_deadline() {
             assert!(due > self.now, "a deadline is overdue");
         }
-        let forwarding = self
-            .forwarding
-            .as_ref()
-            .expect("the first event yields one");
+        let forwarding = self.forwarding.as_ref().expect("the first event yields one");
         let listed: Vec<PortId> = forwarding.ports.iter().map(|port| port.port).collect();
         let present: Vec<PortId> = self.facts.iter().map(|fact| fact.id).collect();
         assert_eq!(listed, present);
@@ -77,29 +67,20 @@ impl World {
                 }
                 _ => fact.allowed,
             };
-            let collects_without_link = matches!(
-                self.team.settings().runner,
-                RunnerSettings::LoadBalance { .. }
-            ) && !fact.link.up;
-            assert_eq!(
-                entry.collecting,
-                enabled || collects_without_link,
-                "{fact:?}"
-            );
+            let collects_without_link =
+                matches!(self.team.settings().runner, RunnerSettings::LoadBalance { .. })
+                    && fact.allowed
+                    && !fact.link.up;
+            assert_eq!(entry.collecting, enabled || collects_without_link, "{fact:?}");
             assert_eq!(entry.distributing, enabled, "{fact:?}");
         }
-        let linked = self
-            .facts
-            .iter()
-            .filter(|fact| fact.allowed && fact.link.up);
+        let linked = self.facts.iter().filter(|fact| fact.allowed && fact.link.up);
         let carrier = linked.count() >= self.team.settings().min_ports as usize;
         assert_eq!(self.carrier, Some(carrier));
         assert_eq!(self.team.carrier(), carrier);
         match &forwarding.policy {
             TxPolicy::ActiveBackup { active: applied } => assert_eq!(*applied, active),
-            TxPolicy::LoadBalance {
-                buckets, balanced, ..
-            } => {
+            TxPolicy::LoadBalance { buckets, balanced, .. } => {
                 self.check_buckets(forwarding, buckets, *balanced);
             }
             TxPolicy::SourceBalance { ports, .. } => {
@@ -120,18 +101,14 @@ impl World {
 
     pub fn check_buckets(&self, forwarding: &Forwarding, buckets: &BucketTable, balanced: bool) {
         let enabled = forwarding.ports.iter().filter(|port| port.distributing);
-        let shares: Vec<usize> = enabled
-            .map(|port| buckets.iter().filter(|b| **b == Some(port.port)).count())
-            .collect();
+        let shares: Vec<usize> =
+            enabled.map(|port| buckets.iter().filter(|b| **b == Some(port.port)).count()).collect();
         let total = if shares.is_empty() { 0 } else { BUCKETS };
         assert_eq!(shares.iter().sum::<usize>(), total, "on enabled ports only");
         assert_eq!(buckets.iter().flatten().count(), total);
         if !balanced {
             let (most, fewest) = (shares.iter().max(), shares.iter().min());
-            assert!(
-                most <= fewest.map(|fewest| fewest + 1).as_ref(),
-                "{shares:?}"
-            );
+            assert!(most <= fewest.map(|fewest| fewest + 1).as_ref(), "{shares:?}");
         }
     }
 
@@ -179,30 +156,16 @@ impl World {
         self.deliver_all();
         let reads = matches!(
             self.team.settings().runner,
-            RunnerSettings::LoadBalance {
-                balancing_interval: Some(_),
-                ..
-            }
+            RunnerSettings::LoadBalance { balancing_interval: Some(_), .. }
         );
-        assert_eq!(
-            self.team.next_deadline().is_some(),
-            reads,
-            "only the balancer has a deadline"
-        );
+        assert_eq!(self.team.next_deadline().is_some(), reads, "only the balancer has a deadline");
         for fact in &self.facts {
             let port = self.team.port(fact.id).expect("present");
             // All delays are over, so every watch follows the carrier.
-            assert!(
-                port.watches()
-                    .iter()
-                    .all(|watch| watch.is_up() == fact.link.up)
-            );
+            assert!(port.watches().iter().all(|watch| watch.is_up() == fact.link.up));
             assert_eq!(port.watches_up(), fact.link.up || !fact.watched);
         }
-        let bursts = [
-            self.team.settings().notify_peers,
-            self.team.settings().mcast_rejoin,
-        ];
+        let bursts = [self.team.settings().notify_peers, self.team.settings().mcast_rejoin];
         for (rounds, burst) in self.rounds.iter().zip(bursts) {
             assert!(burst.count > 0 || *rounds == 0);
         }
@@ -216,10 +179,7 @@ impl World {
             let settings = PortSettings {
                 link_watches: if fact.watched {
                     let port = self.team.port(fact.id).expect("present");
-                    port.watches()
-                        .iter()
-                        .map(|watch| watch.settings().clone())
-                        .collect()
+                    port.watches().iter().map(|watch| watch.settings().clone()).collect()
                 } else {
                     Vec::new()
                 },
@@ -239,17 +199,11 @@ impl World {
             let (port, allowed) = (fact.id, fact.allowed);
             fresh.handle(Instant::ZERO, Event::PortAllowed { port, allowed });
         }
-        fresh.handle(
-            Instant::ZERO + Duration::from_secs(1),
-            Event::DeadlineReached,
-        );
+        fresh.handle(Instant::ZERO + Duration::from_secs(1), Event::DeadlineReached);
         assert_eq!(fresh.carrier(), self.team.carrier());
         for (a, b) in fresh.ports().zip(self.team.ports()) {
             assert_eq!((a.id(), a.watches_up()), (b.id(), b.watches_up()));
-            if !matches!(
-                self.team.settings().runner,
-                RunnerSettings::ActiveBackup { .. }
-            ) {
+            if !matches!(self.team.settings().runner, RunnerSettings::ActiveBackup { .. }) {
                 assert_eq!(a.is_enabled(), b.is_enabled());
             }
         }

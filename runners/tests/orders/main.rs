@@ -45,28 +45,18 @@ fn run(first_seed: u64, runner: &RunnerSettings) {
 }
 
 fn activebackup(first_seed: u64, hwaddr_policy: HwAddrPolicy) {
-    let runner = RunnerSettings::ActiveBackup {
-        hwaddr_policy,
-        failback: Failback::default(),
-    };
+    let runner = RunnerSettings::ActiveBackup { hwaddr_policy, failback: Failback::default() };
     run(first_seed, &runner);
 }
 
 fn loadbalance(first_seed: u64, balancing_interval: Option<Duration>) {
-    let runner = RunnerSettings::LoadBalance {
-        tx_hash: HashFields::ETH,
-        balancing_interval,
-    };
+    let runner = RunnerSettings::LoadBalance { tx_hash: HashFields::ETH, balancing_interval };
     run(first_seed, &runner);
 }
 
 fn source_balance(first_seed: u64, host: HostTraffic) {
     let balancing_interval = None;
-    let runner = RunnerSettings::Slb {
-        host,
-        balancing_interval,
-        learning_interval: None,
-    };
+    let runner = RunnerSettings::Slb { host, balancing_interval, learning_interval: None };
     run(first_seed, &runner);
 }
 

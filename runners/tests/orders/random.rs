@@ -28,11 +28,7 @@ impl Random {
         let up = !self.one_in(3);
         Link {
             up,
-            speed: if up {
-                self.pick(&[0, 10, 1000, 10_000])
-            } else {
-                0
-            },
+            speed: if up { self.pick(&[0, 10, 1000, 10_000]) } else { 0 },
             duplex: self.pick(&[Duplex::Half, Duplex::Full]),
         }
     }
@@ -50,13 +46,11 @@ impl Random {
                     delay_down: Duration::from_millis(self.pick(&[0, 0, 5, 20])),
                 })
                 .collect(),
+            ..PortSettings::default()
         }
     }
 
     pub fn burst(&mut self) -> Burst {
-        Burst {
-            count: self.pick(&[0, 1, 3]),
-            interval: Duration::from_millis(self.pick(&[0, 7])),
-        }
+        Burst { count: self.pick(&[0, 1, 3]), interval: Duration::from_millis(self.pick(&[0, 7])) }
     }
 }

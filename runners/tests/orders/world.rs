@@ -64,6 +64,7 @@ impl World {
             mcast_rejoin: random.burst(),
             min_ports: random.pick(&[1, 1, 2]),
             probe: false,
+            follow: Vec::new(),
         };
         World {
             team: Team::new(settings, hwaddr),
@@ -102,6 +103,7 @@ impl World {
     }
 
     /// Changes a fact. Returns its event.
+    #[expect(clippy::too_many_lines, reason = "one arm for each change")]
     pub fn change(&mut self) -> Event {
         if self.facts.is_empty() || (self.facts.len() < 6 && self.random.one_in(5)) {
             return self.add();
@@ -270,7 +272,7 @@ impl World {
                 }
                 Action::NotifyPeers => self.rounds[0] += 1,
                 Action::RejoinMulticast => self.rounds[1] += 1,
-                Action::ReadBucketCounters | Action::Report(_) => {}
+                Action::ReadBucketCounters | Action::ReadPortCounters | Action::Report(_) => {}
                 Action::ReadStations | Action::TransmitFrame { .. } | Action::Listen(_) => {}
                 Action::SendFrame { .. }
                 | Action::ResolveHost { .. }

@@ -23,16 +23,14 @@ const MARKER_SUBTYPE: u8 = 2;
 
 fn info() -> impl Strategy<Value = PortInfo> {
     let numbers = any::<(u16, [u8; 6], u16, u16, u16, u8)>();
-    numbers.prop_map(
-        |(system_priority, system, key, port_priority, port, state)| PortInfo {
-            system_priority,
-            system: HwAddr(system),
-            key,
-            port_priority,
-            port,
-            state: StateBits(state),
-        },
-    )
+    numbers.prop_map(|(system_priority, system, key, port_priority, port, state)| PortInfo {
+        system_priority,
+        system: HwAddr(system),
+        key,
+        port_priority,
+        port,
+        state: StateBits(state),
+    })
 }
 
 /// Well-formed LACPDUs between unknown systems.
@@ -127,10 +125,7 @@ fn visible_state(pair: &Pair) -> String {
         port.counters.malformed = 0;
     }
     let deadlines = pair.teams.each_ref().map(|team| team.next_deadline());
-    format!(
-        "{statuses:?} {deadlines:?} {:?} {:?}",
-        pair.forwarding, pair.sent
-    )
+    format!("{statuses:?} {deadlines:?} {:?} {:?}", pair.forwarding, pair.sent)
 }
 
 /// Each LACPDU of the flood changes Collecting.

@@ -1,8 +1,5 @@
 //! The examples show what their documentation says.
-#![allow(
-    clippy::duplicate_mod,
-    reason = "each example is a program with a module `ends`"
-)]
+#![allow(clippy::duplicate_mod, reason = "each example is a program with a module `ends`")]
 
 #[path = "../../examples/failover.rs"]
 #[expect(dead_code, reason = "`main` only prints the events")]
@@ -38,10 +35,7 @@ fn lacp_pair_shows_both_ends_distribute_after_wait_while_timer() {
 #[test]
 fn failover_shows_both_ends_leave_the_link_and_return() {
     let events = failover::events();
-    assert_eq!(
-        times(&events, "forward shares 256/0: 1+^ 2-^"),
-        [7001, 7001]
-    );
+    assert_eq!(times(&events, "forward shares 256/0: 1+^ 2-^"), [7001, 7001]);
     let current = "eth2: Changed port state: \"expired\" -> \"current\"";
     let late = |event: &String| event.starts_with("  9");
     let late: Vec<String> = events.into_iter().filter(late).collect();

@@ -31,7 +31,7 @@ fn assert_forwarding_follows_machines(port: &PortForwarding, status: &LacpPortSt
     assert_eq!(port.distributing, mux == "DISTRIBUTING", "{mux}");
     let collects = matches!(mux, "COLLECTING" | "DISTRIBUTING");
     assert_eq!(port.collecting, collects, "{mux}");
-    assert_eq!(status.why.is_none(), port.distributing);
+    assert_eq!(status.cause.is_none(), port.distributing);
     if port.collecting {
         assert_eq!(status.selected, Selected::Selected, "collects unselected");
         assert!(status.aggregator_selected);
@@ -47,9 +47,7 @@ fn assert_forwarding_follows_machines(port: &PortForwarding, status: &LacpPortSt
 }
 
 fn assert_one_aggregator_is_selected(ports: &[LacpPortStatus]) {
-    let selected = ports
-        .iter()
-        .filter(|port| port.selected == Selected::Selected);
+    let selected = ports.iter().filter(|port| port.selected == Selected::Selected);
     let mut aggregators: Vec<Option<PortId>> = selected.map(|port| port.aggregator).collect();
     aggregators.dedup();
     assert!(aggregators.len() <= 1, "{aggregators:?}");

@@ -5,6 +5,7 @@ mod arbitrary_pdus;
 mod every_history;
 mod examples;
 mod invariants;
+mod keep_alive;
 mod marker_generator;
 mod network;
 mod policies;

@@ -15,10 +15,7 @@ const SLOW_LATENCY: Duration = millis(20);
 const TIMEOUT: Duration = millis(100);
 
 fn settings(marker_timeout: Option<Duration>) -> LacpSettings {
-    LacpSettings {
-        marker_timeout,
-        ..fast()
-    }
+    LacpSettings { marker_timeout, ..fast() }
 }
 
 /// One frame in each bucket each millisecond, from the first team to the second.

@@ -90,19 +90,12 @@ pub fn system(team: usize) -> HwAddr {
 
 /// Returns a full-duplex link of `speed` Mbit/s.
 pub fn link(speed: u32) -> Link {
-    Link {
-        up: true,
-        speed,
-        duplex: Duplex::Full,
-    }
+    Link { up: true, speed, duplex: Duplex::Full }
 }
 
 /// Returns the default settings with Short Timeout.
 pub fn fast() -> LacpSettings {
-    LacpSettings {
-        fast_rate: true,
-        ..LacpSettings::default()
-    }
+    LacpSettings { fast_rate: true, ..LacpSettings::default() }
 }
 
 impl Pair {
@@ -145,8 +138,7 @@ impl Pair {
     pub fn with_history(mut self, mut history: u64, frames: u32) -> Self {
         let base = Treatment::ALL.len() as u64;
         for _ in 0..frames {
-            self.script
-                .push_back(Treatment::ALL[(history % base) as usize]);
+            self.script.push_back(Treatment::ALL[(history % base) as usize]);
             history /= base;
         }
         self
@@ -164,10 +156,7 @@ impl Pair {
             hwaddr: HwAddr([2, 0, 0, 0, team as u8 + 1, port as u8 + 1]),
             link,
             settings: PortSettings {
-                lacp: LacpPortSettings {
-                    number: port as u16 + 1,
-                    ..lacp
-                },
+                lacp: LacpPortSettings { number: port as u16 + 1, ..lacp },
                 ..PortSettings::default()
             },
             adopted: true,
@@ -201,6 +190,23 @@ impl Pair {
     pub fn allow(&mut self, (team, port): End, allowed: bool) {
         let port = PortId(port);
         self.handle(team, Event::PortAllowed { port, allowed });
+    }
+
+    pub fn drain(&mut self, (team, port): End, drained: bool) {
+        let port = PortId(port);
+        self.handle(team, Event::PortDrained { port, drained });
+    }
+
+    pub fn open_macsec_gate(&mut self, (team, port): End, open: bool) {
+        let port = PortId(port);
+        self.handle(team, Event::PortMacsecGate { port, open });
+    }
+
+    pub fn open_gate(&mut self, (team, number): End, gate: bool) {
+        let port = PortId(number);
+        let known = self.teams[team].port(port).expect("the port");
+        let settings = PortSettings { gate, ..known.settings().clone() };
+        self.handle(team, Event::PortSettingsChanged { port, settings });
     }
 
     /// Delivers a frame that no team has sent.
@@ -244,10 +250,7 @@ impl Pair {
             let latency = self.latency.get(&port).copied().unwrap_or_default();
             let arrival = self.now + delay + latency + late;
             self.copies_sent += 1;
-            self.in_flight.insert(
-                (arrival, self.copies_sent),
-                ((1 - team, port), frame.clone()),
-            );
+            self.in_flight.insert((arrival, self.copies_sent), ((1 - team, port), frame.clone()));
         }
     }
 
@@ -280,10 +283,7 @@ impl Pair {
         } else if let Some(team) = deadlines.iter().position(|end| *end == Some(next)) {
             self.handle(team, Event::DeadlineReached);
             let later = self.teams[team].next_deadline();
-            assert!(
-                later.is_none_or(|later| later > self.now),
-                "a deadline did not move"
-            );
+            assert!(later.is_none_or(|later| later > self.now), "a deadline did not move");
         }
         true
     }
@@ -304,10 +304,7 @@ impl Pair {
     /// Returns the ports of a team that distribute.
     pub fn distributing(&self, team: usize) -> Vec<u32> {
         let forwarding = self.forwarding[team].iter().flat_map(|all| &all.ports);
-        forwarding
-            .filter(|port| port.distributing)
-            .map(|port| port.port.0)
-            .collect()
+        forwarding.filter(|port| port.distributing).map(|port| port.port.0).collect()
     }
 
     pub fn status(&self, (team, port): End) -> LacpPortStatus {
@@ -316,9 +313,9 @@ impl Pair {
         port.expect("the port")
     }
 
-    /// Returns why a port does not carry traffic; empty if it does.
-    pub fn why(&self, end: End) -> String {
-        self.status(end).why.unwrap_or_default()
+    /// Returns the cause that keeps a port from carrying traffic; empty if the port carries.
+    pub fn cause(&self, end: End) -> String {
+        self.status(end).cause.unwrap_or_default()
     }
 }
 

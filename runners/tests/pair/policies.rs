@@ -15,19 +15,10 @@ struct Member {
     sticky: bool,
 }
 
-const MEMBER: Member = Member {
-    key: 1,
-    lacp_prio: 255,
-    speed: 1000,
-    prio: 0,
-    sticky: false,
-};
+const MEMBER: Member = Member { key: 1, lacp_prio: 255, speed: 1000, prio: 0, sticky: false };
 
 fn pair(policy: AggSelectPolicy) -> Pair {
-    let settings = || LacpSettings {
-        agg_select_policy: policy,
-        ..fast()
-    };
+    let settings = || LacpSettings { agg_select_policy: policy, ..fast() };
     Pair::new([settings(), settings()], 1)
 }
 
@@ -40,11 +31,8 @@ fn add(pair: &mut Pair, port: u32, member: Member) {
         };
         pair.add((team, port), lacp, link(member.speed));
         let known = pair.teams[team].port(PortId(port)).expect("the port");
-        let settings = PortSettings {
-            prio: member.prio,
-            sticky: member.sticky,
-            ..known.settings().clone()
-        };
+        let settings =
+            PortSettings { prio: member.prio, sticky: member.sticky, ..known.settings().clone() };
         let port = PortId(port);
         pair.handle(team, Event::PortSettingsChanged { port, settings });
     }
@@ -63,21 +51,13 @@ fn distributing(policy: AggSelectPolicy, members: &[Member]) -> Vec<u32> {
 
 #[test]
 fn each_policy_selects_its_best_aggregator() {
-    use AggSelectPolicy::{Bandwidth, Count, LacpPrio, LacpPrioStable, PortConfig};
+    use AggSelectPolicy::{ActorPortPrio, Bandwidth, Count, LacpPrio, LacpPrioStable, PortConfig};
     // Two slow ports, one with a prio, and a fast one with a better LACP priority.
-    let slow = Member {
-        lacp_prio: 200,
-        ..MEMBER
-    };
+    let slow = Member { lacp_prio: 200, ..MEMBER };
     let members = [
         Member { prio: 10, ..slow },
         slow,
-        Member {
-            key: 2,
-            lacp_prio: 100,
-            speed: 10_000,
-            ..MEMBER
-        },
+        Member { key: 2, lacp_prio: 100, speed: 10_000, ..MEMBER },
     ];
     for (policy, ports) in [
         (LacpPrio, vec![2]),
@@ -86,6 +66,8 @@ fn each_policy_selects_its_best_aggregator() {
         (Bandwidth, vec![2]),
         (Count, vec![0, 1]),
         (PortConfig, vec![0, 1]),
+        // 400 against 100: the lower value of a port does not count.
+        (ActorPortPrio, vec![0, 1]),
     ] {
         assert_eq!(distributing(policy, &members), ports, "{policy:?}");
     }
@@ -99,11 +81,20 @@ fn each_policy_selects_its_best_aggregator() {
     // Without known speeds the number of ports decides.
     let unknown = members.map(|member| Member { speed: 0, ..member });
     assert_eq!(distributing(Bandwidth, &unknown), [0, 1]);
+    let mut members = members;
+    members[0].speed = 0;
+    assert_eq!(distributing(Bandwidth, &members), [0, 1]);
+    // Two ports against one with a higher sum; then equal sums, of one port and of two.
+    for (lacp_prio, ports) in [(401, vec![2]), (400, vec![0, 1]), (399, vec![0, 1])] {
+        let mut members = members;
+        members[2].lacp_prio = lacp_prio;
+        assert_eq!(distributing(ActorPortPrio, &members), ports, "{lacp_prio}");
+    }
+    // Among equal sums of as many ports, the bandwidth decides, if it is known.
+    let equal = [1000, 10_000].map(|speed| Member { key: speed as u16, speed, ..MEMBER });
+    assert_eq!(distributing(ActorPortPrio, &equal), [1]);
+    assert_eq!(distributing(ActorPortPrio, &[Member { speed: 0, ..equal[0] }, equal[1]]), [0]);
     // Numbers compare as numbers, not low byte first.
-    let wide = [200, 0x0100].map(|lacp_prio| Member {
-        key: lacp_prio,
-        lacp_prio,
-        ..MEMBER
-    });
+    let wide = [200, 0x0100].map(|lacp_prio| Member { key: lacp_prio, lacp_prio, ..MEMBER });
     assert_eq!(distributing(LacpPrio, &wide), [0]);
 }

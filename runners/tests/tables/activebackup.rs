@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runners::{
-    Failback, FailbackPolicy, HwAddrPolicy, Link, PortId, PortSettings, RunnerSettings,
-    TeamSettings,
+    Action, Event, Failback, FailbackPolicy, HwAddrPolicy, Link, PortId, PortSettings,
+    RunnerSettings, TeamSettings,
 };
 
 use crate::play::*;
@@ -19,10 +19,7 @@ fn activebackup() -> Play {
 }
 
 fn sticky(prio_: i32) -> PortSettings {
-    PortSettings {
-        sticky: true,
-        ..prio(prio_)
-    }
+    PortSettings { sticky: true, ..prio(prio_) }
 }
 
 /// Checks the active port after each step; 0 stands for none.
@@ -59,11 +56,7 @@ fn actions_of_a_failover() {
     play.at(
         1,
         added(2, UP, prio(0)),
-        &[
-            "eth2: ethtool-link went up.",
-            "forward active 1: 1+^ 2-^",
-            "port 2 hwaddr 01",
-        ],
+        &["eth2: ethtool-link went up.", "forward active 1: 1+^ 2-^", "port 2 hwaddr 01"],
     );
     play.at(
         2,
@@ -110,10 +103,7 @@ fn several_events_at_once_cause_one_decision() {
 
 #[test]
 fn ports_rank_by_prio_then_speed_then_duplex() {
-    let half = Link {
-        duplex: runners::Duplex::Half,
-        ..UP
-    };
+    let half = Link { duplex: runners::Duplex::Half, ..UP };
     for (better, worse) in [
         ((link(true, 10), 1), (link(true, 10_000), 0)),
         ((link(true, 10), 0), (link(true, 10_000), -1)),
@@ -122,14 +112,8 @@ fn ports_rank_by_prio_then_speed_then_duplex() {
         ((link(true, 10), 0), (link(true, 0), 0)),
     ] {
         // The order of joining does not matter.
-        plays(&[
-            (added(1, better.0, prio(better.1)), 1),
-            (added(2, worse.0, prio(worse.1)), 1),
-        ]);
-        plays(&[
-            (added(1, worse.0, prio(worse.1)), 1),
-            (added(2, better.0, prio(better.1)), 2),
-        ]);
+        plays(&[(added(1, better.0, prio(better.1)), 1), (added(2, worse.0, prio(worse.1)), 1)]);
+        plays(&[(added(1, worse.0, prio(worse.1)), 1), (added(2, better.0, prio(better.1)), 2)]);
     }
 }
 
@@ -191,11 +175,7 @@ fn a_chosen_port_stays_active_until_it_fails() {
 
 #[test]
 fn a_chosen_port_replaces_a_sticky_one() {
-    plays(&[
-        (added(1, UP, sticky(0)), 1),
-        (added(2, UP, prio(0)), 1),
-        (chosen(2), 2),
-    ]);
+    plays(&[(added(1, UP, sticky(0)), 1), (added(2, UP, prio(0)), 1), (chosen(2), 2)]);
 }
 
 #[test]
@@ -236,10 +216,7 @@ fn a_renamed_port_is_found_by_its_new_name_only() {
 fn an_adopted_port_becomes_active_without_delay_or_new_address() {
     let runner = backed_up(HwAddrPolicy::SameAll);
     let mut play = Play::new(TeamSettings::new(runner));
-    let delayed = PortSettings {
-        link_watches: vec![ethtool(1000, 0)],
-        ..PortSettings::default()
-    };
+    let delayed = PortSettings { link_watches: vec![ethtool(1000, 0)], ..PortSettings::default() };
     play.at(
         0,
         adopted(1, UP, delayed),
@@ -257,10 +234,7 @@ fn an_adopted_port_becomes_active_without_delay_or_new_address() {
 fn failing_back(policy: FailbackPolicy, delay: u64) -> Play {
     let mut play = Play::new(TeamSettings::new(RunnerSettings::ActiveBackup {
         hwaddr_policy: HwAddrPolicy::SameAll,
-        failback: Failback {
-            policy,
-            delay: Duration::from_millis(delay),
-        },
+        failback: Failback { policy, delay: Duration::from_millis(delay), probe: false },
     }));
     play.skip(0, added(1, UP, prio(0)));
     play
@@ -300,13 +274,7 @@ fn failback_delay_runs_only_while_the_active_port_is_usable() {
     becomes(&mut play, 300, link_is(2, DOWN), 1);
     play.has_no_deadline();
     becomes(&mut play, 400, link_is(2, UP), 1);
-    play.expires_at(
-        900,
-        &[
-            "forward active 2: 1-^ 2+^",
-            "Changed active port to \"eth2\".",
-        ],
-    );
+    play.expires_at(900, &["forward active 2: 1-^ 2+^", "Changed active port to \"eth2\"."]);
     play.has_no_deadline();
     becomes(&mut play, 1000, link_is(2, DOWN), 1);
     becomes(&mut play, 1100, link_is(2, UP), 1);
@@ -316,4 +284,124 @@ fn failback_delay_runs_only_while_the_active_port_is_usable() {
     becomes(&mut play, 1300, link_is(1, UP), 2);
     becomes(&mut play, 1400, chosen(1), 1);
     play.has_no_deadline();
+}
+
+/// Two ports, of which port 2 is the better one, with `failback_probe`.
+fn probing() -> Play {
+    let mut play = Play::new(TeamSettings {
+        probe: true,
+        ..TeamSettings::new(RunnerSettings::ActiveBackup {
+            hwaddr_policy: HwAddrPolicy::SameAll,
+            failback: Failback { probe: true, ..Failback::default() },
+        })
+    });
+    becomes(&mut play, 0, added(1, UP, prio(0)), 1);
+    // Nothing is known about the network yet.
+    becomes(&mut play, 0, added(2, UP, prio(100)), 2);
+    play
+}
+
+/// Handles `event` at `millis`. Returns the probes sent, each with its port.
+fn probes(play: &mut Play, millis: u64, event: Event) -> Vec<(u32, Vec<u8>)> {
+    play.team.handle(at(millis), event);
+    let actions = std::iter::from_fn(|| play.team.poll_action());
+    let sent = actions.filter_map(|action| match action {
+        Action::SendFrame { port, frame } => Some((port.0, frame)),
+        _ => None,
+    });
+    sent.collect()
+}
+
+fn received(port: u32, frame: &[u8]) -> Event {
+    Event::FrameReceived { port: PortId(port), frame: frame.to_vec() }
+}
+
+/// Shows by a probe of port 1 at port 2 that both lead into one network.
+fn connect(play: &mut Play) {
+    let first = probes(play, 1000, Event::DeadlineReached);
+    assert_eq!(first.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [1, 2]);
+    play.skip(1001, received(2, &first[0].1));
+}
+
+#[test]
+fn failback_awaits_a_probe_through_a_switch_that_connects_both_ports() {
+    let mut play = probing();
+    connect(&mut play);
+    becomes(&mut play, 2000, link_is(2, DOWN), 1);
+    let sent = probes(&mut play, 3000, link_is(2, UP));
+    let [(2, probe)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(play.team.active_port(), Some(PortId(1)));
+    for round in 1..=5 {
+        let again = probes(&mut play, 3000 + 50 * round, Event::DeadlineReached);
+        assert_eq!(again, [(2, probe.clone())]);
+    }
+    // A probe that comes back to its own port proves nothing.
+    becomes(&mut play, 3251, received(2, probe), 1);
+    becomes(&mut play, 3252, received(1, probe), 2);
+    for millis in [13_000, 48_000] {
+        assert_eq!(probes(&mut play, millis, Event::DeadlineReached), [], "all is known");
+    }
+    play.has_no_deadline();
+}
+
+#[test]
+fn a_wait_for_a_probe_and_its_end_are_reported() {
+    let wait = |play: &mut Play, millis| {
+        play.skip(millis, link_is(2, DOWN));
+        let shown = play.shown(millis + 1000, link_is(2, UP));
+        let waits = "\"eth2\" waits for its probe to reach \"eth1\", which stays active: the switch may not \
+             forward yet.";
+        assert!(shown.iter().any(|action| action == waits), "{shown:?}");
+        assert_eq!(play.team.waiting_port(), Some(PortId(2)));
+    };
+    let ends = |play: &mut Play, millis, event, line: &str| {
+        let shown = play.shown(millis, event);
+        assert!(shown.iter().any(|action| action == line), "{shown:?}");
+        assert_eq!(play.team.waiting_port(), None);
+    };
+    let mut play = probing();
+    connect(&mut play);
+    wait(&mut play, 2000);
+    let again = probes(&mut play, 3050, Event::DeadlineReached);
+    let proof = received(1, &again[0].1);
+    ends(&mut play, 3060, proof, "The probe of \"eth2\" came in: the switch forwards.");
+    wait(&mut play, 4000);
+    let line = "No probe of \"eth2\" came in for 35 s: the failback goes on without one.";
+    ends(&mut play, 40_000, Event::DeadlineReached, line);
+}
+
+#[test]
+fn failback_is_immediate_between_ports_whose_probes_never_met() {
+    let mut play = probing();
+    assert_eq!(probes(&mut play, 1000, Event::DeadlineReached).len(), 2);
+    becomes(&mut play, 2000, link_is(2, DOWN), 1);
+    becomes(&mut play, 3000, link_is(2, UP), 2);
+}
+
+#[test]
+fn failback_happens_without_a_probe_after_35_seconds_and_then_at_once() {
+    let mut play = probing();
+    connect(&mut play);
+    becomes(&mut play, 2000, link_is(2, DOWN), 1);
+    becomes(&mut play, 3000, link_is(2, UP), 1);
+    becomes(&mut play, 37_999, Event::DeadlineReached, 1);
+    becomes(&mut play, 38_000, Event::DeadlineReached, 2);
+    becomes(&mut play, 39_000, link_is(2, DOWN), 1);
+    becomes(&mut play, 40_000, link_is(2, UP), 2);
+}
+
+#[test]
+fn a_wait_for_a_probe_ends_with_its_ports_and_by_the_users_choice() {
+    let mut play = probing();
+    connect(&mut play);
+    becomes(&mut play, 2000, link_is(2, DOWN), 1);
+    becomes(&mut play, 3000, link_is(2, UP), 1);
+    becomes(&mut play, 3010, link_is(1, DOWN), 2);
+    becomes(&mut play, 3020, link_is(1, UP), 2);
+    becomes(&mut play, 3030, link_is(2, DOWN), 1);
+    let sent = probes(&mut play, 3040, link_is(2, UP));
+    assert_eq!(sent.len(), 1);
+    becomes(&mut play, 3045, chosen(2), 2);
+    becomes(&mut play, 3050, chosen(1), 1);
+    assert_eq!(probes(&mut play, 3100, Event::DeadlineReached), [], "the choice stays");
 }

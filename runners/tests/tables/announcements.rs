@@ -7,10 +7,7 @@ use runners::{Burst, HwAddrPolicy, TeamSettings};
 use crate::play::*;
 
 fn burst(count: u32, interval: u64) -> Burst {
-    Burst {
-        count,
-        interval: Duration::from_millis(interval),
-    }
+    Burst { count, interval: Duration::from_millis(interval) }
 }
 
 fn play(notify_peers: Burst, mcast_rejoin: Burst) -> Play {
@@ -76,11 +73,7 @@ fn a_disabled_port_is_not_announced() {
     play.at(
         1,
         allowed(1, false),
-        &[
-            "forward active none: 1-^ 2-_",
-            "carrier false",
-            "carrier changed to DOWN",
-        ],
+        &["forward active none: 1-^ 2-_", "carrier false", "carrier changed to DOWN"],
     );
     play.has_no_deadline();
 }

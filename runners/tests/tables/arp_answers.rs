@@ -31,95 +31,29 @@ fn only_matching_arp_messages_count_as_answers() {
     let cases: Vec<(&str, Vec<u8>, bool, bool, bool)> = vec![
         ("the answer", answer.clone(), true, true, false),
         ("the answer to a probe", to_probe, true, true, false),
-        (
-            "another host's request",
-            request.clone(),
-            true,
-            false,
-            false,
-        ),
+        ("another host's request", request.clone(), true, false, false),
         ("another host's reply", other, true, false, false),
         ("our own addresses swapped", swapped, true, false, false),
         ("priority tag", tagged(0xe000, &answer), true, true, false),
         ("its VLAN", tagged(5, &answer), false, false, true),
-        (
-            "its VLAN with priority",
-            tagged(0xf005, &answer),
-            false,
-            false,
-            true,
-        ),
+        ("its VLAN with priority", tagged(0xf005, &answer), false, false, true),
         ("another VLAN", tagged(6, &answer), false, false, false),
-        (
-            "two tags",
-            tagged(5, &tagged(5, &answer)),
-            false,
-            false,
-            false,
-        ),
+        ("two tags", tagged(5, &tagged(5, &answer)), false, false, false),
         ("reverse ARP", with(&answer, 21, 3), false, false, false),
         ("no operation", with(&answer, 21, 0), false, false, false),
-        (
-            "operation 256 + 2",
-            with(&answer, 20, 1),
-            false,
-            false,
-            false,
-        ),
+        ("operation 256 + 2", with(&answer, 20, 1), false, false, false),
         ("not Ethernet", with(&answer, 15, 6), false, false, false),
         ("not IPv4", with(&answer, 16, 9), false, false, false),
-        (
-            "short hardware address",
-            with(&answer, 18, 4),
-            false,
-            false,
-            false,
-        ),
-        (
-            "long protocol address",
-            with(&answer, 19, 16),
-            false,
-            false,
-            false,
-        ),
+        ("short hardware address", with(&answer, 18, 4), false, false, false),
+        ("long protocol address", with(&answer, 19, 16), false, false, false),
         ("IPv4", with(&answer, 13, 0), false, false, false),
-        (
-            "from our own address",
-            with(&answer, 27, 1),
-            false,
-            false,
-            false,
-        ),
-        (
-            "from our own station",
-            with(&answer, 11, 1),
-            false,
-            false,
-            false,
-        ),
+        ("from our own address", with(&answer, 27, 1), false, false, false),
+        ("from our own station", with(&answer, 11, 1), false, false, false),
         ("cut short", answer[..41].to_vec(), false, false, false),
-        (
-            "cut in the header",
-            answer[..13].to_vec(),
-            false,
-            false,
-            false,
-        ),
-        (
-            "tag without end",
-            tagged(5, &answer)[..15].to_vec(),
-            false,
-            false,
-            false,
-        ),
+        ("cut in the header", answer[..13].to_vec(), false, false, false),
+        ("tag without end", tagged(5, &answer)[..15].to_vec(), false, false, false),
         ("nothing", Vec::new(), false, false, false),
-        (
-            "padded",
-            [&answer[..], &[0xff; 18]].concat(),
-            true,
-            true,
-            false,
-        ),
+        ("padded", [&answer[..], &[0xff; 18]].concat(), true, true, false),
     ];
     for (what, frame, any, valid, in_vlan) in cases {
         let mut validating = ping();
@@ -160,16 +94,10 @@ fn each_validation_key_applies_to_its_ports() {
 #[test]
 fn a_host_name_is_resolved_in_the_background() {
     let mut named = ping();
-    named.target_host = Host {
-        name: "gw".to_owned(),
-        address: None,
-    };
+    named.target_host = Host { name: "gw".to_owned(), address: None };
     let mut site = pair(named, &[1, 2], &[1, 2]);
-    let resolved = |address| Event::HostResolved {
-        host: "gw".to_owned(),
-        family: IpFamily::V4,
-        address,
-    };
+    let resolved =
+        |address| Event::HostResolved { host: "gw".to_owned(), family: IpFamily::V4, address };
     let requests = |site: &Site| {
         let lines = site.actions.iter();
         lines.filter(|line| *line == "resolve gw V4").count()
@@ -182,14 +110,8 @@ fn a_host_name_is_resolved_in_the_background() {
         let problem = port.watches()[0].problem();
         problem.map(|problem| problem.to_string())
     };
-    assert_eq!(
-        problem(&site).as_deref(),
-        Some("waits for the address of \"gw\"")
-    );
-    assert_eq!(
-        WatchProblem::Unresolved("gw").to_string(),
-        problem(&site).unwrap_or_default()
-    );
+    assert_eq!(problem(&site).as_deref(), Some("waits for the address of \"gw\""));
+    assert_eq!(WatchProblem::Unresolved("gw").to_string(), problem(&site).unwrap_or_default());
 
     // A failed resolution is requested again after a pause.
     site.handle(resolved(None));
@@ -212,10 +134,7 @@ fn a_host_name_is_resolved_in_the_background() {
 #[test]
 fn a_resolution_of_another_name_or_family_is_ignored() {
     let mut named = ping();
-    named.source_host = Some(Host {
-        name: "me".to_owned(),
-        address: None,
-    });
+    named.source_host = Some(Host { name: "me".to_owned(), address: None });
     let mut site = alone(named);
     for (host, family, address) in [
         ("gw", IpFamily::V4, IpAddr::V4(TARGET)),
@@ -223,11 +142,7 @@ fn a_resolution_of_another_name_or_family_is_ignored() {
     ] {
         let host = host.to_owned();
         let address = Some(address);
-        site.handle(Event::HostResolved {
-            host,
-            family,
-            address,
-        });
+        site.handle(Event::HostResolved { host, family, address });
     }
     assert_eq!(site.sent, []);
     site.handle(Event::HostResolved {
@@ -235,10 +150,7 @@ fn a_resolution_of_another_name_or_family_is_ignored() {
         family: IpFamily::V4,
         address: Some(IpAddr::V4(SOURCE)),
     });
-    assert_eq!(
-        site.sent_on(1, 0),
-        [arp_request(hw(1), SOURCE, TARGET, None)]
-    );
+    assert_eq!(site.sent_on(1, 0), [arp_request(hw(1), SOURCE, TARGET, None)]);
     site.receive(1, &arp_frame(hw(1), Arp::REPLY, NEIGHBOUR, TARGET, SOURCE));
     assert!(site.is_up(1));
 }

@@ -14,11 +14,7 @@ use crate::site::{Site, TARGET, arp_frame};
 #[test]
 fn a_team_receives_the_frames_that_its_watches_read() {
     let site = alone(ping());
-    assert!(
-        site.actions.contains(&"listen arp".to_owned()),
-        "{:?}",
-        site.actions
-    );
+    assert!(site.actions.contains(&"listen arp".to_owned()), "{:?}", site.actions);
 }
 
 #[test]
@@ -39,25 +35,15 @@ fn requests_leave_with_the_ports_address_every_interval() {
     let own_probe = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
     assert_eq!(site.sent_on(2, 0), [&request, &own_probe]);
     assert!(site.is_up(1) && site.is_up(2));
-    assert_eq!(
-        (site.active(), site.missed(1), site.missed(2)),
-        (Some(1), 0, 0)
-    );
+    assert_eq!((site.active(), site.missed(1), site.missed(2)), (Some(1), 0, 0));
 }
 
 /// A miss counts half an interval after the request; the fourth miss takes the watch down.
 #[test]
 fn the_watch_goes_down_with_one_miss_more_than_allowed() {
     let mut site = alone(ping());
-    assert_eq!(
-        site.missed(1),
-        1,
-        "init_wait counts as a miss, as with teamd"
-    );
-    site.receive(
-        1,
-        &arp_frame(BROADCAST, Arp::REQUEST, STRANGER, SOURCE, TARGET),
-    );
+    assert_eq!(site.missed(1), 1, "init_wait counts as a miss, as with teamd");
+    site.receive(1, &arp_frame(BROADCAST, Arp::REQUEST, STRANGER, SOURCE, TARGET));
     assert!(site.is_up(1));
     for (before, missed) in [(159, 0), (160, 1), (260, 2), (360, 3), (459, 3)] {
         site.pass(before);
@@ -121,12 +107,8 @@ fn the_preferred_port_becomes_active_again() {
     assert!(!quiet.is_empty());
     for frame in quiet {
         // The team has the first port's address, so the port sends from another one.
-        let request = arp_request(
-            hw(1).with_local_bit_flipped(),
-            Ipv4Addr::UNSPECIFIED,
-            TARGET,
-            None,
-        );
+        let request =
+            arp_request(hw(1).with_local_bit_flipped(), Ipv4Addr::UNSPECIFIED, TARGET, None);
         assert_eq!(frame, request);
     }
     site.reached = vec![1, 2];
@@ -142,10 +124,7 @@ fn the_preferred_port_becomes_active_again() {
 fn a_sticky_port_stays_active() {
     let mut site = Site::new(activebackup(), &[2], &[1, 2]);
     site.handle(added(1, UP, port(10, ping())));
-    let sticky = PortSettings {
-        sticky: true,
-        ..port(0, ping())
-    };
+    let sticky = PortSettings { sticky: true, ..port(0, ping()) };
     site.handle(added(2, UP, sticky));
     site.pass(500);
     assert_eq!(site.active(), Some(2));
@@ -163,24 +142,22 @@ fn a_waiting_port_that_receives_nothing_stays_up_by_its_own_requests() {
     let mut site = pair(strict, &[1, 2], &[]);
     site.pass(5000);
     assert!(site.is_up(1) && site.is_up(2));
-    assert_eq!(
-        site.team.port(PortId(2)).expect("a port").watches()[0].down_count(),
-        0
-    );
+    assert_eq!(site.team.port(PortId(2)).expect("a port").watches()[0].down_count(), 0);
     // The probe has the second port's own address.
     let request = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
     assert_eq!(site.sent_on(2, 100).first(), Some(&&request[..]));
 }
 
 #[test]
-fn send_always_sends_the_same_request_on_every_port() {
+fn send_always_sends_a_request_of_the_port_itself_on_a_waiting_port() {
     let mut always = ping();
     always.send_always = true;
     let mut site = pair(always, &[1], &[1, 2]);
     site.pass(1000);
-    let request = arp_request(hw(1), SOURCE, TARGET, None);
+    // The team has the first port's address: a switch would move the team to the waiting port.
+    let own_probe = arp_request(hw(2), Ipv4Addr::UNSPECIFIED, TARGET, None);
     assert!(site.sent_on(2, 100).len() >= 9);
-    assert!(site.sent_on(2, 100).iter().all(|frame| **frame == request));
+    assert!(site.sent_on(2, 100).iter().all(|frame| **frame == own_probe));
     assert!(!site.is_up(2), "requests of the first port are no answers");
 }
 
@@ -196,11 +173,7 @@ fn the_teams_own_requests_take_no_watch_up() {
     site.handle(added(2, UP, two));
     site.pass(5000);
     assert!(site.sent.len() > 100);
-    assert!(
-        !site.actions.iter().any(|line| line.contains("went up")),
-        "{:?}",
-        site.actions
-    );
+    assert!(!site.actions.iter().any(|line| line.contains("went up")), "{:?}", site.actions);
 }
 
 #[test]
@@ -240,17 +213,11 @@ fn plain_runners_skip_a_port_whose_watch_is_down() {
         let mut lines = site.actions.iter();
         lines.rfind(|line| line.starts_with("forward")).cloned()
     };
-    assert_eq!(
-        forwarding(&site).as_deref(),
-        Some("forward roundrobin: 1+_ 2+^")
-    );
+    assert_eq!(forwarding(&site).as_deref(), Some("forward roundrobin: 1+_ 2+^"));
     assert!(site.team.carrier());
     site.reached = Vec::new();
     site.pass(2000);
-    assert_eq!(
-        forwarding(&site).as_deref(),
-        Some("forward roundrobin: 1+_ 2+_")
-    );
+    assert_eq!(forwarding(&site).as_deref(), Some("forward roundrobin: 1+_ 2+_"));
     assert!(!site.team.carrier());
 }
 
@@ -264,12 +231,36 @@ fn a_port_without_a_carrier_is_not_linked_although_its_watch_is_up() {
 }
 
 #[test]
+fn a_lost_carrier_is_left_at_once_with_arp_ping_alone() {
+    let mut site = pair(ping(), &[1, 2], &[1, 2]);
+    site.pass(500);
+    assert_eq!(site.active(), Some(1));
+    site.handle(link_is(1, DOWN));
+    assert_eq!(site.active(), Some(2));
+}
+
+/// The ethtool watch may delay the loss, the watch that asks may not.
+#[test]
+fn a_lost_carrier_is_left_after_the_delay_of_ethtool_with_any_watch() {
+    for (delay, active) in [(0, Some(2)), (200, Some(1))] {
+        let mut site = Site::new(activebackup(), &[1, 2], &[1, 2]);
+        for number in [1, 2] {
+            let prio = 10 / number as i32;
+            let mut settings = port(prio, ping());
+            settings.link_watches.push(ethtool(0, delay));
+            site.handle(added(number, UP, settings));
+        }
+        site.pass(500);
+        assert_eq!(site.active(), Some(1));
+        site.handle(link_is(1, DOWN));
+        assert_eq!(site.active(), active, "{delay}");
+    }
+}
+
+#[test]
 fn watches_of_several_kinds_are_combined() {
     for (policy, expected) in [(LinkWatchPolicy::Any, true), (LinkWatchPolicy::All, false)] {
-        let settings = TeamSettings {
-            link_watch_policy: policy,
-            ..activebackup()
-        };
+        let settings = TeamSettings { link_watch_policy: policy, ..activebackup() };
         let mut site = Site::new(settings, &[], &[]);
         let both = PortSettings {
             link_watches: vec![ethtool(0, 0), LinkWatchSettings::ArpPing(ping())],

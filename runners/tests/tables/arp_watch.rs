@@ -16,10 +16,7 @@ pub const STRANGER: HwAddr = HwAddr([2, 0, 0, 0, 0, 0x77]);
 pub const BROADCAST: HwAddr = HwAddr([0xff; 6]);
 
 pub fn host(address: Ipv4Addr) -> Host<Ipv4Addr> {
-    Host {
-        name: address.to_string(),
-        address: Some(address),
-    }
+    Host { name: address.to_string(), address: Some(address) }
 }
 
 /// Requests every 100 ms from 10 ms on; the fourth miss takes the watch down.
@@ -29,6 +26,7 @@ pub fn ping() -> ArpPingSettings {
             interval: Duration::from_millis(100),
             init_wait: Duration::from_millis(10),
             missed_max: 3,
+            retry_interval: None,
         },
         target_host: host(TARGET),
         source_host: Some(host(SOURCE)),

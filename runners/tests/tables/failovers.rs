@@ -7,20 +7,12 @@ use runners::{Event, FailoverTimes, PortSettings, TeamSettings};
 use crate::play::*;
 
 fn times(count: u64, total: u64, last: u64) -> FailoverTimes {
-    FailoverTimes {
-        count,
-        total: Duration::from_millis(total),
-        last: Duration::from_millis(last),
-    }
+    FailoverTimes { count, total: Duration::from_millis(total), last: Duration::from_millis(last) }
 }
 
 /// A port whose watch goes down `delay_down` ms after the carrier.
 fn slow(prio: i32, delay_down: u64) -> PortSettings {
-    PortSettings {
-        prio,
-        link_watches: vec![ethtool(0, delay_down)],
-        ..PortSettings::default()
-    }
+    PortSettings { prio, link_watches: vec![ethtool(0, delay_down)], ..PortSettings::default() }
 }
 
 #[test]

@@ -13,10 +13,7 @@ fn watched(policy: LinkWatchPolicy, watches: &[(u64, u64)]) -> Play {
         ..TeamSettings::new(RunnerSettings::Broadcast)
     });
     let settings = PortSettings {
-        link_watches: watches
-            .iter()
-            .map(|(up, down)| ethtool(*up, *down))
-            .collect(),
+        link_watches: watches.iter().map(|(up, down)| ethtool(*up, *down)).collect(),
         ..PortSettings::default()
     };
     play.skip(0, added(1, DOWN, settings));
@@ -24,21 +21,12 @@ fn watched(policy: LinkWatchPolicy, watches: &[(u64, u64)]) -> Play {
 }
 
 fn watches_up(play: &Play) -> bool {
-    play.team
-        .port(PortId(1))
-        .is_some_and(|port| port.watches_up())
+    play.team.port(PortId(1)).is_some_and(|port| port.watches_up())
 }
 
-const CARRIER_ON: [&str; 3] = [
-    "forward broadcast: 1+^",
-    "carrier true",
-    "carrier changed to UP",
-];
-const CARRIER_OFF: [&str; 3] = [
-    "forward broadcast: 1+_",
-    "carrier false",
-    "carrier changed to DOWN",
-];
+const CARRIER_ON: [&str; 3] = ["forward broadcast: 1+^", "carrier true", "carrier changed to UP"];
+const CARRIER_OFF: [&str; 3] =
+    ["forward broadcast: 1+_", "carrier false", "carrier changed to DOWN"];
 
 #[test]
 fn a_delay_keeps_the_state_of_the_watch() {
@@ -120,16 +108,8 @@ fn a_port_without_a_watch_is_up() {
 #[test]
 fn down_count_counts_changes_from_up_to_down() {
     let mut play = watched(LinkWatchPolicy::Any, &[(0, 0)]);
-    let count = |play: &Play| {
-        play.team
-            .port(PortId(1))
-            .map(|port| port.watches()[0].down_count())
-    };
-    assert_eq!(
-        count(&play),
-        Some(0),
-        "a new watch is down without a failure"
-    );
+    let count = |play: &Play| play.team.port(PortId(1)).map(|port| port.watches()[0].down_count());
+    assert_eq!(count(&play), Some(0), "a new watch is down without a failure");
     for n in 1..4 {
         play.skip(0, link_is(1, UP));
         play.skip(0, link_is(1, DOWN));
@@ -158,13 +138,8 @@ fn events_for_unknown_ports_are_ignored() {
 fn tipc_follows_the_links_of_its_bearer() {
     let mut play = Play::new(TeamSettings::new(backed_up(HwAddrPolicy::SameAll)));
     for number in [1, 2] {
-        let watch = LinkWatchSettings::Tipc {
-            bearer: format!("eth{number}"),
-        };
-        let settings = PortSettings {
-            link_watches: vec![watch],
-            ..PortSettings::default()
-        };
+        let watch = LinkWatchSettings::Tipc { bearer: format!("eth{number}") };
+        let settings = PortSettings { link_watches: vec![watch], ..PortSettings::default() };
         play.skip(0, added(number, UP, settings));
     }
     let linked = |bearers: &[&str]| Event::TipcBearersChanged {

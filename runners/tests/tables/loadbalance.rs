@@ -29,19 +29,8 @@ fn usable_ports_are_enabled() {
             "carrier changed to UP",
         ],
     );
-    play.at(
-        1,
-        added(2, DOWN, prio(0)),
-        &["forward shares 256/0: 1+^ 2<_", "port 2 hwaddr 01"],
-    );
-    play.at(
-        2,
-        link_is(2, UP),
-        &[
-            "eth2: ethtool-link went up.",
-            "forward shares 128/128: 1+^ 2+^",
-        ],
-    );
+    play.at(1, added(2, DOWN, prio(0)), &["forward shares 256/0: 1+^ 2<_", "port 2 hwaddr 01"]);
+    play.at(2, link_is(2, UP), &["eth2: ethtool-link went up.", "forward shares 128/128: 1+^ 2+^"]);
     play.at(3, allowed(1, false), &["forward shares 0/256: 1-^ 2+^"]);
     play.at(
         4,
@@ -84,10 +73,7 @@ impl Balanced {
         self.play.team.handle(now, event);
         while let Some(action) = self.play.team.poll_action() {
             if let Action::ApplyForwarding(forwarding) = action {
-                let TxPolicy::LoadBalance {
-                    buckets, balanced, ..
-                } = forwarding.policy
-                else {
+                let TxPolicy::LoadBalance { buckets, balanced, .. } = forwarding.policy else {
                     panic!("not loadbalance");
                 };
                 assert!(balanced);
@@ -104,12 +90,8 @@ impl Balanced {
             *bytes += load(bucket);
         }
         let before = self.table.clone();
-        self.handle(Event::BucketCounters {
-            bytes: self.bytes.clone(),
-        });
-        (0..BUCKETS)
-            .filter(|b| before[*b] != self.table[*b])
-            .collect()
+        self.handle(Event::BucketCounters { bytes: self.bytes.clone() });
+        (0..BUCKETS).filter(|b| before[*b] != self.table[*b]).collect()
     }
 
     fn of(&self, port: u32) -> Vec<usize> {
@@ -157,17 +139,10 @@ fn small_differences_move_nothing() {
     let mut team = Balanced::new(&[1000, 1000]);
     let first = team.of(1);
     // Less than the least gap in bytes.
-    assert_eq!(
-        team.run(|b| if first.contains(&b) { 700 } else { 0 }),
-        [0; 0]
-    );
+    assert_eq!(team.run(|b| if first.contains(&b) { 700 } else { 0 }), [0; 0]);
     // Less than a thirty-second of the load.
     let load = |b| {
-        if first.contains(&b) {
-            102 * MB
-        } else {
-            100 * MB
-        }
+        if first.contains(&b) { 102 * MB } else { 100 * MB }
     };
     assert_eq!(team.run(load), [0; 0]);
 }
@@ -215,10 +190,7 @@ fn a_counter_that_went_back_restarts_from_zero() {
     let mut team = Balanced::new(&[1000, 1000]);
     let hot = team.of(1)[..2].to_vec();
     *team.bytes = [0; BUCKETS];
-    assert_eq!(
-        team.run(|b| if hot.contains(&b) { MB } else { 0 }),
-        hot[..1]
-    );
+    assert_eq!(team.run(|b| if hot.contains(&b) { MB } else { 0 }), hot[..1]);
 }
 
 #[test]
@@ -229,9 +201,7 @@ fn a_removed_port_moves_only_its_own_buckets_after_balancing() {
     }
     let (before, own) = (team.table.clone(), team.of(2));
     team.handle(removed(2));
-    let moved: Vec<usize> = (0..BUCKETS)
-        .filter(|b| before[*b] != team.table[*b])
-        .collect();
+    let moved: Vec<usize> = (0..BUCKETS).filter(|b| before[*b] != team.table[*b]).collect();
     assert_eq!(moved, own);
 }
 
@@ -254,9 +224,6 @@ fn a_port_without_a_link_collects() {
     play.at(
         2,
         link_is(2, DOWN),
-        &[
-            "eth2: ethtool-link went down.",
-            "forward shares 256/0: 1+^ 2<_",
-        ],
+        &["eth2: ethtool-link went down.", "forward shares 256/0: 1+^ 2<_"],
     );
 }

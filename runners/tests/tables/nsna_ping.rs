@@ -23,11 +23,9 @@ pub fn port(prio: i32) -> PortSettings {
                 interval: Duration::from_millis(100),
                 init_wait: Duration::from_millis(10),
                 missed_max: 3,
+                retry_interval: None,
             },
-            target_host: Host {
-                name: TARGET6.to_string(),
-                address: Some(TARGET6),
-            },
+            target_host: Host { name: TARGET6.to_string(), address: Some(TARGET6) },
         })],
         ..PortSettings::default()
     }
@@ -36,9 +34,7 @@ pub fn port(prio: i32) -> PortSettings {
 fn pair(reached: &[u32]) -> Site {
     let settings = TeamSettings::new(backed_up(HwAddrPolicy::SameAll));
     let mut site = Site::new(settings, reached, &[1, 2]);
-    site.handle(Event::TeamLinkLocalChanged {
-        address: Some(TEAMS),
-    });
+    site.handle(Event::TeamLinkLocalChanged { address: Some(TEAMS) });
     site.handle(added(1, UP, port(10)));
     site.handle(added(2, UP, port(0)));
     site
@@ -65,12 +61,7 @@ fn every_port_sends_requests_and_a_waiting_one_from_its_own_address() {
     let waiting = neighbour_solicitation(hw(2), derived(2, 0), TARGET6);
     assert!(site.sent_on(2, 100).len() >= 9);
     assert!(site.sent_on(2, 100).iter().all(|frame| **frame == waiting));
-    assert!(
-        site.actions
-            .contains(&"listen neighbour discovery".to_owned()),
-        "{:?}",
-        site.actions
-    );
+    assert!(site.actions.contains(&"listen neighbour discovery".to_owned()), "{:?}", site.actions);
 }
 
 #[test]
@@ -99,13 +90,8 @@ fn a_missing_link_local_address_is_reported_and_replaced() {
     let made = neighbour_solicitation(hw(1), derived(1, 0), TARGET6);
     assert_eq!(site.sent_on(1, 0), [&made]);
     let port = PortId(1);
-    site.handle(Event::PortLinkLocalChanged {
-        port,
-        address: Some(PORTS),
-    });
-    site.handle(Event::TeamLinkLocalChanged {
-        address: Some(TEAMS),
-    });
+    site.handle(Event::PortLinkLocalChanged { port, address: Some(PORTS) });
+    site.handle(Event::TeamLinkLocalChanged { address: Some(TEAMS) });
     site.pass(150);
     assert_eq!(problem(&site), None);
     let own = neighbour_solicitation(hw(1), PORTS, TARGET6);
@@ -125,11 +111,7 @@ fn only_the_targets_untagged_advertisement_counts_as_an_answer() {
         ("another host's", advertisement(TEAMS), false),
         ("in a VLAN", tagged, false),
         ("our own", ours, false),
-        (
-            "a solicitation",
-            neighbour_solicitation(hw(9), PORTS, TARGET6),
-            false,
-        ),
+        ("a solicitation", neighbour_solicitation(hw(9), PORTS, TARGET6), false),
         ("cut short", answer[..80].to_vec(), false),
         ("nothing", Vec::new(), false),
     ] {

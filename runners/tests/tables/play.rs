@@ -13,9 +13,8 @@ pub const DEVICE: u8 = 0xdd;
 
 /// Prefix of all hardware addresses; shown lines leave it out.
 const HIGH_BYTES: &str = "02:00:00:00:00:";
-pub const ROUNDROBIN: RunnerSettings = RunnerSettings::RoundRobin {
-    packets_per_port: NonZeroU32::MIN,
-};
+pub const ROUNDROBIN: RunnerSettings =
+    RunnerSettings::RoundRobin { packets_per_port: NonZeroU32::MIN };
 
 pub const DOWN: Link = link(false, 0);
 pub const UP: Link = link(true, 1000);
@@ -27,10 +26,7 @@ pub const fn link(up: bool, speed: u32) -> Link {
 
 /// activebackup that fails back at once.
 pub fn backed_up(hwaddr_policy: HwAddrPolicy) -> RunnerSettings {
-    RunnerSettings::ActiveBackup {
-        hwaddr_policy,
-        failback: Failback::default(),
-    }
+    RunnerSettings::ActiveBackup { hwaddr_policy, failback: Failback::default() }
 }
 
 pub fn hw(last: u8) -> HwAddr {
@@ -46,11 +42,7 @@ pub fn ethtool(delay_up: u64, delay_down: u64) -> LinkWatchSettings {
 
 /// Settings with a prio and one ethtool watch without delays.
 pub fn prio(prio: i32) -> PortSettings {
-    PortSettings {
-        prio,
-        link_watches: vec![ethtool(0, 0)],
-        ..PortSettings::default()
-    }
+    PortSettings { prio, link_watches: vec![ethtool(0, 0)], ..PortSettings::default() }
 }
 
 /// Adds port `n`, named `ethN`, with a hardware address that ends in `n`.
@@ -82,17 +74,11 @@ pub fn removed(n: u32) -> Event {
 }
 
 pub fn link_is(n: u32, link: Link) -> Event {
-    Event::LinkChanged {
-        port: PortId(n),
-        link,
-    }
+    Event::LinkChanged { port: PortId(n), link }
 }
 
 pub fn allowed(n: u32, allowed: bool) -> Event {
-    Event::PortAllowed {
-        port: PortId(n),
-        allowed,
-    }
+    Event::PortAllowed { port: PortId(n), allowed }
 }
 
 pub fn chosen(n: u32) -> Event {
@@ -100,17 +86,15 @@ pub fn chosen(n: u32) -> Event {
 }
 
 pub fn settings_are(n: u32, settings: PortSettings) -> Event {
-    Event::PortSettingsChanged {
-        port: PortId(n),
-        settings,
-    }
+    Event::PortSettingsChanged { port: PortId(n), settings }
 }
 
 pub fn port_hwaddr(n: u32, last: u8) -> Event {
-    Event::PortHwAddrChanged {
-        port: PortId(n),
-        hwaddr: hw(last),
-    }
+    Event::PortHwAddrChanged { port: PortId(n), hwaddr: hw(last) }
+}
+
+pub fn port_refuses(n: u32, last: u8) -> Event {
+    Event::PortHwAddrRefused { port: PortId(n), hwaddr: hw(last) }
 }
 
 pub fn team_hwaddr(last: u8) -> Event {
@@ -123,9 +107,7 @@ pub struct Play {
 
 impl Play {
     pub fn new(settings: TeamSettings) -> Self {
-        Play {
-            team: Team::new(settings, hw(DEVICE)),
-        }
+        Play { team: Team::new(settings, hw(DEVICE)) }
     }
 
     /// Handles `event` at `millis` and checks all actions.

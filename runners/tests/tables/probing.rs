@@ -5,10 +5,7 @@ use runners::{Action, Event, HostTraffic, PortId, RunnerSettings, TeamSettings};
 use crate::play::*;
 
 fn team(runner: RunnerSettings, probe: bool) -> Play {
-    Play::new(TeamSettings {
-        probe,
-        ..TeamSettings::new(runner)
-    })
+    Play::new(TeamSettings { probe, ..TeamSettings::new(runner) })
 }
 
 /// Handles `event` at `millis`. Returns the probes sent, each with its port.
@@ -45,16 +42,10 @@ fn a_plain_switch_is_reported_once_after_links_came_up() {
     assert_eq!(ports(&first), [1, 2, 3]);
     assert_eq!(
         reports(&mut play, 1501, &first),
-        [
-            "What leaves on \"eth1\" comes in on \"eth2\": on plain ports of one network this \
-             runner doubles and loses frames; see teamrctl doctor."
-        ]
+        ["What leaves on \"eth1\" comes in on \"eth2\": on plain ports of one network this \
+             runner doubles and loses frames; see teamrctl doctor."]
     );
-    assert_eq!(
-        reports(&mut play, 1502, &first),
-        [""; 0],
-        "one report a round"
-    );
+    assert_eq!(reports(&mut play, 1502, &first), [""; 0], "one report a round");
     // The first round found the switch: there is no second one.
     assert_eq!(play.team.next_deadline(), Some(at(36_500)));
     assert_eq!(probes(&mut play, 36_500, Event::DeadlineReached), []);
@@ -70,11 +61,7 @@ fn a_second_round_finds_a_switch_that_forwards_late() {
     let second = probes(&mut play, 36_000, Event::DeadlineReached);
     assert_eq!(ports(&second), [1, 2]);
     play.has_no_deadline();
-    assert_eq!(
-        reports(&mut play, 36_001, &first),
-        [""; 0],
-        "a probe of an old round"
-    );
+    assert_eq!(reports(&mut play, 36_001, &first), [""; 0], "a probe of an old round");
     assert_eq!(reports(&mut play, 36_001, &second).len(), 1);
 }
 
@@ -93,10 +80,7 @@ fn flapping_links_cause_a_round_every_ten_seconds_at_most() {
         }
     }
     assert!(rounds.len() > 2, "{rounds:?}");
-    assert!(
-        rounds.windows(2).all(|pair| pair[1] - pair[0] >= 10),
-        "{rounds:?}"
-    );
+    assert!(rounds.windows(2).all(|pair| pair[1] - pair[0] >= 10), "{rounds:?}");
     // One link cannot have a crossed probe.
     play.skip(61_000, link_is(2, DOWN));
     play.has_no_deadline();
@@ -109,11 +93,8 @@ fn a_team_probes_only_if_configured_and_useful_for_its_runner() {
         balancing_interval: None,
         learning_interval: None,
     };
-    for (runner, probe) in [
-        (ROUNDROBIN, false),
-        (backed_up(Default::default()), true),
-        (slb, true),
-    ] {
+    for (runner, probe) in [(ROUNDROBIN, false), (backed_up(Default::default()), true), (slb, true)]
+    {
         let mut play = team(runner, probe);
         play.skip(0, added(1, UP, prio(0)));
         play.skip(0, added(2, UP, prio(0)));

@@ -1,7 +1,7 @@
 //! A team whose ports lead through switches to one neighbour, in virtual time.
 //!
 //! A broadcast also reaches the team's other ports on the same switch. The neighbour answers the
-//! sender of a request on every port that reaches it.
+//! sender of a request on every port that reaches it, at once, late or not at all.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -24,6 +24,8 @@ pub struct Site {
     pub now: Instant,
     /// Ports that reach the neighbour.
     pub reached: Vec<u32>,
+    /// Returns the delay of the neighbour's next answer; `None` loses the answer.
+    pub answer_delay: Box<dyn FnMut() -> Option<Duration>>,
     /// Ports on one switch.
     pub switched: Vec<u32>,
     /// Time, port and bytes of every sent frame.
@@ -41,6 +43,7 @@ impl Site {
             team: Team::new(settings, hw(DEVICE)),
             now: Instant::ZERO,
             reached: reached.to_vec(),
+            answer_delay: Box::new(|| Some(DELAY)),
             switched: switched.to_vec(),
             sent: Vec::new(),
             actions: Vec::new(),
@@ -72,18 +75,20 @@ impl Site {
     fn transmit(&mut self, port: u32, frame: &[u8]) {
         for other in self.switched.clone() {
             if other != port && self.switched.contains(&port) {
-                self.deliver(other, frame.to_vec());
+                self.deliver(DELAY, other, frame.to_vec());
             }
         }
         if self.reached.contains(&port) {
             let answer = answer(frame).expect("a request");
-            self.deliver(port, answer);
+            if let Some(delay) = (self.answer_delay)() {
+                self.deliver(delay, port, answer);
+            }
         }
     }
 
-    fn deliver(&mut self, port: u32, frame: Vec<u8>) {
+    fn deliver(&mut self, delay: Duration, port: u32, frame: Vec<u8>) {
         let port = PortId(port);
-        self.later(DELAY, Event::FrameReceived { port, frame });
+        self.later(delay, Event::FrameReceived { port, frame });
     }
 
     fn later(&mut self, pause: Duration, event: Event) {
@@ -126,17 +131,12 @@ impl Site {
     }
 
     pub fn is_up(&self, port: u32) -> bool {
-        self.team
-            .port(PortId(port))
-            .is_some_and(|port| port.watches_up())
+        self.team.port(PortId(port)).is_some_and(|port| port.watches_up())
     }
 
     pub fn missed(&self, port: u32) -> u32 {
         let port = self.team.port(PortId(port)).expect("a port");
-        port.watches()[0]
-            .ping_status()
-            .expect("a watch with requests")
-            .missed
+        port.watches()[0].ping_status().expect("a watch with requests").missed
     }
 
     /// Returns the frames sent on a port since `from` ms.

@@ -37,15 +37,9 @@ fn with_two_ports(balancing_interval: Option<u64>) -> Play {
 
 /// Stations as (last byte of the address, bucket).
 fn seen(stations: &[(u8, Option<u8>)]) -> Event {
-    let stations = stations.iter().map(|&(last, bucket)| StationSeen {
-        hwaddr: hw(last),
-        vlan: 0,
-        bucket,
-    });
-    Event::Stations {
-        stations: stations.collect(),
-        peers: Vec::new(),
-    }
+    let stations =
+        stations.iter().map(|&(last, bucket)| StationSeen { hwaddr: hw(last), vlan: 0, bucket });
+    Event::Stations { stations: stations.collect(), peers: Vec::new() }
 }
 
 #[test]
@@ -164,9 +158,7 @@ fn many_announcements_are_paced() {
         assert_eq!(now.len(), more);
         announced.extend(now);
     }
-    let expected: Vec<String> = (0..150)
-        .map(|last| format!("announce {last:02x}"))
-        .collect();
+    let expected: Vec<String> = (0..150).map(|last| format!("announce {last:02x}")).collect();
     assert_eq!(announced, expected);
 }
 
@@ -177,9 +169,7 @@ fn balancing_moves_buckets_and_announces_them() {
     for (now, expected) in [(10_000, 0), (15_000, 1), (25_000, 0)] {
         play.skip(now, Event::DeadlineReached);
         let stations = [(11, Some(0)), (12, Some(2)), (13, Some(1))];
-        let counters = Event::BucketCounters {
-            bytes: bytes.clone(),
-        };
+        let counters = Event::BucketCounters { bytes: bytes.clone() };
         let reads = play.shown(now, counters);
         let reads = reads.contains(&"read stations".to_owned());
         assert_eq!(reads, expected > 0, "at {now}");
@@ -194,7 +184,33 @@ fn balancing_moves_buckets_and_announces_them() {
 
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
+/// Any host may send replies to the team; each would cost one frame for each peer.
 #[test]
+fn replies_to_the_team_cause_one_announcement_to_all_peers_in_30_s() {
+    let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
+        host: HostTraffic::Both,
+        balancing_interval: None,
+        learning_interval: None,
+    }));
+    play.skip(0, added(1, UP, prio(0)));
+    for millis in [2, 1001, 3001, 5001] {
+        play.skip(millis, Event::DeadlineReached);
+    }
+    let reply = announce::arp_reply(hw(0x66), Ipv4Addr::new(10, 0, 0, 0x66), hw(1), OWN, None);
+    let mut readings = Vec::new();
+    for second in 10..60 {
+        let frame = reply.clone();
+        play.team.handle(at(1000 * second), Event::FrameReceived { port: PortId(1), frame });
+        let actions = std::iter::from_fn(|| play.team.poll_action());
+        if actions.into_iter().any(|action| matches!(action, Action::ReadStations)) {
+            readings.push(second);
+        }
+    }
+    assert_eq!(readings, [11, 41]);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one timeline")]
 fn peers_learn_the_address_of_their_port_after_a_move() {
     let mut play = Play::new(TeamSettings::new(RunnerSettings::Slb {
         host: HostTraffic::Both,
@@ -281,30 +297,17 @@ fn each_port_sends_learning_packets_from_the_teams_address_there() {
         play.skip(millis, seen(&[]));
     }
     play.expires_at(10_000, &["read stations"]);
-    let station = |last, vlan, bucket| StationSeen {
-        hwaddr: hw(last),
-        vlan,
-        bucket,
-    };
-    let stations = vec![
-        station(1, 0, None),
-        station(1, 7, None),
-        station(9, 8, Some(3)),
-    ];
-    let seen = Event::Stations {
-        stations,
-        peers: Vec::new(),
-    };
+    let station = |last, vlan, bucket| StationSeen { hwaddr: hw(last), vlan, bucket };
+    let stations = vec![station(1, 0, None), station(1, 7, None), station(9, 8, Some(3))];
+    let seen = Event::Stations { stations, peers: Vec::new() };
     play.team.handle(at(10_000), seen);
     let shown: Vec<Action> = std::iter::from_fn(|| play.team.poll_action()).collect();
-    let expected = [(1, hw(1)), (2, hw(2))]
-        .into_iter()
-        .flat_map(|(port, own)| {
-            [None, Some(7)].map(|vlan| Action::SendFrame {
-                port: PortId(port),
-                frame: announce::learning(own, vlan),
-            })
-        });
+    let expected = [(1, hw(1)), (2, hw(2))].into_iter().flat_map(|(port, own)| {
+        [None, Some(7)].map(|vlan| Action::SendFrame {
+            port: PortId(port),
+            frame: announce::learning(own, vlan),
+        })
+    });
     assert_eq!(shown, expected.collect::<Vec<_>>());
     play.expires_at(20_000, &["read stations"]);
 }
@@ -323,10 +326,7 @@ fn a_learning_packet_has_equal_source_and_destination() {
 #[test]
 fn requests_of_link_watches_do_not_move_the_team_in_the_switch() {
     let watches = [arp_watch::port(0, arp_watch::ping()), nsna_ping::port(0)];
-    for (watch, host) in watches
-        .into_iter()
-        .zip([HostTraffic::OnePort, HostTraffic::Both])
-    {
+    for (watch, host) in watches.into_iter().zip([HostTraffic::OnePort, HostTraffic::Both]) {
         let settings = TeamSettings::new(RunnerSettings::Slb {
             host,
             balancing_interval: None,
@@ -350,11 +350,7 @@ fn requests_of_link_watches_do_not_move_the_team_in_the_switch() {
                 .iter()
                 .filter(|(when, on, _)| *on == port && (at(since)..at(until)).contains(when));
             let sources: Vec<HwAddr> = sent.map(|(_, _, frame)| from(frame)).collect();
-            assert!(
-                sources.len() > 5,
-                "port {port} sent {} requests",
-                sources.len()
-            );
+            assert!(sources.len() > 5, "port {port} sent {} requests", sources.len());
             assert!(!sources.contains(&team), "port {port}");
         }
         let sent = site.sent_on(designated, 500);

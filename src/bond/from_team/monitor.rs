@@ -20,21 +20,22 @@ pub(super) fn monitor(team: Members<'_>, options: &mut Options, notes: &mut Note
         } else if own.value("link_watch").is_some()
             && own.value("link_watch") != team.value("link_watch")
         {
-            notes.lost(
-                format_args!("ports.{name}.link_watch"),
-                "a bond watches all ports alike",
-            );
+            notes.lost(format_args!("ports.{name}.link_watch"), "a bond watches all ports alike");
         }
     }
     let named = |names: &[&str]| -> Vec<Members<'_>> {
         let found = watches.iter().copied();
-        found
-            .filter(|watch| watch.text("name").is_some_and(|name| names.contains(&name)))
-            .collect()
+        found.filter(|watch| watch.text("name").is_some_and(|name| names.contains(&name))).collect()
     };
     let (plain, probes) = (named(&["ethtool"]), named(&["arp_ping", "nsna_ping"]));
-    if !named(&["tipc"]).is_empty() {
-        notes.lost("link_watch.name=tipc", "a bond does not know TIPC");
+    for (name, reason) in [
+        ("tipc", "a bond does not know TIPC"),
+        ("bfd", "a bond has no BFD"),
+        ("errors", "a bond does not judge corrupted frames"),
+    ] {
+        if !named(&[name]).is_empty() {
+            notes.lost(format_args!("link_watch.name={name}"), reason);
+        }
     }
     if probes.is_empty() || options.mode() > 3 {
         for probe in &probes {
@@ -79,6 +80,7 @@ fn probe(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
             ("vlanid", "a bond finds the VLAN by its route"),
             ("init_wait", "a bond asks at once"),
             ("send_always", "a bond asks on ports that carry"),
+            ("retry_interval", "a bond asks once an interval"),
         ] {
             let value = probe.value(key);
             if let Some(value) = value.filter(|value| **value != false && **value != 0) {
@@ -100,9 +102,7 @@ fn probing(probes: &[Members<'_>], options: &mut Options, notes: &mut Notes) {
     };
     let Some(first) = probes.first() else { return };
     // Only an arp_ping has validation.
-    let arp = probes
-        .iter()
-        .find(|probe| probe.text("name") == Some("arp_ping"));
+    let arp = probes.iter().find(|probe| probe.text("name") == Some("arp_ping"));
     for probe in probes {
         let is_arp = probe.text("name") == Some("arp_ping");
         for key in ["interval", "missed_max"] {

@@ -27,11 +27,7 @@ pub(super) fn ports(team: Members<'_>, runner: Members<'_>, bond: &mut Bond, not
         }
         if entry.number("lacp_prio") != 255 && bond.options.mode() == 4 {
             notes.lost(
-                format_args!(
-                    "ports.{}.lacp_prio={}",
-                    port.name,
-                    entry.number("lacp_prio")
-                ),
+                format_args!("ports.{}.lacp_prio={}", port.name, entry.number("lacp_prio")),
                 "a bond gives all ports the priority 255",
             );
         }
@@ -43,21 +39,14 @@ pub(super) fn ports(team: Members<'_>, runner: Members<'_>, bond: &mut Bond, not
                 bond.options.put(Opt::AdUserPortKey, key);
             }
             _ if keys.iter().any(|key| *key != 0) => {
-                notes.lost(
-                    "ports.lacp_key",
-                    "a bond has one key below 1024 for all ports",
-                );
+                notes.lost("ports.lacp_key", "a bond has one key below 1024 for all ports");
             }
             _ => {}
         }
     }
     if chooses {
         primary(bond, notes);
-        let sticky: Vec<bool> = bond
-            .ports
-            .iter()
-            .map(|p| entry(&p.name).flag("sticky"))
-            .collect();
+        let sticky: Vec<bool> = bond.ports.iter().map(|p| entry(&p.name).flag("sticky")).collect();
         failback(runner, &sticky, bond, notes);
     }
 }
@@ -66,20 +55,13 @@ pub(super) fn ports(team: Members<'_>, runner: Members<'_>, bond: &mut Bond, not
 /// expresses them and no port needs a prio.
 fn primary(bond: &mut Bond, notes: &mut Notes) {
     let highest = bond.ports.iter().map(|port| port.prio).max();
-    let mut best = bond
-        .ports
-        .iter_mut()
-        .filter(|port| Some(port.prio) == highest);
+    let mut best = bond.ports.iter_mut().filter(|port| Some(port.prio) == highest);
     let (Some(port), None) = (best.next(), best.next()) else {
         return;
     };
     let name = port.name.clone();
-    let others: Vec<i32> = bond
-        .ports
-        .iter()
-        .filter(|port| port.name != name)
-        .map(|port| port.prio)
-        .collect();
+    let others: Vec<i32> =
+        bond.ports.iter().filter(|port| port.name != name).map(|port| port.prio).collect();
     if others.is_empty() {
         return;
     }
@@ -112,10 +94,7 @@ fn failback(runner: Members<'_>, sticky: &[bool], bond: &mut Bond, notes: &mut N
     let policy = match (sticky.iter().all(|sticky| *sticky), sticky.contains(&true)) {
         (true, true) => "failure",
         (false, true) => {
-            notes.lost(
-                "ports.sticky",
-                "a bond has one rule for all ports; none is sticky",
-            );
+            notes.lost("ports.sticky", "a bond has one rule for all ports; none is sticky");
             policy
         }
         _ => policy,

@@ -5,104 +5,39 @@
 //! Standard: nm-settings-keyfile(5), nm-settings-nmcli(5).
 
 use crate::bond::manager::Manager;
-use crate::bond::model::Setting;
+use crate::bond::settings::Setting;
 
 /// Keys of both `[ipv4]` and `[ipv6]`.
-const IP: &[&str] = &[
-    "dad-timeout",
-    "dhcp-hostname",
-    "dhcp-send-hostname",
-    "dhcp-timeout",
-    "dns-options",
-    "dns-priority",
-    "ignore-auto-dns",
-    "ignore-auto-routes",
-    "may-fail",
-    "method",
-    "never-default",
-    "required-timeout",
-    "route-metric",
-    "route-table",
-];
+const IP: &str = "dad-timeout dhcp-hostname dhcp-send-hostname dhcp-timeout dns-options dns-priority \
+    ignore-auto-dns ignore-auto-routes may-fail method never-default required-timeout route-metric \
+    route-table";
 
-/// Section of a keyfile, setting of nmcli, keys.
-const SAME: &[(&str, &str, &[&str])] = &[
-    (
-        "connection",
-        "connection",
-        &[
-            "auth-retries",
-            "autoconnect",
-            "autoconnect-priority",
-            "autoconnect-retries",
-            "autoconnect-slaves",
-            "lldp",
-            "llmnr",
-            "mdns",
-            "metered",
-            "mud-url",
-            "stable-id",
-            "wait-device-timeout",
-            "zone",
-        ],
-    ),
+const ETHERNET: &str = "accept-all-mac-addresses auto-negotiate cloned-mac-address duplex \
+    generate-mac-address-mask mac-address mtu port speed wake-on-lan wake-on-lan-password";
+
+const CONNECTION: &str = "auth-retries autoconnect autoconnect-priority autoconnect-retries \
+    autoconnect-slaves lldp llmnr mdns metered mud-url stable-id wait-device-timeout zone";
+
+/// Section of a keyfile, setting of nmcli, keys with blanks between them.
+const SAME: &[(&str, &str, &str)] = &[
+    ("connection", "connection", CONNECTION),
     ("ipv4", "ipv4", IP),
-    (
-        "ipv4",
-        "ipv4",
-        &["dhcp-client-id", "dhcp-fqdn", "link-local"],
-    ),
+    ("ipv4", "ipv4", "dhcp-client-id dhcp-fqdn link-local"),
     ("ipv6", "ipv6", IP),
-    (
-        "ipv6",
-        "ipv6",
-        &[
-            "addr-gen-mode",
-            "dhcp-duid",
-            "ip6-privacy",
-            "ra-timeout",
-            "token",
-        ],
-    ),
+    ("ipv6", "ipv6", "addr-gen-mode dhcp-duid ip6-privacy ra-timeout token"),
     ("ethernet", "802-3-ethernet", ETHERNET),
     ("802-3-ethernet", "802-3-ethernet", ETHERNET),
-    (
-        "bridge-port",
-        "bridge-port",
-        &["hairpin-mode", "path-cost", "priority"],
-    ),
-];
-
-const ETHERNET: &[&str] = &[
-    "accept-all-mac-addresses",
-    "auto-negotiate",
-    "cloned-mac-address",
-    "duplex",
-    "generate-mac-address-mask",
-    "mac-address",
-    "mtu",
-    "port",
-    "speed",
-    "wake-on-lan",
-    "wake-on-lan-password",
+    ("bridge-port", "bridge-port", "hairpin-mode path-cost priority"),
 ];
 
 /// Returns the properties for NetworkManager's settings, and the settings without a property.
 pub fn properties(other_settings: &[Setting]) -> (Vec<(String, String)>, Vec<&Setting>) {
     let (mut found, mut left) = (Vec::new(), Vec::new());
-    let ours = other_settings
-        .iter()
-        .filter(|s| s.manager == Manager::NetworkManager);
+    let ours = other_settings.iter().filter(|s| s.manager == Manager::NetworkManager);
     for setting in ours {
-        let Setting {
-            section,
-            key,
-            value,
-            ..
-        } = setting;
-        let same = SAME
-            .iter()
-            .find(|(from, _, keys)| from == section && keys.contains(&key.as_str()));
+        let Setting { section, key, value, .. } = setting;
+        let has = |keys: &str| keys.split(' ').any(|known| known == key);
+        let same = SAME.iter().find(|(from, _, keys)| from == section && has(keys));
         if let Some((_, to, _)) = same {
             let value = value.trim_end_matches(';').replace(';', ",");
             found.push((format!("{to}.{key}"), value));
@@ -118,17 +53,12 @@ pub fn properties(other_settings: &[Setting]) -> (Vec<(String, String)>, Vec<&Se
         }
     }
     for section in ["ipv4", "ipv6"] {
-        let of_section = || {
-            other_settings
-                .iter()
-                .filter(|setting| setting.section == section)
-        };
+        let of_section = || other_settings.iter().filter(|setting| setting.section == section);
         let routes = of_section().filter_map(|setting| route(setting, other_settings));
         let rules = of_section().filter_map(rule).map(str::to_owned);
-        for (key, values) in [
-            ("routes", routes.collect::<Vec<_>>()),
-            ("routing-rules", rules.collect()),
-        ] {
+        for (key, values) in
+            [("routes", routes.collect::<Vec<_>>()), ("routing-rules", rules.collect())]
+        {
             if !values.is_empty() {
                 found.push((format!("{section}.{key}"), values.join(",")));
             }
@@ -141,10 +71,7 @@ pub fn properties(other_settings: &[Setting]) -> (Vec<(String, String)>, Vec<&Se
 fn numbered<'a>(setting: &'a Setting, key: &str) -> Option<&'a str> {
     let is_ip = matches!(setting.section.as_str(), "ipv4" | "ipv6");
     let number = setting.key.strip_prefix(key).filter(|_| is_ip)?;
-    number
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then_some(number)
+    number.bytes().all(|byte| byte.is_ascii_digit()).then_some(number)
 }
 
 fn rule(setting: &Setting) -> Option<&str> {
@@ -155,10 +82,7 @@ fn rule(setting: &Setting) -> Option<&str> {
 fn is_route(setting: &Setting) -> bool {
     let key = setting.key.strip_suffix("_options");
     let of = |key: &str| {
-        let setting = Setting {
-            key: key.to_owned(),
-            ..setting.clone()
-        };
+        let setting = Setting { key: key.to_owned(), ..setting.clone() };
         numbered(&setting, "route").is_some()
     };
     of(key.unwrap_or(&setting.key))

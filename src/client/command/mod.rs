@@ -5,59 +5,23 @@
 //! before that, the next typed word selects a word below.
 
 mod grammar;
+mod help;
 
-use std::fmt::{self, Write};
-use std::mem;
+use std::fmt;
+
+use json_config::nearest;
 
 use super::called_as::CalledAs;
-use grammar::{ADDED, Node, TEAMDCTL};
-
-/// A command with its parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// `config dump`
-    ConfigDump,
-    /// `config dump noports`
-    ConfigDumpNoPorts,
-    /// `config dump actual`
-    ConfigDumpActual,
-    /// `state`, `state view`
-    StateView,
-    /// `state dump`
-    StateDump,
-    /// `state item get ITEMPATH`
-    StateItemGet(String),
-    /// `state item set ITEMPATH VALUE`
-    StateItemSet(String, String),
-    /// `port add PORTDEV`
-    PortAdd(String),
-    /// `port remove PORTDEV`
-    PortRemove(String),
-    /// `port present PORTDEV`
-    PortPresent(String),
-    /// `port config update PORTDEV PORTCONFIG`
-    PortConfigUpdate(String, String),
-    /// `port config dump PORTDEV`
-    PortConfigDump(String),
-    /// `record dump`
-    RecordDump,
-    /// `record pcap FILE`
-    RecordPcap(String),
-    /// `doctor`
-    Doctor,
-    /// `watch`
-    Watch,
-    /// `metrics`
-    Metrics,
-    /// `metrics file FILE`
-    MetricsFile(String),
-    /// `metrics serve ADDRESS`
-    MetricsServe(String),
-    /// `schema state`
-    SchemaState,
-}
+pub use grammar::Command;
+use grammar::{COMMANDS, OF_TEAMDCTL, Row};
+pub use help::help;
 
 impl Command {
+    /// Returns whether the command asks for the ports of frames.
+    pub fn asks_for_ports(&self) -> bool {
+        matches!(self, Command::HashFile(_) | Command::HashFlow(..) | Command::HashFlowOf(..))
+    }
+
     /// Returns whether the command reads a team as a whole and may therefore run for several.
     pub fn suits_several_teams(&self) -> bool {
         matches!(
@@ -65,38 +29,13 @@ impl Command {
             Command::ConfigDump
                 | Command::ConfigDumpNoPorts
                 | Command::ConfigDumpActual
+                | Command::State
                 | Command::StateView
                 | Command::StateDump
                 | Command::StateItemGet(_)
+                | Command::Get
+                | Command::GetKey(_)
         )
-    }
-}
-
-/// Writes the words in full.
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Command::ConfigDump => f.write_str("config dump"),
-            Command::ConfigDumpNoPorts => f.write_str("config dump noports"),
-            Command::ConfigDumpActual => f.write_str("config dump actual"),
-            Command::StateView => f.write_str("state"),
-            Command::StateDump => f.write_str("state dump"),
-            Command::StateItemGet(path) => write!(f, "state item get {path}"),
-            Command::StateItemSet(path, value) => write!(f, "state item set {path} {value}"),
-            Command::PortAdd(port) => write!(f, "port add {port}"),
-            Command::PortRemove(port) => write!(f, "port remove {port}"),
-            Command::PortPresent(port) => write!(f, "port present {port}"),
-            Command::PortConfigUpdate(port, _) => write!(f, "port config update {port}"),
-            Command::PortConfigDump(port) => write!(f, "port config dump {port}"),
-            Command::RecordDump => f.write_str("record dump"),
-            Command::RecordPcap(file) => write!(f, "record pcap {file}"),
-            Command::Doctor => f.write_str("doctor"),
-            Command::Watch => f.write_str("watch"),
-            Command::Metrics => f.write_str("metrics"),
-            Command::MetricsFile(file) => write!(f, "metrics file {file}"),
-            Command::MetricsServe(address) => write!(f, "metrics serve {address}"),
-            Command::SchemaState => f.write_str("schema state"),
-        }
     }
 }
 
@@ -105,8 +44,8 @@ impl fmt::Display for Command {
 pub enum GrammarError {
     /// Too few words.
     Incomplete,
-    /// A word that selects nothing.
-    Unknown(String),
+    /// A word that selects nothing; the nearest known word, if one is near.
+    Unknown(String, Option<&'static str>),
     /// A parameter is missing.
     Expected(&'static str),
 }
@@ -115,7 +54,7 @@ impl fmt::Display for GrammarError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GrammarError::Incomplete => f.write_str("None or incomplete command"),
-            GrammarError::Unknown(word) => write!(f, "Unknown command \"{word}\"."),
+            GrammarError::Unknown(word, _) => write!(f, "Unknown command \"{word}\"."),
             GrammarError::Expected(name) => {
                 write!(f, "Command line parameter \"{name}\" expected.")
             }
@@ -128,55 +67,48 @@ impl std::error::Error for GrammarError {}
 /// The commands of [`bond`](crate::bond::cli), which have options of their own.
 const BOND_COMMANDS: &str = "  import BOND\n  export FILE\n";
 
-fn added(called_as: CalledAs) -> &'static [Node] {
+fn commands(called_as: CalledAs) -> &'static [Row] {
     match called_as {
-        CalledAs::Teamdctl => &[],
-        CalledAs::Teamrctl => &ADDED,
+        CalledAs::Teamdctl => &COMMANDS[..OF_TEAMDCTL],
+        CalledAs::Teamrctl => COMMANDS,
     }
 }
 
 /// Returns the command that the words select.
 pub fn parse(words: &[String], called_as: CalledAs) -> Result<Command, GrammarError> {
-    let mut level: &[Node] = &TEAMDCTL;
-    let mut added = added(called_as);
-    let mut words = words;
-    while let [word, rest @ ..] = words {
-        let node = level
-            .iter()
-            .chain(mem::take(&mut added))
-            .find(|node| node.word.starts_with(word.as_str()))
-            .ok_or_else(|| GrammarError::Unknown(word.clone()))?;
-        match &node.command {
-            Some(command) if rest.len() <= command.params.len() => {
-                return match command.params.get(rest.len()) {
-                    None => Ok((command.make)(rest)),
-                    Some(missing) => Err(GrammarError::Expected(missing)),
-                };
-            }
-            _ => (level, words) = (node.below, rest),
+    let mut rows: Vec<&Row> = commands(called_as).iter().collect();
+    for (level, typed) in words.iter().enumerate() {
+        let known: Vec<&str> = rows.iter().filter_map(|row| row.word(level)).collect();
+        let selected = known.iter().copied().find(|word| word.starts_with(typed.as_str()));
+        let unknown = || GrammarError::Unknown(typed.clone(), nearest(typed, &known));
+        let selected = selected.ok_or_else(unknown)?;
+        rows.retain(|row| row.word(level) == Some(selected));
+        let rest = &words[level + 1..];
+        let complete = || rows.iter().filter(|row| row.word(level + 1).is_none());
+        // Two commands with the same words differ in the number of parameters.
+        let exact = complete().find(|row| row.params.len() == rest.len());
+        let complete = exact.or_else(|| complete().next());
+        let suits = |row: &&&Row| rest.len() <= row.params.len() || row.takes_rest();
+        if let Some(row) = complete.filter(suits) {
+            return match row.params.get(rest.len()) {
+                None if row.takes_rest() => Ok((row.make)(&[rest.join(" ")])),
+                None => Ok((row.make)(rest)),
+                Some(missing) => Err(GrammarError::Expected(missing)),
+            };
         }
     }
     Err(GrammarError::Incomplete)
 }
 
+/// Returns the words, the parameters and the description of each command of teamrctl.
+pub fn table() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)> {
+    COMMANDS.iter().map(|row| (row.words, row.params, row.about))
+}
+
 /// Returns one line for each command, for the help.
 pub fn describe(called_as: CalledAs) -> String {
-    fn add(text: &mut String, before: &str, nodes: &[Node]) {
-        for node in nodes {
-            let words = format!("{before} {}", node.word);
-            if let Some(command) = &node.command {
-                let _ = write!(text, " {words}");
-                for param in command.params {
-                    let _ = write!(text, " {param}");
-                }
-                text.push('\n');
-            }
-            add(text, &words, node.below);
-        }
-    }
-    let mut text = String::new();
-    add(&mut text, "", &TEAMDCTL);
-    add(&mut text, "", added(called_as));
+    let commands = commands(called_as).iter();
+    let mut text: String = commands.map(|row| format!("  {}\n", row.usage())).collect();
     if called_as == CalledAs::Teamrctl {
         text += BOND_COMMANDS;
     }
@@ -198,26 +130,38 @@ mod tests {
             ("config dump", Command::ConfigDump),
             ("c d n", Command::ConfigDumpNoPorts),
             ("co du a", Command::ConfigDumpActual),
-            ("s", Command::StateView),
+            ("s", Command::State),
             ("s v", Command::StateView),
             // An empty word selects the first of the level.
             ("s ", Command::StateDump),
             (" ", Command::ConfigDump),
             ("s i g a.b", Command::StateItemGet("a.b".into())),
-            (
-                "s i s a.b 1",
-                Command::StateItemSet("a.b".into(), "1".into()),
-            ),
+            ("s i s a.b 1", Command::StateItemSet("a.b".into(), "1".into())),
             ("p  p0", Command::PortAdd("p0".into())),
             ("p r p0", Command::PortRemove("p0".into())),
             ("p p p0", Command::PortPresent("p0".into())),
-            (
-                "p c  p0 {}",
-                Command::PortConfigUpdate("p0".into(), "{}".into()),
-            ),
+            ("p c  p0 {}", Command::PortConfigUpdate("p0".into(), "{}".into())),
             ("p c d p0", Command::PortConfigDump("p0".into())),
+            ("p d p0", Command::PortDrain("p0".into())),
+            ("p u p0", Command::PortUndrain("p0".into())),
             ("record p f", Command::RecordPcap("f".into())),
             ("sc s", Command::SchemaState),
+            ("diff", Command::Diff),
+            ("diff f", Command::DiffWith("f".into())),
+            ("rel f", Command::ReloadFrom("f".into())),
+            ("t f", Command::Try("f".into())),
+            ("k", Command::Keep),
+            ("sav", Command::Save),
+            ("get", Command::Get),
+            ("g mtu", Command::GetKey("mtu".into())),
+            ("set a.b 1", Command::Set("a.b".into(), "1".into())),
+            ("v a.b", Command::Values("a.b".into())),
+            ("cl s", Command::ClearStatistics),
+            ("cl s p p0", Command::ClearPortStatistics("p0".into())),
+            ("help", Command::Help),
+            ("help s", Command::HelpOf("s".into())),
+            ("help port config dump", Command::HelpOf("port config dump".into())),
+            ("h f", Command::HashFile("f".into())),
         ] {
             assert_eq!(parse(words), Ok(command), "{words:?}");
         }
@@ -226,12 +170,9 @@ mod tests {
     #[test]
     fn teamdctl_lacks_the_added_commands() {
         let words = ["record".to_owned(), "dump".to_owned()];
-        let unknown = GrammarError::Unknown("record".into());
+        let unknown = GrammarError::Unknown("record".into(), None);
         assert_eq!(super::parse(&words, CalledAs::Teamdctl), Err(unknown));
-        assert_eq!(
-            super::parse(&words, CalledAs::Teamrctl),
-            Ok(Command::RecordDump)
-        );
+        assert_eq!(super::parse(&words, CalledAs::Teamrctl), Ok(Command::RecordDump));
     }
 
     #[test]
@@ -244,25 +185,19 @@ mod tests {
             ("port add a b", "Unknown command \"a\"."),
             ("config dump actual more", "Unknown command \"more\"."),
             ("port add", "Command line parameter \"PORTDEV\" expected."),
-            (
-                "port config update p0",
-                "Command line parameter \"PORTCONFIG\" expected.",
-            ),
+            ("port config update p0", "Command line parameter \"PORTCONFIG\" expected."),
         ] {
             let error = parse(words).unwrap_err();
             assert_eq!(error.to_string(), text, "{words:?}");
         }
-        assert_eq!(
-            super::parse(&[], CalledAs::Teamdctl),
-            Err(GrammarError::Incomplete)
-        );
+        assert_eq!(super::parse(&[], CalledAs::Teamdctl), Err(GrammarError::Incomplete));
     }
 
     #[test]
     fn the_help_lists_each_command() {
         assert_eq!(describe(CalledAs::Teamdctl).lines().count(), 13);
         let text = describe(CalledAs::Teamrctl);
-        assert_eq!(text.lines().count(), 23);
+        assert_eq!(text.lines().count(), 62);
         assert!(text.contains("  port config update PORTDEV PORTCONFIG\n"));
     }
 }

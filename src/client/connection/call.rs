@@ -16,8 +16,6 @@ pub enum Transport {
     Usock,
     /// The system bus.
     Dbus,
-    /// A ZeroMQ socket.
-    Zmq,
 }
 
 /// Why a call failed.
@@ -53,7 +51,7 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// Decodes a reply of the control socket or of ZeroMQ.
+/// Decodes a reply of the control socket.
 pub(super) fn decode_reply(over: Transport, reply: &[u8]) -> Result<String, CallError> {
     match protocol::decode_reply(reply) {
         Some(Reply::Success(text)) => Ok(text),

@@ -51,10 +51,8 @@ impl Dbus {
     /// Calls a method, see [`Connection::call`](super::Connection::call).
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
         let body = args.iter().map(|arg| Value::Text((*arg).to_owned()));
-        let call = Message {
-            body: body.collect(),
-            ..Message::call(&self.name, PATH, INTERFACE, method)
-        };
+        let call =
+            Message { body: body.collect(), ..Message::call(&self.name, PATH, INTERFACE, method) };
         let mut bus = self.bus.borrow_mut();
         let serial = bus.queue(call);
         let reply = bus.wait_reply(serial, TIMEOUT_MS);

@@ -5,12 +5,10 @@
 pub mod call;
 pub mod dbus;
 pub mod usock;
-pub mod zmq;
 
 use call::CallError;
 use dbus::Dbus;
 use usock::Usock;
-use zmq::Zmq;
 
 /// An open connection.
 pub enum Connection {
@@ -18,8 +16,6 @@ pub enum Connection {
     Usock(Usock),
     /// Over the system bus.
     Dbus(Dbus),
-    /// Over ZeroMQ.
-    Zmq(Zmq),
 }
 
 impl Connection {
@@ -29,7 +25,6 @@ impl Connection {
         match self {
             Connection::Usock(usock) => usock.call(method, args),
             Connection::Dbus(dbus) => dbus.call(method, args),
-            Connection::Zmq(zmq) => zmq.call(method, args),
         }
     }
 }

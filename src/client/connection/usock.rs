@@ -20,13 +20,31 @@ use crate::control::protocol;
 pub struct Usock(Socket);
 
 impl Usock {
-    /// Connects to the socket at `path`.
+    /// Connects to the socket at `path`. Fails with `ETIMEDOUT` if the queue of the socket stays full,
+    /// because the daemon hangs or is stopped.
     pub fn open(path: &Path) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET.cloexec(), None)?;
         // The queues of a daemon that hangs fill up: connecting and sending need a time limit too.
         socket.set_write_timeout(Some(Duration::from_millis(TIMEOUT_MS.into())))?;
-        socket.connect(&SockAddr::unix(path)?)?;
-        Ok(Usock(socket))
+        match socket.connect(&SockAddr::unix(path)?) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Errno::ETIMEDOUT.into()),
+            connected => connected.map(|()| Usock(socket)),
+        }
+    }
+
+    /// Returns whether a daemon listens at `path`: true for a daemon that hangs, and for a socket that
+    /// this user may not connect to.
+    pub fn is_served(path: &Path) -> bool {
+        let connect = || {
+            let kind = Type::SEQPACKET.cloexec().nonblocking();
+            Socket::new(Domain::UNIX, kind, None)?.connect(&SockAddr::unix(path)?)
+        };
+        match connect() {
+            Ok(()) => true,
+            Err(e) => {
+                matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied)
+            }
+        }
     }
 
     /// Calls a method, see [`Connection::call`](super::Connection::call).

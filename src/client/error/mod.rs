@@ -9,6 +9,7 @@ mod teamrctl;
 use std::io;
 use std::path::PathBuf;
 
+use json_config::Problem;
 use nix::errno::Errno;
 
 use super::called_as::CalledAs;
@@ -17,7 +18,9 @@ use super::connection::call::CallError;
 use super::connection::dbus::DbusError;
 use super::options::Options;
 use super::view::MissingItem;
+use crate::control::config_answer::ChangeOutcome;
 use crate::files::PathError;
+use crate::snmp::session::SessionError;
 
 /// Why a command failed, in whole or for one team.
 #[derive(Debug)]
@@ -46,6 +49,36 @@ pub enum Error {
     Call(String, Command, Box<CallError>),
     /// `port present`: the interface is no port of the team.
     NotPresent(String, String),
+    /// `port drain`: the drain of this port did not complete, for this reason.
+    NotDrained(String, &'static str),
+    /// A configuration was refused, or could not be carried out: device, outcome, why.
+    NotChanged(String, ChangeOutcome, String),
+    /// A configuration of this device is on trial, so the running one is not saved.
+    OnTrial(String),
+    /// The daemon of this device was started without a configuration file.
+    NoFile(String),
+    /// `get`, `values`: there is no such key.
+    NoKey(Problem),
+    /// The team of this device, on trial in place of a bond, could not be kept, for this reason.
+    NotKept(String, String),
+    /// The kernel has no bond of this name, for this reason.
+    NoBond(String, String),
+    /// `hash`: a flow or a capture file makes no sense, for this reason.
+    Flow(String),
+    /// `explain`: the doctor has no such finding; the nearest one, if one is near.
+    NoFinding(String, Option<&'static str>),
+    /// `watch --since`: the text is no age.
+    Age(String),
+    /// `lldp`: lldpd does not take a TLV.
+    Lldp(io::Error),
+    /// `agentx`: the session with the master agent at this address failed.
+    AgentX(String, SessionError),
+    /// `demo`: the program at this path could not be started.
+    Demo(String, io::Error),
+    /// `top`: standard input or output is no terminal.
+    NoTerminal,
+    /// `top`: the terminal failed.
+    Terminal(io::Error),
     /// The daemon's text is not JSON.
     NotJson,
     /// A file could not be written.
@@ -59,7 +92,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whether the help is shown with the error.
+    /// Returns whether the usage is shown with the error.
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::Grammar(_) | Error::NoDevice)
     }

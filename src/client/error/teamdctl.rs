@@ -41,6 +41,22 @@ impl Error {
                  because it controls {other}."
             ),
             Error::Call(_, _, e) => library_lines(e) + &failed("command call", e),
+            // teamdctl has no such commands.
+            Error::NotChanged(..)
+            | Error::NotDrained(..)
+            | Error::NotKept(..)
+            | Error::OnTrial(_)
+            | Error::NoFile(_)
+            | Error::NoKey(_)
+            | Error::Flow(_)
+            | Error::Demo(..)
+            | Error::Lldp(_)
+            | Error::AgentX(..)
+            | Error::NoTerminal
+            | Error::Age(_)
+            | Error::Terminal(_)
+            | Error::NoFinding(..)
+            | Error::NoBond(..) => FAILED.to_owned(),
             Error::NotPresent(..) => "command call failed (No such device)".to_owned(),
             Error::NotJson => format!("Failed to parse JSON dump.\n{FAILED}"),
             Error::Read(file, e) => format!("Failed to read \"{file}\": {}.", strerror(e)),
@@ -78,7 +94,6 @@ fn library_lines(e: &CallError) -> String {
     let (from, code) = match over {
         Transport::Usock => ("cli_usock_process_msg: usock", code.clone()),
         Transport::Dbus => ("cli_dbus_check_error_msg: dbus", dbus::error_name(code)),
-        Transport::Zmq => ("cli_zmq_process_msg: zmq", code.clone()),
     };
     format!(
         "libteamdctl: {from}: Error message received: \"{code}\"\n\

@@ -3,9 +3,10 @@
 use std::io;
 
 use super::Error;
-use crate::client::command::Command;
+use crate::client::command::{Command, GrammarError};
 use crate::client::connection::call::CallError;
 use crate::client::connection::dbus::DbusError;
+use crate::control::config_answer::ChangeOutcome;
 use crate::errno::strerror;
 use crate::process::run_dir;
 
@@ -15,7 +16,8 @@ impl Error {
         match self {
             Error::NoDevice | Error::NoTeam => format!(
                 "No team is running: there is no socket in {}.\n\
-                 Start one with: teamr -f FILE",
+                 Start one with: teamr -f FILE, or of /etc/teamr/team0.json: \
+                 systemctl start teamr@team0",
                 run_dir::path().display()
             ),
             Error::SeveralTeams(command, teams) => format!(
@@ -46,29 +48,79 @@ impl Error {
                 let advice = call_advice(device, command, e, program);
                 format!("Failed to do \"{command}\" with \"{device}\": {e}.\n{advice}")
             }
-            Error::NotPresent(device, port) => {
-                format!("\"{port}\" is no port of \"{device}\".")
-            }
+            Error::NotChanged(device, outcome, why) => match outcome {
+                ChangeOutcome::Refused => format!("Refused, and nothing was changed: {why}"),
+                _ => format!("\"{device}\" stays as it was: {why}"),
+            },
+            Error::NotDrained(port, why) => format!("\"{port}\" is not drained: {why}."),
+            Error::OnTrial(device) => not_saved(device, program),
+            Error::NoFile(device) => format!(
+                "The daemon of \"{device}\" was started without a configuration file.\n\
+                 Name a file."
+            ),
+            Error::NotKept(device, why) => format!("\"{device}\" is not kept: {why}"),
+            Error::NoBond(_, why) => why.clone(),
+            Error::NotPresent(device, port) => format!("\"{port}\" is no port of \"{device}\"."),
             Error::NoSuchDevice(_) => format!(
                 "{}, and no team of that name is running.\n\
                  Show those that are: {program} state",
                 self.teamdctl_text(None)
             ),
-            Error::Grammar(_)
-            | Error::Lookup(..)
-            | Error::NotJson
-            | Error::Write(..)
-            | Error::Read(..)
-            | Error::Listen(..)
-            | Error::View(_) => self.teamdctl_text(None),
+            Error::NoKey(problem) => format!("{problem}\nShow the keys with: {program} get"),
+            Error::Grammar(GrammarError::Unknown(_, Some(nearest))) => {
+                format!("{}\nDid you mean \"{nearest}\"?", self.teamdctl_text(None))
+            }
+            other => other.argument_text(program),
         }
     }
+
+    /// Returns the text of an error in the arguments or the surroundings of a command, or teamdctl's
+    /// text.
+    fn argument_text(&self, program: &str) -> String {
+        match self {
+            Error::Age(text) => {
+                format!("\"{text}\" is no age; write seconds, or 90s, 10m, 2h or 1d.")
+            }
+            Error::Lldp(e) => format!(
+                "Failed to hand a TLV to lldpd: {}.\nIs it running? systemctl status lldpd",
+                strerror(e)
+            ),
+            Error::AgentX(address, e) => format!(
+                "Failed to serve the MIB through the AgentX master at {address}: {e}.\n\
+                 snmpd needs the line \"master agentx\" in snmpd.conf: systemctl status snmpd"
+            ),
+            Error::Demo(path, e) => format!(
+                "Failed to start {path}: {}.\n\
+                 The package has the demo; from the sources start it with: cargo demo",
+                strerror(e)
+            ),
+            Error::NoTerminal => {
+                format!("top needs a terminal.\nElsewhere use: {program} status")
+            }
+            Error::Terminal(e) => format!("Failed to use the terminal: {}.", strerror(e)),
+            Error::Flow(why) => format!("Failed to find the port: {why}."),
+            Error::NoFinding(id, nearest) => {
+                let near = nearest.map(|near| format!("; did you mean \"{near}\"?"));
+                let near = near.unwrap_or_else(|| ".".to_owned());
+                format!("There is no finding \"{id}\"{near}\nShow all with: {program} explain")
+            }
+            other => other.teamdctl_text(None),
+        }
+    }
+}
+
+fn not_saved(device: &str, program: &str) -> String {
+    format!(
+        "Nothing was saved: a configuration is on trial, and the former one may return.\n\
+         Keep it first: {program} {device} keep"
+    )
 }
 
 fn connect_advice(e: &io::Error) -> &'static str {
     match e.raw_os_error() {
         Some(libc::ENOENT) => "No daemon serves it; start one with: teamr -f FILE",
         Some(libc::ECONNREFUSED) => "Its daemon has died and left the socket; start it again.",
+        Some(libc::ETIMEDOUT) => "Its daemon hangs or is stopped: see its process, and its log.",
         Some(libc::EACCES | libc::EPERM) => "Teams are root's to control: try again as root.",
         _ => "See the daemon's log.",
     }
@@ -88,12 +140,15 @@ fn call_advice(device: &str, command: &Command, e: &CallError, program: &str) ->
         CallError::Socket(_) | CallError::Malformed => "",
     };
     match (code, command) {
-        ("NoSuchDev", Command::PortRemove(_)) => {
+        ("NoSuchDev", Command::PortRemove(_) | Command::PortDrain(_) | Command::PortUndrain(_)) => {
             format!("Show its ports with: {program} {device} state")
         }
         ("NoSuchDev", _) => "Show the interfaces with: ip link".to_owned(),
         ("PortAddFail", Command::PortAdd(port)) => {
             format!("A port must be down first: ip link set {port} down. The log says more.")
+        }
+        ("PortDrainFail", _) => {
+            "Bring another port up first, or drain this one anyway with: --last".to_owned()
         }
         ("PathDoesNotExist", _) => {
             format!("Show the items with: {program} {device} state dump")
@@ -101,7 +156,23 @@ fn call_advice(device: &str, command: &Command, e: &CallError, program: &str) ->
         ("ItemValueGetFail", _) => {
             "A port name with a dot needs quotes: ports.\"eth1.5\".link.up".to_owned()
         }
+        ("ItemValueSetFail", _) => {
+            format!("Show what each item takes with: {program} schema state. The log says more.")
+        }
+        ("OpNotSupp", Command::ClearStatistics | Command::ClearPortStatistics(_)) => {
+            "Only the runner lacp has statistics.".to_owned()
+        }
+        ("UnknownMethod", _) => {
+            "The daemon is older than this command: start it again to use it.".to_owned()
+        }
+        ("NoTrial", Command::Keep) => {
+            "Try a configuration first: ".to_owned() + program + " " + device + " try FILE"
+        }
+        ("NoTrial", _) => {
+            "The trial has ended, or another one has begun; nothing was kept.".to_owned()
+        }
         ("OpNotSupp", _) => "This item can only be read.".to_owned(),
+        ("RequestTooLong", _) => "Make the configuration shorter.".to_owned(),
         ("ConfigUpdateFail", _) => {
             "The settings must be a JSON object. The log says more.".to_owned()
         }

@@ -1,8 +1,12 @@
 //! The families that follow from several items of the state, or from the kernel's counters.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
+use runners::interface_name_bytes;
 use runners::wire::lacpdu::StateBits;
 
 use super::text::{Labels, head, sample};
@@ -10,27 +14,14 @@ use crate::state::{OrEmpty, Port, State};
 
 /// Counters of an interface in `/sys/class/net`: the family, the file, the help.
 const INTERFACE: [(&str, &str, &str); 4] = [
-    (
-        "teamr_port_receive_bytes_total",
-        "rx_bytes",
-        "Bytes received on the port.",
-    ),
-    (
-        "teamr_port_receive_frames_total",
-        "rx_packets",
-        "Frames received on the port.",
-    ),
-    (
-        "teamr_port_transmit_bytes_total",
-        "tx_bytes",
-        "Bytes sent on the port.",
-    ),
-    (
-        "teamr_port_transmit_frames_total",
-        "tx_packets",
-        "Frames sent on the port.",
-    ),
+    ("teamr_port_receive_bytes_total", "rx_bytes", "Bytes received on the port."),
+    ("teamr_port_receive_frames_total", "rx_packets", "Frames received on the port."),
+    ("teamr_port_transmit_bytes_total", "tx_bytes", "Bytes sent on the port."),
+    ("teamr_port_transmit_frames_total", "tx_packets", "Frames sent on the port."),
 ];
+
+/// The beginning of every exposition, by which a file of an earlier one is known.
+pub(super) const FIRST_LINE: &str = "# HELP teamr_info ";
 
 /// Returns all families with their samples.
 pub(super) fn write(states: &BTreeMap<String, State>) -> String {
@@ -38,7 +29,9 @@ pub(super) fn write(states: &BTreeMap<String, State>) -> String {
     for (name, file, help) in INTERFACE {
         text += &head(name, "counter", help);
         for (team, port, _) in ports(states) {
-            let path = format!("/sys/class/net/{port}/statistics/{file}");
+            let interface = interface_name_bytes(port);
+            let place = Path::new("/sys/class/net").join(OsStr::from_bytes(&interface));
+            let path = place.join("statistics").join(file);
             let count = fs::read_to_string(path).ok();
             let count: Option<u64> = count.and_then(|text| text.trim().parse().ok());
             if let Some(count) = count {
@@ -97,10 +90,7 @@ fn lacp_state(states: &BTreeMap<String, State>) -> String {
     let mut text = head(NAME, "gauge", help);
     for (team, port, state) in ports(states) {
         let runner = state.runner.or_empty();
-        let ends = [
-            ("actor", &runner.actor_lacpdu_info),
-            ("partner", &runner.partner_lacpdu_info),
-        ];
+        let ends = [("actor", &runner.actor_lacpdu_info), ("partner", &runner.partner_lacpdu_info)];
         for (side, info) in ends {
             let state = info.as_ref().and_then(|info| info.state);
             let Some(state) = state.and_then(|state| u8::try_from(state).ok()) else {

@@ -11,10 +11,8 @@ use crate::state::{Member, MetricKind, Part, Port, State, watch::Watch};
 
 /// Returns all families with their samples.
 pub(super) fn write(states: &BTreeMap<String, State>) -> String {
-    let states: Vec<(&str, Value)> = states
-        .iter()
-        .map(|(team, state)| (team.as_str(), state.to_json()))
-        .collect();
+    let states: Vec<(&str, Value)> =
+        states.iter().map(|(team, state)| (team.as_str(), state.to_json())).collect();
     let mut families: BTreeMap<&str, Vec<Item>> = BTreeMap::new();
     for item in items::all() {
         if let Some(metric) = item.field.metric {
@@ -22,9 +20,7 @@ pub(super) fn write(states: &BTreeMap<String, State>) -> String {
         }
     }
     let families = families.iter();
-    families
-        .map(|(name, items)| family(name, items, &states))
-        .collect()
+    families.map(|(name, items)| family(name, items, &states)).collect()
 }
 
 fn family(name: &str, items: &[Item], states: &[(&str, Value)]) -> String {
@@ -41,12 +37,8 @@ fn family(name: &str, items: &[Item], states: &[(&str, Value)]) -> String {
             MetricKind::SummarySum => ("summary", "_sum"),
         };
         if place == 0 {
-            let about = if shared {
-                item.object.about
-            } else {
-                item.field.about
-            };
-            text += &head(name, kind, about.trim());
+            let about = if shared { item.object.about } else { item.field.about };
+            text += &head(name, kind, about);
         }
         for (team, state) in states {
             for (labels, value) in samples(&item.keys, state, Labels::team(team)) {
@@ -70,9 +62,7 @@ fn samples<'a>(keys: &[&str], at: &'a Value, labels: Labels) -> Vec<(Labels, &'a
     };
     let members = at.as_object().into_iter().flatten();
     if *key == Port::PLACEHOLDER {
-        members
-            .flat_map(|(port, below)| samples(rest, below, labels.with("port", port)))
-            .collect()
+        members.flat_map(|(port, below)| samples(rest, below, labels.with("port", port))).collect()
     } else if *key == Watch::PLACEHOLDER {
         members
             .flat_map(|(id, below)| {
@@ -82,9 +72,7 @@ fn samples<'a>(keys: &[&str], at: &'a Value, labels: Labels) -> Vec<(Labels, &'a
             .collect()
     } else {
         let below = at.get(key).into_iter();
-        below
-            .flat_map(|below| samples(rest, below, labels.clone()))
-            .collect()
+        below.flat_map(|below| samples(rest, below, labels.clone())).collect()
     }
 }
 
@@ -97,9 +85,9 @@ fn in_base_unit(value: &Value, unit: Option<Unit>) -> Option<String> {
         other => other.as_u64()?,
     };
     Some(match unit {
-        Some(Unit::Microseconds) => (number as f64 / 1e6).to_string(),
+        Some(Unit::Microseconds | Unit::Millionths) => (number as f64 / 1e6).to_string(),
         Some(Unit::Milliseconds) => (number as f64 / 1e3).to_string(),
         Some(Unit::MegabitsPerSecond) => number.saturating_mul(BYTES_IN_MEGABIT).to_string(),
-        Some(Unit::Bytes | Unit::Frames) | None => number.to_string(),
+        Some(Unit::BitsPerSecond | Unit::Bytes | Unit::Frames) | None => number.to_string(),
     })
 }

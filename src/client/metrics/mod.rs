@@ -21,24 +21,25 @@ use crate::state::State;
 /// # Errors
 /// When a team does not answer.
 pub fn expose(devices: &[String], options: &Options) -> Result<String, Error> {
-    let states: Result<_, Error> = devices
-        .iter()
-        .map(|device| Ok((device.clone(), state(device, options)?)))
-        .collect();
+    let states: Result<_, Error> =
+        devices.iter().map(|device| Ok((device.clone(), state(device, options)?))).collect();
     Ok(write(&states?))
 }
 
-/// Writes the metrics of these teams to a file in one step.
+/// Writes the metrics of these teams to a file in one step. Replaces no file with other contents
+/// than metrics.
 pub fn expose_in_file(devices: &[String], file: &str, options: &Options) -> Result<(), Error> {
     let text = expose(devices, options)?;
-    files::replace(file.as_ref(), text.as_bytes()).map_err(|e| Error::Write(file.to_owned(), e))
+    let beginning = derived::FIRST_LINE.as_bytes();
+    files::replace(file.as_ref(), text.as_bytes(), beginning)
+        .map_err(|e| Error::Write(file.to_owned(), e))
 }
 
 /// Serves the metrics over HTTP at `address` until the process ends. `devices` returns the teams
 /// of a request; a team that does not answer is left out, since the team may just have ended.
 pub fn serve(
     address: &str,
-    devices: impl Fn() -> Vec<String>,
+    devices: impl Fn() -> Vec<String> + Sync,
     options: &Options,
 ) -> Result<(), Error> {
     let exposition = || {
@@ -105,6 +106,12 @@ mod tests {
         assert!(!text.contains("kind=\"markers\""), "{text}");
     }
 
+    #[test]
+    fn the_first_line_is_the_same_for_all_teams() {
+        assert!(write(&BTreeMap::new()).starts_with(derived::FIRST_LINE));
+        assert!(exposition(&json!({})).starts_with(derived::FIRST_LINE));
+    }
+
     /// Rules of the text format 0.0.4, some of which OpenMetrics breaks.
     #[test]
     fn the_exposition_follows_the_text_format() {
@@ -132,21 +139,46 @@ mod tests {
     }
 
     #[test]
-    fn the_alerts_name_exposed_metrics() {
+    fn alerts_dashboard_and_guide_name_exposed_metrics() {
         let text = write(&BTreeMap::new());
         let exposed = |name: &str| {
-            let family = name
-                .strip_suffix("_count")
-                .or(name.strip_suffix("_sum"))
-                .unwrap_or(name);
+            let family = name.strip_suffix("_count").or(name.strip_suffix("_sum")).unwrap_or(name);
             text.contains(&format!("# TYPE {family} "))
         };
-        let rules = include_str!("../../../dist/teamr.rules.yml");
-        let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let names: Vec<&str> = words.filter(|word| word.starts_with("teamr_")).collect();
-        assert!(names.len() > 10);
-        for name in names {
-            assert!(exposed(name), "no metric is called {name}");
+        for (text, least) in [
+            (include_str!("../../../dist/teamr.rules.yml"), 10),
+            (include_str!("../../../dist/teamr-dashboard.json"), 20),
+            (include_str!("../../../docs/guides/monitoring.md"), 8),
+        ] {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let names: Vec<&str> = words.filter(|word| word.starts_with("teamr_")).collect();
+            assert!(names.len() >= least, "{names:?}");
+            for name in names {
+                assert!(exposed(name), "no metric is called {name}");
+            }
+        }
+    }
+
+    /// Grafana refuses a dashboard with two panels of one id, and draws panels over one another.
+    #[test]
+    fn the_panels_of_the_dashboard_have_places_of_their_own() {
+        let dashboard: Value =
+            serde_json::from_str(include_str!("../../../dist/teamr-dashboard.json")).expect("JSON");
+        let panels = dashboard["panels"].as_array().expect("panels");
+        let mut ids = BTreeMap::new();
+        let mut cells = BTreeMap::new();
+        for panel in panels {
+            let title = panel["title"].as_str().expect("a title");
+            assert_eq!(ids.insert(panel["id"].as_u64().expect("an id"), title), None, "{title}");
+            let place = |key: &str| panel["gridPos"][key].as_u64().expect("a place");
+            for x in place("x")..place("x") + place("w") {
+                assert!(x < 24, "{title}");
+                for y in place("y")..place("y") + place("h") {
+                    assert_eq!(cells.insert((x, y), title), None, "{title}");
+                }
+            }
+            let targets = panel["targets"].as_array().expect("targets");
+            assert!(targets.iter().all(|target| target["expr"].is_string()), "{title}");
         }
     }
 }

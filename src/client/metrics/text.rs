@@ -6,6 +6,8 @@
 
 use std::fmt::Display;
 
+use crate::text::printable;
+
 /// Content type of an exposition over HTTP.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -39,9 +41,6 @@ impl Labels {
 
 /// Returns the value of a label, with quotes.
 fn quoted(value: &str) -> String {
-    let escaped = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
+    let escaped = printable(value).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }

@@ -1,12 +1,13 @@
 //! The table of runner lacp with a column for each port, which teamdctl lacks.
 //!
-//! Owns the layout. The rows are the items of `ports.P.teamr.lacp` that a port has; a state
+//! Owns the layout: as many ports as fit the columns of a terminal side by side, the next ones below. The rows are the items of `ports.P.teamr.lacp` that a port has; a state
 //! without them, such as teamd's, has no table.
 
 use runners::wire::lacpdu::StateBits;
 use serde_json::Value;
 
 use super::page::{Page, yes};
+use crate::client::style::COLUMNS;
 use crate::state::definition::{Object, Unit};
 use crate::state::lacp::{Churns, Machines, Pdus, PortLacp, Timers};
 use crate::state::{OrEmpty, Part as _, State};
@@ -20,16 +21,10 @@ const NOTHING: &str = "-";
 type Part = (&'static str, &'static Object, fn(&PortLacp) -> Value);
 
 const PARTS: [Part; 4] = [
-    ("machine", &Machines::OBJECT, |lacp| {
-        lacp.machines.or_empty().to_json()
-    }),
-    ("time left", &Timers::OBJECT, |lacp| {
-        lacp.timers.or_empty().to_json()
-    }),
+    ("machine", &Machines::OBJECT, |lacp| lacp.machines.or_empty().to_json()),
+    ("time left", &Timers::OBJECT, |lacp| lacp.timers.or_empty().to_json()),
     ("PDUs", &Pdus::OBJECT, |lacp| lacp.pdus.or_empty().to_json()),
-    ("churns found", &Churns::OBJECT, |lacp| {
-        lacp.churns.or_empty().to_json()
-    }),
+    ("churns found", &Churns::OBJECT, |lacp| lacp.churns.or_empty().to_json()),
 ];
 
 /// A row with one cell for each port; a heading has no cells.
@@ -47,15 +42,14 @@ pub fn write(text: &mut String, state: &State, level: usize) {
     if ports.is_empty() {
         return;
     }
-    let mut page = Page {
-        text,
-        level,
-        verbose: true,
-    };
+    let mut page = Page { text, level, verbose: true };
     page.heading("lacp");
     page.indented(|page| {
-        for line in aligned(&rows(&ports)) {
-            page.bare(line);
+        let mut rest = &ports[..];
+        while !rest.is_empty() {
+            let (lines, count) = widest(rest, COLUMNS - 2 * (level + 1));
+            lines.iter().for_each(|line| page.bare(line));
+            rest = &rest[count..];
         }
         for (name, lacp) in &ports {
             match lacp.why.as_deref() {
@@ -64,6 +58,19 @@ pub fn write(text: &mut String, state: &State, level: usize) {
             }
         }
     });
+}
+
+/// Returns a table of as many of the first ports as fit `columns`, at least one, and their number.
+fn widest(ports: &[(&str, &PortLacp)], columns: usize) -> (Vec<String>, usize) {
+    let mut widest = (aligned(&rows(&ports[..1])), 1);
+    for count in 2..=ports.len() {
+        let lines = aligned(&rows(&ports[..count]));
+        if lines.iter().any(|line| line.chars().count() > columns) {
+            break;
+        }
+        widest = (lines, count);
+    }
+    widest
 }
 
 fn rows(ports: &[(&str, &PortLacp)]) -> Vec<Row> {
@@ -75,26 +82,17 @@ fn rows(ports: &[(&str, &PortLacp)]) -> Vec<Row> {
         let cell = |end: Option<StateBits>| end.map_or(NOTHING, |state| yes(state.has(bit)));
         let cells = ports.iter();
         let cells = cells.map(|(_, lacp)| format!("{} / {}", cell(lacp.actor), cell(lacp.partner)));
-        rows.push(Row {
-            label: format!("  {name}"),
-            cells: cells.collect(),
-        });
+        rows.push(Row { label: format!("  {name}"), cells: cells.collect() });
     }
     for (heading, object, part) in PARTS {
         let ports: Vec<Value> = ports.iter().map(|(_, lacp)| part(lacp)).collect();
-        rows.push(Row {
-            label: heading.to_owned(),
-            cells: Vec::new(),
-        });
+        rows.push(Row { label: heading.to_owned(), cells: Vec::new() });
         let fields = object.fields.iter();
         let present =
             fields.filter(|field| ports.iter().any(|port| port.get(field.name).is_some()));
         rows.extend(present.map(|field| {
             let cells = ports.iter().map(|port| cell(&port[field.name], field.unit));
-            Row {
-                label: format!("  {}", field.name),
-                cells: cells.collect(),
-            }
+            Row { label: format!("  {}", field.name), cells: cells.collect() }
         }));
     }
     rows

@@ -5,15 +5,19 @@
 //! the lines so far. Ports and watches come in the order of the document. The module [`lacp`]
 //! shows what teamdctl does not.
 
-pub mod lacp;
+mod lacp;
 mod page;
 mod watch;
 
 use std::fmt::{self, Display};
 
+use super::called_as::CalledAs;
 use crate::state::lacp::LacpduInfo;
-use crate::state::{OrEmpty, Port, Runner, Setup, State};
-use page::{Page, up_or_down, yes};
+use crate::state::{OrEmpty, Port, RefusedDataPaths, Runner, Setup, State, TeamItems};
+use page::{Page, flag, text, up_or_down, yes};
+
+/// Name of the data path of the kernel's driver.
+const KERNEL: &str = "kernel";
 
 /// The state lacks an item; displays as teamdctl does. Holds the name of the item's object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +31,23 @@ impl Display for MissingItem {
 
 impl std::error::Error for MissingItem {}
 
-/// Adds the view of `state` to `text`; `level` is the level of the outermost lines.
+/// Adds the view of `state` to `text`; `level` is the level of the outermost lines. A verbose view
+/// of teamrctl has the data path, a kernel team mode only if the kernel's driver is at work, and the
+/// table of lacp.
 ///
 /// # Errors
 /// When an item is missing; the text then ends before the item.
 pub fn write(
     text: &mut String,
     state: &State,
+    called_as: CalledAs,
     verbose: bool,
     level: usize,
 ) -> Result<(), MissingItem> {
-    let mut page = Page {
-        text,
-        level,
-        verbose,
-    };
+    let mut page = Page { text, level, verbose };
     page.heading("setup");
-    let runner_name = page.indented(|page| setup(page, state.setup.or_empty()))?;
+    let own = state.teamr.as_ref().filter(|_| called_as == CalledAs::Teamrctl);
+    let runner_name = page.indented(|page| setup(page, state.setup.or_empty(), own))?;
     if state.ports.is_some() {
         page.heading("ports");
         page.indented(|page| {
@@ -51,28 +55,50 @@ pub fn write(
             ports.try_for_each(|(name, of)| port(page, name, of, runner_name))
         })?;
     }
-    runner(&mut page, runner_name, state.runner.or_empty())
+    runner(&mut page, runner_name, state.runner.or_empty())?;
+    if verbose && called_as == CalledAs::Teamrctl {
+        lacp::write(text, state, level);
+    }
+    Ok(())
 }
 
-fn setup<'a>(page: &mut Page<'_>, setup: &'a Setup) -> Result<&'a str, MissingItem> {
+fn setup<'a>(
+    page: &mut Page<'_>,
+    setup: &'a Setup,
+    own: Option<&TeamItems>,
+) -> Result<&'a str, MissingItem> {
     let missing = MissingItem("setup dump.");
     let runner = setup.runner_name.as_deref().ok_or(missing)?;
-    let mode = setup.kernel_team_mode_name.as_deref().ok_or(missing)?;
-    let dbus = setup.dbus_enabled.ok_or(missing)?;
-    let zmq = setup.zmq_enabled.ok_or(missing)?;
-    let debug_level = setup.debug_level.ok_or(missing)?;
-    let daemonized = setup.daemonized.ok_or(missing)?;
-    let pid = setup.pid.ok_or(missing)?;
-    let pid_file = setup.pid_file.as_deref().ok_or(missing)?;
-    page.line("runner", runner);
-    page.detail("kernel team mode", mode);
-    page.detail("D-BUS enabled", yes(dbus));
-    page.detail("ZeroMQ enabled", yes(zmq));
-    page.detail("debug level", debug_level);
-    page.detail("daemonized", yes(daemonized));
-    page.detail("PID", pid);
-    page.detail("PID file", pid_file);
+    let mode = [("kernel team mode", setup.kernel_team_mode_name.clone())];
+    let details = [
+        ("D-BUS enabled", flag(setup.dbus_enabled)),
+        ("ZeroMQ enabled", flag(setup.zmq_enabled)),
+        ("debug level", text(&setup.debug_level)),
+        ("daemonized", flag(setup.daemonized)),
+        ("PID", text(&setup.pid)),
+        ("PID file", setup.pid_file.clone()),
+    ];
+    if mode.iter().chain(&details).all(|(_, item)| item.is_some()) {
+        page.line("runner", runner);
+    }
+    let data_path = own.and_then(|own| own.data_path.as_deref());
+    if let (Some(own), Some(data_path)) = (own, data_path) {
+        page.detail("data path", data_path);
+        refused_data_paths(page, own.data_path_refused.or_empty());
+    }
+    if data_path.is_none_or(|data_path| data_path == KERNEL) {
+        page.details(missing, mode)?;
+    }
+    page.details(missing, details)?;
     Ok(runner)
+}
+
+fn refused_data_paths(page: &mut Page<'_>, refused: &RefusedDataPaths) {
+    for (name, why) in [(KERNEL, &refused.kernel), ("programs", &refused.programs)] {
+        if let Some(why) = why {
+            page.detail(&format!("{name} refused"), why);
+        }
+    }
 }
 
 fn runner(page: &mut Page<'_>, name: &str, runner: &Runner) -> Result<(), MissingItem> {
@@ -80,26 +106,23 @@ fn runner(page: &mut Page<'_>, name: &str, runner: &Runner) -> Result<(), Missin
     match name {
         "activebackup" => {
             page.heading("runner");
-            page.indented(|page| {
-                let active = runner.active_port.as_deref().ok_or(missing)?;
-                page.line("active port", active);
-                Ok(())
-            })
+            let active = runner.active_port.as_deref().ok_or(missing)?;
+            page.indented(|page| page.line("active port", active));
         }
         "lacp" => {
             page.heading("runner");
+            let active = runner.active.ok_or(missing)?;
+            let sys_prio = runner.sys_prio.ok_or(missing)?;
+            let fast_rate = runner.fast_rate.ok_or(missing)?;
             page.indented(|page| {
-                let active = runner.active.ok_or(missing)?;
-                let sys_prio = runner.sys_prio.ok_or(missing)?;
-                let fast_rate = runner.fast_rate.ok_or(missing)?;
                 page.line("active", yes(active));
                 page.line("fast rate", yes(fast_rate));
                 page.detail("system priority", sys_prio);
-                Ok(())
-            })
+            });
         }
-        _ => Ok(()),
+        _ => {}
     }
+    Ok(())
 }
 
 fn port(page: &mut Page<'_>, name: &str, port: &Port, runner: &str) -> Result<(), MissingItem> {
@@ -117,10 +140,7 @@ fn port(page: &mut Page<'_>, name: &str, port: &Port, runner: &str) -> Result<()
     page.indented(|page| {
         page.detail("ifindex", ifindex);
         page.detail("addr", addr);
-        page.detail(
-            "ethtool link",
-            format_args!("{speed}mbit/{duplex}duplex/{}", up_or_down(up)),
-        );
+        page.detail("ethtool link", format_args!("{speed}mbit/{duplex}duplex/{}", up_or_down(up)));
         let summary = watches.up.ok_or(MissingItem("port link watches dump."))?;
         page.heading("link watches");
         page.indented(|page| {
@@ -128,13 +148,11 @@ fn port(page: &mut Page<'_>, name: &str, port: &Port, runner: &str) -> Result<()
             let mut watches = port.watches();
             watches.try_for_each(|(key, watch)| watch::view(page, key, watch))
         })?;
-        match runner {
-            "lacp" => {
-                page.heading("runner");
-                page.indented(|page| lacp_port(page, port))
-            }
-            _ => Ok(()),
+        if runner != "lacp" {
+            return Ok(());
         }
+        page.heading("runner");
+        page.indented(|page| lacp_port(page, port))
     })
 }
 
@@ -163,23 +181,18 @@ fn lacp_port(page: &mut Page<'_>, port: &Port) -> Result<(), MissingItem> {
 /// Adds one end of the link to a verbose view. A view that is not verbose fails for a missing
 /// item too, as teamdctl's does.
 fn lacpdu_info(page: &mut Page<'_>, heading: &str, info: &LacpduInfo) -> Result<(), MissingItem> {
-    let missing = MissingItem("port runner lacpdu dump.");
     if page.verbose {
         page.heading(heading);
     }
     page.indented(|page| {
-        let system_priority = info.system_priority.ok_or(missing)?;
-        let system = info.system.as_deref().ok_or(missing)?;
-        let key = info.key.ok_or(missing)?;
-        let port_priority = info.port_priority.ok_or(missing)?;
-        let port = info.port.ok_or(missing)?;
-        let state = info.state.ok_or(missing)?;
-        page.detail("system priority", system_priority);
-        page.detail("system", system);
-        page.detail("key", key);
-        page.detail("port_priority", port_priority);
-        page.detail("port", port);
-        page.detail("state", format_args!("{state:#x}"));
-        Ok(())
+        let details = [
+            ("system priority", text(&info.system_priority)),
+            ("system", info.system.clone()),
+            ("key", text(&info.key)),
+            ("port_priority", text(&info.port_priority)),
+            ("port", text(&info.port)),
+            ("state", info.state.map(|state| format!("{state:#x}"))),
+        ];
+        page.details(MissingItem("port runner lacpdu dump."), details)
     })
 }

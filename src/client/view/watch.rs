@@ -1,7 +1,8 @@
 //! The view of a link watch.
 
 use super::MissingItem;
-use super::page::{Page, up_or_down, yes};
+use super::page::{Page, flag, text, up_or_down};
+use crate::state::OrEmpty;
 use crate::state::watch::Watch;
 
 /// Adds the watch with the key `key`.
@@ -20,60 +21,80 @@ pub(super) fn view(page: &mut Page<'_>, key: &str, watch: &Watch) -> Result<(), 
             "arp_ping" => arp_ping(page, watch),
             "nsna_ping" => nsna_ping(page, watch),
             "tipc" => tipc(page, watch),
+            "errors" => errors(page, watch),
+            "bfd" => bfd(page, watch),
             _ => Err(MissingItem("unknown link watch info dump.")),
         }
     })
 }
 
 fn ethtool(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
-    let missing = MissingItem("ethtool link watch dump.");
-    let delay_up = watch.delay_up.ok_or(missing)?;
-    let delay_down = watch.delay_down.ok_or(missing)?;
-    page.detail("link up delay", delay_up);
-    page.detail("link down delay", delay_down);
-    Ok(())
+    page.details(
+        MissingItem("ethtool link watch dump."),
+        [("link up delay", text(&watch.delay_up)), ("link down delay", text(&watch.delay_down))],
+    )
 }
 
 fn arp_ping(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
-    let missing = MissingItem("arp_ping link watch dump.");
-    let source = watch.source_host.as_deref().ok_or(missing)?;
-    let target = watch.target_host.as_deref().ok_or(missing)?;
-    let interval = watch.interval.ok_or(missing)?;
-    let missed_max = watch.missed_max.ok_or(missing)?;
-    let missed = watch.missed.ok_or(missing)?;
-    let validate_active = watch.validate_active.ok_or(missing)?;
-    let validate_inactive = watch.validate_inactive.ok_or(missing)?;
-    let send_always = watch.send_always.ok_or(missing)?;
-    let init_wait = watch.init_wait.ok_or(missing)?;
-    page.detail("source host", source);
-    page.detail("target host", target);
-    page.detail("interval", interval);
-    page.detail("missed packets", format_args!("{missed}/{missed_max}"));
-    page.detail("validate_active", yes(validate_active));
-    page.detail("validate_inactive", yes(validate_inactive));
-    page.detail("send_always", yes(send_always));
-    page.detail("initial wait", init_wait);
-    Ok(())
+    page.details(
+        MissingItem("arp_ping link watch dump."),
+        [
+            ("source host", watch.source_host.clone()),
+            ("target host", watch.target_host.clone()),
+            ("interval", text(&watch.interval)),
+            ("missed packets", missed(watch)),
+            ("validate_active", flag(watch.validate_active)),
+            ("validate_inactive", flag(watch.validate_inactive)),
+            ("send_always", flag(watch.send_always)),
+            ("initial wait", text(&watch.init_wait)),
+        ],
+    )
 }
 
 fn nsna_ping(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
-    let missing = MissingItem("nsna_ping link watch dump.");
-    let target = watch.target_host.as_deref().ok_or(missing)?;
-    let interval = watch.interval.ok_or(missing)?;
-    let missed_max = watch.missed_max.ok_or(missing)?;
-    let missed = watch.missed.ok_or(missing)?;
-    let init_wait = watch.init_wait.ok_or(missing)?;
-    page.detail("target host", target);
-    page.detail("interval", interval);
-    page.detail("missed packets", format_args!("{missed}/{missed_max}"));
-    page.detail("initial wait", init_wait);
-    Ok(())
+    page.details(
+        MissingItem("nsna_ping link watch dump."),
+        [
+            ("target host", watch.target_host.clone()),
+            ("interval", text(&watch.interval)),
+            ("missed packets", missed(watch)),
+            ("initial wait", text(&watch.init_wait)),
+        ],
+    )
+}
+
+fn missed(watch: &Watch) -> Option<String> {
+    Some(format!("{}/{}", watch.missed?, watch.missed_max?))
 }
 
 fn tipc(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
     // teamdctl's text has no full stop here.
     let missing = MissingItem("tipc_bearer link watch dump");
-    let bearer = watch.tipc_bearer.as_deref().ok_or(missing)?;
-    page.detail("tipc bearer", bearer);
-    Ok(())
+    page.details(missing, [("tipc bearer", watch.tipc_bearer.clone())])
+}
+
+fn errors(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
+    let items = watch.teamr.or_empty();
+    page.details(
+        MissingItem("errors link watch dump."),
+        [
+            ("interval", text(&watch.interval)),
+            ("corrupted frames in a million", text(&items.error_ratio)),
+            ("hold ends in", text(&items.hold_ends_in)),
+        ],
+    )
+}
+
+fn bfd(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
+    let items = watch.teamr.or_empty();
+    let session = items.bfd.or_empty();
+    page.details(
+        MissingItem("bfd link watch dump."),
+        [
+            ("local address", items.local_address.clone()),
+            ("peer address", items.peer_address.clone()),
+            ("session", session.state.clone()),
+            ("interval", text(&watch.interval)),
+        ],
+    )
 }

@@ -8,16 +8,16 @@ use std::time::Duration;
 use runners::{Event, Instant, PortId};
 
 use super::news::News;
-use crate::recording::{Recording, ReportKind, What};
+use crate::recording::{Entry, Recording, ReportKind, What};
 
 /// The state between two recordings of a team.
 #[derive(Debug, Default)]
 pub(super) struct Watcher {
-    /// The time of the last entry seen, and the number of entries seen with that time.
-    seen: Option<(Instant, usize)>,
+    /// Number of entries seen since the team began, and the time of the last one.
+    seen: Option<(u64, Instant)>,
     names: BTreeMap<PortId, String>,
-    /// The port whose link was lost last.
-    lost: Option<PortId>,
+    /// When the link of each port without one was lost.
+    lost: BTreeMap<PortId, Instant>,
     /// Time of the failover that ends with the next forwarding.
     failover: Option<Duration>,
     /// Stations announced since the last other entry.
@@ -28,38 +28,44 @@ impl Watcher {
     /// Returns the news since the last recording; none for the first recording.
     pub(super) fn look(&mut self, recording: &Recording) -> Vec<News> {
         let first = self.seen.is_none();
-        let mut news = Vec::new();
-        let mut place = (Instant::ZERO, 0);
-        for entry in &recording.entries {
-            place = match place {
-                (at, count) if at == entry.at => (at, count + 1),
-                _ => (entry.at, 1),
-            };
-            if self.seen.is_none_or(|seen| place > seen) {
-                if !matches!(entry.what, What::Announce(_)) {
-                    news.extend(self.take_announced(recording));
-                }
-                news.extend(self.news_of(&entry.what).map(|(kind, port, text)| News {
-                    at: unix_time(recording, entry.at),
-                    kind,
-                    port,
-                    text,
-                }));
-                self.seen = Some(place);
+        let news = self.look_back(recording);
+        if first { Vec::new() } else { news }
+    }
+
+    /// Returns the news since the last recording; for the first recording all of its news.
+    pub(super) fn look_back(&mut self, recording: &Recording) -> Vec<News> {
+        let first = self.seen.is_none();
+        let opening = recording.opening.min(recording.entries.len());
+        let (opening, entries) = recording.entries.split_at(opening);
+        if first {
+            for entry in opening {
+                let _ = self.news_of(entry);
             }
         }
-        news.extend(self.take_announced(recording));
-        self.seen.get_or_insert((Instant::ZERO, 0));
-        if first {
-            news.clear();
+        let (seen, at) = self.seen.unwrap_or((recording.begin, Instant::ZERO));
+        self.seen = Some((seen, at));
+        let known = usize::try_from(seen.saturating_sub(recording.begin)).unwrap_or(usize::MAX);
+        let mut news = Vec::new();
+        for entry in entries.iter().skip(known) {
+            if !matches!(entry.what, What::Announce(_)) {
+                news.extend(self.take_announced(recording));
+            }
+            news.extend(self.news_of(entry).map(|(kind, port, text)| News {
+                at: unix_time(recording, entry.at),
+                kind,
+                port,
+                text,
+            }));
+            self.seen = self.seen.map(|(seen, _)| (seen.saturating_add(1), entry.at));
         }
+        news.extend(self.take_announced(recording));
         news
     }
 
     /// Returns kind, port and text of an entry that is news.
-    fn news_of(&mut self, what: &What) -> Option<(&'static str, Option<String>, String)> {
-        match what {
-            What::Event(event) => self.news_of_event(event),
+    fn news_of(&mut self, entry: &Entry) -> Option<(&'static str, Option<String>, String)> {
+        match &entry.what {
+            What::Event(event) => self.news_of_event(entry.at, event),
             What::Failover(failover) => {
                 self.failover = Some(failover.took);
                 None
@@ -67,7 +73,9 @@ impl Watcher {
             What::Forward(forwarding) => {
                 let text = match self.failover.take() {
                     Some(took) => {
-                        let port = self.lost.and_then(|port| self.names.get(&port));
+                        let mut lost = self.lost.iter();
+                        let lost = lost.find(|(_, since)| **since + took == entry.at);
+                        let port = lost.and_then(|(port, _)| self.names.get(port));
                         format!(
                             "failover from {} decided {:.1} ms after its link went: {forwarding}",
                             port.map_or("a port", String::as_str),
@@ -83,10 +91,7 @@ impl Watcher {
                 None
             }
             // LACP ports change their states often; the forwarding shows the consequence.
-            What::Report {
-                kind: ReportKind::LacpState,
-                ..
-            } => None,
+            What::Report { kind: ReportKind::LacpState, .. } => None,
             What::Report { text, .. } => {
                 let text = text.trim_end_matches('.').to_owned();
                 Some(("decision", None, text))
@@ -95,7 +100,11 @@ impl Watcher {
         }
     }
 
-    fn news_of_event(&mut self, event: &Event) -> Option<(&'static str, Option<String>, String)> {
+    fn news_of_event(
+        &mut self,
+        at: Instant,
+        event: &Event,
+    ) -> Option<(&'static str, Option<String>, String)> {
         let name_of = |port: &PortId| self.names.get(port).cloned().unwrap_or_default();
         match event {
             Event::PortAdded { port, name, .. } => {
@@ -103,6 +112,7 @@ impl Watcher {
                 is_new.then(|| ("port", Some(name.clone()), format!("{name} joined")))
             }
             Event::PortRemoved { port } => {
+                self.lost.remove(port);
                 let name = self.names.remove(port)?;
                 Some(("port", Some(name.clone()), format!("{name} left")))
             }
@@ -117,9 +127,10 @@ impl Watcher {
                     true => format!("{name} has a link, {} Mbit/s", link.speed),
                     false => format!("{name} lost its link"),
                 };
-                if !link.up {
-                    self.lost = Some(*port);
-                }
+                match link.up {
+                    true => self.lost.remove(port),
+                    false => Some(*self.lost.entry(*port).or_insert(at)),
+                };
                 Some(("link", Some(name), text))
             }
             Event::PortAllowed { port, allowed } => {
@@ -130,6 +141,12 @@ impl Watcher {
                 };
                 Some(("allowed", Some(name), text))
             }
+            Event::PortMacsecGate { port, open } => {
+                let name = name_of(port);
+                let verb = if *open { "opens" } else { "closes" };
+                let text = format!("the MACsec gate of {name} {verb}");
+                Some(("allowed", Some(name), text))
+            }
             _ => None,
         }
     }
@@ -138,7 +155,7 @@ impl Watcher {
     fn take_announced(&mut self, recording: &Recording) -> Option<News> {
         let count = std::mem::take(&mut self.announced);
         (count > 0).then(|| News {
-            at: unix_time(recording, self.seen.map_or(Instant::ZERO, |(at, _)| at)),
+            at: unix_time(recording, self.seen.map_or(Instant::ZERO, |(_, at)| at)),
             kind: "moved",
             port: None,
             text: format!("{count} stations moved and were announced"),
@@ -158,7 +175,6 @@ mod tests {
     use runners::{Duplex, HwAddr, HwAddrPolicy, Link, PortSettings, RunnerSettings, TeamSettings};
 
     use super::*;
-    use crate::recording::Entry;
 
     fn at(millis: u64) -> Instant {
         Instant::ZERO + Duration::from_millis(millis)
@@ -188,30 +204,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_failover_has_the_time_that_the_core_measured() {
+    /// Returns the lines about these events of an activebackup team, each at its millisecond.
+    fn lines(events: impl IntoIterator<Item = (u64, Event)>) -> Vec<String> {
         let hwaddr_policy = HwAddrPolicy::SameAll;
-        let runner = RunnerSettings::ActiveBackup {
-            hwaddr_policy,
-            failback: runners::Failback::default(),
-        };
-        let down = Event::LinkChanged {
-            port: PortId(1),
-            link: link(false),
-        };
-        let events = [
-            (0, added(1, 5)),
-            (1, added(2, 0)),
-            (1000, down),
-            (1020, Event::DeadlineReached),
-        ];
+        let runner =
+            RunnerSettings::ActiveBackup { hwaddr_policy, failback: runners::Failback::default() };
         let mut recording = Recording {
             device: "team0".into(),
             origin: 3_600_000_000_000,
             whole: true,
             settings: TeamSettings::new(runner),
             hwaddr: HwAddr([2, 0, 0, 0, 0, 9]),
+            opening: 0,
+            begin: 0,
             entries: Vec::new(),
+            noise: Vec::new(),
         };
         let mut watcher = Watcher::default();
         let mut lines = Vec::new();
@@ -223,9 +230,22 @@ mod tests {
             lines.extend(watcher.look(&recording));
             assert_eq!(watcher.look(&recording), []);
         }
-        let lines: Vec<String> = lines.iter().map(|news| news.to_line("team0")).collect();
+        lines.iter().map(|news| news.to_line("team0")).collect()
+    }
+
+    fn down(number: u32) -> Event {
+        Event::LinkChanged { port: PortId(number), link: link(false) }
+    }
+
+    #[test]
+    fn a_failover_has_the_time_that_the_core_measured() {
         assert_eq!(
-            lines,
+            lines([
+                (0, added(1, 5)),
+                (1, added(2, 0)),
+                (1000, down(1)),
+                (1020, Event::DeadlineReached),
+            ]),
             [
                 "01:00:00.001Z team0: eth2 joined",
                 "01:00:00.001Z team0: eth2: ethtool-link went up",
@@ -238,5 +258,71 @@ mod tests {
                 "01:00:01.020Z team0: Changed active port to \"eth2\"",
             ]
         );
+    }
+
+    /// A backup loses its link while `delay_down` of the active port passes.
+    #[test]
+    fn a_failover_has_the_name_of_the_port_that_carried() {
+        let lines = lines([
+            (0, added(1, 5)),
+            (1, added(2, 0)),
+            (2, added(3, 0)),
+            (1000, down(1)),
+            (1010, down(3)),
+            (1020, Event::DeadlineReached),
+        ]);
+        let failovers: Vec<&String> =
+            lines.iter().filter(|line| line.contains("failover")).collect();
+        let expected = "01:00:01.020Z team0: failover from eth1 decided 20.0 ms after its link \
+                        went: active 2: 1-_ 2+^ 3-_";
+        assert_eq!(failovers, [expected]);
+    }
+
+    #[test]
+    fn gates_damping_and_drains_are_news() {
+        let drained = |drained| Event::PortDrained { port: PortId(2), drained };
+        let closed = Event::PortMacsecGate { port: PortId(2), open: false };
+        let lines = lines([
+            (0, added(1, 5)),
+            (1, added(2, 0)),
+            (1000, drained(true)),
+            (2000, drained(false)),
+            (3000, closed),
+        ]);
+        let lines: Vec<&str> =
+            lines.iter().filter_map(|line| line.strip_prefix("01:00:0")).skip(3).collect();
+        let expected = [
+            "1.000Z team0: eth2: Carries no traffic: it is drained",
+            "2.000Z team0: eth2: May carry traffic again",
+            "3.000Z team0: the MACsec gate of eth2 closes",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    /// The opening of a later recording is no news, also at the time of the last entry seen.
+    #[test]
+    fn the_opening_of_a_recording_is_no_news() {
+        let entry = |event| Entry::new(at(5), What::Event(event));
+        let mut recording = Recording {
+            device: "team0".into(),
+            origin: 0,
+            whole: true,
+            settings: TeamSettings::new(RunnerSettings::Broadcast),
+            hwaddr: HwAddr([2, 0, 0, 0, 0, 9]),
+            opening: 0,
+            begin: 0,
+            entries: vec![entry(added(1, 0))],
+            noise: Vec::new(),
+        };
+        let mut watcher = Watcher::default();
+        assert_eq!(watcher.look(&recording), []);
+        let forbid = |allowed| entry(Event::PortAllowed { port: PortId(1), allowed });
+        recording.entries = vec![entry(added(1, 0)), forbid(false), forbid(true)];
+        (recording.opening, recording.begin) = (3, 1);
+        assert_eq!(watcher.look(&recording), []);
+        recording.entries.push(entry(down(1)));
+        let texts: Vec<String> =
+            watcher.look(&recording).into_iter().map(|news| news.text).collect();
+        assert_eq!(texts, ["eth1 lost its link"]);
     }
 }

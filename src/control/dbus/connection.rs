@@ -10,8 +10,9 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,16 +20,14 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::message::{self, Kind, Message, Value};
 use crate::errno::strerror;
+use crate::sys::clock;
 
 /// Environment variable with the address of another bus.
 pub const ADDRESS_VARIABLE: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 
 /// Name, path and interface of the bus itself.
-const BUS: (&str, &str, &str) = (
-    "org.freedesktop.DBus",
-    "/org/freedesktop/DBus",
-    "org.freedesktop.DBus",
-);
+const BUS: (&str, &str, &str) =
+    ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus");
 const DEFAULT_ADDRESS: &str = "unix:path=/var/run/dbus/system_bus_socket";
 /// Authenticates by the credentials of the socket. A user ID in the greeting could be another user
 /// to a bus outside of this user namespace.
@@ -100,19 +99,14 @@ impl std::error::Error for BusError {
     }
 }
 
-/// The outcome of one read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filled {
-    /// Bytes; more may follow.
-    Some,
-    /// No bytes for now.
-    Nothing,
-}
-
 /// A connection, whose greeting may still be on its way.
 pub struct Connection {
     socket: Socket,
     incoming: Vec<u8>,
+    /// Bytes of the longest message that is received whole.
+    longest: usize,
+    /// Bytes of a message still to be discarded.
+    discarded: usize,
     /// Messages received by `wait_reply` before the reply.
     set_aside: VecDeque<(Message, usize)>,
     outgoing: VecDeque<u8>,
@@ -152,6 +146,8 @@ impl Connection {
         let mut connection = Connection {
             socket,
             incoming: Vec::new(),
+            longest: usize::MAX,
+            discarded: 0,
             set_aside: VecDeque::new(),
             outgoing: VecDeque::new(),
             authenticated: false,
@@ -163,13 +159,16 @@ impl Connection {
         connection
     }
 
+    /// Limits the messages that are received whole. A longer message is received without its body,
+    /// which is discarded as it comes.
+    pub fn set_longest(&mut self, longest: usize) {
+        self.longest = longest;
+    }
+
     /// Queues a call to the bus itself; returns its serial.
     pub fn call_bus(&mut self, member: &str, body: &[Value]) -> u32 {
         let (name, path, interface) = BUS;
-        self.queue(Message {
-            body: body.to_vec(),
-            ..Message::call(name, path, interface, member)
-        })
+        self.queue(Message { body: body.to_vec(), ..Message::call(name, path, interface, member) })
     }
 
     /// Queues a message and returns its serial.
@@ -197,22 +196,23 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads once.
-    pub fn fill(&mut self) -> Result<Filled, BusError> {
+    /// Reads once; returns whether more bytes may follow at once.
+    pub fn fill(&mut self) -> Result<bool, BusError> {
         let mut bytes = vec![0; READ];
         match self.socket.read(&mut bytes) {
             Ok(0) => Err(BusError::Io(io::Error::from(Errno::ECONNRESET))),
             Ok(got) => {
                 self.incoming.extend_from_slice(&bytes[..got]);
-                Ok(Filled::Some)
+                Ok(true)
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(Filled::Nothing),
-            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(Filled::Some),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(true),
             Err(e) => Err(BusError::Io(e)),
         }
     }
 
-    /// Returns the next complete message, with its length in bytes.
+    /// Returns the next message that is no signal, with its length in bytes. Signals, which any user
+    /// can send and nothing here needs, are discarded as they come.
     pub fn next_message(&mut self) -> Result<Option<(Message, usize)>, BusError> {
         match self.set_aside.pop_front() {
             None => self.parse(),
@@ -224,16 +224,20 @@ impl Connection {
         if !self.authenticated && !self.read_lines()? {
             return Ok(None);
         }
-        while let Some(length) = message::length(&self.incoming).map_err(malformed)? {
-            if self.incoming.len() < length {
-                break;
-            }
-            let decoded = Message::decode(&self.incoming[..length]);
-            self.incoming.drain(..length);
-            if self.incoming.is_empty() {
-                // Frees the room of a long message.
-                self.incoming = Vec::new();
-            }
+        while let Some(size) = self.next_size()? {
+            let length = size.message;
+            let decoded = if length <= self.longest {
+                if self.incoming.len() < length {
+                    break;
+                }
+                Message::decode(&self.incoming[..length])
+            } else {
+                if self.incoming.len() < size.header {
+                    break;
+                }
+                Message::decode_header(&self.incoming[..size.header])
+            };
+            self.discard(length);
             match decoded {
                 Ok(reply) if reply.reply_to == Some(self.hello) => {
                     if reply.kind == Kind::Error {
@@ -247,6 +251,33 @@ impl Connection {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the size of the next message to receive, of which the first bytes are here. Discards
+    /// signals, and messages whose header alone is too long.
+    fn next_size(&mut self) -> Result<Option<message::Size>, BusError> {
+        loop {
+            self.discard(0);
+            let Some(size) = message::size(&self.incoming).map_err(malformed)? else {
+                return Ok(None);
+            };
+            if !message::is_signal(&self.incoming) && size.header <= self.longest {
+                return Ok(Some(size));
+            }
+            self.discard(size.message);
+        }
+    }
+
+    /// Discards the next `length` bytes, of which some may still have to come.
+    fn discard(&mut self, length: usize) {
+        self.discarded += length;
+        let here = self.discarded.min(self.incoming.len());
+        self.incoming.drain(..here);
+        self.discarded -= here;
+        if self.incoming.is_empty() {
+            // Frees the room of a long message.
+            self.incoming = Vec::new();
+        }
     }
 
     /// Reads the lines of the bus: a challenge and OK. Returns whether the bus accepted the
@@ -263,10 +294,7 @@ impl Connection {
                 return Err(BusError::Rejected(text));
             }
         }
-        match self.incoming.len() < LONGEST_LINE {
-            true => Ok(false),
-            false => Err(malformed(message::Malformed)),
-        }
+        (self.incoming.len() < LONGEST_LINE).then_some(false).ok_or(malformed(message::Malformed))
     }
 
     /// Waits for the reply to a call. Messages before the reply are kept for
@@ -274,21 +302,39 @@ impl Connection {
     /// call first.
     ///
     /// # Errors
-    /// [`BusError::TimedOut`] when no byte comes for `timeout_ms` milliseconds.
+    /// [`BusError::TimedOut`] when no reply comes within `timeout_ms` milliseconds.
     pub fn wait_reply(&mut self, serial: u32, timeout_ms: u16) -> Result<Message, BusError> {
+        self.wait_reply_or(serial, timeout_ms, None)?.ok_or(BusError::TimedOut)
+    }
+
+    /// As [`wait_reply`](Self::wait_reply), but returns `None` as soon as `event` is readable: the
+    /// reply is then a message for [`next_message`](Self::next_message).
+    pub fn wait_reply_or(
+        &mut self,
+        serial: u32,
+        timeout_ms: u16,
+        event: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Message>, BusError> {
+        let deadline = clock::monotonic() + Duration::from_millis(timeout_ms.into());
         loop {
             let sent = self.flush()?;
             while let Some((message, length)) = self.parse()? {
                 if message.reply_to == Some(serial) {
-                    return Ok(message);
+                    return Ok(Some(message));
                 }
                 self.set_aside.push_back((message, length));
             }
+            let left = deadline.saturating_sub(clock::monotonic());
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
             let mut wanted = PollFlags::POLLIN;
             wanted.set(PollFlags::POLLOUT, !sent);
-            let mut waiting = [PollFd::new(self.socket.as_fd(), wanted)];
-            match poll(&mut waiting, PollTimeout::from(timeout_ms)) {
+            let mut waiting = vec![PollFd::new(self.socket.as_fd(), wanted)];
+            waiting.extend(event.map(|event| PollFd::new(event, PollFlags::POLLIN)));
+            match poll(&mut waiting, left) {
                 Ok(0) => return Err(BusError::TimedOut),
+                Ok(_) if waiting.get(1).is_some_and(|event| event.any() == Some(true)) => {
+                    return Ok(None);
+                }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(e) => return Err(BusError::Io(e.into())),
             }
@@ -316,13 +362,11 @@ fn connect(path: &[u8]) -> io::Result<Socket> {
 /// Returns the path of a socket address; an abstract socket has a NUL before its name.
 fn socket_path(address: &str) -> Option<Vec<u8>> {
     let pairs = address.strip_prefix("unix:")?;
-    pairs
-        .split(',')
-        .find_map(|pair| match pair.split_once('=')? {
-            ("path", value) => unescape(value),
-            ("abstract", value) => Some([&b"\0"[..], &unescape(value)?].concat()),
-            _ => None,
-        })
+    pairs.split(',').find_map(|pair| match pair.split_once('=')? {
+        ("path", value) => unescape(value),
+        ("abstract", value) => Some([&b"\0"[..], &unescape(value)?].concat()),
+        _ => None,
+    })
 }
 
 /// Decodes `%` and two hexadecimal digits into a byte.
@@ -362,6 +406,72 @@ mod tests {
         ] {
             assert_eq!(socket_path(address).as_deref(), path, "{address:?}");
         }
+    }
+
+    /// Returns an authenticated connection with a limit of 1000 bytes, and the bus's end of it.
+    fn connected() -> (Connection, Socket) {
+        let (ours, bus) = Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        let mut connection = Connection::greeting(ours);
+        connection.authenticated = true;
+        connection.set_longest(1000);
+        (connection, bus)
+    }
+
+    fn with_text(kind: Kind, length: usize) -> Message {
+        let body = vec![Value::Text("x".repeat(length))];
+        Message { kind, serial: 9, body, ..Message::call("a.b", "/p", "i.f", "m") }
+    }
+
+    /// Sends `bytes` to the connection and returns the messages that it receives with them.
+    fn receive(connection: &mut Connection, bus: &Socket, bytes: &[u8]) -> Vec<(Message, usize)> {
+        let mut received = Vec::new();
+        for chunk in bytes.chunks(10_000) {
+            assert_eq!(bus.send(chunk).unwrap(), chunk.len());
+            assert!(connection.fill().unwrap());
+            received.extend(std::iter::from_fn(|| connection.next_message().unwrap()));
+            assert!(connection.incoming.capacity() < 100_000, "buffered");
+        }
+        received
+    }
+
+    #[test]
+    fn long_messages_and_signals_are_not_buffered() {
+        let (mut connection, bus) = connected();
+        let short = with_text(Kind::Call, 10);
+        for (kind, length, is_received) in
+            [(Kind::Signal, 10, false), (Kind::Signal, 3 << 20, false), (Kind::Call, 3 << 20, true)]
+        {
+            let long = with_text(kind, length).encode();
+            let mut expected = vec![(short.clone(), short.encode().len())];
+            if is_received {
+                let header = Message { body: Vec::new(), ..with_text(kind, 0) };
+                expected.insert(0, (header, long.len()));
+            }
+            let bytes = [long, short.encode()].concat();
+            assert_eq!(receive(&mut connection, &bus, &bytes), expected, "{kind:?} {length}");
+        }
+        let path = Some(format!("/{}", "p".repeat(3 << 20)));
+        let bytes = [Message { path, ..short.clone() }.encode(), short.encode()].concat();
+        assert_eq!(receive(&mut connection, &bus, &bytes).len(), 1);
+    }
+
+    #[test]
+    fn an_event_ends_the_wait_and_a_trickle_does_not_prolong_it() {
+        let (mut connection, bus) = connected();
+        let (event, readable) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        event.send(b"x").unwrap();
+        let waited = connection.wait_reply_or(5, 20_000, Some(readable.as_fd()));
+        assert_eq!(waited.unwrap(), None);
+        let stopped = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = bus.send(&with_text(Kind::Signal, 1).encode());
+                }
+            });
+            assert!(matches!(connection.wait_reply(5, 100), Err(BusError::TimedOut)));
+            stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::introspection::{child, describe_object, describe_parent};
 use super::message::{Message, Value};
-use super::names::{INTERFACE, PATH, UNKNOWN_METHOD, error_name};
+use super::names::{INTERFACE, PATH, error_name};
 use crate::control::methods::{self, Failure, Outcome, TeamControl};
 use crate::control::protocol::MAX_REQUEST;
 
@@ -11,26 +11,22 @@ pub(super) fn reply(call: &Message, length: usize, team: &mut dyn TeamControl) -
     let interface = call.interface.as_deref();
     let member = call.member.as_deref().unwrap_or_default();
     let path = call.path.as_deref().unwrap_or_default();
-    match (interface, member) {
+    let outcome = match (interface, member) {
         // libdbus, which teamd uses, replies on every path.
-        (Some("org.freedesktop.DBus.Peer"), "Ping") => return call.reply(),
+        (Some("org.freedesktop.DBus.Peer"), "Ping") => Ok(None),
+        (Some("org.freedesktop.DBus.Introspectable"), "Introspect") if path == PATH => {
+            Ok(Some(describe_object()))
+        }
         (Some("org.freedesktop.DBus.Introspectable"), "Introspect") => {
-            return match (path, child(path)) {
-                (PATH, _) => with_text(call.reply(), describe_object()),
-                (_, Some(child)) => with_text(call.reply(), describe_parent(child)),
-                (_, None) => call.error_reply(UNKNOWN_METHOD, Failure::UnknownMethod.text()),
-            };
+            child(path).map(|child| Some(describe_parent(child))).ok_or(Failure::UnknownMethod)
         }
-        (Some(INTERFACE) | None, _) if path == PATH => {
-            return match call_method(call, member, length, team) {
-                Ok(Some(text)) => with_text(call.reply(), text),
-                Ok(None) => call.reply(),
-                Err(failure) => call.error_reply(&error_name(failure.code()), failure.text()),
-            };
-        }
-        _ => {}
+        (Some(INTERFACE) | None, _) if path == PATH => call_method(call, member, length, team),
+        _ => Err(Failure::UnknownMethod),
+    };
+    match outcome {
+        Ok(text) => Message { body: text.map(Value::Text).into_iter().collect(), ..call.reply() },
+        Err(failure) => call.error_reply(&error_name(failure.code()), &failure.to_string()),
     }
-    call.error_reply(UNKNOWN_METHOD, Failure::UnknownMethod.text())
 }
 
 fn call_method(call: &Message, member: &str, length: usize, team: &mut dyn TeamControl) -> Outcome {
@@ -42,9 +38,4 @@ fn call_method(call: &Message, member: &str, length: usize, team: &mut dyn TeamC
         Value::Number(_) => None,
     });
     methods::call(team, member, &texts.collect::<Vec<String>>())
-}
-
-fn with_text(mut reply: Message, text: String) -> Message {
-    reply.body.push(Value::Text(text));
-    reply
 }

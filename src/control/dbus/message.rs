@@ -11,9 +11,10 @@ use super::wire::{NO_REPLY_EXPECTED, PROTOCOL_VERSION, Reader, Writer, field};
 const LONGEST: usize = 128 << 20;
 
 /// The type of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Calls a method.
+    #[default]
     Call,
     /// Replies to a call.
     Return,
@@ -35,7 +36,7 @@ pub enum Value {
 }
 
 /// A message. The kind decides which fields are present.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// Type of the message.
     pub kind: Kind,
@@ -64,19 +65,7 @@ pub struct Message {
 impl Message {
     /// Returns a message without fields. The connection sets the serial.
     pub fn new(kind: Kind) -> Self {
-        Message {
-            kind,
-            no_reply: false,
-            serial: 0,
-            reply_to: None,
-            path: None,
-            interface: None,
-            member: None,
-            error: None,
-            destination: None,
-            sender: None,
-            body: Vec::new(),
-        }
+        Message { kind, ..Message::default() }
     }
 
     /// Returns a call of a method.
@@ -119,8 +108,7 @@ impl Message {
 
     /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
-        let kind = KINDS.iter().position(|kind| *kind == self.kind);
-        let kind = kind.map_or(0, |place| place as u8 + 1);
+        let kind = self.kind as u8 + 1;
         let mut signature = String::new();
         let mut body = Writer::default();
         for value in &self.body {
@@ -136,8 +124,7 @@ impl Message {
             }
         }
         let mut all = Writer::default();
-        all.0
-            .extend([b'l', kind, u8::from(self.no_reply), PROTOCOL_VERSION]);
+        all.0.extend([b'l', kind, u8::from(self.no_reply), PROTOCOL_VERSION]);
         all.number(body.0.len() as u32);
         all.number(self.serial);
         // Room for the length of the fields.
@@ -173,45 +160,7 @@ impl Message {
 
     /// Decodes the bytes of one whole message.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes)?;
-        let kind = match bytes[1].checked_sub(1) {
-            Some(place) => KINDS.get(usize::from(place)).ok_or(Malformed)?,
-            None => return Err(Malformed),
-        };
-        let mut message = Message {
-            no_reply: bytes[2] & NO_REPLY_EXPECTED != 0,
-            ..Message::new(*kind)
-        };
-        reader.at = 8;
-        message.serial = reader.number()?;
-        let end = PREFIX + reader.number()? as usize;
-        let mut signature = String::new();
-        while reader.at < end {
-            reader.pad(8)?;
-            let code = reader.byte()?;
-            let of_type = reader.signature()?;
-            let field = match code {
-                field::PATH => &mut message.path,
-                field::INTERFACE => &mut message.interface,
-                field::MEMBER => &mut message.member,
-                field::ERROR_NAME => &mut message.error,
-                field::DESTINATION => &mut message.destination,
-                field::SENDER => &mut message.sender,
-                field::REPLY_SERIAL => {
-                    message.reply_to = Some(reader.number()?);
-                    continue;
-                }
-                field::SIGNATURE => {
-                    signature = reader.signature()?;
-                    continue;
-                }
-                _ => {
-                    reader.skip(&of_type)?;
-                    continue;
-                }
-            };
-            *field = Some(reader.text()?);
-        }
+        let (mut message, signature, mut reader) = Message::decode_fields(bytes)?;
         reader.pad(8)?;
         for of_type in signature.chars() {
             message.body.push(match of_type {
@@ -222,11 +171,56 @@ impl Message {
         }
         Ok(message)
     }
+
+    /// Decodes a message without its body, of which `bytes` may contain nothing.
+    pub fn decode_header(bytes: &[u8]) -> Result<Self, Malformed> {
+        Message::decode_fields(bytes).map(|(message, _, _)| message)
+    }
+
+    /// Returns the message without its body, the signature of the body, and a reader behind the
+    /// fields.
+    fn decode_fields(bytes: &[u8]) -> Result<(Self, String, Reader<'_>), Malformed> {
+        let mut reader = Reader::new(bytes)?;
+        let place = usize::from(bytes[1]).checked_sub(1).ok_or(Malformed)?;
+        let kind = KINDS.get(place).ok_or(Malformed)?;
+        let mut message =
+            Message { no_reply: bytes[2] & NO_REPLY_EXPECTED != 0, ..Message::new(*kind) };
+        reader.at = 8;
+        message.serial = reader.number()?;
+        let end = PREFIX.saturating_add(reader.number()? as usize);
+        let mut signature = String::new();
+        while reader.at < end {
+            reader.pad(8)?;
+            let code = reader.byte()?;
+            let of_type = reader.signature()?;
+            match code {
+                field::PATH => message.path = Some(reader.text()?),
+                field::INTERFACE => message.interface = Some(reader.text()?),
+                field::MEMBER => message.member = Some(reader.text()?),
+                field::ERROR_NAME => message.error = Some(reader.text()?),
+                field::DESTINATION => message.destination = Some(reader.text()?),
+                field::SENDER => message.sender = Some(reader.text()?),
+                field::REPLY_SERIAL => message.reply_to = Some(reader.number()?),
+                field::SIGNATURE => signature = reader.signature()?,
+                _ => reader.skip(&of_type)?,
+            }
+        }
+        Ok((message, signature, reader))
+    }
 }
 
-/// Returns the length of the message at the beginning of `bytes`; `None` with fewer than [`PREFIX`]
+/// The size of a message, which its first bytes contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes before the body.
+    pub header: usize,
+    /// Bytes of the message.
+    pub message: usize,
+}
+
+/// Returns the size of the message at the beginning of `bytes`; `None` with fewer than [`PREFIX`]
 /// bytes.
-pub fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+pub fn size(bytes: &[u8]) -> Result<Option<Size>, Malformed> {
     if bytes.len() < PREFIX {
         return Ok(None);
     }
@@ -234,12 +228,19 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     reader.at = 4;
     let body = reader.number()? as usize;
     reader.at = 12;
-    let header = PREFIX + reader.number()? as usize;
-    let length = header.next_multiple_of(8) + body;
-    match length <= LONGEST {
-        true => Ok(Some(length)),
-        false => Err(Malformed),
+    let fields = reader.number()? as usize;
+    // Each part alone may fill the address space of a 32-bit system.
+    if body > LONGEST || fields > LONGEST {
+        return Err(Malformed);
     }
+    let header = (PREFIX + fields).next_multiple_of(8);
+    let message = header + body;
+    (message <= LONGEST).then_some(Some(Size { header, message })).ok_or(Malformed)
+}
+
+/// Returns whether a message that begins with `bytes` is a signal.
+pub fn is_signal(bytes: &[u8]) -> bool {
+    bytes.get(1) == Some(&(Kind::Signal as u8 + 1))
 }
 
 #[cfg(test)]
@@ -264,6 +265,18 @@ mod tests {
         }
     }
 
+    fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        size(bytes).map(|size| size.map(|size| size.message))
+    }
+
+    #[test]
+    fn a_header_is_decoded_without_its_body() {
+        let size = size(CALL).unwrap().unwrap();
+        let expected = Message { body: Vec::new(), ..call() };
+        assert_eq!(Message::decode_header(&CALL[..size.header]), Ok(expected));
+        assert_eq!(Message::decode_header(&CALL[..size.header - 8]), Err(Malformed));
+    }
+
     #[test]
     fn a_call_is_decoded() {
         assert_eq!(length(CALL), Ok(Some(CALL.len())));
@@ -281,11 +294,7 @@ mod tests {
         let expected = Message {
             serial: 9,
             no_reply: true,
-            ..Message {
-                serial: 2,
-                ..Message::new(Kind::Call)
-            }
-            .error_reply("e", "t")
+            ..Message { serial: 2, ..Message::new(Kind::Call) }.error_reply("e", "t")
         };
         assert_eq!(Message::decode(error), Ok(expected));
     }
@@ -307,9 +316,14 @@ mod tests {
             assert_eq!(Message::decode(&CALL[..length]), Err(Malformed), "{length}");
         }
         assert_eq!(length(&CALL[..PREFIX - 1]), Ok(None));
-        let mut long = CALL.to_vec();
-        long[7] = 0x10;
-        assert_eq!(length(&long), Err(Malformed));
+        // Neither body nor fields may be longer than a message.
+        for place in [7, 15] {
+            let mut long = CALL.to_vec();
+            for most in [0x10, 0xff] {
+                long[place - 3..=place].fill(most);
+                assert_eq!(length(&long), Err(Malformed), "{place}");
+            }
+        }
     }
 
     fn field() -> impl Strategy<Value = Option<String>> {
@@ -356,6 +370,7 @@ mod tests {
             }
             let _ = length(&bytes);
             let _ = Message::decode(&bytes);
+            let _ = Message::decode_header(&bytes);
         }
     }
 }

@@ -13,4 +13,4 @@ mod service;
 mod wire;
 
 pub use names::{INTERFACE, PATH, bus_name, error_code, error_name};
-pub use service::{BusAbsence, DbusService, NameError, Step};
+pub use service::{BusStart, DbusService, NameError, Step};

@@ -8,7 +8,7 @@ pub const INTERFACE: &str = "org.libteam.teamd";
 /// The only object.
 pub const PATH: &str = "/org/libteam/teamd";
 /// Name of the error for a missing object or method.
-pub const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
+const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
 
 /// Returns the bus name of a team; `None` if the device's name cannot be part of a bus name.
 pub fn bus_name(device: &str) -> Option<String> {
@@ -16,14 +16,9 @@ pub fn bus_name(device: &str) -> Option<String> {
     let is_element = |element: &str| {
         !element.starts_with(|c: char| c.is_ascii_digit())
             && !element.is_empty()
-            && element
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            && element.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
     };
-    device
-        .split('.')
-        .all(is_element)
-        .then(|| format!("{INTERFACE}.{device}"))
+    device.split('.').all(is_element).then(|| format!("{INTERFACE}.{device}"))
 }
 
 /// Returns the name of the error with a code of the control socket.
@@ -61,11 +56,7 @@ mod tests {
 
     #[test]
     fn a_code_survives_the_conversion_to_a_name() {
-        for code in [
-            "NoSuchDev",
-            "UnknownMethod",
-            "org.freedesktop.DBus.Error.NoReply",
-        ] {
+        for code in ["NoSuchDev", "UnknownMethod", "org.freedesktop.DBus.Error.NoReply"] {
             assert_eq!(error_code(&error_name(code)), code);
         }
         assert_eq!(error_name("NoSuchDev"), "org.libteam.teamdNoSuchDev");

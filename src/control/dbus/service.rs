@@ -5,20 +5,25 @@
 //! client never delays the daemon.
 
 use std::fmt;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::rc::Rc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 
-use super::connection::{BusError, Connection, Filled};
+use super::connection::{BusError, Connection};
 use super::dispatch;
 use super::message::{Kind, Message, Value};
 use crate::control::methods::TeamControl;
+use crate::control::protocol::MAX_REQUEST;
 
 /// Time limit of the bus during a start, in milliseconds. NetworkManager gives the whole start five
 /// seconds.
 const TIMEOUT_MS: u16 = 4000;
+
+/// Bytes of the longest message that is received whole; a longer call has an error as its reply.
+const LONGEST: usize = MAX_REQUEST;
 
 /// Reply to RequestName: the connection has the name.
 const PRIMARY_OWNER: u32 = 1;
@@ -61,20 +66,23 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// Behaviour of a start without a bus.
+/// Whether the start of a team waits for the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BusAbsence {
-    /// The start fails, as teamd's does.
-    Fatal,
-    /// The team starts, and acquires its name when the bus appears.
-    Awaited,
+pub enum BusStart {
+    /// The start fails if there is no bus or the bus refuses the name, as teamd's start does.
+    Required,
+    /// If there is no bus, the team starts, and acquires its name when the bus appears.
+    WhenPresent,
+    /// The start waits neither for a bus nor for its reply: the team acquires its name later.
+    Later,
 }
 
 /// The service of one team.
 pub struct DbusService {
     name: String,
-    registry: Registry,
+    registry: Rc<Registry>,
     token: Token,
+    start: BusStart,
     bus: Option<Bus>,
 }
 
@@ -100,40 +108,46 @@ impl DbusService {
     /// [`take_name`](Self::take_name) acquires.
     ///
     /// # Errors
-    /// When there is no bus, unless `absence` leaves the bus to [`reconnect`](Self::reconnect).
+    /// When there is no bus, unless `start` leaves the bus to [`reconnect`](Self::reconnect).
     pub fn connect(
         name: String,
-        registry: &Registry,
+        registry: &Rc<Registry>,
         token: Token,
-        absence: BusAbsence,
+        start: BusStart,
     ) -> Result<Self, BusError> {
-        let registry = registry.try_clone().map_err(BusError::Io)?;
-        let bus = match (Bus::open(&registry, token), absence) {
+        let registry = Rc::clone(registry);
+        let bus = match (Bus::open(&registry, token), start) {
             (Ok(bus), _) => Some(bus),
-            (Err(error), BusAbsence::Awaited) => {
+            (Err(error), BusStart::Required) => return Err(error),
+            (Err(error), BusStart::WhenPresent | BusStart::Later) => {
                 log::info!("dbus: No bus yet ({error}), looking for it every second.");
                 None
             }
-            (Err(error), BusAbsence::Fatal) => return Err(error),
         };
-        Ok(DbusService {
-            name,
-            registry,
-            token,
-            bus,
-        })
+        Ok(DbusService { name, registry, token, start, bus })
     }
 
     /// Acquires the team's name, which shows other programs that every method is served. Waits for
-    /// the reply of the bus. A [`step`](Self::step) has to follow: calls may have come with the
-    /// reply, and an absent bus has to be found.
-    pub fn take_name(&mut self) -> Result<(), NameError> {
+    /// the reply of the bus, but no longer than until `signals` is readable, and not at all under
+    /// [`BusStart::Later`]. A [`step`](Self::step) has to follow: calls may have come with the
+    /// reply, and the daemon must look for an absent bus.
+    pub fn take_name(&mut self, signals: BorrowedFd<'_>) -> Result<(), NameError> {
         let Some(bus) = &mut self.bus else {
             return Ok(());
         };
         let call = bus.request_name(&self.name);
-        let reply = bus.connection.wait_reply(call, TIMEOUT_MS);
-        check_name_reply(&self.name, &reply.map_err(NameError::Bus)?)
+        if self.start == BusStart::Later {
+            bus.name_call = Some(call);
+            return Ok(());
+        }
+        let reply = bus.connection.wait_reply_or(call, TIMEOUT_MS, Some(signals));
+        match reply.map_err(NameError::Bus)? {
+            Some(reply) => check_name_reply(&self.name, &reply),
+            None => {
+                bus.name_call = Some(call);
+                Ok(())
+            }
+        }
     }
 
     /// Sends waiting bytes, or replies to one call, or reads once.
@@ -173,10 +187,7 @@ fn check_name_reply(name: &str, reply: &Message) -> Result<(), NameError> {
     match (reply.kind, reply.body.first()) {
         (Kind::Return, Some(Value::Number(PRIMARY_OWNER))) => Ok(()),
         (Kind::Return, _) => Err(NameError::Taken(name.to_owned())),
-        _ => {
-            let text = reply.text().unwrap_or_default().to_owned();
-            Err(NameError::Refused(name.to_owned(), text))
-        }
+        _ => Err(NameError::Refused(name.to_owned(), reply.text().unwrap_or_default().to_owned())),
     }
 }
 
@@ -184,14 +195,12 @@ impl Bus {
     /// Connects and sends the greeting, so that the bus replies while the team is created.
     fn open(registry: &Registry, token: Token) -> Result<Bus, BusError> {
         let mut connection = Connection::open()?;
+        connection.set_longest(LONGEST);
         connection.flush()?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = registry.register(&mut SourceFd(&connection.as_raw_fd()), token, interest);
         watched.map_err(BusError::Io)?;
-        Ok(Bus {
-            connection,
-            name_call: None,
-        })
+        Ok(Bus { connection, name_call: None })
     }
 
     /// Queues the call for the name, without flags as teamd: the bus queues the connection for a
@@ -206,10 +215,7 @@ impl Bus {
             return Ok(Step::Wait);
         }
         let Some((message, length)) = self.connection.next_message()? else {
-            return Ok(match self.connection.fill()? {
-                Filled::Some => Step::More,
-                Filled::Nothing => Step::Wait,
-            });
+            return Ok(if self.connection.fill()? { Step::More } else { Step::Wait });
         };
         if message.kind == Kind::Call {
             let reply = dispatch::reply(&message, length, team);

@@ -84,11 +84,7 @@ impl<'a> Reader<'a> {
             Some(b'B') => true,
             _ => return Err(Malformed),
         };
-        Ok(Reader {
-            bytes,
-            at: 0,
-            big_endian,
-        })
+        Ok(Reader { bytes, at: 0, big_endian })
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
@@ -126,10 +122,11 @@ impl<'a> Reader<'a> {
         self.terminated(length)
     }
 
-    pub(super) fn terminated(&mut self, length: usize) -> Result<String, Malformed> {
-        let text = self.take(length)?.to_vec();
+    /// Reads a text of `length` bytes, which has a NUL behind it and none inside.
+    fn terminated(&mut self, length: usize) -> Result<String, Malformed> {
+        let text = self.take(length)?;
         match self.byte()? {
-            0 => String::from_utf8(text).map_err(|_| Malformed),
+            0 if !text.contains(&0) => String::from_utf8(text.to_vec()).map_err(|_| Malformed),
             _ => Err(Malformed),
         }
     }

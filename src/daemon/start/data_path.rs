@@ -1,20 +1,20 @@
 //! The choice of a team's data path, and its device: created, or found and taken over.
 
 use std::io;
-use std::ops::Range;
+use std::rc::Rc;
 
 use json_config::DataPathChoice;
-use mio::{Registry, Token};
-use runners::{RunnerSettings, TeamSettings, TxPolicy, policy_without_ports};
+use mio::Token;
+use runners::{HwAddr, TxPolicy};
 
 use super::leftovers::settle_leftovers;
-use super::{CREATE, StartError, StartOptions, TAP_KIND};
+use super::{CREATE, StartError, StartOptions};
 use crate::daemon::Daemon;
+use crate::daemon::requirements::supports;
 use crate::daemon::source::DATA_PATH_TOKENS;
 use crate::daemon::team::{AdoptedPort, as_found};
-use crate::datapath::device::DeviceOptions;
+use crate::datapath::device::{DeviceOptions, TAP_KIND};
 use crate::datapath::driverless::DriverlessTeam;
-use crate::datapath::ebpf;
 use crate::datapath::team_driver::{self, KernelTeam};
 use crate::datapath::{DataPath, DataPathKind, Requirements};
 use crate::errno::strerror;
@@ -26,35 +26,42 @@ pub(super) struct Opened {
     /// Data paths that were tried first, and why they cannot be used.
     pub(super) refused: Vec<(DataPathKind, String)>,
     pub(super) device: LinkInfo,
+    /// Address with which the daemon created or found the device.
+    pub(super) hwaddr: HwAddr,
     /// Ports that the device has already.
     pub(super) adopted: Vec<AdoptedPort>,
 }
 
 impl Daemon {
     /// Opens the data path that the existing device needs, else the first one that the
-    /// configuration allows and that works.
+    /// configuration allows and that works; a device that is created has the address `hwaddr`.
     pub(super) fn open_data_path(
         &mut self,
         options: &StartOptions,
         requirements: &Requirements,
         existing: Option<LinkInfo>,
+        hwaddr: HwAddr,
         tokens: usize,
     ) -> Result<Opened, StartError> {
+        let device_options = DeviceOptions {
+            name: options.device.clone(),
+            hwaddr,
+            persist: options.keep_device,
+            take_over: existing.is_some(),
+        };
+        let choice = options.data_path.unwrap_or(DataPathChoice::Auto);
         let Some(device) = existing else {
-            let candidates: &[DataPathKind] = match options.data_path {
-                DataPathChoice::Auto => &[
-                    DataPathKind::Kernel,
-                    DataPathKind::Programs,
-                    DataPathKind::Relay,
-                ],
+            let candidates: &[DataPathKind] = match choice {
+                DataPathChoice::Auto => {
+                    &[DataPathKind::Kernel, DataPathKind::Programs, DataPathKind::Relay]
+                }
                 DataPathChoice::Kernel => &[DataPathKind::Kernel],
                 DataPathChoice::Programs => &[DataPathKind::Programs],
                 DataPathChoice::Relay => &[DataPathKind::Relay],
             };
-            return self.open_first(candidates, options, requirements, false, tokens);
+            return self.open_first(candidates, options, requirements, &device_options, tokens);
         };
         let name = &options.device;
-        let choice = options.data_path;
         let other_kind = |backends: &str| {
             let invalid = io::Error::from_raw_os_error(libc::EINVAL);
             let advice =
@@ -67,15 +74,10 @@ impl Daemon {
             {
                 return other_kind("kernel");
             }
-            return self
-                .open_kernel_team(device, requirements, tokens)
-                .map_err(|error| StartError {
-                    attempts: vec![
-                        mode_advice(&requirements.policy, &error),
-                        "Failed to init runner.".into(),
-                    ],
-                    cause: error,
-                });
+            return self.open_kernel_team(device, requirements, tokens).map_err(|error| {
+                StartError::new(mode_advice(&requirements.policy, &error), error)
+                    .then("Failed to init runner.")
+            });
         }
         if choice == DataPathChoice::Kernel {
             return other_kind("programs or relay");
@@ -85,7 +87,7 @@ impl Daemon {
             (_, DataPathChoice::Programs) => &[DataPathKind::Programs],
             _ => &[DataPathKind::Programs, DataPathKind::Relay],
         };
-        self.open_first(candidates, options, requirements, true, tokens)
+        self.open_first(candidates, options, requirements, &device_options, tokens)
     }
 
     /// Creates a team device, or takes one over, for the first of `candidates` that works.
@@ -94,7 +96,7 @@ impl Daemon {
         candidates: &[DataPathKind],
         options: &StartOptions,
         requirements: &Requirements,
-        take_over: bool,
+        device: &DeviceOptions,
         tokens: usize,
     ) -> Result<Opened, StartError> {
         let mut refused = Vec::new();
@@ -104,19 +106,21 @@ impl Daemon {
                 _ if !supports(*kind, requirements) => Err(StartError::new(
                     format!(
                         "Data path {} cannot do what the runner does; \
-                         leave \"data_path\" out, or make it \"relay\".",
+                         leave \"data_path\" out, or make it \"programs\" or \"relay\".",
                         kind.name()
                     ),
                     io::Error::from_raw_os_error(libc::EOPNOTSUPP),
                 )),
-                DataPathKind::Kernel => {
-                    self.create_kernel_team(&options.device, requirements, tokens)
-                }
-                DataPathKind::Programs => self.open_programs(options, take_over, tokens),
-                DataPathKind::Relay => self.open_relay(options, take_over, tokens),
+                DataPathKind::Kernel => self.create_kernel_team(device, requirements, tokens),
+                kind => self.open_driverless(*kind, options, device, tokens),
             };
             match opened {
-                Ok(opened) => return Ok(Opened { refused, ..opened }),
+                Ok(opened) => {
+                    if *kind == DataPathKind::Relay {
+                        warn_of_relay(&refused);
+                    }
+                    return Ok(Opened { refused, ..opened });
+                }
                 Err(error) => {
                     let why = strerror(error.cause());
                     log::debug!("Data path {} cannot be used here ({why}).", kind.name());
@@ -133,27 +137,24 @@ impl Daemon {
     /// Creates a team device of the kernel's driver, and deletes it if it cannot be opened.
     fn create_kernel_team(
         &mut self,
-        name: &str,
+        options: &DeviceOptions,
         requirements: &Requirements,
         tokens: usize,
     ) -> Result<Opened, StartError> {
+        let DeviceOptions { name, hwaddr, .. } = options;
         let mut create = || {
-            link::create(&mut self.kernel.route, name, team_driver::LINK_KIND)?;
+            link::create(&mut self.kernel.route, name, team_driver::LINK_KIND, *hwaddr)?;
             let device = link::find(&mut self.kernel.route, name)?;
             let ifindex = device.ifindex;
             let opened = self.open_kernel_team(device, requirements, tokens);
             if opened.is_err() {
                 link::delete(&mut self.kernel.route, ifindex)?;
             }
-            opened
+            Ok(Opened { hwaddr: *hwaddr, ..opened? })
         };
-        create().map_err(|cause| StartError {
-            attempts: vec![
-                "The kernel's team driver cannot be used; data path \"auto\" needs none."
-                    .to_owned(),
-                CREATE.to_owned(),
-            ],
-            cause,
+        create().map_err(|error| {
+            let advice = "The kernel's team driver cannot be used; data path \"auto\" needs none.";
+            StartError::new(advice, error).then(CREATE)
         })
     }
 
@@ -164,93 +165,66 @@ impl Daemon {
         tokens: usize,
     ) -> io::Result<Opened> {
         let token = Token(tokens);
-        let team = KernelTeam::open(self.poll.registry(), token, device.ifindex, requirements)?;
+        let (registry, shared) = (&self.registry, Rc::clone(&self.programs));
+        let team = KernelTeam::open(registry, token, device.ifindex, requirements, shared)?;
         let mut adopted = link::all(&mut self.kernel.route)?;
         adopted.retain(|link| link.master == Some(device.ifindex));
-        // Among equal ports the runner keeps the first one, so the active port comes first.
+        // The active port comes first, as in `open_driverless`.
         let active = team.active_ifindex();
         adopted.sort_by_key(|link| Some(link.ifindex) != active);
-        let adopted = adopted.into_iter().map(|interface| AdoptedPort {
-            found: as_found(&self.kernel, &interface),
-            interface,
-        });
+        let adopted = adopted
+            .into_iter()
+            .map(|interface| AdoptedPort { found: as_found(&self.kernel, &interface), interface });
         Ok(Opened {
             data_path: Box::new(team),
             refused: Vec::new(),
+            hwaddr: device.hwaddr,
             device,
             adopted: adopted.collect(),
         })
     }
 
-    /// Opens a device whose frames the relay moves; the ports of an existing device are adopted.
-    fn open_relay(
-        &mut self,
-        options: &StartOptions,
-        take_over: bool,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let (port_state, adopted) = settle_leftovers(&mut self.kernel, options, take_over)?;
-        let device = DeviceOptions {
-            name: options.device.clone(),
-            persist: options.keep_device,
-            take_over,
-        };
-        self.open_driverless(options, tokens, adopted, |registry, tokens| {
-            DriverlessTeam::with_relay(registry, tokens, &device, port_state)
-        })
-    }
-
-    /// Opens a veth whose frames programs move; the ports of an existing device are adopted.
-    fn open_programs(
-        &mut self,
-        options: &StartOptions,
-        take_over: bool,
-        tokens: usize,
-    ) -> Result<Opened, StartError> {
-        let (port_state, adopted) = settle_leftovers(&mut self.kernel, options, take_over)?;
-        let name = &options.device;
-        let active = port_state.persisted_state().active;
-        let mut opened = self.open_driverless(options, tokens, adopted, |registry, tokens| {
-            DriverlessTeam::with_programs(registry, tokens, name, take_over, port_state)
-        })?;
-        // Among equal ports the runner keeps the first one, so the active port comes first.
-        let is_other = |port: &AdoptedPort| Some(port.interface.ifindex) != active;
-        opened.adopted.sort_by_key(is_other);
-        Ok(opened)
-    }
-
+    /// Opens a device whose frames programs or the relay move; the ports of an existing device are
+    /// adopted.
     fn open_driverless(
         &mut self,
+        kind: DataPathKind,
         options: &StartOptions,
+        device: &DeviceOptions,
         tokens: usize,
-        adopted: Vec<AdoptedPort>,
-        open: impl FnOnce(Registry, Range<usize>) -> io::Result<DriverlessTeam>,
     ) -> Result<Opened, StartError> {
+        let (port_state, mut adopted) =
+            settle_leftovers(&mut self.kernel, options, device.take_over)?;
+        // Among equal ports the runner keeps the first one, so the active port comes first.
+        let active = port_state.persisted_state().active;
+        adopted.sort_by_key(|port| Some(port.interface.ifindex) != active);
         let tokens = tokens..tokens + DATA_PATH_TOKENS;
-        let registry = self.poll.registry().try_clone();
-        let data_path = registry
-            .and_then(|registry| open(registry, tokens))
-            .map_err(|error| StartError::new(CREATE, error))?;
-        let device = link::find(&mut self.kernel.route, &options.device)
+        let (shared, kept) = (Rc::clone(&self.programs), &mut self.kept);
+        let registry = Rc::clone(&self.registry);
+        let data_path = match kind {
+            DataPathKind::Programs => {
+                DriverlessTeam::with_programs(registry, tokens, device, port_state, shared)
+            }
+            _ => DriverlessTeam::with_relay(registry, tokens, device, port_state, shared, kept),
+        };
+        let data_path = Box::new(data_path.map_err(|error| StartError::new(CREATE, error))?);
+        let DeviceOptions { hwaddr, take_over, .. } = device;
+        let mut device = link::find(&mut self.kernel.route, &options.device)
             .map_err(|error| StartError::new("Failed to read the team device.", error))?;
+        let hwaddr = if *take_over { device.hwaddr } else { *hwaddr };
+        self.kernel.undo_udev(&mut device, hwaddr);
         self.disable_ipv6_at_peer(&device);
-        Ok(Opened {
-            data_path: Box::new(data_path),
-            refused: Vec::new(),
-            device,
-            adopted,
-        })
+        Ok(Opened { data_path, refused: Vec::new(), device, hwaddr, adopted })
     }
 
     /// Disables IPv6 on the peer of a veth.
     fn disable_ipv6_at_peer(&mut self, device: &LinkInfo) {
-        let peer = device.lower.filter(|_| device.kind == VETH_KIND);
-        let Some(peer) = peer else {
+        let Some(peer) = device.lower.filter(|_| device.kind == VETH_KIND) else {
             return;
         };
         let disabled = link::fetch(&mut self.kernel.route, peer).and_then(|peer| {
             match self.kernel.ipv6(&peer.name) {
-                true => self.kernel.set_ipv6(&peer.name, false),
+                true => self.kernel.disable_ipv6(&peer.name, device.ifindex),
                 false => Ok(()),
             }
         });
@@ -261,36 +235,11 @@ impl Daemon {
     }
 }
 
-/// Whether a data path can do what the runner needs, on any host.
-fn supports(kind: DataPathKind, requirements: &Requirements) -> bool {
-    match kind {
-        DataPathKind::Kernel => team_driver::supports(requirements),
-        DataPathKind::Programs => ebpf::supports(requirements),
-        DataPathKind::Relay => true,
-    }
-}
-
-/// Returns what a team with these settings needs of its data path.
-pub(super) fn requirements(settings: &TeamSettings) -> Requirements {
-    let lacp = match &settings.runner {
-        RunnerSettings::Lacp(lacp) => Some(lacp),
-        _ => None,
-    };
-    Requirements {
-        policy: policy_without_ports(&settings.runner),
-        // A flow that waits for the partner's Marker Response has no port.
-        drops_unmapped: lacp.is_some_and(|lacp| lacp.marker_timeout.is_some()),
-        balancing_interval: match &settings.runner {
-            RunnerSettings::LoadBalance {
-                balancing_interval, ..
-            }
-            | RunnerSettings::Slb {
-                balancing_interval, ..
-            } => *balancing_interval,
-            _ => lacp.and_then(|lacp| lacp.balancing_interval),
-        },
-        notify_peers: settings.notify_peers,
-        mcast_rejoin: settings.mcast_rejoin,
+/// Warns that every frame passes through the daemon because programs failed.
+fn warn_of_relay(refused: &[(DataPathKind, String)]) {
+    let programs = refused.iter().find(|(kind, _)| *kind == DataPathKind::Programs);
+    if let Some((_, why)) = programs {
+        log::warn!("Every frame passes through the daemon: data path programs fails ({why}).");
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::io;
 
-use super::{CREATE, StartError, StartOptions, TAP_KIND};
+use super::{CREATE, StartError, StartOptions};
 use crate::daemon::Daemon;
-use crate::datapath::{device, team_driver};
+use crate::datapath::device::{self, TAP_KIND};
+use crate::datapath::team_driver;
 use crate::netlink::link::{self, LinkInfo};
 
 /// A device that the team takes over.
+#[derive(Clone)]
 pub(super) struct Existing {
     pub(super) device: LinkInfo,
-    /// A former daemon of this team created the device, so this one deletes it in the end. A
-    /// device that only `-o` takes over stays.
+    /// Whether this daemon deletes the device at its end: an earlier daemon of this team created the
+    /// device, or `-w` takes a team device over. A device of another program stays.
     pub(super) ours: bool,
 }
 
@@ -24,40 +26,35 @@ impl Daemon {
         &mut self,
         options: &StartOptions,
     ) -> Result<Option<Existing>, StartError> {
-        let refuse = |errno, attempt: String| {
-            let cause = io::Error::from_raw_os_error(errno);
-            Err(StartError::new(attempt, cause).then(CREATE))
-        };
         let name = &options.device;
+        let refuse = |errno, why| {
+            let attempt = format!("\"{name}\" exists{why}.");
+            Err(StartError::new(attempt, io::Error::from_raw_os_error(errno)).then(CREATE))
+        };
         let existing = match link::find(&mut self.kernel.route, name) {
             Ok(existing) => existing,
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             Err(error) => return Err(StartError::new(CREATE, error)),
         };
-        let is_team_device = [TAP_KIND, team_driver::LINK_KIND].contains(&existing.kind.as_str());
+        let is_drivers = existing.kind == team_driver::LINK_KIND;
         let is_ours = device::is_ours(&mut self.kernel.route, &existing)
             .map_err(|error| StartError::new(CREATE, error))?;
-        if is_ours && !options.recreate {
+        if is_ours && (options.take_over || !options.recreate) {
             log::info!("Taking over the device of an earlier daemon.");
-            return Ok(Some(Existing {
-                device: existing,
-                ours: true,
-            }));
+            return Ok(Some(Existing { device: existing, ours: true }));
         }
         let take_over = options.take_over || options.warm_start;
         if !take_over && !options.recreate {
-            let advice = format!("\"{name}\" exists: -o takes it over, -r makes it anew.");
-            return refuse(libc::EEXIST, advice);
+            return refuse(libc::EEXIST, ": -o takes it over, -r makes it anew");
         }
-        if !is_team_device && !is_ours {
-            let advice = format!("\"{name}\" exists and is no team device; it is left alone.");
-            return refuse(libc::EINVAL, advice);
+        // A TAP of another program can serve a team, but no option deletes it.
+        let serves_team = take_over && existing.kind == TAP_KIND && !is_ours;
+        if !is_drivers && !is_ours && !serves_team {
+            return refuse(libc::EINVAL, " and is no team device; it is left alone");
         }
         if take_over {
-            return Ok(Some(Existing {
-                device: existing,
-                ours: options.warm_start,
-            }));
+            let ours = options.warm_start && !serves_team;
+            return Ok(Some(Existing { device: existing, ours }));
         }
         link::delete(&mut self.kernel.route, existing.ifindex)
             .map_err(|error| StartError::new("Failed to delete the old team device.", error))?;

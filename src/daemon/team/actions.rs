@@ -1,19 +1,46 @@
 //! The core's actions, executed on the data path, the ports, the device and the network.
 
+use std::collections::VecDeque;
 use std::io;
 
-use runners::{Action, Event, Instant, RunnerSettings};
+use runners::{Action, Event, HwAddr, Instant, PortId, RunnerSettings};
 
 use super::ManagedTeam;
-use crate::daemon::announce;
+use crate::daemon::announce::Announcement;
 use crate::daemon::kernel::Kernel;
 use crate::datapath::port_socket::PortSocket;
 use crate::datapath::{Owner, Snapshot, SnapshotPart};
-use crate::errno::strerror;
+use crate::errno::{repeat, strerror};
 use crate::netlink::link;
 
 /// Actions that may follow one event; a team of a thousand ports asks for far fewer.
 const MAX_ACTIONS: usize = 1 << 16;
+
+/// Announcements of a team that are sent in one turn of the loop, which takes under a millisecond.
+const ANNOUNCEMENTS: usize = 64;
+
+/// Announcements that wait to be sent.
+#[derive(Debug, Default)]
+pub(super) struct Announcements {
+    /// Of the last `notify_peers`.
+    pub(super) peers: VecDeque<Announcement>,
+    /// Of the last `mcast_rejoin`.
+    pub(super) reports: VecDeque<Announcement>,
+}
+
+impl Announcements {
+    /// Whether no announcement waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.peers.is_empty() && self.reports.is_empty()
+    }
+
+    fn take_some(&mut self) -> Vec<Vec<u8>> {
+        let peers = self.peers.drain(..self.peers.len().min(ANNOUNCEMENTS)).collect::<Vec<_>>();
+        let left = ANNOUNCEMENTS - peers.len();
+        let reports = self.reports.drain(..self.reports.len().min(left));
+        peers.into_iter().chain(reports).map(Announcement::into_frame).collect()
+    }
+}
 
 impl ManagedTeam {
     /// Hands the core an event and executes the actions that follow.
@@ -33,6 +60,14 @@ impl ManagedTeam {
                 "Failed to execute all actions: {error}; the others wait for the next event."
             );
         }
+        self.update_speed(kernel);
+        if !self.carrier_by_daemon && self.must_set_carrier() {
+            let carrier = Action::SetCarrier(self.core.carrier());
+            self.try_execute(kernel, now, &carrier);
+        }
+        self.update_bfd(kernel, now);
+        self.update_keep_alives(now);
+        self.update_followers(kernel, now);
     }
 
     /// Takes the actions of the core without executing them.
@@ -46,75 +81,86 @@ impl ManagedTeam {
         Ok(actions)
     }
 
-    /// Executes an action; logs why it failed.
+    /// Executes an action, and repeats it after a transient error; logs why it failed.
     pub(super) fn try_execute(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) {
-        if let Err(error) = self.execute(kernel, now, action) {
+        if let Err(error) = repeat(|| self.execute(kernel, now, action)) {
             log::warn!("Failed to {} ({}).", describe(action), strerror(&error));
         }
     }
 
-    /// Returns whether the daemon sets the carrier. The team driver's own rule, which setting the
-    /// carrier ends, equals the core's while one port suffices and every port is allowed; but not
-    /// with lacp, where a link does not suffice.
-    fn sets_carrier(&mut self) -> bool {
-        self.carrier_by_daemon |= self.data_path.capabilities().carrier == Owner::Daemon
+    /// Returns whether the daemon must set the carrier, which ends the team driver's own rule. The
+    /// rule agrees with the core while one port suffices and every port is allowed; under lacp the
+    /// rule is wrong, because a link does not suffice.
+    fn must_set_carrier(&self) -> bool {
+        self.data_path.capabilities().carrier == Owner::Daemon
             || matches!(self.core.settings().runner, RunnerSettings::Lacp(_))
             || self.core.settings().min_ports != 1
-            || self.core.ports().any(|port| !port.is_allowed());
-        self.carrier_by_daemon
+            || self.core.ports().any(|port| !port.may_carry())
+    }
+
+    /// Sets the carrier, unless the team driver's own rule sets it. If the carrier differs from the
+    /// team's, the rule has ended: another program, such as a former daemon, has set the carrier.
+    fn set_carrier(&mut self, kernel: &mut Kernel, up: bool) -> io::Result<()> {
+        self.carrier_by_daemon |= self.must_set_carrier()
+            || link::driver_carrier(&mut kernel.route, self.device.ifindex)? != up;
+        match self.carrier_by_daemon {
+            true => link::set_device_carrier(&mut kernel.route, &self.device, up),
+            false => Ok(()),
+        }
     }
 
     fn execute(&mut self, kernel: &mut Kernel, now: Instant, action: &Action) -> io::Result<()> {
-        let sets_carrier = self.sets_carrier();
         match action {
-            Action::ApplyForwarding(forwarding) => self.apply_forwarding(kernel, now, forwarding),
-            Action::SetPortHwAddr { port, hwaddr } => match self.ports.get(*port) {
-                Some(attached) => {
-                    link::set_hwaddr(&mut kernel.route, attached.found.ifindex, *hwaddr)
-                }
-                None => Ok(()),
-            },
-            Action::SetTeamHwAddr(hwaddr) => {
-                link::set_hwaddr(&mut kernel.route, self.device.ifindex, *hwaddr)?;
-                self.device.hwaddr = *hwaddr;
+            Action::ApplyForwarding(forwarding) => {
+                self.apply_forwarding(kernel, now, forwarding)?;
+                self.update_speed(kernel);
                 Ok(())
             }
-            Action::SetCarrier(_) if !sets_carrier => Ok(()),
-            Action::SetCarrier(up) => {
-                link::set_device_carrier(&mut kernel.route, &self.device, *up)
+            Action::SetPortHwAddr { port, hwaddr } => {
+                self.set_port_hwaddr(kernel, now, *port, *hwaddr)
             }
+            Action::SetTeamHwAddr(hwaddr) => {
+                link::set_hwaddr(&mut kernel.route, self.device.ifindex, *hwaddr)?;
+                kernel.forget_network();
+                self.device.hwaddr = *hwaddr;
+                self.ports.set_changed();
+                Ok(())
+            }
+            Action::SetCarrier(up) => self.set_carrier(kernel, *up),
             Action::NotifyPeers => {
-                let frames = announce::peer_notifications(&mut kernel.route, self.device.ifindex)?;
-                self.send_announcement(&frames)
+                let network = kernel.network()?;
+                self.announcements.peers = network.peer_notifications(self.device.ifindex);
+                self.send_announcements()
             }
             Action::RejoinMulticast => {
-                let frames = announce::membership_reports(&mut kernel.route, self.device.ifindex)?;
-                self.send_announcement(&frames)
+                let network = kernel.network()?;
+                self.announcements.reports = network.membership_reports(self.device.ifindex)?;
+                self.send_announcements()
             }
             Action::Listen(frames) => self.port_sockets.listen(*frames),
             Action::SendFrame { port, frame } => self.port_sockets.send(*port, frame),
             Action::RememberPdu { port, frame } => match self.ports.get(*port) {
-                Some(attached) => {
-                    let name = &attached.name;
-                    self.partner_state.keep_pdu(name, frame.as_deref())
-                }
+                Some(attached) => self.partner_state.keep_pdu(&attached.name, frame.as_deref()),
                 None => Ok(()),
             },
             Action::ResolveHost { host, family } => self.resolver.resolve(host, *family),
             Action::ReadBucketCounters => {
-                let bytes = self
-                    .data_path
-                    .snapshot(SnapshotPart::BucketBytes)
-                    .bucket_bytes;
+                let bytes = self.data_path.snapshot(SnapshotPart::BucketBytes).bucket_bytes;
                 self.core.handle(now, Event::BucketCounters { bytes });
                 Ok(())
             }
+            Action::ReadPortCounters => {
+                let counters = kernel.receive_counters(now)?;
+                let ids = self.ports.ids().into_iter();
+                let ports = ids.filter_map(|id| Some((id, *counters.get(&self.ifindex(id)?)?)));
+                let ports = ports.collect();
+                self.core.handle(now, Event::PortCounters { ports });
+                Ok(())
+            }
             Action::ReadStations => {
-                let Snapshot {
-                    stations, peers, ..
-                } = self.data_path.snapshot(SnapshotPart::Sources);
-                let seen = Event::Stations { stations, peers };
-                self.core.handle(now, seen);
+                let Snapshot { stations, peers, .. } =
+                    self.data_path.snapshot(SnapshotPart::Sources);
+                self.core.handle(now, Event::Stations { stations, peers });
                 Ok(())
             }
             Action::TransmitFrame { frame } => self.transmit(frame),
@@ -122,6 +168,43 @@ impl ManagedTeam {
                 log::info!("{report}");
                 Ok(())
             }
+        }
+    }
+
+    /// Sets the hardware address of a port. A refusal, also of an interface that reports another
+    /// address afterwards, goes to the core, and to the log if it keeps the port from carrying.
+    ///
+    /// # Errors
+    /// Another refusal.
+    fn set_port_hwaddr(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        port: PortId,
+        hwaddr: HwAddr,
+    ) -> io::Result<()> {
+        let Some(attached) = self.ports.get(port) else { return Ok(()) };
+        let ifindex = attached.found.ifindex;
+        let set = link::set_hwaddr(&mut kernel.route, ifindex, hwaddr).and_then(|()| {
+            match link::fetch(&mut kernel.route, ifindex)?.hwaddr == hwaddr {
+                true => Ok(()),
+                false => Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+            }
+        });
+        let Err(error) = set else { return Ok(()) };
+        self.core.handle(now, Event::PortHwAddrRefused { port, hwaddr });
+        match self.core.port(port) {
+            Some(known) if known.refuses_team_hwaddr() => {
+                log::error!(
+                    "{}: The interface refuses the team's hardware address {hwaddr} ({}), so the \
+                     port carries no traffic; let its driver or hypervisor permit the address, or \
+                     use runner activebackup with \"hwaddr_policy\": \"by_active\".",
+                    known.name(),
+                    strerror(&error)
+                );
+                Ok(())
+            }
+            _ => Err(error),
         }
     }
 
@@ -138,20 +221,39 @@ impl ManagedTeam {
         }
     }
 
+    /// Sends some announcements that wait; the others wait for the next turn of the loop, so that
+    /// thousands of them do not delay the control frames of other teams.
+    ///
+    /// # Errors
+    /// The error of the first frame that was not sent; the others are dropped.
+    pub(super) fn send_announcements(&mut self) -> io::Result<()> {
+        let frames = self.announcements.take_some();
+        let sent = self.send_announcement(&frames);
+        if sent.is_err() {
+            self.announcements = Announcements::default();
+        }
+        sent
+    }
+
     /// Sends frames on the active port, or on the first enabled one with a link: every switch
     /// learns from one copy.
     fn send_announcement(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
-        if self.core.designated_port().is_some() {
+        let copied_to_all = matches!(&self.core.settings().runner,
+            RunnerSettings::Lacp(lacp) if lacp.broadcast_neighbor);
+        if copied_to_all || self.core.designated_port().is_some() {
             return frames.iter().try_for_each(|frame| self.transmit(frame));
         }
         let carrying = |port: &&runners::Port| port.is_enabled() && port.is_linked();
         let first = self.core.ports().find(carrying).map(|port| port.id());
-        if let Some(port) = self.core.active_port().or(first) {
-            for frame in frames {
-                self.port_sockets.send(port, frame)?;
-            }
-        }
-        Ok(())
+        self.send_on(self.core.active_port().or(first), frames)
+    }
+
+    /// Sends frames on a port, if there is one.
+    pub(super) fn send_on(&self, port: Option<PortId>, frames: &[Vec<u8>]) -> io::Result<()> {
+        let mut port = port.into_iter();
+        port.try_for_each(|id| {
+            frames.iter().try_for_each(|frame| self.port_sockets.send(id, frame))
+        })
     }
 }
 
@@ -169,6 +271,7 @@ fn describe(action: &Action) -> String {
         Action::RememberPdu { .. } => "persist the partner's LACPDU".to_owned(),
         Action::ResolveHost { host, .. } => format!("resolve host \"{host}\""),
         Action::ReadBucketCounters => "read the load of the buckets".to_owned(),
+        Action::ReadPortCounters => "read the counters of the ports".to_owned(),
         Action::ReadStations => "read the stations of the team device".to_owned(),
         Action::TransmitFrame { .. } => "announce a station".to_owned(),
         Action::Report(_) => "report".to_owned(),
@@ -190,9 +293,7 @@ fn for_each_action<T>(
             None => return Ok(()),
         }
     }
-    Err(io::Error::other(format!(
-        "more than {MAX_ACTIONS} actions follow one event"
-    )))
+    Err(io::Error::other(format!("more than {MAX_ACTIONS} actions follow one event")))
 }
 
 #[cfg(test)]
@@ -217,5 +318,17 @@ mod tests {
         let mut waiting = 3;
         for_each_action(&mut waiting, next, |_, _| ()).expect("three actions");
         assert_eq!(waiting, 0);
+    }
+
+    #[test]
+    fn announcements_are_sent_in_slices() {
+        let announcements = |count| (0..count).map(|_| Announcement::Frame(vec![1])).collect();
+        let mut waiting = Announcements { peers: announcements(100), reports: announcements(40) };
+        let slices: Vec<usize> = std::iter::from_fn(|| {
+            let is_empty = waiting.is_empty();
+            (!is_empty).then(|| waiting.take_some().len())
+        })
+        .collect();
+        assert_eq!(slices, [ANNOUNCEMENTS, ANNOUNCEMENTS, 140 - 2 * ANNOUNCEMENTS]);
     }
 }

@@ -13,7 +13,6 @@ use json_config::Config;
 use runners::{Forwarding, HwAddrPolicy, Instant, PortId, RunnerSettings, TxPolicy};
 
 use super::ManagedTeam;
-use crate::daemon::announce;
 use crate::daemon::kernel::Kernel;
 use crate::datapath::{Change, Owner};
 
@@ -30,20 +29,13 @@ impl ManagedTeam {
             _ => None,
         };
         let announced = active.filter(|_| self.is_handover(forwarding, active));
-        let frames = match announced {
-            // Without these frames the driver still sends its own announcement.
-            Some(_) => announce::peer_notifications(&mut kernel.route, self.device.ifindex)
-                .unwrap_or_default(),
-            None => Vec::new(),
-        };
+        // Without these frames the driver still sends its own announcement.
+        let network = announced.and_then(|_| kernel.network().ok());
+        let announcements = network.map(|network| network.peer_notifications(self.device.ifindex));
         self.data_path.apply(now, Change::Forwarding(forwarding))?;
         self.applied_active = active;
-        match announced {
-            Some(port) => frames
-                .iter()
-                .try_for_each(|frame| self.port_sockets.send(port, frame)),
-            None => Ok(()),
-        }
+        self.announcements.peers = announcements.unwrap_or_default();
+        self.send_announcements()
     }
 
     fn is_handover(&self, forwarding: &Forwarding, active: Option<PortId>) -> bool {

@@ -1,14 +1,28 @@
-//! Link events: which interfaces of the team they name, and what is read anew for them.
+//! Link events of a team: the named interfaces are read anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
 
-use runners::{Instant, PortId};
+use runners::{Instant, Port, PortId};
 
 use super::{DeviceState, ManagedTeam};
 use crate::daemon::kernel::Kernel;
-use crate::datapath::{Change, Owner};
+use crate::datapath::Change;
 use crate::errno::strerror;
-use crate::netlink::link::LinkInfo;
+use crate::netlink::link::{LinkInfo, VETH_KIND};
+
+/// Time by which a restoration of filters and programs is postponed.
+const HOOKS_PAUSE: Duration = Duration::from_secs(1);
+
+/// How an interface left the network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Another program deleted it, or its driver did.
+    Deleted,
+    /// Another program moved it to another network namespace.
+    Moved,
+}
 
 /// The link and address events of one reading that concern a team. Several events of an interface
 /// are one: the interface is read anew.
@@ -16,16 +30,21 @@ use crate::netlink::link::LinkInfo;
 pub struct TeamLinkEvents {
     /// Indices of the device and of ports that changed.
     pub changed: BTreeSet<u32>,
+    /// The changed interfaces that left the network namespace, by index.
+    pub left: BTreeMap<u32, Departure>,
     /// Indices of interfaces whose master is the device.
     pub enslaved: BTreeSet<u32>,
-    /// Names of interfaces that exist and that the team takes as ports.
+    /// Names of interfaces that exist, and that the team takes as ports or whose links follow.
     pub appeared: BTreeSet<String>,
     /// The addresses of the device or of a port changed.
     pub addresses: bool,
+    /// Indices of the device, of its peer, of ports, and of ports of another team that the team
+    /// awaits, whose traffic control changed.
+    pub hooks: BTreeSet<u32>,
 }
 
 impl ManagedTeam {
-    /// Reads anew what the events name.
+    /// Reads the interfaces anew that the events name.
     pub fn links_changed(
         &mut self,
         kernel: &mut Kernel,
@@ -37,34 +56,97 @@ impl ManagedTeam {
         {
             return DeviceState::Deleted;
         }
-        for port in self.ports.among(&events.changed) {
-            self.refresh_port(kernel, now, port);
+        if let Some(peer) = self.peer().filter(|peer| events.changed.contains(peer)) {
+            self.refresh_peer(kernel, now, peer, events.left.get(&peer).copied());
         }
-        if self.data_path.capabilities().ports == Owner::DataPath {
+        for port in self.ports.ids() {
+            let Some(ifindex) = self.ifindex(port).filter(|it| events.changed.contains(it)) else {
+                continue;
+            };
+            match events.left.get(&ifindex) {
+                Some(departure) => self.interface_left(kernel, now, port, *departure),
+                None => self.refresh_port(kernel, now, port),
+            }
+        }
+        if !self.daemon_owns_ports() {
             for ifindex in &events.enslaved {
                 self.adopt(kernel, now, *ifindex);
             }
         }
         for name in &events.appeared {
-            self.take_appeared_port(kernel, now, name);
+            if self.ports.is_expected(name) {
+                self.take_appeared_port(kernel, now, name);
+            }
         }
+        self.follower_links_changed(kernel, now, events);
         if events.addresses {
             self.refresh_link_locals(kernel, now);
         }
+        for ifindex in &events.hooks {
+            match self.ports.owned_elsewhere(*ifindex) {
+                Some(name) => self.take_appeared_port(kernel, now, &name),
+                None => self.restore_hooks(now, *ifindex),
+            }
+        }
         DeviceState::Present
+    }
+
+    /// Restores filters and programs of an interface; postpones the restoration if another program
+    /// removes them again and again.
+    fn restore_hooks(&mut self, now: Instant, ifindex: u32) {
+        match self.data_path.apply(now, Change::HooksChanged(ifindex)) {
+            // The interface is gone, and its own event comes next.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => (),
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {
+                self.hooks_due.entry(ifindex).or_insert(now + HOOKS_PAUSE);
+            }
+            outcome => log_failed_restoration(outcome),
+        }
+    }
+
+    /// Attaches again the programs that another program of the host has detached without an event
+    /// of the kernel.
+    pub fn check_hooks(&mut self, now: Instant) {
+        log_failed_restoration(self.data_path.apply(now, Change::CheckHooks));
+    }
+
+    /// Returns the number of interfaces that [`check_hooks`](Self::check_hooks) asks the kernel
+    /// about; 0 if the kernel reports each removal.
+    pub fn silent_hooks(&self) -> usize {
+        match self.data_path.capabilities().silent_hooks {
+            true => self.interfaces().count(),
+            false => 0,
+        }
+    }
+
+    /// Restores filters and programs whose postponed restoration is due at `now`.
+    pub(super) fn restore_due_hooks(&mut self, now: Instant) {
+        let due: Vec<u32> = self
+            .hooks_due
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(ifindex, _)| *ifindex)
+            .collect();
+        for ifindex in due {
+            self.hooks_due.remove(&ifindex);
+            self.restore_hooks(now, ifindex);
+        }
     }
 
     /// Reads everything of the team anew after events were lost; `links` are all interfaces.
     pub fn resync(&mut self, kernel: &mut Kernel, now: Instant, links: &[LinkInfo]) -> DeviceState {
         self.resyncs += 1;
-        self.carrier_watch.link_event(now);
-        let ours = Some(self.device.ifindex);
-        let enslaved = links.iter().filter(|link| link.master == ours);
+        let device = Some(self.device.ifindex);
+        let enslaved = links.iter().filter(|link| link.master == device);
+        let absent =
+            self.interfaces().filter(|ifindex| !links.iter().any(|link| link.ifindex == *ifindex));
         let everything = TeamLinkEvents {
-            changed: self.interfaces().collect(),
+            changed: self.interfaces().chain(self.followers.ifindexes()).collect(),
+            left: absent.map(|ifindex| (ifindex, Departure::Deleted)).collect(),
             enslaved: enslaved.map(|link| link.ifindex).collect(),
-            appeared: self.ports.expected().map(str::to_owned).collect(),
+            appeared: self.expected_names().map(str::to_owned).collect(),
             addresses: true,
+            hooks: self.interfaces().collect(),
         };
         let state = self.links_changed(kernel, now, &everything);
         if state == DeviceState::Present {
@@ -73,52 +155,73 @@ impl ManagedTeam {
         state
     }
 
-    /// Returns the indices of the device and of the ports.
+    /// Returns the indices of the device, of a veth's peer, and of the ports.
     pub fn interfaces(&self) -> impl Iterator<Item = u32> {
-        self.ports.ifindexes().chain([self.device.ifindex])
+        self.ports.ifindexes().chain([self.device.ifindex]).chain(self.peer())
     }
 
-    /// Returns the names of the interfaces that the team takes as ports whenever they exist.
-    pub fn expected_ports(&self) -> impl Iterator<Item = &str> {
-        self.ports.expected()
+    /// Returns the index of the peer of a veth as team device.
+    pub fn peer(&self) -> Option<u32> {
+        self.device.lower.filter(|_| self.device.kind == VETH_KIND)
     }
 
-    /// Returns whether the ports or the expected ports changed since the last call.
+    /// Returns the indices of the interfaces whose events concern the team: [its own](Self::interfaces),
+    /// those that the team awaits from another device, and those whose links follow.
+    pub fn watched(&self) -> impl Iterator<Item = u32> {
+        let others = self.ports.all_owned_elsewhere().chain(self.followers.ifindexes());
+        self.interfaces().chain(others)
+    }
+
+    /// Returns the names of the interfaces that concern the team when they appear: those that become
+    /// ports, and those whose links follow.
+    pub fn expected_names(&self) -> impl Iterator<Item = &str> {
+        self.ports.expected().chain(self.followers.names())
+    }
+
+    /// Returns whether the ports or the expected ports changed since the last call; true at first.
     pub fn take_interfaces_changed(&mut self) -> bool {
         self.ports.take_changed()
     }
 
-    /// Returns whether the daemon asks the drivers for carriers: the kernel never delays the link
-    /// events of the team driver's ports.
+    /// Returns whether the daemon polls the carriers of the ports: the kernel never delays the link
+    /// events of the team driver's ports, nor those of interfaces that are stacked on another one.
     pub fn polls_carriers(&self) -> bool {
-        self.data_path.capabilities().late_link_events && !self.ports.is_empty()
+        self.data_path.capabilities().late_link_events
+            && self.ports.iter().any(|(_, attached)| attached.carrier_changes.is_some())
     }
 
-    /// Notes that a link event of any interface was read: later events may be delayed.
-    pub fn expect_delayed_events(&mut self, now: Instant) {
-        self.carrier_watch.link_event(now);
+    /// Returns the ports whose carrier differs from that of the last link event. Asks the driver of a
+    /// port only if the carrier may have changed since the last call.
+    pub fn differing_carriers(&self, kernel: &Kernel) -> Vec<PortId> {
+        let changed = self.ports.iter().filter(|(_, attached)| attached.may_have_other_carrier());
+        let differing = changed.filter(|(id, attached)| {
+            let link = self.core.port(*id).map(Port::link);
+            let carrier = kernel.carrier(&attached.name);
+            link.is_some_and(|link| carrier.is_ok_and(|carrier| carrier != link.up))
+        });
+        differing.map(|(id, _)| id).collect()
     }
 
-    /// Asks the drivers for the carriers, ahead of the kernel's link events.
+    /// Reads ports anew, because the kernel may deliver their link events later.
+    pub fn refresh_ports(&mut self, kernel: &mut Kernel, now: Instant, ports: &[PortId]) {
+        ports.iter().for_each(|port| self.refresh_port(kernel, now, *port));
+    }
+
+    /// Polls the carriers. If the polling ends soon, also has the next frame wake
+    /// the daemon.
     pub(super) fn poll_carriers(&mut self, kernel: &mut Kernel, now: Instant) {
         if self.carrier_watch.ends_soon(now) {
             if let Err(error) = self.data_path.apply(now, Change::WakeOnFrame) {
                 log::warn!("Failed to ask for frames ({}).", strerror(&error));
             }
         }
-        let differs = |port: &&runners::Port| {
-            kernel
-                .carrier(port.name())
-                .is_ok_and(|carrier| carrier != port.link().up)
-        };
-        let changed: Vec<PortId> = self
-            .core
-            .ports()
-            .filter(differs)
-            .map(|port| port.id())
-            .collect();
-        for port in changed {
-            self.refresh_port(kernel, now, port);
-        }
+        let differing = self.differing_carriers(kernel);
+        self.refresh_ports(kernel, now, &differing);
+    }
+}
+
+fn log_failed_restoration(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        log::error!("Failed to put filters back ({}).", strerror(&error));
     }
 }

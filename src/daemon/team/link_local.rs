@@ -4,21 +4,17 @@ use runners::{Event, Instant, LinkWatchSettings, Port};
 
 use super::ManagedTeam;
 use crate::daemon::kernel::Kernel;
-use crate::errno::strerror;
 use crate::netlink::address;
 
 impl ManagedTeam {
     /// Reads the link-local addresses of the device and the ports, if a link watch needs them.
     pub(super) fn refresh_link_locals(&mut self, kernel: &mut Kernel, now: Instant) {
-        if !self.core.ports().any(solicits) {
+        if !self.has_watch(|watch| matches!(watch, LinkWatchSettings::NsnaPing(_))) {
             return;
         }
         let found = match address::link_locals(&mut kernel.route) {
             Ok(found) => found,
-            Err(error) => {
-                log::warn!("Failed to read addresses ({}).", strerror(&error));
-                return;
-            }
+            Err(error) => return kernel.reading_failed("addresses", &error),
         };
         let mut events = Vec::new();
         let address = found.get(&self.device.ifindex).copied();
@@ -33,9 +29,4 @@ impl ManagedTeam {
         }
         self.handle_all(kernel, now, events);
     }
-}
-
-fn solicits(port: &Port) -> bool {
-    let mut watches = port.watches().iter();
-    watches.any(|watch| matches!(watch.settings(), LinkWatchSettings::NsnaPing(_)))
 }

@@ -15,7 +15,9 @@ use crate::netlink::link::LinkInfo;
 impl ManagedTeam {
     /// Returns the settings of an interface that is, or becomes, a port.
     pub(super) fn port_settings(&mut self, interface: &LinkInfo) -> io::Result<PortSettings> {
+        self.move_config(interface);
         let name = &interface.name;
+        self.config = self.keep_gates(self.config.clone(), Some(name));
         let mut settings = self.config.port_settings(name).map_err(|problem| {
             log::error!("{problem}");
             io::Error::from_raw_os_error(libc::EINVAL)
@@ -37,10 +39,8 @@ impl ManagedTeam {
         updated
             .update_port(name, text.as_bytes())
             .map_err(|error| format!("{name}: Failed to parse config: {error}"))?;
-        let settings = updated
-            .clone()
-            .port_settings(name)
-            .map_err(|problem| problem.to_string())?;
+        let settings =
+            updated.clone().port_settings(name).map_err(|problem| problem.to_string())?;
         self.config = updated;
         Ok(settings)
     }
@@ -49,7 +49,7 @@ impl ManagedTeam {
     /// over later.
     ///
     /// # Errors
-    /// The fault in `text`; the configuration stays as it was.
+    /// As [`replace_config`](Self::replace_config).
     pub fn update_config(
         &mut self,
         kernel: &mut Kernel,
@@ -58,6 +58,10 @@ impl ManagedTeam {
         text: &str,
     ) -> Result<(), String> {
         let settings = self.replace_config(name, text)?;
+        self.forget_gates_unlike(&self.config.clone());
+        for warning in self.config.port_warnings(name) {
+            log::warn!("{warning}");
+        }
         // NetworkManager sends `{}` for a port without settings of its own.
         let config = Some(text).filter(|_| self.config.dump_port(name) != "{}");
         if let Err(error) = self.partner_state.keep_config(name, config) {
@@ -72,16 +76,23 @@ impl ManagedTeam {
     /// Configures adopted ports as they were configured while the former daemon ran, unless the
     /// team's own configuration names them.
     pub(super) fn recall_configs(&mut self, adopted: &[AdoptedPort]) {
-        let names = adopted.iter().map(|port| port.interface.name.as_str());
-        let names: Vec<&str> = names.collect();
+        let names: Vec<String> = adopted.iter().map(|port| port.interface.name.clone()).collect();
         for name in &names {
-            let known = self.config.port_names().any(|known| known == *name);
+            let known = self.config.port_names().any(|known| known == name);
             let kept = self.partner_state.config(name).filter(|_| !known);
             if let Some(Err(complaint)) = kept.map(|text| self.replace_config(name, &text)) {
                 log::warn!("{complaint}");
             }
         }
         self.keep_partner_state_of(&names);
+    }
+
+    /// Returns the settings with the number of the port in LACPDUs.
+    pub(super) fn numbered(&self, port: PortId, mut settings: PortSettings) -> PortSettings {
+        if let Some(attached) = self.ports.get(port) {
+            settings.lacp.number = port_number(&attached.name, attached.found.ifindex);
+        }
+        settings
     }
 
     pub(super) fn configure(&mut self, now: Instant, port: PortId, settings: &PortSettings) {
@@ -93,16 +104,14 @@ impl ManagedTeam {
     }
 
     /// Replaces the settings of a port in the data path and in the core.
-    fn change_settings(
+    pub(super) fn change_settings(
         &mut self,
         kernel: &mut Kernel,
         now: Instant,
         port: PortId,
-        mut settings: PortSettings,
+        settings: PortSettings,
     ) {
-        if let Some(attached) = self.ports.get(port) {
-            settings.lacp.number = port_number(&attached.name, attached.found.ifindex);
-        }
+        let settings = self.numbered(port, settings);
         self.configure(now, port, &settings);
         self.handle(kernel, now, Event::PortSettingsChanged { port, settings });
     }
@@ -114,9 +123,7 @@ impl ManagedTeam {
 /// `EthernetN` has the number N + 1, as with SONiC's teamd: after a restart of the machine the index
 /// may differ, and partners would take the port for a new one.
 fn port_number(name: &str, ifindex: u32) -> u16 {
-    let numbered = name
-        .strip_prefix("Ethernet")
-        .and_then(|number| number.parse().ok());
+    let numbered = name.strip_prefix("Ethernet").and_then(|number| number.parse().ok());
     match numbered.and_then(|number: u16| number.checked_add(1)) {
         Some(number) => number,
         None if ifindex as u16 == 0 => u16::MAX,

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use runners::{ControlFrames, HwAddr, Instant, PortId};
 
-use crate::datapath::Drained;
 use crate::datapath::port_socket::PortSocket;
+use crate::datapath::{Drained, closing};
+use crate::errno::repeat;
 
 /// Frames after which a socket pauses; a neighbour sends far fewer at once in any protocol.
 const IN_A_ROW: usize = 64;
@@ -33,7 +35,7 @@ struct PortEntry {
 /// One control socket for each port.
 #[derive(Debug)]
 pub struct PortSockets {
-    registry: Registry,
+    registry: Rc<Registry>,
     tokens: Range<usize>,
     accepted: ControlFrames,
     /// By token.
@@ -45,7 +47,7 @@ pub struct PortSockets {
 
 impl PortSockets {
     /// Returns no sockets yet; their events will come under `tokens`.
-    pub fn new(registry: Registry, tokens: Range<usize>) -> Self {
+    pub fn new(registry: Rc<Registry>, tokens: Range<usize>) -> Self {
         PortSockets {
             registry,
             tokens,
@@ -67,35 +69,30 @@ impl PortSockets {
         let mut socket = PortSocket::open(ifindex, hwaddr)?;
         socket.listen(self.accepted)?;
         self.register(token, &socket)?;
-        let entry = PortEntry {
-            port,
-            socket,
-            in_a_row: 0,
-        };
+        let entry = PortEntry { port, socket, in_a_row: 0 };
         self.sockets.insert(token, entry);
         Ok(())
     }
 
     fn register(&self, token: usize, socket: &PortSocket) -> io::Result<()> {
         let fd = socket.as_raw_fd();
-        let mut source = SourceFd(&fd);
-        let registry = &self.registry;
-        registry.register(&mut source, Token(token), Interest::READABLE)
+        self.registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE)
     }
 
     /// Closes the socket of a port, if there is one, and drops the frames in it.
     pub fn close(&mut self, port: PortId) {
-        let mut registered = Ok(());
-        self.sockets.retain(|token, entry| {
-            if entry.port == port && self.paused.remove(token).is_none() {
-                let fd = entry.socket.as_raw_fd();
-                registered = self.registry.deregister(&mut SourceFd(&fd));
+        let token = self.sockets.iter().find(|(_, entry)| entry.port == port);
+        let token = token.map(|(token, _)| *token);
+        let Some((token, entry)) = token.and_then(|token| self.sockets.remove_entry(&token)) else {
+            return;
+        };
+        if self.paused.remove(&token).is_none() {
+            let fd = entry.socket.as_raw_fd();
+            if let Err(error) = self.registry.deregister(&mut SourceFd(&fd)) {
+                log::debug!("cannot deregister a control socket: {error}");
             }
-            entry.port != port
-        });
-        if let Err(error) = registered {
-            log::debug!("cannot deregister a control socket: {error}");
         }
+        closing::close(entry);
     }
 
     /// Receives these frames on every port, also on ports that are opened later.
@@ -140,7 +137,7 @@ impl PortSockets {
             return Ok(Drained::Empty);
         };
         for _ in 0..budget {
-            match entry.socket.receive()? {
+            match repeat(|| entry.socket.receive())? {
                 Some(frame) => frames.push((entry.port, frame)),
                 None => {
                     entry.in_a_row = 0;
@@ -170,21 +167,23 @@ impl PortSockets {
     /// The error of the last socket that could not be registered again; its pause goes on.
     pub fn resume(&mut self, now: Instant) -> io::Result<()> {
         let mut outcome = Ok(());
-        let paused = std::mem::take(&mut self.paused);
-        for (token, until) in paused {
-            let registered = match self.sockets.get(&token) {
-                Some(entry) if until <= now => self.register(token, &entry.socket),
-                Some(_) => {
-                    self.paused.insert(token, until);
-                    continue;
+        let over = self.paused.iter().filter(|(_, until)| **until <= now);
+        for token in over.map(|(token, _)| *token).collect::<Vec<usize>>() {
+            let entry = self.sockets.get(&token);
+            match entry.map_or(Ok(()), |entry| self.register(token, &entry.socket)) {
+                Ok(()) => drop(self.paused.remove(&token)),
+                Err(error) => {
+                    self.paused.insert(token, now + PAUSE);
+                    outcome = Err(error);
                 }
-                None => continue,
-            };
-            if let Err(error) = registered {
-                self.paused.insert(token, now + PAUSE);
-                outcome = Err(error);
             }
         }
         outcome
+    }
+}
+
+impl Drop for PortSockets {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.sockets).into_values().for_each(closing::close);
     }
 }

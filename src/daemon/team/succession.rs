@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use runners::{Action, Event, Instant, PortId};
+use runners::{Action, Event, Instant};
 
 use super::ManagedTeam;
 use super::ports::AdoptedPort;
@@ -36,18 +36,16 @@ impl ManagedTeam {
         if let Some(until) = self.warm.carrier_held() {
             self.core.handle(now, Event::CarrierHeld { until });
         }
-        let up = self.device.admin_up;
-        self.core.handle(now, Event::TeamAdminChanged { up });
+        self.core.handle(now, Event::TeamAdminChanged { up: self.device.admin_up });
         self.recall_configs(adopted);
         for port in adopted {
             self.add_adopted_port(kernel, now, port)?;
         }
-        let hwaddr = self.device.hwaddr;
-        self.core.handle(now, Event::TeamHwAddrChanged { hwaddr });
-        let actions = self.take_actions()?;
-        for action in last_of_each(actions) {
+        self.core.handle(now, Event::TeamHwAddrChanged { hwaddr: self.device.hwaddr });
+        for action in last_of_each(self.take_actions()?) {
             self.try_execute(kernel, now, &action);
         }
+        self.update_keep_alives(now);
         self.refresh_link_locals(kernel, now);
         self.refresh_tipc(kernel, now);
         Ok(())
@@ -71,7 +69,8 @@ impl ManagedTeam {
             settings,
             adopted: true,
         };
-        self.core.handle(now, added);
+        let exclusions = self.persisted_exclusion_events(port, &interface.name);
+        self.core.handle_all(now, [added].into_iter().chain(exclusions).collect());
         // The last PDU of the former daemon's partner: LACP goes on where that daemon ended.
         let warm = self.warm.take_pdu(&interface.name, now);
         if let Some(frame) = self.partner_state.pdu(&interface.name).or(warm) {
@@ -91,35 +90,25 @@ impl ManagedTeam {
         ports: PortsAtStop,
     ) -> io::Result<()> {
         let status = self.core.lacp_status(now);
-        let is_current = |port: PortId| {
-            let mut known = status.iter().flat_map(|status| &status.ports);
-            known.any(|known| known.port == port && known.state == "current")
-        };
         warm_restart::write(directory, &self.device.name, &self.core, ports, |port| {
-            let pdu = self.partner_state.pdu(port.name());
-            pdu.filter(|_| is_current(port.id()))
+            let mut known = status.iter().flat_map(|status| &status.ports);
+            let current = known.any(|known| known.port == port.id() && known.state == "current");
+            self.partner_state.pdu(port.name()).filter(|_| current)
         })
     }
 
     /// Sends partners the present state once more, and drops the persisted state of former ports.
     pub fn leave_in_place(&mut self, kernel: &mut Kernel, now: Instant) {
         self.handle(kernel, now, Event::LeftInPlace);
-        let ports: Vec<String> = self
-            .core
-            .ports()
-            .map(|port| port.name().to_owned())
-            .collect();
-        let names: Vec<&str> = ports.iter().map(String::as_str).collect();
-        self.keep_partner_state_of(&names);
+        self.hold_bfd_down(now);
+        let ports: Vec<String> = self.core.ports().map(|port| port.name().to_owned()).collect();
+        self.keep_partner_state_of(&ports);
     }
 
-    /// Drops the persisted state of all interfaces but `ports`.
-    pub(super) fn keep_partner_state_of(&mut self, ports: &[&str]) {
+    /// Drops the persisted state of all interfaces but the ports `ports`.
+    pub(super) fn keep_partner_state_of(&mut self, ports: &[String]) {
         if let Err(error) = self.partner_state.keep_only(ports) {
-            log::warn!(
-                "Failed to remove the state of former ports ({}).",
-                strerror(&error)
-            );
+            log::warn!("Failed to remove the state of former ports ({}).", strerror(&error));
         }
     }
 
@@ -127,10 +116,7 @@ impl ManagedTeam {
     pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant) {
         self.handle(kernel, now, Event::TeamAdminChanged { up: false });
         if let Err(error) = self.partner_state.forget() {
-            log::warn!(
-                "Failed to remove the partners' state ({}).",
-                strerror(&error)
-            );
+            log::warn!("Failed to remove the partners' state ({}).", strerror(&error));
         }
     }
 }
@@ -151,14 +137,13 @@ fn last_of_each(mut actions: Vec<Action>) -> impl Iterator<Item = Action> {
 
 #[cfg(test)]
 mod tests {
+    use runners::PortId;
+
     use super::*;
 
     #[test]
     fn of_several_carriers_and_frames_the_last_is_executed() {
-        let frame = |port, byte| Action::SendFrame {
-            port: PortId(port),
-            frame: vec![byte],
-        };
+        let frame = |port, byte| Action::SendFrame { port: PortId(port), frame: vec![byte] };
         let actions = vec![
             Action::SetCarrier(false),
             frame(1, 1),
@@ -167,12 +152,7 @@ mod tests {
             Action::SetCarrier(true),
             frame(1, 3),
         ];
-        let last = [
-            frame(2, 2),
-            Action::NotifyPeers,
-            Action::SetCarrier(true),
-            frame(1, 3),
-        ];
+        let last = [frame(2, 2), Action::NotifyPeers, Action::SetCarrier(true), frame(1, 3)];
         assert!(last_of_each(actions).eq(last));
     }
 }

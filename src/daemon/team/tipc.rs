@@ -1,9 +1,10 @@
 //! Hands the core the TIPC bearers that have a link, if a link watch follows them.
 
 use std::io;
+use std::rc::Rc;
 
 use mio::{Registry, Token};
-use runners::{Event, Instant, LinkWatchSettings, Port};
+use runners::{Event, Instant, LinkWatchSettings};
 
 use super::ManagedTeam;
 use crate::daemon::kernel::Kernel;
@@ -14,7 +15,7 @@ use crate::errno::strerror;
 /// The subscription of a team to TIPC's links, made when first needed.
 #[derive(Debug)]
 pub struct Tipc {
-    registry: Registry,
+    registry: Rc<Registry>,
     token: Token,
     links: Option<TipcLinks>,
     /// The log has the reason why there is no subscription.
@@ -23,20 +24,15 @@ pub struct Tipc {
 
 impl Tipc {
     /// Returns no subscription yet; later events come under `token`.
-    pub fn new(registry: Registry, token: Token) -> Self {
-        Tipc {
-            registry,
-            token,
-            links: None,
-            is_logged: false,
-        }
+    pub fn new(registry: Rc<Registry>, token: Token) -> Self {
+        Tipc { registry, token, links: None, is_logged: false }
     }
 }
 
 impl ManagedTeam {
     /// Subscribes if a link watch needs TIPC, and hands the core the bearers, also for a new port.
     pub(super) fn refresh_tipc(&mut self, kernel: &mut Kernel, now: Instant) {
-        if !self.core.ports().any(follows) {
+        if !self.has_watch(|watch| matches!(watch, LinkWatchSettings::Tipc { .. })) {
             return;
         }
         if self.tipc.links.is_none() {
@@ -84,9 +80,4 @@ impl ManagedTeam {
         self.tipc.is_logged = true;
         self.handle(kernel, now, Event::TipcBearersChanged { linked: None });
     }
-}
-
-fn follows(port: &Port) -> bool {
-    let mut watches = port.watches().iter();
-    watches.any(|watch| matches!(watch.settings(), LinkWatchSettings::Tipc { .. }))
 }

@@ -2,26 +2,48 @@
 //!
 //! Owns the device and the descriptor by which frames are read from it and written to it.
 
-mod options;
 mod tap;
 mod veth;
 
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use runners::HwAddr;
 
 use crate::datapath::ebpf::TeamHook;
 use crate::datapath::frame_buffer::{FrameBuffer, Message};
-use crate::netlink::link::{self, VETH_KIND};
+use crate::netlink::bpf::Instruction;
+use crate::netlink::link::{self, LinkInfo, VETH_KIND};
 use crate::netlink::{RouteSocket, tc};
+use crate::sys::ethtool::switch_features;
 
-pub use options::DeviceOptions;
-pub use veth::is_ours;
+pub use tap::TAP_KIND;
 
 use tap::Tap;
 use veth::Veth;
+
+/// Whether a daemon, running or not, has created this device.
+///
+/// # Errors
+/// The kernel's error if the filters of a veth's peer cannot be read.
+pub fn is_ours(route: &mut RouteSocket, device: &LinkInfo) -> io::Result<bool> {
+    Ok(tap::is_ours(device) || veth::is_ours(route, device)?)
+}
+
+/// How a team device is to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceOptions {
+    /// Name; `%d` is replaced by a free number.
+    pub name: String,
+    /// Hardware address of a device that is created.
+    pub hwaddr: HwAddr,
+    /// The device outlives the end of the daemon (`-N`).
+    pub persist: bool,
+    /// An existing device of that name is taken over (`-o`).
+    pub take_over: bool,
+}
 
 /// A team device.
 #[derive(Debug)]
@@ -36,25 +58,31 @@ impl Device {
     /// Opens a device for the relay: what exists or, if the device is to outlive the daemon, a
     /// veth; else a TAP.
     ///
+    /// `kept` returns the descriptor of a device that a former daemon has left open.
+    ///
     /// A TAP has no carrier while nobody has it open: the host would forget its neighbours, and
     /// ask for them again a second later only.
     ///
     /// # Errors
-    /// Those of [`Device::veth`] and `Tap::open`.
-    pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
+    /// The errors of [`Device::veth`] and `Tap::open`.
+    pub fn open(
+        route: &mut RouteSocket,
+        options: &DeviceOptions,
+        kept: impl FnOnce(u32) -> Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let is_veth = match options.take_over {
             true => link::find(route, &options.name).is_ok_and(|found| found.kind == VETH_KIND),
             false => options.persist,
         };
         if is_veth {
-            match Self::veth(route, &options.name, options.take_over) {
+            match Veth::open(route, options) {
                 Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                     log::debug!("veth is not available, use a TAP device");
                 }
-                opened => return opened,
+                opened => return opened.map(|veth| Device::Veth(veth.with_kept(kept))),
             }
         }
-        let tap = Tap::open(route, options)?;
+        let tap = Tap::open(route, options, kept)?;
         // With a clsact in place, programs come and go without the queues being stopped.
         tc::prepare_hooks(route, tap.ifindex)?;
         Ok(Device::Tap(tap))
@@ -63,9 +91,31 @@ impl Device {
     /// Creates a veth, or takes it over.
     ///
     /// # Errors
-    /// Those of `Veth::open`.
-    pub fn veth(route: &mut RouteSocket, name: &str, take_over: bool) -> io::Result<Self> {
-        Veth::open(route, name, take_over).map(Device::Veth)
+    /// The errors of `Veth::open`.
+    pub fn veth(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
+        Veth::open(route, options).map(Device::Veth)
+    }
+
+    /// Has a TAP outlive a crash of the daemon, as a veth does.
+    ///
+    /// # Errors
+    /// The errors of `Tap::keep`.
+    pub fn keep(&self, route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<()> {
+        match self {
+            Device::Tap(tap) => tap.keep(route, options),
+            Device::Veth(_) => Ok(()),
+        }
+    }
+
+    /// Has only frames of the daemon and of its programs reach the device through a veth's peer.
+    ///
+    /// # Errors
+    /// The errors of `Veth::isolate`.
+    pub fn isolate(&self, route: &mut RouteSocket) -> io::Result<()> {
+        match self {
+            Device::Tap(_) => Ok(()),
+            Device::Veth(veth) => veth.isolate(route),
+        }
     }
 
     /// Interface index.
@@ -73,6 +123,23 @@ impl Device {
         match self {
             Device::Tap(tap) => tap.ifindex,
             Device::Veth(veth) => veth.ifindex,
+        }
+    }
+
+    /// Interface index of a veth's peer.
+    pub fn peer(&self) -> Option<u32> {
+        match self {
+            Device::Tap(_) => None,
+            Device::Veth(veth) => Some(veth.peer),
+        }
+    }
+
+    /// Returns the descriptor in which frames of the device queue; `None` while a veth's socket is
+    /// closed.
+    pub fn queue(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Device::Tap(tap) => Some(tap.file.as_fd()),
+            Device::Veth(veth) => veth.socket().ok().map(AsFd::as_fd),
         }
     }
 
@@ -87,10 +154,10 @@ impl Device {
     /// Starts to receive the frames that the device sends, as the source `token`.
     ///
     /// # Errors
-    /// Those of opening the socket of a veth. The device then receives nothing.
+    /// The error of opening a veth's socket. The device then receives nothing.
     pub fn start_receiving(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let fd = match self {
-            Device::Tap(tap) => tap.as_raw_fd(),
+            Device::Tap(tap) => tap.file.as_raw_fd(),
             Device::Veth(veth) => veth.open_socket()?,
         };
         let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
@@ -103,11 +170,39 @@ impl Device {
     /// Stops receiving.
     pub fn stop_receiving(&mut self, registry: &Registry) {
         let deregistered = match self {
-            Device::Tap(tap) => registry.deregister(&mut SourceFd(&tap.as_raw_fd())),
+            Device::Tap(tap) => registry.deregister(&mut SourceFd(&tap.file.as_raw_fd())),
             Device::Veth(veth) => veth.close_socket(registry),
         };
         if let Err(error) = deregistered {
             log::debug!("cannot deregister the team device: {error}");
+        }
+    }
+
+    /// Filters the frames that a veth's socket receives from now on. Does nothing for a TAP device,
+    /// which has no such filter.
+    ///
+    /// # Errors
+    /// `EINVAL` for a program that the kernel does not accept.
+    pub fn filter(&self, program: &[Instruction]) -> io::Result<()> {
+        match self {
+            Device::Tap(_) => Ok(()),
+            Device::Veth(veth) => veth.socket()?.filter(program),
+        }
+    }
+
+    /// Switches offloads of the device on or off while it is read; returns those that were not so. A
+    /// TAP has the offloads that its reader understands.
+    ///
+    /// # Errors
+    /// The errors of [`switch_features`].
+    pub fn switch_offloads(
+        &self,
+        offloads: &[&'static str],
+        on: bool,
+    ) -> io::Result<Vec<&'static str>> {
+        match self {
+            Device::Tap(_) => Ok(Vec::new()),
+            Device::Veth(veth) => switch_features(veth.socket()?, veth.ifindex, offloads, on),
         }
     }
 
@@ -117,19 +212,23 @@ impl Device {
     /// `EAGAIN` if there is none; `EBADFD` or `EIO` once the device is gone.
     pub fn read<'a>(&self, buffer: &'a mut FrameBuffer) -> io::Result<Option<Message<'a>>> {
         match self {
-            Device::Tap(tap) => tap.read(buffer),
-            Device::Veth(veth) => veth.socket()?.receive(buffer),
+            Device::Tap(tap) => {
+                let length = (&tap.file).read(buffer.whole())?;
+                Ok(buffer.message(length))
+            }
+            Device::Veth(veth) => buffer.receive(veth.socket()?),
         }
     }
 
     /// Has the host receive one frame.
     ///
     /// # Errors
-    /// Those of a device that is down, or of a header that contradicts the frame.
+    /// `EIO` or `ENETDOWN` while the device is down, `EINVAL` for a header that contradicts the
+    /// frame.
     pub fn write(&self, message: Message<'_>) -> io::Result<()> {
         match self {
-            Device::Tap(tap) => tap.write(message),
-            Device::Veth(veth) => veth.socket()?.send(message),
+            Device::Tap(tap) => (&tap.file).write(message.bytes()).map(drop),
+            Device::Veth(veth) => veth.socket()?.send(message.bytes()),
         }
     }
 }

@@ -2,23 +2,33 @@
 //! the device receives the frames that the peer sends.
 //!
 //! Both ends count frames and can be captured on. The veth outlives the daemon: the device keeps
-//! its addresses and routes, and programs attached to the peer go on moving frames. The peer has
-//! no address and takes no part in the host's stack. The device has a carrier while the peer is
-//! up.
+//! its addresses and routes, and programs attached to the peer go on moving frames. The device has
+//! a carrier while the peer is up.
+//!
+//! The peer has no address, resolves no neighbours and takes no part in the host's stack: a DHCP
+//! client there receives nothing, and its frames do not reach the device. Name, alias and group
+//! tell users and network managers that the peer belongs to a team device.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use mio::Registry;
 use mio::unix::SourceFd;
 
-use crate::datapath::closing;
-use crate::datapath::frame_socket::FrameSocket;
+use super::DeviceOptions;
+use crate::datapath::frame_buffer::SOCKET_OPTIONS;
+use crate::datapath::{MARK, closing};
 use crate::netlink::link::{self, LinkInfo, VETH_KIND};
 use crate::netlink::{RouteSocket, tc};
+use crate::sys::packet::PacketSocket;
 
 /// The peer takes whatever the device may send; the device's own MTU is the limit.
 const PEER_MTU: u32 = 65535;
+/// Group of all peers.
+const PEER_GROUP: u32 = 0x7ea3;
+/// Ends of a peer's alias and name.
+const ALIAS_END: &str = ", team device of teamr";
+const NAME_END: &str = "-peer";
 
 /// The veth.
 #[derive(Debug)]
@@ -27,38 +37,61 @@ pub struct Veth {
     /// Interface index of the peer.
     pub(super) peer: u32,
     /// At the peer; open while frames are relayed.
-    socket: Option<FrameSocket>,
+    socket: Option<PacketSocket>,
+    /// The socket of a former daemon, in which frames have queued since.
+    kept: Option<PacketSocket>,
 }
 
 impl Veth {
-    /// Creates the veth, down and without carrier, or takes over one that [`is_ours`] is.
+    /// Creates the veth, down and without carrier, or takes over one that [`is_ours`].
     ///
     /// # Errors
     /// `EEXIST` if the device exists and is not to be taken over; `EOPNOTSUPP` where the kernel
     /// has no veth driver.
-    pub fn open(route: &mut RouteSocket, name: &str, take_over: bool) -> io::Result<Self> {
+    pub fn open(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
+        let DeviceOptions { name, hwaddr, take_over, .. } = options;
         if !take_over {
-            link::create_veth(route, name)?;
+            match link::create_veth(route, name, *hwaddr, Some(&peer_name(name))) {
+                // The peer's name may be the one that is taken.
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
+                    link::create_veth(route, name, *hwaddr, None)?;
+                }
+                created => created?,
+            }
         }
         let device = link::find(route, name)?;
         let prepared = peer(&device).and_then(|peer| {
             tc::block_receiving(route, peer)?;
+            link::set_label(route, peer, &format!("peer of {name}{ALIAS_END}"), PEER_GROUP)?;
             link::set_mtu(route, peer, PEER_MTU)?;
             Ok(peer)
         });
         if prepared.is_err() && !take_over {
             link::delete(route, device.ifindex)?;
         }
-        Ok(Veth {
-            peer: prepared?,
-            ifindex: device.ifindex,
-            socket: None,
-        })
+        Ok(Veth { peer: prepared?, ifindex: device.ifindex, socket: None, kept: None })
+    }
+
+    /// Has only frames of the daemon and of its programs leave the peer from now on.
+    ///
+    /// # Errors
+    /// The kernel's; frames of others may then leave.
+    pub(super) fn isolate(&self, route: &mut RouteSocket) -> io::Result<()> {
+        tc::isolate(route, self.peer, MARK)
+    }
+
+    /// Returns the veth with the socket that `kept` returns for the device.
+    pub(super) fn with_kept(self, kept: impl FnOnce(u32) -> Option<OwnedFd>) -> Self {
+        let socket = kept(self.ifindex).map(PacketSocket::from);
+        Veth { kept: socket.filter(|socket| socket.is_bound_to(self.peer)), ..self }
     }
 
     /// Opens the socket at the peer and returns its descriptor.
     pub(super) fn open_socket(&mut self) -> io::Result<RawFd> {
-        let socket = FrameSocket::open(self.peer)?;
+        let socket = match self.kept.take() {
+            Some(socket) => socket,
+            None => PacketSocket::open(self.peer, SOCKET_OPTIONS)?,
+        };
         let fd = socket.as_raw_fd();
         self.socket = Some(socket);
         Ok(fd)
@@ -66,16 +99,14 @@ impl Veth {
 
     /// Closes the socket.
     pub(super) fn close_socket(&mut self, registry: &Registry) -> io::Result<()> {
-        let Some(socket) = self.socket.take() else {
-            return Ok(());
-        };
+        let Some(socket) = self.socket.take() else { return Ok(()) };
         let deregistered = registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
         closing::close(socket);
         deregistered
     }
 
     /// The socket; `WouldBlock` while it is closed.
-    pub(super) fn socket(&self) -> io::Result<&FrameSocket> {
+    pub(super) fn socket(&self) -> io::Result<&PacketSocket> {
         let socket = self.socket.as_ref();
         socket.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
@@ -87,14 +118,40 @@ fn peer(device: &LinkInfo) -> io::Result<u32> {
     peer.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// Whether a daemon, running or not, has created this veth. A veth whose peer is a port of a team
-/// is none: the filters of a port block both directions.
+/// Returns the name of the peer, which begins as the device's does.
+fn peer_name(device: &str) -> String {
+    let room = libc::IFNAMSIZ - 1 - NAME_END.len();
+    let end = (0..=room.min(device.len())).rev().find(|end| device.is_char_boundary(*end));
+    format!("{}{NAME_END}", &device[..end.unwrap_or_default()])
+}
+
+/// Whether a daemon, running or not, has created this veth: by the peer's alias or, for a daemon
+/// that set none, by the peer's filter. A veth whose peer is a port of a team is none: the filters
+/// of a port block both directions.
 ///
 /// # Errors
-/// Those of reading the filters of the peer.
+/// The kernel's error if the peer or its filters cannot be read.
 pub fn is_ours(route: &mut RouteSocket, device: &LinkInfo) -> io::Result<bool> {
     match peer(device) {
-        Ok(peer) => tc::is_receiving_blocked(route, peer),
+        Ok(peer) => Ok(link::fetch(route, peer)?.alias.ends_with(ALIAS_END)
+            || tc::is_receiving_blocked(route, peer)?),
         Err(_) => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_peer_begins_as_the_device_and_is_short_enough() {
+        for (device, peer) in [
+            ("team0", "team0-peer"),
+            ("team-of-servers", "team-of-se-peer"),
+            ("éééééé", "ééééé-peer"),
+            ("abcdefghié", "abcdefghi-peer"),
+        ] {
+            assert_eq!(peer_name(device), peer);
+        }
     }
 }

@@ -48,6 +48,7 @@ impl From<i32> for Operand {
 #[expect(missing_docs, reason = "the usual names")]
 pub enum Alu {
     Add = 0x00,
+    Sub = 0x10,
     Mul = 0x20,
     Div = 0x30,
     Or = 0x40,
@@ -104,6 +105,8 @@ pub enum Helper {
     Random = 7,
     /// Writes bytes into the frame.
     StoreBytes = 9,
+    /// Corrects a checksum of the frame's transport layer for a change of 2 or 4 bytes.
+    CorrectChecksum = 11,
     /// Sends a copy of the frame to an interface.
     CloneRedirect = 13,
     /// Adds a VLAN tag to the frame.
@@ -114,6 +117,8 @@ pub enum Helper {
     LoadBytes = 26,
     /// Lengthens or cuts the frame.
     ChangeTail = 38,
+    /// Returns nanoseconds since the machine started, with suspended time.
+    BootTime = 125,
     /// Writes a record to a ring buffer.
     RingOutput = 130,
 }
@@ -176,19 +181,8 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Returns an empty program.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     fn emit(&mut self, code: u8, to: Reg, from: Reg, offset: i16, number: i32) {
-        self.code.push(Instruction {
-            code,
-            to: to as u8,
-            from: from as u8,
-            offset,
-            number,
-        });
+        self.code.push(Instruction { code, to: to as u8, from: from as u8, offset, number });
     }
 
     fn operate(&mut self, class: u8, operation: u8, to: Reg, operand: Operand, offset: i16) {
@@ -328,9 +322,8 @@ impl Assembler {
     pub fn finish(mut self) -> Vec<u64> {
         for (from, label) in &self.jumps {
             let distance = self.labels[label.0].and_then(|to| to.checked_sub(from + 1));
-            self.code[*from].offset = distance
-                .and_then(|distance| i16::try_from(distance).ok())
-                .unwrap_or(i16::MIN);
+            self.code[*from].offset =
+                distance.and_then(|distance| i16::try_from(distance).ok()).unwrap_or(i16::MIN);
         }
         self.code.into_iter().map(Instruction::encode).collect()
     }
@@ -348,7 +341,7 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn instructions_are_encoded_as_the_standard_says() {
-        let mut asm = Assembler::new();
+        let mut asm = Assembler::default();
         let end = asm.label();
         asm.set(Reg::R6, Reg::R1);
         asm.load(Size::Word, Reg::R2, Reg::R6, 16);

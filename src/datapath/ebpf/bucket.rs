@@ -31,17 +31,16 @@ const EXTENSIONS: [u8; 5] = [
 
 /// Emits the instructions after which R7 holds the bucket.
 ///
-/// R6 holds the context throughout. The tables are the only value of the map `hash`.
+/// R6 holds the context throughout. The tables are the only value of the map `hash`. With
+/// [`HashFields::SOCKET`], the kernel's hash takes the place of the hash of the fields, unless the
+/// kernel's hash is 0.
 pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
     let mut part = Part {
         vlan: fields.contains(HashFields::VLAN),
         encap: fields.contains(HashFields::ENCAP),
         ipv4: fields.contains(HashFields::IPV4),
         ipv6: fields.contains(HashFields::IPV6),
-        eth: match (
-            fields.contains(HashFields::ETH),
-            fields.contains(HashFields::SRC_MAC),
-        ) {
+        eth: match (fields.contains(HashFields::ETH), fields.contains(HashFields::SRC_MAC)) {
             (true, _) => Some(place::ETH),
             (false, true) => Some(place::SRC_MAC),
             (false, false) => None,
@@ -51,12 +50,15 @@ pub fn emit(asm: &mut Assembler, fields: HashFields, hash: RawFd) {
         asm,
         hash,
     };
-    let zero_key = definition::zero_key() as i32;
-    part.asm.alu32(Alu::Move, R7, zero_key);
+    if fields.contains(HashFields::SOCKET) {
+        part.asm.load(Size::Word, R7, R6, context::HASH);
+        part.asm.jump_if(If::NotEqual, R7, 0, part.done);
+    }
+    part.begin();
     let general = part.asm.label();
     part.common(general);
     part.asm.place(general);
-    part.asm.alu32(Alu::Move, R7, zero_key);
+    part.begin();
     part.general();
     let done = part.done;
     asm.place(done);
@@ -74,13 +76,23 @@ pub struct Part<'a> {
     /// The innermost packet of a tunnel counts.
     encap: bool,
     pub(super) ipv4: bool,
-    pub(super) ipv6: bool,
+    ipv6: bool,
     /// Protocols whose ports count.
     protocols: Vec<u8>,
     done: Label,
 }
 
 impl Part<'_> {
+    /// Sets R7 to the CRC of the key that is all zeros.
+    ///
+    /// Without CAP_PERFMON the verifier refuses an addition to a pointer whose summand is a constant
+    /// on one path only. The entry of a zero byte, which is 0, makes the CRC unknown on all paths.
+    fn begin(&mut self) {
+        self.asm.load_value(R7, self.hash, 0);
+        self.asm.load(Size::Word, R7, R7, 0);
+        self.asm.alu32(Alu::Xor, R7, definition::zero_key() as i32);
+    }
+
     pub(super) fn ports(&self) -> bool {
         !self.protocols.is_empty()
     }
@@ -106,10 +118,20 @@ impl Part<'_> {
         self.asm.alu32(Alu::Xor, R7, R4);
     }
 
-    /// Adds the IPv6 addresses at `base` and `offset`, as [`fold`](Self::fold) does. A word of the
-    /// copied header that is not used later is overwritten.
+    /// Adds the IPv4 addresses at `base` and `offset`, as [`fold`](Self::fold) does, if they count.
+    pub(super) fn fold_ipv4(&mut self, base: Reg, offset: i16) {
+        if self.ipv4 {
+            self.fold(place::IPV4.start, place::IPV4.len(), base, offset);
+        }
+    }
+
+    /// Adds the IPv6 addresses at `base` and `offset`, as [`fold`](Self::fold) does, if they
+    /// count. A word of the copied header that is not used later is overwritten.
     pub(super) fn fold_ipv6(&mut self, base: Reg, offset: i16) {
         const FOLDED: i16 = COPY + 8;
+        if !self.ipv6 {
+            return;
+        }
         for (at, weight) in (0..).zip(definition::IPV6_WEIGHTS) {
             self.asm.load(Size::Word, R3, base, offset + 4 * at);
             self.asm.little_endian(R3, 32);
@@ -144,56 +166,44 @@ impl Part<'_> {
         if self.vlan {
             self.tag_beside();
         }
-        let asm = &mut *self.asm;
-        let tag = asm.label();
-        let (ipv4, ipv6) = (asm.label(), asm.label());
-        let kinds = [(ethertype::IPV4, ipv4), (ethertype::IPV6, ipv6)];
-        asm.load(Size::Half, R2, R0, 12);
-        for (kind, label) in kinds {
-            asm.jump_if(If::Equal, R2, half(kind), label);
-        }
-        asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
-        asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), general);
-        asm.place(tag);
+        let (tag, ipv4, ipv6) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let by_kind = |asm: &mut Assembler| {
+            asm.load(Size::Half, R2, R0, 12);
+            asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
+            asm.jump_if(If::Equal, R2, half(ethertype::IPV6), ipv6);
+        };
+        by_kind(self.asm);
+        self.asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
+        self.asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), general);
+        self.asm.place(tag);
         if self.vlan {
             self.tag_inside();
         }
-        let asm = &mut *self.asm;
-        asm.alu(Alu::Add, R0, TAG);
+        self.asm.alu(Alu::Add, R0, TAG);
         self.whole(COMMON_IPV4, general);
-        let asm = &mut *self.asm;
-        asm.load(Size::Half, R2, R0, 12);
-        for (kind, label) in kinds {
-            asm.jump_if(If::Equal, R2, half(kind), label);
-        }
-        asm.jump(general);
+        by_kind(self.asm);
+        self.asm.jump(general);
 
-        asm.place(ipv6);
+        self.asm.place(ipv6);
         self.whole(COMMON_IPV6, general);
-        let asm = &mut *self.asm;
-        asm.load(Size::Byte, R2, R0, 14);
-        asm.alu(Alu::ShiftRight, R2, 4);
-        asm.jump_if(If::NotEqual, R2, 6, general);
-        asm.load(Size::Byte, R2, R0, 20);
+        self.asm.load(Size::Byte, R2, R0, 14);
+        self.asm.alu(Alu::ShiftRight, R2, 4);
+        self.asm.jump_if(If::NotEqual, R2, 6, general);
+        self.asm.load(Size::Byte, R2, R0, 20);
         for extension in EXTENSIONS {
-            asm.jump_if(If::Equal, R2, i32::from(extension), general);
+            self.asm.jump_if(If::Equal, R2, i32::from(extension), general);
         }
         self.unless_tunnel(20, general);
-        if self.ipv6 {
-            self.fold_ipv6(R0, 22);
-        }
+        self.fold_ipv6(R0, 22);
         self.common_ports(20, 54);
 
-        let asm = &mut *self.asm;
-        asm.place(ipv4);
-        asm.load(Size::Byte, R2, R0, 14);
-        asm.jump_if(If::NotEqual, R2, 0x45, general);
-        asm.load(Size::Half, R2, R0, 20);
-        asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
+        self.asm.place(ipv4);
+        self.asm.load(Size::Byte, R2, R0, 14);
+        self.asm.jump_if(If::NotEqual, R2, 0x45, general);
+        self.asm.load(Size::Half, R2, R0, 20);
+        self.asm.jump_if(If::AnyBit, R2, half(0x3fff), general);
         self.unless_tunnel(23, general);
-        if self.ipv4 {
-            self.fold(place::IPV4.start, place::IPV4.len(), R0, 26);
-        }
+        self.fold_ipv4(R0, 26);
         self.common_ports(23, 34);
     }
 
@@ -297,30 +307,23 @@ impl Part<'_> {
     }
 
     fn network(&mut self) {
-        let (ipv4, ipv6, arp) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let ports = self.asm.label();
+        let kinds = [
+            (ethertype::IPV4, self.ipv4 || self.ports(), Part::ipv4 as fn(&mut Self, Label)),
+            (ethertype::IPV6, self.ipv6 || self.ports(), Part::ipv6),
+            (ethertype::ARP, self.ipv4, Part::arp),
+        ];
         self.asm.load(Size::Double, R2, R10, ETHERTYPE);
-        for (wanted, kind, label) in [
-            (self.ipv4 || self.ports(), ethertype::IPV4, ipv4),
-            (self.ipv6 || self.ports(), ethertype::IPV6, ipv6),
-            (self.ipv4, ethertype::ARP, arp),
-        ] {
-            if wanted {
-                self.asm.jump_if(If::Equal, R2, half(kind), label);
-            }
+        let mut parts = Vec::new();
+        for (kind, _, part) in kinds.into_iter().filter(|(_, wanted, _)| *wanted) {
+            let label = self.asm.label();
+            self.asm.jump_if(If::Equal, R2, half(kind), label);
+            parts.push((label, part));
         }
         self.asm.jump(self.done);
-        let ports = self.asm.label();
-        if self.ipv4 || self.ports() {
-            self.asm.place(ipv4);
-            self.ipv4(ports);
-        }
-        if self.ipv6 || self.ports() {
-            self.asm.place(ipv6);
-            self.ipv6(ports);
-        }
-        if self.ipv4 {
-            self.asm.place(arp);
-            self.arp();
+        for (label, part) in parts {
+            self.asm.place(label);
+            part(self, ports);
         }
         if self.ports() {
             self.asm.place(ports);
@@ -338,39 +341,31 @@ impl Part<'_> {
 
     /// Adds the IPv4 addresses; at `ports` R2 holds the protocol and R9 the start of its header.
     fn ipv4(&mut self, ports: Label) {
-        let done = self.done;
-        headers::ipv4(self.asm, done);
-        if self.ipv4 {
-            self.fold(place::IPV4.start, place::IPV4.len(), R10, COPY + 12);
-        }
-        if self.ports() {
-            headers::ipv4_upper(self.asm, done);
-            self.asm.jump(ports);
-        } else {
-            self.asm.jump(done);
-        }
+        headers::ipv4(self.asm, self.done);
+        self.fold_ipv4(R10, COPY + 12);
+        self.upper(headers::ipv4_upper, ports);
     }
 
     /// As [`ipv4`](Self::ipv4), for IPv6.
     fn ipv6(&mut self, ports: Label) {
-        let done = self.done;
-        headers::ipv6(self.asm, done);
-        if self.ipv6 {
-            self.fold_ipv6(R10, COPY + 8);
-        }
+        headers::ipv6(self.asm, self.done);
+        self.fold_ipv6(R10, COPY + 8);
+        self.upper(headers::ipv6_upper, ports);
+    }
+
+    fn upper(&mut self, find: fn(&mut Assembler, Label), ports: Label) {
         if self.ports() {
-            headers::ipv6_upper(self.asm, done);
+            find(self.asm, self.done);
             self.asm.jump(ports);
         } else {
-            self.asm.jump(done);
+            self.asm.jump(self.done);
         }
     }
 
-    fn arp(&mut self) {
-        let done = self.done;
-        headers::arp(self.asm, done);
-        self.arp_addresses(done);
-        self.asm.jump(done);
+    fn arp(&mut self, _: Label) {
+        headers::arp(self.asm, self.done);
+        self.arp_addresses(self.done);
+        self.asm.jump(self.done);
     }
 
     /// Adds the addresses of the complete ARP message at R9.

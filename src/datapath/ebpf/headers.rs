@@ -171,10 +171,14 @@ pub fn ipv6_upper(asm: &mut Assembler, none: Label) {
 /// Copies an ARP message for IPv4 over Ethernet, or continues at `none` if there is none.
 pub fn arp(asm: &mut Assembler, none: Label) {
     copy(asm, 28, none);
-    for (place, pair) in Arp::ETHERNET_IPV4.chunks_exact(2).enumerate() {
-        let expected = i32::from(u16::from_ne_bytes([pair[0], pair[1]]));
-        asm.load(Size::Half, R2, R10, COPY + 2 * place as i16);
-        asm.jump_if(If::NotEqual, R2, expected, none);
+    unless_copied(asm, &Arp::ETHERNET_IPV4, none);
+}
+
+/// Continues at `other` unless what was copied begins with these bytes, an even number.
+pub fn unless_copied(asm: &mut Assembler, expected: &[u8], other: Label) {
+    for (place, pair) in (0..).zip(expected.chunks_exact(2)) {
+        asm.load(Size::Half, R2, R10, COPY + 2 * place);
+        asm.jump_if(If::NotEqual, R2, i32::from(u16::from_ne_bytes([pair[0], pair[1]])), other);
     }
 }
 
@@ -184,11 +188,8 @@ pub fn arp(asm: &mut Assembler, none: Label) {
 pub fn inner(asm: &mut Assembler, none: Label) {
     let (ipv4, ipv6) = (asm.label(), asm.label());
     let (gre, frame, found) = (asm.label(), asm.label(), asm.label());
-    for (protocol, label) in [
-        (protocol::IPV4, ipv4),
-        (protocol::IPV6, ipv6),
-        (protocol::GRE, gre),
-    ] {
+    for (protocol, label) in [(protocol::IPV4, ipv4), (protocol::IPV6, ipv6), (protocol::GRE, gre)]
+    {
         asm.jump_if(If::Equal, R2, i32::from(protocol), label);
     }
     asm.jump_if(If::NotEqual, R2, i32::from(protocol::UDP), none);

@@ -1,12 +1,17 @@
 //! Attaching programs: by TCX, which needs no qdisc, where the kernel has it and programs may be
-//! looked up; else by a filter on `clsact`.
+//! looked up; else by a filter on `clsact`. A process with many teams attaches all programs by filters:
+//! at each attachment and detachment by TCX the kernel waits until no frame is under way (5 to 20 ms),
+//! and delays all other requests for network configuration meanwhile.
 //!
 //! Either way the interface holds the program, and the program its maps: both outlive the daemon,
 //! need no file system, and go with the interface.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::rc::Rc;
 
-use crate::netlink::{RouteSocket, tc};
+use crate::netlink::RouteSocket;
+use crate::netlink::tc::{self, Role};
 use crate::sys::bpf::{self, Hook, Program, ProgramInfo};
 
 /// Where a program is attached.
@@ -16,6 +21,8 @@ pub struct AttachPoint {
     pub ifindex: u32,
     /// Ingress or egress.
     pub hook: Hook,
+    /// Role of the program; a hook has one program of each role at most.
+    pub role: Role,
 }
 
 /// How programs are attached.
@@ -28,8 +35,11 @@ pub enum AttachMode {
 }
 
 impl AttachMode {
-    /// Returns what works here, tried with `program`.
-    pub fn find(program: &Program, at: AttachPoint) -> AttachMode {
+    /// Returns `preferred` if it works at `at`, tried with `program`; else filters.
+    pub fn find(preferred: AttachMode, program: &Program, at: AttachPoint) -> AttachMode {
+        if preferred == AttachMode::Clsact {
+            return AttachMode::Clsact;
+        }
         // A program that cannot be looked up could not be replaced after a restart.
         let tcx = bpf::programs_on(at.ifindex, at.hook)
             .and_then(|_| program.info())
@@ -49,7 +59,7 @@ impl AttachMode {
         self,
         route: &mut RouteSocket,
         at: AttachPoint,
-        program: Program,
+        program: Rc<Program>,
         name: &str,
         previous: Option<u32>,
     ) -> io::Result<AttachedProgram> {
@@ -57,17 +67,16 @@ impl AttachMode {
             AttachMode::Tcx => on_tcx(at, name)?.into_iter().next(),
             AttachMode::Clsact => None,
         };
-        let attached = AttachedProgram {
-            mode: self,
-            at,
-            program,
-        };
+        let id = program.info()?.id;
+        let attached = AttachedProgram { mode: self, at, program, id };
         attached.put(route, name, replaced.as_ref())?;
         let cleared = match (self, previous) {
-            (AttachMode::Tcx, _) => tc::remove_program(route, at.ifindex, at.hook),
-            // The previous daemon may have had more rights, and attached by TCX.
-            (AttachMode::Clsact, Some(id)) => bpf::detach_by_id(at.ifindex, at.hook, id),
-            (AttachMode::Clsact, None) => Ok(()),
+            (AttachMode::Tcx, _) => tc::remove_program(route, at.ifindex, at.hook, at.role),
+            // The previous daemon may have attached by TCX. A daemon that may not look programs up knows
+            // the program by its id alone.
+            (AttachMode::Clsact, previous) => previous
+                .map_or(Ok(()), |id| bpf::detach_by_id(at.ifindex, at.hook, id))
+                .and_then(|()| clear_tcx(at, name)),
         };
         if let Err(error) = cleared {
             attached.detach(route)?;
@@ -82,7 +91,8 @@ impl AttachMode {
 pub struct AttachedProgram {
     mode: AttachMode,
     at: AttachPoint,
-    program: Program,
+    program: Rc<Program>,
+    id: u32,
 }
 
 impl AttachedProgram {
@@ -93,48 +103,96 @@ impl AttachedProgram {
         name: &str,
         replaced: Option<&Program>,
     ) -> io::Result<()> {
-        let AttachPoint { ifindex, hook } = self.at;
+        let AttachPoint { ifindex, hook, role } = self.at;
         match self.mode {
             AttachMode::Tcx => self.program.attach(ifindex, hook, replaced),
-            AttachMode::Clsact => tc::set_program(route, ifindex, hook, &self.program, name),
+            AttachMode::Clsact => tc::set_program(route, ifindex, hook, role, &self.program, name),
         }
     }
 
-    /// Attaches `program` in place of this one; no frame passes in between.
-    ///
-    /// # Errors
-    /// Those of the kernel; this program is then still attached.
+    /// Attaches `program` in place of this one; no frame passes in between. After a failure this
+    /// program is still attached.
     pub fn replace(
         &mut self,
         route: &mut RouteSocket,
-        program: Program,
+        program: Rc<Program>,
         name: &str,
     ) -> io::Result<()> {
-        let next = AttachedProgram { program, ..*self };
+        let id = program.info()?.id;
+        let next = AttachedProgram { program, id, ..*self };
         next.put(route, name, Some(&self.program))?;
         *self = next;
         Ok(())
     }
 
-    /// The id of the program, by which a later daemon knows it.
-    pub fn id(&self) -> Option<u32> {
-        self.program.info().ok().map(|info| info.id)
+    /// Attaches the program again if another program of the host has detached it. Returns whether the
+    /// program was detached.
+    pub fn restore(&self, route: &mut RouteSocket, name: &str) -> io::Result<bool> {
+        let AttachPoint { ifindex, hook, role } = self.at;
+        let is_attached = match self.mode {
+            AttachMode::Tcx => self.is_on_tcx()?,
+            AttachMode::Clsact => tc::program_on(route, ifindex, hook, role)? == Some(self.id),
+        };
+        if !is_attached {
+            self.put(route, name, None)?;
+        }
+        Ok(!is_attached)
+    }
+
+    /// Returns whether the kernel does not report that another program of the host has detached the
+    /// program: TCX has no event for this change.
+    pub fn detaches_silently(&self) -> bool {
+        self.mode == AttachMode::Tcx
+    }
+
+    /// Returns whether another program of the host has detached the program from a TCX hook.
+    ///
+    /// # Errors
+    /// The error of the query; `ENODEV` without the interface.
+    pub fn is_detached_from_tcx(&self) -> io::Result<bool> {
+        Ok(self.mode == AttachMode::Tcx && !self.is_on_tcx()?)
+    }
+
+    /// Index of the interface of the attach point.
+    pub fn ifindex(&self) -> u32 {
+        self.at.ifindex
+    }
+
+    fn is_on_tcx(&self) -> io::Result<bool> {
+        Ok(bpf::programs_on(self.at.ifindex, self.at.hook)?.contains(&self.id))
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Rc<Program> {
+        &self.program
+    }
+
+    /// The id of the program, by which a later daemon finds the program.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// Detaches the program; success if the interface is gone.
-    ///
-    /// # Errors
-    /// Those of the kernel.
     pub fn detach(&self, route: &mut RouteSocket) -> io::Result<()> {
-        let AttachPoint { ifindex, hook } = self.at;
+        let AttachPoint { ifindex, hook, role } = self.at;
         match self.mode {
             AttachMode::Tcx => match self.program.detach(ifindex, hook) {
                 Err(error) if is_gone(&error) => Ok(()),
                 detached => detached,
             },
-            AttachMode::Clsact => tc::remove_program(route, ifindex, hook),
+            AttachMode::Clsact => tc::remove_program(route, ifindex, hook, role),
         }
     }
+}
+
+/// Returns the interfaces whose programs another program of the host has detached from TCX hooks. A
+/// hook that cannot be read is left out: the next call reads the hook again.
+pub fn detached_from_tcx<'a>(
+    attached: impl IntoIterator<Item = &'a AttachedProgram>,
+) -> BTreeSet<u32> {
+    let attached = attached.into_iter();
+    let detached = attached.filter(|program| program.is_detached_from_tcx().unwrap_or(false));
+    detached.map(AttachedProgram::ifindex).collect()
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -143,29 +201,30 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// Detaches the program of a previous daemon, with this name or with the id `previous`. Success
 /// if there is none, or no interface.
-///
-/// # Errors
-/// Those of the kernel.
 pub fn clear(
     route: &mut RouteSocket,
     at: AttachPoint,
     name: &str,
     previous: Option<u32>,
 ) -> io::Result<()> {
-    for program in on_tcx(at, name).unwrap_or_default() {
-        program.detach(at.ifindex, at.hook)?;
-    }
+    clear_tcx(at, name)?;
     if let Some(id) = previous {
         bpf::detach_by_id(at.ifindex, at.hook, id)?;
     }
-    tc::remove_program(route, at.ifindex, at.hook)
+    tc::remove_program(route, at.ifindex, at.hook, at.role)
+}
+
+/// Detaches the programs with this name from a TCX hook; none if programs may not be looked up.
+fn clear_tcx(at: AttachPoint, name: &str) -> io::Result<()> {
+    let mut programs = on_tcx(at, name).unwrap_or_default().into_iter();
+    programs.try_for_each(|program| program.detach(at.ifindex, at.hook))
 }
 
 /// Returns what the kernel knows of the program with this name at an attach point.
 pub fn find(route: &mut RouteSocket, at: AttachPoint, name: &str) -> Option<ProgramInfo> {
     let on_tcx = on_tcx(at, name).unwrap_or_default().into_iter().next();
     let program = on_tcx.or_else(|| {
-        let id = tc::program_on(route, at.ifindex, at.hook).ok()??;
+        let id = tc::program_on(route, at.ifindex, at.hook, at.role).ok()??;
         Program::by_id(id).ok()
     });
     program?.info().ok()

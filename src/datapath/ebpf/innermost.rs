@@ -1,7 +1,7 @@
 //! The part of a program that finds the bucket of a tunneled frame, with `encap`: the innermost
 //! packet counts.
 
-use runners::tx_hash::definition::{MAX_TUNNELS, place};
+use runners::tx_hash::definition::MAX_TUNNELS;
 use runners::wire::ethertype;
 
 use super::assembler::{Alu, If, Label, Reg, Size};
@@ -54,13 +54,10 @@ impl Part<'_> {
         self.asm.load(Size::Double, R2, R10, ETHERTYPE);
         self.asm.jump_if(If::Equal, R2, half(ethertype::IPV6), ipv6);
         self.asm.jump_if(If::Equal, R2, half(ethertype::ARP), arp);
-        self.asm
-            .jump_if(If::NotEqual, R2, half(ethertype::IPV4), ended);
+        self.asm.jump_if(If::NotEqual, R2, half(ethertype::IPV4), ended);
         headers::ipv4(self.asm, ended);
         self.begin_packet();
-        if self.ipv4 {
-            self.fold(place::IPV4.start, place::IPV4.len(), R10, COPY + 12);
-        }
+        self.fold_ipv4(R10, COPY + 12);
         self.asm.store(Size::Double, R10, ADDRESSES, R7);
         headers::ipv4_upper(self.asm, ended);
         self.asm.jump(stored);
@@ -77,9 +74,7 @@ impl Part<'_> {
         self.asm.place(ipv6);
         headers::ipv6(self.asm, ended);
         self.begin_packet();
-        if self.ipv6 {
-            self.fold_ipv6(R10, COPY + 8);
-        }
+        self.fold_ipv6(R10, COPY + 8);
         self.asm.store(Size::Double, R10, ADDRESSES, R7);
         headers::ipv6_upper(self.asm, ended);
         self.asm.place(stored);

@@ -1,7 +1,5 @@
 //! The layout of values in maps, which programs and the daemon share.
 
-use std::io;
-
 use crate::datapath::Volume;
 use crate::sys::bpf::Map;
 
@@ -13,19 +11,17 @@ pub const VOLUME: usize = 2 * size_of::<u64>();
 pub struct Egress {
     /// Interface index, never 0.
     pub ifindex: u32,
-    /// Index of the port in the tables.
-    pub port_index: u32,
+    /// Key of the counters of the port's sent frames.
+    pub sent: u32,
 }
 
 impl Egress {
-    /// Bytes of an entry, as a power of two; the port index is in the second half.
+    /// Bytes of an entry, as a power of two; the key is in the second half.
     pub const SHIFT: i32 = 3;
 
     /// Returns the bytes of a table.
     pub fn bytes(table: &[Egress]) -> Vec<u8> {
-        let words = table
-            .iter()
-            .flat_map(|egress| [egress.ifindex, egress.port_index]);
+        let words = table.iter().flat_map(|egress| [egress.ifindex, egress.sent]);
         bytes(&words.collect::<Vec<u32>>())
     }
 }
@@ -35,23 +31,19 @@ pub fn bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-/// Reads a pair of counters and sums it over all processors.
-///
-/// # Errors
-/// `ENOENT` for a key that the map does not have.
-pub fn read_volume(map: &Map, key: u32) -> io::Result<Volume> {
+/// Reads a pair of counters and sums it over all processors; zero for a key that the map does not
+/// have.
+pub fn read_volume(map: &Map, key: u32) -> Volume {
     let mut sum = Volume::default();
-    for pair in map.read(key)?.chunks_exact(VOLUME) {
+    for pair in map.read(key).unwrap_or_default().chunks_exact(VOLUME) {
         let (frames, bytes) = pair.split_at(VOLUME / 2);
         sum.frames = sum.frames.wrapping_add(read_u64(frames));
         sum.bytes = sum.bytes.wrapping_add(read_u64(bytes));
     }
-    Ok(sum)
+    sum
 }
 
 /// Reads a number at the beginning of `bytes`; 0 if there are too few.
 pub fn read_u64(bytes: &[u8]) -> u64 {
-    bytes
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }

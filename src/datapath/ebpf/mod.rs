@@ -1,6 +1,7 @@
-//! The programs that move the frames of a team inside the kernel: one on each port's ingress
-//! delivers received frames to the team device, one at the team device's hook chooses the port.
-//! The daemon decides and writes tables; no frame passes through the daemon.
+//! The programs that move the frames of a team inside the kernel. One at each port's ingress hook
+//! delivers received frames to the team device, one at the team device's hook chooses the port, and
+//! one at the egress hook of a veth's peer drops the host's own frames. The daemon decides and writes
+//! tables; no frame passes through the daemon.
 //!
 //! Owns programs, maps and their attachment. [`driverless`](super::driverless) owns the device,
 //! the filters that keep the host's stack off the ports, and the port-state file.
@@ -8,44 +9,57 @@
 //! Ports that a program's instructions name (broadcast, roundrobin, random) change by replacing
 //! the program. Ports that a table names (activebackup, loadbalance, slb) change by one write.
 //!
-//! `team_program` and `source_program` write the programs, with the parts `bucket`, `innermost`
-//! and `headers`; `hook` attaches them; `maps`, `source_maps` and `layout` are what they share
-//! with the daemon.
+//! `team_program` and `source_program` write the programs, with the parts `bucket`, `innermost`,
+//! `headers`, `host_program` and `neighbours`; `hook` attaches them; `refusal` says what an old kernel
+//! lacks; `maps`, `source_maps`, `host_maps` and `layout` are what programs and daemon share; `shared`
+//! is what the teams of a process share; `keep_alive` answers LACP partners on every data path.
 
 pub mod assembler;
 pub mod bucket;
 mod context;
 mod headers;
 mod hook;
+pub mod host_maps;
+pub mod host_program;
 mod innermost;
+pub mod keep_alive;
 pub mod layout;
 mod learned_sources;
 pub mod maps;
+pub mod neighbours;
+mod refusal;
+pub mod shared;
 pub mod source_maps;
 pub mod source_program;
 mod team_hook;
-mod team_program;
+pub mod team_program;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
 
-use runners::{BUCKETS, BucketTable, Forwarding, PortId, SourceBalance, TxPolicy};
+use mio::{Registry, Token};
+use runners::{BUCKETS, BucketTable, Forwarding, HashFields, PortId, TxPolicy};
 
-use super::{PortInterface, PortTraffic, Requirements, unsupported};
+use super::{PortInterface, PortTraffic, Volume};
 use crate::netlink::{RouteSocket, link};
 use crate::sys::bpf::Program;
 
+pub use hook::AttachMode;
+pub use keep_alive::{Answer, KeepAlivePrograms};
+pub use shared::SharedPrograms;
 pub use team_hook::TeamHook;
 
-use hook::{AttachMode, AttachedProgram};
+use hook::AttachedProgram;
 use layout::Egress;
-use maps::{ECHOES, MAX_PORTS, Maps, NO_PORT, PortCounter};
+use maps::{ECHOES, MAX_PORTS, Maps, PortCounter, Verdict};
+use shared::Slot;
 use team_hook::ingress;
+use team_program::ReceivingPort;
 
 const RECEIVE: &str = "teamr_receive";
 const TRANSMIT: &str = "teamr_transmit";
+const GUARD: &str = "teamr_guard";
 
 /// Identifies the programs of a previous daemon, so that a restarted daemon can take them over
 /// without interrupting traffic, also without the right to look programs up.
@@ -65,17 +79,14 @@ struct Port {
     promiscuous: Option<bool>,
     /// Index of the port in the tables.
     index: usize,
+    /// Number of the attachment, from 1.
+    attachment: u32,
     /// `None` before the first forwarding.
     program: Option<AttachedProgram>,
+    /// Instructions of the program; empty without one.
+    instructions: Vec<u64>,
     /// Id of a previous daemon's program.
     previous: Option<u32>,
-}
-
-/// The program at the team device's hook.
-#[derive(Debug)]
-struct TransmitProgram {
-    instructions: Vec<u64>,
-    attached: AttachedProgram,
 }
 
 /// The programs of one team.
@@ -84,63 +95,61 @@ pub struct Programs {
     team: TeamHook,
     mode: AttachMode,
     maps: Maps,
+    slot: Slot,
     ports: BTreeMap<PortId, Port>,
-    /// Indices whose program could not be detached; no other port gets them.
-    retired: BTreeSet<usize>,
+    /// Where the ring buffer of alb's address messages is registered.
+    messages: Option<(Rc<Registry>, Token)>,
+    /// Attachments so far.
+    attachments: u32,
     /// Copies of the maps' values.
     egress: Vec<Egress>,
     source_policy: Vec<u8>,
     verdicts: Vec<u32>,
-    transmit: Option<TransmitProgram>,
+    transmit: Option<AttachedProgram>,
+    guard: Option<AttachedProgram>,
     active: Option<u32>,
 }
 
 impl Programs {
-    /// Creates the maps, and tries the programs that ask most of the kernel; none is attached.
+    /// Creates the maps, and attaches no program. The first team of a process loads the programs that
+    /// need most of the kernel as a test.
     ///
     /// # Errors
-    /// Those of bpf(2): `EPERM` without CAP_BPF, `ENOSYS`, or the verifier's.
-    pub fn new(team: TeamHook) -> io::Result<Self> {
-        let maps = Maps::create()?;
-        let load = |policy| {
-            let port = [Egress::default()];
-            Program::load(&team_program::transmit(&policy, &port, &maps), TRANSMIT)
-        };
-        let program = load(TxPolicy::ActiveBackup { active: None })?;
-        load(TxPolicy::RoundRobin {
-            packets_per_port: NonZeroU32::MIN,
-        })?;
+    /// The error of bpf(2): `EPERM` without CAP_BPF, `ENOSYS`, or the verifier's; on a kernel that
+    /// is too old, with the one that is needed.
+    pub fn new(shared: &SharedPrograms, team: TeamHook) -> io::Result<Self> {
+        Self::load(shared, team).map_err(refusal::explain)
+    }
+
+    fn load(shared: &SharedPrograms, team: TeamHook) -> io::Result<Self> {
+        let slot = shared.slot(team.attach_point().ifindex)?;
         Ok(Programs {
             team,
-            mode: AttachMode::find(&program, team.attach_point()),
-            maps,
+            mode: AttachMode::find(shared.attach_mode(), slot.maps().trial()?, team.attach_point()),
+            maps: Maps::create()?,
+            slot,
             ports: BTreeMap::new(),
-            retired: BTreeSet::new(),
+            messages: None,
+            attachments: 0,
             egress: vec![Egress::default(); BUCKETS],
             source_policy: Vec::new(),
-            verdicts: vec![maps::DROP; MAX_PORTS],
+            verdicts: vec![maps::UNUSED; MAX_PORTS],
             transmit: None,
+            guard: None,
             active: None,
         })
     }
 
-    /// Descriptor that becomes readable with the next frame after
-    /// [`wake_on_frame`](Self::wake_on_frame).
-    pub fn wakeup(&self) -> RawFd {
-        self.maps.wakeup.as_raw_fd()
+    /// Makes the source `token` ready when [`take_messages`](Self::take_messages) has messages. Without
+    /// this call the daemon is not woken for them, and alb learns no peers.
+    pub fn with_messages(self, registry: Rc<Registry>, token: Token) -> Self {
+        Programs { messages: Some((registry, token)), ..self }
     }
 
-    /// Makes [`wakeup`](Self::wakeup) unreadable again.
-    pub fn drain_wakeup(&self) {
-        self.maps.wakeup.drain();
-    }
-
-    /// Has the next frame make [`wakeup`](Self::wakeup) readable.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
+    /// Has the next frame wake the daemon; [`SharedPrograms::woken`] then has the index of the
+    /// interface at the team's hook. Fails as bpf(2) does.
     pub fn wake_on_frame(&self) -> io::Result<()> {
-        self.maps.daemon_idle.write(0, &layout::bytes(&[1]))
+        self.slot.wake_on_frame()
     }
 
     /// Adds a port. The next [`apply`](Self::apply) attaches its program; until then a previous
@@ -157,13 +166,21 @@ impl Programs {
         previous: Option<u32>,
     ) -> io::Result<()> {
         let taken = |index: &usize| self.ports.values().any(|port| port.index == *index);
-        let index = (0..MAX_PORTS).find(|index| !taken(index) && !self.retired.contains(index));
+        let index = (0..MAX_PORTS).find(|index| !taken(index));
         let index = index.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
+        for counter in PortCounter::ALL {
+            self.maps.counters.clear(counter.key(index as u32))?;
+        }
+        self.slot.maps().sent().clear(self.slot.sent(index as u32))?;
+        self.attachments += 1;
+        let attachment = self.attachments;
         let added = Port {
             ifindex,
             promiscuous,
             index,
+            attachment,
             program: None,
+            instructions: Vec::new(),
             previous,
         };
         self.ports.insert(port, added);
@@ -179,22 +196,58 @@ impl Programs {
             return Ok(());
         };
         let mut verdicts = self.verdicts.clone();
-        verdicts[port.index] = maps::DROP;
-        let dropped = self.write_verdicts(verdicts);
-        let released = port.release(route);
-        if released.is_err() {
-            self.retired.insert(port.index);
-        }
-        dropped.and(released)
+        verdicts[port.index] = maps::UNUSED;
+        self.write_verdicts(verdicts).and(port.release(route))
     }
 
-    /// Detaches the team device's program, so that the relay may send the device's frames.
+    /// Attaches the programs of an interface again that another program of the host has detached.
+    /// Returns whether any was detached.
     ///
     /// # Errors
-    /// Those of detaching; the programs then forward as before.
+    /// The error of attaching; the frames of the interface then pass by no program.
+    pub fn restore(&self, route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
+        let mut restored = false;
+        for port in self.ports.values().filter(|port| port.ifindex == ifindex) {
+            if let Some(program) = &port.program {
+                restored |= program.restore(route, RECEIVE)?;
+            }
+        }
+        if let Some(transmit) = &self.transmit {
+            if self.team.attach_point().ifindex == ifindex {
+                restored |= transmit.restore(route, TRANSMIT)?;
+            }
+        }
+        if let (Some(guard), Some(at)) = (&self.guard, self.team.guarded_point()) {
+            if at.ifindex == ifindex {
+                restored |= guard.restore(route, GUARD)?;
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Returns the programs that are attached now.
+    fn attached(&self) -> impl Iterator<Item = &AttachedProgram> {
+        let of_ports = self.ports.values().filter_map(|port| port.program.as_ref());
+        of_ports.chain(&self.transmit).chain(&self.guard)
+    }
+
+    /// Returns whether the kernel does not report that another program of the host has detached a
+    /// program.
+    pub fn detach_silently(&self) -> bool {
+        self.attached().any(AttachedProgram::detaches_silently)
+    }
+
+    /// Returns the interfaces whose programs another program of the host has detached from TCX
+    /// hooks.
+    pub fn detached(&self) -> BTreeSet<u32> {
+        hook::detached_from_tcx(self.attached())
+    }
+
+    /// Detaches the team device's program, so that the relay may send the device's frames. Fails
+    /// as detaching does; the programs then forward as before.
     pub fn detach_transmit(&mut self, route: &mut RouteSocket) -> io::Result<()> {
         if let Some(transmit) = &self.transmit {
-            transmit.attached.detach(route)?;
+            transmit.detach(route)?;
         }
         self.transmit = None;
         Ok(())
@@ -207,7 +260,29 @@ impl Programs {
     /// The first step that fails.
     pub fn close(&mut self, route: &mut RouteSocket) -> io::Result<()> {
         let mut outcome = self.detach_transmit(route);
-        outcome = outcome.and(self.write_verdicts(vec![maps::DROP; MAX_PORTS]));
+        outcome = outcome.and(self.write_verdicts(vec![maps::UNUSED; MAX_PORTS]));
+        for port in std::mem::take(&mut self.ports).into_values() {
+            outcome = outcome.and(port.release(route));
+        }
+        match self.guard.take() {
+            Some(guard) => outcome.and(guard.detach(route)),
+            None => outcome,
+        }
+    }
+
+    /// As [`close`](Self::close), for a team device that is deleted, and with it what is attached to
+    /// its hooks: each detachment would wait for the frames that are under way.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn close_with_device(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        let without = Egress::default();
+        let emptied = match self.egress.iter().all(|egress| *egress == without) {
+            // The program itself may name ports.
+            true => self.detach_transmit(route),
+            false => self.write_egress(vec![without; BUCKETS]),
+        };
+        let mut outcome = emptied.and(self.write_verdicts(vec![maps::UNUSED; MAX_PORTS]));
         for port in std::mem::take(&mut self.ports).into_values() {
             outcome = outcome.and(port.release(route));
         }
@@ -217,51 +292,58 @@ impl Programs {
     /// Forwards like this, [resolved](Forwarding::resolve), from now on.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` for a policy that only the relay has; those of bpf(2) and of attaching.
+    /// The error of bpf(2) or of attaching.
     pub fn apply(&mut self, route: &mut RouteSocket, forwarding: &Forwarding) -> io::Result<()> {
         let policy = &forwarding.policy;
-        if !has_policy(policy) {
-            return Err(unsupported());
-        }
         if let TxPolicy::SourceBalance { ports, .. } = policy {
             self.create_source_maps(route)?;
-            self.write_source_policy(ports)?;
+            self.write_source_policy(ports, &forwarding.collecting())?;
+        } else {
+            // The former programs keep the maps until the new ones take their place.
+            self.maps.source = None;
+            self.source_policy.clear();
         }
         let usable = forwarding.usable();
         let usable = usable.iter().filter_map(|port| self.ports.get(port));
-        let usable: Vec<Egress> = usable.map(Port::egress).collect();
-        let instructions = match self.team {
-            TeamHook::DriverEgress(_) => team_program::mark_bucket(&self.maps),
-            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) => {
-                team_program::transmit(policy, &usable, &self.maps)
-            }
-        };
-        let current = self.transmit.as_ref().map(|current| &current.instructions);
-        let program = match current == Some(&instructions) {
-            true => None,
-            false => Some(Program::load(&instructions, TRANSMIT)?),
-        };
+        let usable: Vec<Egress> = usable.map(|port| self.egress(port)).collect();
+        let program = self.transmit_program(policy, &usable)?;
+        let is_current = |current: &AttachedProgram| Rc::ptr_eq(current.program(), &program);
+        let program = Some(&program).filter(|_| !self.transmit.as_ref().is_some_and(is_current));
         self.write_verdicts(self.verdicts_for(forwarding))?;
-        self.write_egress(policy)?;
-        self.attach_receive_programs(route)?;
-        match program {
-            Some(program) => self.attach_transmit_program(route, program, instructions),
-            None => Ok(()),
+        let (egress, active) = self.egress_for(policy);
+        if let Some(program) = program {
+            // The former program reads its entries until the new one takes its place.
+            let kept = egress.iter().zip(&self.egress);
+            let kept = kept.map(|(new, old)| if new.ifindex == 0 { *old } else { *new });
+            self.write_egress(kept.collect())?;
+            self.attach_receive_programs(route)?;
+            self.attach_transmit_program(route, Rc::clone(program))?;
+            self.write_egress(egress)?;
+        } else {
+            self.write_egress(egress)?;
+            self.attach_receive_programs(route)?;
         }
+        self.attach_guard(route)?;
+        self.active = active;
+        Ok(())
     }
 
-    fn write_source_policy(&mut self, policy: &SourceBalance) -> io::Result<()> {
-        let value = source_maps::policy_value(policy, |port| self.egress_of(port));
-        if let Some(source) = self
-            .maps
-            .source
-            .as_ref()
-            .filter(|_| value != self.source_policy)
-        {
-            source.policy.write(0, &value)?;
-            self.source_policy = value;
+    /// Returns the program at the team device's hook for a policy.
+    fn transmit_program(&self, policy: &TxPolicy, usable: &[Egress]) -> io::Result<Rc<Program>> {
+        if policy.is_balanced() {
+            self.slot.count_buckets()?;
         }
-        Ok(())
+        let (maps, source) = (self.slot.maps(), self.maps.source.as_ref());
+        let instructions = match self.team {
+            TeamHook::DriverEgress(_) => team_program::mark_bucket(source),
+            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) => {
+                team_program::transmit(policy, usable, maps, source)
+            }
+        };
+        maps.program(instructions, |instructions| match needs_perfmon(policy) {
+            true => Program::load_with_all_rights(instructions, TRANSMIT),
+            false => Program::load(instructions, TRANSMIT),
+        })
     }
 
     fn write_verdicts(&mut self, verdicts: Vec<u32>) -> io::Result<()> {
@@ -274,18 +356,20 @@ impl Programs {
 
     fn verdicts_for(&self, forwarding: &Forwarding) -> Vec<u32> {
         let collecting = forwarding.collecting();
-        let mut verdicts = vec![maps::DROP; MAX_PORTS];
+        let mut verdicts = vec![maps::UNUSED; MAX_PORTS];
         for (id, port) in &self.ports {
-            verdicts[port.index] = match forwarding.policy {
-                TxPolicy::ActiveBackup { .. } => maps::COLLECT_IF_ACTIVE,
-                _ if collecting.contains(id) => maps::COLLECT,
-                _ => maps::DROP,
+            let verdict = match forwarding.policy {
+                TxPolicy::ActiveBackup { .. } => Verdict::CollectIfActive,
+                _ if collecting.contains(id) => Verdict::Collect,
+                _ => Verdict::Drop,
             };
+            verdicts[port.index] = verdict.word(port.attachment);
         }
         verdicts
     }
 
-    fn write_egress(&mut self, policy: &TxPolicy) -> io::Result<()> {
+    /// Returns the entries of a policy, and the active port of activebackup.
+    fn egress_for(&self, policy: &TxPolicy) -> (Vec<Egress>, Option<u32>) {
         let table = |table: &BucketTable| table.map(|port| self.egress_of(port)).to_vec();
         let mut active = None;
         let egress = match policy {
@@ -301,31 +385,54 @@ impl Programs {
                 vec![Egress::default(); BUCKETS]
             }
         };
+        (egress, active)
+    }
+
+    fn write_egress(&mut self, egress: Vec<Egress>) -> io::Result<()> {
         if egress != self.egress {
-            self.maps.egress.write(0, &Egress::bytes(&egress))?;
+            self.slot.write(&egress)?;
             self.egress = egress;
         }
-        self.active = active;
         Ok(())
     }
 
-    /// Attaches the programs of ports that have none yet.
+    /// Attaches the program at a veth's peer, unless it is attached. The caller attaches the programs
+    /// of the ports before: this program drops frames from the ports' programs of an earlier daemon.
+    fn attach_guard(&mut self, route: &mut RouteSocket) -> io::Result<()> {
+        if let (None, Some(at)) = (&self.guard, self.team.guarded_point()) {
+            let load = |instructions: &[u64]| Program::load(instructions, GUARD);
+            let program = self.slot.maps().program(team_program::guard(), load)?;
+            let previous = self.team.previous_id(at);
+            self.guard = Some(self.team_mode().attach(route, at, program, GUARD, previous)?);
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs of ports that have none yet, and replaces each program whose instructions
+    /// have changed.
     fn attach_receive_programs(&mut self, route: &mut RouteSocket) -> io::Result<()> {
         for port in self.ports.values_mut() {
-            if port.program.is_some() {
+            let team = self.team.redirect();
+            let place = ReceivingPort {
+                ifindex: port.ifindex,
+                index: port.index as u32,
+                attachment: port.attachment,
+            };
+            let instructions = team_program::receive(place, team, &self.maps, &self.slot);
+            if port.program.is_some() && port.instructions == instructions {
                 continue;
             }
-            let (ifindex, index) = (port.ifindex, port.index as u32);
-            let program = team_program::receive(index, ifindex, self.team.redirect(), &self.maps);
-            let program = Program::load(&program, RECEIVE)?;
-            if port.promiscuous.is_some() {
-                link::set_promiscuous(route, ifindex, true)?;
+            let program = Rc::new(Program::load(&instructions, RECEIVE)?);
+            port.instructions = instructions;
+            if let Some(attached) = &mut port.program {
+                attached.replace(route, program, RECEIVE)?;
+                continue;
             }
-            let at = ingress(ifindex);
-            let attached = self
-                .mode
-                .attach(route, at, program, RECEIVE, port.previous)?;
-            port.program = Some(attached);
+            if port.promiscuous.is_some() {
+                link::set_promiscuous(route, port.ifindex, true)?;
+            }
+            let at = ingress(port.ifindex);
+            port.program = Some(self.mode.attach(route, at, program, RECEIVE, port.previous)?);
         }
         Ok(())
     }
@@ -333,112 +440,88 @@ impl Programs {
     fn attach_transmit_program(
         &mut self,
         route: &mut RouteSocket,
-        program: Program,
-        instructions: Vec<u64>,
+        program: Rc<Program>,
     ) -> io::Result<()> {
-        match &mut self.transmit {
-            Some(transmit) => {
-                transmit.attached.replace(route, program, TRANSMIT)?;
-                transmit.instructions = instructions;
-            }
-            None => {
-                let (at, previous) = (self.team.attach_point(), self.team.previous_id());
-                let attached = self.mode.attach(route, at, program, TRANSMIT, previous)?;
-                self.transmit = Some(TransmitProgram {
-                    instructions,
-                    attached,
-                });
-            }
+        if let Some(transmit) = &mut self.transmit {
+            return transmit.replace(route, program, TRANSMIT);
         }
+        let at = self.team.attach_point();
+        let previous = self.team.previous_id(at);
+        self.transmit = Some(self.team_mode().attach(route, at, program, TRANSMIT, previous)?);
         Ok(())
+    }
+
+    /// Returns how programs are attached to the team's own hooks. No other program uses the hooks of
+    /// a veth's peer, so that TCX has no advantage there, and costs time (see [`hook`]).
+    fn team_mode(&self) -> AttachMode {
+        match self.team {
+            TeamHook::PeerIngress(_) => AttachMode::Clsact,
+            TeamHook::TapEgress(_) | TeamHook::DriverEgress(_) => self.mode,
+        }
+    }
+
+    fn egress(&self, port: &Port) -> Egress {
+        Egress { ifindex: port.ifindex, sent: self.slot.sent(port.index as u32) }
     }
 
     /// The egress of a port; all zeros without one.
     fn egress_of(&self, port: Option<PortId>) -> Egress {
         let port = port.and_then(|port| self.ports.get(&port));
-        port.map_or(Egress::default(), Port::egress)
+        port.map_or(Egress::default(), |port| self.egress(port))
     }
 
     /// Returns the state by which a later daemon finds these programs.
     pub fn persisted_state(&self) -> PersistedState {
         let programs = self.ports.values().filter_map(|port| {
             let attached = port.program.as_ref()?;
-            Some((port.ifindex, attached.id()?))
+            Some((port.ifindex, attached.id()))
         });
-        PersistedState {
-            programs: programs.collect(),
-            active: self.active,
-        }
+        PersistedState { programs: programs.collect(), active: self.active }
     }
 
     /// Frames of the team device that had no port.
     pub fn tx_no_port(&self) -> u64 {
-        self.frames(NO_PORT)
+        layout::read_volume(self.slot.maps().sent(), self.slot.no_port()).frames
     }
 
     /// Frames of the team itself that came back, under source balancing.
     pub fn rx_echoes(&self) -> u64 {
-        self.frames(ECHOES)
+        layout::read_volume(&self.maps.counters, ECHOES).frames
     }
 
     /// Frames received on ports while these did not collect.
     pub fn rx_inactive(&self) -> u64 {
         let ports = self.ports.values();
-        ports
-            .map(|port| self.frames(PortCounter::Refused.key(port.index as u32)))
-            .sum()
+        ports.map(|port| self.port_volume(port, PortCounter::Refused).frames).sum()
     }
 
     /// The traffic of each port.
     pub fn traffic(&self) -> impl Iterator<Item = (PortId, PortTraffic)> {
-        // A key of ours is always there.
-        let volume = |counter: PortCounter, port: &Port| {
-            let key = counter.key(port.index as u32);
-            layout::read_volume(&self.maps.counters, key).unwrap_or_default()
-        };
-        self.ports.iter().map(move |(id, port)| {
-            let traffic = PortTraffic {
-                received: volume(PortCounter::Received, port),
-                sent: volume(PortCounter::Sent, port),
-            };
-            (*id, traffic)
+        self.ports.iter().map(|(id, port)| {
+            let received = self.port_volume(port, PortCounter::Received);
+            let sent = self.slot.sent(port.index as u32);
+            let sent = layout::read_volume(self.slot.maps().sent(), sent);
+            (*id, PortTraffic { received, sent })
         })
     }
 
     /// Bytes sent in each bucket while they were counted.
     pub fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
-        let mut bytes = Box::new([0; BUCKETS]);
-        for (bucket, bytes) in (0..).zip(bytes.iter_mut()) {
-            let volume = layout::read_volume(&self.maps.buckets, bucket);
-            *bytes = volume.map_or(0, |volume| volume.bytes);
-        }
-        bytes
+        self.slot.bucket_bytes()
     }
 
-    fn frames(&self, key: u32) -> u64 {
-        let volume = layout::read_volume(&self.maps.counters, key);
-        volume.map_or(0, |volume| volume.frames)
+    fn port_volume(&self, port: &Port, counter: PortCounter) -> Volume {
+        layout::read_volume(&self.maps.counters, counter.key(port.index as u32))
     }
 }
 
-/// Whether programs can do what a team needs.
-pub fn supports(requirements: &Requirements) -> bool {
-    has_policy(&requirements.policy)
-}
-
-/// Only the relay can rewrite ARP messages, which source balancing of host traffic needs.
-fn has_policy(policy: &TxPolicy) -> bool {
-    !matches!(policy, TxPolicy::SourceBalance { ports, .. } if ports.host.is_some())
+/// Returns whether the programs of a policy need CAP_PERFMON to load. Without the capability the
+/// verifier also follows speculative execution, and gives up on the hash of packets in tunnels.
+pub fn needs_perfmon(policy: &TxPolicy) -> bool {
+    matches!(policy, TxPolicy::LoadBalance { fields, .. } if fields.contains(HashFields::ENCAP))
 }
 
 impl Port {
-    fn egress(&self) -> Egress {
-        Egress {
-            ifindex: self.ifindex,
-            port_index: self.index as u32,
-        }
-    }
-
     /// Detaches the port's program, and a previous daemon's, and restores promiscuity.
     fn release(&self, route: &mut RouteSocket) -> io::Result<()> {
         let detached = match &self.program {
@@ -460,27 +543,24 @@ fn restore_promiscuity(route: &mut RouteSocket, ifindex: u32, before: bool) -> i
     }
 }
 
-/// Detaches a previous daemon's program from a port of the kernel's driver.
-///
-/// # Errors
-/// Those of detaching, but for an interface that is gone.
+/// Detaches a previous daemon's program from a port of the kernel's driver; success if the interface
+/// is gone.
 pub fn clear_driver_port(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     hook::clear(route, ingress(ifindex), RECEIVE, None)
 }
 
-/// Detaches a previous daemon's program from a team device.
-///
-/// # Errors
-/// Those of detaching, but for an interface that is gone.
+/// Detaches a previous daemon's programs from a team device; success if the interface is gone.
 pub fn clear_device(route: &mut RouteSocket, team: TeamHook) -> io::Result<()> {
-    hook::clear(route, team.attach_point(), TRANSMIT, team.previous_id())
+    let at = team.attach_point();
+    hook::clear(route, at, TRANSMIT, team.previous_id(at))?;
+    match team.guarded_point() {
+        Some(at) => hook::clear(route, at, GUARD, team.previous_id(at)),
+        None => Ok(()),
+    }
 }
 
 /// Detaches a previous daemon's program, with the id `previous` if that is known, from the port
-/// `found`, and restores promiscuity.
-///
-/// # Errors
-/// Those of detaching, but for an interface that is gone.
+/// `found`, and restores promiscuity; success if the interface is gone.
 pub fn clear_port(
     route: &mut RouteSocket,
     found: &PortInterface,

@@ -8,7 +8,10 @@ use std::time::Duration;
 use runners::learned_sources::{CAPACITY, LearnedSources, LearnedStation};
 use runners::{BUCKETS, BucketTable, HwAddr, PortId, SourceBalance};
 
+use super::host_maps::HostMaps;
 use super::layout::{Egress, bytes, read_u64};
+use super::maps::MAX_PORTS;
+use super::shared::port_index;
 use crate::sys::bpf::{Map, MapKind, Table};
 use crate::sys::clock;
 
@@ -24,20 +27,28 @@ const VALUE: usize = 16;
 pub const DESIGNATED: i32 = 8;
 /// See [`DESIGNATED`].
 pub const FORMER: i16 = 16;
-const POLICY: usize = 16 + BUCKETS * 4;
+/// Offset in the value of [`SourceMaps::policy`] of the hardware addresses of the ports, by the index of
+/// the port: an address and two bytes, which are 0 if the team's own frames keep the team's address on
+/// the port.
+pub const ADDRESSES: usize = 16 + BUCKETS * 4;
+const ADDRESS: usize = 8;
+const POLICY: usize = ADDRESSES + MAX_PORTS * ADDRESS;
 /// Offset in the value of [`SourceMaps::assigned`] of the number of buckets assigned so far.
 pub const COUNT: usize = BUCKETS * 4;
 
 /// The maps of source balancing.
 #[derive(Debug)]
 pub struct SourceMaps {
-    /// One value: the team's address, the designated port, the former port of each bucket.
+    /// One value: the team's address, the designated port, the former port of each bucket, the
+    /// address of each port.
     pub policy: Map,
     /// One value: by the hash of a source one more than its bucket, 0 for none yet; then the
     /// number of buckets assigned so far.
     pub assigned: Map,
     /// Source addresses behind the team device.
     pub sources: Table,
+    /// Maps of the team's own traffic; `None` under slb.
+    pub host: Option<HostMaps>,
 }
 
 /// Returns the value of [`SourceMaps::policy`]; `egress` is that of a port.
@@ -46,6 +57,15 @@ pub fn policy_value(policy: &SourceBalance, egress: impl Fn(Option<PortId>) -> E
     let mut value = [&policy.hwaddr.0[..], &[0; 2]].concat();
     value.extend(Egress::bytes(&[egress(policy.designated)]));
     value.extend(bytes(&ifindices(&policy.previous)));
+    let addresses = policy.host.iter().flat_map(|host| &host.addresses);
+    value.resize(POLICY, 0);
+    for (port, hwaddr) in addresses.filter(|(port, _)| Some(*port) != policy.designated) {
+        let egress = egress(Some(*port));
+        let at = ADDRESSES + port_index(egress) * ADDRESS;
+        if let Some(entry) = value.get_mut(at..at + ADDRESS).filter(|_| egress.ifindex != 0) {
+            entry.copy_from_slice(&[&hwaddr.0[..], &[1, 1]].concat());
+        }
+    }
     value
 }
 
@@ -71,13 +91,11 @@ impl SourceMaps {
             policy: Map::create(MapKind::Array, POLICY, 1, "teamr_policy")?,
             assigned,
             sources,
+            host: None,
         })
     }
 
-    /// Reads the learned sources.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
+    /// Reads the learned sources; fails as bpf(2) does.
     pub fn read(&self) -> io::Result<LearnedSources> {
         let assigned = self.assigned.read(0)?;
         let (buckets, count) = assigned.split_at(COUNT.min(assigned.len()));
@@ -106,10 +124,7 @@ impl SourceMaps {
         Ok(learned)
     }
 
-    /// Writes sources that another backend has learned.
-    ///
-    /// # Errors
-    /// Those of bpf(2).
+    /// Writes sources that another backend has learned; fails as bpf(2) does.
     pub fn write(&self, learned: &LearnedSources) -> io::Result<()> {
         let buckets = learned.assigned.iter();
         let buckets = buckets.map(|bucket| bucket.map_or(0, |bucket| u32::from(bucket) + 1));

@@ -11,24 +11,27 @@ use runners::learned_sources::{
 use runners::wire::{Arp, ethertype, protocol};
 
 use super::assembler::{Alu, Assembler, Helper, If, Label, Reg, Size};
-use super::context;
 use super::headers::{self, COPY, ETHERTYPE, TAGS, half};
 use super::layout::Egress;
+use super::shared::{EGRESS, Slot};
 use super::source_maps::{COUNT, DESIGNATED, FORMER, SourceMaps, nanoseconds};
-use crate::sys::bpf::Map;
+use super::{context, host_program};
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
 
-/// Offsets on the stack, past those of [`headers`]: the frame's source and destination, each an
-/// address and a VLAN, …
-const SOURCE: i16 = headers::END - 8;
-const DESTINATION: i16 = headers::END - 16;
-/// … the time, …
+/// Offset on the stack, past those of [`headers`], of the frame's source: an address and a VLAN.
+pub(super) const SOURCE: i16 = headers::END - 8;
+/// Offset on the stack of the frame's destination: an address and a VLAN.
+pub(super) const DESTINATION: i16 = headers::END - 16;
+/// Offset on the stack of the time.
 const NOW: i16 = headers::END - 24;
-/// … the value to be written for a source, …
+/// Offset on the stack of the value to be written for a source.
 const VALUE: i16 = headers::END - 40;
-/// … and whether the frame is an announcement, or is expected on this port.
+/// Offset on the stack of a number that is not 0 if the frame is an announcement, or is expected on
+/// this port.
 const FLAG: i16 = headers::END - 48;
+/// Last offset on the stack that this module uses: the stack below is free.
+pub(super) const END: i16 = FLAG;
 
 /// The bucket that stands for the designated port under the kernel's driver, which knows buckets
 /// only; no source is assigned this bucket there.
@@ -41,20 +44,23 @@ pub struct Leaving {
     pub by_bucket: Label,
     /// The frame leaves by the designated port.
     pub designated: Label,
+    /// A frame of the team itself leaves by the port of the bucket in R7, with the address of this
+    /// port; used under tlb and alb only.
+    pub to_peer: Label,
 }
 
 /// Emits the instructions that find the egress of the team device's frame in R6 and continue at
 /// one of the labels. Sources are assigned the first `assignable` buckets.
 pub fn leave(asm: &mut Assembler, maps: &SourceMaps, assignable: i32, leaving: Leaving) {
-    let Leaving {
-        by_bucket,
-        designated,
-    } = leaving;
+    let Leaving { by_bucket, designated, .. } = leaving;
     read_addresses(asm, designated);
     learn_source(asm, maps);
     let foreign = asm.label();
     unless_own(asm, maps, SOURCE, foreign);
-    asm.jump(designated);
+    match &maps.host {
+        Some(host) => host_program::leave(asm, host, leaving),
+        None => asm.jump(designated),
+    }
 
     asm.place(foreign);
     let (membership, other) = (asm.label(), asm.label());
@@ -114,25 +120,24 @@ pub struct Arriving {
 }
 
 /// Emits the instructions that decide on the frame in R6, received on the port `ifindex`, and
-/// continue at one of the labels. `egress` is the map of the buckets' ports.
+/// continue at one of the labels. `slot` has the buckets' ports.
 pub fn arrive(
     asm: &mut Assembler,
     maps: &SourceMaps,
-    egress: &Map,
+    slot: &Slot,
     ifindex: u32,
     arriving: Arriving,
 ) {
-    let Arriving {
-        taken,
-        not_here,
-        echo,
-    } = arriving;
+    let Arriving { taken, not_here, echo } = arriving;
     read_addresses(asm, not_here);
     let foreign = asm.label();
     unless_own(asm, maps, SOURCE, foreign);
     asm.jump(echo);
     asm.place(foreign);
-    set_expected(asm, maps, egress, ifindex);
+    if let Some(host) = &maps.host {
+        host_program::arrive(asm, maps, host, ifindex, arriving);
+    }
+    set_expected(asm, maps, slot, ifindex);
 
     let (silent, suspect, credible) = (asm.label(), asm.label(), asm.label());
     asm.load_map(R1, maps.sources.as_raw_fd());
@@ -173,12 +178,17 @@ pub fn arrive(
 }
 
 /// Copies source and destination to the stack, with the ethertype behind the tags; R9 becomes the
-/// start of the payload.
+/// start of the payload. R7 and R8 are destroyed.
+///
+/// The first two bytes of an address are stored last: the verifier of Linux 6.1 takes a small number
+/// at the start of a slot for a saved register, and refuses a later write into this slot to a program
+/// without CAP_PERFMON.
 fn read_addresses(asm: &mut Assembler, short: Label) {
     asm.set(R9, 0);
     headers::copy(asm, headers::ETHERNET, short);
-    for (to, from) in [(DESTINATION, COPY), (SOURCE, COPY + 6)] {
-        for place in [0, 2, 4] {
+    for (to, from, first) in [(DESTINATION, COPY, R7), (SOURCE, COPY + 6, R8)] {
+        asm.load(Size::Half, first, R10, from);
+        for place in [2, 4] {
             asm.load(Size::Half, R2, R10, from + place);
             asm.store(Size::Half, R10, to + place, R2);
         }
@@ -187,13 +197,14 @@ fn read_addresses(asm: &mut Assembler, short: Label) {
     // The outermost tag is the VLAN that the switch learns the address in.
     asm.load(Size::Double, R2, R10, TAGS);
     asm.alu(Alu::ShiftRight, R2, 48);
-    for address in [DESTINATION, SOURCE] {
+    for (address, first) in [(DESTINATION, R7), (SOURCE, R8)] {
         asm.store(Size::Half, R10, address + 6, R2);
+        asm.store(Size::Half, R10, address, first);
     }
 }
 
 /// R2 becomes a pointer to a source or destination on the stack.
-fn key(asm: &mut Assembler, address: i16) {
+pub(super) fn key(asm: &mut Assembler, address: i16) {
     asm.set(R2, R10);
     asm.alu(Alu::Add, R2, i32::from(address));
 }
@@ -214,7 +225,7 @@ fn unless_own(asm: &mut Assembler, maps: &SourceMaps, address: i16, other: Label
 }
 
 /// Continues at `group` if the address on the stack is a group's.
-fn if_group(asm: &mut Assembler, address: i16, group: Label) {
+pub(super) fn if_group(asm: &mut Assembler, address: i16, group: Label) {
     asm.load(Size::Byte, R2, R10, address);
     asm.jump_if(If::AnyBit, R2, 1, group);
 }
@@ -284,7 +295,7 @@ fn learn_source(asm: &mut Assembler, maps: &SourceMaps) {
 }
 
 /// Sets the flag if frames for this destination are taken from the port `ifindex`.
-fn set_expected(asm: &mut Assembler, maps: &SourceMaps, egress: &Map, ifindex: u32) {
+fn set_expected(asm: &mut Assembler, maps: &SourceMaps, slot: &Slot, ifindex: u32) {
     let (to_designated, unicast, here) = (asm.label(), asm.label(), asm.label());
     let (compared, ended) = (asm.label(), asm.label());
     asm.store(Size::Double, R10, FLAG, 0);
@@ -299,9 +310,10 @@ fn set_expected(asm: &mut Assembler, maps: &SourceMaps, egress: &Map, ifindex: u
     asm.alu(Alu::Add, R7, -1);
     asm.alu(Alu::And, R7, i32::from(u8::MAX));
     asm.alu(Alu::ShiftLeft, R7, Egress::SHIFT);
-    asm.load_value(R1, egress.as_raw_fd(), 0);
-    asm.alu(Alu::Add, R1, R7);
-    asm.load(Size::Word, R1, R1, 0);
+    slot.look_up_team(asm, ended);
+    asm.alu(Alu::Add, R0, EGRESS);
+    asm.alu(Alu::Add, R0, R7);
+    asm.load(Size::Word, R1, R0, 0);
     asm.jump_if(If::Equal, R1, ifindex as i32, here);
     asm.alu(Alu::ShiftRight, R7, Egress::SHIFT - 2);
     asm.load_value(R1, maps.policy.as_raw_fd(), i32::from(FORMER));

@@ -1,6 +1,7 @@
 //! Where the program of a team device is attached, and where received frames are redirected to.
 
 use super::hook::AttachPoint;
+use crate::netlink::tc::Role;
 use crate::sys::bpf::{self, Hook};
 
 /// Where a program sends frames.
@@ -27,38 +28,46 @@ pub enum TeamHook {
 }
 
 impl TeamHook {
+    /// Returns where to redirect a frame that the team device is to receive.
+    pub fn receiver(self) -> Redirect {
+        match self {
+            TeamHook::TapEgress(ifindex) | TeamHook::DriverEgress(ifindex) => {
+                Redirect { ifindex, ingress: true }
+            }
+            TeamHook::PeerIngress(ifindex) => Redirect { ifindex, ingress: false },
+        }
+    }
+
     /// Where received frames go; `None` where the driver delivers them.
     pub(super) fn redirect(self) -> Option<Redirect> {
         match self {
-            TeamHook::TapEgress(ifindex) => Some(Redirect {
-                ifindex,
-                ingress: true,
-            }),
-            TeamHook::PeerIngress(ifindex) => Some(Redirect {
-                ifindex,
-                ingress: false,
-            }),
+            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) => Some(self.receiver()),
             TeamHook::DriverEgress(_) => None,
         }
     }
 
     pub(super) fn attach_point(self) -> AttachPoint {
         match self {
-            TeamHook::TapEgress(ifindex) | TeamHook::DriverEgress(ifindex) => AttachPoint {
-                ifindex,
-                hook: Hook::Egress,
-            },
+            TeamHook::TapEgress(ifindex) | TeamHook::DriverEgress(ifindex) => egress(ifindex),
             TeamHook::PeerIngress(ifindex) => ingress(ifindex),
         }
     }
 
-    /// The id of a previous daemon's program. Nobody else attaches programs to a veth's peer; of
-    /// the other devices the id is not known.
-    pub(super) fn previous_id(self) -> Option<u32> {
+    /// Returns the hook by which other programs of the host could send frames to the team device.
+    pub(super) fn guarded_point(self) -> Option<AttachPoint> {
         match self {
             TeamHook::TapEgress(_) | TeamHook::DriverEgress(_) => None,
-            TeamHook::PeerIngress(ifindex) => {
-                let programs = bpf::programs_on(ifindex, Hook::Ingress);
+            TeamHook::PeerIngress(ifindex) => Some(egress(ifindex)),
+        }
+    }
+
+    /// The id of a previous daemon's program at one of these points. Nobody else attaches programs
+    /// to a veth's peer; of the other devices the id is not known.
+    pub(super) fn previous_id(self, at: AttachPoint) -> Option<u32> {
+        match self {
+            TeamHook::TapEgress(_) | TeamHook::DriverEgress(_) => None,
+            TeamHook::PeerIngress(_) => {
+                let programs = bpf::programs_on(at.ifindex, at.hook);
                 programs.ok()?.first().copied()
             }
         }
@@ -67,8 +76,9 @@ impl TeamHook {
 
 /// Where programs see the frames that an interface receives.
 pub(super) fn ingress(ifindex: u32) -> AttachPoint {
-    AttachPoint {
-        ifindex,
-        hook: Hook::Ingress,
-    }
+    AttachPoint { ifindex, hook: Hook::Ingress, role: Role::Frames }
+}
+
+fn egress(ifindex: u32) -> AttachPoint {
+    AttachPoint { ifindex, hook: Hook::Egress, role: Role::Frames }
 }

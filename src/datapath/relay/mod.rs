@@ -1,27 +1,35 @@
 //! The relay of frames by the daemon itself: between the team device and a packet socket on each
 //! port. Segments of 64 KiB pass whole and checksums unfinished, in both directions; one frame is
-//! under way at a time, in one buffer.
+//! under way at a time, in the buffer of the process.
 //!
 //! Owns the sockets of the ports, the choice of a port for each frame, and the counters. A lost
 //! frame is counted and never an error. The relay knows the forwarding also while it is stopped.
 
+mod offloads;
 mod port;
+mod segments;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::rc::Rc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use runners::wire::ethertype;
-use runners::{
-    BUCKETS, Distributor, Forwarding, PeerSeen, PortId, Reception, StationSeen, is_probe,
-};
+use runners::wire::{Ethernet, ethertype};
+use runners::{BUCKETS, Distributor, Forwarding, PortId, Reception, is_probe};
 
 use super::device::Device;
-use super::frame_buffer::FrameBuffer;
+use super::frame_buffer::{FrameBuffer, with_buffer};
 use super::{Counters, Drained, closing};
+use crate::errno::strerror;
+use crate::netlink::bpf::{Instruction, RETURN};
+use crate::sys::packet::PacketSocket;
+use offloads::Offloads;
+pub use offloads::StoppedOffloads;
 use port::Port;
+use segments::Segmenter;
 
 /// Offsets of the addresses in a frame.
 const DESTINATION: usize = 0;
@@ -31,85 +39,101 @@ const SOURCE: usize = 6;
 /// in a flood.
 const QUEUED_FRAMES: usize = 1024;
 
+/// More frames than a receive buffer holds: reading so many empties a queue that receives no more.
+const WHOLE_QUEUE: usize = 1 << 16;
+
+/// Offloads of a team device that no header describes on any kernel: finished checksums are those of
+/// TCP and UDP.
+const NEVER_DESCRIBED: [&str; 2] = ["tx-checksum-sctp", "tx-sctp-segmentation"];
+/// Offloads of a team device that only some kernels describe.
+const SOMETIMES_DESCRIBED: [&[&str]; 1] = [&["tx-udp-segmentation"]];
+
+/// Filter of a socket that accepts no frame.
+const NOTHING: [Instruction; 1] = [(RETURN, 0, 0, 0)];
+/// Filter of a socket that accepts every frame.
+const EVERYTHING: [Instruction; 1] = [(RETURN, 0, 0, u32::MAX)];
+
 /// The relay of one team. The first of its tokens stands for the team device, the others for
 /// ports.
 #[derive(Debug)]
 pub struct Relay {
-    registry: Registry,
+    /// Where the sources of the team are registered.
+    pub registry: Rc<Registry>,
     tokens: Range<usize>,
-    buffer: FrameBuffer,
-    distributor: Distributor,
+    /// Sockets of ports that a former daemon has left open, by interface index. Their frames wait for
+    /// the first forwarding.
+    pub kept: BTreeMap<u32, PacketSocket>,
+    /// Whether a forwarding has been applied.
+    has_forwarding: bool,
+    segmenter: Segmenter,
+    /// Offloads of the team device.
+    offloads: Offloads,
+    /// Offloads of a port may have been switched off since the last
+    /// [`take_stopped_offloads`](Self::take_stopped_offloads).
+    has_stopped_offloads: bool,
+    /// Chooses ports, and has the applied forwarding, [resolved](Forwarding::resolve).
+    pub distributor: Distributor,
     /// The place of a port is that of its token.
     ports: Vec<Option<Port>>,
     /// Whether bytes are counted by bucket.
     balanced: bool,
-    bucket_bytes: Box<[u64; BUCKETS]>,
-    tx_no_port: u64,
-    rx_inactive: u64,
-    rx_echoes: u64,
-    rx_dropped: u64,
+    /// Bytes sent in each bucket while the policy was balanced; `None` before the first frame.
+    pub bucket_bytes: Option<Box<[u64; BUCKETS]>>,
+    /// The counts that belong to no port.
+    counters: Counters,
 }
 
-/// Whether a frame is LACP, a marker or a probe of ours, which the port socket receives.
+/// Whether a frame is LACP, a marker or a probe of ours, which the port socket receives. A tag that
+/// only carries a priority makes no difference.
 fn is_for_port_socket(frame: &[u8]) -> bool {
-    frame.get(12..14) == Some(&ethertype::SLOW_PROTOCOLS.to_be_bytes()) || is_probe(frame)
+    let is_slow_protocol = Ethernet::parse(frame)
+        .is_some_and(|frame| frame.ethertype == ethertype::SLOW_PROTOCOLS && frame.vlan_ids == 0);
+    is_slow_protocol || is_probe(frame)
+}
+
+/// Whether a frame was lost because no virtio-net header describes it.
+fn is_undescribed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL)
 }
 
 impl Relay {
     /// Creates a relay that is stopped and forwards nothing yet.
-    pub fn new(registry: Registry, tokens: Range<usize>) -> Self {
+    pub fn new(registry: Rc<Registry>, tokens: Range<usize>) -> Self {
         Relay {
             registry,
             tokens,
-            buffer: FrameBuffer::new(),
+            kept: BTreeMap::new(),
+            has_forwarding: false,
+            segmenter: Segmenter::new(),
+            offloads: Offloads::default(),
+            has_stopped_offloads: false,
             distributor: Distributor::new(),
             ports: Vec::new(),
             balanced: false,
-            bucket_bytes: Box::new([0; BUCKETS]),
-            tx_no_port: 0,
-            rx_inactive: 0,
-            rx_echoes: 0,
-            rx_dropped: 0,
+            bucket_bytes: None,
+            counters: Counters::default(),
         }
     }
 
-    /// Where the sources of the team are registered.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// The choice of ports, and what it remembers.
-    pub fn distributor(&mut self) -> &mut Distributor {
-        &mut self.distributor
-    }
-
-    /// Source addresses that the team device has sent from lately, under source balancing.
-    pub fn stations(&self) -> Vec<StationSeen> {
-        self.distributor.stations()
-    }
-
-    /// Peers that learned the team's address by ARP.
-    pub fn peers(&self) -> Vec<PeerSeen> {
-        self.distributor.peers()
-    }
-
-    /// The forwarding that is applied, [resolved](Forwarding::resolve).
-    pub fn forwarding(&self) -> &Forwarding {
-        self.distributor.forwarding()
+    /// Returns the token of the team device.
+    pub fn token(&self) -> Token {
+        Token(self.tokens.start)
     }
 
     /// Starts to receive on the device and on these ports.
     ///
     /// # Errors
-    /// Those of opening the sockets; the relay is then stopped.
+    /// The error of the first socket that cannot be opened; the relay is then stopped.
     pub fn start(
         &mut self,
         device: &mut Device,
         ports: impl IntoIterator<Item = (PortId, u32)>,
     ) -> io::Result<()> {
-        device.start_receiving(&self.registry, Token(self.tokens.start))?;
+        device.start_receiving(&self.registry, self.token())?;
+        self.offloads.begin_without(device.switch_offloads(&NEVER_DESCRIBED, false));
         let mut ports = ports.into_iter();
-        let started = ports.try_for_each(|(port, ifindex)| self.attach(port, ifindex));
+        let started =
+            ports.try_for_each(|(port, ifindex)| self.attach(port, ifindex, Default::default()));
         if started.is_err() {
             self.stop(device);
         }
@@ -118,27 +142,27 @@ impl Relay {
 
     /// Stops receiving and closes the sockets.
     pub fn stop(&mut self, device: &mut Device) {
+        self.offloads.resume(|features, on| device.switch_offloads(features, on));
         device.stop_receiving(&self.registry);
         for port in std::mem::take(&mut self.ports).into_iter().flatten() {
             self.close(port);
         }
     }
 
-    /// Starts to receive on a port.
+    /// Starts to receive on a port, whose offloads `stopped` a former daemon has switched off.
     ///
     /// # Errors
-    /// Those of opening the socket.
-    pub fn attach(&mut self, id: PortId, ifindex: u32) -> io::Result<()> {
+    /// The errors of opening the socket.
+    pub fn attach(&mut self, id: PortId, ifindex: u32, stopped: StoppedOffloads) -> io::Result<()> {
         let free = self.ports.iter().position(Option::is_none);
         let place = free.unwrap_or(self.ports.len());
         let token = self.tokens.start + 1 + place;
         if token >= self.tokens.end {
             return Err(io::Error::other("no token is left for another port"));
         }
-        let port = Port::open(id, ifindex)?;
+        let port = Port::open(id, ifindex, self.kept.remove(&ifindex), stopped)?;
         let fd = port.socket.as_raw_fd();
-        self.registry
-            .register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
+        self.registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
         if free.is_none() {
             self.ports.push(None);
         }
@@ -154,7 +178,8 @@ impl Relay {
         }
     }
 
-    fn close(&self, port: Port) {
+    fn close(&self, mut port: Port) {
+        port.resume_merging();
         let fd = port.socket.as_raw_fd();
         if let Err(error) = self.registry.deregister(&mut SourceFd(&fd)) {
             log::debug!("cannot deregister a port: {error}");
@@ -166,10 +191,11 @@ impl Relay {
     ///
     /// The former forwarding decides on frames that were received before the change: frames on a
     /// port that starts to collect have already come by the active port, and frames on a port that
-    /// stops collecting have come by no other.
+    /// stops collecting have come by no other. The first forwarding decides on the frames that came
+    /// before: a former daemon kept the sockets open for them.
     pub fn apply(&mut self, device: &Device, forwarding: &Forwarding) {
-        for place in 0..self.ports.len() {
-            self.receive(device, place, QUEUED_FRAMES);
+        if std::mem::replace(&mut self.has_forwarding, true) {
+            self.receive_queued(device);
         }
         self.distributor.apply(forwarding);
         self.balanced = forwarding.policy.is_balanced();
@@ -188,71 +214,111 @@ impl Relay {
         }
     }
 
-    /// Moves the frames that are queued on the ports and the device.
+    /// Returns the offloads of each port that the relay has switched off, by interface index;
+    /// `None` if no lost frame was a reason to switch one off since the last call.
+    pub fn take_stopped_offloads(&mut self) -> Option<BTreeMap<u32, StoppedOffloads>> {
+        let ports = self.ports.iter().flatten();
+        std::mem::take(&mut self.has_stopped_offloads)
+            .then(|| ports.map(Port::stopped_offloads).collect())
+    }
+
+    /// Moves the frames that are queued on the ports and the device. Later frames do not queue:
+    /// programs move them.
     ///
     /// # Errors
-    /// As of [`poll`](Self::poll).
-    pub fn forward_queued(&mut self, device: &Device) -> io::Result<()> {
+    /// `EBADFD` or `EIO` once the device is gone.
+    pub fn forward_last(&mut self, device: &Device) -> io::Result<()> {
+        self.filter(device, &NOTHING, &NOTHING);
+        for place in 0..self.ports.len() {
+            self.receive(device, place, WHOLE_QUEUE);
+        }
+        self.transmit(device, WHOLE_QUEUE).map(drop)
+    }
+
+    /// Drops the frames that are queued on the ports and the device, uncounted: programs have moved
+    /// them. Frames are queued again from now on.
+    pub fn discard_queued(&mut self, device: &Device) {
+        self.filter(device, &NOTHING, &NOTHING);
+        let discard = |read: &dyn Fn(&mut FrameBuffer) -> bool| {
+            with_buffer(|buffer| (0..WHOLE_QUEUE).take_while(|_| read(buffer)).for_each(drop));
+        };
+        for port in self.ports.iter().flatten() {
+            discard(&|buffer| buffer.receive(&port.socket).is_ok());
+        }
+        discard(&|buffer| device.read(buffer).is_ok());
+        self.filter(device, &port::WITHOUT_SLOW_PROTOCOLS, &EVERYTHING);
+    }
+
+    /// Sets the filters of the frames that queue on the ports and on the device.
+    fn filter(&self, device: &Device, ports: &[Instruction], from_device: &[Instruction]) {
+        let sockets = self.ports.iter().flatten().map(|port| port.socket.filter(ports));
+        for error in sockets.chain([device.filter(from_device)]).filter_map(Result::err) {
+            log::warn!("cannot set a filter of the relay: {}", strerror(&error));
+        }
+    }
+
+    fn receive_queued(&mut self, device: &Device) {
         for place in 0..self.ports.len() {
             self.receive(device, place, QUEUED_FRAMES);
         }
-        self.transmit(device, QUEUED_FRAMES).map(drop)
-    }
-
-    /// Drops the frames that are queued on the ports and the device, uncounted.
-    pub fn discard_queued(&mut self, device: &Device) {
-        let buffer = &mut self.buffer;
-        let mut discard = |read: &dyn Fn(&mut FrameBuffer) -> bool| {
-            // A source that goes on sending faster than this is not waited for.
-            (0..QUEUED_FRAMES)
-                .take_while(|_| read(buffer))
-                .for_each(drop);
-        };
-        for port in self.ports.iter().flatten() {
-            discard(&|buffer| port.socket.receive(buffer).is_ok());
-        }
-        discard(&|buffer| device.read(buffer).is_ok());
     }
 
     /// Sends up to `budget` frames of the team device on the ports chosen for them.
     fn transmit(&mut self, device: &Device, budget: usize) -> io::Result<Drained> {
+        with_buffer(|buffer| self.transmit_with(buffer, device, budget))
+    }
+
+    fn transmit_with(
+        &mut self,
+        buffer: &mut FrameBuffer,
+        device: &Device,
+        budget: usize,
+    ) -> io::Result<Drained> {
         for _ in 0..budget {
-            let mut message = match device.read(&mut self.buffer) {
+            let mut message = match device.read(buffer) {
                 Ok(Some(message)) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.offloads.queue_emptied();
                     return Ok(Drained::Empty);
                 }
-                Err(error) if is_device_gone(&error) => return Err(error),
-                // A frame that no header could describe.
-                Ok(None) | Err(_) => {
-                    self.tx_no_port += 1;
+                // The device is gone.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EIO)) => {
+                    return Err(error);
+                }
+                undelivered => {
+                    if undelivered.is_err_and(|error| is_undescribed(&error)) {
+                        let switch = |features: &[_], on| device.switch_offloads(features, on);
+                        self.offloads.stop(&SOMETIMES_DESCRIBED, switch);
+                    }
+                    self.counters.tx_no_port += 1;
                     continue;
                 }
             };
             let selection = self.distributor.select(message.frame());
             if let Some(bucket) = selection.bucket.filter(|_| self.balanced) {
-                self.bucket_bytes[usize::from(bucket)] += message.frame().len() as u64;
+                let bytes = self.bucket_bytes.get_or_insert_with(|| Box::new([0; BUCKETS]));
+                bytes[usize::from(bucket)] += message.frame().len() as u64;
             }
             if selection.ports.is_empty() {
-                self.tx_no_port += 1;
+                self.counters.tx_no_port += 1;
             }
             if let Some(source) = selection.source {
-                let (sender_at, checksum_at) = (selection.sender_at, selection.checksum_at);
                 let (place, own) = (message.place(), message.source());
-                if let Some(at) = sender_at {
-                    self.buffer.write_hwaddr(place, at, source);
+                if let Some(at) = selection.sender_at {
+                    buffer.write_hwaddr(place, at, source);
                 }
-                if let Some(at) = checksum_at {
-                    self.buffer.correct_checksum(place, at, own, source);
+                if let Some(at) = selection.checksum_at {
+                    buffer.correct_checksum(place, at, own, source);
                 }
-                let Some(rewritten) = self.buffer.write_hwaddr(place, SOURCE, source) else {
+                let Some(rewritten) = buffer.write_hwaddr(place, SOURCE, source) else {
                     continue;
                 };
                 message = rewritten;
             }
             for port in self.ports.iter_mut().flatten() {
                 if selection.ports.contains(&port.id) {
-                    port.forward(message);
+                    let drops = self.segmenter.send(message, |message| port.send(message));
+                    port.tx_dropped.merge(drops);
                 }
             }
         }
@@ -261,70 +327,81 @@ impl Relay {
 
     /// Delivers up to `budget` frames of the port at a place to the team device.
     fn receive(&mut self, device: &Device, place: usize, budget: usize) -> Drained {
-        let Some(Some(port)) = self.ports.get_mut(place) else {
-            return Drained::Empty;
-        };
+        with_buffer(|buffer| self.receive_with(buffer, device, place, budget))
+    }
+
+    fn receive_with(
+        &mut self,
+        buffer: &mut FrameBuffer,
+        device: &Device,
+        place: usize,
+        budget: usize,
+    ) -> Drained {
+        let Some(Some(port)) = self.ports.get_mut(place) else { return Drained::Empty };
         for _ in 0..budget {
-            let message = match port.socket.receive(&mut self.buffer) {
+            let message = match buffer.receive(&port.socket) {
                 Ok(Some(message)) => message,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Empty,
-                // The frame is cut short, or no header describes it; the next one may be well.
-                Ok(None) | Err(_) => {
-                    self.rx_dropped += 1;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    port.queue_emptied();
+                    return Drained::Empty;
+                }
+                // The frame is longer than the buffer; the next frame may fit.
+                Ok(None) => {
+                    self.counters.rx_dropped.add(&io::Error::from_raw_os_error(libc::EMSGSIZE));
+                    continue;
+                }
+                // The kernel could not describe the frame by a virtio-net header.
+                Err(error) => {
+                    if is_undescribed(&error) {
+                        port.stop_merging();
+                        self.has_stopped_offloads = true;
+                    }
+                    self.counters.rx_dropped.add(&error);
                     continue;
                 }
             };
             if is_for_port_socket(message.frame()) {
                 continue;
             }
-            let length = message.frame().len();
-            let delivered = match self.distributor.receive(port.id, message.frame()) {
-                Reception::Taken => device.write(message),
+            let message = match self.distributor.receive(port.id, message.frame()) {
+                Reception::Taken => Some(message),
                 Reception::TakenAs(hwaddr) => {
                     let place = message.place();
-                    let rewritten = self.buffer.write_hwaddr(place, DESTINATION, hwaddr);
-                    let Some(message) = rewritten else { continue };
-                    device.write(message)
+                    buffer.write_hwaddr(place, DESTINATION, hwaddr)
                 }
                 Reception::NotHere => {
-                    self.rx_inactive += 1;
+                    self.counters.rx_inactive += 1;
                     continue;
                 }
                 Reception::Echo => {
-                    self.rx_echoes += 1;
+                    self.counters.rx_echoes += 1;
                     continue;
                 }
             };
-            match delivered {
-                Ok(()) => port.traffic.received.add(length),
-                Err(_) => self.rx_dropped += 1,
-            }
+            let Some(message) = message else { continue };
+            let drops = self.segmenter.send(message, |message| {
+                device.write(message)?;
+                port.traffic.received.add(message.frame().len());
+                Ok(())
+            });
+            self.counters.rx_dropped.merge(drops);
         }
         Drained::More
     }
 
-    /// What was counted so far; of ports since they were attached.
+    /// Returns the interface index of each port, and the descriptor in which its frames queue.
+    pub fn queues(&self) -> impl Iterator<Item = (u32, BorrowedFd<'_>)> {
+        self.ports.iter().flatten().map(Port::queue)
+    }
+
+    /// Returns the counters of the ports since they were attached, and the team's.
     pub fn counters(&self) -> Counters {
         let ports = || self.ports.iter().flatten();
         Counters {
             traffic: ports().map(|port| (port.id, port.traffic)).collect(),
-            tx_dropped: ports().map(|port| (port.id, port.tx_dropped)).collect(),
-            tx_no_port: self.tx_no_port,
+            tx_dropped: ports().map(|port| (port.id, port.tx_dropped.clone())).collect(),
             rx_missed: ports().map(|port| (port.id, port.rx_missed())).collect(),
-            rx_inactive: self.rx_inactive,
-            rx_echoes: self.rx_echoes,
-            rx_dropped: self.rx_dropped,
-            resyncs: 0,
+            ..self.counters.clone()
         }
     }
-
-    /// Bytes sent in each bucket while the policy was balanced.
-    pub fn bucket_bytes(&self) -> Box<[u64; BUCKETS]> {
-        self.bucket_bytes.clone()
-    }
-}
-
-/// Whether an error of the team device means that the device is gone.
-fn is_device_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EIO))
 }

@@ -2,60 +2,138 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use runners::PortId;
-use runners::wire::ethertype;
+use runners::wire::{Ethernet, MAX_TAGS, ethertype};
 
-use crate::datapath::PortTraffic;
-use crate::datapath::frame_buffer::Message;
-use crate::datapath::frame_socket::FrameSocket;
-use crate::netlink::bpf::{Instruction, JUMP_EQUAL, LOAD_HALF, OUTSIDE_TAG_PRESENT, RETURN};
+use super::offloads::{MERGING, Offloads, StoppedOffloads};
+use crate::datapath::frame_buffer::{ETHERNET, HEADER, Message, SOCKET_OPTIONS};
+use crate::datapath::{Drops, MARK, PortTraffic};
+use crate::netlink::bpf::{
+    AND, Instruction, JUMP_EQUAL, LOAD_HALF, OUTSIDE_TAG, OUTSIDE_TAG_PRESENT, RETURN,
+};
+use crate::sys::ethtool::switch_features;
+use crate::sys::packet::PacketSocket;
+use crate::sys::packet_ring::PacketRing;
 
-/// Rejects untagged slow protocols, which the port socket receives. The relay would drop them
+/// Rejects slow protocols without a VLAN, which the port socket receives. The relay would drop them
 /// itself; rejected here, a flood of them costs the daemon nothing.
-const WITHOUT_SLOW_PROTOCOLS: [Instruction; 6] = [
+pub(super) const WITHOUT_SLOW_PROTOCOLS: [Instruction; 9] = [
     (LOAD_HALF, 0, 0, 12),
-    (JUMP_EQUAL, 0, 3, ethertype::SLOW_PROTOCOLS as u32),
+    (JUMP_EQUAL, 0, 6, ethertype::SLOW_PROTOCOLS as u32),
     (LOAD_HALF, 0, 0, OUTSIDE_TAG_PRESENT),
+    (JUMP_EQUAL, 3, 0, 0),
+    (LOAD_HALF, 0, 0, OUTSIDE_TAG),
+    (AND, 0, 0, 0x0fff),
     (JUMP_EQUAL, 0, 1, 0),
     (RETURN, 0, 0, 0),
     (RETURN, 0, 0, u32::MAX),
 ];
 
+/// Most bytes of the tags of a frame.
+const TAGS: usize = 4 * MAX_TAGS;
+
 /// A port whose frames are relayed.
 #[derive(Debug)]
 pub struct Port {
     pub(super) id: PortId,
-    pub(super) socket: FrameSocket,
-    pub(super) tx_dropped: u64,
+    ifindex: u32,
+    pub(super) socket: PacketSocket,
+    offloads: Offloads,
+    /// Sends full frames with tags that the socket refuses; opened for the first one.
+    ring: Option<PacketRing>,
+    pub(super) tx_dropped: Drops,
     pub(super) traffic: PortTraffic,
     /// The kernel resets its count when the count is read.
     rx_missed: Cell<u64>,
 }
 
 impl Port {
-    /// Opens the socket; received frames are queued in it from now on.
+    /// Opens the socket, or takes the socket that a former daemon has left open; received frames
+    /// queue in the socket from now on. The former daemon has switched the offloads `stopped` off.
     ///
     /// # Errors
-    /// Those of [`FrameSocket::open`].
-    pub fn open(id: PortId, ifindex: u32) -> io::Result<Self> {
-        let socket = FrameSocket::open(ifindex)?;
+    /// The errors of [`PacketSocket::open`].
+    pub fn open(
+        id: PortId,
+        ifindex: u32,
+        kept: Option<PacketSocket>,
+        stopped: StoppedOffloads,
+    ) -> io::Result<Self> {
+        let socket = match kept.filter(|socket| socket.is_bound_to(ifindex)) {
+            Some(socket) => socket,
+            None => PacketSocket::open(ifindex, SOCKET_OPTIONS)?,
+        };
         socket.filter(&WITHOUT_SLOW_PROTOCOLS)?;
         Ok(Port {
             id,
+            ifindex,
             socket,
-            tx_dropped: 0,
+            offloads: Offloads::without(stopped),
+            ring: None,
+            tx_dropped: Drops::default(),
             traffic: PortTraffic::default(),
             rx_missed: Cell::new(0),
         })
     }
 
-    /// Sends one frame, or counts it as dropped: the relay does not wait for a full queue.
-    pub fn forward(&mut self, message: Message<'_>) {
-        match self.socket.send(message) {
-            Ok(()) => self.traffic.sent.add(message.frame().len()),
-            Err(_) => self.tx_dropped += 1,
+    /// Sends one frame and counts it. The relay does not wait for a full queue.
+    ///
+    /// # Errors
+    /// The errors of [`PacketSocket::send`]; the frame is lost and not counted.
+    pub fn send(&mut self, message: Message<'_>) -> io::Result<()> {
+        match self.socket.send(message.bytes()) {
+            Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => self.send_tagged(message),
+            sent => sent,
+        }?;
+        self.traffic.sent.add(message.frame().len());
+        Ok(())
+    }
+
+    /// Sends a frame whose tags make it longer than the socket permits.
+    ///
+    /// # Errors
+    /// `EMSGSIZE` for a frame beyond the MTU without its tags; the errors of [`PacketRing`].
+    fn send_tagged(&mut self, message: Message<'_>) -> io::Result<()> {
+        let mtu = self.socket.mtu(self.ifindex)? as usize;
+        let payload = Ethernet::parse(message.frame()).map(|frame| frame.payload.len());
+        if payload.is_none_or(|length| length > mtu) {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
+        let fits = |ring: &PacketRing| ring.has_room_for(message.bytes().len());
+        let ring = match self.ring.take().filter(fits) {
+            Some(ring) => ring,
+            None => PacketRing::open(self.ifindex, MARK, HEADER + ETHERNET + TAGS + mtu)?,
+        };
+        self.ring.insert(ring).send(message.bytes())
+    }
+
+    /// Has the interface merge no frames of the kind that has just been lost.
+    pub fn stop_merging(&mut self) {
+        let (socket, ifindex) = (&self.socket, self.ifindex);
+        self.offloads.stop(&MERGING, |features, on| switch_features(socket, ifindex, features, on));
+    }
+
+    /// Returns the index of the interface, and the offloads that the relay has switched off.
+    pub fn stopped_offloads(&self) -> (u32, StoppedOffloads) {
+        (self.ifindex, self.offloads.stopped())
+    }
+
+    /// Expects no more frames from before [`stop_merging`](Self::stop_merging): the queue is empty.
+    pub fn queue_emptied(&mut self) {
+        self.offloads.queue_emptied();
+    }
+
+    /// Has the interface merge frames as before.
+    pub fn resume_merging(&mut self) {
+        let (socket, ifindex) = (&self.socket, self.ifindex);
+        self.offloads.resume(|features, on| switch_features(socket, ifindex, features, on));
+    }
+
+    /// Returns the interface index, and the descriptor in which received frames queue.
+    pub fn queue(&self) -> (u32, BorrowedFd<'_>) {
+        (self.ifindex, self.socket.as_fd())
     }
 
     /// Frames lost so far because the receive buffer was full.

@@ -3,7 +3,9 @@
 //! Owns the sockets. The driver carries out a request before the call returns; no call waits.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+
+use mio::{Registry, Token};
 
 use crate::datapath::ebpf::{self, TeamHook};
 use crate::netlink::team::{OptionId, TeamMessage, TeamOption, Value};
@@ -11,6 +13,9 @@ use crate::netlink::{EventSocket, Received, RouteSocket, TeamDevice, link};
 
 /// The requests that the data path makes; a fake driver stands in for tests.
 pub trait Driver {
+    /// Interface index of the team device.
+    fn ifindex(&self) -> u32;
+
     /// See [`TeamDevice::set`].
     fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()>;
 
@@ -55,16 +60,14 @@ impl KernelDriver {
     /// `ENOENT` if the driver has no family of that name.
     pub fn open(ifindex: u32) -> io::Result<Self> {
         let device = TeamDevice::new(ifindex)?;
-        Ok(KernelDriver {
-            ifindex,
-            events: device.events()?,
-            device,
-            route: RouteSocket::open()?,
-        })
+        Ok(KernelDriver { ifindex, events: device.events()?, device, route: RouteSocket::open()? })
     }
-}
 
-impl KernelDriver {
+    /// Registers the driver's events.
+    pub fn register(&mut self, registry: &Rc<Registry>, token: Token) -> io::Result<()> {
+        self.events.register(registry, token)
+    }
+
     /// Detaches a previous daemon's program from the team device.
     pub fn clear_device(&mut self) -> io::Result<()> {
         ebpf::clear_device(&mut self.route, TeamHook::DriverEgress(self.ifindex))
@@ -72,6 +75,10 @@ impl KernelDriver {
 }
 
 impl Driver for KernelDriver {
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
     fn set(&mut self, options: &[(OptionId, Value)]) -> io::Result<()> {
         self.device.set(options)
     }
@@ -82,11 +89,11 @@ impl Driver for KernelDriver {
 
     fn events(&mut self, each: &mut dyn FnMut(TeamOption)) -> io::Result<Received> {
         let KernelDriver { device, events, .. } = self;
-        events.drain(&mut |message| {
+        Ok(events.drain(&mut |message| {
             if let Some(TeamMessage::Options(part)) = device.read(&message) {
                 part.into_iter().for_each(&mut *each);
             }
-        })
+        }))
     }
 
     fn enslave(&mut self, ifindex: u32) -> io::Result<Enslaved> {
@@ -113,12 +120,5 @@ impl Driver for KernelDriver {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
             released => released,
         }
-    }
-}
-
-impl AsRawFd for KernelDriver {
-    /// Descriptor that becomes readable with an event.
-    fn as_raw_fd(&self) -> RawFd {
-        self.events.as_raw_fd()
     }
 }

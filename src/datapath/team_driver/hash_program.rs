@@ -6,22 +6,22 @@
 //! rule; teamd's hash is 0, too.
 //!
 //! `srcmac` takes the source half of `eth`. `encap` has no effect: the outermost packet counts.
+//! With `socket`, the kernel's hash of the frame's socket is the result, unless that hash is 0.
 //!
 //! The kernel XORs the 32 bits to 8. Source of the formula: the layout of frames (IEEE 802.3,
 //! 802.1Q, RFC 791, RFC 8200).
 
 use runners::HashFields;
+use runners::wire::{ethertype, protocol};
 
 use crate::netlink::bpf::{
     A_FROM_X, AND, Instruction, JUMP, JUMP_ANY_BIT, JUMP_EQUAL, LOAD_BYTE, LOAD_HALF,
     LOAD_HALF_AT_X, LOAD_WORD, LOAD_X_HEADER_LENGTH, LOAD_X_IMMEDIATE, LOAD_X_MEMORY, MARK,
-    OUTSIDE_TAG, OUTSIDE_TAG_PRESENT, RETURN_A, STORE_A, STORE_X, X_FROM_A, XOR_X,
+    OUTSIDE_TAG, OUTSIDE_TAG_PRESENT, RETURN_A, SOCKET_HASH, STORE_A, STORE_X, X_FROM_A, XOR_X,
+    run,
 };
 
 const ETHERTYPE: u32 = 12;
-const VLAN: u32 = 0x8100;
-const IPV4: u32 = 0x0800;
-const IPV6: u32 = 0x86dd;
 const VLAN_ID: u32 = 0x0fff;
 const FRAGMENT_OFFSET: u32 = 0x1fff;
 
@@ -60,17 +60,12 @@ impl Assembler {
     }
 
     fn jump(&mut self, to: Label) {
-        self.jumps.push((self.program.len(), Way::Always, to));
-        self.emit(JUMP, 0);
+        self.compare(Way::Always, JUMP, 0, to);
     }
 
-    fn jump_if(&mut self, code: u16, operand: u32, to: Label) {
-        self.jumps.push((self.program.len(), Way::True, to));
-        self.emit(code, operand);
-    }
-
-    fn jump_unless(&mut self, code: u16, operand: u32, to: Label) {
-        self.jumps.push((self.program.len(), Way::False, to));
+    /// Compares A with the operand as `code` says, and jumps after the outcome `way`.
+    fn compare(&mut self, way: Way, code: u16, operand: u32, to: Label) {
+        self.jumps.push((self.program.len(), way, to));
         self.emit(code, operand);
     }
 
@@ -102,30 +97,43 @@ impl Assembler {
     }
 }
 
+/// Returns the bucket that the driver gives a frame by the program for these fields: the exclusive-or
+/// of the bytes of the program's result.
+pub fn flow_bucket(fields: HashFields, frame: &[u8]) -> u8 {
+    let [a, b, c, d] = run(&hash_program(fields), frame, None).to_ne_bytes();
+    a ^ b ^ c ^ d
+}
+
 /// Returns the program for a set of fields; about 120 instructions at most.
 pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
     let upper = HashFields::TCP | HashFields::UDP | HashFields::SCTP;
     let network = HashFields::IPV4 | HashFields::IPV6 | upper;
     let mut asm = Assembler::default();
     let end = asm.label();
+    if fields.contains(HashFields::SOCKET) {
+        let without = asm.label();
+        asm.emit(LOAD_WORD, SOCKET_HASH);
+        asm.compare(Way::True, JUMP_EQUAL, 0, without);
+        asm.emit(RETURN_A, 0);
+        asm.place(without);
+    }
     asm.emit(LOAD_X_IMMEDIATE, 0);
     if fields.intersects(HashFields::ETH) {
         asm.mix_load(LOAD_WORD, 2);
         asm.mix_load(LOAD_HALF, 0);
-        asm.mix_load(LOAD_WORD, 8);
-        asm.mix_load(LOAD_HALF, 6);
-    } else if fields.intersects(HashFields::SRC_MAC) {
+    }
+    if fields.intersects(HashFields::ETH | HashFields::SRC_MAC) {
         asm.mix_load(LOAD_WORD, 8);
         asm.mix_load(LOAD_HALF, 6);
     }
     if fields.intersects(HashFields::VLAN | network) {
         let tagged = asm.label();
         asm.emit(LOAD_HALF, ETHERTYPE);
-        asm.jump_if(JUMP_EQUAL, VLAN, tagged);
+        asm.compare(Way::True, JUMP_EQUAL, ethertype::VLAN.into(), tagged);
         if fields.intersects(HashFields::VLAN) {
             let untagged = asm.label();
             asm.emit(LOAD_BYTE, OUTSIDE_TAG_PRESENT);
-            asm.jump_if(JUMP_EQUAL, 0, untagged);
+            asm.compare(Way::True, JUMP_EQUAL, 0, untagged);
             asm.mix_load(LOAD_HALF, OUTSIDE_TAG);
             asm.place(untagged);
         }
@@ -151,18 +159,14 @@ pub fn hash_program(fields: HashFields) -> Vec<Instruction> {
 
 /// Returns the program for slb: the bucket is the last byte of the frame's mark.
 pub fn marked_bucket() -> [Instruction; 3] {
-    [
-        (LOAD_WORD, 0, 0, MARK),
-        (AND, 0, 0, 0xff),
-        (RETURN_A, 0, 0, 0),
-    ]
+    [(LOAD_WORD, 0, 0, MARK), (AND, 0, 0, 0xff), (RETURN_A, 0, 0, 0)]
 }
 
 /// Mixes in addresses and ports of the packet at `start`, which follows its EtherType.
 fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) {
     let not_ipv4 = asm.label();
     asm.emit(LOAD_HALF, start - 2);
-    asm.jump_unless(JUMP_EQUAL, IPV4, not_ipv4);
+    asm.compare(Way::False, JUMP_EQUAL, ethertype::IPV4.into(), not_ipv4);
     if fields.intersects(HashFields::IPV4) {
         asm.mix_load(LOAD_WORD, start + 12);
         asm.mix_load(LOAD_WORD, start + 16);
@@ -170,7 +174,7 @@ fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) 
     if protocols(fields).next().is_some() {
         // Only a first fragment has ports.
         asm.emit(LOAD_HALF, start + 6);
-        asm.jump_if(JUMP_ANY_BIT, FRAGMENT_OFFSET, end);
+        asm.compare(Way::True, JUMP_ANY_BIT, FRAGMENT_OFFSET, end);
         unless_protocol(asm, fields, start + 9, end);
         asm.emit(STORE_X, 0);
         asm.emit(LOAD_X_HEADER_LENGTH, start);
@@ -185,7 +189,7 @@ fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) 
     }
     asm.jump(end);
     asm.place(not_ipv4);
-    asm.jump_unless(JUMP_EQUAL, IPV6, end);
+    asm.compare(Way::False, JUMP_EQUAL, ethertype::IPV6.into(), end);
     if fields.intersects(HashFields::IPV6) {
         for word in 0..8 {
             asm.mix_load(LOAD_WORD, start + 8 + 4 * word);
@@ -201,14 +205,13 @@ fn mix_network(asm: &mut Assembler, fields: HashFields, start: u32, end: Label) 
 
 /// Returns the protocol numbers whose ports count.
 fn protocols(fields: HashFields) -> impl Iterator<Item = u32> {
-    [
-        (HashFields::TCP, 6),
-        (HashFields::UDP, 17),
-        (HashFields::SCTP, 132),
-    ]
-    .into_iter()
-    .filter(move |(field, _)| fields.intersects(*field))
-    .map(|(_, number)| number)
+    let numbers = [
+        (HashFields::TCP, protocol::TCP),
+        (HashFields::UDP, protocol::UDP),
+        (HashFields::SCTP, protocol::SCTP),
+    ];
+    let counting = numbers.into_iter().filter(move |(field, _)| fields.intersects(*field));
+    counting.map(|(_, number)| number.into())
 }
 
 /// Jumps to `end` unless the ports of the protocol at `offset` count.
@@ -216,7 +219,7 @@ fn unless_protocol(asm: &mut Assembler, fields: HashFields, offset: u32, end: La
     let counts = asm.label();
     asm.emit(LOAD_BYTE, offset);
     for number in protocols(fields) {
-        asm.jump_if(JUMP_EQUAL, number, counts);
+        asm.compare(Way::True, JUMP_EQUAL, number, counts);
     }
     asm.jump(end);
     asm.place(counts);

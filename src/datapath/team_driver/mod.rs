@@ -5,40 +5,46 @@
 //! gives them their MTU, restores their address, announces ports that it enables, and sets the
 //! team device's carrier.
 //!
+//! Under slb, the program at the team device's egress writes the bucket into the frame's mark, where
+//! the driver's own hash, a classic program, reads it; programs on the ports drop frames that are
+//! not to be taken, before the driver sees them.
+//!
 //! `driver` sends requests over netlink, `options` lists the options of a forwarding,
-//! `hash_program` writes the program of `tx_hash`, `slb_programs` adds to the driver what slb
-//! needs.
+//! `hash_program` writes the program of `tx_hash`.
 
 mod driver;
 mod hash_program;
 mod options;
-mod slb_programs;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::time::Duration;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
-use runners::{BUCKETS, Forwarding, Instant, PortForwarding, PortId, PortSettings, TxPolicy};
+use mio::{Registry, Token};
+use runners::{BUCKETS, Forwarding, Instant, PortForwarding, PortId, TxPolicy};
 
+use super::ebpf::AttachMode;
+use super::ebpf::keep_alive::{self, Answer, KeepAlivePrograms};
+use super::ebpf::neighbours::NeighbourProgram;
 use super::ebpf::source_program::DESIGNATED_BUCKET;
+use super::ebpf::{Programs, SharedPrograms, TeamHook};
+use super::hooks_restored::{self, HooksRestored};
 use super::{
-    Capabilities, Change, Counters, DataPath, DataPathKind, Drained, Owner, Polled, PortInterface,
-    Requirements, Snapshot, SnapshotPart,
+    Capabilities, Change, Counters, DataPath, DataPathKind, DeviceAtEnd, Drained, FlowHash, Owner,
+    Polled, PortInterface, Requirements, Snapshot, SnapshotPart,
 };
-use crate::netlink::Received;
 use crate::netlink::team::{OptionId, TeamOption, Value, name};
+use crate::netlink::{Received, RouteSocket};
 
-pub use hash_program::hash_program;
+pub use hash_program::{flow_bucket, hash_program};
 pub use options::{mode, supports};
 
 use driver::{Driver, Enslaved, KernelDriver};
 use options::{EnableOptions, Indices, OptionWrite, is_enable_option};
-use slb_programs::SlbPrograms;
 
 /// Kind of the driver's links.
 pub const LINK_KIND: &str = "team";
@@ -48,6 +54,92 @@ const MOST_OPTIONS: usize = 500;
 /// Times that a request is sent before it fails.
 const TRIES: usize = 8;
 
+/// The programs of slb, and the socket that attaches them.
+#[derive(Debug)]
+struct SlbPrograms {
+    programs: Programs,
+    route: RouteSocket,
+    hooks_restored: HooksRestored,
+}
+
+impl SlbPrograms {
+    /// Loads the programs for the team device `ifindex`, if its policy needs them.
+    fn of(shared: &SharedPrograms, policy: &TxPolicy, ifindex: u32) -> io::Result<Option<Self>> {
+        if !matches!(policy, TxPolicy::SourceBalance { .. }) {
+            return Ok(None);
+        }
+        Ok(Some(SlbPrograms {
+            programs: Programs::new(shared, TeamHook::DriverEgress(ifindex))?,
+            route: RouteSocket::open()?,
+            hooks_restored: HooksRestored::default(),
+        }))
+    }
+
+    /// Attaches again the programs of an interface that another program of the host has detached.
+    fn restore(&mut self, now: Instant, ifindex: u32) -> io::Result<()> {
+        self.hooks_restored.permit(now, ifindex)?;
+        let restored = self.programs.restore(&mut self.route, ifindex);
+        self.hooks_restored.record(&mut self.route, now, ifindex, restored)
+    }
+
+    /// Attaches again the TCX programs that another program of the host has detached.
+    fn check(&mut self, now: Instant) -> io::Result<()> {
+        let detached = self.programs.detached();
+        hooks_restored::restore_each(detached, |ifindex| self.restore(now, ifindex))
+    }
+}
+
+/// The programs of lacp, and the socket that attaches them.
+#[derive(Debug)]
+struct LacpPrograms {
+    /// Programs that answer LACP partners.
+    keep_alive: KeepAlivePrograms,
+    /// Program that sends ARP and neighbour discovery on every port.
+    neighbours: NeighbourProgram,
+    route: RouteSocket,
+    hooks_restored: HooksRestored,
+}
+
+impl LacpPrograms {
+    /// Returns no programs yet for the team device `ifindex`; `mode` is how programs are attached
+    /// where the kernel offers both ways.
+    fn open(ifindex: u32, mode: AttachMode) -> io::Result<Self> {
+        Ok(LacpPrograms {
+            keep_alive: KeepAlivePrograms::new(mode),
+            neighbours: NeighbourProgram::new(ifindex, mode),
+            route: RouteSocket::open()?,
+            hooks_restored: HooksRestored::default(),
+        })
+    }
+
+    /// Attaches again the programs of an interface that another program of the host has detached.
+    fn restore(&mut self, now: Instant, ifindex: u32) -> io::Result<()> {
+        self.hooks_restored.permit(now, ifindex)?;
+        let of_port = self.keep_alive.restore(&mut self.route, ifindex);
+        let of_device = self.neighbours.restore(&mut self.route, ifindex);
+        let restored = of_port.and_then(|port| of_device.map(|device| port | device));
+        self.hooks_restored.record(&mut self.route, now, ifindex, restored)
+    }
+
+    /// Attaches again the TCX programs that another program of the host has detached.
+    fn check(&mut self, now: Instant) -> io::Result<()> {
+        let mut detached = self.keep_alive.detached();
+        detached.extend(self.neighbours.detached());
+        hooks_restored::restore_each(detached, |ifindex| self.restore(now, ifindex))
+    }
+
+    /// Returns whether the kernel does not report that another program of the host has detached a
+    /// program.
+    fn detach_silently(&self) -> bool {
+        self.keep_alive.detach_silently() || self.neighbours.detaches_silently()
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        let keep_alive = self.keep_alive.close(&mut self.route);
+        self.neighbours.close(&mut self.route).and(keep_alive)
+    }
+}
+
 /// A team device of the kernel's driver.
 #[derive(Debug)]
 pub struct KernelTeam<D = KernelDriver> {
@@ -56,8 +148,11 @@ pub struct KernelTeam<D = KernelDriver> {
     options: BTreeMap<OptionId, Value>,
     ports: Indices,
     forwarding: Option<Forwarding>,
+    shared: Rc<SharedPrograms>,
     slb: Option<SlbPrograms>,
-    /// Times that events were lost to a full buffer and all options were read again.
+    /// Programs of lacp; `None` until lacp needs one.
+    lacp: Option<LacpPrograms>,
+    /// Times that events were lost and all options were read again.
     resyncs: u64,
 }
 
@@ -70,39 +165,39 @@ impl KernelTeam {
     /// namespace, `EINVAL` if the kernel lacks the mode or the device is no team, `EBUSY` if it
     /// has ports and another mode.
     pub fn open(
-        registry: &Registry,
+        registry: &Rc<Registry>,
         token: Token,
         ifindex: u32,
         requirements: &Requirements,
+        shared: Rc<SharedPrograms>,
     ) -> io::Result<Self> {
         if let Some(shortfall) = options::shortfall(&requirements.policy) {
             log::warn!("{shortfall}.");
         }
-        let slb = match requirements.policy {
-            TxPolicy::SourceBalance { .. } => Some(SlbPrograms::new(ifindex)?),
-            _ => None,
-        };
+        let slb = SlbPrograms::of(&shared, &requirements.policy, ifindex)?;
         let mut driver = KernelDriver::open(ifindex)?;
         if slb.is_none() {
             driver.clear_device()?;
         }
-        let fd = driver.as_raw_fd();
-        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
-        Ok(KernelTeam {
-            slb,
-            ..KernelTeam::with(driver, requirements)?
-        })
+        driver.register(registry, token)?;
+        Ok(KernelTeam { slb, ..KernelTeam::with(driver, requirements, shared)? })
     }
 }
 
 impl<D: Driver> KernelTeam<D> {
-    fn with(driver: D, requirements: &Requirements) -> io::Result<Self> {
+    fn with(
+        driver: D,
+        requirements: &Requirements,
+        shared: Rc<SharedPrograms>,
+    ) -> io::Result<Self> {
         let mut team = KernelTeam {
             driver,
             options: BTreeMap::new(),
             ports: Indices::new(),
             forwarding: None,
+            shared,
             slb: None,
+            lacp: None,
             resyncs: 0,
         };
         team.read_options()?;
@@ -118,12 +213,28 @@ impl<D: Driver> KernelTeam<D> {
         }
     }
 
+    /// Sets the needs of the team. The driver changes its mode only without ports, and so do the
+    /// programs of slb.
+    fn require(&mut self, requirements: &Requirements) -> io::Result<()> {
+        let needs_programs = matches!(requirements.policy, TxPolicy::SourceBalance { .. });
+        let mode = mode(&requirements.policy).map(|mode| Value::Text(mode.to_owned()));
+        let same_mode = self.options.get(&OptionId::team(name::MODE)) == mode.as_ref();
+        if !(same_mode && needs_programs == self.slb.is_some()) {
+            if !self.ports.is_empty() {
+                return Err(io::Error::from_raw_os_error(libc::EBUSY));
+            }
+            let ifindex = self.driver.ifindex();
+            let slb = SlbPrograms::of(&self.shared, &requirements.policy, ifindex)?;
+            self.close(DeviceAtEnd::Stays)?;
+            self.slb = slb;
+            self.forwarding = None;
+        }
+        self.write_options(options::team(requirements))
+    }
+
     fn read_options(&mut self) -> io::Result<()> {
         let options = self.driver.options()?;
-        self.options = options
-            .into_iter()
-            .map(|option| (option.id, option.value))
-            .collect();
+        self.options = options.into_iter().map(|option| (option.id, option.value)).collect();
         Ok(())
     }
 
@@ -144,7 +255,7 @@ impl<D: Driver> KernelTeam<D> {
                 options.insert(option.id, option.value);
             }
         })?;
-        if received == Received::Overflow {
+        if received == Received::Loss {
             self.resyncs += 1;
             log::warn!("news of options were lost, reading all of them anew");
             self.read_options()?;
@@ -175,6 +286,7 @@ impl<D: Driver> KernelTeam<D> {
     /// Writes the options that differ from the copy, in their order.
     fn write_options(&mut self, mut options: Vec<OptionWrite>) -> io::Result<()> {
         options.retain(|option| self.differs(option));
+        options::join_directions(&mut options);
         for options in options.chunks(MOST_OPTIONS) {
             self.write(options.to_vec())?;
         }
@@ -192,7 +304,7 @@ impl<D: Driver> KernelTeam<D> {
             }
             let error = match self.driver.set(&options) {
                 Ok(()) => {
-                    self.options.extend(options);
+                    self.copy_written(options);
                     return Ok(());
                 }
                 Err(error) => error,
@@ -217,16 +329,27 @@ impl<D: Driver> KernelTeam<D> {
         Err(io::Error::from_raw_os_error(libc::EAGAIN))
     }
 
+    /// Copies options that the driver has set. The joint option sets both directions.
+    fn copy_written(&mut self, options: Vec<OptionWrite>) {
+        for (id, value) in options {
+            if let (name::ENABLED, Some(port)) = (&*id.name, id.port) {
+                for direction in [name::RX_ENABLED, name::TX_ENABLED] {
+                    if let Some(known) = self.options.get_mut(&OptionId::port(direction, port)) {
+                        known.clone_from(&value);
+                    }
+                }
+            }
+            self.options.insert(id, value);
+        }
+    }
+
     /// Whether all ports that an option names are in the team.
     fn names_team_ports(&self, (id, value): &OptionWrite) -> bool {
         let named = match (&*id.name, value) {
             (name::ACTIVEPORT | name::LB_TX_HASH_TO_PORT_MAPPING, Value::U32(port)) => Some(*port),
             _ => None,
         };
-        let is_known = |port| {
-            self.options
-                .contains_key(&OptionId::port(name::ENABLED, port))
-        };
+        let is_known = |port| self.options.contains_key(&OptionId::port(name::ENABLED, port));
         id.port.into_iter().chain(named).all(is_known)
     }
 
@@ -241,17 +364,11 @@ impl<D: Driver> KernelTeam<D> {
         }
     }
 
-    fn configure(&mut self, port: PortId, settings: &PortSettings) -> io::Result<()> {
-        match self.ports.get(&port) {
-            Some(ifindex) => self.write_options(options::port(*ifindex, settings)),
-            None => Err(io::Error::from_raw_os_error(libc::ENXIO)),
-        }
-    }
-
     fn forward(&mut self, forwarding: &Forwarding) -> io::Result<()> {
         if let Some(slb) = &mut self.slb {
-            slb.apply(forwarding)?;
+            slb.programs.apply(&mut slb.route, &forwarding.resolve())?;
         }
+        self.broadcast_neighbours(forwarding)?;
         self.read_events()?;
         let enable = self.enable_options();
         let mut options = options::forwarding(forwarding, &self.ports, enable);
@@ -284,9 +401,7 @@ impl<D: Driver> KernelTeam<D> {
             Some(Value::S32(priority)) => Some(*priority),
             _ => None,
         };
-        ports
-            .filter_map(|(port, ifindex)| Some((*port, priority(*ifindex)?)))
-            .collect()
+        ports.filter_map(|(port, ifindex)| Some((*port, priority(*ifindex)?))).collect()
     }
 
     /// Gives an interface back whose attachment failed; a port of before the call stays one.
@@ -295,13 +410,57 @@ impl<D: Driver> KernelTeam<D> {
             Some(Enslaved::Now) => self.driver.release(ifindex),
             Some(Enslaved::Before) | None => Ok(()),
         };
-        let detached = match &mut self.slb {
-            Some(slb) => slb.detach(port),
-            None => Ok(()),
-        };
-        if let Err(error) = released.and(detached) {
+        if let Err(error) = released.and(self.detach_program(port)) {
             log::warn!("cannot give interface {ifindex} back: {error}");
         }
+    }
+
+    fn detach_program(&mut self, port: PortId) -> io::Result<()> {
+        match &mut self.slb {
+            Some(slb) => slb.programs.detach(&mut slb.route, port),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the kernel answer the LACP partner of a port as [`Change::KeepAlive`] says.
+    fn keep_alive(
+        &mut self,
+        port: PortId,
+        limit: Duration,
+        answer: Option<&Answer>,
+    ) -> io::Result<()> {
+        let ifindex = self.ports.get(&port).copied();
+        let ifindex = ifindex.ok_or_else(|| io::Error::from_raw_os_error(libc::ENXIO))?;
+        let team = TeamHook::DriverEgress(self.driver.ifindex()).receiver();
+        if self.lacp.is_none() && limit.is_zero() {
+            return keep_alive::clear(&mut RouteSocket::open()?, ifindex);
+        }
+        let LacpPrograms { keep_alive, route, .. } = self.lacp_programs()?;
+        keep_alive.set(route, (port, ifindex), team, limit, answer)
+    }
+
+    /// Returns the programs of lacp; the first call opens their socket.
+    fn lacp_programs(&mut self) -> io::Result<&mut LacpPrograms> {
+        match &mut self.lacp {
+            Some(programs) => Ok(programs),
+            none => {
+                Ok(none
+                    .insert(LacpPrograms::open(self.driver.ifindex(), self.shared.attach_mode())?))
+            }
+        }
+    }
+
+    /// Has ARP and neighbour discovery leave on every port if the policy says so, otherwise on the
+    /// port of their flow alone.
+    fn broadcast_neighbours(&mut self, forwarding: &Forwarding) -> io::Result<()> {
+        if !matches!(forwarding.policy, TxPolicy::LoadBalance { neighbours: true, .. }) {
+            let programs = self.lacp.as_mut();
+            return programs.map_or(Ok(()), |it| it.neighbours.close(&mut it.route));
+        }
+        let usable = forwarding.usable();
+        let ports = usable.iter().filter_map(|port| self.ports.get(port)).copied().collect();
+        let LacpPrograms { neighbours, route, .. } = self.lacp_programs()?;
+        neighbours.apply(route, ports)
     }
 
     /// Bytes by bucket as of the driver's last count, once in a balancing interval.
@@ -342,7 +501,11 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             late_link_events: false,
             queue_id: true,
             outlives_daemon: true,
-            loads_programs: self.slb.is_some(),
+            changes_policy: false,
+            flow_hash: FlowHash::Driver,
+            loads_programs: self.slb.is_some() || self.lacp.is_some(),
+            silent_hooks: self.slb.as_ref().is_some_and(|slb| slb.programs.detach_silently())
+                || self.lacp.as_ref().is_some_and(LacpPrograms::detach_silently),
             switches_to: &[DataPathKind::Kernel],
         }
     }
@@ -350,7 +513,7 @@ impl<D: Driver> DataPath for KernelTeam<D> {
     fn attach(&mut self, port: PortId, interface: &PortInterface) -> io::Result<()> {
         let ifindex = interface.ifindex;
         match &mut self.slb {
-            Some(slb) => slb.attach(port, ifindex)?,
+            Some(slb) => slb.programs.attach(port, ifindex, None, None)?,
             None => self.driver.clear_port(ifindex)?,
         }
         let mut enslaved = None;
@@ -372,20 +535,35 @@ impl<D: Driver> DataPath for KernelTeam<D> {
             Some(ifindex) => self.driver.release(ifindex),
             None => Ok(()),
         };
-        let detached = match &mut self.slb {
-            Some(slb) => slb.detach(port),
+        let lacp = match &mut self.lacp {
+            Some(LacpPrograms { keep_alive, route, .. }) => keep_alive.detach(route, port),
             None => Ok(()),
         };
-        released.and(detached)
+        released.and(self.detach_program(port)).and(lacp)
     }
 
-    fn apply(&mut self, _now: Instant, change: Change<'_>) -> io::Result<()> {
+    fn apply(&mut self, now: Instant, change: Change<'_>) -> io::Result<()> {
         match change {
             Change::Forwarding(forwarding) => self.forward(forwarding),
-            Change::PortSettings(port, settings) => self.configure(port, settings),
+            Change::Requirements(requirements) => self.require(requirements),
+            Change::PortSettings(port, settings) => match self.ports.get(&port) {
+                Some(ifindex) => self.write_options(options::port(*ifindex, settings)),
+                None => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+            },
             Change::SwitchTo(kind) => self.capabilities().needs_switch(kind).map(drop),
             // The kernel delivers link events of the driver's ports in time, frames or not.
             Change::WakeOnFrame => Ok(()),
+            Change::KeepAlive { port, limit, answer } => self.keep_alive(port, limit, answer),
+            Change::HooksChanged(ifindex) => match (&mut self.slb, &mut self.lacp) {
+                (Some(slb), _) => slb.restore(now, ifindex),
+                (None, Some(lacp)) => lacp.restore(now, ifindex),
+                (None, None) => Ok(()),
+            },
+            Change::CheckHooks => match (&mut self.slb, &mut self.lacp) {
+                (Some(slb), _) => slb.check(now),
+                (None, Some(lacp)) => lacp.check(now),
+                (None, None) => Ok(()),
+            },
         }
     }
 
@@ -394,33 +572,43 @@ impl<D: Driver> DataPath for KernelTeam<D> {
         if self.read_events()? {
             self.restore_options()?;
         }
-        Ok(Polled {
-            drained: Drained::Empty,
-            priorities: self.priorities(),
-        })
+        Ok(Polled { drained: Drained::Empty, priorities: self.priorities() })
     }
 
     fn snapshot(&self, part: SnapshotPart) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        let slb = self.slb.as_ref();
+        let programs = self.slb.as_ref().map(|slb| &slb.programs);
         match part {
             SnapshotPart::Counters => {
                 snapshot.counters = Counters {
                     resyncs: self.resyncs,
-                    rx_echoes: slb.map_or(0, SlbPrograms::rx_echoes),
-                    rx_inactive: slb.map_or(0, SlbPrograms::rx_inactive),
+                    rx_echoes: programs.map_or(0, Programs::rx_echoes),
+                    rx_inactive: programs.map_or(0, Programs::rx_inactive),
+                    hooks_restored: self.slb.as_ref().map_or(0, |slb| slb.hooks_restored.count())
+                        + self.lacp.as_ref().map_or(0, |lacp| lacp.hooks_restored.count()),
+                    kept_alive: match &self.lacp {
+                        Some(lacp) => lacp.keep_alive.answered(),
+                        None => Vec::new(),
+                    },
                     ..Counters::default()
                 };
             }
             SnapshotPart::BucketBytes => snapshot.bucket_bytes = self.bucket_bytes(),
             SnapshotPart::Sources => {
-                snapshot.stations = slb.map_or(Vec::new(), SlbPrograms::stations);
+                snapshot.stations = programs.map_or(Vec::new(), Programs::stations);
             }
+            SnapshotPart::Learned => {
+                snapshot.learned = programs.and_then(Programs::readable_sources);
+            }
+            // The driver moves the frames without the daemon.
+            SnapshotPart::Queues => {}
         }
         snapshot
     }
 
-    fn close(&mut self) -> io::Result<()> {
-        self.slb.take().map_or(Ok(()), SlbPrograms::close)
+    fn close(&mut self, _: DeviceAtEnd) -> io::Result<()> {
+        let lacp = self.lacp.take().map_or(Ok(()), |mut lacp| lacp.close());
+        let closed = self.slb.take().map_or(Ok(()), |mut slb| slb.programs.close(&mut slb.route));
+        closed.and(lacp)
     }
 }

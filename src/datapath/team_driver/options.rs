@@ -42,31 +42,23 @@ pub fn supports(requirements: &Requirements) -> bool {
 
 /// Returns the options of the whole team that never change while the daemon runs, the mode first.
 pub fn team(requirements: &Requirements) -> Vec<OptionWrite> {
-    let mode = mode(&requirements.policy).map(|mode| Value::Text(mode.to_owned()));
-    let mode = mode.map(|mode| (OptionId::team(name::MODE), mode));
-    let mut options: Vec<OptionWrite> = mode.into_iter().collect();
+    let mut options = Vec::new();
+    let mut push = |name, value| options.push((OptionId::team(name), value));
+    if let Some(mode) = mode(&requirements.policy) {
+        push(name::MODE, Value::Text(mode.to_owned()));
+    }
     let bursts = [
-        (
-            requirements.notify_peers,
-            name::NOTIFY_PEERS_COUNT,
-            name::NOTIFY_PEERS_INTERVAL,
-        ),
-        (
-            requirements.mcast_rejoin,
-            name::MCAST_REJOIN_COUNT,
-            name::MCAST_REJOIN_INTERVAL,
-        ),
+        (requirements.notify_peers, name::NOTIFY_PEERS_COUNT, name::NOTIFY_PEERS_INTERVAL),
+        (requirements.mcast_rejoin, name::MCAST_REJOIN_COUNT, name::MCAST_REJOIN_INTERVAL),
     ];
     for (Burst { count, interval }, count_name, interval_name) in bursts {
-        options.push((OptionId::team(count_name), Value::U32(count)));
-        let interval = whole(interval.as_millis());
-        options.push((OptionId::team(interval_name), interval));
+        push(count_name, Value::U32(count));
+        push(interval_name, whole(interval.as_millis()));
     }
     if let TxPolicy::LoadBalance { .. } | TxPolicy::SourceBalance { .. } = requirements.policy {
         let interval = requirements.balancing_interval.unwrap_or(Duration::ZERO);
         // The driver counts in tenths of a second; 0 counts nothing.
-        let tenths = whole(interval.as_millis() / 100);
-        options.push((OptionId::team(name::LB_STATS_REFRESH_INTERVAL), tenths));
+        push(name::LB_STATS_REFRESH_INTERVAL, whole(interval.as_millis() / 100));
     }
     options
 }
@@ -92,13 +84,9 @@ pub fn shortfall(policy: &TxPolicy) -> Option<&'static str> {
 
 /// Returns the options that a port has from its configuration.
 pub fn port(ifindex: u32, settings: &PortSettings) -> Vec<OptionWrite> {
-    let mut options = Vec::new();
-    if let Some(queue) = settings.queue_id {
-        options.push((OptionId::port(name::QUEUE_ID, ifindex), Value::U32(queue)));
-    }
-    let priority = OptionId::port(name::PRIORITY, ifindex);
-    options.push((priority, Value::S32(settings.prio)));
-    options
+    let queue = settings.queue_id.map(|queue| (name::QUEUE_ID, Value::U32(queue)));
+    let options = queue.into_iter().chain([(name::PRIORITY, Value::S32(settings.prio))]);
+    options.map(|(name, value)| (OptionId::port(name, ifindex), value)).collect()
 }
 
 /// The options by which the driver enables a port.
@@ -133,10 +121,30 @@ impl EnableOptions {
             (EnableOptions::PerDirection, false) => vec![tx, rx],
         };
         let changed = options.into_iter().filter(|(_, value)| *value == on);
-        changed
-            .map(|(name, value)| (OptionId::port(name, ifindex), Value::Bool(value)))
-            .collect()
+        changed.map(|(name, value)| (OptionId::port(name, ifindex), Value::Bool(value))).collect()
     }
+}
+
+/// Replaces the options of both directions of a port, if both become the same, by the joint option.
+/// The driver announces a port once for each option that enables the port.
+pub fn join_directions(options: &mut Vec<OptionWrite>) {
+    let all = options.clone();
+    let other = |id: &OptionId| match &*id.name {
+        name::RX_ENABLED => Some(OptionId { name: name::TX_ENABLED.into(), ..id.clone() }),
+        name::TX_ENABLED => Some(OptionId { name: name::RX_ENABLED.into(), ..id.clone() }),
+        _ => None,
+    };
+    let mut joined = Vec::new();
+    options.retain_mut(|(id, value)| {
+        let Some(other) = other(id).filter(|other| all.contains(&(other.clone(), value.clone())))
+        else {
+            return true;
+        };
+        id.name = name::ENABLED.into();
+        let is_first = !joined.contains(&other.port);
+        joined.push(other.port);
+        is_first
+    });
 }
 
 /// Whether an option enables or disables a port.
@@ -152,9 +160,8 @@ pub fn forwarding(
 ) -> Vec<OptionWrite> {
     let index = |port: &PortId| indices.get(port).copied();
     let ports = wanted.ports.iter();
-    let ports: Vec<(u32, &PortForwarding)> = ports
-        .filter_map(|port| Some((index(&port.port)?, port)))
-        .collect();
+    let ports: Vec<(u32, &PortForwarding)> =
+        ports.filter_map(|port| Some((index(&port.port)?, port))).collect();
     let (mut options, table) = hash_options(&wanted.policy);
     let binding = table.is_some();
     let enabled = |on: bool| {
@@ -181,12 +188,8 @@ pub fn forwarding(
 /// Returns the options of the hash, and the table of buckets where the driver is to use one.
 fn hash_options(policy: &TxPolicy) -> (Vec<OptionWrite>, Option<Box<BucketTable>>) {
     let (program, table) = match policy {
-        TxPolicy::LoadBalance {
-            fields,
-            balanced,
-            buckets,
-        } => {
-            let table = balanced.then(|| buckets.clone());
+        TxPolicy::LoadBalance { fields, balanced, buckets, .. } => {
+            let table = balanced.then(|| Box::new(**buckets));
             (hash_program(*fields), table)
         }
         TxPolicy::SourceBalance { ports, .. } => {
@@ -201,14 +204,8 @@ fn hash_options(policy: &TxPolicy) -> (Vec<OptionWrite>, Option<Box<BucketTable>
         None => "hash",
     };
     let options = vec![
-        (
-            OptionId::team(name::BPF_HASH_FUNC),
-            Value::Binary(encode(&program)),
-        ),
-        (
-            OptionId::team(name::LB_TX_METHOD),
-            Value::Text(method.to_owned()),
-        ),
+        (OptionId::team(name::BPF_HASH_FUNC), Value::Binary(encode(&program))),
+        (OptionId::team(name::LB_TX_METHOD), Value::Text(method.to_owned())),
     ];
     (options, table)
 }
@@ -217,10 +214,9 @@ fn hash_options(policy: &TxPolicy) -> (Vec<OptionWrite>, Option<Box<BucketTable>
 /// The state of the link is written while the driver ignores it: an earlier daemon may have left
 /// the driver following another state.
 fn link_options(ifindex: u32, port: &PortForwarding) -> [OptionWrite; 2] {
-    let state = OptionId::port(name::USER_LINKUP, ifindex);
-    let state = (state, Value::Bool(port.linked));
-    let follow = OptionId::port(name::USER_LINKUP_ENABLED, ifindex);
-    let follow = (follow, Value::Bool(port.link_from_watch));
+    let option = |name, value| (OptionId::port(name, ifindex), Value::Bool(value));
+    let state = option(name::USER_LINKUP, port.linked);
+    let follow = option(name::USER_LINKUP_ENABLED, port.link_from_watch);
     match port.link_from_watch {
         true => [state, follow],
         false => [follow, state],

@@ -1,11 +1,12 @@
 //! The codec against messages of a 6.1 kernel's team driver (little-endian), family 28, team
 //! device 4, port 3.
+#![allow(clippy::unwrap_used, reason = "a test fails by its panic")]
 
 use std::os::unix::net::UnixDatagram;
 
 use super::super::message::Messages;
 use super::*;
-use crate::sys::filter::attach_filter;
+use crate::sys::socket_option::attach_filter;
 
 const DRIVER: u16 = 28;
 const DEVICE: u32 = 4;
@@ -68,9 +69,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 fn messages(bytes: &[u8]) -> Vec<TeamMessage> {
     let messages = Messages(bytes);
-    messages
-        .filter_map(|message| parse(DRIVER, DEVICE, &message))
-        .collect()
+    messages.filter_map(|message| parse(DRIVER, DEVICE, &message)).collect()
 }
 
 fn options(news: &TeamMessage) -> &[TeamOption] {
@@ -126,10 +125,7 @@ fn a_port_with_its_link() {
         changed: false,
         removed: false,
     };
-    assert_eq!(
-        messages(&bytes(PORT_LIST)),
-        [TeamMessage::Ports(vec![port])]
-    );
+    assert_eq!(messages(&bytes(PORT_LIST)), [TeamMessage::Ports(vec![port])]);
 }
 
 #[test]
@@ -188,23 +184,15 @@ fn a_set_request_is_as_the_driver_writes_options() {
         (OptionId::team(name::MODE), Value::Text("random".to_owned())),
         (OptionId::port(name::ENABLED, 3), Value::Bool(false)),
         (OptionId::port(name::ENABLED, 3), Value::Bool(true)),
-        (
-            OptionId::element(name::LB_TX_HASH_TO_PORT_MAPPING, 255),
-            Value::U32(3),
-        ),
-        (
-            OptionId::team(name::BPF_HASH_FUNC),
-            Value::Binary(vec![6; 8]),
-        ),
+        (OptionId::element(name::LB_TX_HASH_TO_PORT_MAPPING, 255), Value::U32(3)),
+        (OptionId::team(name::BPF_HASH_FUNC), Value::Binary(vec![6; 8])),
     ];
-    let mut bytes = set_request(DRIVER, DEVICE, &written).finish(1, true);
+    let mut bytes = set_request(DRIVER, DEVICE, &written).finish(1, true).unwrap();
     // Read back as if it were an event.
     bytes[16] = OPTIONS_GET;
     let news = messages(&bytes);
-    let read: Vec<_> = options(&news[0])
-        .iter()
-        .map(|option| (option.id.clone(), option.value.clone()))
-        .collect();
+    let read: Vec<_> =
+        options(&news[0]).iter().map(|option| (option.id.clone(), option.value.clone())).collect();
     assert_eq!(read, written);
 }
 
@@ -212,10 +200,7 @@ fn a_set_request_is_as_the_driver_writes_options() {
 fn an_option_of_an_unknown_type_is_skipped_alone() {
     let mut bytes = bytes(OPTION_LIST);
     // The type of the first option, a text, and then one beyond the table.
-    let place = bytes
-        .windows(8)
-        .position(|window| window == [5, 0, 3, 0, 5, 0, 0, 0])
-        .unwrap();
+    let place = bytes.windows(8).position(|window| window == [5, 0, 3, 0, 5, 0, 0, 0]).unwrap();
     bytes[place + 4] = 99;
     let news = messages(&bytes);
     assert_eq!(options(&news[0]).len(), 9);

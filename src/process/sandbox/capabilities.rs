@@ -7,15 +7,48 @@ use caps::{CapSet, Capability, CapsHashSet};
 /// CAP_NET_RAW for the packet sockets of ports that are added later.
 const KEPT: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
-/// For programs in the kernel. Without CAP_PERFMON the verifier also follows speculative execution,
-/// and gives up on the flow hash. The filter of system calls forbids the other uses of
-/// CAP_PERFMON.
-const FOR_PROGRAMS: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_PERFMON];
+/// The capabilities for loading programs into the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProgramRights {
+    /// No program is loaded.
+    None,
+    /// CAP_BPF: programs that reach their own maps and frames.
+    Bpf,
+    /// CAP_PERFMON, too, with which a program can read all memory of the kernel.
+    BpfAndPerfmon,
+}
 
-/// Drops all capabilities but the needed ones; adds none.
-pub(super) fn reduce(loads_programs: bool) -> Result<(), CapsError> {
-    let programs = FOR_PROGRAMS.into_iter().filter(|_| loads_programs);
-    let kept: CapsHashSet = KEPT.into_iter().chain(programs).collect();
+impl ProgramRights {
+    fn capabilities(self) -> &'static [Capability] {
+        match self {
+            ProgramRights::None => &[],
+            ProgramRights::Bpf => &[Capability::CAP_BPF],
+            ProgramRights::BpfAndPerfmon => &[Capability::CAP_BPF, Capability::CAP_PERFMON],
+        }
+    }
+}
+
+/// Returns whether the daemon still has CAP_PERFMON.
+pub fn has_perfmon() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_PERFMON).unwrap_or(false)
+}
+
+/// Returns whether the daemon still has CAP_BPF.
+pub fn has_bpf() -> bool {
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_BPF).unwrap_or(false)
+}
+
+/// Drops all capabilities of the calling thread.
+pub(super) fn drop_all() -> Result<(), CapsError> {
+    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        caps::clear(None, set)?;
+    }
+    Ok(())
+}
+
+/// Drops all capabilities of the calling thread but the needed ones; adds none.
+pub(super) fn reduce(programs: ProgramRights) -> Result<(), CapsError> {
+    let kept: CapsHashSet = KEPT.iter().chain(programs.capabilities()).copied().collect();
     // Changing the bounding set needs CAP_SETPCAP. The set has no effect without exec.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
         for capability in caps::runtime::thread_all_supported() {

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 pub(super) const MAP_CREATE: u32 = 0;
 pub(super) const MAP_LOOKUP: u32 = 1;
 pub(super) const MAP_UPDATE: u32 = 2;
+pub(super) const MAP_DELETE: u32 = 3;
 pub(super) const PROG_LOAD: u32 = 5;
 pub(super) const PROG_ATTACH: u32 = 8;
 pub(super) const PROG_DETACH: u32 = 9;
@@ -21,162 +22,82 @@ pub(super) const MAP_LOOKUP_BATCH: u32 = 24;
 /// Characters of the name of a map or a program (`BPF_OBJ_NAME_LEN` less the ending zero).
 const NAME: usize = 15;
 
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct MapCreate {
-    pub(super) kind: u32,
-    pub(super) key_size: u32,
-    pub(super) value_size: u32,
-    pub(super) entries: u32,
-    pub(super) flags: u32,
-    pub(super) inner: u32,
-    pub(super) numa_node: u32,
-    pub(super) name: [u8; 16],
+/// Declares structures of the kernel, each with its size in bytes and its fields by type. The kernel
+/// takes the fields past the end of a shorter structure for zeros.
+macro_rules! structures {
+    ($($(#[$doc:meta])* $size:literal $name:ident {
+        $($(#[$note:meta])* $kind:ty: $($field:ident),+;)*
+    })*) => {$(
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Default)]
+        pub(super) struct $name {
+            $($(#[$note])* $(pub(super) $field: $kind,)+)*
+        }
+        const _: () = assert!(mem::size_of::<$name>() == $size);
+    )*};
 }
 
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct MapElement {
-    pub(super) map: u32,
-    pub(super) pad: u32,
-    pub(super) key: u64,
-    pub(super) value: u64,
-    pub(super) flags: u64,
+structures! {
+    44 MapCreate {
+        u32: kind, key_size, value_size, entries;
+        [u32; 3]: unused;
+        [u8; 16]: name;
+    }
+    24 MapElement {
+        u32: map, pad;
+        u64: key, value;
+    }
+    40 Batch {
+        u64: begin, end, keys, values;
+        u32: count, map;
+    }
+    64 Load {
+        u32: kind, count;
+        u64: instructions, license;
+        u32: log_level, log_size;
+        u64: log;
+        [u32; 2]: unused;
+        [u8; 16]: name;
+    }
+    24 Attach {
+        u32: ifindex, program, hook, flags, replaces, relative;
+    }
+    56 Test {
+        u32: program, result, data_size, data_out_size;
+        u64: data, data_out;
+        u32: repeat, nanoseconds, context_size, context_out_size;
+        u64: context;
+    }
+    4 ById {
+        u32: id;
+    }
+    16 Info {
+        u32: fd, size;
+        u64: info;
+    }
+    64 Query {
+        u32: ifindex, hook;
+        [u32; 2]: flags;
+        u64: programs;
+        u32: count, unused;
+        /// The kernel writes the last of these, the hook's revision.
+        [u64; 4]: more;
+    }
+    /// The head of `struct bpf_prog_info`.
+    80 ProgInfo {
+        u32: kind, id;
+        [u64; 5]: unused;
+        u32: created_by, map_count;
+        u64: maps;
+        [u8; 16]: name;
+    }
+    /// The head of `struct bpf_map_info`.
+    40 MapInfo {
+        u32: kind, id, key_size, value_size, entries, flags;
+        [u8; 16]: name;
+    }
 }
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Batch {
-    pub(super) begin: u64,
-    pub(super) end: u64,
-    pub(super) keys: u64,
-    pub(super) values: u64,
-    pub(super) count: u32,
-    pub(super) map: u32,
-    pub(super) element_flags: u64,
-    pub(super) flags: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Load {
-    pub(super) kind: u32,
-    pub(super) count: u32,
-    pub(super) instructions: u64,
-    pub(super) license: u64,
-    pub(super) log_level: u32,
-    pub(super) log_size: u32,
-    pub(super) log: u64,
-    pub(super) kernel_version: u32,
-    pub(super) flags: u32,
-    pub(super) name: [u8; 16],
-}
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Attach {
-    pub(super) ifindex: u32,
-    pub(super) program: u32,
-    pub(super) hook: u32,
-    pub(super) flags: u32,
-    pub(super) replaces: u32,
-    pub(super) relative: u32,
-    pub(super) revision: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Test {
-    pub(super) program: u32,
-    pub(super) result: u32,
-    pub(super) data_size: u32,
-    pub(super) data_out_size: u32,
-    pub(super) data: u64,
-    pub(super) data_out: u64,
-    pub(super) repeat: u32,
-    pub(super) nanoseconds: u32,
-    pub(super) context_size: u32,
-    pub(super) context_out_size: u32,
-    pub(super) context: u64,
-    pub(super) context_out: u64,
-    pub(super) flags: u32,
-    pub(super) processor: u32,
-    pub(super) batch: u32,
-    pub(super) pad: u32,
-}
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct ById {
-    pub(super) id: u32,
-    pub(super) next: u32,
-    pub(super) flags: u32,
-}
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Info {
-    pub(super) fd: u32,
-    pub(super) size: u32,
-    pub(super) info: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct Query {
-    pub(super) ifindex: u32,
-    pub(super) hook: u32,
-    pub(super) query_flags: u32,
-    pub(super) attach_flags: u32,
-    pub(super) programs: u64,
-    pub(super) count: u32,
-    pub(super) pad: u32,
-    pub(super) program_flags: u64,
-    pub(super) links: u64,
-    pub(super) link_flags: u64,
-    pub(super) revision: u64,
-}
-
-/// The head of `struct bpf_prog_info`.
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct ProgInfo {
-    pub(super) kind: u32,
-    pub(super) id: u32,
-    pub(super) tag: [u8; 8],
-    pub(super) jited_length: u32,
-    pub(super) xlated_length: u32,
-    pub(super) jited: u64,
-    pub(super) xlated: u64,
-    pub(super) load_time: u64,
-    pub(super) created_by: u32,
-    pub(super) map_count: u32,
-    pub(super) maps: u64,
-    pub(super) name: [u8; 16],
-}
-
-/// The head of `struct bpf_map_info`.
-#[repr(C)]
-#[derive(Default)]
-pub(super) struct MapInfo {
-    pub(super) kind: u32,
-    pub(super) id: u32,
-    pub(super) key_size: u32,
-    pub(super) value_size: u32,
-    pub(super) entries: u32,
-    pub(super) flags: u32,
-    pub(super) name: [u8; 16],
-}
-
-const _: () = assert!(mem::size_of::<MapCreate>() == 44);
-const _: () = assert!(mem::size_of::<MapElement>() == 32);
-const _: () = assert!(mem::size_of::<Batch>() == 56);
-const _: () = assert!(mem::size_of::<Load>() == 64);
-const _: () = assert!(mem::size_of::<Attach>() == 32);
-const _: () = assert!(mem::size_of::<Test>() == 80);
-const _: () = assert!(mem::size_of::<Query>() == 64);
-const _: () = assert!(mem::size_of::<ProgInfo>() == 80);
-const _: () = assert!(mem::size_of::<MapInfo>() == 40);
 
 /// # Safety
 /// `attributes`, and all that they point to, must be of the types that `command` reads and writes.
@@ -201,6 +122,42 @@ pub(super) unsafe fn bpf_descriptor<T>(command: u32, attributes: &mut T) -> io::
     let fd = unsafe { bpf(command, attributes)? };
     // SAFETY: the kernel has just opened it, for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Creates a map.
+pub(super) fn create_map(mut attributes: MapCreate) -> io::Result<OwnedFd> {
+    // SAFETY: MAP_CREATE reads these attributes, which point nowhere, and opens a descriptor.
+    unsafe { bpf_descriptor(MAP_CREATE, &mut attributes) }
+}
+
+/// Reads or writes the value of a key, as `command` says: [`MAP_LOOKUP`] or [`MAP_UPDATE`].
+///
+/// # Safety
+/// At `key` and `value` must be a key and a value of the map's sizes, writable for a lookup.
+pub(super) unsafe fn element(command: u32, map: &OwnedFd, key: u64, value: u64) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe { bpf(command, &mut MapElement { map: raw(map), pad: 0, key, value }) }.map(drop)
+}
+
+/// Opens the map or the program with this id, as `command` says: [`MAP_BY_ID`] or [`PROG_BY_ID`].
+pub(super) fn open_by_id(command: u32, id: u32) -> io::Result<OwnedFd> {
+    // SAFETY: both commands read one id and open a descriptor.
+    unsafe { bpf_descriptor(command, &mut ById { id }) }
+}
+
+/// Reads the kernel's description of a map or a program.
+///
+/// # Safety
+/// `T` must be the head of the descriptor's description, and what `info` points to must be of the
+/// types that the kernel writes.
+pub(super) unsafe fn describe<T>(fd: &OwnedFd, info: T) -> io::Result<T> {
+    let mut info = [info];
+    let size = mem::size_of::<T>() as u32;
+    let mut attributes = Info { fd: raw(fd), size, info: address_mut(&mut info) };
+    // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long.
+    unsafe { bpf(INFO_BY_FD, &mut attributes)? };
+    let [info] = info;
+    Ok(info)
 }
 
 pub(super) fn raw(fd: &OwnedFd) -> u32 {

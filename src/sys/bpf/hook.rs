@@ -30,7 +30,7 @@ impl Program {
     /// `EINVAL` where the kernel has no such hooks, `ENOENT` if `replaces` is not attached,
     /// `ENODEV` without such an interface.
     pub fn attach(&self, ifindex: u32, hook: Hook, replaces: Option<&Program>) -> io::Result<()> {
-        let mut attributes = Attach {
+        let attributes = Attach {
             ifindex,
             program: raw(&self.0),
             hook: hook as u32,
@@ -38,9 +38,7 @@ impl Program {
             replaces: replaces.map_or(0, |program| raw(&program.0)),
             ..Attach::default()
         };
-        // SAFETY: PROG_ATTACH reads these attributes, which point nowhere.
-        unsafe { bpf(PROG_ATTACH, &mut attributes)? };
-        Ok(())
+        change(PROG_ATTACH, attributes)
     }
 
     /// Detaches the program from a hook.
@@ -48,16 +46,14 @@ impl Program {
     /// # Errors
     /// `ENOENT` if the program is not attached, `ENODEV` without such an interface.
     pub fn detach(&self, ifindex: u32, hook: Hook) -> io::Result<()> {
-        let mut attributes = Attach {
-            ifindex,
-            program: raw(&self.0),
-            hook: hook as u32,
-            ..Attach::default()
-        };
-        // SAFETY: PROG_DETACH reads these attributes, which point nowhere.
-        unsafe { bpf(PROG_DETACH, &mut attributes)? };
-        Ok(())
+        let program = raw(&self.0);
+        change(PROG_DETACH, Attach { ifindex, program, hook: hook as u32, ..Attach::default() })
     }
+}
+
+fn change(command: u32, mut attributes: Attach) -> io::Result<()> {
+    // SAFETY: attaching and detaching read these attributes, which point nowhere.
+    unsafe { bpf(command, &mut attributes) }.map(drop)
 }
 
 /// Returns the ids of the programs on a hook, in the order in which they run.
@@ -97,14 +93,5 @@ pub fn detach_by_id(ifindex: u32, hook: Hook, id: u32) -> io::Result<()> {
         None => (BEFORE, 0),
         Some(earlier) => (AFTER | BY_ID, ids[earlier]),
     };
-    let mut attributes = Attach {
-        ifindex,
-        hook: hook as u32,
-        flags,
-        relative,
-        ..Attach::default()
-    };
-    // SAFETY: PROG_DETACH reads these attributes, which point nowhere.
-    unsafe { bpf(PROG_DETACH, &mut attributes)? };
-    Ok(())
+    change(PROG_DETACH, Attach { ifindex, hook: hook as u32, flags, relative, ..Attach::default() })
 }

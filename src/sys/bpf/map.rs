@@ -4,10 +4,11 @@
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use super::call::{
-    ById, INFO_BY_FD, Info, MAP_BY_ID, MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MapCreate, MapElement,
-    MapInfo, address, address_mut, bpf, bpf_descriptor, name_field, name_of, raw,
+    MAP_BY_ID, MAP_LOOKUP, MAP_UPDATE, MapCreate, MapInfo, address, address_mut, create_map,
+    describe, element, name_field, name_of, open_by_id,
 };
 
 /// `BPF_MAP_TYPE_ARRAY`, `BPF_MAP_TYPE_PERCPU_ARRAY`.
@@ -39,7 +40,7 @@ impl Map {
     /// # Errors
     /// `EPERM` without CAP_BPF, `EINVAL` for a size that the kernel refuses, as 0.
     pub fn create(kind: MapKind, value_size: usize, entries: u32, name: &str) -> io::Result<Map> {
-        let mut attributes = MapCreate {
+        let fd = create_map(MapCreate {
             kind: match kind {
                 MapKind::Array => ARRAY,
                 MapKind::PerCpuArray => PER_CPU_ARRAY,
@@ -49,14 +50,8 @@ impl Map {
             entries,
             name: name_field(name),
             ..MapCreate::default()
-        };
-        // SAFETY: MAP_CREATE reads these attributes, which point nowhere, and opens a descriptor.
-        let fd = unsafe { bpf_descriptor(MAP_CREATE, &mut attributes)? };
-        Ok(Map {
-            fd,
-            kind,
-            value_size,
-        })
+        })?;
+        Ok(Map { fd, kind, value_size })
     }
 
     /// Opens the map with this id, if it is an array named `name`.
@@ -65,11 +60,7 @@ impl Map {
     /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is no such array.
     pub fn by_id(id: u32, name: &str) -> io::Result<Map> {
         let (fd, info) = map_by_id(id, ARRAY, name)?;
-        Ok(Map {
-            fd,
-            kind: MapKind::Array,
-            value_size: info.value_size as usize,
-        })
+        Ok(Map { fd, kind: MapKind::Array, value_size: info.value_size as usize })
     }
 
     /// Writes the value of a key of an array.
@@ -81,16 +72,8 @@ impl Map {
         if self.kind != MapKind::Array || value.len() != self.value_size {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let key = [key];
-        let mut attributes = MapElement {
-            map: raw(&self.fd),
-            key: address(&key),
-            value: address(value),
-            ..MapElement::default()
-        };
-        // SAFETY: the kernel reads a key of 4 bytes and a value of the size just checked.
-        unsafe { bpf(MAP_UPDATE, &mut attributes)? };
-        Ok(())
+        // SAFETY: a key has 4 bytes, and the value the size just checked.
+        unsafe { element(MAP_UPDATE, &self.fd, address(&[key]), address(value)) }
     }
 
     /// Reads the value of a key, or the values of all processors, each padded to a multiple of 8
@@ -99,21 +82,28 @@ impl Map {
     /// # Errors
     /// `ENOENT` for a key past the end.
     pub fn read(&self, key: u32) -> io::Result<Vec<u8>> {
-        let mut value = match self.kind {
+        let mut value = self.zeros();
+        // SAFETY: a key has 4 bytes, and there is room for a value, or one for each processor
+        // that there can be.
+        unsafe { element(MAP_LOOKUP, &self.fd, address(&[key]), address_mut(&mut value)) }?;
+        Ok(value)
+    }
+
+    /// Sets the value of a key, or the values of all processors, to zero.
+    ///
+    /// # Errors
+    /// `E2BIG` for a key past the end.
+    pub fn clear(&self, key: u32) -> io::Result<()> {
+        // SAFETY: a key has 4 bytes, and there are zeros for a value, or one for each processor
+        // that there can be.
+        unsafe { element(MAP_UPDATE, &self.fd, address(&[key]), address(&self.zeros())) }
+    }
+
+    fn zeros(&self) -> Vec<u8> {
+        match self.kind {
             MapKind::Array => vec![0; self.value_size],
             MapKind::PerCpuArray => vec![0; self.value_size.next_multiple_of(8) * processors()],
-        };
-        let key = [key];
-        let mut attributes = MapElement {
-            map: raw(&self.fd),
-            key: address(&key),
-            value: address_mut(&mut value),
-            ..MapElement::default()
-        };
-        // SAFETY: the kernel reads a key of 4 bytes and writes a value, or one for each
-        // processor that there can be; `value` has that length.
-        unsafe { bpf(MAP_LOOKUP, &mut attributes)? };
-        Ok(value)
+        }
     }
 }
 
@@ -125,21 +115,9 @@ impl AsRawFd for Map {
 
 /// Opens the map with this id, if it is of this kind and name; returns its description, too.
 pub(super) fn map_by_id(id: u32, kind: u32, name: &str) -> io::Result<(OwnedFd, MapInfo)> {
-    let mut attributes = ById {
-        id,
-        ..ById::default()
-    };
-    // SAFETY: MAP_BY_ID reads these attributes, which point nowhere, and opens a descriptor.
-    let fd = unsafe { bpf_descriptor(MAP_BY_ID, &mut attributes)? };
-    let mut info = [MapInfo::default()];
-    let mut attributes = Info {
-        fd: raw(&fd),
-        size: mem::size_of::<MapInfo>() as u32,
-        info: address_mut(&mut info),
-    };
-    // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long.
-    unsafe { bpf(INFO_BY_FD, &mut attributes)? };
-    let [info] = info;
+    let fd = open_by_id(MAP_BY_ID, id)?;
+    // SAFETY: a map's description begins like this, and points nowhere.
+    let info = unsafe { describe(&fd, MapInfo::default())? };
     match info.kind == kind && name_of(&info.name) == name {
         true => Ok((fd, info)),
         false => Err(io::Error::from_raw_os_error(libc::ENOENT)),
@@ -148,10 +126,14 @@ pub(super) fn map_by_id(id: u32, kind: u32, name: &str) -> io::Result<(OwnedFd, 
 
 /// Returns the number of processors that there can be, each of which has a value in some maps.
 pub(super) fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(read_processors)
+}
+
+fn read_processors() -> usize {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
     let last = text.trim().rsplit([',', '-']).next().unwrap_or_default();
     // Too many do no harm; with too few, the kernel would write past the buffer.
-    last.parse::<usize>().map_or(MOST_PROCESSORS, |last| {
-        last.saturating_add(1).min(MOST_PROCESSORS)
-    })
+    last.parse::<usize>()
+        .map_or(MOST_PROCESSORS, |last| last.saturating_add(1).min(MOST_PROCESSORS))
 }

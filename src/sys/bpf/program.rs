@@ -3,12 +3,13 @@
 
 use std::ffi::CString;
 use std::io;
-use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use caps::{CapSet, Capability, CapsHashSet};
+
 use super::call::{
-    ById, INFO_BY_FD, Info, Load, PROG_BY_ID, PROG_LOAD, PROG_TEST_RUN, ProgInfo, Test, address,
-    address_mut, bpf, bpf_descriptor, name_field, name_of, raw,
+    Load, PROG_BY_ID, PROG_LOAD, PROG_TEST_RUN, ProgInfo, Test, address, address_mut, bpf,
+    bpf_descriptor, describe, name_field, name_of, open_by_id, raw,
 };
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
@@ -34,21 +35,32 @@ pub struct ProgramInfo {
 }
 
 /// The outcome of a test run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestRun {
     /// Result of the program.
     pub result: u32,
+    /// The frame as the program has left it.
+    pub frame: Vec<u8>,
     /// Mean duration of one run in nanoseconds.
     pub nanoseconds: u32,
 }
 
 impl Program {
-    /// Loads a program for traffic control.
+    /// Loads a program for traffic control, without CAP_PERFMON: a daemon whose programs load at its
+    /// start can load them in its sandbox, too.
     ///
     /// # Errors
     /// `EPERM` without CAP_BPF and CAP_NET_ADMIN; an error with the last line of the verifier's log
     /// for a program that the verifier refuses.
     pub fn load(instructions: &[u64], name: &str) -> io::Result<Program> {
+        without_perfmon(|| Program::load_with_all_rights(instructions, name))
+    }
+
+    /// As [`load`](Self::load), for a program that the verifier accepts only with CAP_PERFMON.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); `E2BIG` without CAP_PERFMON.
+    pub fn load_with_all_rights(instructions: &[u64], name: &str) -> io::Result<Program> {
         let license = CString::default();
         let mut attributes = Load {
             kind: TRAFFIC_CONTROL,
@@ -78,10 +90,7 @@ impl Program {
         }
         let log = name_of(&log);
         log::debug!("verifier on {name}:\n{log}");
-        let mut lines = log
-            .lines()
-            .rev()
-            .filter(|line| !line.starts_with("processed"));
+        let mut lines = log.lines().rev().filter(|line| !line.starts_with("processed"));
         let reason = lines.find(|line| !line.is_empty()).unwrap_or_default();
         let text = format!("the kernel's verifier refuses {name}: {reason}");
         Err(io::Error::other(text))
@@ -92,67 +101,64 @@ impl Program {
     /// # Errors
     /// `EPERM` without CAP_SYS_ADMIN, `ENOENT` if there is none.
     pub fn by_id(id: u32) -> io::Result<Program> {
-        let mut attributes = ById {
-            id,
-            ..ById::default()
-        };
-        // SAFETY: PROG_BY_ID reads these attributes, which point nowhere, and opens a descriptor.
-        let fd = unsafe { bpf_descriptor(PROG_BY_ID, &mut attributes)? };
-        Ok(Program(fd))
+        open_by_id(PROG_BY_ID, id).map(Program)
     }
 
     /// Reads the kernel's description of the program.
     pub fn info(&self) -> io::Result<ProgramInfo> {
         let mut maps = [0_u32; MOST_MAPS];
-        let mut info = [ProgInfo {
-            map_count: maps.len() as u32,
-            maps: address_mut(&mut maps),
-            ..ProgInfo::default()
-        }];
-        let mut attributes = Info {
-            fd: raw(&self.0),
-            size: mem::size_of::<ProgInfo>() as u32,
-            info: address_mut(&mut info),
-        };
-        // SAFETY: the kernel writes at most `size` bytes to `info`, which is that long, and at
-        // most `map_count` numbers to `maps`.
-        unsafe { bpf(INFO_BY_FD, &mut attributes)? };
-        let [info] = info;
+        let map_count = maps.len() as u32;
+        let wanted = ProgInfo { map_count, maps: address_mut(&mut maps), ..ProgInfo::default() };
+        // SAFETY: a program's description begins like this; the kernel writes at most `map_count`
+        // numbers to `maps`.
+        let info = unsafe { describe(&self.0, wanted)? };
         let count = maps.len().min(info.map_count as usize);
-        Ok(ProgramInfo {
-            id: info.id,
-            name: name_of(&info.name),
-            maps: maps[..count].to_vec(),
-        })
+        Ok(ProgramInfo { id: info.id, name: name_of(&info.name), maps: maps[..count].to_vec() })
     }
 
     /// Runs the program `repeat` times on a frame, of an Ethernet header at least. `context` is the
     /// head of the `struct __sk_buff` that the program gets.
     ///
     /// # Errors
-    /// `EINVAL` for a frame that is too short, or a context with fields that may not be set.
+    /// `EINVAL` for a frame that is too short, or a context with fields that may not be set; `ENOSPC`
+    /// for a program that lengthens the frame by more than a VLAN tag.
     pub fn test(&self, frame: &[u8], context: &[u8], repeat: u32) -> io::Result<TestRun> {
+        const TAG: usize = 4;
+        let mut left = vec![0_u8; frame.len() + TAG];
         let mut attributes = Test {
             program: raw(&self.0),
+            data_out_size: left.len() as u32,
+            data_out: address_mut(&mut left),
             data_size: frame.len() as u32,
             data: address(frame),
             repeat,
             context_size: context.len() as u32,
-            context: if context.is_empty() {
-                0
-            } else {
-                address(context)
-            },
+            context: if context.is_empty() { 0 } else { address(context) },
             ..Test::default()
         };
-        // SAFETY: the kernel reads `frame` and `context` with their sizes and writes to
-        // `attributes` alone.
+        // SAFETY: the kernel reads `frame` and `context` with their sizes, and writes to
+        // `attributes` and at most `data_out_size` bytes to `left`.
         unsafe { bpf(PROG_TEST_RUN, &mut attributes)? };
-        Ok(TestRun {
-            result: attributes.result,
-            nanoseconds: attributes.nanoseconds,
-        })
+        left.truncate(attributes.data_out_size as usize);
+        let Test { result, nanoseconds, .. } = attributes;
+        Ok(TestRun { result, frame: left, nanoseconds })
     }
+}
+
+/// Calls `act` without the rights by which a program may read all memory of the kernel.
+fn without_perfmon<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    // CAP_SYS_ADMIN includes CAP_PERFMON.
+    const RIGHTS: [Capability; 2] = [Capability::CAP_PERFMON, Capability::CAP_SYS_ADMIN];
+    let before = caps::read(None, CapSet::Effective).map_err(io::Error::other)?;
+    let set =
+        |wanted: &CapsHashSet| caps::set(None, CapSet::Effective, wanted).map_err(io::Error::other);
+    if RIGHTS.iter().all(|right| !before.contains(right)) {
+        return act();
+    }
+    set(&before.iter().filter(|right| !RIGHTS.contains(right)).copied().collect())?;
+    let outcome = act();
+    set(&before)?;
+    outcome
 }
 
 impl AsRawFd for Program {

@@ -23,10 +23,7 @@ impl<'a> Head<'a> {
         let (destination, source) = ethernet.addresses.split_first_chunk::<6>()?;
         // A switch learns an address in the VLAN of the outermost tag.
         let vlan = (ethernet.vlan_ids >> 48) as u16;
-        let station = |hwaddr| Station {
-            hwaddr: HwAddr(hwaddr),
-            vlan,
-        };
+        let station = |hwaddr| Station { hwaddr: HwAddr(hwaddr), vlan };
         Some(Head {
             destination: station(*destination),
             source: station(*source.first_chunk()?),

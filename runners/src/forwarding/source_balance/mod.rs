@@ -25,7 +25,7 @@ use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
 use head::Head;
 use learned_sources::LearnedSources;
-use peers::{AddressMessage, Endpoints, Peers};
+use peers::{AddressMessage, Peers};
 use policy::SourceBalance;
 use station::Station;
 use stations::Stations;
@@ -124,10 +124,7 @@ impl SourceRules {
         if head.is_membership() {
             // A snooping switch sends the group to the port of the report, so the report must
             // leave on the port that receives multicast, without the station's own address.
-            return Egress {
-                source: Some(self.policy.hwaddr),
-                ..designated
-            };
+            return Egress { source: Some(self.policy.hwaddr), ..designated };
         }
         let bucket = self.assign_bucket(source);
         Egress {
@@ -141,39 +138,28 @@ impl SourceRules {
 
     /// Returns the way out for a frame of the team itself under tlb and alb.
     fn select_for_peer(&mut self, frame: &[u8], head: &Head<'_>, designated: Egress) -> Egress {
-        let Some(host) = self.policy.host.as_ref() else {
-            return designated;
-        };
+        let message = self.address_message(head);
+        if let Some(message) = &message {
+            self.learn_receiver(head, message);
+        }
         // All stations learn the source of a broadcast: it must be the address that never moves.
         if head.destination.hwaddr.is_multicast() {
             return designated;
         }
-        let message = AddressMessage::parse(head.ethertype, head.payload).filter(|_| host.receive);
         let bucket = match message {
-            Some(message) => {
-                let endpoints = message.endpoints;
-                if !endpoints.sender.is_unspecified() {
-                    let (vlan, peer) = (head.source.vlan, head.destination.hwaddr);
-                    self.peers.insert(vlan, endpoints, peer);
-                }
-                if let Some(router) = message.router {
-                    self.peers.set_router(router);
-                }
-                Some(peers::bucket_of(endpoints.target))
-            }
+            Some(message) => Some(peers::bucket_of(message.endpoints.target)),
             None => peers::destination_bucket(head.ethertype, head.payload),
         };
         let Some(bucket) = bucket else {
             return designated;
         };
         let port = self.policy.buckets[usize::from(bucket)];
-        let address = host.addresses.iter().find(|(of, _)| Some(*of) == port);
+        let mut addresses = self.policy.host.iter().flat_map(|host| &host.addresses);
+        let address = addresses.find(|(of, _)| Some(*of) == port);
         Egress {
             port,
             bucket: Some(bucket),
-            source: address
-                .filter(|_| port != self.policy.designated)
-                .map(|(_, hwaddr)| *hwaddr),
+            source: address.filter(|_| port != self.policy.designated).map(|(_, hwaddr)| *hwaddr),
             sender_at: message
                 .and_then(|message| message.hwaddr_before_end)
                 .map(|before| frame.len() - before),
@@ -183,9 +169,46 @@ impl SourceRules {
         }
     }
 
+    /// Returns the address message of a frame; `None` for another frame, and for another runner than
+    /// alb.
+    fn address_message(&self, head: &Head<'_>) -> Option<AddressMessage> {
+        self.policy.host.as_ref().filter(|host| host.receive)?;
+        AddressMessage::parse(head.ethertype, head.payload)
+    }
+
+    /// Learns a peer from an address message that the team has `sent`, or else received.
+    pub(crate) fn learn_peer(&mut self, sent: bool, frame: &[u8]) {
+        let Some(head) = Head::parse(frame) else {
+            return;
+        };
+        let Some(message) = self.address_message(&head) else {
+            return;
+        };
+        match sent {
+            true => self.learn_receiver(&head, &message),
+            false => self.learn_sender(&head, &message),
+        }
+    }
+
+    /// Learns the peer that a message of the team goes to, or that a group message of the team asks
+    /// for.
+    fn learn_receiver(&mut self, head: &Head<'_>, message: &AddressMessage) {
+        let AddressMessage { endpoints, subject, router, .. } = *message;
+        let (vlan, peer) = (head.source.vlan, head.destination.hwaddr);
+        if peer.is_multicast() {
+            return self.peers.asked(self.now, vlan, endpoints.sender, subject);
+        }
+        if !endpoints.sender.is_unspecified() {
+            self.peers.sent(self.now, vlan, endpoints, peer, &self.policy.buckets);
+        }
+        if let Some(router) = router {
+            self.peers.set_router(router);
+        }
+    }
+
     /// Returns the peers that an announcement can be sent to.
     pub(crate) fn peers(&self) -> Vec<PeerSeen> {
-        self.peers.seen().collect()
+        self.peers.seen(self.now).collect()
     }
 
     /// Returns the port with this address under tlb and alb.
@@ -208,7 +231,9 @@ impl SourceRules {
         if source.hwaddr == self.policy.hwaddr || self.port_of(source.hwaddr).is_some() {
             return Reception::Echo;
         }
-        self.learn_peer(&head);
+        if let Some(message) = self.address_message(&head) {
+            self.learn_sender(&head, &message);
+        }
         if let Some(own) = self.port_of(head.destination.hwaddr) {
             // A peer may still send to the address of a port that has failed.
             let expected = match self.collecting.contains(&own) {
@@ -258,21 +283,14 @@ impl SourceRules {
         }
     }
 
-    /// Learns a peer from an address message. A message to the team shows a peer that knows the
-    /// team; a message from one of our IP addresses shows that another host uses it now.
-    fn learn_peer(&mut self, head: &Head<'_>) {
-        let receives = self.policy.host.as_ref().is_some_and(|host| host.receive);
-        let message = AddressMessage::parse(head.ethertype, head.payload).filter(|_| receives);
-        if let Some(AddressMessage { endpoints, .. }) = message {
-            let vlan = head.source.vlan;
-            self.peers.remove_address(vlan, endpoints.sender);
-            if head.destination.hwaddr == self.policy.hwaddr && !endpoints.target.is_unspecified() {
-                let reversed = Endpoints {
-                    sender: endpoints.target,
-                    target: endpoints.sender,
-                };
-                self.peers.insert(vlan, reversed, head.source.hwaddr);
-            }
+    /// Learns a peer from a received address message. A message to the team shows a peer that knows the
+    /// team; a message from one of our IP addresses shows that another host claims it.
+    fn learn_sender(&mut self, head: &Head<'_>, message: &AddressMessage) {
+        let (vlan, endpoints) = (head.source.vlan, message.endpoints);
+        self.peers.set_claimed(vlan, endpoints.sender, true);
+        if head.destination.hwaddr == self.policy.hwaddr && !endpoints.target.is_unspecified() {
+            let (hwaddr, ports) = (head.source.hwaddr, &self.policy.buckets);
+            self.peers.answered(self.now, vlan, endpoints, hwaddr, ports);
         }
     }
 

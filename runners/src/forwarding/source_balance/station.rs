@@ -56,9 +56,6 @@ pub struct LearnedStation {
 
 impl From<LearnedStation> for Station {
     fn from(station: LearnedStation) -> Self {
-        Station {
-            hwaddr: station.hwaddr,
-            vlan: station.vlan,
-        }
+        Station { hwaddr: station.hwaddr, vlan: station.vlan }
     }
 }

@@ -40,9 +40,7 @@ pub(crate) struct Stations {
 
 impl Stations {
     pub(crate) fn new() -> Self {
-        Stations {
-            rows: vec![[None; WAYS]; ROWS],
-        }
+        Stations { rows: vec![[None; WAYS]; ROWS] }
     }
 
     /// Records that a frame of the station was sent.
@@ -63,8 +61,7 @@ impl Stations {
 
     /// Whether a received announcement of the station is an echo of a sent one.
     pub(crate) fn is_locked(&self, station: Station, now: Instant) -> bool {
-        self.find(station)
-            .is_some_and(|entry| now < entry.locked_until)
+        self.find(station).is_some_and(|entry| now < entry.locked_until)
     }
 
     /// Removes the station, which has moved to another host.
@@ -100,20 +97,14 @@ impl Stations {
 
     fn entry(&mut self, station: Station, now: Instant) -> &mut Entry {
         let ways = &mut self.rows[row(station)];
-        let known = ways
-            .iter()
-            .position(|way| way.is_some_and(|entry| entry.station == station));
+        let known = ways.iter().position(|way| way.is_some_and(|entry| entry.station == station));
         // `None`, a free way, orders before any time.
         let oldest = || (0..WAYS).min_by_key(|way| ways[*way].map(|entry| entry.last_sent));
         let way = known.or_else(oldest).unwrap_or(0);
         if known.is_none() {
             ways[way] = None;
         }
-        ways[way].get_or_insert(Entry {
-            station,
-            last_sent: now,
-            locked_until: Instant::ZERO,
-        })
+        ways[way].get_or_insert(Entry { station, last_sent: now, locked_until: Instant::ZERO })
     }
 }
 
@@ -128,10 +119,7 @@ mod tests {
 
     fn station(number: u64) -> Station {
         let bytes = number.to_be_bytes();
-        Station {
-            hwaddr: HwAddr([2, 0, bytes[4], bytes[5], bytes[6], bytes[7]]),
-            vlan: 0,
-        }
+        Station { hwaddr: HwAddr([2, 0, bytes[4], bytes[5], bytes[6], bytes[7]]), vlan: 0 }
     }
 
     fn at(seconds: u64) -> Instant {
@@ -150,10 +138,7 @@ mod tests {
         assert!(stations.echoes(station(1), at(109)));
         assert!(!stations.echoes(station(1), at(110)));
         assert!(!stations.echoes(station(2), at(100)));
-        let in_a_vlan = Station {
-            vlan: 7,
-            ..station(1)
-        };
+        let in_a_vlan = Station { vlan: 7, ..station(1) };
         assert!(!stations.echoes(in_a_vlan, at(100)));
         assert_eq!(present(&stations, at(399)), 1);
         assert_eq!(present(&stations, at(400)), 0);

@@ -85,11 +85,7 @@ pub(super) struct ChurnMachine {
 
 impl ChurnMachine {
     pub(super) fn new() -> Self {
-        ChurnMachine {
-            state: ChurnState::Monitor,
-            churn_timer: None,
-            count: 0,
-        }
+        ChurnMachine { state: ChurnState::Monitor, churn_timer: None, count: 0 }
     }
 
     pub(super) fn state(&self) -> ChurnState {

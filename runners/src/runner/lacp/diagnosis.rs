@@ -3,19 +3,20 @@
 //! Reads the state of the machines and of the other ports; the order of the checks is that of the
 //! machines, from the link to the Partner's Frame Collector.
 
+use crate::exclusion::Exclusion;
+use crate::lacp_status::Selected;
 use crate::time::Instant;
 use crate::wire::lacpdu::StateBits;
 
 use super::Lacp;
-use super::mux::{MuxState, Selected};
+use super::mux::MuxState;
 use super::port::LacpPort;
-use super::receive::ReceiveState;
+use crate::lacp_machines::receive::ReceiveState;
 
 /// Returns why `port` does not carry traffic, and the remedy.
 pub(super) fn diagnose(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
-    if !port.allowed {
-        return "an administrator forbids it to carry: set its state item teamr.allowed to true"
-            .to_owned();
+    if let Some(why) = port.exclusion {
+        return excluded(why);
     }
     match port.receive.state() {
         ReceiveState::PortDisabled if !lacp.team_is_up => {
@@ -37,6 +38,23 @@ pub(super) fn diagnose(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
         ),
         ReceiveState::Current => not_distributing(lacp, port),
     }
+}
+
+/// Returns an exclusion with its remedy.
+fn excluded(why: Exclusion) -> String {
+    let remedy = match why {
+        Exclusion::RefusesHwAddr => "let its driver or hypervisor permit another address",
+        Exclusion::Forbidden => {
+            return "an administrator forbids it to carry: set its state item teamr.allowed to true"
+                .to_owned();
+        }
+        Exclusion::GateClosed => "set its state item gate to true",
+        Exclusion::MacsecGateClosed => "set its state item runner.macsec_gate to true",
+        Exclusion::Damped => "check its cable and transceiver, and wait until the penalty decays",
+        Exclusion::Corrupting => "clean or change its cable and transceiver",
+        Exclusion::Draining | Exclusion::Drained => "end the drain with teamrctl port undrain",
+    };
+    format!("{why}: {remedy}")
 }
 
 /// The Receive machine is in EXPIRED or DEFAULTED.
@@ -103,12 +121,13 @@ fn not_selected(lacp: &Lacp, port: &LacpPort) -> String {
         );
     }
     if partner.key != others.key {
+        let speed = |port: &LacpPort| match port.speed {
+            0 => "unknown".to_owned(),
+            known => known.to_string(),
+        };
         let speeds = match port.speed == other.speed && port.duplex == other.duplex {
             true => String::new(),
-            false => format!(
-                " (speeds differ, too: {} and {} Mbit/s)",
-                port.speed, other.speed
-            ),
+            false => format!(" (speeds differ, too: {} and {} Mbit/s)", speed(port), speed(other)),
         };
         return format!(
             "the partner gives it key {}, and {name} key {}{speeds}: put both of the partner's \
@@ -117,11 +136,7 @@ fn not_selected(lacp: &Lacp, port: &LacpPort) -> String {
         );
     }
     if !aggregates(partner.state) || !aggregates(others.state) {
-        let which = if aggregates(partner.state) {
-            name
-        } else {
-            &port.name
-        };
+        let which = if aggregates(partner.state) { name } else { &port.name };
         return format!(
             "the partner says that its end of {which} is individual: put that port into an \
              aggregate on the partner"

@@ -3,27 +3,22 @@
 //! A port may fall back after `fallback_delay` in DEFAULTED, while no port of the team has or may
 //! have a Partner. `fallback_method` chooses one port or all of them.
 
-use std::collections::BTreeMap;
-
 use crate::ident::PortId;
 use crate::settings::lacp::{FallbackMethod, LacpSettings};
 use crate::time::Instant;
 
 use super::port::LacpPort;
-use super::receive::ReceiveState;
+use super::port_map::PortMap;
+use crate::lacp_machines::receive::ReceiveState;
 
 /// Sets `fallback` of each port.
-pub(super) fn update(
-    now: Instant,
-    ports: &mut BTreeMap<PortId, LacpPort>,
-    settings: &LacpSettings,
-) {
+pub(super) fn update(now: Instant, ports: &mut PortMap, settings: &LacpSettings) {
     let is_permitted = settings.fallback && !ports.values().any(may_have_partner);
     let has_waited = |port: &LacpPort| {
         let defaulted_at = port.defaulted_at;
         defaulted_at.is_some_and(|at| at + settings.fallback_delay <= now)
     };
-    let is_candidate = |port: &&LacpPort| is_permitted && port.allowed && has_waited(port);
+    let is_candidate = |port: &&LacpPort| is_permitted && port.may_aggregate() && has_waited(port);
     let candidates = ports.values().filter(is_candidate);
     let chosen: Vec<PortId> = match settings.fallback_method {
         FallbackMethod::Single => {

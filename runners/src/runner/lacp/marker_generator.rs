@@ -98,7 +98,7 @@ pub(super) struct MarkerRequest {
 }
 
 /// The Marker Generators of all links of a team.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct MarkerGenerator {
     /// `marker_timeout`.
     timeout: Duration,
@@ -309,10 +309,7 @@ mod tests {
         let mut generator = all_on_a();
         let mut now = table(8);
         let markers = generator.run(at(1), &[A, B], &mut now, |_| true);
-        let marker = MarkerRequest {
-            port: A,
-            transaction: 1,
-        };
+        let marker = MarkerRequest { port: A, transaction: 1 };
         assert_eq!((markers, now), (vec![marker], held(8)));
         assert_eq!(generator.deadline(), Some(at(101)));
         assert!(!generator.response_received(A, 7), "another transaction");

@@ -33,10 +33,7 @@ impl MarkerResponder {
     /// Returns the response to a marker. Returns `None` for a response, and beyond the limit.
     pub(super) fn respond(&mut self, now: Instant, marker: Marker) -> Option<Marker> {
         let responds = !marker.response && self.may_send(now);
-        responds.then_some(Marker {
-            response: true,
-            ..marker
-        })
+        responds.then_some(Marker { response: true, ..marker })
     }
 
     /// Returns whether the limit permits one more marker PDU, and counts it.
@@ -57,14 +54,8 @@ impl MarkerResponder {
 mod tests {
     use super::*;
 
-    const MARKER: Marker = Marker {
-        response: false,
-        requester: [7; 12],
-    };
-    const RESPONSE: Marker = Marker {
-        response: true,
-        ..MARKER
-    };
+    const MARKER: Marker = Marker { response: false, requester: [7; 12] };
+    const RESPONSE: Marker = Marker { response: true, ..MARKER };
 
     fn at(millis: u64) -> Instant {
         Instant::ZERO + Duration::from_millis(millis)

@@ -5,12 +5,12 @@
 //!
 //! | file | content | clause |
 //! |---|---|---|
-//! | [`receive`] | Receive machine | 6.4.12 |
-//! | [`periodic`] | Periodic Transmission machine | 6.4.13 |
+//! | [`receive`](crate::lacp_machines::receive) | Receive machine | 6.4.12 |
+//! | [`periodic`](crate::lacp_machines::periodic) | Periodic Transmission machine | 6.4.13 |
 //! | [`lag`] | Link Aggregation Group identification | 6.3.6 |
 //! | [`selection`] | Selection Logic | 6.4.14 |
 //! | [`mux`] | Mux machine | 6.4.15 |
-//! | [`transmit`] | Transmit machine | 6.4.16 |
+//! | [`transmit`](crate::lacp_machines::transmit) | Transmit machine | 6.4.16 |
 //! | [`churn`] | Churn Detection machines | 6.4.17 |
 //! | [`marker_responder`] | Marker Responder | 6.5.4.2 |
 //! | [`marker_generator`] | Marker Generator/Receiver | 6.2.4, 6.5 |
@@ -25,20 +25,21 @@
 
 mod churn;
 mod diagnosis;
+#[cfg(test)]
+mod every_state;
 mod fallback;
 mod lag;
 mod marker_generator;
 mod marker_responder;
 mod mux;
-mod periodic;
 mod port;
-mod receive;
+mod port_map;
 mod receive_limit;
 mod selection;
 mod status;
-mod transmit;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::Action;
@@ -57,19 +58,20 @@ use marker_generator::MarkerGenerator;
 use mux::MuxState;
 use port::LacpPort;
 use port::records::Recorded;
+use port_map::PortMap;
 use selection::Selection;
 
+use crate::keep_alive::KeepAlive;
+use crate::lacp_status::{LacpStatus, Selected};
+use crate::settings::RunnerSettings;
 use crate::settings::lacp::LacpSettings;
-pub use mux::Selected;
-pub use port::PduCounters;
-pub use status::{LacpPortStatus, LacpStatus, MachineStates};
 
 /// The machines reach a stable state after a few rounds; the limit ends a loop that a defect would
 /// make endless.
 const MAX_ROUNDS: usize = 16;
 
 /// The runner lacp of one team.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lacp {
     settings: LacpSettings,
     /// When the retry count that the user set returns to the standard's.
@@ -77,7 +79,7 @@ pub(crate) struct Lacp {
     /// Address of the team device: the Actor's system.
     system: HwAddr,
     team_is_up: bool,
-    ports: BTreeMap<PortId, LacpPort>,
+    ports: PortMap,
     selection: Selection,
     flows: FlowTable,
     /// `None` without the setting `marker`.
@@ -92,7 +94,7 @@ impl Lacp {
             retry_count_until: None,
             system: HwAddr::default(),
             team_is_up: true,
-            ports: BTreeMap::new(),
+            ports: PortMap::default(),
             selection: Selection::default(),
             flows: FlowTable::new(settings.tx_hash, settings.balancing_interval),
             marker_generator: settings.marker_timeout.map(MarkerGenerator::new),
@@ -104,18 +106,17 @@ impl Lacp {
 
     /// Removes, adds and updates ports according to the ports of the team.
     fn update_ports(&mut self, now: Instant, ports: &[Port]) {
-        let is_gone = |id: &&PortId| ports.iter().all(|port| port.id() != **id);
-        let gone: Vec<PortId> = self.ports.keys().filter(is_gone).copied().collect();
+        let is_gone = |id: &PortId| ports.iter().all(|port| port.id() != *id);
+        let gone: Vec<PortId> = self.ports.ids().filter(is_gone).collect();
         for id in gone {
-            if let Some(port) = self.ports.remove(&id) {
+            if let Some(port) = self.ports.remove(id) {
                 self.send(id, port.last_pdu(&self.settings));
                 self.remember_pdu(id, None);
             }
         }
         for port in ports {
             let id = port.id();
-            let known = self.ports.entry(id);
-            let known = known.or_insert_with(|| LacpPort::new(port));
+            let known = self.ports.get_or_insert_with(id, || LacpPort::new(port));
             let team_goes_down =
                 known.receive.is_lacp_enabled() && !self.team_is_up && port.link().up;
             let last_pdu = team_goes_down.then(|| known.last_pdu(&self.settings));
@@ -135,8 +136,7 @@ impl Lacp {
             // An unselected port detaches from its Aggregator before it may join another.
             self.run_mux(now);
             fallback::update(now, &mut self.ports, &self.settings);
-            self.selection
-                .run(&mut self.ports, self.settings.agg_select_policy);
+            self.selection.run(&mut self.ports, self.settings.agg_select_policy);
             self.run_mux(now);
             let after: Vec<_> = self.ports.values().map(outcome).collect();
             if before == after {
@@ -147,8 +147,7 @@ impl Lacp {
         for port in self.ports.values_mut() {
             self.actions.extend(port.report().map(Action::Report));
             let pdu = port.run_transmission(now, &self.settings, retry_count);
-            self.actions
-                .extend(pdu.map(|frame| send_frame(port.id, frame)));
+            self.actions.extend(pdu.map(|frame| send_frame(port.id, frame)));
         }
     }
 
@@ -190,18 +189,18 @@ impl Lacp {
         &mut self,
         now: Instant,
         distributing: &[PortId],
-        table: &mut BucketTable,
+        table: &mut Arc<BucketTable>,
     ) {
         let Some(generator) = &mut self.marker_generator else {
             return;
         };
         let ports = &mut self.ports;
-        let markers = generator.run(now, distributing, table, |port| {
-            let port = ports.get_mut(&port);
+        let markers = generator.run(now, distributing, Arc::make_mut(table), |port| {
+            let port = ports.get_mut(port);
             port.is_some_and(|port| port.may_send_marker(now))
         });
         for marker in markers {
-            let port = self.ports.get(&marker.port);
+            let port = self.ports.get(marker.port);
             let frame = port.map(|port| port.marker(marker.transaction));
             self.send(marker.port, frame);
         }
@@ -209,13 +208,15 @@ impl Lacp {
 
     /// Returns the Mux state of a port; DETACHED for an unknown port.
     fn mux_state(&self, port: &Port) -> MuxState {
-        let port = self.ports.get(&port.id());
+        let port = self.ports.get(port.id());
         port.map_or(MuxState::Detached, |port| port.mux.state())
     }
 
     fn lacpdu_received(&mut self, now: Instant, id: PortId, pdu: &Lacpdu, frame: &[u8]) {
-        if let Some(port) = self.ports.get_mut(&id) {
-            match port.pdu_received(now, pdu, &self.settings) {
+        if let Some(port) = self.ports.get_mut(id) {
+            let recorded = port.pdu_received(now, pdu, &self.settings);
+            port.record_sender(now, pdu, frame);
+            match recorded {
                 Recorded::Changed => self.remember_pdu(id, Some(frame.to_vec())),
                 Recorded::Unchanged => {}
             }
@@ -223,7 +224,7 @@ impl Lacp {
     }
 
     fn marker_pdu_received(&mut self, now: Instant, id: PortId, marker: Marker) {
-        let Some(port) = self.ports.get_mut(&id) else {
+        let Some(port) = self.ports.get_mut(id) else {
             return;
         };
         if let (Some(generator), Some(transaction)) =
@@ -237,8 +238,7 @@ impl Lacp {
     }
 
     fn send(&mut self, port: PortId, frame: Option<Vec<u8>>) {
-        self.actions
-            .extend(frame.map(|frame| send_frame(port, frame)));
+        self.actions.extend(frame.map(|frame| send_frame(port, frame)));
     }
 
     fn remember_pdu(&mut self, port: PortId, frame: Option<Vec<u8>>) {
@@ -260,14 +260,17 @@ impl Runner for Lacp {
         let distributing: Vec<PortId> = distributing.map(Port::id).collect();
         // The table is mandatory: the kernel driver's own choice includes ports that only collect.
         let mut policy = self.flows.decide(now, distributing.clone(), true);
-        if let TxPolicy::LoadBalance { buckets, .. } = &mut policy {
+        if let TxPolicy::LoadBalance { buckets, neighbours, .. } = &mut policy {
+            *neighbours = self.settings.broadcast_neighbor;
             self.run_marker_generator(now, &distributing, buckets);
         }
         policy
     }
 
+    /// A member without its micro session is out of the distribution alone (RFC 7130 section 2.4): the
+    /// Partner keeps a session only on a link that LACP has it distribute on.
     fn enables(&self, port: &Port) -> bool {
-        self.mux_state(port) >= MuxState::Distributing
+        self.mux_state(port) >= MuxState::Distributing && !port.lacks_bfd()
     }
 
     fn collects(&self, port: &Port) -> bool {
@@ -278,15 +281,33 @@ impl Runner for Lacp {
         self.enables(port)
     }
 
+    /// Returns the time of three LACPDUs at the fast rate: a live Partner answers sooner.
+    fn drain_time(&self) -> Duration {
+        self.settings.fast_period * u32::from(STANDARD_RETRIES)
+    }
+
+    fn partner_stopped_sending(&self, port: PortId) -> bool {
+        self.ports.get(port).is_none_or(LacpPort::partner_stopped_sending)
+    }
+
+    fn chosen_port(&self) -> Option<PortId> {
+        let mut ports = self.ports.values();
+        Some(ports.find(|port| self.selection.is_chosen(port))?.id)
+    }
+
     /// Selects the Aggregator of this port.
     fn choose_active(&mut self, port: &Port) {
-        let chosen = self.ports.get(&port.id());
+        let chosen = self.ports.get(port.id());
         if !chosen.is_some_and(|port| self.selection.choose_by_user(port)) {
             log::warn!("{}: has no aggregator that could be chosen", port.name());
         }
     }
 
-    fn lacp_settings_changed(&mut self, now: Instant, settings: &LacpSettings) {
+    /// Keeps the machines. Flows that a marker holds move at once if `marker_timeout` changes.
+    fn settings_changed(&mut self, now: Instant, settings: &RunnerSettings) -> bool {
+        let RunnerSettings::Lacp(settings) = settings else {
+            return false;
+        };
         if settings.retry_count != self.settings.retry_count {
             // As in SONiC, the user's count is valid for this count times three minutes.
             let minutes = 3 * u64::from(settings.retry_count);
@@ -294,11 +315,38 @@ impl Runner for Lacp {
             self.retry_count_until = (settings.retry_count != STANDARD_RETRIES).then_some(until);
             self.set_ntt();
         }
+        self.flows.settings_changed(settings.tx_hash, settings.balancing_interval);
+        if settings.marker_timeout != self.settings.marker_timeout {
+            self.marker_generator = settings.marker_timeout.map(MarkerGenerator::new);
+        }
         self.settings = settings.clone();
+        true
     }
 
+    fn lacp_settings(&self) -> Option<&LacpSettings> {
+        Some(&self.settings)
+    }
+
+    fn clear_statistics(&mut self, now: Instant, port: Option<PortId>) {
+        let named = |known: &&mut LacpPort| port.is_none_or(|port| port == known.id);
+        self.ports.values_mut().filter(named).for_each(|port| port.clear_statistics(now));
+    }
+
+    /// With `keepalive`, asks the Partner for the short period: the kernel answers only when an
+    /// LACPDU of the Partner arrives.
     fn left_in_place(&mut self) {
-        self.set_ntt();
+        self.settings.fast_rate |= !self.settings.keepalive.is_zero();
+        self.ports.values_mut().for_each(|port| port.transmit.set_last_ntt());
+    }
+
+    fn resumed(&mut self, now: Instant) {
+        let grace = self.settings.fast_period;
+        self.ports.values_mut().for_each(|port| port.receive.resumed(now, grace));
+    }
+
+    fn keep_alive(&self, port: &Port) -> Option<KeepAlive> {
+        let known = self.ports.get(port.id()).filter(|_| self.enables(port))?;
+        known.keep_alive(&self.settings)
     }
 
     fn count_buckets(&mut self, _now: Instant, ports: &[Port], bytes: &[u64; BUCKETS]) {
@@ -327,10 +375,7 @@ impl Runner for Lacp {
     }
 
     fn control_frames(&self) -> ControlFrames {
-        ControlFrames {
-            slow_protocols: true,
-            ..ControlFrames::default()
-        }
+        ControlFrames { slow_protocols: true, ..ControlFrames::default() }
     }
 
     fn frame_received(&mut self, now: Instant, port: &Port, frame: &[u8]) {
@@ -338,7 +383,7 @@ impl Runner for Lacp {
             return;
         };
         let malformed = |lacp: &mut Lacp| {
-            let port = lacp.ports.get_mut(&port.id());
+            let port = lacp.ports.get_mut(port.id());
             port.into_iter().for_each(LacpPort::malformed_received);
         };
         match payload.first() {
@@ -356,13 +401,11 @@ impl Runner for Lacp {
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        self.actions
-            .pop_front()
-            .or_else(|| self.flows.poll_action())
+        self.actions.pop_front().or_else(|| self.flows.poll_action())
     }
 
-    fn lacp(&self) -> Option<&Lacp> {
-        Some(self)
+    fn lacp_status(&self, now: Instant) -> Option<LacpStatus> {
+        Some(self.status(now))
     }
 }
 

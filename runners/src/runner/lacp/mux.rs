@@ -46,6 +46,7 @@
 
 use std::time::Duration;
 
+use crate::lacp_status::Selected;
 use crate::time::Instant;
 
 /// Aggregate_Wait_Time (6.4.4): delay that lets links attach together.
@@ -64,17 +65,6 @@ pub enum MuxState {
     Collecting,
     /// The port also sends frames.
     Distributing,
-}
-
-/// The variable Selected of a port, set by Selection Logic (6.4.14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Selected {
-    /// The port has no Aggregator.
-    Unselected,
-    /// The port has an Aggregator that must not carry traffic for now.
-    Standby,
-    /// The port belongs to the Aggregator that carries traffic.
-    Selected,
 }
 
 /// The part of Partner_Oper_Port_State that the machine reads.
@@ -140,16 +130,12 @@ pub(super) struct MuxMachine {
     state: MuxState,
     wait_while_timer: Option<Instant>,
     /// End of Aggregate_Wait_Time since the link came up.
-    link_up_wait: Option<Instant>,
+    pub(super) link_up_wait: Option<Instant>,
 }
 
 impl MuxMachine {
     pub(super) fn new() -> Self {
-        MuxMachine {
-            state: MuxState::Detached,
-            wait_while_timer: None,
-            link_up_wait: None,
-        }
+        MuxMachine { state: MuxState::Detached, wait_while_timer: None, link_up_wait: None }
     }
 
     /// Records that the link has come up.
@@ -199,16 +185,12 @@ mod tests {
 
     #[test]
     fn every_state_handles_every_condition() {
-        use super::Selected::{Selected, Standby, Unselected};
+        use crate::lacp_status::Selected::{Selected, Standby, Unselected};
         use MuxState::{Attached, Collecting, Detached, Distributing, Waiting};
         let (stay, detached, waiting) = (None, Some(Detached), Some(Waiting));
         let (attached, collecting) = (Some(Attached), Some(Collecting));
         let distributing = Some(Distributing);
-        let partners = [
-            PartnerState::OutOfSync,
-            PartnerState::InSync,
-            PartnerState::Collecting,
-        ];
+        let partners = [PartnerState::OutOfSync, PartnerState::InSync, PartnerState::Collecting];
         // The next state by Partner; the first row without Ready, the second with Ready.
         let table = [
             (Detached, Unselected, [[stay; 3]; 2]),
@@ -230,11 +212,7 @@ mod tests {
         for (state, selected, rows) in table {
             for (ready, row) in [false, true].into_iter().zip(rows) {
                 for (partner, expected) in partners.into_iter().zip(row) {
-                    let conditions = Conditions {
-                        selected,
-                        ready,
-                        partner,
-                    };
+                    let conditions = Conditions { selected, ready, partner };
                     assert_eq!(state.next(conditions), expected, "{state:?} {conditions:?}");
                 }
             }
@@ -246,18 +224,12 @@ mod tests {
         ready: false,
         partner: PartnerState::OutOfSync,
     };
-    const SELECTED: Conditions = Conditions {
-        selected: Selected::Selected,
-        ..UNSELECTED
-    };
+    const SELECTED: Conditions = Conditions { selected: Selected::Selected, ..UNSELECTED };
 
     #[test]
     fn a_selected_port_waits_once_and_then_follows_its_partner() {
         let mut machine = MuxMachine::new();
-        let conditions = Conditions {
-            partner: PartnerState::Collecting,
-            ..SELECTED
-        };
+        let conditions = Conditions { partner: PartnerState::Collecting, ..SELECTED };
         assert!(machine.run(Instant::ZERO, conditions));
         assert_eq!(machine.state(), MuxState::Waiting);
         let end = Instant::ZERO + AGGREGATE_WAIT_TIME;
@@ -265,10 +237,7 @@ mod tests {
         assert!(!machine.ready_n());
         machine.expire_timer(end);
         assert!(machine.ready_n());
-        let ready = Conditions {
-            ready: true,
-            ..conditions
-        };
+        let ready = Conditions { ready: true, ..conditions };
         assert!(machine.run(end, ready));
         assert_eq!(machine.state(), MuxState::Distributing);
         assert_eq!(machine.deadline(), None);

@@ -1,15 +1,18 @@
 //! One Aggregation Port: its variables (IEEE 802.1AX-2014, 6.4.7) and its machines.
 //!
 //! Owns the information about Actor and Partner, and the order in which the machines of one port
-//! run. The functions of 6.4.9 are in [`records`]; [`selection`](super::selection) sets the
-//! Aggregator and the variable Selected.
+//! run. The functions of 6.4.9 are in [`records`], the LACPDU for the kernel is in [`keep_alive`];
+//! [`selection`](super::selection) sets the Aggregator and the variable Selected.
 
+mod keep_alive;
 pub(super) mod records;
 
 use std::time::Duration;
 
 use crate::action::Report;
+use crate::exclusion::Exclusion;
 use crate::ident::{Duplex, HwAddr, PortId};
+use crate::lacp_status::{PduCounters, Selected};
 use crate::port::Port;
 use crate::time::Instant;
 use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, StateBits};
@@ -18,34 +21,12 @@ use crate::wire::marker::Marker;
 use super::churn::{ChurnInput, ChurnMachine};
 use super::lag::LagId;
 use super::marker_responder::MarkerResponder;
-use super::mux::{Conditions, MuxMachine, MuxState, PartnerState, Selected};
-use super::periodic::{PeriodicMachine, PeriodicState, Rate};
-use super::receive::{ReceiveEvent, ReceiveMachine, ReceiveState};
+use super::mux::{Conditions, MuxMachine, MuxState, PartnerState};
 use super::receive_limit::ReceiveLimit;
-use super::transmit::TransmitMachine;
+use crate::lacp_machines::periodic::{PeriodicMachine, PeriodicState, Rate};
+use crate::lacp_machines::receive::{ReceiveEvent, ReceiveMachine, ReceiveState};
+use crate::lacp_machines::transmit::TransmitMachine;
 use crate::settings::lacp::LacpSettings;
-
-/// PDU counters of one port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PduCounters {
-    /// Valid LACPDUs received and processed.
-    pub received: u64,
-    /// LACPDUs sent.
-    pub sent: u64,
-    /// Malformed LACPDUs and marker PDUs received.
-    pub malformed: u64,
-    /// LACPDUs and marker PDUs received while the port or the team device was down, and LACPDUs
-    /// beyond ten in a Fast_Periodic_Time.
-    pub ignored: u64,
-    /// Markers received.
-    pub markers: u64,
-    /// Responses to received markers.
-    pub marker_responses: u64,
-    /// Markers sent.
-    pub own_markers: u64,
-    /// Responses received in time to sent markers.
-    pub own_marker_responses: u64,
-}
 
 /// One Aggregation Port.
 #[derive(Clone, Debug)]
@@ -54,8 +35,8 @@ pub(super) struct LacpPort {
     pub(super) name: String,
     /// The port's own address, the source of its PDUs (6.2.11.2).
     source: HwAddr,
-    /// The state item `teamr.allowed`.
-    pub(super) allowed: bool,
+    /// Cause that keeps the port from carrying traffic, whatever its link state.
+    pub(super) exclusion: Option<Exclusion>,
     pub(super) carrier: bool,
     /// Mbit/s; 0 if unknown.
     pub(super) speed: u32,
@@ -72,11 +53,13 @@ pub(super) struct LacpPort {
     pub(super) partner_sync_received: bool,
     /// The Partner's view of the Actor in the Partner's last LACPDU.
     pub(super) partner_view: Option<PortInfo>,
-    receive_limit: ReceiveLimit,
+    /// Source address and version of the Partner's last LACPDU.
+    partner_sender: (HwAddr, u8),
+    pub(super) receive_limit: ReceiveLimit,
     pub(super) receive: ReceiveMachine,
     pub(super) periodic: PeriodicMachine,
     pub(super) mux: MuxMachine,
-    transmit: TransmitMachine,
+    pub(super) transmit: TransmitMachine,
     pub(super) actor_churn: ChurnMachine,
     pub(super) partner_churn: ChurnMachine,
     marker_responder: MarkerResponder,
@@ -91,6 +74,8 @@ pub(super) struct LacpPort {
     /// When the last LACPDU with retry counts arrived.
     retry_counts_received: Option<Instant>,
     pub(super) counters: PduCounters,
+    /// Time when the user last set the statistics to zero.
+    pub(super) statistics_cleared: Option<Instant>,
     pub(super) last_received: Option<Instant>,
     pub(super) last_sent: Option<Instant>,
     /// Fast_Periodic_Time.
@@ -105,7 +90,7 @@ impl LacpPort {
             id: port.id(),
             name: port.name().to_owned(),
             source: port.original_hwaddr(),
-            allowed: true,
+            exclusion: None,
             carrier: false,
             speed: 0,
             duplex: Duplex::Half,
@@ -115,6 +100,7 @@ impl LacpPort {
             partner: PortInfo::default(),
             partner_sync_received: false,
             partner_view: None,
+            partner_sender: Default::default(),
             receive_limit: ReceiveLimit::default(),
             receive: ReceiveMachine::new(),
             periodic: PeriodicMachine::new(),
@@ -130,6 +116,7 @@ impl LacpPort {
             partner_retry_count: STANDARD_RETRIES,
             retry_counts_received: None,
             counters: PduCounters::default(),
+            statistics_cleared: None,
             last_received: None,
             last_sent: None,
             fast_periodic_time: Duration::from_secs(1),
@@ -147,7 +134,7 @@ impl LacpPort {
         settings: &LacpSettings,
     ) {
         port.name().clone_into(&mut self.name);
-        self.allowed = port.is_allowed();
+        self.update_exclusion(port.lacp_exclusion());
         let link = port.link();
         (self.carrier, self.speed, self.duplex) = (link.up, link.speed, link.duplex);
         let own = port.settings();
@@ -167,6 +154,24 @@ impl LacpPort {
         if self.receive.deadline().is_some_and(|end| end <= now) {
             self.run_receive(now, ReceiveEvent::TimerExpired, settings);
         }
+    }
+
+    /// Records the exclusion. Begin and end of a drain change Synchronization, so either sets NTT.
+    fn update_exclusion(&mut self, exclusion: Option<Exclusion>) {
+        let was_draining = self.is_draining();
+        self.exclusion = exclusion;
+        if self.is_draining() != was_draining {
+            self.transmit.set_ntt();
+        }
+    }
+
+    /// Whether the port may belong to an Aggregator.
+    pub(super) fn may_aggregate(&self) -> bool {
+        self.exclusion.is_none() || self.is_draining()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.exclusion == Some(Exclusion::Draining)
     }
 
     fn update_identity(&mut self, identity: PortInfo) {
@@ -189,6 +194,12 @@ impl LacpPort {
             Duplex::Half if self.speed > 0 => ReceiveEvent::LinkHalfDuplex,
             Duplex::Half | Duplex::Full => ReceiveEvent::LinkUp,
         }
+    }
+
+    /// Sets the PDU counters to zero. The times of the last PDUs stay for the diagnosis.
+    pub(super) fn clear_statistics(&mut self, now: Instant) {
+        self.counters = PduCounters::default();
+        self.statistics_cleared = Some(now);
     }
 
     /// Counts a malformed LACPDU or marker PDU.
@@ -226,20 +237,19 @@ impl LacpPort {
         marker.responds_to(self.identity.port, self.identity.system)
     }
 
-    /// Runs the Mux machine. `ready` is the variable Ready of the port's Aggregator (6.4.14.1 b).
+    /// Runs the Mux machine. `ready` is the variable Ready of the port's Aggregator (6.4.14.1 b). A
+    /// port that is being drained collects and does not distribute, as with a Partner that does not
+    /// collect.
     pub(super) fn run_mux(&mut self, now: Instant, ready: bool) {
         let partner_collects = self.partner.state.has(StateBits::COLLECTING);
         let partner = match (self.partner_in_sync(), partner_collects) {
-            _ if self.fallback => PartnerState::Collecting,
+            _ if self.fallback && !self.is_draining() => PartnerState::Collecting,
             (false, _) => PartnerState::OutOfSync,
             (true, false) => PartnerState::InSync,
+            (true, true) if self.is_draining() => PartnerState::InSync,
             (true, true) => PartnerState::Collecting,
         };
-        let conditions = Conditions {
-            selected: self.selected,
-            ready,
-            partner,
-        };
+        let conditions = Conditions { selected: self.selected, ready, partner };
         if self.mux.run(now, conditions) {
             let state = self.mux.state().name();
             log::debug!("{}: Mux machine enters {state}", self.name);
@@ -280,11 +290,7 @@ impl LacpPort {
     pub(super) fn report(&mut self) -> Option<Report> {
         let to = self.state_name();
         let from = std::mem::replace(&mut self.logged_state, to);
-        (from != to).then(|| Report::LacpStateChanged {
-            port: self.name.clone(),
-            from,
-            to,
-        })
+        (from != to).then(|| Report::LacpStateChanged { port: self.name.clone(), from, to })
     }
 
     /// Runs the machines that only read the others: Periodic Transmission, Churn Detection and
@@ -302,8 +308,7 @@ impl LacpPort {
         let actor_in_sync = self.mux.state() >= MuxState::Attached;
         self.actor_churn.run(now, self.churn_input(actor_in_sync));
         let partner_in_sync = self.partner_in_sync();
-        self.partner_churn
-            .run(now, self.churn_input(partner_in_sync));
+        self.partner_churn.run(now, self.churn_input(partner_in_sync));
         let periodic = self.periodic.state();
         let sends = self.transmit.run(now, periodic, fast_periodic_time);
         sends.then(|| self.pdu(now, settings, retry_count))
@@ -321,14 +326,16 @@ impl LacpPort {
     fn pdu(&mut self, now: Instant, settings: &LacpSettings, retry_count: u8) -> Vec<u8> {
         self.counters.sent += 1;
         self.last_sent = Some(now);
-        let counts = RetryCounts {
-            actor: retry_count,
-            partner: self.partner_retry_count,
-        };
+        self.lacpdu(settings, retry_count).frame(self.source)
+    }
+
+    /// Returns the LACPDU that describes the present state of the port.
+    fn lacpdu(&self, settings: &LacpSettings, retry_count: u8) -> Lacpdu {
+        let counts = RetryCounts { actor: retry_count, partner: self.partner_retry_count };
         let is_standard = [counts.actor, counts.partner] == [STANDARD_RETRIES; 2];
         let has_counts = !is_standard || self.retry_counts_received.is_some();
         let counts = (settings.enable_retry_count && has_counts).then_some(counts);
-        Lacpdu::new(self.actor(), self.partner, counts).frame(self.source)
+        Lacpdu::new(self.actor(), self.partner, counts)
     }
 
     /// Returns the frame of the last LACPDU before the port leaves the team or the team device goes
@@ -337,11 +344,8 @@ impl LacpPort {
         if !self.receive.is_lacp_enabled() || self.periodic.state() == PeriodicState::No {
             return None;
         }
-        let mut detached = LacpPort {
-            mux: MuxMachine::new(),
-            partner: PortInfo::default(),
-            ..self.clone()
-        };
+        let mut detached =
+            LacpPort { mux: MuxMachine::new(), partner: PortInfo::default(), ..self.clone() };
         Some(detached.pdu(Instant::ZERO, settings, STANDARD_RETRIES))
     }
 
@@ -359,11 +363,12 @@ impl LacpPort {
     /// Deviation: in figure 6-21 a port with an expired Partner stays attached, so it stays in
     /// sync. The port no longer collects, though, and a Partner with coupled control reads only
     /// Synchronization: the Partner would send to the port for another Short_Timeout_Time. Here
-    /// an expired port is out of sync.
+    /// an expired port is out of sync. A port that is being drained is out of sync as well, so that
+    /// the Partner stops sending while the port still collects.
     pub(super) fn actor(&self) -> PortInfo {
         let (mux, receive) = (self.mux.state(), self.receive.state());
         let is_expired = receive == ReceiveState::Expired;
-        let in_sync = mux >= MuxState::Attached && !is_expired;
+        let in_sync = mux >= MuxState::Attached && !is_expired && !self.is_draining();
         let state = self
             .identity
             .state
@@ -372,10 +377,19 @@ impl LacpPort {
             .with(StateBits::DISTRIBUTING, mux >= MuxState::Distributing)
             .with(StateBits::DEFAULTED, receive == ReceiveState::Defaulted)
             .with(StateBits::EXPIRED, is_expired);
-        PortInfo {
-            state,
-            ..self.identity
-        }
+        PortInfo { state, ..self.identity }
+    }
+
+    /// Returns whether the Partner has answered the withdrawn Synchronization, and sends no frames to
+    /// the port. An LACPDU without Distributing alone is no answer: the Partner may have sent the
+    /// LACPDU before it began to distribute.
+    pub(super) fn partner_stopped_sending(&self) -> bool {
+        let knows_withdrawal = |view: PortInfo| {
+            view.is_same_port(&self.identity) && !view.state.has(StateBits::SYNCHRONIZATION)
+        };
+        let is_current = self.receive.state() == ReceiveState::Current;
+        let distributes = self.partner.state.has(StateBits::DISTRIBUTING);
+        !is_current || !distributes && self.partner_view.is_some_and(knows_withdrawal)
     }
 
     /// Returns whether the Partner is the Actor's own system.

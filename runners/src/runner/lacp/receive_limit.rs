@@ -23,10 +23,7 @@ impl ReceiveLimit {
     /// Returns whether the limit permits one more LACPDU, and counts it.
     pub(super) fn permits(&mut self, now: Instant, period: Duration) -> bool {
         if self.period_start + period <= now {
-            *self = ReceiveLimit {
-                period_start: now,
-                processed: 0,
-            };
+            *self = ReceiveLimit { period_start: now, processed: 0 };
         }
         let permits = self.processed < MAX_PDUS_IN_PERIOD;
         self.processed += u32::from(permits);

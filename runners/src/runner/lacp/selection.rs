@@ -15,25 +15,26 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::ident::{HwAddr, PortId};
+use crate::lacp_status::Selected;
 use crate::wire::lacpdu::PortInfo;
 
 use super::lag::LagId;
-use super::mux::Selected;
 use super::port::LacpPort;
-use super::receive::ReceiveState;
+use super::port_map::PortMap;
+use crate::lacp_machines::receive::ReceiveState;
 use crate::settings::lacp::AggSelectPolicy;
 
 /// The choice of the selected Aggregator.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
-    selected: Option<LagId>,
+    pub(super) selected: Option<LagId>,
     /// Aggregator chosen by the user, until the Aggregator has no port.
     user_choice: Option<LagId>,
 }
 
 impl Selection {
     /// Assigns each port to an Aggregator and sets the variable Selected of all ports.
-    pub(super) fn run(&mut self, ports: &mut BTreeMap<PortId, LacpPort>, policy: AggSelectPolicy) {
+    pub(super) fn run(&mut self, ports: &mut PortMap, policy: AggSelectPolicy) {
         for port in ports.values_mut() {
             let lag = lag_of(port);
             // A port changes its group by way of none, so that the Mux machine detaches the port.
@@ -43,9 +44,7 @@ impl Selection {
         let aggregators = aggregators(ports.values());
         let has_ports = |lag: &LagId| aggregators.iter().any(|known| known.lag == *lag);
         self.user_choice = self.user_choice.filter(has_ports);
-        self.selected = self
-            .user_choice
-            .or_else(|| self.choose(&aggregators, policy));
+        self.selected = self.user_choice.or_else(|| self.choose(&aggregators, policy));
         for port in ports.values_mut() {
             port.selected = match port.lag {
                 None => Selected::Unselected,
@@ -77,12 +76,10 @@ impl Selection {
         // The selected Aggregator comes first, so that it wins a tie.
         candidates.sort_by_key(|aggregator| !is_selected(aggregator));
         let best =
-            candidates
-                .into_iter()
-                .reduce(|best, other| match other.is_better_than(best, policy) {
-                    true => other,
-                    false => best,
-                });
+            candidates.into_iter().reduce(|best, other| match other.is_better_than(best, policy) {
+                true => other,
+                false => best,
+            });
         best.map(|best| best.lag)
     }
 
@@ -90,6 +87,11 @@ impl Selection {
     pub(super) fn choose_by_user(&mut self, port: &LacpPort) -> bool {
         self.user_choice = port.lag;
         port.lag.is_some()
+    }
+
+    /// Returns whether the user chose the Aggregator of `port`.
+    pub(super) fn is_chosen(&self, port: &LacpPort) -> bool {
+        port.lag.is_some() && port.lag == self.user_choice
     }
 
     /// Returns whether the Aggregator of `port` is the selected one.
@@ -112,10 +114,7 @@ fn aggregators<'a>(ports: impl Iterator<Item = &'a LacpPort>) -> Vec<Aggregator<
             by_lag.entry(lag).or_default().push(port);
         }
     }
-    by_lag
-        .into_iter()
-        .map(|(lag, ports)| Aggregator { lag, ports })
-        .collect()
+    by_lag.into_iter().map(|(lag, ports)| Aggregator { lag, ports }).collect()
 }
 
 impl Aggregator<'_> {
@@ -131,36 +130,47 @@ impl Aggregator<'_> {
         self.works() && self.ports.first().is_some_and(partner_is_better)
     }
 
+    /// Returns the sum of the ports' speeds in Mbit/s; `None` if a driver does not know one.
+    fn bandwidth(&self) -> Option<u64> {
+        let speed = |port: &&LacpPort| (port.speed > 0).then_some(u64::from(port.speed));
+        self.ports.iter().map(speed).sum()
+    }
+
+    /// Returns the sum of the ports' own LACP priorities.
+    fn priorities(&self) -> u64 {
+        self.ports.iter().map(|port| u64::from(port.actor().port_priority)).sum()
+    }
+
     /// Returns whether `policy` keeps the Aggregator selected, if it is.
     fn stays_selected(&self, policy: AggSelectPolicy) -> bool {
         match policy {
             AggSelectPolicy::LacpPrioStable => true,
             AggSelectPolicy::PortConfig => self.ports.iter().any(|port| port.sticky),
-            AggSelectPolicy::LacpPrio | AggSelectPolicy::Bandwidth | AggSelectPolicy::Count => {
-                false
-            }
+            AggSelectPolicy::LacpPrio
+            | AggSelectPolicy::Bandwidth
+            | AggSelectPolicy::Count
+            | AggSelectPolicy::ActorPortPrio => false,
         }
     }
 
     fn is_better_than(&self, other: &Self, policy: AggSelectPolicy) -> bool {
         let lead = |aggregator: &Self| lead(aggregator.ports.iter().copied(), policy);
         let count = |aggregator: &Self| aggregator.ports.len();
+        // An unknown speed is neither above nor below a known one.
+        let speeds = || self.bandwidth().zip(other.bandwidth()).unwrap_or_default();
         match policy {
             AggSelectPolicy::LacpPrio | AggSelectPolicy::LacpPrioStable => {
                 lead(self).map(rank) < lead(other).map(rank)
             }
             AggSelectPolicy::Bandwidth => {
-                let speeds = |aggregator: &Self| -> u64 {
-                    aggregator
-                        .ports
-                        .iter()
-                        .map(|port| u64::from(port.speed))
-                        .sum()
-                };
-                // Drivers may report no speed; then the number of ports decides.
-                (speeds(self), count(self)) > (speeds(other), count(other))
+                let (own, others) = speeds();
+                (own, count(self)) > (others, count(other))
             }
             AggSelectPolicy::Count => count(self) > count(other),
+            AggSelectPolicy::ActorPortPrio => {
+                let (own, others) = speeds();
+                (self.priorities(), count(self), own) > (other.priorities(), count(other), others)
+            }
             AggSelectPolicy::PortConfig => {
                 let prio = |aggregator| lead(aggregator).map(|port| port.prio);
                 prio(self) > prio(other)
@@ -196,7 +206,7 @@ impl Membership {
 
 /// Returns the group of a port, or `None` if the port must not aggregate.
 fn lag_of(port: &LacpPort) -> Option<LagId> {
-    if !port.allowed || port.is_looped_back() {
+    if !port.may_aggregate() || port.is_looped_back() {
         return None;
     }
     let actor_key = port.actor().key;
@@ -218,7 +228,8 @@ pub(super) fn lead<'a>(
         AggSelectPolicy::LacpPrio
         | AggSelectPolicy::LacpPrioStable
         | AggSelectPolicy::Bandwidth
-        | AggSelectPolicy::Count => ports.min_by_key(|port| rank(port)),
+        | AggSelectPolicy::Count
+        | AggSelectPolicy::ActorPortPrio => ports.min_by_key(|port| rank(port)),
     }
 }
 
@@ -236,13 +247,7 @@ fn rank(port: &LacpPort) -> (u16, HwAddr, u16, u16, PortId) {
         false => partner,
     };
     let (priority, address) = system_id(&decider);
-    (
-        priority,
-        address,
-        decider.port_priority,
-        decider.port,
-        port.id,
-    )
+    (priority, address, decider.port_priority, decider.port, port.id)
 }
 
 #[cfg(test)]

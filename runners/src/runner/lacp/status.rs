@@ -2,84 +2,17 @@
 
 use std::time::Duration;
 
-use crate::ident::{HwAddr, PortId};
+use crate::lacp_status::{LacpPortStatus, LacpStatus, MachineStates};
 use crate::time::Instant;
-use crate::wire::lacpdu::PortInfo;
 
 use super::marker_generator::MarkerGenerator;
-use super::mux::{MuxState, Selected};
-use super::port::{LacpPort, PduCounters};
+use super::mux::MuxState;
+use super::port::LacpPort;
 use super::{Lacp, diagnosis, selection};
-use crate::settings::lacp::LacpSettings;
-
-/// State of the runner lacp.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LacpStatus {
-    /// Settings in effect.
-    pub settings: LacpSettings,
-    /// Address of the team device: the Actor's system.
-    pub system: HwAddr,
-    /// State of each port, in the order in which the ports joined.
-    pub ports: Vec<LacpPortStatus>,
-}
-
-/// State of one port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LacpPortStatus {
-    /// The port.
-    pub port: PortId,
-    /// teamd's name of the state: disabled, expired, defaulted, current or fallback.
-    pub state: &'static str,
-    /// The variable Selected.
-    pub selected: Selected,
-    /// Lead port of the port's Aggregator.
-    pub aggregator: Option<PortId>,
-    /// Whether the port's Aggregator is the one that carries traffic.
-    pub aggregator_selected: bool,
-    /// Actor_Oper.
-    pub actor: PortInfo,
-    /// Partner_Oper.
-    pub partner: PortInfo,
-    /// Number of LACPDUs in a row that the Partner lets this port miss.
-    pub partner_retry_count: u8,
-    /// State of each machine.
-    pub machines: MachineStates,
-    /// Names of the running timers, with the time left.
-    pub timers: Vec<(&'static str, Duration)>,
-    /// PDU counters.
-    pub counters: PduCounters,
-    /// Markers sent without a response since the port began to distribute.
-    pub unanswered_markers: u64,
-    /// Number of churns of the Actor.
-    pub actor_churns: u64,
-    /// Number of churns of the Partner.
-    pub partner_churns: u64,
-    /// Time since the last LACPDU received.
-    pub since_received: Option<Duration>,
-    /// Time since the last LACPDU sent.
-    pub since_sent: Option<Duration>,
-    /// Why the port does not carry traffic, and the remedy; `None` if the port distributes.
-    pub why: Option<String>,
-}
-
-/// States of the machines of a port, by the standard's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MachineStates {
-    /// Receive machine.
-    pub receive: &'static str,
-    /// Periodic Transmission machine.
-    pub periodic: &'static str,
-    /// Mux machine.
-    pub mux: &'static str,
-    /// Actor Churn Detection machine.
-    pub actor_churn: &'static str,
-    /// Partner Churn Detection machine.
-    pub partner_churn: &'static str,
-}
 
 impl Lacp {
     /// Returns the state of the runner at `now`.
-    pub(crate) fn status(&self, now: Instant) -> LacpStatus {
+    pub(super) fn status(&self, now: Instant) -> LacpStatus {
         let ports = self.ports.values();
         LacpStatus {
             settings: self.settings.clone(),
@@ -117,7 +50,8 @@ impl Lacp {
             partner_churns: port.partner_churn.count(),
             since_received: since(port.last_received),
             since_sent: since(port.last_sent),
-            why: (!is_distributing).then(|| diagnosis::diagnose(self, now, port)),
+            since_cleared: since(port.statistics_cleared),
+            cause: (!is_distributing).then(|| diagnosis::diagnose(self, now, port)),
         }
     }
 

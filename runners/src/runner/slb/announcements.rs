@@ -20,18 +20,23 @@ use crate::wire::announce;
 const REPEATS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 /// Pause between a reply to the team and the announcement to all peers.
 const PEERS_DELAY: Duration = Duration::from_secs(1);
+/// Least pause between two announcements to all peers: every reply to the team asks for one, and any
+/// host may send replies.
+const PEERS_PAUSE: Duration = Duration::from_secs(30);
 /// Announcements in one burst; the next burst follows after [`PAUSE`]. 64 frames take 43 µs on a
 /// gigabit link.
 const BURST: usize = 64;
 const PAUSE: Duration = Duration::from_millis(1);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Announcements {
     /// Moves since the last announcement: each bucket, and last the team's own address.
     moved: Box<[bool; BUCKETS + 1]>,
     /// All peers are to be announced to, not only those of moved buckets.
     all_peers: bool,
     all_peers_due: Option<Instant>,
+    /// End of the pause after the last announcement to all peers.
+    all_peers_paused_until: Instant,
     /// Stations are to be read from the data path.
     read_due: bool,
     /// The stations that are read next are to be announced.
@@ -50,6 +55,7 @@ impl Announcements {
             moved: Box::new([false; BUCKETS + 1]),
             all_peers: false,
             all_peers_due: None,
+            all_peers_paused_until: Instant::ZERO,
             read_due: false,
             wanted: false,
             repeats: 0,
@@ -79,7 +85,8 @@ impl Announcements {
     /// Schedules an announcement to all peers. A host that answers the team was asked by a
     /// broadcast, and all peers learned the team's own address from the broadcast.
     pub(super) fn schedule_all_peers(&mut self, now: Instant) {
-        self.all_peers_due.get_or_insert(now + PEERS_DELAY);
+        let due = (now + PEERS_DELAY).max(self.all_peers_paused_until);
+        self.all_peers_due.get_or_insert(due);
     }
 
     /// Has the stations read from the data path.
@@ -173,6 +180,7 @@ impl Announcements {
     pub(super) fn expire(&mut self, due: Instant, now: Instant) {
         if self.all_peers_due.take_if(|own| *own <= due).is_some() {
             self.all_peers = true;
+            self.all_peers_paused_until = now + PEERS_PAUSE;
             self.announce();
         }
         if self.repeat_due.take_if(|own| *own <= due).is_some() {

@@ -9,13 +9,15 @@ use crate::time::Instant;
 
 /// Time in which a switch may still send to the port that a bucket has left. An announcement
 /// reaches the switch sooner.
-const PREVIOUS_PORT_TIME: Duration = Duration::from_secs(5);
+pub(super) const PREVIOUS_PORT_TIME: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Assignment {
     /// All ports, in the order in which they joined.
     ports: Vec<PortId>,
     usable: Vec<PortId>,
+    /// Ports that no longer send, and still receive.
+    draining: Vec<PortId>,
     buckets: Box<BucketTable>,
     /// The port that each bucket has left lately.
     previous: Box<BucketTable>,
@@ -27,6 +29,7 @@ impl Assignment {
         Assignment {
             ports: Vec::new(),
             usable: Vec::new(),
+            draining: Vec::new(),
             buckets: Box::new([None; BUCKETS]),
             previous: Box::new([None; BUCKETS]),
             previous_until: None,
@@ -51,7 +54,9 @@ impl Assignment {
         now: Instant,
         ports: Vec<PortId>,
         usable: Vec<PortId>,
+        draining: Vec<PortId>,
     ) -> Vec<usize> {
+        self.draining = draining;
         if ports == self.ports && usable == self.usable {
             return Vec::new();
         }
@@ -94,7 +99,9 @@ impl Assignment {
         let moved = |place: &usize| before[*place] != self.buckets[*place];
         let moved: Vec<usize> = (0..BUCKETS).filter(moved).collect();
         for place in &moved {
-            self.previous[*place] = before[*place].filter(|port| self.usable.contains(port));
+            let receives =
+                |port: &PortId| self.usable.contains(port) || self.draining.contains(port);
+            self.previous[*place] = before[*place].filter(receives);
             self.previous_until = Some(now + PREVIOUS_PORT_TIME);
         }
         moved

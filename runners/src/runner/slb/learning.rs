@@ -13,7 +13,7 @@ use crate::ident::{HwAddr, PortId};
 use crate::time::Instant;
 use crate::wire::announce::learning;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Learning {
     interval: Duration,
     due: Option<Instant>,
@@ -23,11 +23,7 @@ pub(crate) struct Learning {
 
 impl Learning {
     pub(crate) fn new(interval: Duration) -> Self {
-        Learning {
-            interval,
-            due: None,
-            wanted: false,
-        }
+        Learning { interval, due: None, wanted: false }
     }
 
     /// Starts the first interval; later calls do nothing.
@@ -65,8 +61,6 @@ impl Learning {
             frame: learning(*hwaddr, (vlan != 0).then_some(vlan)),
         };
         let ports = ports.iter();
-        ports
-            .flat_map(|port| vlans.iter().map(move |vlan| packet(port, *vlan)))
-            .collect()
+        ports.flat_map(|port| vlans.iter().map(move |vlan| packet(port, *vlan))).collect()
     }
 }

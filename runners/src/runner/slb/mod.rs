@@ -26,13 +26,13 @@ use crate::forwarding::source_balance::policy::{HostBalance, SourceBalance};
 use crate::ident::{HwAddr, PortId};
 use crate::port::Port;
 use crate::runner::Runner;
-use crate::settings::HostTraffic;
+use crate::settings::{HostTraffic, RunnerSettings};
 use crate::time::Instant;
 use announcements::Announcements;
-use assignment::Assignment;
+use assignment::{Assignment, PREVIOUS_PORT_TIME};
 use learning::Learning;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Slb {
     host: HostTraffic,
     /// Hardware address of the team device.
@@ -52,7 +52,6 @@ impl Slb {
         balancing_interval: Option<Duration>,
         learning_interval: Option<Duration>,
     ) -> Self {
-        let is_spread = host != HostTraffic::OnePort;
         Slb {
             host,
             hwaddr: HwAddr::default(),
@@ -60,7 +59,7 @@ impl Slb {
             designated: None,
             assignment: Assignment::new(),
             balancer: Balancer::new(balancing_interval),
-            learning: learning_interval.filter(|_| is_spread).map(Learning::new),
+            learning: learning(host, learning_interval),
             announcements: Announcements::new(),
         }
     }
@@ -72,16 +71,12 @@ impl Slb {
         let is_usable = |id: &PortId| usable().any(|port| port.id() == *id);
         // `reduce` keeps the first of equals.
         let best = || {
-            usable().reduce(
-                |best, port| match port.settings().prio > best.settings().prio {
-                    true => port,
-                    false => best,
-                },
-            )
+            usable().reduce(|best, port| match port.settings().prio > best.settings().prio {
+                true => port,
+                false => best,
+            })
         };
-        self.designated
-            .filter(is_usable)
-            .or_else(|| best().map(Port::id))
+        self.designated.filter(is_usable).or_else(|| best().map(Port::id))
     }
 
     /// Assigns an address to each port. An address never moves to another port, since frames to it
@@ -98,10 +93,7 @@ impl Slb {
                 false => own,
             }
         };
-        self.addresses = ports
-            .iter()
-            .map(|port| (port.id(), address(port)))
-            .collect();
+        self.addresses = ports.iter().map(|port| (port.id(), address(port))).collect();
     }
 
     /// Returns the usable ports with the team's address on each.
@@ -115,6 +107,11 @@ impl Slb {
     }
 }
 
+/// Returns the learning packets of tlb and alb.
+fn learning(host: HostTraffic, interval: Option<Duration>) -> Option<Learning> {
+    interval.filter(|_| host != HostTraffic::OnePort).map(Learning::new)
+}
+
 impl Runner for Slb {
     fn team_changed(&mut self, hwaddr: HwAddr, _up: bool) {
         self.hwaddr = hwaddr;
@@ -124,7 +121,9 @@ impl Runner for Slb {
         let all = ports.iter().map(Port::id).collect();
         let usable = ports.iter().filter(|port| port.is_usable());
         let usable = usable.map(Port::id).collect();
-        let moved = self.assignment.set_ports(now, all, usable);
+        let draining = ports.iter().filter(|port| port.is_draining());
+        let draining = draining.map(Port::id).collect();
+        let moved = self.assignment.set_ports(now, all, usable, draining);
         self.announcements.buckets_moved(now, &moved);
         let designated = self.choose_designated(ports);
         if designated != self.designated {
@@ -154,8 +153,32 @@ impl Runner for Slb {
         }
     }
 
+    /// slb, tlb and alb are one runner here: sources stay on their ports.
+    fn settings_changed(&mut self, _now: Instant, settings: &RunnerSettings) -> bool {
+        let RunnerSettings::Slb { host, balancing_interval, learning_interval } = settings else {
+            return false;
+        };
+        self.host = *host;
+        self.balancer.set_interval(*balancing_interval);
+        self.learning = learning(*host, *learning_interval);
+        if *host == HostTraffic::OnePort {
+            self.addresses.clear();
+        }
+        true
+    }
+
     fn enables(&self, port: &Port) -> bool {
         port.is_usable()
+    }
+
+    /// A draining port collects: the switch still sends to the former port of a bucket, and the rules
+    /// for received frames accept these frames.
+    fn collects(&self, port: &Port) -> bool {
+        port.is_usable() || port.is_draining()
+    }
+
+    fn drain_time(&self) -> Duration {
+        PREVIOUS_PORT_TIME
     }
 
     fn hwaddr_belongs_elsewhere(&self, port: PortId) -> bool {
@@ -200,8 +223,7 @@ impl Runner for Slb {
             let port = buckets[usize::from(bucket)];
             ports.find(|(id, _)| Some(*id) == port).copied()
         };
-        self.announcements
-            .stations_read(now, stations, peers, port_of, learning);
+        self.announcements.stations_read(now, stations, peers, port_of, learning);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -220,11 +242,7 @@ impl Runner for Slb {
     fn expire(&mut self, due: Instant, now: Instant) {
         self.balancer.expire(due, now);
         self.assignment.expire(due);
-        if self
-            .learning
-            .as_mut()
-            .is_some_and(|own| own.expire(due, now))
-        {
+        if self.learning.as_mut().is_some_and(|own| own.expire(due, now)) {
             self.announcements.read_stations();
         }
         self.announcements.expire(due, now);

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::runner::lacp::mux::{MuxState, Selected};
-use crate::runner::lacp::periodic::SLOW_PERIODIC_TIME;
-use crate::runner::lacp::receive::{ReceiveEvent, ReceiveState, Timeouts};
+use crate::lacp_machines::periodic::SLOW_PERIODIC_TIME;
+use crate::lacp_machines::receive::{ReceiveEvent, ReceiveState, Timeouts};
+use crate::lacp_status::Selected;
+use crate::runner::lacp::mux::MuxState;
 use crate::settings::lacp::LacpSettings;
 use crate::time::Instant;
 use crate::wire::lacpdu::{Lacpdu, PortInfo, RetryCounts, STANDARD_RETRIES, StateBits};
@@ -132,10 +133,7 @@ impl LacpPort {
     /// recordDefault: replaces the Partner by the administrative one, which has no identity. teamd
     /// has no settings for the administrative Partner.
     fn record_default(&mut self, partner_state: StateBits) {
-        self.partner = PortInfo {
-            state: partner_state,
-            ..PortInfo::default()
-        };
+        self.partner = PortInfo { state: partner_state, ..PortInfo::default() };
         self.partner_sync_received = false;
         self.partner_view = None;
         self.partner_retry_count = STANDARD_RETRIES;

@@ -1,0 +1,425 @@
+//! `runner.keepalive`: the kernel answers the LACP partner while the daemon is frozen or gone, and
+//! answers nothing that could mislead a partner.
+#![allow(clippy::disallowed_methods, reason = "a test waits for and measures real daemons")]
+
+#[path = "conformance/open_vswitch.rs"]
+mod open_vswitch;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use integration::traffic::{Stream, Wire};
+use integration::{
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, TeamAndBond, Teamr, TwoTeams,
+    in_virtual_time_within, on_own_data_paths, tcx, team_config, wait_until,
+};
+use nix::sys::signal::Signal;
+use open_vswitch::OpenVswitch;
+use runners::HwAddr;
+use runners::wire::lacpdu::{Lacpdu, PortInfo, StateBits};
+use serde_json::Value;
+use teamr::sys::bpf::Hook;
+
+const LINKS: [&str; 2] = ["eth1", "eth2"];
+/// Fast_Periodic_Time of teams on a real clock.
+const PERIOD: Duration = Duration::from_millis(100);
+/// Longest wait for an answer: longer than the least pause of the program between two answers.
+const ANSWER: Duration = Duration::from_millis(150);
+const KEEP_DEVICE: [&str; 2] = ["-N", "-o"];
+const PAYLOAD: usize = 14;
+const PROGRAM: &str = "teamr_keepalive";
+
+fn config(data_path: DataPath, ports: &[&str]) -> Value {
+    let mut config = team_config("team0", "lacp", data_path, ports);
+    config["runner"]["fast_rate"] = true.into();
+    config["runner"]["fast_period"] = (PERIOD.as_millis() as u64).into();
+    config
+}
+
+fn answered(teamr: &Teamr, port: &str) -> u64 {
+    let kept = &teamr.state_at_socket()["ports"][port]["teamr"]["lacp"]["keepalive"];
+    kept["answered"].as_u64().unwrap_or_else(|| panic!("{kept}"))
+}
+
+fn is_armed(teamr: &Teamr, port: &str) -> bool {
+    let kept = &teamr.state_at_socket()["ports"][port]["teamr"]["lacp"]["keepalive"];
+    kept["armed"] == true
+}
+
+/// Returns the names of the programs at the ingress hook of an interface of a host, by TCX.
+fn programs(host: &Namespace, interface: &str) -> Vec<String> {
+    tcx::programs(host, interface, Hook::Ingress).unwrap_or_default()
+}
+
+/// Returns the log lines about transitions of the machines.
+fn transitions(teamr: &Teamr) -> Vec<String> {
+    let log = teamr.log();
+    let entered = log.lines().filter(|line| line.contains("machine enters"));
+    entered.map(str::to_owned).collect()
+}
+
+/// A partner that the test plays on the far end of `eth1`.
+struct Partner {
+    wire: Wire,
+    info: PortInfo,
+    source: HwAddr,
+    /// The Actor as the team describes it.
+    team: PortInfo,
+    /// The last LACPDU of the team.
+    last: Vec<u8>,
+}
+
+impl Partner {
+    /// Brings the team to distribute to this partner.
+    fn negotiate(pair: &HostAndPeer) -> Partner {
+        let info = PortInfo {
+            system_priority: 7,
+            system: HwAddr([2, 0, 0, 0, 7, 0]),
+            key: 77,
+            port_priority: 9,
+            port: 3,
+            state: StateBits(0x3f),
+        };
+        let mut partner = Partner {
+            wire: Wire::open(&pair.peer, "eth1"),
+            info,
+            source: HwAddr([2, 0, 0, 0, 7, 1]),
+            team: PortInfo::default(),
+            last: Vec::new(),
+        };
+        wait_until("the team to distribute", || {
+            let Some((_, frame)) = partner.wire.receive(PERIOD) else { return false };
+            partner.team = Lacpdu::parse(&frame[PAYLOAD..]).expect("an LACPDU").actor;
+            partner.last = frame;
+            partner.wire.send(&partner.pdu());
+            partner.team.state == StateBits(0x3f)
+        });
+        partner
+    }
+
+    fn pdu(&self) -> Vec<u8> {
+        Lacpdu::new(self.info, self.team, None).frame(self.source)
+    }
+
+    /// Receives what the team has sent, until nothing comes in two periods; returns the last
+    /// LACPDU.
+    fn last_lacpdu(&mut self) -> Vec<u8> {
+        while let Some((_, frame)) = self.wire.receive(2 * PERIOD) {
+            self.last = frame;
+        }
+        self.last.clone()
+    }
+
+    /// Sends a frame and returns the answer.
+    fn answer(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+        self.wire.send(frame);
+        self.wire.receive(ANSWER).map(|(_, frame)| frame)
+    }
+}
+
+/// A team with the port `eth1`, whose daemon is frozen; and its partner.
+fn frozen(lab: &Lab, data_path: DataPath) -> (HostAndPeer, Teamr, Partner) {
+    let pair = HostAndPeer::new(lab, &["eth1"]);
+    pair.peer.up("eth1");
+    let mut teamr = Teamr::start(&pair.host, &config(data_path, &["eth1"]));
+    pair.host.up("team0");
+    let partner = Partner::negotiate(&pair);
+    wait_until("the program to be ready", || is_armed(&teamr, "eth1"));
+    teamr.signal(Signal::SIGSTOP);
+    (pair, teamr, partner)
+}
+
+/// Returns frames that differ from the partner's last LACPDU, each with the difference. An answer
+/// to any of these frames could mislead a partner.
+fn misleading(partner: &Partner) -> Vec<(&'static str, Vec<u8>)> {
+    let (info, team) = (partner.info, partner.team);
+    let pdu = |actor, view| Lacpdu::new(actor, view, None).frame(partner.source);
+    let with = |state| pdu(PortInfo { state: StateBits(state), ..info }, team);
+    let view = |state| pdu(info, PortInfo { state: StateBits(state), ..team });
+    let same = partner.pdu();
+    let tagged = [&same[..12], &[0x81, 0, 0xe0, 0], &same[12..]].concat();
+    let mut of_version_2 = same.clone();
+    of_version_2[PAYLOAD + 1] = 2;
+    let mut marker = same.clone();
+    marker[PAYLOAD] = 2;
+    let mut unicast = same.clone();
+    unicast[..6].copy_from_slice(&partner.team.system.0);
+    let system = HwAddr([2, 0, 0, 0, 7, 9]);
+    vec![
+        ("another switch", pdu(PortInfo { system, ..info }, team)),
+        ("another port of the switch", pdu(PortInfo { port: 4, ..info }, team)),
+        ("another address", Lacpdu::new(info, team, None).frame(system)),
+        ("another key", pdu(PortInfo { key: 78, ..info }, team)),
+        ("another priority", pdu(PortInfo { port_priority: 8, ..info }, team)),
+        ("a partner out of sync", with(0x37)),
+        ("a partner that does not collect", with(0x2f)),
+        ("a partner that does not distribute", with(0x1f)),
+        ("a partner that expired", with(0xbf)),
+        ("a partner with Long Timeout", with(0x3d)),
+        ("a partner that heard another port", pdu(info, PortInfo { port: 99, ..team })),
+        ("a partner that heard another key", pdu(info, PortInfo { key: 99, ..team })),
+        ("a partner that heard no LACPDU", pdu(info, PortInfo::default())),
+        ("a partner that heard of another state", view(0x0f)),
+        ("a priority tag", tagged),
+        ("a short frame", same[..110].to_vec()),
+        ("another version", of_version_2),
+        ("a marker", marker),
+        ("another destination", unicast),
+    ]
+}
+
+/// The program answers the partner's LACPDU with the team's last one, and nothing else.
+fn only_the_last_lacpdu_is_answered(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let (pair, _teamr, mut partner) = frozen(&lab, data_path);
+    let last = partner.last_lacpdu();
+    let same = partner.pdu();
+    for (what, frame) in misleading(&partner) {
+        assert_eq!(partner.answer(&frame), None, "{what}");
+        assert_eq!(partner.answer(&same).as_ref(), Some(&last), "after {what}");
+        assert_eq!(partner.wire.receive(ANSWER), None);
+    }
+    let mut reserved = same.clone();
+    for place in [33, 34, 35, 53, 54, 55, 58, 59, 120] {
+        reserved[place] = 0xee;
+    }
+    let longer = [&same[..], &[0; 60]].concat();
+    for (what, frame) in [("reserved bytes", reserved), ("a longer frame", longer)] {
+        assert_eq!(partner.answer(&frame).as_ref(), Some(&last), "{what}");
+        assert_eq!(partner.wire.receive(ANSWER), None);
+    }
+    partner.wire.send(&same);
+    partner.wire.send(&same);
+    assert!(partner.wire.receive(ANSWER).is_some());
+    assert_eq!(partner.wire.receive(ANSWER), None, "two answers without a pause");
+    pair.host.down("team0");
+    assert_eq!(partner.answer(&same), None, "the team device is down");
+    pair.host.up("team0");
+    wait_until("an answer with the team device up again", || {
+        partner.answer(&same).as_ref() == Some(&last)
+    });
+    assert_eq!(partner.wire.receive(ANSWER), None);
+    pair.host.ip("link delete dev team0");
+    assert_eq!(partner.answer(&same), None, "the team device is gone");
+}
+
+on_own_data_paths! {
+    only_the_last_lacpdu_is_answered
+    a_detached_program_comes_back
+}
+
+/// Packets of a stream that pass while a daemon is away: eight seconds.
+const AWAY: u64 = 8000;
+
+fn pass_packets(host: &Namespace, count: u64) {
+    let sent = || host.statistics("team0")["tx"]["packets"].as_u64();
+    let until = sent().map(|sent| sent + count);
+    wait_until("packets to pass", || sent() >= until);
+}
+
+fn carry(teams: [&Teamr; 2]) {
+    wait_until("both ports to carry at both ends", || teams.map(Teamr::carrying) == [LINKS, LINKS]);
+}
+
+/// A daemon is frozen for eight periods, killed, and started again: the partner notices nothing, no
+/// packet is lost, and the counters of answers go on. At the end of the team no program is left.
+#[test]
+fn a_partner_notices_neither_a_frozen_nor_a_killed_daemon() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let hosts = TwoTeams::new(&lab);
+    let (left, right) = (&hosts.left, &hosts.right);
+    let mut config = config(DataPath::Programs, &LINKS);
+    config["runner"]["fast_period"] = 1000.into();
+    let mut team = Teamr::start_args(left, &config, &KEEP_DEVICE);
+    let partner = Teamr::start_args(right, &config, &["-g"]);
+    hosts.set_up_teams();
+    carry([&team, &partner]);
+    wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&team, port)));
+    let before = transitions(&partner);
+    assert!(!before.is_empty(), "the log has no transitions");
+    let (there, back) = (hosts.ends(7000), hosts.ends(7001));
+    let streams = [
+        Stream::start(&there[0], &there[1], None, 64),
+        Stream::start(&back[1], &back[0], None, 64),
+    ];
+    team.signal(Signal::SIGSTOP);
+    pass_packets(left, AWAY);
+    team.signal(Signal::SIGCONT);
+    let while_frozen = answered(&team, "eth1");
+    // The program answers once a period, but not in the first one and a half.
+    assert!((5..=9).contains(&while_frozen), "{while_frozen} answers");
+    carry([&team, &partner]);
+    pass_packets(left, 500);
+    team.crash();
+    pass_packets(left, AWAY);
+    let team = Teamr::start_args(left, &config, &KEEP_DEVICE);
+    carry([&team, &partner]);
+    let in_all = answered(&team, "eth1");
+    println!("The kernel answered {while_frozen} LACPDUs, then {}.", in_all - while_frozen);
+    assert!(in_all >= while_frozen + 5, "{in_all} answers");
+    assert_eq!(transitions(&partner), before, "transitions of the partner");
+    for stream in streams {
+        let trace = stream.finish();
+        assert_eq!(trace.lost(), Vec::<u64>::new());
+    }
+    let doctor = String::from_utf8_lossy(&team.ctl("doctor").stdout).into_owned();
+    assert!(doctor.contains("[lacp-kept-alive]"), "{doctor}");
+    assert!(programs(left, "eth1").contains(&PROGRAM.to_owned()));
+    assert!(team.stop().success());
+    let team = Teamr::start_args(left, &config, &["-o"]);
+    carry([&team, &partner]);
+    assert!(team.stop().success());
+    assert_eq!(programs(left, "eth1"), Vec::<String>::new());
+}
+
+/// Without a successor the answers end at the limit, and the partner times out.
+#[test]
+fn the_limit_ends_the_answers() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let hosts = TwoTeams::new(&lab);
+    let mut config = config(DataPath::Programs, &LINKS);
+    config["runner"]["keepalive"] = 2.into();
+    let team = Teamr::start_args(&hosts.left, &config, &KEEP_DEVICE);
+    config["runner"]["keepalive"] = 0.into();
+    let partner = Teamr::start(&hosts.right, &config);
+    hosts.set_up_teams();
+    carry([&team, &partner]);
+    wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&team, port)));
+    assert!(!is_armed(&partner, "eth1"));
+    assert!(!programs(&hosts.right, "eth1").contains(&PROGRAM.to_owned()));
+    team.crash();
+    let crashed = Instant::now();
+    wait_until("the partner to time out", || partner.carrying().is_empty());
+    let after = crashed.elapsed();
+    println!("The partner timed out {after:.2?} after the crash.");
+    // The limit counts from the last LACPDU, a period before the crash at most.
+    let limit = Duration::from_secs(2);
+    let range = limit - PERIOD..limit + 4 * PERIOD + Duration::from_millis(700);
+    assert!(range.contains(&after), "{after:?}");
+}
+
+/// The kernel reports no removal of a TCX program.
+fn a_detached_program_comes_back(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &["eth1"]);
+    if !tcx::is_here(&pair.host) {
+        return;
+    }
+    let team = Teamr::start(&pair.host, &config(data_path, &["eth1"]));
+    let is_there = || programs(&pair.host, "eth1").contains(&PROGRAM.to_owned());
+    wait_until("the program", is_there);
+    assert!(tcx::detach(&pair.host, "eth1", Hook::Ingress, PROGRAM));
+    wait_until("the program to be back", is_there);
+    assert_eq!(team.state_at_socket()["teamr"]["hooks_restored"], 1);
+}
+
+/// A stop that keeps the team asks a partner at the slow rate for an LACPDU each period.
+#[test]
+fn a_planned_stop_asks_for_the_short_period() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let hosts = TwoTeams::new(&lab);
+    let mut config = config(DataPath::Programs, &LINKS);
+    config["runner"]["fast_rate"] = false.into();
+    let team = Teamr::start_args(&hosts.left, &config, &KEEP_DEVICE);
+    let partner = Teamr::start(&hosts.right, &config);
+    hosts.set_up_teams();
+    carry([&team, &partner]);
+    let partners_rate = || {
+        let port = &partner.state_at_socket()["ports"]["eth1"]["teamr"]["lacp"];
+        port["machines"]["periodic"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(partners_rate(), "SLOW_PERIODIC");
+    assert!(team.stop().success());
+    wait_until("the fast rate", || partners_rate() == "FAST_PERIODIC");
+    let team = Teamr::start_args(&hosts.left, &config, &KEEP_DEVICE);
+    wait_until("the slow rate", || partners_rate() == "SLOW_PERIODIC");
+    assert_eq!(team.carrying(), LINKS);
+}
+
+/// Open vSwitch at the fast rate stays with a frozen daemon.
+#[test]
+fn open_vswitch_notices_no_frozen_daemon() {
+    let Some(lab) = Lab::open(Sharing::Shared).filter(|_| OpenVswitch::is_here()) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &["eth1"]);
+    let mut config = config(DataPath::Programs, &["eth1"]);
+    config["runner"]["fast_period"] = 1000.into();
+    let mut team = Teamr::start(&pair.host, &config);
+    pair.host.up("team0");
+    let _switch = OpenVswitch::start(&pair.peer, "eth1");
+    wait_until("the program to be ready", || is_armed(&team, "eth1"));
+    team.signal(Signal::SIGSTOP);
+    let frozen = Instant::now();
+    while frozen.elapsed() < Duration::from_secs(10) {
+        let shown = pair.peer.run("ovs-appctl lacp/show");
+        assert!(shown.contains("eth1: current attached"), "after {:?}: {shown}", frozen.elapsed());
+        thread::sleep(Duration::from_millis(100));
+    }
+    team.signal(Signal::SIGCONT);
+    let answered = answered(&team, "eth1");
+    println!("The kernel answered {answered} LACPDUs of Open vSwitch.");
+    assert!(answered >= 6, "{answered} answers");
+}
+
+/// The default limit.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Time on the host after which a guest has failed: each case takes ten minutes of virtual time.
+const GUEST: Duration = Duration::from_secs(1200);
+
+/// The kernel's bond at the fast rate stays with a daemon that is frozen or killed, for ten minutes
+/// and no longer.
+#[test]
+fn a_bond_stays_for_ten_minutes_without_the_daemon() {
+    in_virtual_time_within(GUEST, |_| {
+        for data_path in [DataPath::Kernel, DataPath::Programs] {
+            for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+                bond_without_daemon(data_path, signal);
+            }
+        }
+    });
+}
+
+fn bond_without_daemon(data_path: DataPath, signal: Signal) {
+    let what = format!("{}, {signal}", data_path.name());
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let bonded = TeamAndBond::new(&lab, "lacp_rate fast");
+    let mut config = team_config("team0", "lacp", data_path, &LINKS);
+    config["runner"]["fast_rate"] = true.into();
+    let mut teamr = Teamr::start_args(&bonded.left, &config, &KEEP_DEVICE);
+    bonded.left.up("team0");
+    bonded.left.address("team0", "10.0.0.1/24");
+    wait_until("both ports to carry at both ends", || {
+        teamr.carrying().len() == 2 && bonded.carrying() == 2
+    });
+    wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&teamr, port)));
+    teamr.signal(signal);
+    let lasted = time_with_partner(&bonded);
+    println!("  {what}: the bond stayed for {lasted:.1?}");
+    let end = LIMIT + Duration::from_secs(6);
+    assert!((LIMIT..end).contains(&lasted), "{what}: {lasted:?}");
+    if signal == Signal::SIGSTOP {
+        teamr.signal(Signal::SIGCONT);
+    }
+}
+
+/// Returns how long the bond keeps both ports; half a minute more than the limit at most.
+fn time_with_partner(bonded: &TeamAndBond) -> Duration {
+    let begin = Instant::now();
+    while bonded.carrying() == 2 && begin.elapsed() < LIMIT + Duration::from_secs(30) {
+        // In virtual time a pause costs nothing, and a look at the bond does.
+        let is_late = begin.elapsed() > LIMIT - Duration::from_secs(10);
+        thread::sleep(Duration::from_millis(if is_late { 500 } else { 5000 }));
+    }
+    begin.elapsed()
+}

@@ -1,0 +1,119 @@
+//! The word `socket` of `tx_hash`: a TCP flow on a link that is up and loses its packets moves to
+//! the other link after a timeout.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use integration::{
+    DataPath, Lab, Namespace, Sharing, Teamr, TwoTeams, in_virtual_time, team_config, wait_until,
+};
+use nix::sched::{CloneFlags, setns};
+use serde_json::Value;
+
+const LINKS: [&str; 2] = ["eth1", "eth2"];
+const SERVER: ([u8; 4], u16) = ([10, 0, 0, 2], 7000);
+const FLOWS: usize = 24;
+/// Time for five attempts of a client to connect: at once, and after 1, 3, 7 and 15 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Least number of flows that fail by their fields, and most flows that fail by their socket: the
+/// hash of each flow is a matter of chance.
+const STRAYS: usize = 4;
+
+/// Runs `act` in a thread of the network namespace of a host.
+fn on<T: Send + 'static>(
+    host: &Namespace,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> thread::JoinHandle<T> {
+    let namespace = File::open(format!("/proc/{}/ns/net", host.pid())).expect("a namespace");
+    thread::spawn(move || {
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("enter a namespace");
+        act()
+    })
+}
+
+/// Starts a team on each host, with these words of `tx_hash`, and waits until both ports carry.
+fn start_teams(hosts: &TwoTeams, data_path: DataPath, words: &[&str]) -> [Teamr; 2] {
+    let mut config = team_config("team0", "lacp", data_path, &LINKS);
+    config["runner"]["fast_rate"] = true.into();
+    config["runner"]["tx_hash"] = words.into();
+    let teams = [&hosts.left, &hosts.right].map(|host| Teamr::start(host, &config));
+    hosts.set_up_teams();
+    wait_until("both ports to carry at both ends", || {
+        teams.iter().all(|team| team.carrying() == LINKS)
+    });
+    teams
+}
+
+/// Returns the number of ports that `teamrctl hash` names for a flow.
+fn named_ports(team: &Teamr) -> usize {
+    let answer = team.ask("hash 10.0.0.1:1 10.0.0.2:2 --json");
+    let choice: Value = serde_json::from_str(&answer).expect("JSON");
+    choice["ports"].as_str().expect("ports").split_whitespace().count()
+}
+
+/// Returns how many of [`FLOWS`] connections are made while eth2 loses what the host sends over
+/// IPv4.
+fn connections(lab: &Lab, data_path: DataPath, words: &[&str]) -> usize {
+    let hosts = TwoTeams::new(lab);
+    let teams = start_teams(&hosts, data_path, words);
+    let is_certain = !words.contains(&"socket");
+    assert_eq!(named_ports(&teams[0]) == 1, is_certain, "hash with {words:?}");
+    let server = SocketAddr::from(SERVER);
+    let listener = on(&hosts.right, move || TcpListener::bind(server).expect("a server"));
+    let listener = listener.join().expect("a server");
+    // A first connection resolves the address.
+    wait_until("a connection", || {
+        let connect = move || TcpStream::connect_timeout(&server, PATIENCE).is_ok();
+        on(&hosts.left, connect).join().expect("a client")
+    });
+    // The program drops IPv4 frames (TC_ACT_SHOT); other frames go on to the next filter.
+    hosts.left.try_run("tc qdisc add dev eth2 clsact");
+    let program = "4,40 0 0 12,21 0 1 2048,6 0 0 2,6 0 0 4294967295";
+    let mut filter = hosts.left.command("tc");
+    filter.args(["filter", "add", "dev", "eth2", "egress", "pref", "1"]);
+    filter.args(["bpf", "direct-action", "bytecode", program]);
+    assert!(filter.status().expect("start tc").success());
+    let connect = move || TcpStream::connect_timeout(&server, PATIENCE);
+    let clients: Vec<_> = (0..FLOWS).map(|_| on(&hosts.left, connect)).collect();
+    let connected = clients.into_iter().map(|client| client.join().expect("a client"));
+    let connected = connected.filter(Result::is_ok).count();
+    drop(listener);
+    connected
+}
+
+fn a_flow_leaves_a_link_that_loses_its_packets(lab: &Lab, data_path: DataPath) {
+    let by_fields = connections(lab, data_path, &["l3", "l4"]);
+    let by_socket = connections(lab, data_path, &["l3", "l4", "socket"]);
+    println!(
+        "{}: of {FLOWS} flows {by_fields} pass by their fields, {by_socket} by their socket",
+        data_path.name()
+    );
+    assert!(by_fields <= FLOWS - STRAYS, "{by_fields} of {FLOWS} flows by fields");
+    assert!(by_socket >= FLOWS - STRAYS, "{by_socket} of {FLOWS} flows by socket");
+    assert!(by_socket > by_fields);
+}
+
+#[test]
+fn hash_is_certain_on_the_relay_which_knows_no_sockets() {
+    let Some(lab) = Lab::open(Sharing::Shared) else { return };
+    let hosts = TwoTeams::new(&lab);
+    let teams = start_teams(&hosts, DataPath::Userspace, &["l3", "l4", "socket"]);
+    assert_eq!(named_ports(&teams[0]), 1);
+}
+
+#[test]
+fn a_flow_on_programs_leaves_a_lossy_link() {
+    if let Some(lab) = Lab::open(Sharing::Shared) {
+        a_flow_leaves_a_link_that_loses_its_packets(&lab, DataPath::Programs);
+    }
+}
+
+#[test]
+fn a_flow_on_the_driver_leaves_a_lossy_link() {
+    in_virtual_time(|_| {
+        let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+        a_flow_leaves_a_link_that_loses_its_packets(&lab, DataPath::Kernel);
+    });
+}
