@@ -117,15 +117,17 @@ impl Managed {
         wait_until(&format!("answers, {when}"), || run("ping -c 1 -W 1 10.0.0.2").status.success());
     }
 
-    /// Takes the team down and waits until nothing remains: `nmcli` returns earlier.
+    /// Takes the team down and waits until nothing remains: `nmcli` returns earlier, and
+    /// NetworkManager deletes the device before the daemon has ended.
     fn down(&self) {
         nmcli("connection down team0");
         wait_until("the team to be gone", || !has_interface("team0"));
-        let files = fs::read_dir("/run/teamd").expect("a folder");
-        let mut left: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
-        // The daemon cannot know that no other program takes its device over.
-        left.retain(|name| name != "team0.memory");
-        assert!(left.is_empty(), "{left:?} in /run/teamd");
+        wait_until("/run/teamd to be empty", || {
+            let files = fs::read_dir("/run/teamd").expect("a folder");
+            let mut names = files.map(|file| file.expect("a file").file_name());
+            // The daemon cannot know that no other program takes its device over.
+            names.all(|name| name == "team0.memory")
+        });
     }
 
     fn active(&self) -> String {
@@ -233,10 +235,11 @@ fn network_manager_drives_a_team() {
         for port in PORTS {
             assert!(has_interface(port));
         }
-        let log = managed.manager.log();
-        let count = |words: &str| log.matches(words).count();
+        let count = |words: &str| managed.manager.log().matches(words).count();
         // Three by modifications, one for each cycle.
-        assert_eq!(count("terminated normally with status 0"), CYCLES + 3);
+        wait_until("NetworkManager to notice the end of each daemon", || {
+            count("terminated normally with status 0") == CYCLES + 3
+        });
         assert_eq!(count("Sending SIGKILL"), 0);
         // The killed daemon, whose ports stayed: NetworkManager notices the end of the process or
         // of the bus name first.

@@ -56,6 +56,7 @@ fn a_failure_in_a_guest_fails_the_test() {
         Err(GuestFailure::Impossible(_)) => (),
         Err(GuestFailure::Failed { report, folder }) => {
             assert!(report.contains("failed in it with status 101"), "{report}");
+            assert_eq!(report.matches("\nas a case would\n").count(), 1, "{report}");
             assert!(report.contains("Powering off"), "no kernel log: {report}");
             let log = fs::read_to_string(folder.join("case.log"));
             assert_eq!(log.expect("the case's log"), "so far");

@@ -51,6 +51,9 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// Time between two attempts to get a processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Bytes after which a line of a panic message is the last one in a report.
+const PANIC_LENGTH: usize = 2000;
+
 /// Why a case did not succeed.
 #[derive(Debug)]
 pub enum GuestFailure {
@@ -192,7 +195,12 @@ fn boot(clock: Clock, test: &str, folder: &Path, limit: Duration) -> Result<(), 
         .env(PROGRAMS, programs());
     println!("A guest boots for {test}.");
     let guest = Guest::new(&kernel, folder, limit);
-    let failure = match guest.run(&case, &mut |line| println!("  {line}")) {
+    let mut panic = PanicMessage::default();
+    let ended = guest.run(&case, &mut |line| {
+        println!("  {line}");
+        panic.read(line);
+    });
+    let failure = match ended {
         Ok(End::Status(0)) if folder.join(BEGUN).exists() => return Ok(()),
         Ok(End::Status(0)) => "found no such test in it".to_owned(),
         Ok(End::Status(status)) => format!("failed in it with status {status}"),
@@ -204,9 +212,33 @@ fn boot(clock: Clock, test: &str, folder: &Path, limit: Duration) -> Result<(), 
         Err(error) => format!("lost it: {error}"),
     };
     Err(GuestFailure::Failed {
-        report: format!("{test} got a guest and {failure}.\n{}", guest.kernel_log_tail()),
+        report: format!(
+            "{test} got a guest and {failure}.\n{}{}",
+            panic.text,
+            guest.kernel_log_tail()
+        ),
         folder: folder.to_owned(),
     })
+}
+
+/// The first panic message in the output of a case, without its backtrace.
+#[derive(Default)]
+struct PanicMessage {
+    text: String,
+    is_whole: bool,
+}
+
+impl PanicMessage {
+    /// Takes the next line of the output.
+    fn read(&mut self, line: &str) {
+        let begins = line.contains("panicked at ");
+        self.is_whole |= !self.text.is_empty()
+            && (begins || line.starts_with("stack backtrace:") || line.starts_with("note: "));
+        if !self.is_whole && (begins || !self.text.is_empty()) && self.text.len() < PANIC_LENGTH {
+            self.text += line;
+            self.text += "\n";
+        }
+    }
 }
 
 /// Waits for a processor that no guest of any process uses.
