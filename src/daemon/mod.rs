@@ -317,7 +317,7 @@ impl Daemon {
 
     fn try_turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         self.poll.poll(events, timeout)?;
-        self.kernel.forget_network();
+        self.kernel.begin_turn();
         self.ready.extend(events.iter().filter_map(|event| Source::decode(event.token())));
         if self.ready.contains(&Source::Signals) {
             let requests = self.signals.read()?;
@@ -340,9 +340,10 @@ impl Daemon {
         self.handle_deadlines();
         self.poll_delayed_carriers();
         if self.ready.remove(&Source::LinkEvents) {
-            self.handle_link_events();
+            self.read_link_events();
         }
         self.resync_if_due();
+        self.handle_link_events();
         let is_ready = self.ready.remove(&Source::Directory);
         self.reload_if_directory_changed(is_ready);
         if self.ready.remove(&Source::Resolver) {
@@ -500,6 +501,7 @@ impl Daemon {
         let slot = self.teams.remove(&team)?;
         self.deadlines.set(team, None);
         self.hook_checks.set(team, 0);
+        self.link_events.forget(team);
         self.interfaces.remove(team);
         self.delayed.remove(&team);
         self.stackable.remove(&team);
