@@ -71,7 +71,7 @@ use crate::datapath::ebpf::{self, SharedPrograms};
 use crate::datapath::{Drained, SnapshotPart};
 use crate::errno::{count_failed_call, strerror};
 use crate::process::sandbox::ProgramRights;
-use crate::process::service_manager::ServiceManager;
+use crate::process::service_manager::{PATIENCE, ServiceManager};
 use crate::process::signals::{Signals, Stop};
 use crate::sys::clock;
 
@@ -263,10 +263,11 @@ impl Daemon {
 
     /// Gives the descriptors in which frames queue to the service manager, for the next daemon.
     fn keep_descriptors(&self) {
+        let end = clock::monotonic() + PATIENCE;
         for slot in self.teams.values() {
             let _log_scope = slot.log_scope();
             for (name, descriptor) in slot.team.data_path.snapshot(SnapshotPart::Queues).queues {
-                if let Err(error) = self.manager.keep(&name, &descriptor) {
+                if let Err(error) = self.manager.keep(&name, &descriptor, end) {
                     log::warn!("Failed to keep {name} for the next daemon ({}).", strerror(&error));
                 }
             }
