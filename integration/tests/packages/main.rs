@@ -117,7 +117,7 @@ impl Debian {
              After=basic.target dbus.service\n",
         );
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=10", "120"]);
+        command.args(["--kill-after=10", "300"]);
         let container = self.container();
         command.arg(container.get_program()).args(container.get_args());
         let outer = run(command.args(["--boot", "systemd.unit=script.service"]));
