@@ -8,8 +8,10 @@
 //! here, and among the addresses that the upper devices of this namespace receive. As with the team
 //! driver, hosts behind a bridge are not announced: the bridge does not have their addresses.
 //!
-//! The host's [`Network`] is read once for all teams that announce themselves in a turn of the loop.
-//! The cost for a team depends on its own upper devices and their addresses only.
+//! The host's [`Network`] is read in steps, one a turn of the loop, and once for all teams that announce
+//! themselves. The cost for a team depends on its own upper devices and their addresses only.
+
+mod reading;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,15 +23,10 @@ use runners::HwAddr;
 use runners::wire::announce;
 
 use super::kernel::ipv6_setting;
-use crate::netlink::address::{self, InterfaceAddress};
+use crate::netlink::address::InterfaceAddress;
 use crate::netlink::link::{LinkInfo, VETH_KIND};
-use crate::netlink::namespace::{self, NamespaceId};
-use crate::netlink::{RouteSocket, fdb, link};
 
-/// Most namespaces that are searched for upper devices: the daemon waits about 50 µs for each.
-const MOST_NAMESPACES: usize = 256;
-/// Most addresses of other namespaces that are announced for one interface.
-const MOST_ADDRESSES: usize = 1024;
+pub use reading::NetworkReading;
 
 /// An interface whose frames leave through the team, with their source address and VLAN tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,26 +90,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads the interfaces and addresses.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn read(route: &mut RouteSocket) -> io::Result<Network> {
-        let mut network = Network::of(link::all(route)?, address::all(route)?);
-        match fdb::unicast_addresses(route, MOST_ADDRESSES) {
-            Ok(received) => network.received = received,
-            Err(error) => log::debug!("cannot read the addresses of other namespaces: {error}"),
-        }
-        match links_elsewhere(route) {
-            Ok(elsewhere) => network.elsewhere = elsewhere,
-            Err(error) => log::debug!("cannot read the interfaces of other namespaces: {error}"),
-        }
-        Ok(network)
-    }
-
-    fn of(links: Vec<LinkInfo>, addresses: Vec<InterfaceAddress>) -> Network {
-        let mut network = Network::default();
-        for link in &links {
+    fn add_links(&mut self, links: impl Iterator<Item = LinkInfo>) {
+        for link in links {
             // A veth is no upper device of its peer.
             let lower = link.lower.filter(|_| link.kind != VETH_KIND);
             for (below, above) in lower
@@ -120,14 +99,16 @@ impl Network {
                 .into_iter()
                 .chain(link.master.map(|master| (link.ifindex, master)))
             {
-                network.stacked.entry(below).or_default().push(above);
+                self.stacked.entry(below).or_default().push(above);
             }
+            self.links.insert(link.ifindex, link);
         }
-        network.links = links.into_iter().map(|link| (link.ifindex, link)).collect();
+    }
+
+    fn add_addresses(&mut self, addresses: Vec<InterfaceAddress>) {
         for entry in addresses {
-            network.addresses.entry(entry.ifindex).or_default().push(entry.address);
+            self.addresses.entry(entry.ifindex).or_default().push(entry.address);
         }
-        network
     }
 
     /// Returns the team device and its upper devices, by interface index.
@@ -246,27 +227,6 @@ impl Network {
     }
 }
 
-/// Returns the interfaces of other namespaces that are stacked on interfaces of this one, by the
-/// index of the lower interface.
-fn links_elsewhere(route: &mut RouteSocket) -> io::Result<BTreeMap<u32, Vec<LinkInfo>>> {
-    let mut stacked: Vec<(NamespaceId, u32, LinkInfo)> = Vec::new();
-    for id in namespace::numbered(route, MOST_NAMESPACES)? {
-        // The namespace may be gone, or belong to a user who grants no access.
-        let links = namespace::links(route, id).unwrap_or_default();
-        stacked.extend(links.into_iter().filter_map(|link| {
-            let (lower_namespace, lower) = link.lower_elsewhere?;
-            (link.hwaddr != HwAddr::default()).then_some((lower_namespace, lower, link))
-        }));
-    }
-    // The answers above have given this namespace a number.
-    let own = namespace::own(route)?;
-    let mut elsewhere: BTreeMap<u32, Vec<LinkInfo>> = BTreeMap::new();
-    for (_, lower, link) in stacked.into_iter().filter(|(id, ..)| Some(*id) == own) {
-        elsewhere.entry(lower).or_default().push(link);
-    }
-    Ok(elsewhere)
-}
-
 /// Returns the tag of frames that leave by `link` through the interface `below`; `None` for a VLAN
 /// inside a VLAN, since an announcement carries one tag.
 fn vlan_over(below: &Upper, link: &LinkInfo) -> Option<Option<u16>> {
@@ -318,6 +278,13 @@ fn joined_ipv6(table: &str) -> Vec<(&str, Ipv6Addr)> {
 mod tests {
     use super::*;
 
+    fn network(links: Vec<LinkInfo>, addresses: Vec<InterfaceAddress>) -> Network {
+        let mut network = Network::default();
+        network.add_links(links.into_iter());
+        network.add_addresses(addresses);
+        network
+    }
+
     fn interface(ifindex: u32, name: &str) -> LinkInfo {
         LinkInfo { ifindex, name: name.to_owned(), ..LinkInfo::default() }
     }
@@ -327,7 +294,7 @@ mod tests {
         let team = LinkInfo { master: Some(4), ..interface(3, "team0") };
         let vlan = LinkInfo { lower: Some(4), vlan: Some(30), ..interface(2, "br0.30") };
         let links = vec![vlan, team, interface(4, "br0"), interface(5, "eth9")];
-        let found = Network::of(links, Vec::new()).uppers(3);
+        let found = network(links, Vec::new()).uppers(3);
         assert_eq!(found.keys().copied().collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(found[&2].vlan, Some(30));
         assert_eq!(found[&4].vlan, None);
@@ -353,7 +320,7 @@ mod tests {
         links.extend((1..4000).map(vlan));
         let mut addresses: Vec<_> = (1..4000).map(address).collect();
         addresses.push(InterfaceAddress { ifindex: 4, ..address(5000) });
-        let mut network = Network::of(links, addresses);
+        let mut network = network(links, addresses);
         network.received.insert(3, (0..100).map(|it| HwAddr([2, 1, 0, 0, 0, it])).collect());
         assert_eq!(network.peer_notifications(3).len(), 3999 + 100);
         assert_eq!(network.peer_notifications(4).len(), 1);

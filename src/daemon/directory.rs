@@ -317,6 +317,7 @@ impl Daemon {
             if let Err(error) = self.poll.poll(&mut events, Some(wait)) {
                 log::debug!("Failed to poll between two teams ({}).", strerror(&error));
             }
+            self.kernel.begin_turn();
             self.ready.extend(events.iter().filter_map(|event| Source::decode(event.token())));
             self.handle_deadlines();
             self.poll_delayed_carriers();

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use runners::{Duplex, HwAddr, Instant, Link, ReceiveCounters, interface_name_bytes};
 
-use super::announce::Network;
+use super::announce::{Network, NetworkReading};
 use super::own_hwaddrs::OwnHwAddrs;
 use super::udev::Udev;
 use crate::datapath::PortInterface;
@@ -37,6 +37,10 @@ pub struct Kernel {
     pub udev: Udev,
     /// The interfaces and addresses of this turn of the loop, if a team announces itself.
     network: Option<Rc<Network>>,
+    /// The reading of the interfaces and addresses that has begun.
+    network_reading: Option<NetworkReading>,
+    /// This turn of the loop has made its step of the reading.
+    has_read_step: bool,
     /// The counters of all interfaces as read last, and the time.
     receive_counters: Option<(Instant, BTreeMap<u32, ReceiveCounters>)>,
     /// A reading failed.
@@ -52,28 +56,44 @@ impl Kernel {
             own_hwaddrs: OwnHwAddrs::default(),
             udev: Udev::find(),
             network: None,
+            network_reading: None,
+            has_read_step: false,
             receive_counters: None,
             is_unread: false,
         })
     }
 
-    /// Returns the interfaces and addresses as read in this turn of the loop.
+    /// Returns the interfaces and addresses, whose reading this turn of the loop has ended. Otherwise
+    /// reads some more, once a turn, and returns `None`: the caller asks again in the next turn.
     ///
     /// # Errors
-    /// Those of reading.
-    pub fn network(&mut self) -> io::Result<Rc<Network>> {
-        let network = match self.network.take() {
-            Some(network) => network,
-            None => Rc::new(Network::read(&mut self.route)?),
-        };
-        self.network = Some(Rc::clone(&network));
-        Ok(network)
+    /// Those of reading; the next call begins anew.
+    pub fn network(&mut self) -> io::Result<Option<Rc<Network>>> {
+        if self.network.is_none() && !self.has_read_step {
+            let mut reading = match self.network_reading.take() {
+                Some(reading) => reading,
+                None => NetworkReading::start()?,
+            };
+            match reading.step()? {
+                Some(network) => self.network = Some(Rc::new(network)),
+                None => self.network_reading = Some(reading),
+            }
+            self.has_read_step = true;
+        }
+        Ok(self.network.clone())
     }
 
-    /// Has the next [`network`](Self::network) read everything anew: another turn begins, or the
-    /// daemon has changed an address.
-    pub fn forget_network(&mut self) {
+    /// Has [`network`](Self::network) read everything anew after a reading that has ended: another turn
+    /// of the loop begins.
+    pub fn begin_turn(&mut self) {
         self.network = None;
+        self.has_read_step = false;
+    }
+
+    /// Has [`network`](Self::network) read everything anew: the daemon has changed an address.
+    pub fn forget_network(&mut self) {
+        self.begin_turn();
+        self.network_reading = None;
     }
 
     /// Returns the counters of received frames of all interfaces at `now`, by interface index. All

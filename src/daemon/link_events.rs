@@ -12,9 +12,8 @@ use runners::Instant;
 
 use super::Daemon;
 use super::interface_map::InterfaceMap;
-use super::kernel::Kernel;
 use super::source::{Source, TeamId};
-use super::team::{Departure, DeviceState, ManagedTeam, TeamLinkEvents};
+use super::team::{Departure, DeviceState, PresentLinks, TeamLinkEvents};
 use crate::errno::strerror;
 use crate::netlink::link::{self, LinkEvent};
 use crate::netlink::{EventSocket, Received, address, tc};
@@ -29,10 +28,17 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Most teams whose carriers are polled at a time; the next poll continues with the other teams.
 const POLLED_TEAMS: usize = 64;
 
-/// The socket of the events, and when to read all links anew.
+/// Time of a turn of the loop in which teams handle their link events, before timers, partners and
+/// clients have their turn; the teams that are left handle theirs in the next turns.
+const LINK_TIME: Duration = Duration::from_millis(5);
+
+/// The socket of the events, the events that wait for their teams, and when to read all links anew.
 #[derive(Debug)]
 pub(super) struct LinkEvents {
     socket: EventSocket,
+    waiting: BTreeMap<TeamId, TeamLinkEvents>,
+    /// The team that has handled events last.
+    last_team: TeamId,
     resynced: Option<Instant>,
     /// Events were lost since `resynced`.
     resync_due: Option<Instant>,
@@ -53,7 +59,31 @@ impl LinkEvents {
     pub fn open(registry: &Rc<Registry>) -> io::Result<Self> {
         let mut socket = EventSocket::links()?;
         socket.register(registry, Source::LinkEvents.token())?;
-        Ok(LinkEvents { socket, resynced: None, resync_due: None })
+        Ok(LinkEvents {
+            socket,
+            waiting: BTreeMap::new(),
+            last_team: TeamId::FIRST,
+            resynced: None,
+            resync_due: None,
+        })
+    }
+
+    /// Drops the events that wait for a team, which has ended.
+    pub fn forget(&mut self, team: TeamId) {
+        self.waiting.remove(&team);
+    }
+
+    fn add(&mut self, team: TeamId, events: TeamLinkEvents) {
+        self.waiting.entry(team).or_default().merge(events);
+    }
+
+    /// Takes the events of the next team; the teams have their turn one after the other.
+    fn next_team(&mut self) -> Option<(TeamId, TeamLinkEvents)> {
+        let later = (Bound::Excluded(self.last_team), Bound::Unbounded);
+        let next = self.waiting.range(later).next().or(self.waiting.iter().next());
+        let team = next.map(|(team, _)| *team)?;
+        self.last_team = team;
+        self.waiting.remove_entry(&team)
     }
 
     /// Returns when to read all links anew after a loss.
@@ -124,8 +154,8 @@ impl Reading {
 }
 
 impl Daemon {
-    /// Reads the events and hands each team its own.
-    pub(super) fn handle_link_events(&mut self) {
+    /// Reads the events and sorts them by team.
+    pub(super) fn read_link_events(&mut self) {
         let now = self.now();
         let reading = self.link_events.read(now);
         for event in &reading.links {
@@ -134,11 +164,40 @@ impl Daemon {
         }
         self.carrier_watch.link_event(now);
         for (team, events) in reading.by_team(&self.interfaces) {
-            self.read_links(team, |team, kernel| team.links_changed(kernel, now, &events));
+            self.link_events.add(team, events);
         }
-        if reading.links.iter().any(|event| event.master.is_some()) {
-            for team in self.stackable.clone() {
-                self.with_team(team, |slot, kernel| slot.team.release_stacked_ports(kernel, now));
+        let has_master = reading.links.iter().any(|event| event.master.is_some());
+        if has_master && !self.stackable.is_empty() {
+            self.release_stacked_ports(now);
+        }
+    }
+
+    fn release_stacked_ports(&mut self, now: Instant) {
+        let links = match link::all(&mut self.kernel.route) {
+            Ok(links) => links,
+            Err(error) => return log::warn!("Failed to read all links ({}).", strerror(&error)),
+        };
+        for team in self.stackable.clone() {
+            self.with_team(team, |slot, kernel| {
+                slot.team.release_stacked_ports(kernel, now, &links);
+            });
+        }
+    }
+
+    /// Hands teams their events until [`LINK_TIME`] is over, so that the events of hundreds of teams
+    /// delay no partner and no client.
+    pub(super) fn handle_link_events(&mut self) {
+        let end = self.now() + LINK_TIME;
+        while let Some((team, events)) = self.link_events.next_team() {
+            let now = self.now();
+            let state =
+                self.with_team(team, |slot, kernel| slot.team.links_changed(kernel, now, &events));
+            if state == Some(DeviceState::Deleted) {
+                self.end_orphaned_team(team);
+            }
+            if self.now() >= end && !self.link_events.waiting.is_empty() {
+                self.ready.insert(Source::LinkEvents);
+                return;
             }
         }
     }
@@ -165,19 +224,7 @@ impl Daemon {
         }
     }
 
-    /// Calls `read` with a team, and ends the team if its device was deleted.
-    fn read_links(
-        &mut self,
-        team: TeamId,
-        read: impl FnOnce(&mut ManagedTeam, &mut Kernel) -> DeviceState,
-    ) {
-        let state = self.with_team(team, |slot, kernel| read(&mut slot.team, kernel));
-        if state == Some(DeviceState::Deleted) {
-            self.end_orphaned_team(team);
-        }
-    }
-
-    /// Reads all links anew for every team, if events were lost or an interface was not read.
+    /// Has every team read all links anew, if events were lost or an interface was not read.
     pub(super) fn resync_if_due(&mut self) {
         let now = self.now();
         if self.link_events.resync_due.is_none_or(|due| due > now) {
@@ -190,9 +237,9 @@ impl Daemon {
         match link::all(&mut self.kernel.route) {
             Ok(links) => {
                 self.kernel.own_hwaddrs.read(&links);
-                let teams: Vec<TeamId> = self.teams.keys().copied().collect();
-                for team in teams {
-                    self.read_links(team, |team, kernel| team.resync(kernel, now, &links));
+                let links = PresentLinks::new(&links);
+                for (team, slot) in &self.teams {
+                    self.link_events.add(*team, slot.team.everything(&links));
                 }
             }
             Err(error) => {
@@ -212,6 +259,26 @@ mod tests {
     use runners::HwAddr;
 
     use super::*;
+
+    #[test]
+    fn the_teams_handle_their_events_in_turn_and_later_events_of_a_team_join_the_first() {
+        let poll = mio::Poll::new().unwrap();
+        let registry = Rc::new(poll.registry().try_clone().unwrap());
+        let mut events = LinkEvents::open(&registry).unwrap();
+        let changed =
+            |ifindex| TeamLinkEvents { changed: [ifindex].into(), ..TeamLinkEvents::default() };
+        let (first, second) = (TeamId::FIRST, TeamId::FIRST.next());
+        events.add(first, changed(3));
+        events.add(second, changed(4));
+        events.add(second, TeamLinkEvents { were_lost: true, ..changed(5) });
+        let (team, of_second) = events.next_team().expect("events");
+        assert_eq!((team, of_second.were_lost), (second, true));
+        assert!(of_second.changed.iter().eq(&[4, 5]));
+        events.add(second, changed(6));
+        assert_eq!(events.next_team().map(|(team, _)| team), Some(first));
+        events.forget(second);
+        assert!(events.next_team().is_none());
+    }
 
     #[test]
     fn an_event_goes_to_the_teams_that_its_interface_concerns() {

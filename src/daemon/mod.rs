@@ -71,7 +71,7 @@ use crate::datapath::ebpf::{self, SharedPrograms};
 use crate::datapath::{Drained, SnapshotPart};
 use crate::errno::{count_failed_call, strerror};
 use crate::process::sandbox::ProgramRights;
-use crate::process::service_manager::ServiceManager;
+use crate::process::service_manager::{PATIENCE, ServiceManager};
 use crate::process::signals::{Signals, Stop};
 use crate::sys::clock;
 
@@ -263,10 +263,11 @@ impl Daemon {
 
     /// Gives the descriptors in which frames queue to the service manager, for the next daemon.
     fn keep_descriptors(&self) {
+        let end = clock::monotonic() + PATIENCE;
         for slot in self.teams.values() {
             let _log_scope = slot.log_scope();
             for (name, descriptor) in slot.team.data_path.snapshot(SnapshotPart::Queues).queues {
-                if let Err(error) = self.manager.keep(&name, &descriptor) {
+                if let Err(error) = self.manager.keep(&name, &descriptor, end) {
                     log::warn!("Failed to keep {name} for the next daemon ({}).", strerror(&error));
                 }
             }
@@ -317,7 +318,7 @@ impl Daemon {
 
     fn try_turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         self.poll.poll(events, timeout)?;
-        self.kernel.forget_network();
+        self.kernel.begin_turn();
         self.ready.extend(events.iter().filter_map(|event| Source::decode(event.token())));
         if self.ready.contains(&Source::Signals) {
             let requests = self.signals.read()?;
@@ -340,9 +341,10 @@ impl Daemon {
         self.handle_deadlines();
         self.poll_delayed_carriers();
         if self.ready.remove(&Source::LinkEvents) {
-            self.handle_link_events();
+            self.read_link_events();
         }
         self.resync_if_due();
+        self.handle_link_events();
         let is_ready = self.ready.remove(&Source::Directory);
         self.reload_if_directory_changed(is_ready);
         if self.ready.remove(&Source::Resolver) {
@@ -500,6 +502,7 @@ impl Daemon {
         let slot = self.teams.remove(&team)?;
         self.deadlines.set(team, None);
         self.hook_checks.set(team, 0);
+        self.link_events.forget(team);
         self.interfaces.remove(team);
         self.delayed.remove(&team);
         self.stackable.remove(&team);

@@ -79,16 +79,22 @@ pub fn link_locals(route: &mut RouteSocket) -> io::Result<BTreeMap<u32, Ipv6Addr
     Ok(found)
 }
 
+/// Returns a request for all addresses of all interfaces.
+pub fn dump() -> Request {
+    Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP as u16, &[0; BODY])
+}
+
 /// Reads all addresses of all interfaces.
 pub fn all(route: &mut RouteSocket) -> io::Result<Vec<InterfaceAddress>> {
-    let mut addresses = Vec::new();
+    let mut found = Vec::new();
+    route.query(dump(), &mut |message| found.extend(InterfaceAddress::parse(&message)))?;
+    Ok(distinct(found.into_iter()))
+}
+
+/// Returns the addresses without those that a dump has listed before.
+pub fn distinct(found: impl Iterator<Item = InterfaceAddress>) -> Vec<InterfaceAddress> {
     let mut known = BTreeSet::new();
-    let request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP as u16, &[0; BODY]);
-    route.query(request, &mut |message| {
-        let found = InterfaceAddress::parse(&message);
-        addresses.extend(found.filter(|found| known.insert(*found)));
-    })?;
-    Ok(addresses)
+    found.filter(|found| known.insert(*found)).collect()
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 //! on the interface in any network namespace (`bridge fdb show dev eth0 self`, `linux/neighbour.h`).
 
 use std::collections::BTreeMap;
-use std::io;
 
 use runners::HwAddr;
 
 use super::link::ifinfomsg;
 use super::message::{Message, Request, attribute, read_u32};
-use super::socket::RouteSocket;
 
 const NDA_LLADDR: u16 = 2;
 /// The entry belongs to the interface, not to its bridge.
@@ -28,22 +26,23 @@ pub fn parse(message: &Message<'_>) -> Option<(u32, HwAddr)> {
     Some((read_u32(message.payload, 4)?, hwaddr)).filter(|_| is_unicast)
 }
 
-/// Reads at most `limit` addresses of each interface, by interface index.
-pub fn unicast_addresses(
-    route: &mut RouteSocket,
-    limit: usize,
-) -> io::Result<BTreeMap<u32, Vec<HwAddr>>> {
-    let mut found: BTreeMap<u32, Vec<HwAddr>> = BTreeMap::new();
+/// Returns a request for the entries of all interfaces.
+pub fn dump() -> Request {
     let mut body = ifinfomsg(0, 0, 0);
     body[0] = libc::AF_BRIDGE as u8;
-    route.query(
-        Request::new(libc::RTM_GETNEIGH, libc::NLM_F_DUMP as u16, &body),
-        &mut |message| {
-            if let Some((ifindex, hwaddr)) = parse(&message) {
-                let addresses = found.entry(ifindex).or_default();
-                addresses.extend(Some(hwaddr).filter(|_| addresses.len() < limit));
-            }
-        },
-    )?;
-    Ok(found)
+    Request::new(libc::RTM_GETNEIGH, libc::NLM_F_DUMP as u16, &body)
+}
+
+/// Returns at most `limit` unicast addresses of each interface, by interface index, of the answer to
+/// [`dump`].
+pub fn unicast_addresses<'a>(
+    answer: impl Iterator<Item = Message<'a>>,
+    limit: usize,
+) -> BTreeMap<u32, Vec<HwAddr>> {
+    let mut found: BTreeMap<u32, Vec<HwAddr>> = BTreeMap::new();
+    for (ifindex, hwaddr) in answer.filter_map(|message| parse(&message)) {
+        let addresses = found.entry(ifindex).or_default();
+        addresses.extend(Some(hwaddr).filter(|_| addresses.len() < limit));
+    }
+    found
 }

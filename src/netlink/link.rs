@@ -225,7 +225,7 @@ pub fn driver_carrier(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool>
 
 /// Returns a request for all interfaces without their counters, which take the kernel as long as the
 /// rest.
-pub(super) fn dump() -> Request {
+pub fn dump() -> Request {
     const SKIP_STATS: u32 = 1 << 3;
     Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP as u16, &ifinfomsg(0, 0, 0))
         .attribute_u32(libc::IFLA_EXT_MASK, SKIP_STATS)

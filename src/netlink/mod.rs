@@ -23,5 +23,7 @@ pub mod tc;
 pub mod team;
 pub mod team_device;
 
-pub use socket::{BUFFER_VARIABLE, EventSocket, GenericSocket, Received, RouteSocket};
+pub use socket::{
+    BUFFER_VARIABLE, Dump, EventSocket, GenericSocket, Progress, Received, RouteSocket,
+};
 pub use team_device::TeamDevice;

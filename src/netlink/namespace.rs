@@ -7,7 +7,7 @@
 
 use std::io;
 
-use super::link::{self, LinkInfo};
+use super::link;
 use super::message::{Message, Request, attribute, read_u32};
 use super::socket::RouteSocket;
 
@@ -26,20 +26,16 @@ impl NamespaceId {
         read_u32(value, 0).filter(|id| i32::try_from(*id).is_ok()).map(NamespaceId)
     }
 
-    fn parse(message: &Message<'_>) -> Option<Self> {
+    /// Parses an answer to [`dump`]; `None` for other messages.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
         let attributes = message.payload.get(BODY..).filter(|_| message.kind == libc::RTM_NEWNSID);
         Self::read(attribute(attributes?, NETNSA_NSID)?)
     }
 }
 
-/// Returns the numbers of at most `limit` namespaces, this one among them if it has a number.
-pub fn numbered(route: &mut RouteSocket, limit: usize) -> io::Result<Vec<NamespaceId>> {
-    let mut ids = Vec::new();
-    let request = Request::new(libc::RTM_GETNSID, libc::NLM_F_DUMP as u16, &[0; BODY]);
-    route.query(request, &mut |message| {
-        ids.extend(NamespaceId::parse(&message).filter(|_| ids.len() < limit));
-    })?;
-    Ok(ids)
+/// Returns a request for the numbers of all namespaces, this one among them if it has a number.
+pub fn dump() -> Request {
+    Request::new(libc::RTM_GETNSID, libc::NLM_F_DUMP as u16, &[0; BODY])
 }
 
 /// Returns the number of the calling process's own namespace; `None` if it has none.
@@ -51,13 +47,10 @@ pub fn own(route: &mut RouteSocket) -> io::Result<Option<NamespaceId>> {
     Ok(own)
 }
 
-/// Reads all interfaces of a namespace.
+/// Returns a request for all interfaces of a namespace.
 ///
-/// # Errors
-/// `EACCES` without CAP_NET_ADMIN there, `EINVAL` if the namespace is gone.
-pub fn links(route: &mut RouteSocket, namespace: NamespaceId) -> io::Result<Vec<LinkInfo>> {
-    let mut links = Vec::new();
-    let request = link::dump().attribute_u32(libc::IFLA_TARGET_NETNSID, namespace.0);
-    route.query(request, &mut |message| links.extend(LinkInfo::parse(&message)))?;
-    Ok(links)
+/// The kernel answers with `EACCES` without CAP_NET_ADMIN there, and with `EINVAL` if the namespace is
+/// gone.
+pub fn dump_links(namespace: NamespaceId) -> Request {
+    link::dump().attribute_u32(libc::IFLA_TARGET_NETNSID, namespace.0)
 }

@@ -113,30 +113,12 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
     /// Calls `each` with every message of the whole answer.
     ///
     /// # Errors
-    /// The kernel's error number; `EINTR` for a dump that changes interrupted every time.
+    /// Those of [`Dump::step`].
     pub fn query(&mut self, request: Request, each: &mut dyn FnMut(Message<'_>)) -> io::Result<()> {
-        let mut failure = Errno::EINTR;
-        for _ in 0..DUMP_TRIES {
-            let mut interrupted = false;
-            let mut messages = Vec::new();
-            let answered = self.exchange(request.clone(), false, &mut |message| {
-                interrupted |= message.is_interrupted();
-                messages.push((message.kind, message.flags, message.payload.to_vec()));
-            });
-            match answered {
-                Ok(()) if !interrupted => {
-                    for (kind, flags, payload) in &messages {
-                        let sequence = self.sequence;
-                        each(Message { kind: *kind, flags: *flags, sequence, payload });
-                    }
-                    return Ok(());
-                }
-                Ok(()) => failure = Errno::EINTR,
-                Err(Failure::Socket(errno)) => failure = errno,
-                Err(Failure::Refused(error)) => return Err(error),
-            }
-        }
-        Err(failure.into())
+        let mut dump = Dump::new(request);
+        while dump.step(self)? == Progress::More {}
+        dump.messages().for_each(each);
+        Ok(())
     }
 
     /// Sends a request and reads its answer. Opens the socket anew if it fails.
@@ -146,29 +128,25 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
         ack: bool,
         each: &mut dyn FnMut(Message<'_>),
     ) -> Result<(), Failure> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let bytes = request.finish(self.sequence, ack).map_err(Failure::Refused)?;
-        let answered = repeat(|| send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty()))
-            .map_err(Failure::Socket)
-            .and_then(|_| BUFFER.with_borrow_mut(|buffer| self.receive_answer(buffer, ack, each)));
-        if let (Err(Failure::Socket(_)), false) = (&answered, self.is_foreign) {
-            // Without a new socket the next request tries the present one.
-            if let Ok(fd) = open(FAMILY, RECEIVE_BUFFER) {
-                self.fd = fd;
-            }
+        let mut progress = self.send(request, ack).map(|()| Progress::More);
+        while let Ok(Progress::More) = progress {
+            progress = self.receive(ack, each);
         }
-        answered
+        progress.map(drop).inspect_err(|failure| self.reopen_after(failure))
     }
 
-    /// Reads the answer into `buffer` and hands the messages to `each`, which must not make a
-    /// request: `buffer` is borrowed.
-    fn receive_answer(
-        &self,
-        buffer: &mut [u8],
-        ack: bool,
-        each: &mut dyn FnMut(Message<'_>),
-    ) -> Result<(), Failure> {
-        loop {
+    /// Sends a request.
+    fn send(&mut self, request: Request, ack: bool) -> Result<(), Failure> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = request.finish(self.sequence, ack).map_err(Failure::Refused)?;
+        let sent = repeat(|| send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty()));
+        sent.map(drop).map_err(Failure::Socket)
+    }
+
+    /// Reads one datagram of the answer and hands its messages to `each`, which must not make a
+    /// request: the receive buffer is borrowed.
+    fn receive(&self, ack: bool, each: &mut dyn FnMut(Message<'_>)) -> Result<Progress, Failure> {
+        BUFFER.with_borrow_mut(|buffer| {
             let fd = self.fd.as_raw_fd();
             let received = repeat(|| recv(fd, buffer, MsgFlags::MSG_DONTWAIT));
             let length = received.map_err(Failure::Socket)?;
@@ -177,20 +155,115 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
                     continue;
                 }
                 match message.error() {
-                    Some(0) => return Ok(()),
+                    Some(0) => return Ok(Progress::Complete),
                     Some(code) => {
                         return Err(Failure::Refused(io::Error::from_raw_os_error(code)));
                     }
                     // The team driver sends a requested ACK after the DONE.
                     None if message.is_done() && ack => continue,
-                    None if message.is_done() => return Ok(()),
+                    None if message.is_done() => return Ok(Progress::Complete),
                     None => each(message),
                 }
                 if !ack && i32::from(message.flags) & libc::NLM_F_MULTI == 0 {
-                    return Ok(());
+                    return Ok(Progress::Complete);
                 }
             }
+            Ok(Progress::More)
+        })
+    }
+
+    /// Opens the socket anew if `failure` is one of the socket.
+    fn reopen_after(&mut self, failure: &Failure) {
+        if let (Failure::Socket(_), false) = (failure, self.is_foreign) {
+            // Without a new socket the next request tries the present one.
+            if let Ok(fd) = open(FAMILY, RECEIVE_BUFFER) {
+                self.fd = fd;
+            }
         }
+    }
+}
+
+/// Whether an answer was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The answer goes on.
+    More,
+    /// The whole answer was read.
+    Complete,
+}
+
+/// A request whose answer is read in steps, so that a long answer does not keep the loop from other
+/// work. Between two steps the socket must make no other request.
+#[derive(Debug)]
+pub struct Dump {
+    request: Request,
+    /// Kind, flags and payload of the messages so far.
+    messages: Vec<(u16, u16, Vec<u8>)>,
+    is_sent: bool,
+    tries: usize,
+}
+
+impl Dump {
+    /// Returns a request that is not sent yet.
+    pub fn new(request: Request) -> Self {
+        Dump { request, messages: Vec::new(), is_sent: false, tries: 0 }
+    }
+
+    /// Sends the request in the first step. Reads one datagram of the answer, which has at most 32 KiB.
+    /// After a change that interrupted the answer, and after an error of the socket, the next step
+    /// begins anew.
+    ///
+    /// # Errors
+    /// The kernel's error number; `EINTR` for a dump that changes interrupted every time.
+    pub fn step<const FAMILY: libc::c_int>(
+        &mut self,
+        socket: &mut RequestSocket<FAMILY>,
+    ) -> io::Result<Progress> {
+        let failure = match self.try_step(socket) {
+            Ok(Progress::More) => return Ok(Progress::More),
+            Ok(Progress::Complete) if !self.is_interrupted() => return Ok(Progress::Complete),
+            Ok(Progress::Complete) => Failure::Socket(Errno::EINTR),
+            Err(failure) => {
+                socket.reopen_after(&failure);
+                failure
+            }
+        };
+        self.messages.clear();
+        self.is_sent = false;
+        self.tries += 1;
+        match failure {
+            Failure::Socket(_) if self.tries < DUMP_TRIES => Ok(Progress::More),
+            failure => Err(failure.into()),
+        }
+    }
+
+    fn try_step<const FAMILY: libc::c_int>(
+        &mut self,
+        socket: &mut RequestSocket<FAMILY>,
+    ) -> Result<Progress, Failure> {
+        if !self.is_sent {
+            socket.send(self.request.clone(), false)?;
+            self.is_sent = true;
+        }
+        let messages = &mut self.messages;
+        socket.receive(false, &mut |message| {
+            messages.push((message.kind, message.flags, message.payload.to_vec()));
+        })
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.messages().any(|message| message.is_interrupted())
+    }
+
+    /// Returns the messages so far: all, once the answer is complete.
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        let messages = self.messages.iter();
+        messages.map(|(kind, flags, payload)| Message {
+            kind: *kind,
+            flags: *flags,
+            sequence: 0,
+            payload,
+        })
     }
 }
 

@@ -16,13 +16,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use runners::Instant;
 
-use crate::sys::descriptor;
 use crate::sys::process::take_passed;
+use crate::sys::{clock, descriptor};
 
 /// Time until a message that was not sent is tried again.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// Time in which the manager takes descriptors, or their removal, at the end and at the start of a
+/// daemon: hundreds of teams have more descriptors than the manager's queue has places.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The status of a daemon that ends.
 const ENDING: &str = "Giving everything back.";
@@ -113,14 +118,16 @@ impl ServiceManager {
     }
 
     /// Gives a descriptor to the manager, which keeps it for the next daemon under a name of ASCII
-    /// without `:`.
+    /// without `:`. While the manager's queue is full, waits until [`clock::monotonic`] is `end`.
     ///
     /// # Errors
-    /// `EAGAIN` if the manager's queue is full. A manager that keeps no descriptors closes this one.
-    pub fn keep(&self, name: &str, descriptor: &impl AsFd) -> io::Result<()> {
+    /// `EAGAIN` if the manager's queue stays full. A manager that keeps no descriptors closes this one.
+    pub fn keep(&self, name: &str, descriptor: &impl AsFd, end: Duration) -> io::Result<()> {
         let message = format!("FDSTORE=1\nFDNAME={name}\n");
         match &self.socket {
-            Some(socket) => descriptor::send(socket, message.as_bytes(), descriptor),
+            Some(socket) => {
+                with_room(socket, end, || descriptor::send(socket, message.as_bytes(), descriptor))
+            }
             None => Ok(()),
         }
     }
@@ -131,8 +138,15 @@ impl ServiceManager {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let named = names.split(':').map(str::to_owned).zip(take_passed());
         let kept: BTreeMap<_, _> = named.filter_map(|(name, fd)| Some((name, fd?))).collect();
-        for name in kept.keys() {
-            self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}\n"));
+        let end = clock::monotonic() + PATIENCE;
+        for (socket, name) in
+            self.socket.iter().flat_map(|it| kept.keys().map(move |key| (it, key)))
+        {
+            let message = format!("FDSTOREREMOVE=1\nFDNAME={name}\n");
+            let removed = with_room(socket, end, || socket.send(message.as_bytes()).map(drop));
+            if let Err(error) = removed {
+                log::debug!("The service manager still has {name} ({error}).");
+            }
         }
         kept
     }
@@ -140,6 +154,26 @@ impl ServiceManager {
     fn send(&self, message: &str) -> bool {
         let socket = self.socket.as_ref();
         socket.is_some_and(|socket| socket.send(message.as_bytes()).is_ok())
+    }
+}
+
+/// Calls `send` until the manager's queue has room for the message, and [`clock::monotonic`] is before
+/// `end`.
+fn with_room(
+    socket: &UnixDatagram,
+    end: Duration,
+    mut send: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        let sent = send();
+        let left = end.saturating_sub(clock::monotonic());
+        let is_full = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if !is_full || left.is_zero() {
+            return sent;
+        }
+        let mut waiting = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+        // An interrupted wait is repeated.
+        let _ = poll(&mut waiting, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
     }
 }
 
@@ -236,6 +270,20 @@ mod tests {
         assert_eq!(received(&theirs), "READY=1\n");
         assert_eq!(received(&theirs), "STATUS=well\n");
         assert_eq!(received(&theirs), "WATCHDOG=1\n");
+    }
+
+    #[test]
+    fn a_descriptor_waits_for_room() {
+        let (manager, theirs) = manager();
+        let socket = manager.socket.as_ref().unwrap();
+        while socket.send(b"full").is_ok() {}
+        let now = clock::monotonic();
+        let full = manager.keep("queue", &theirs, now);
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let reader = theirs.try_clone().unwrap();
+        let reading = std::thread::spawn(move || received(&reader));
+        manager.keep("queue", &theirs, now + Duration::from_secs(30)).unwrap();
+        assert_eq!(reading.join().unwrap(), "full");
     }
 
     #[test]

@@ -26,12 +26,20 @@ pub(super) struct Announcements {
     pub(super) peers: VecDeque<Announcement>,
     /// Of the last `mcast_rejoin`.
     pub(super) reports: VecDeque<Announcement>,
+    /// `peers` is to be made once the host's network was read.
+    awaits_peers: bool,
+    /// `reports` is to be made once the host's network was read.
+    awaits_reports: bool,
 }
 
 impl Announcements {
     /// Whether no announcement waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.peers.is_empty() && self.reports.is_empty()
+        self.peers.is_empty() && self.reports.is_empty() && !self.awaits_network()
+    }
+
+    fn awaits_network(&self) -> bool {
+        self.awaits_peers || self.awaits_reports
     }
 
     fn take_some(&mut self) -> Vec<Vec<u8>> {
@@ -128,14 +136,14 @@ impl ManagedTeam {
             }
             Action::SetCarrier(up) => self.set_carrier(kernel, *up),
             Action::NotifyPeers => {
-                let network = kernel.network()?;
-                self.announcements.peers = network.peer_notifications(self.device.ifindex);
-                self.send_announcements()
+                self.announcements.peers.clear();
+                self.announcements.awaits_peers = true;
+                self.announce(kernel)
             }
             Action::RejoinMulticast => {
-                let network = kernel.network()?;
-                self.announcements.reports = network.membership_reports(self.device.ifindex)?;
-                self.send_announcements()
+                self.announcements.reports.clear();
+                self.announcements.awaits_reports = true;
+                self.announce(kernel)
             }
             Action::Listen(frames) => self.port_sockets.listen(*frames),
             Action::SendFrame { port, frame } => self.port_sockets.send(*port, frame),
@@ -219,6 +227,36 @@ impl ManagedTeam {
             Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => Ok(()),
             sent => sent,
         }
+    }
+
+    /// Makes the announcements of the last actions once the host's network was read, and sends some.
+    ///
+    /// # Errors
+    /// Errors of reading, and those of [`send_announcements`](Self::send_announcements); all
+    /// announcements are dropped.
+    pub(super) fn announce(&mut self, kernel: &mut Kernel) -> io::Result<()> {
+        if self.announcements.awaits_network() {
+            let made = repeat(|| self.make_announcements(kernel));
+            if made.is_err() {
+                self.announcements = Announcements::default();
+                return made;
+            }
+        }
+        self.send_announcements()
+    }
+
+    fn make_announcements(&mut self, kernel: &mut Kernel) -> io::Result<()> {
+        let Some(network) = kernel.network()? else { return Ok(()) };
+        let waiting = &mut self.announcements;
+        if waiting.awaits_peers {
+            waiting.peers = network.peer_notifications(self.device.ifindex);
+            waiting.awaits_peers = false;
+        }
+        if waiting.awaits_reports {
+            waiting.reports = network.membership_reports(self.device.ifindex)?;
+            waiting.awaits_reports = false;
+        }
+        Ok(())
     }
 
     /// Sends some announcements that wait; the others wait for the next turn of the loop, so that
@@ -323,7 +361,11 @@ mod tests {
     #[test]
     fn announcements_are_sent_in_slices() {
         let announcements = |count| (0..count).map(|_| Announcement::Frame(vec![1])).collect();
-        let mut waiting = Announcements { peers: announcements(100), reports: announcements(40) };
+        let mut waiting = Announcements {
+            peers: announcements(100),
+            reports: announcements(40),
+            ..Announcements::default()
+        };
         let slices: Vec<usize> = std::iter::from_fn(|| {
             let is_empty = waiting.is_empty();
             (!is_empty).then(|| waiting.take_some().len())

@@ -30,11 +30,16 @@ impl ManagedTeam {
         };
         let announced = active.filter(|_| self.is_handover(forwarding, active));
         // Without these frames the driver still sends its own announcement.
-        let network = announced.and_then(|_| kernel.network().ok());
+        let network = announced.and_then(|_| kernel.network().ok().flatten());
         let announcements = network.map(|network| network.peer_notifications(self.device.ifindex));
         self.data_path.apply(now, Change::Forwarding(forwarding))?;
-        self.applied_active = active;
-        self.announcements.peers = announcements.unwrap_or_default();
+        let is_other = std::mem::replace(&mut self.applied_active, active) != active;
+        match announcements {
+            Some(announcements) => self.announcements.peers = announcements,
+            // The frames that wait may have the address of the former port.
+            None if is_other => self.announcements.peers.clear(),
+            None => {}
+        }
         self.send_announcements()
     }
 

@@ -24,10 +24,12 @@ pub enum Departure {
     Moved,
 }
 
-/// The link and address events of one reading that concern a team. Several events of an interface
-/// are one: the interface is read anew.
+/// The link and address events that concern a team and wait for it. Several events of an interface are
+/// one: the interface is read anew.
 #[derive(Debug, Default)]
 pub struct TeamLinkEvents {
+    /// Events were lost, so that the others name everything of the team.
+    pub were_lost: bool,
     /// Indices of the device and of ports that changed.
     pub changed: BTreeSet<u32>,
     /// The changed interfaces that left the network namespace, by index.
@@ -43,6 +45,40 @@ pub struct TeamLinkEvents {
     pub hooks: BTreeSet<u32>,
 }
 
+impl TeamLinkEvents {
+    /// Adds later events.
+    pub fn merge(&mut self, later: TeamLinkEvents) {
+        self.were_lost |= later.were_lost;
+        self.changed.extend(later.changed);
+        self.left.extend(later.left);
+        self.enslaved.extend(later.enslaved);
+        self.appeared.extend(later.appeared);
+        self.addresses |= later.addresses;
+        self.hooks.extend(later.hooks);
+    }
+}
+
+/// All interfaces, as a team needs them after events were lost.
+#[derive(Debug)]
+pub struct PresentLinks {
+    present: BTreeSet<u32>,
+    /// Interfaces by the index of their master.
+    by_master: BTreeMap<u32, Vec<u32>>,
+}
+
+impl PresentLinks {
+    /// Returns the index of `links`, which are all that there are.
+    pub fn new(links: &[LinkInfo]) -> Self {
+        let mut by_master: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for link in links {
+            if let Some(master) = link.master {
+                by_master.entry(master).or_default().push(link.ifindex);
+            }
+        }
+        PresentLinks { present: links.iter().map(|link| link.ifindex).collect(), by_master }
+    }
+}
+
 impl ManagedTeam {
     /// Reads the interfaces anew that the events name.
     pub fn links_changed(
@@ -51,6 +87,7 @@ impl ManagedTeam {
         now: Instant,
         events: &TeamLinkEvents,
     ) -> DeviceState {
+        self.resyncs += u64::from(events.were_lost);
         if events.changed.contains(&self.device.ifindex)
             && self.refresh_device(kernel, now) == DeviceState::Deleted
         {
@@ -87,6 +124,9 @@ impl ManagedTeam {
                 Some(name) => self.take_appeared_port(kernel, now, &name),
                 None => self.restore_hooks(now, *ifindex),
             }
+        }
+        if events.were_lost {
+            self.refresh_tipc(kernel, now);
         }
         DeviceState::Present
     }
@@ -133,26 +173,19 @@ impl ManagedTeam {
         }
     }
 
-    /// Reads everything of the team anew after events were lost; `links` are all interfaces.
-    pub fn resync(&mut self, kernel: &mut Kernel, now: Instant, links: &[LinkInfo]) -> DeviceState {
-        self.resyncs += 1;
-        let device = Some(self.device.ifindex);
-        let enslaved = links.iter().filter(|link| link.master == device);
-        let absent =
-            self.interfaces().filter(|ifindex| !links.iter().any(|link| link.ifindex == *ifindex));
-        let everything = TeamLinkEvents {
+    /// Returns events after which the team reads everything anew, because events were lost.
+    pub fn everything(&self, links: &PresentLinks) -> TeamLinkEvents {
+        let enslaved = links.by_master.get(&self.device.ifindex).into_iter().flatten();
+        let absent = self.interfaces().filter(|ifindex| !links.present.contains(ifindex));
+        TeamLinkEvents {
+            were_lost: true,
             changed: self.interfaces().chain(self.followers.ifindexes()).collect(),
             left: absent.map(|ifindex| (ifindex, Departure::Deleted)).collect(),
-            enslaved: enslaved.map(|link| link.ifindex).collect(),
+            enslaved: enslaved.copied().collect(),
             appeared: self.expected_names().map(str::to_owned).collect(),
             addresses: true,
             hooks: self.interfaces().collect(),
-        };
-        let state = self.links_changed(kernel, now, &everything);
-        if state == DeviceState::Present {
-            self.refresh_tipc(kernel, now);
         }
-        state
     }
 
     /// Returns the indices of the device, of a veth's peer, and of the ports.

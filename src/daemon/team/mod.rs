@@ -41,7 +41,7 @@ use runners::{Event, Instant, LinkWatchSettings, Port, PortId, PortSettings};
 pub use device::DeviceState;
 pub use followers::HeldLinks;
 pub use join::{AdminUpPort, as_found};
-pub use link_events::{Departure, TeamLinkEvents};
+pub use link_events::{Departure, PresentLinks, TeamLinkEvents};
 pub use port_sockets::PortSockets;
 pub use ports::AdoptedPort;
 pub use release::restore;
@@ -211,7 +211,7 @@ impl ManagedTeam {
         self.restore_due_hooks(now);
         self.update_followers(kernel, now);
         if !self.announcements.is_empty() {
-            if let Err(error) = self.send_announcements() {
+            if let Err(error) = self.announce(kernel) {
                 log::warn!("Failed to announce the team ({}).", strerror(&error));
             }
         }

@@ -15,7 +15,6 @@ use crate::daemon::kernel::Kernel;
 use crate::datapath::device;
 use crate::datapath::device::TAP_KIND;
 use crate::datapath::port_state;
-use crate::errno::strerror;
 use crate::netlink::link::{self, LinkInfo, VETH_KIND};
 
 impl ManagedTeam {
@@ -48,20 +47,16 @@ impl ManagedTeam {
         self.ports.iter().any(|(_, attached)| attached.may_have_lowers)
     }
 
-    /// Releases the ports that are now stacked on the team device. Called after an interface got a
-    /// master.
-    pub fn release_stacked_ports(&mut self, kernel: &mut Kernel, now: Instant) {
-        let links = match link::all(&mut kernel.route) {
-            Ok(links) => links,
-            Err(error) => return log::warn!("Failed to read all links ({}).", strerror(&error)),
-        };
+    /// Releases the ports that are now stacked on the team device. Called with all interfaces after an
+    /// interface got a master.
+    pub fn release_stacked_ports(&mut self, kernel: &mut Kernel, now: Instant, links: &[LinkInfo]) {
         for port in self.ports.ids() {
             let Some(attached) = self.ports.get(port).filter(|port| port.may_have_lowers) else {
                 continue;
             };
             let (name, ifindex) = (attached.name.clone(), attached.found.ifindex);
             let ports_of = |team: &str| self.ports_of(team);
-            if let Some(chain) = chain(&links, ports_of, ifindex, self.device.ifindex) {
+            if let Some(chain) = chain(links, ports_of, ifindex, self.device.ifindex) {
                 log::error!("{name}: {}", stacked(&self.device.name, &chain));
                 self.release(kernel, now, port);
                 self.ports.reject(&name, Some(Rejection::Failed(ifindex)));
