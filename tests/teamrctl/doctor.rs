@@ -41,6 +41,10 @@ fn a_finding_is_explained() {
         "There is no finding \"link-flap\"; did you mean \"link-flaps\"?\n\
          Show all with: teamrctl explain\n",
     );
+    run_dir.teamrctl(&["explain", "no-link", "link-flaps"]).fails(
+        "The word \"link-flaps\" is one too many.\nUsage: teamrctl explain FINDING\n\
+         Try \"teamrctl --help\".\n",
+    );
     let one: Value =
         serde_json::from_str(&run_dir.teamrctl(&["--json", "explain", "no-link"]).out).unwrap();
     assert_eq!(one["id"], "no-link");

@@ -198,10 +198,15 @@ fn a_closed_pipe_is_no_panic() {
 #[test]
 fn a_full_disk_is_an_error() {
     let run_dir = RunDir::new("full");
-    let _requests = run_dir.team("team0", ACTIVEBACKUP);
-    for args in
-        [&["state"][..], &["state", "dump"], &["metrics"], &["--help"], &["export", "--help"]]
-    {
+    let _requests = run_dir.team("recorded", ACTIVEBACKUP);
+    for args in [
+        &["state"][..],
+        &["state", "dump"],
+        &["metrics"],
+        &["--help"],
+        &["export", "--help"],
+        &["watch", "--since", "99999d"],
+    ] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_teamrctl"))
             .args(args)
@@ -210,10 +215,9 @@ fn a_full_disk_is_an_error() {
             .output()
             .unwrap();
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(
-            complaint, "Failed to write the results: No space left on device.\n",
-            "{args:?}"
-        );
+        let object = if args[0] == "watch" { "\"standard output\"" } else { "the results" };
+        let expected = format!("Failed to write {object}: No space left on device.\n");
+        assert_eq!(complaint, expected, "{args:?}");
         assert_eq!(output.status.code(), Some(1), "{args:?}");
     }
 }

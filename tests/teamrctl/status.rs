@@ -95,6 +95,31 @@ fn the_past_is_shown_as_a_timeline() {
 }
 
 #[test]
+fn colours_are_for_a_terminal_that_wants_them() {
+    let run_dir = RunDir::new("colours");
+    let _requests = run_dir.team("team0", ACTIVEBACKUP);
+    for (no_color, term, coloured) in
+        [("", "xterm", true), ("1", "xterm", false), ("", "dumb", false)]
+    {
+        let pty = openpty(None, None).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_teamrctl"));
+        command.args(["team0", "status"]).env("TEAMR_RUN_DIR", &run_dir.dir);
+        command.env("NO_COLOR", no_color).env("TERM", term).stdout(pty.slave);
+        let mut child = command.spawn().unwrap();
+        // The terminal ends when the last process closes it.
+        drop(command);
+        let mut shown = Vec::new();
+        // A terminal that has ended gives an error.
+        let _ = fs::File::from(pty.master).read_to_end(&mut shown);
+        assert!(child.wait().unwrap().success());
+        let shown = String::from_utf8_lossy(&shown);
+        assert!(shown.contains("activebackup"), "{shown}");
+        assert_eq!(shown.contains('\x1b'), coloured, "NO_COLOR={no_color} TERM={term}: {shown}");
+    }
+    assert!(!run_dir.teamrctl(&["status"]).out.contains('\x1b'));
+}
+
+#[test]
 fn a_team_is_drawn() {
     let run_dir = RunDir::new("draw");
     let _requests = run_dir.team("team0", ACTIVEBACKUP);
