@@ -1,6 +1,5 @@
 //! The packages: built, installed in a clean Debian, booted there with its own systemd, removed.
 
-mod agents;
 mod boot_order;
 mod ifupdown2;
 mod migration;
