@@ -38,7 +38,11 @@ pub fn deliver(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let written = out.write_all(results.as_bytes()).and_then(|()| out.flush());
+    // A command that wrote to `out` itself has reported its own failure, and left no results.
+    let written = match results.is_empty() {
+        true => Ok(()),
+        false => out.write_all(results.as_bytes()).and_then(|()| out.flush()),
+    };
     let _ = err.write_all(printable(errors).as_bytes());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

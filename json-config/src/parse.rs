@@ -56,6 +56,11 @@ impl std::error::Error for ParseError {}
 pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, ParseError> {
     let valid = std::str::from_utf8(text)
         .map_err(|error| ParseError::new("invalid UTF-8", &text[..error.valid_up_to()]))?;
+    // RFC 8259 lets a parser refuse the mark, and teamd's parser refuses it.
+    if valid.starts_with('\u{feff}') {
+        let message = "the text begins with a byte order mark; save it as UTF-8 without the mark";
+        return Err(ParseError::new(message, b""));
+    }
     if valid.trim_ascii().is_empty() {
         return Err(ParseError::new("the text is empty; a team without ports is {}", b""));
     }

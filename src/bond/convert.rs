@@ -79,7 +79,9 @@ pub fn import(tree: &Tree, request: &Import) -> Result<Outcome, String> {
         }
         None => {
             let team = team_files::read(tree, name, request.from);
-            let (from, team) = team.ok_or_else(|| missing("bond", name, request.from))??;
+            let removal = nmstate::removal(tree, name);
+            let reason = || removal.unwrap_or_else(|| missing("bond", name, request.from));
+            let (from, team) = team.ok_or_else(reason)??;
             let found = find(tree, name, DeviceKind::Team, Some(from), &mut notes);
             let bond = found.map_or_else(Bond::default, |(_, bond)| bond);
             (from, Bond { name: name.clone(), ..bond }, Some(team))

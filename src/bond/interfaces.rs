@@ -44,7 +44,7 @@ pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> O
     bond.network.ipv6.automatic = own.iter().all(|stanza| stanza.family != "inet6");
     let links = links::all(tree);
     for stanza in &own {
-        read_stanza(stanza, &links, &mut bond, notes);
+        read_stanza(stanza, &own, &links, &mut bond, notes);
     }
     read_ports(&stanzas, &mut bond, notes);
     bond.drop_unsafe_names(notes);
@@ -120,7 +120,15 @@ fn program(command: &str) -> Option<(&str, Vec<&str>)> {
     Some((name, words.collect()))
 }
 
-fn read_stanza(stanza: &Stanza, links: &[Link], bond: &mut Bond, notes: &mut Notes) {
+/// Reads one of the stanzas `own` of a device.
+fn read_stanza(
+    stanza: &Stanza,
+    own: &[&Stanza],
+    links: &[Link],
+    bond: &mut Bond,
+    notes: &mut Notes,
+) {
+    let last = |key: &str| own.iter().rev().find_map(|stanza| get(stanza, key));
     read_method(stanza, bond, notes);
     let mut kept = stanza.file.decide_each(notes, |setting, notes| {
         let Setting { key, value, .. } = setting;
@@ -131,7 +139,7 @@ fn read_stanza(stanza: &Stanza, links: &[Link], bond: &mut Bond, notes: &mut Not
         match key.as_str() {
             "bond-master" => Decision::lost("a bond cannot be a port of a bond"),
             key if is_list_of_ports(key) => read_list(value, links, bond, notes, &stanza.file),
-            key if key.starts_with("bond-") => match get(stanza, key) {
+            key if key.starts_with("bond-") => match last(key) {
                 Some(last) if last != value && key != "bond-queue-id" => {
                     Decision::lost("the option is given again with another value")
                 }
@@ -236,7 +244,7 @@ fn read_list(
             continue;
         }
         if let Some(names) = (mode == "glob").then(|| range(word)).flatten() {
-            names.iter().for_each(|name| bond.add_port(BondPort::new(name), &file.path, notes));
+            names.iter().for_each(|name| add_port(name, bond, notes, file));
             continue;
         }
         let regex = word.strip_prefix('/').and_then(|word| word.strip_suffix('/'));
@@ -244,7 +252,7 @@ fn read_list(
             Some(regex) => pattern_of_regex(regex),
             None if is_pattern(word) => Some(word.to_owned()),
             None => {
-                bond.add_port(BondPort::new(word), &file.path, notes);
+                add_port(word, bond, notes, file);
                 continue;
             }
         };
@@ -254,7 +262,7 @@ fn read_list(
             !own && pattern.as_ref().is_some_and(|pattern| matches_pattern(pattern, &link.name))
         };
         for link in links.iter().filter(is_one).collect::<Vec<_>>() {
-            bond.add_port(BondPort::new(&link.name), &file.path, notes);
+            add_port(&link.name, bond, notes, file);
             found = true;
         }
         unresolved |= !found;
@@ -262,6 +270,13 @@ fn read_list(
     match unresolved {
         true => Decision::lost("no interface of the host matches; add the ports to \"ports\""),
         false => Decision::Read,
+    }
+}
+
+/// Adds a port, unless another list has it: each stanza of a device may have the list.
+fn add_port(name: &str, bond: &mut Bond, notes: &mut Notes, file: &super::settings::File) {
+    if bond.ports.iter().all(|known| known.name != name) {
+        bond.add_port(BondPort::new(name), &file.path, notes);
     }
 }
 

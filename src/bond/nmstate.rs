@@ -21,21 +21,31 @@ const MANAGER: Manager = Manager::Nmstate;
 pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> Option<Bond> {
     let mut problems = Notes::default();
     let states = states(tree, &mut problems);
-    let mut found = states.iter().filter_map(|(path, state)| {
+    let found = states.iter().filter_map(|(path, state)| {
         let mut all = interfaces(state);
         Some((path, state, all.find(|found| is_bond(found, name))?))
     });
-    let (path, state, own) = found.next().filter(|_| device == DeviceKind::Bond)?;
+    let (defining, removing): (Vec<_>, Vec<_>) =
+        found.partition(|(.., interface)| !is_absent(interface));
+    let (path, state, own) = *defining.first().filter(|_| device == DeviceKind::Bond)?;
     notes.extend(problems);
-    for (other, ..) in found {
+    for (other, ..) in &defining[1..] {
         notes.lost(
             format_args!("{other}: {name}"),
             format_args!("a second file for the device; {path} is read"),
         );
     }
+    for (other, _, interface) in removing {
+        let reason = format!("the file removes the device that {path} defines; {path} is read");
+        flat(other, name, interface).decide_each(notes, |setting, _| match setting.key.as_str() {
+            "name" | "type" => Decision::Read,
+            _ => Decision::Lost(reason.clone().into()),
+        });
+    }
     let mut bond = Bond { name: name.to_owned(), file: path.clone(), ..Bond::default() };
     read_bond(path, own, &mut bond, notes);
-    for port in interfaces(state).filter(|one| text(one, "controller") == Some(name)) {
+    let is_port = |one: &&Value| text(one, "controller") == Some(name) && !is_absent(one);
+    for port in interfaces(state).filter(is_port) {
         let port = text(port, "name").unwrap_or_default();
         if port != name && bond.ports.iter().all(|known| known.name != port) {
             bond.ports.push(BondPort::new(port));
@@ -47,6 +57,14 @@ pub fn read(tree: &Tree, name: &str, device: DeviceKind, notes: &mut Notes) -> O
     bond.drop_unsafe_names(notes);
     bond.uppers = devices(path, state).above(name);
     Some(bond)
+}
+
+/// Returns why no bond `name` is in the files although they name one: the file removes the bond.
+pub fn removal(tree: &Tree, name: &str) -> Option<String> {
+    let states = states(tree, &mut Notes::default());
+    let removes = |state| interfaces(state).any(|one| is_bond(one, name) && is_absent(one));
+    let (path, _) = states.iter().find(|(_, state)| removes(state))?;
+    Some(format!("{path} removes the bond \"{name}\" (state: absent); no file defines it."))
 }
 
 /// Returns the reason why the bond `name` of the files cannot be converted: a file with the name cannot be
@@ -95,6 +113,11 @@ fn interfaces(state: &Value) -> impl Iterator<Item = &Value> {
 
 fn is_bond(interface: &Value, name: &str) -> bool {
     text(interface, "name") == Some(name) && text(interface, "type") == Some("bond")
+}
+
+/// Returns whether nmstate removes the interface.
+fn is_absent(interface: &Value) -> bool {
+    text(interface, "state") == Some("absent")
 }
 
 fn flat(path: &str, section: &str, value: &Value) -> File {

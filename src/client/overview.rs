@@ -47,15 +47,9 @@ pub fn execute(
     options: &Options,
     output: &mut Output,
 ) -> u8 {
-    let mut exit = 0;
-    let mut lines = Vec::new();
-    for device in devices {
-        let state = teams::connect(device, options).and_then(|team| team.state(command));
-        match state {
-            Ok(state) => lines.push(Line::of(device, &state)),
-            Err(e) => exit = output.add_error(&e, options),
-        }
-    }
+    let (lines, exit) = teams::read_each(devices, options, output, |team| {
+        Ok(Line::of(&team.device, &team.state(command)?))
+    });
     output.results += &text(lines, Style::of_stdout());
     exit
 }

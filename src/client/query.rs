@@ -75,23 +75,18 @@ fn ask_several(
     options: &Options,
     output: &mut Output,
 ) -> u8 {
-    let mut status = 0;
-    let mut answers = Map::new();
-    for device in devices {
+    let mut texts = String::new();
+    let (answers, status) = teams::read_each(devices, options, output, |team| {
         let mut text = String::new();
-        let answer = teams::connect(device, options)
-            .and_then(|team| ask(&team, command, options, &mut text, 1));
-        match answer {
-            Ok(Some(answer)) => {
-                answers.insert(device.clone(), answer);
-            }
-            Ok(None) => {}
-            Err(e) => status = output.add_error(&e, options),
-        }
+        let answer = ask(&team, command, options, &mut text, 1);
+        // A view that lacks an item shows the items before it.
         if !text.is_empty() {
-            output.results += &format!("{}:\n{text}", printable(device));
+            texts += &format!("{}:\n{text}", printable(&team.device));
         }
-    }
+        answer.map(|answer| Some((team.device, answer?)))
+    });
+    output.results += &texts;
+    let answers: Map<String, Value> = answers.into_iter().flatten().collect();
     if !answers.is_empty() {
         output.add_json(&Value::Object(answers), options);
     }

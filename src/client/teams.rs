@@ -17,6 +17,7 @@ use super::connection::dbus::Dbus;
 use super::connection::usock::Usock;
 use super::error::Error;
 use super::options::Options;
+use super::output::Output;
 use crate::process::run_dir;
 use crate::state::{Part, State};
 
@@ -100,6 +101,25 @@ pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
         Some(other) => Err(Error::OtherTeam(device.to_owned(), other.to_owned())),
         None => Err(Error::NotJson),
     }
+}
+
+/// Connects to each team and calls `read`. Returns what `read` has returned, and the exit status; adds the
+/// error of each other team to `output`.
+pub fn read_each<T>(
+    devices: &[String],
+    options: &Options,
+    output: &mut Output,
+    mut read: impl FnMut(Team) -> Result<T, Error>,
+) -> (Vec<T>, u8) {
+    let mut exit = 0;
+    let mut answers = Vec::new();
+    for device in devices {
+        match connect(device, options).and_then(&mut read) {
+            Ok(answer) => answers.push(answer),
+            Err(e) => exit = output.add_error(&e, options),
+        }
+    }
+    (answers, exit)
 }
 
 /// Connects over the transport that an option selects, else over the first that works.

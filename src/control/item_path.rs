@@ -18,16 +18,20 @@ pub struct ItemPath(Vec<String>);
 pub struct BadItemPath;
 
 impl ItemPath {
-    /// Reads a path of names with dots between them. A name with a dot stands in double quotes.
+    /// Reads a path of names with dots between them. A name that has a dot or begins with a double quote is
+    /// written as a JSON string, as in the paths of keys.
     pub fn parse(text: &str) -> Result<Self, BadItemPath> {
         let mut names = Vec::new();
         let mut rest = text;
         loop {
-            let (name, after) = match rest.strip_prefix('"') {
-                Some(quoted) => quoted.split_once('"').ok_or(BadItemPath)?,
-                None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
+            let (name, after) = match rest.starts_with('"') {
+                true => unquote(rest)?,
+                false => {
+                    let (name, after) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+                    (name.to_owned(), after)
+                }
             };
-            names.push(name.to_owned());
+            names.push(name);
             match after.strip_prefix('.') {
                 Some(further) => rest = further,
                 None if after.is_empty() => break,
@@ -62,12 +66,19 @@ impl ItemPath {
     }
 }
 
+/// Reads a JSON string at the beginning of `text`. Returns the string and the text after the string.
+fn unquote(text: &str) -> Result<(String, &str), BadItemPath> {
+    let mut strings = serde_json::Deserializer::from_str(text).into_iter::<String>();
+    let name = strings.next().and_then(Result::ok).ok_or(BadItemPath)?;
+    Ok((name, &text[strings.byte_offset()..]))
+}
+
 impl fmt::Display for ItemPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, name) in self.0.iter().enumerate() {
             let dot = if i == 0 { "" } else { "." };
-            if name.contains('.') {
-                write!(f, "{dot}\"{name}\"")?;
+            if name.contains('.') || name.starts_with('"') {
+                write!(f, "{dot}{}", Value::from(name.as_str()))?;
             } else {
                 write!(f, "{dot}{name}")?;
             }
@@ -87,6 +98,7 @@ mod tests {
                 "eth1.5": {"link": {"up": true, "speed": 10000}},
                 "lan[1]": {"link": {"up": false}},
                 "p0": {"ifinfo": {"ifname": "p0"}},
+                "\"a\".b\\": {"link": {"up": true}},
             },
             "runner": {"active_port": ""},
             "setup": {"debug_level": -1},
@@ -102,6 +114,7 @@ mod tests {
         assert_eq!(get("ports.\"p0\".ifinfo.ifname").as_deref(), Some("p0"));
         assert_eq!(get("ports.\"eth1.5\".link.up").as_deref(), Some("true"));
         assert_eq!(get("ports.\"eth1.5\".link.speed").as_deref(), Some("10000"));
+        assert_eq!(get(r#"ports."\"a\".b\\".link.up"#).as_deref(), Some("true"));
         assert_eq!(get("ports.lan[1].link.up").as_deref(), Some("false"));
     }
 
@@ -134,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_path_displays_as_a_user_types_it() {
-        for path in ["setup.pid", "ports.\"eth1.5\".link.up"] {
+        for path in ["setup.pid", "ports.\"eth1.5\".link.up", r#"ports."\"a\"".link.up"#] {
             assert_eq!(ItemPath::parse(path).unwrap().to_string(), path);
         }
     }

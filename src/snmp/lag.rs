@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use runners::HwAddr;
 use runners::wire::lacpdu::StateBits;
 
+use super::columns::{agg, agg_port, debug, port_list, stats};
 use super::pdu::{Oid, Value};
 use super::tree::Tree;
 use crate::state::{Age, OrEmpty, Port, State};
@@ -103,25 +104,25 @@ impl Rows {
             AGG_TABLE,
             team,
             [
-                // MACAddress, ActorSystemPriority, ActorSystemID, AggregateOrIndividual
-                (2, octets(hwaddr)),
-                (3, number(runner.sys_prio)),
-                (4, octets(actor.system.unwrap_or(hwaddr))),
-                (5, truth(!is_individual)),
-                // ActorAdminKey, ActorOperKey
-                (6, number(leader.and_then(|port| port.port.runner.or_empty().key))),
-                (7, number(actor.key)),
-                // PartnerSystemID, PartnerSystemPriority, PartnerOperKey
-                (8, octets(partner.system.unwrap_or_default())),
-                (9, number(partner.system_priority)),
-                (10, number(partner.key)),
-                // CollectorMaxDelay: the LACPDUs have 0, too.
-                (11, Value::Integer(0)),
+                (agg::MAC_ADDRESS, octets(hwaddr)),
+                (agg::ACTOR_SYSTEM_PRIORITY, number(runner.sys_prio)),
+                (agg::ACTOR_SYSTEM_ID, octets(actor.system.unwrap_or(hwaddr))),
+                (agg::AGGREGATE_OR_INDIVIDUAL, truth(!is_individual)),
+                (
+                    agg::ACTOR_ADMIN_KEY,
+                    number(leader.and_then(|port| port.port.runner.or_empty().key)),
+                ),
+                (agg::ACTOR_OPER_KEY, number(actor.key)),
+                (agg::PARTNER_SYSTEM_ID, octets(partner.system.unwrap_or_default())),
+                (agg::PARTNER_SYSTEM_PRIORITY, number(partner.system_priority)),
+                (agg::PARTNER_OPER_KEY, number(partner.key)),
+                // The LACPDUs have 0, too.
+                (agg::COLLECTOR_MAX_DELAY, Value::Integer(0)),
             ],
         );
         let attached = ports.iter().filter(|port| port.attached == team);
         let members = bitmap(attached.map(|port| port.index));
-        self.add(PORT_LIST_TABLE, team, [(1, Value::Octets(members))]);
+        self.add(PORT_LIST_TABLE, team, [(port_list::PORTS, Value::Octets(members))]);
         for port in &ports {
             self.add_port(port, state, hwaddr);
         }
@@ -139,35 +140,32 @@ impl Rows {
             PORT_TABLE,
             port.index,
             [
-                // ActorSystemPriority, ActorSystemID, ActorAdminKey, ActorOperKey
-                (2, number(runner.sys_prio)),
-                (3, octets(actor.system.unwrap_or(hwaddr))),
-                (4, number(own.key)),
-                (5, number(actor.key)),
-                // SystemPriority, SystemID and Key of the Partner, each Admin and then Oper
-                (6, none()),
-                (7, number(partner.system_priority)),
-                (8, octets(HwAddr::default())),
-                (9, octets(partner.system.unwrap_or_default())),
-                (10, none()),
-                (11, number(partner.key)),
-                // SelectedAggID, AttachedAggID, ActorPort, ActorPortPriority
-                (12, index_value(port.team)),
-                (13, index_value(port.attached)),
-                (14, number(actor.port.or(Some(port.index.into())))),
-                (15, number(own.prio)),
-                // Port and PortPriority of the Partner, each Admin and then Oper
-                (16, none()),
-                (17, number(partner.port)),
-                (18, none()),
-                (19, number(partner.port_priority)),
-                // States of the Actor and of the Partner, each Admin and then Oper
-                (20, bits(admin_state)),
-                (21, bits(port.state)),
-                (22, bits(StateBits::default())),
-                (23, bits(port.port.teamr.or_empty().lacp.or_empty().partner.unwrap_or_default())),
-                // AggregateOrIndividual
-                (24, truth(port.state.has(StateBits::AGGREGATION))),
+                (agg_port::ACTOR_SYSTEM_PRIORITY, number(runner.sys_prio)),
+                (agg_port::ACTOR_SYSTEM_ID, octets(actor.system.unwrap_or(hwaddr))),
+                (agg_port::ACTOR_ADMIN_KEY, number(own.key)),
+                (agg_port::ACTOR_OPER_KEY, number(actor.key)),
+                (agg_port::PARTNER_ADMIN_SYSTEM_PRIORITY, none()),
+                (agg_port::PARTNER_OPER_SYSTEM_PRIORITY, number(partner.system_priority)),
+                (agg_port::PARTNER_ADMIN_SYSTEM_ID, octets(HwAddr::default())),
+                (agg_port::PARTNER_OPER_SYSTEM_ID, octets(partner.system.unwrap_or_default())),
+                (agg_port::PARTNER_ADMIN_KEY, none()),
+                (agg_port::PARTNER_OPER_KEY, number(partner.key)),
+                (agg_port::SELECTED_AGG_ID, index_value(port.team)),
+                (agg_port::ATTACHED_AGG_ID, index_value(port.attached)),
+                (agg_port::ACTOR_PORT, number(actor.port.or(Some(port.index.into())))),
+                (agg_port::ACTOR_PORT_PRIORITY, number(own.prio)),
+                (agg_port::PARTNER_ADMIN_PORT, none()),
+                (agg_port::PARTNER_OPER_PORT, number(partner.port)),
+                (agg_port::PARTNER_ADMIN_PORT_PRIORITY, none()),
+                (agg_port::PARTNER_OPER_PORT_PRIORITY, number(partner.port_priority)),
+                (agg_port::ACTOR_ADMIN_STATE, bits(admin_state)),
+                (agg_port::ACTOR_OPER_STATE, bits(port.state)),
+                (agg_port::PARTNER_ADMIN_STATE, bits(StateBits::default())),
+                (
+                    agg_port::PARTNER_OPER_STATE,
+                    bits(port.port.teamr.or_empty().lacp.or_empty().partner.unwrap_or_default()),
+                ),
+                (agg_port::AGGREGATE_OR_INDIVIDUAL, truth(port.state.has(StateBits::AGGREGATION))),
             ],
         );
     }
@@ -181,20 +179,17 @@ impl Rows {
                 continue;
             };
             let (pdus, machines) = (lacp.pdus.or_empty(), lacp.machines.or_empty());
-            // UnknownRx (column 4) is missing: such frames do not reach the daemon.
             self.add(
                 STATS_TABLE,
                 index,
                 [
-                    // LACPDUsRx, MarkerPDUsRx, MarkerResponsePDUsRx, IllegalRx
-                    (1, counter(pdus.received)),
-                    (2, counter(pdus.markers)),
-                    (3, counter(pdus.own_marker_responses)),
-                    (5, counter(pdus.malformed)),
-                    // LACPDUsTx, MarkerPDUsTx, MarkerResponsePDUsTx
-                    (6, counter(pdus.sent)),
-                    (7, counter(pdus.own_markers)),
-                    (8, counter(pdus.marker_responses)),
+                    (stats::LACPDUS_RX, counter(pdus.received)),
+                    (stats::MARKER_PDUS_RX, counter(pdus.markers)),
+                    (stats::MARKER_RESPONSE_PDUS_RX, counter(pdus.own_marker_responses)),
+                    (stats::ILLEGAL_RX, counter(pdus.malformed)),
+                    (stats::LACPDUS_TX, counter(pdus.sent)),
+                    (stats::MARKER_PDUS_TX, counter(pdus.own_markers)),
+                    (stats::MARKER_RESPONSE_PDUS_TX, counter(pdus.marker_responses)),
                 ],
             );
             let received = pdus.heard_ago.and_then(|Age(age)| age).map(|age| age / 10);
@@ -204,16 +199,26 @@ impl Rows {
                 DEBUG_TABLE,
                 index,
                 [
-                    // RxState, LastRxTime, MuxState, MuxReason
-                    (1, word(machines.receive.as_deref(), &RECEIVE_STATES)),
-                    (2, Value::Ticks(received.map_or(0, |age| uptime.wrapping_sub(age)))),
-                    (3, word(machines.mux.as_deref(), &MUX_STATES)),
-                    (4, Value::Octets(lacp.why.clone().unwrap_or_default().into_bytes())),
-                    // ActorChurnState, PartnerChurnState, ActorChurnCount, PartnerChurnCount
-                    (5, word(machines.actor_churn.as_deref(), &CHURN_STATES)),
-                    (6, word(machines.partner_churn.as_deref(), &CHURN_STATES)),
-                    (7, counter(churns.actor)),
-                    (8, counter(churns.partner)),
+                    (debug::RX_STATE, word(machines.receive.as_deref(), &RECEIVE_STATES)),
+                    (
+                        debug::LAST_RX_TIME,
+                        Value::Ticks(received.map_or(0, |age| uptime.wrapping_sub(age))),
+                    ),
+                    (debug::MUX_STATE, word(machines.mux.as_deref(), &MUX_STATES)),
+                    (
+                        debug::MUX_REASON,
+                        Value::Octets(lacp.why.clone().unwrap_or_default().into_bytes()),
+                    ),
+                    (
+                        debug::ACTOR_CHURN_STATE,
+                        word(machines.actor_churn.as_deref(), &CHURN_STATES),
+                    ),
+                    (
+                        debug::PARTNER_CHURN_STATE,
+                        word(machines.partner_churn.as_deref(), &CHURN_STATES),
+                    ),
+                    (debug::ACTOR_CHURN_COUNT, counter(churns.actor)),
+                    (debug::PARTNER_CHURN_COUNT, counter(churns.partner)),
                 ],
             );
         }

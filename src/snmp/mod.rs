@@ -7,6 +7,7 @@
 //!
 //! Standards: RFC 2741; IEEE 802.1AX-2014, annex D (IEEE8023-LAG-MIB).
 
+mod columns;
 pub mod lag;
 pub mod pdu;
 pub mod session;

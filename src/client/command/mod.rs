@@ -48,13 +48,24 @@ pub enum GrammarError {
     Unknown(String, Option<&'static str>),
     /// A parameter is missing.
     Expected(&'static str),
+    /// More words than the command has parameters.
+    Surplus {
+        /// First word that no command of teamdctl's grammar takes.
+        word: String,
+        /// First word beyond the parameters.
+        surplus: String,
+        /// Words and parameters of the command.
+        usage: String,
+    },
 }
 
 impl fmt::Display for GrammarError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GrammarError::Incomplete => f.write_str("None or incomplete command"),
-            GrammarError::Unknown(word, _) => write!(f, "Unknown command \"{word}\"."),
+            GrammarError::Unknown(word, _) | GrammarError::Surplus { word, .. } => {
+                write!(f, "Unknown command \"{word}\".")
+            }
             GrammarError::Expected(name) => {
                 write!(f, "Command line parameter \"{name}\" expected.")
             }
@@ -80,8 +91,11 @@ pub fn parse(words: &[String], called_as: CalledAs) -> Result<Command, GrammarEr
     for (level, typed) in words.iter().enumerate() {
         let known: Vec<&str> = rows.iter().filter_map(|row| row.word(level)).collect();
         let selected = known.iter().copied().find(|word| word.starts_with(typed.as_str()));
-        let unknown = || GrammarError::Unknown(typed.clone(), nearest(typed, &known));
-        let selected = selected.ok_or_else(unknown)?;
+        let Some(selected) = selected else {
+            let surplus = surplus(&rows, &words[level..]);
+            let unknown = || GrammarError::Unknown(typed.clone(), nearest(typed, &known));
+            return Err(surplus.filter(|_| known.is_empty()).unwrap_or_else(unknown));
+        };
         rows.retain(|row| row.word(level) == Some(selected));
         let rest = &words[level + 1..];
         let complete = || rows.iter().filter(|row| row.word(level + 1).is_none());
@@ -98,6 +112,14 @@ pub fn parse(words: &[String], called_as: CalledAs) -> Result<Command, GrammarEr
         }
     }
     Err(GrammarError::Incomplete)
+}
+
+/// Returns the error of more words after a command than any of these rows of the command has parameters;
+/// `None` without rows.
+fn surplus(rows: &[&Row], rest: &[String]) -> Option<GrammarError> {
+    let row = rows.iter().max_by_key(|row| row.params.len())?;
+    let surplus = rest.get(row.params.len())?.clone();
+    Some(GrammarError::Surplus { word: rest[0].clone(), surplus, usage: row.usage() })
 }
 
 /// Returns the words, the parameters and the description of each command of teamrctl.
@@ -191,6 +213,23 @@ mod tests {
             assert_eq!(error.to_string(), text, "{words:?}");
         }
         assert_eq!(super::parse(&[], CalledAs::Teamdctl), Err(GrammarError::Incomplete));
+    }
+
+    #[test]
+    fn a_word_beyond_the_parameters_is_named_with_the_command() {
+        for (words, surplus, usage) in [
+            ("explain a b", "b", "explain FINDING"),
+            ("port add a b c", "b", "port add PORTDEV"),
+            ("hash a b c d", "d", "hash SOURCE DESTINATION PROTOCOL"),
+            ("config dump actual more", "more", "config dump actual"),
+        ] {
+            match parse(words) {
+                Err(GrammarError::Surplus { surplus: found, usage: of, .. }) => {
+                    assert_eq!((found.as_str(), of.as_str()), (surplus, usage), "{words:?}");
+                }
+                other => panic!("{words:?}: {other:?}"),
+            }
+        }
     }
 
     #[test]

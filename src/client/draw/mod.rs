@@ -12,6 +12,7 @@ use super::error::Error;
 use super::facts::guests;
 use super::options::Options;
 use super::status::{INTERVAL, Observed};
+use super::teams;
 use svg::Scene;
 
 /// A switch port at the other end of a cable.
@@ -31,7 +32,7 @@ const GUESTS: usize = 40;
 /// # Errors
 /// When the daemon does not answer.
 pub fn execute(device: &str, command: &Command, options: &Options) -> Result<String, Error> {
-    let mut team = Observed::begin(device, options, command)?;
+    let mut team = Observed::begin(teams::connect(device, options)?, command)?;
     thread::sleep(INTERVAL);
     let status = team.status(command)?;
     let mut hwaddrs = guests(device);

@@ -78,6 +78,9 @@ impl Error {
     /// text.
     fn argument_text(&self, program: &str) -> String {
         match self {
+            Error::Grammar(GrammarError::Surplus { surplus, usage, .. }) => {
+                format!("The word \"{surplus}\" is one too many.\nUsage: {program} {usage}")
+            }
             Error::Age(text) => {
                 format!("\"{text}\" is no age; write seconds, or 90s, 10m, 2h or 1d.")
             }

@@ -37,11 +37,10 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Connects to a team and reads its counters.
-    pub fn begin(device: &str, options: &Options, command: &Command) -> Result<Self, Error> {
-        let team = teams::connect(device, options)?;
+    /// Reads the counters of a team.
+    pub fn begin(team: Team, command: &Command) -> Result<Self, Error> {
         let reading = reading(&team, &team.state(command)?);
-        Ok(Observed { before: facts::forwarding_table(device), reading, team })
+        Ok(Observed { before: facts::forwarding_table(&team.device), reading, team })
     }
 
     /// Returns the status, with the rates since the last one or since the beginning.
@@ -93,14 +92,8 @@ pub fn execute(
     options: &Options,
     output: &mut Output,
 ) -> u8 {
-    let mut exit = 0;
-    let mut observed = Vec::new();
-    for device in devices {
-        match Observed::begin(device, options, command) {
-            Ok(team) => observed.push(team),
-            Err(e) => exit = output.add_error(&e, options),
-        }
-    }
+    let begin = |team| Observed::begin(team, command);
+    let (mut observed, mut exit) = teams::read_each(devices, options, output, begin);
     if !observed.is_empty() {
         thread::sleep(INTERVAL);
     }

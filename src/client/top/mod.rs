@@ -15,6 +15,7 @@ use super::error::Error;
 use super::options::Options;
 use super::status::Observed;
 use super::style::Style;
+use super::teams;
 use super::watch;
 use crate::recording::{Recording, What};
 use crate::sys::clock;
@@ -38,7 +39,7 @@ pub fn execute(
 ) -> Result<(), Error> {
     let mut teams = Vec::new();
     for device in devices {
-        teams.push(Observed::begin(device, options, command)?);
+        teams.push(Observed::begin(teams::connect(device, options)?, command)?);
     }
     let (keys, out) = (io::stdin(), io::stdout());
     let mut screen =
