@@ -1,0 +1,205 @@
+//! The watch lacp: a port without an aggregate follows the LACP partner at its other end.
+//!
+//! The partners are teams of one port each, as a switch with a port-channel of one member, and the
+//! kernel's bonds.
+
+use integration::{
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, in_virtual_time,
+    on_own_data_paths, team_config, wait_until,
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use teamr::sys::clock::monotonic;
+
+const PORTS: [&str; 2] = ["eth1", "eth2"];
+/// Fast_Periodic_Time in milliseconds.
+const PERIOD: u64 = 200;
+
+/// Returns the configuration of the team whose ports have the watch.
+fn config(data_path: DataPath) -> Value {
+    let mut config = team_config("team0", "activebackup", data_path, &PORTS);
+    config["link_watch"] = json!({"name": "lacp", "fast_period": PERIOD});
+    config["ports"]["eth1"] = json!({"prio": 10, "follow": ["vf1"]});
+    config
+}
+
+/// Starts the team `device` of one port at the peer, a partner that only its daemon keeps.
+fn partner(peer: &Namespace, device: &str, port: &str, data_path: DataPath) -> Teamr {
+    let mut config = team_config(device, "lacp", data_path, &[port]);
+    config["runner"]["fast_rate"] = true.into();
+    config["runner"]["fast_period"] = PERIOD.into();
+    config["runner"]["keepalive"] = 0.into();
+    let team = Teamr::start(peer, &config);
+    peer.up(device);
+    team
+}
+
+/// The team and its two partners.
+struct Watched {
+    pair: HostAndPeer,
+    team: Teamr,
+    partners: [Teamr; 2],
+}
+
+impl Watched {
+    fn new(lab: &Lab, data_path: DataPath) -> Watched {
+        let pair = HostAndPeer::new(lab, &PORTS);
+        pair.host.ip("link add vf1 type dummy");
+        pair.host.up("vf1");
+        let partners = [("po1", "eth1"), ("po2", "eth2")];
+        let partners = partners.map(|(device, port)| partner(&pair.peer, device, port, data_path));
+        let team = Teamr::start(&pair.host, &config(data_path));
+        pair.host.up("team0");
+        partners.iter().chain([&team]).for_each(Teamr::take_precedence);
+        Watched { pair, team, partners }
+    }
+
+    fn wait_active(&self, port: &str) {
+        self.team.wait_active(port);
+        let flags = || self.pair.host.link("vf1")["flags"].to_string();
+        wait_until("the follower", || flags().contains("\"UP\"") == (port == "eth1"));
+    }
+}
+
+fn watch(team: &Teamr, port: &str) -> Value {
+    team.state_at_socket()["ports"][port]["link_watches"]["list"]["link_watch_0"].clone()
+}
+
+fn a_port_whose_partner_fails_is_left_and_taken_again(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let mut watched = Watched::new(&lab, data_path);
+    watched.wait_active("eth1");
+    watched.team.wait_ports_up(&PORTS);
+    let items = &watch(&watched.team, "eth1")["teamr"];
+    let switch = watched.pair.peer.hwaddr("po1");
+    assert_eq!(items["partner_system"].as_str(), Some(&*switch));
+    for partner in &watched.partners {
+        wait_until("the partner to distribute", || partner.carrying().len() == 1);
+    }
+
+    // The partner falls silent, although the carrier stays.
+    watched.partners[0].signal(Signal::SIGSTOP);
+    let silent = monotonic();
+    watched.wait_active("eth2");
+    println!("out after {:?}, of {} ms", monotonic() - silent, 3 * PERIOD);
+    let state = watched.team.state();
+    assert_eq!(state["ports"]["eth1"]["link"]["up"], true);
+    let findings = String::from_utf8_lossy(&watched.team.ctl("doctor").stdout).into_owned();
+    assert!(findings.contains("[watch-no-partner]"), "{findings}");
+    assert!(findings.contains("no LACPDU heard for"), "{findings}");
+    let metrics = watched.team.ask("metrics");
+    assert!(metrics.contains("teamr_port_up{team=\"team0\",port=\"eth1\"} 0"), "{metrics}");
+    watched.partners[0].signal(Signal::SIGCONT);
+    watched.wait_active("eth1");
+
+    // The partner takes its port out of the aggregate.
+    watched.partners[0].ask("port drain eth1");
+    watched.wait_active("eth2");
+    watched.partners[0].ask("port undrain eth1");
+    watched.wait_active("eth1");
+    let log = watched.team.log();
+    for line in ["eth1: lacp-link went down.", "eth1: lacp-link went up."] {
+        assert!(log.contains(line), "no line {line:?} in\n{log}");
+    }
+}
+
+/// Neither end notices that the daemon is frozen or replaced.
+fn a_frozen_or_restarted_daemon_keeps_its_partners(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let Watched { pair, mut team, partners } = Watched::new(&lab, data_path);
+    team.wait_ports_up(&PORTS);
+    for (partner, port) in partners.iter().zip(PORTS) {
+        wait_until("the partner to distribute", || partner.carrying().len() == 1);
+        wait_until("the program to be ready", || {
+            team.state_at_socket()["ports"][port]["teamr"]["lacp"]["keepalive"]["armed"] == true
+        });
+    }
+    let churn = |partner: &Teamr| partner.log().matches("carrier changed").count();
+    let before = partners.each_ref().map(churn);
+    let received = || {
+        let pdus = &partners[0].state_at_socket()["ports"]["eth1"]["teamr"]["lacp"]["pdus"];
+        pdus["received"].as_u64().expect("a count")
+    };
+    team.signal(Signal::SIGSTOP);
+    let frozen = received();
+    wait_until("LACPDUs of a frozen team", || received() >= frozen + 10);
+    team.signal(Signal::SIGCONT);
+    wait_until("the LACPDUs of the kernel", || {
+        let kept = &team.state_at_socket()["ports"]["eth1"]["teamr"]["lacp"]["keepalive"];
+        kept["answered"].as_u64() > Some(3)
+    });
+    assert_eq!(team.state()["ports"]["eth1"]["link_watches"]["up"], true);
+
+    team.signal(Signal::SIGUSR2);
+    team.wait();
+    let args: &[&str] = if data_path == DataPath::Kernel { &["-o"] } else { &[] };
+    let team = Teamr::start_args(&pair.host, &config(data_path), args);
+    for port in PORTS {
+        let watch = watch(&team, port);
+        assert_eq!((&watch["up"], &watch["down_count"]), (&true.into(), &0.into()), "{port}");
+    }
+    assert_eq!(team.active_port().as_deref(), Some("eth1"));
+    wait_until("LACPDUs after the restart", || {
+        let pdus = &team.state_at_socket()["ports"]["eth1"]["teamr"]["lacp"]["pdus"];
+        pdus["received"].as_u64() > Some(5)
+    });
+    assert_eq!(watch(&team, "eth1")["down_count"], 0);
+    assert_eq!(partners.each_ref().map(churn), before, "{}", partners[0].log());
+}
+
+/// A bond for each port is a partner; both ports in one bond have one partner between them.
+fn the_kernels_bond_is_a_partner(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let (host, peer) = (lab.host("left"), lab.host("right"));
+    for port in PORTS {
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.ip(&format!("link set dev {port} down"));
+    }
+    for (bond, port) in [("bond1", "eth1"), ("bond2", "eth2")] {
+        peer.ip(&format!("link add {bond} type bond mode 802.3ad miimon 10 lacp_rate fast"));
+        peer.ip(&format!("link set dev {port} master {bond}"));
+        peer.up(bond);
+    }
+    let mut config = team_config("team0", "activebackup", data_path, &PORTS);
+    config["link_watch"] = json!({"name": "lacp"});
+    let team = Teamr::start(&host, &config);
+    host.up("team0");
+    team.wait_ports_up(&PORTS);
+    assert_eq!(watch(&team, "eth2")["teamr"]["partner_system"], peer.hwaddr("bond2").as_str());
+
+    peer.ip("link set dev eth2 nomaster");
+    team.wait_port("eth2", false);
+    peer.ip("link set dev eth2 down");
+    peer.ip("link set dev eth2 master bond1");
+    wait_until("the bond to choose one of the ports", || {
+        let why = &team.state_at_socket()["ports"]["eth2"]["teamr"]["lacp"]["why"];
+        why.as_str().is_some_and(|why| why.starts_with("the partner is not in sync"))
+    });
+    assert_eq!(team.port_up("eth1"), Some(true));
+    assert_eq!(team.port_up("eth2"), Some(false));
+}
+
+on_own_data_paths! {
+    a_port_whose_partner_fails_is_left_and_taken_again
+}
+
+/// With the relay no frame passes without the daemon.
+#[test]
+fn a_frozen_or_restarted_daemon_of_the_programs_keeps_its_partners() {
+    a_frozen_or_restarted_daemon_keeps_its_partners(DataPath::Programs);
+}
+
+#[test]
+fn in_the_kernel() {
+    in_virtual_time(|_| {
+        a_port_whose_partner_fails_is_left_and_taken_again(DataPath::Kernel);
+        a_frozen_or_restarted_daemon_keeps_its_partners(DataPath::Kernel);
+        the_kernels_bond_is_a_partner(DataPath::Kernel);
+    });
+}
