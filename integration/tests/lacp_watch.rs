@@ -29,6 +29,7 @@ fn partner(peer: &Namespace, device: &str, port: &str, data_path: DataPath) -> T
     config["runner"]["fast_rate"] = true.into();
     config["runner"]["fast_period"] = PERIOD.into();
     config["runner"]["keepalive"] = 0.into();
+    peer.down(port);
     let team = Teamr::start(peer, &config);
     peer.up(device);
     team
@@ -44,7 +45,7 @@ struct Watched {
 impl Watched {
     fn new(lab: &Lab, data_path: DataPath) -> Watched {
         let pair = HostAndPeer::new(lab, &PORTS);
-        pair.host.ip("link add vf1 type dummy");
+        pair.host.ip("link add vf1 type veth peer name far");
         pair.host.up("vf1");
         let partners = [("po1", "eth1"), ("po2", "eth2")];
         let partners = partners.map(|(device, port)| partner(&pair.peer, device, port, data_path));
@@ -95,7 +96,7 @@ fn a_port_whose_partner_fails_is_left_and_taken_again(data_path: DataPath) {
     watched.wait_active("eth1");
 
     // The partner takes its port out of the aggregate.
-    watched.partners[0].ask("port drain eth1");
+    watched.partners[0].ask("port drain eth1 --last");
     watched.wait_active("eth2");
     watched.partners[0].ask("port undrain eth1");
     watched.wait_active("eth1");

@@ -4,8 +4,9 @@
 //! A session is the runner lacp with one port, so that every machine, the answers to markers and the
 //! diagnosis are those of the runner. The port of the session has the port's link and nothing else
 //! of it: the watch tests the path, whether the port carries traffic or not. Port and aggregate are
-//! the session's own: the System ID is the port's own address, which no failover changes, and the
-//! key is the port number, so that no two ports of a host aggregate.
+//! the session's own: the key is the port number, so that no two ports of a team aggregate. The System
+//! ID is the team's address, which a restart keeps. If the team takes the address of its active port,
+//! the System ID is the port's own address, which no failover changes.
 //!
 //! The watch is up while both ends collect and distribute. A partner that is another port of this
 //! team does not count: its LACPDUs have come through a cable or a switch that speaks no LACP.
@@ -22,7 +23,7 @@ use crate::port::Port;
 use crate::runner::Runner;
 use crate::runner::lacp::Lacp;
 use crate::settings::lacp::{LacpPortSettings, LacpSettings};
-use crate::settings::{LinkWatchPolicy, PortSettings, RunnerSettings};
+use crate::settings::{HwAddrPolicy, LinkWatchPolicy, PortSettings, RunnerSettings};
 use crate::time::Instant;
 use crate::wire::lacpdu::{STANDARD_RETRIES, StateBits};
 
@@ -38,6 +39,7 @@ pub(super) struct LacpSessions {
 #[derive(Clone, Debug)]
 struct LacpSession {
     settings: LacpSettings,
+    system: HwAddr,
     lacp: Lacp,
     /// The port as the session sees it: no watch and no exclusion.
     port: Port,
@@ -53,19 +55,20 @@ impl LacpSession {
             lacp: LacpPortSettings { key: number, number, ..LacpPortSettings::default() },
             ..PortSettings::default()
         };
-        let (name, system) = (port.name().to_owned(), port.original_hwaddr());
-        let mut lacp = Lacp::new(settings);
-        lacp.team_changed(system, true);
+        let (name, hwaddr) = (port.name().to_owned(), port.original_hwaddr());
         LacpSession {
             settings: settings.clone(),
-            lacp,
-            port: Port::new(port.id(), name, system, own, LinkWatchPolicy::Any, now),
+            system: hwaddr,
+            lacp: Lacp::new(settings),
+            port: Port::new(port.id(), name, hwaddr, own, LinkWatchPolicy::Any, now),
             assumed_until: up.then(|| now + settings.fast_period * u32::from(STANDARD_RETRIES)),
         }
     }
 
-    /// Takes in name, link and settings, and runs the machines.
-    fn update(&mut self, now: Instant, port: &Port, settings: &LacpSettings) {
+    /// Takes in name, link, System ID and settings, and runs the machines.
+    fn update(&mut self, now: Instant, port: &Port, system: HwAddr, settings: &LacpSettings) {
+        self.system = system;
+        self.lacp.team_changed(system, true);
         port.name().clone_into(&mut self.port.name);
         self.port.link_adopted(port.link());
         // The rate in force differs from the configured one after LeftInPlace.
@@ -76,7 +79,7 @@ impl LacpSession {
         self.lacp.decide(now, std::slice::from_ref(&self.port));
     }
 
-    /// Returns the status of the session in a team whose ports have the addresses `own`. Without a
+    /// Returns the status of the session in a team with the System IDs `own`. Without a
     /// cause both ends collect and distribute.
     fn status(&self, now: Instant, own: &[HwAddr]) -> Option<LacpPortStatus> {
         let mut status = self.lacp.lacp_status(now)?.ports.into_iter().next()?;
@@ -153,9 +156,14 @@ impl LacpSessions {
         Some(&self.by_port.get(&port)?.settings)
     }
 
+    /// Returns the System IDs of the sessions.
+    fn systems(&self) -> Vec<HwAddr> {
+        self.by_port.values().map(|session| session.system).collect()
+    }
+
     /// Begins, continues and ends sessions according to the watches of the ports, and runs the
-    /// machines.
-    fn update(&mut self, now: Instant, ports: &[Port]) {
+    /// machines. `system` is the System ID of all sessions; with `None` each port has its own.
+    fn update(&mut self, now: Instant, ports: &[Port], system: Option<HwAddr>) {
         let mut former = std::mem::take(&mut self.by_port);
         for port in ports {
             if let Some((settings, up)) = port.lacp_watch() {
@@ -163,7 +171,8 @@ impl LacpSessions {
                     Some(session) => session,
                     None => LacpSession::new(now, port, settings, up),
                 };
-                session.update(now, port, settings);
+                let system = system.unwrap_or(port.original_hwaddr());
+                session.update(now, port, system, settings);
                 self.actions.extend(std::iter::from_fn(|| session.lacp.poll_action()));
                 self.by_port.insert(port.id(), session);
             }
@@ -179,17 +188,21 @@ impl LacpSessions {
 impl Team {
     /// Returns the status of the watch lacp of a port at the time `now`; `None` without such a watch.
     pub fn lacp_watch_status(&self, now: Instant, port: PortId) -> Option<LacpPortStatus> {
-        let own: Vec<HwAddr> = self.ports.iter().map(Port::original_hwaddr).collect();
-        self.lacp_sessions.by_port.get(&port)?.status(now, &own)
+        let sessions = &self.lacp_sessions;
+        sessions.by_port.get(&port)?.status(now, &sessions.systems())
     }
 
     /// Runs the sessions, and sets the watches by their verdicts. With the runner lacp there are no
     /// sessions: the runner speaks LACP on every port.
     pub(super) fn update_lacp_watches(&mut self, now: Instant) {
         let has_runner = self.runner.lacp_settings().is_some();
+        let system = match &self.settings.runner {
+            RunnerSettings::ActiveBackup { hwaddr_policy: HwAddrPolicy::ByActive, .. } => None,
+            _ => Some(self.hwaddr.current()),
+        };
         let sessions = &mut self.lacp_sessions;
-        sessions.update(now, if has_runner { &[] } else { &self.ports });
-        let own: Vec<HwAddr> = self.ports.iter().map(Port::original_hwaddr).collect();
+        sessions.update(now, if has_runner { &[] } else { &self.ports }, system);
+        let own = sessions.systems();
         for port in &mut self.ports {
             if let Some(session) = sessions.by_port.get_mut(&port.id()) {
                 let up = session.is_up(now, &own);
