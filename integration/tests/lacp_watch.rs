@@ -1,11 +1,10 @@
 //! The watch lacp: a port without an aggregate follows the LACP partner at its other end.
 //!
-//! The partners are teams of one port each, as a switch with a port-channel of one member, and the
-//! kernel's bonds.
+//! The partners are teams of one port each, as a switch with a port-channel of one member.
 
 use integration::{
-    CableKind, DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, in_virtual_time,
-    on_own_data_paths, team_config, wait_until,
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, in_virtual_time, on_own_data_paths,
+    team_config, wait_until,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -151,40 +150,6 @@ fn a_frozen_or_restarted_daemon_keeps_its_partners(data_path: DataPath) {
     assert_eq!(partners.each_ref().map(churn), before, "{}", partners[0].log());
 }
 
-/// A bond for each port is a partner; both ports in one bond have one partner between them.
-fn the_kernels_bond_is_a_partner(data_path: DataPath) {
-    let Some(lab) = Lab::open(Sharing::Alone) else {
-        return;
-    };
-    let (host, peer) = (lab.host("left"), lab.host("right"));
-    for port in PORTS {
-        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        peer.ip(&format!("link set dev {port} down"));
-    }
-    for (bond, port) in [("bond1", "eth1"), ("bond2", "eth2")] {
-        peer.ip(&format!("link add {bond} type bond mode 802.3ad miimon 10 lacp_rate fast"));
-        peer.ip(&format!("link set dev {port} master {bond}"));
-        peer.up(bond);
-    }
-    let mut config = team_config("team0", "activebackup", data_path, &PORTS);
-    config["link_watch"] = json!({"name": "lacp"});
-    let team = Teamr::start(&host, &config);
-    host.up("team0");
-    team.wait_ports_up(&PORTS);
-    assert_eq!(watch(&team, "eth2")["teamr"]["partner_system"], peer.hwaddr("bond2").as_str());
-
-    peer.ip("link set dev eth2 nomaster");
-    team.wait_port("eth2", false);
-    peer.ip("link set dev eth2 down");
-    peer.ip("link set dev eth2 master bond1");
-    wait_until("the bond to choose one of the ports", || {
-        let why = &team.state_at_socket()["ports"]["eth2"]["teamr"]["lacp"]["why"];
-        why.as_str().is_some_and(|why| why.starts_with("the partner is not in sync"))
-    });
-    assert_eq!(team.port_up("eth1"), Some(true));
-    assert_eq!(team.port_up("eth2"), Some(false));
-}
-
 on_own_data_paths! {
     a_port_whose_partner_fails_is_left_and_taken_again
 }
@@ -199,6 +164,5 @@ fn a_frozen_or_restarted_daemon_of_the_programs_keeps_its_partners() {
 fn in_the_kernel() {
     in_virtual_time(|_| {
         a_port_whose_partner_fails_is_left_and_taken_again(DataPath::Kernel);
-        the_kernels_bond_is_a_partner(DataPath::Kernel);
     });
 }
