@@ -270,6 +270,11 @@ fn the_first_line_names_the_cause() {
         ("watch-unanswered", "loadbalance", |facts| {
             watch(facts, "eth2", "nsna_ping", false);
         }),
+        ("watch-no-partner", "activebackup", |facts| {
+            watch(facts, "eth2", "lacp", false);
+            let why = "no LACPDU heard: enable LACP on the partner's port";
+            set(facts, "/ports/eth2/teamr/lacp", json!({"why": why}));
+        }),
         ("min-ports-too-many", "loadbalance", |facts| {
             configure(facts, "/runner/min_ports", 3.into());
         }),

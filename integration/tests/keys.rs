@@ -260,9 +260,9 @@ fn put(config: &mut Value, path: &str, value: &Value) {
 }
 
 /// Whether the watch of a configuration goes up here: the kernel may have no TIPC, and the neighbour
-/// speaks no BFD.
+/// speaks neither BFD nor LACP.
 fn has_neighbour(config: &Value) -> bool {
-    !["tipc", "bfd"].contains(&config["link_watch"]["name"].as_str().unwrap_or_default())
+    !["tipc", "bfd", "lacp"].contains(&config["link_watch"]["name"].as_str().unwrap_or_default())
 }
 
 fn is_lacp(case: &Case) -> bool {

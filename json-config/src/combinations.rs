@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Owns what a single row of the [table of keys](crate::keys) cannot say: the team as its own port,
-//! too few ports, a team that follows itself, thresholds of damping that contradict each other, a data
+//! too few ports, a team that follows itself, two speakers of LACP on one port, thresholds of damping that contradict each other, a data
 //! path that cannot serve the runner, a host of the wrong address family.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -44,6 +44,7 @@ impl Walk<'_> {
             });
         }
         self.followers(team, device, ports);
+        self.lacp_watches(team, ports);
         self.damping(team, None);
         for (name, port) in ports.into_iter().flatten() {
             if let Some(port) = port.as_object().filter(|port| port.contains_key("damping")) {
@@ -83,6 +84,46 @@ impl Walk<'_> {
             if let Some(port) = port.as_object() {
                 self.step("ports", |walk| walk.step(name, |walk| inspect(walk, port)));
             }
+        }
+    }
+
+    /// Inspects the link watches of the team and of each port for a second watch lacp.
+    fn lacp_watches(&mut self, team: &Map<String, Value>, ports: Option<&Map<String, Value>>) {
+        let count = |object: &Map<String, Value>| match object.get("link_watch") {
+            Some(Value::Array(watches)) => watches.iter().filter(|watch| is_lacp(watch)).count(),
+            watch => watch.into_iter().filter(|watch| is_lacp(watch)).count(),
+        };
+        let report = |walk: &mut Self, count: usize| {
+            if count > 1 {
+                walk.fault("link_watch", || Words {
+                    message: format!("expected one watch \"lacp\" for a port, found {count}"),
+                    mend: "remove the others: only the first runs LACP".to_owned(),
+                    ..Words::default()
+                });
+            }
+        };
+        let general = count(team);
+        report(self, general);
+        for (name, port) in ports.into_iter().flatten() {
+            let own = port.as_object().map_or(0, count);
+            if own > 0 {
+                self.step("ports", |walk| walk.step(name, |walk| report(walk, own + general)));
+            }
+        }
+    }
+
+    /// Inspects a link watch for LACP on a port of the runner lacp.
+    pub(crate) fn lacp_beside_runner(&mut self, name: Option<&str>) {
+        if name == Some("lacp") && self.runner() == "lacp" {
+            self.step("name", |walk| {
+                walk.add(Weight::Fallback, || Words {
+                    message: "no effect with runner \"lacp\", which speaks LACP on every port"
+                        .to_owned(),
+                    mend: "remove the watch, or choose another runner".to_owned(),
+                    instead: "the watch is left out".to_owned(),
+                    ..Words::default()
+                });
+            });
         }
     }
 
@@ -183,6 +224,11 @@ impl Walk<'_> {
     fn fault(&mut self, key: &str, say: impl FnOnce() -> Words) {
         self.step(key, |walk| walk.add(Weight::Strict, say));
     }
+}
+
+/// Whether a link watch is the watch lacp.
+fn is_lacp(watch: &Value) -> bool {
+    watch.get("name").and_then(Value::as_str) == Some("lacp")
 }
 
 /// Returns the expectation that a host of arp_ping does not meet.

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::data_path::DataPathChoice;
 use crate::form::{check_form, parse_hwaddr};
 use crate::keys::{Form, Key, Kind, Object, Preset};
-use crate::lenient::{integer, known_word, watch_name};
+use crate::lenient::{integer, known_word, runner_name, watch_name};
 
 /// The members of one object, read by the table of keys; `None` reads as an empty object.
 struct Members<'a> {
@@ -255,6 +255,8 @@ pub(crate) fn read_port(
     let port = Members::new(Object::Port, port);
     let watches = team.get("link_watch");
     let own = port.value("link_watch");
+    // The runner is the only one to speak LACP on its ports.
+    let runs_lacp = runner_name(team) == "lacp";
     PortSettings {
         prio: port.integer("prio"),
         sticky: port.boolean("sticky"),
@@ -275,6 +277,7 @@ pub(crate) fn read_port(
                 single => std::slice::from_ref(single),
             })
             .filter_map(|watch| read_watch(watch.as_object()?))
+            .filter(|watch| !runs_lacp || !matches!(watch, LinkWatchSettings::Lacp(_)))
             .collect(),
     }
 }
@@ -334,6 +337,14 @@ fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
             peer: watch.text("peer_address", Form::IpAddress)?.parse().ok()?,
             interval: watch.milliseconds("interval"),
             multiplier: watch.integer("multiplier"),
+        }),
+        "lacp" => LinkWatchSettings::Lacp(LacpSettings {
+            active: watch.boolean("active"),
+            fast_rate: watch.boolean("fast_rate"),
+            fast_period: watch.milliseconds("fast_period"),
+            sys_prio: watch.integer("sys_prio"),
+            keepalive: Duration::from_secs(watch.integer("keepalive")),
+            ..LacpSettings::default()
         }),
         "errors" => LinkWatchSettings::Errors(ErrorsSettings {
             interval: watch.milliseconds("interval"),

@@ -288,6 +288,31 @@ fn every_key_of_errors_and_bfd_is_read_and_errors_alone_is_no_link() {
 }
 
 #[test]
+fn every_key_of_the_watch_lacp_is_read_and_the_runner_lacp_has_no_such_watch() {
+    let watches = |json: &str| config(json).port_settings("p").unwrap().link_watches;
+    let fast = LacpSettings { fast_rate: true, ..LacpSettings::default() };
+    assert_eq!(
+        watches(r#"{"link_watch": {"name": "lacp"}}"#),
+        [LinkWatchSettings::Lacp(fast.clone())]
+    );
+    let given = r#"{"link_watch": {"name": "lacp", "active": false, "fast_rate": false,
+        "fast_period": 200, "sys_prio": 7, "keepalive": 9}}"#;
+    let expected = LacpSettings {
+        active: false,
+        fast_rate: false,
+        fast_period: milliseconds(200),
+        sys_prio: 7,
+        keepalive: Duration::from_secs(9),
+        ..fast
+    };
+    assert_eq!(watches(given), [LinkWatchSettings::Lacp(expected)]);
+    let implicit =
+        LinkWatchSettings::Ethtool { delay_up: Duration::ZERO, delay_down: Duration::ZERO };
+    let beside = r#"{"runner": {"name": "lacp"}, "link_watch": {"name": "lacp"}}"#;
+    assert_eq!(watches(beside), [implicit]);
+}
+
+#[test]
 fn a_host_is_an_address_or_a_name() {
     let mut config = config(
         r#"{"link_watch": [

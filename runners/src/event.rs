@@ -224,6 +224,11 @@ pub enum Event {
         /// The judgement.
         status: ErrorsStatus,
     },
+    /// The watch lacp of a port is down at the beginning of a recording.
+    PortWithoutPartner {
+        /// The port.
+        port: PortId,
+    },
     /// The stations whose frames the team device sent were read; answers
     /// [`Action::ReadStations`](crate::Action::ReadStations).
     Stations {

@@ -15,6 +15,7 @@ use crate::forwarding::PortForwarding;
 use crate::ident::{HwAddr, IpFamily, Link, PortId};
 use crate::link_watch::{LinkWatch, LinkWatches, TeamContext, WatchActions, WatchContext};
 use crate::receive_errors::{ErrorsStatus, ReceiveCounters};
+use crate::settings::lacp::LacpSettings;
 use crate::settings::{BfdSettings, LinkWatchPolicy, PortSettings};
 use crate::time::Instant;
 use damping::{Damping, DampingStatus};
@@ -401,6 +402,17 @@ impl Port {
         up: bool,
     ) -> WatchActions {
         self.handle_and_damp(now, |port| port.watches.path_changed(settings, up))
+    }
+
+    /// Returns the settings of the port's watch lacp, and whether the watch is up.
+    pub(crate) fn lacp_watch(&self) -> Option<(&LacpSettings, bool)> {
+        let (settings, watch) = self.watches.lacp()?;
+        Some((settings, watch.is_up()))
+    }
+
+    /// Handles the verdict of the port's LACP session.
+    pub(crate) fn partner_changed(&mut self, now: Instant, up: bool) -> WatchActions {
+        self.handle_and_damp(now, |port| port.watches.partner_changed(up))
     }
 
     /// Whether the port has a BFD session that is not up.

@@ -46,7 +46,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Waker};
-use runners::{Instant, RunnerSettings, policy_without_ports};
+use runners::{Instant, LinkWatch, Port, RunnerSettings, policy_without_ports};
 
 pub use directory::{Listing, ReadDirectory};
 pub use start_options::{StartError, StartOptions};
@@ -213,6 +213,10 @@ impl Daemon {
 
     /// Returns the rights with which data paths may still load programs into the kernel.
     pub fn program_rights(&self) -> ProgramRights {
+        let answers_watch = |port: &Port| {
+            let mut watches = port.watches().iter().filter_map(LinkWatch::lacp_settings);
+            watches.any(|lacp| !lacp.keepalive.is_zero())
+        };
         // A new file of a directory may need programs.
         let new = match self.directory {
             Some(_) => ProgramRights::Bpf,
@@ -222,7 +226,8 @@ impl Daemon {
             let runner = &slot.team.core.settings().runner;
             let policy = policy_without_ports(runner);
             let needs_programs = matches!(runner, RunnerSettings::Lacp(lacp)
-                if !lacp.keepalive.is_zero() || lacp.broadcast_neighbor);
+                if !lacp.keepalive.is_zero() || lacp.broadcast_neighbor)
+                || slot.team.core.ports().any(answers_watch);
             match slot.team.data_path.capabilities().loads_programs || needs_programs {
                 false => ProgramRights::None,
                 true if ebpf::needs_perfmon(&policy) => ProgramRights::BpfAndPerfmon,

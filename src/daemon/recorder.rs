@@ -254,9 +254,14 @@ impl RecordedTeam {
     fn opening(&self) -> Packed {
         let address = self.core.link_local();
         let link_local = address.map(|_| Event::TeamLinkLocalChanged { address });
+        let is_current = |port: PortId| {
+            let watch = self.core.lacp_watch_status(self.now, port);
+            watch.is_none_or(|watch| watch.state == "current")
+        };
         let pdus = self
             .pdus
             .iter()
+            .filter(|(port, _)| is_current(**port))
             .map(|(port, frame)| Event::FrameReceived { port: *port, frame: frame.clone() });
         let events = self.core.ports();
         let events = events.flat_map(|port| port_events(self.now, port, self.core.hwaddr()));
@@ -317,7 +322,10 @@ fn port_events(now: Instant, port: &Port, team: HwAddr) -> impl Iterator<Item = 
         let up = watch.is_up();
         Event::PathChanged { port: id, settings, up }
     });
-    let watches: Vec<Event> = errors.into_iter().chain(paths).collect();
+    let mut lacp = port.watches().iter().filter(|watch| watch.lacp_settings().is_some());
+    let is_down = lacp.any(|watch| !watch.is_up());
+    let partner = is_down.then_some(Event::PortWithoutPartner { port: id });
+    let watches: Vec<Event> = errors.into_iter().chain(paths).chain(partner).collect();
     [added, hwaddr].into_iter().chain(facts.into_iter().flatten()).chain(watches)
 }
 
@@ -334,6 +342,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
+    use runners::wire::lacpdu::{Lacpdu, PortInfo, StateBits};
     use runners::wire::probe::arp_request;
     use runners::{
         ArpPingSettings, BfdSettings, Duplex, ErrorsSettings, Failback, Host, HwAddr, HwAddrPolicy,
@@ -544,6 +553,28 @@ mod tests {
         handle(&mut team_of_bfd, 1, Event::PathChanged { port, settings, up: true });
         fill(&mut team_of_bfd, 2);
         assert_active_in_replay(&team_of_bfd, PortId(2));
+    }
+
+    #[test]
+    fn a_partial_recording_keeps_the_verdict_of_the_watch_lacp() {
+        let settings = LacpSettings { fast_rate: true, ..LacpSettings::default() };
+        let watch = LinkWatchSettings::Lacp(settings);
+        let mut team = team(active_backup(Failback::default()), &watch, -1);
+        let port = PortId(2);
+        let actor = team.lacp_watch_status(Instant::ZERO, port).expect("a session").actor;
+        let system = HwAddr([2, 0, 0, 0, 9, 9]);
+        let partner = PortInfo {
+            system_priority: 7,
+            system,
+            key: 7,
+            port_priority: 7,
+            port: 7,
+            state: StateBits(0x3f),
+        };
+        let frame = Lacpdu::new(partner, actor, None).frame(system);
+        handle(&mut team, 1, Event::FrameReceived { port, frame });
+        fill(&mut team, 2);
+        assert_active_in_replay(&team, port);
     }
 
     /// Returns an ARP request of a host that is no target.

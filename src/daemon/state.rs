@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use runners::wire::lacpdu::PortInfo;
 use runners::{
     BfdSettings, BfdStatus, DampingStatus, ErrorsStatus, Exclusion, Follower, Host, HwAddr,
     Instant, LinkWatch, LinkWatchSettings, PingStatus, Port, PortId, Probing, RunnerSettings,
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::lacp_state;
 use super::team::ManagedTeam;
-use crate::datapath::{Counters, DataPathKind, SnapshotPart};
+use crate::datapath::{Counters, DataPathKind, KeptAlive, SnapshotPart};
 use crate::errno::failed_calls;
 use crate::process::logging;
 use crate::state::watch::{Bfd, LinkWatches, Watch, WatchItems};
@@ -39,9 +40,7 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
                 let runner = lacp_state::port_runner(status, |port| team.ifindex(port));
                 port.runner = Some(PortRunner { macsec_gate, ..runner });
                 let own = port.teamr.get_or_insert_default();
-                let mut kept = counters.kept_alive.iter();
-                let kept = kept.find(|(port, _)| *port == status.port);
-                let kept = kept.map_or_else(Default::default, |(_, kept)| *kept);
+                let kept = kept_alive(&counters, status.port);
                 own.lacp = Some(lacp_state::port_lacp(status, kept));
             }
         }
@@ -138,11 +137,17 @@ fn port_state(team: &ManagedTeam, port: &Port, counters: &Counters, now: Instant
     let ifindex = team.ifindex(port.id()).unwrap_or_default();
     // The kernel's value for an unknown duplex mode is neither full nor half; teamd shows full.
     let full_duplex = settings.full_duplex.unwrap_or(true);
+    let lacp = team.core.lacp_watch_status(now, port.id());
+    let partner =
+        lacp.as_ref().map(|lacp| lacp.partner).filter(|it| it.system != HwAddr::default());
     let watches = port.watches().iter().enumerate();
     let watches = watches.map(|(id, watch)| {
         let mut state = watch_state(watch, now);
         if let Some(status) = team.bfd.status(port.id(), id) {
             state.teamr.get_or_insert_default().bfd = Some(bfd_state(status));
+        }
+        if let (Some(partner), true) = (partner, watch.lacp_settings().is_some()) {
+            set_partner_items(state.teamr.get_or_insert_default(), &partner);
         }
         (format!("link_watch_{id}"), state)
     });
@@ -162,8 +167,17 @@ fn port_state(team: &ManagedTeam, port: &Port, counters: &Counters, now: Instant
         drained: Some(port.is_drained()),
         draining: Some(port.is_drain_requested() && !port.is_drained()),
         damping: port.damping(now).map(damping_state),
-        teamr: Some(port_items(team, port, counters)),
+        teamr: Some(PortItems {
+            lacp: lacp.map(|lacp| lacp_state::port_lacp(&lacp, kept_alive(counters, port.id()))),
+            ..port_items(team, port, counters)
+        }),
     }
+}
+
+/// Returns how the kernel answered the partner of a port in place of the daemon.
+fn kept_alive(counters: &Counters, port: PortId) -> KeptAlive {
+    let kept = counters.kept_alive.iter().find(|(known, _)| *known == port);
+    kept.map_or_else(Default::default, |(_, kept)| *kept)
 }
 
 fn port_items(team: &ManagedTeam, port: &Port, counters: &Counters) -> PortItems {
@@ -256,6 +270,7 @@ fn watch_state(watch: &LinkWatch, now: Instant) -> Watch {
             state.teamr = Some(bfd_items(settings));
             None
         }
+        LinkWatchSettings::Lacp(_) => None,
         LinkWatchSettings::Errors(settings) => {
             state.interval = Some(millis(settings.interval));
             state.teamr = watch.errors_status().map(|status| errors_items(status, now));
@@ -296,6 +311,12 @@ fn bfd_items(settings: &BfdSettings) -> WatchItems {
         peer_address: Some(settings.peer.to_string()),
         ..WatchItems::default()
     }
+}
+
+fn set_partner_items(items: &mut WatchItems, partner: &PortInfo) {
+    items.partner_system = Some(partner.system.to_string());
+    items.partner_key = Some(partner.key.into());
+    items.partner_port = Some(partner.port.into());
 }
 
 fn bfd_state(status: BfdStatus) -> Bfd {

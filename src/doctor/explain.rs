@@ -260,6 +260,10 @@ explanations! {
     "virtual-port":
         "A port stands on another interface and may not lose its carrier when the cable is pulled.",
         "Watch it with arp_ping or nsna_ping, or use the interface below it.";
+    "watch-no-partner":
+        "A port has a link, and its watch lacp finds no partner that collects and distributes.",
+        "At the switch, put each port alone into an aggregate of its own, with LACP in active mode. \
+         teamrctl state names the reason in teamr.lacp.why of the port.";
     "watch-unanswered":
         "A port has a link, and the target of its link watch does not answer by it.",
         "Check that target_host is alive and in this network or VLAN, and that no firewall, rp_filter \

@@ -203,6 +203,14 @@ impl<'a> Port<'a> {
         kept.answered.zip(kept.answered_ago?.0)
     }
 
+    /// Returns why the watch lacp of the port is down; `None` if the watch is up or missing.
+    pub(super) fn lacp_watch_down(self) -> Option<&'a str> {
+        let mut watches = self.watches();
+        let is_down = watches
+            .any(|(_, watch)| watch.name.as_deref() == Some("lacp") && watch.up != Some(true));
+        is_down.then(|| self.state.teamr.or_empty().lacp.or_empty().why.as_deref().unwrap_or(""))
+    }
+
     /// Returns whether the port has a LACP partner.
     pub(super) fn has_partner(self) -> bool {
         self.partner_system().is_some_and(|system| !system.is_empty())

@@ -163,7 +163,7 @@ fn report_watches(facts: &Facts, findings: &mut Findings) {
     let lacks_reply = |port: &Port<'_>| {
         let mut watches = port.watches();
         watches.any(|(_, watch)| {
-            let asks = !matches!(watch.name.as_deref(), Some("ethtool" | "errors"));
+            let asks = !matches!(watch.name.as_deref(), Some("ethtool" | "errors" | "lacp"));
             asks && watch.up != Some(true)
         })
     };
@@ -176,7 +176,16 @@ fn report_watches(facts: &Facts, findings: &mut Findings) {
              VLAN, and that no firewall, rp_filter or arp_ignore there keeps it from answering.",
         );
     }
-    let delayed = facts.named(|port| is_down(port) && !lacks_reply(port));
+    let without_partner = facts.ports().into_iter().filter(|port| is_down(port));
+    for (port, why) in without_partner.filter_map(|port| Some((port, port.lacp_watch_down()?))) {
+        findings.problem(
+            "watch-no-partner",
+            format!("{} has a link, but the watch lacp is down: {why}.", port.name),
+            "At the switch, put this port alone into an aggregate with LACP.",
+        );
+    }
+    let delayed =
+        facts.named(|port| is_down(port) && !lacks_reply(port) && port.lacp_watch_down().is_none());
     if !delayed.is_empty() {
         findings.notice(
             "link-delayed",

@@ -1,4 +1,4 @@
-//! Runner lacp: aggregator, LACPDUs, machines, timers and counters of a port.
+//! Runner lacp, and the watch lacp: aggregator, LACPDUs, machines, timers and counters of a port.
 
 use runners::wire::lacpdu::StateBits;
 use serde_json::Value;
@@ -34,7 +34,7 @@ state_objects! {
             "Time of the last LACPDU sent, in UTC; N/A before the first.";
     }
 
-    pub struct PortLacp: "A port under runner lacp." {
+    pub struct PortLacp: "A port under runner lacp, or with the watch lacp." {
         actor: StateBits, "State bits of the Actor.";
         keepalive: KeepAlive, "LACPDUs that the kernel sent in place of the daemon.";
         churns: Churns, "Times that an end was out of sync for a minute.";

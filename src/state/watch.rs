@@ -13,7 +13,7 @@ state_objects! {
     }
 
     pub struct Watch: "A link watch." {
-        name: String, "Kind of the watch: ethtool, arp_ping, nsna_ping, tipc, errors or bfd.";
+        name: String, "Kind of the watch: ethtool, arp_ping, nsna_ping, tipc, errors, bfd or lacp.";
         up: bool, "Whether the watch says that the link is up.";
         down_count: i64 [counter("teamr_port_down_total")], "Times that the watch went down.";
         delay_up: i64 [unit(Unit::Milliseconds)],
@@ -51,6 +51,11 @@ state_objects! {
         local_address: String, "Watch bfd: address that packets come from.";
         peer_address: String, "Watch bfd: address of the peer.";
         bfd: Bfd, "Session of the watch bfd.";
+        partner_system: String,
+            "Watch lacp: System ID of the partner; absent without one. The other items of LACP are in \
+             the port's teamr.lacp.";
+        partner_key: u64, "Watch lacp: key of the partner's aggregate.";
+        partner_port: u64, "Watch lacp: port number of the partner.";
         hold_ends_in: u64 [unit(Unit::Milliseconds)],
             "Watch errors: time until the watch goes up if no more corrupted frames arrive; 0 while it \
              is up.";

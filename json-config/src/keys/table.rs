@@ -3,7 +3,7 @@
 use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
 use crate::data_path::DataPathChoice;
 
-const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc", "errors", "bfd"];
+const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc", "errors", "bfd", "lacp"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
 const ACTIVEBACKUP: &[&str] = &["activebackup"];
 const BALANCING: &[&str] = &["loadbalance", "lacp", "slb", "tlb", "alb"];
@@ -280,6 +280,22 @@ keys! {
         "multiplier": counted(1, 255), default: Preset::Integer(3), read_by: BFD,
             refusal: Some("\"multiplier\" value is out of its limits.") =>
             "Intervals without a packet after which the peer takes this port for lost.";
+        "active": Kind::Boolean, default: Preset::Boolean(true), read_by: LACP =>
+            "Sends LACPDUs unasked; if false, only answers.";
+        "fast_rate": Kind::Boolean, default: Preset::Boolean(true), read_by: LACP =>
+            "Requests an LACPDU each second from the partner instead of every 30 seconds.";
+        "fast_period": Kind::Integer { min: 100, max: 1000, unit: Unit::Milliseconds },
+            default: Preset::Integer(1000), read_by: LACP,
+            refusal: Some("\"fast_period\" value is out of its limits.") =>
+            "Pause between two LACPDUs at the fast rate; must be equal at both ends.";
+        "sys_prio": counted(0, 65535), default: Preset::Integer(65535), read_by: LACP,
+            refusal: Some("\"sys_prio\" value is out of its limits.") =>
+            "System priority in LACPDUs.";
+        "keepalive": Kind::Integer { min: 0, max: 86_400, unit: Unit::Seconds },
+            default: Preset::Integer(600), read_by: LACP,
+            refusal: Some("\"keepalive\" value is out of its limits.") =>
+            "Time for which the kernel answers the partner while the daemon does not; 0 turns the \
+             answers off.";
         "error_ratio": Kind::Integer { min: 1, max: 1_000_000, unit: Unit::Millionths },
             default: Preset::Integer(1000), read_by: ERRORS,
             refusal: Some("\"error_ratio\" value is out of its limits.") =>

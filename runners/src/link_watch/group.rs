@@ -8,6 +8,7 @@ use super::watch::{LinkWatch, WatchActions};
 use crate::control_frames::ControlFrames;
 use crate::ident::{IpFamily, Link};
 use crate::receive_errors::{ErrorsStatus, ReceiveCounters};
+use crate::settings::lacp::LacpSettings;
 use crate::settings::{BfdSettings, LinkWatchPolicy, LinkWatchSettings};
 use crate::time::Instant;
 
@@ -101,14 +102,26 @@ impl LinkWatches {
 
     /// Whether a watch asks a neighbour, so that the carrier alone does not make a link.
     pub(crate) fn pings_neighbour(&self) -> bool {
-        self.list
-            .iter()
-            .any(|watch| watch.ping_status().is_some() || watch.bfd_settings().is_some())
+        self.list.iter().any(|watch| {
+            watch.ping_status().is_some()
+                || watch.bfd_settings().is_some()
+                || watch.lacp_settings().is_some()
+        })
     }
 
     /// Whether a BFD session of the port is not up.
     pub(crate) fn lacks_bfd(&self) -> bool {
         self.list.iter().any(|watch| watch.bfd_settings().is_some() && !watch.is_up())
+    }
+
+    /// Returns the first watch lacp: a port has one session.
+    pub(crate) fn lacp(&self) -> Option<(&LacpSettings, &LinkWatch)> {
+        self.list.iter().find_map(|watch| Some((watch.lacp_settings()?, watch)))
+    }
+
+    /// Handles the verdict of the LACP session.
+    pub(crate) fn partner_changed(&mut self, up: bool) -> WatchActions {
+        self.each(|watch| watch.partner_changed(up))
     }
 
     /// Handles the verdict of a BFD session.

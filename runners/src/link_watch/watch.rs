@@ -15,6 +15,7 @@ use super::tipc::Tipc;
 use crate::control_frames::ControlFrames;
 use crate::ident::{IpFamily, Link};
 use crate::receive_errors::{ErrorsStatus, ReceiveCounters};
+use crate::settings::lacp::LacpSettings;
 use crate::settings::{BfdSettings, LinkWatchSettings};
 use crate::time::Instant;
 
@@ -37,6 +38,8 @@ enum Kind {
     Errors(Errors),
     /// The session runs beside the team ([`crate::bfd`]).
     Bfd(BfdSettings),
+    /// The team runs the session ([`crate::team`]).
+    Lacp,
 }
 
 /// State of a watch that asks a neighbour.
@@ -121,6 +124,7 @@ impl LinkWatch {
             LinkWatchSettings::Tipc { bearer } => Kind::Tipc(Tipc::new(bearer)),
             LinkWatchSettings::Errors(settings) => Kind::Errors(Errors::new(*settings, now)),
             LinkWatchSettings::Bfd(settings) => Kind::Bfd(*settings),
+            LinkWatchSettings::Lacp(_) => Kind::Lacp,
         };
         let up = matches!(kind, Kind::Errors(_));
         LinkWatch { settings, up, down_count: 0, kind }
@@ -135,6 +139,7 @@ impl LinkWatch {
             Kind::Tipc(_) => "tipc",
             Kind::Errors(_) => "errors",
             Kind::Bfd(_) => "bfd",
+            Kind::Lacp => "lacp",
         }
     }
 
@@ -156,7 +161,9 @@ impl LinkWatch {
     /// Returns the state of the requests; `None` for a watch that asks no neighbour.
     pub fn ping_status(&self) -> Option<PingStatus> {
         let (timer, target, source) = match &self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => return None,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => {
+                return None;
+            }
             Kind::ArpPing(ping) => {
                 let source = ping.source.as_ref().and_then(Resolved::address);
                 let target = ping.target.address().map(IpAddr::V4);
@@ -184,6 +191,14 @@ impl LinkWatch {
         }
     }
 
+    /// Returns the settings of the session of the watch lacp; `None` for other watches.
+    pub fn lacp_settings(&self) -> Option<&LacpSettings> {
+        match &self.settings {
+            LinkWatchSettings::Lacp(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
     /// Returns the judgement of the watch errors; `None` for other watches.
     pub fn errors_status(&self) -> Option<ErrorsStatus> {
         match &self.kind {
@@ -195,7 +210,7 @@ impl LinkWatch {
     /// Returns the condition that keeps the watch from working.
     pub fn problem(&self) -> Option<WatchProblem<'_>> {
         match &self.kind {
-            Kind::Ethtool(_) | Kind::Errors(_) => None,
+            Kind::Ethtool(_) | Kind::Errors(_) | Kind::Lacp => None,
             Kind::Bfd(settings) => {
                 let fit = settings.local.is_ipv4() == settings.peer.is_ipv4()
                     && (settings.local.is_ipv4() || !settings.single_hop);
@@ -215,7 +230,7 @@ impl LinkWatch {
 
     fn timer(&mut self) -> Option<&mut PingTimer> {
         match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => None,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => None,
             Kind::ArpPing(ping) => Some(&mut ping.timer),
             Kind::NsnaPing(ping) => Some(&mut ping.timer),
         }
@@ -230,6 +245,7 @@ impl LinkWatch {
             },
             bfd: matches!(self.kind, Kind::Bfd(_)),
             neighbour_discovery: matches!(self.kind, Kind::NsnaPing(_)),
+            slow_protocols: matches!(self.kind, Kind::Lacp),
             ..ControlFrames::default()
         }
     }
@@ -239,7 +255,7 @@ impl LinkWatch {
             Kind::Ethtool(ethtool) => ethtool.next_deadline(),
             Kind::ArpPing(ping) => Some(ping.timer.next_deadline()),
             Kind::NsnaPing(ping) => Some(ping.timer.next_deadline()),
-            Kind::Tipc(_) | Kind::Bfd(_) => None,
+            Kind::Tipc(_) | Kind::Bfd(_) | Kind::Lacp => None,
             Kind::Errors(errors) => Some(errors.next_deadline()),
         }
     }
@@ -255,7 +271,7 @@ impl LinkWatch {
             let up = ethtool.carrier_changed(now, link.up, self.up);
             return self.set(up);
         }
-        if let Kind::Bfd(_) = self.kind {
+        if let Kind::Bfd(_) | Kind::Lacp = self.kind {
             return self.set(self.up && link.up);
         }
         let has_begun = self.timer().is_some_and(|timer| timer.has_begun());
@@ -306,7 +322,7 @@ impl LinkWatch {
     /// Sends a request to the neighbour.
     fn send_request(&mut self, now: Instant, context: &WatchContext) -> WatchActions {
         let request = match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => None,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => None,
             Kind::ArpPing(ping) => ping.request(now, context),
             Kind::NsnaPing(ping) => ping.request(now, context),
         };
@@ -321,7 +337,7 @@ impl LinkWatch {
             actions.extend(name.map(|name| WatchAction::Resolve { host: name.to_owned(), family }));
         };
         match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => {}
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => {}
             Kind::ArpPing(ping) => {
                 resolve(ping.target.request(now, up), IpFamily::V4);
                 if let Some(source) = &mut ping.source {
@@ -375,7 +391,7 @@ impl LinkWatch {
     ) -> WatchActions {
         let up = self.up;
         let is_alive = match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) => false,
+            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => false,
             Kind::ArpPing(ping) => ping.receive(now, frame, ours, context, up),
             Kind::NsnaPing(ping) => ping.receive(now, frame, ours),
         };
@@ -397,6 +413,14 @@ impl LinkWatch {
         match self.bfd_settings() == Some(settings) {
             true => self.set(up),
             false => WatchActions::new(),
+        }
+    }
+
+    /// Handles the verdict of the LACP session of the port.
+    pub(super) fn partner_changed(&mut self, up: bool) -> WatchActions {
+        match self.kind {
+            Kind::Lacp => self.set(up),
+            _ => WatchActions::new(),
         }
     }
 

@@ -278,6 +278,8 @@ pub enum LinkWatchSettings {
     Errors(ErrorsSettings),
     /// Keeps a BFD session with a peer.
     Bfd(BfdSettings),
+    /// Runs LACP on the port in an aggregate of its own.
+    Lacp(LacpSettings),
 }
 
 /// `bfd`.

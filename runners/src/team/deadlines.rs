@@ -22,6 +22,7 @@ impl Team {
             .chain(self.probe_times.next_deadline())
             .chain(self.carrier_hold_until)
             .chain(self.runner.next_deadline())
+            .chain(self.lacp_sessions.next_deadline())
             .min()
     }
 

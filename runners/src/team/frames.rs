@@ -15,6 +15,7 @@ impl Team {
         self.report_plain_switch();
         if let Some(at) = self.position(port) {
             self.runner.frame_received(now, &self.ports[at], frame);
+            self.lacp_sessions.frame_received(now, port, frame);
             let ours = is_sent_by(frame, |hwaddr| self.sends_from(hwaddr));
             let actions = self.ports[at].frame_received(now, frame, ours, context);
             push_watch_actions(&mut self.actions, &self.ports[at], actions);

@@ -14,6 +14,7 @@ mod corruption;
 mod deadlines;
 pub(crate) mod failovers;
 mod frames;
+mod lacp_watches;
 mod links;
 mod outputs;
 mod ports;
@@ -38,6 +39,7 @@ use crate::time::Instant;
 use addresses::TeamHwAddr;
 use announcements::Announcements;
 use failovers::Failovers;
+use lacp_watches::LacpSessions;
 
 /// One team device with its ports.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub struct Team {
     /// Forwarding as last requested.
     forwarding: Option<Forwarding>,
     failovers: Failovers,
+    /// Sessions of the watch lacp.
+    lacp_sessions: LacpSessions,
     /// Carrier as last requested.
     carrier: Option<bool>,
     /// Until this time the carrier is on even without ports.
@@ -89,6 +93,7 @@ impl Team {
             designated: None,
             forwarding: None,
             failovers: Failovers::default(),
+            lacp_sessions: LacpSessions::default(),
             carrier: None,
             carrier_hold_until: None,
             control_frames: ControlFrames::default(),
@@ -123,6 +128,7 @@ impl Team {
         let mut events = events.into_iter().peekable();
         if events.peek() == Some(&Event::Resumed) {
             self.runner.resumed(now);
+            self.lacp_sessions.resumed(now);
         }
         self.expire_deadlines(now);
         for event in events {
@@ -174,6 +180,7 @@ impl Team {
             }
             Event::PortCounters { ports } => self.counters_read(now, &ports),
             Event::PortErrors { port, status } => self.restore_errors(port, status),
+            Event::PortWithoutPartner { port } => self.lacp_sessions.assume_no_partner(port),
             Event::Stations { stations, peers } => self.runner.stations(now, &stations, &peers),
             Event::TeamAdminChanged { up } => self.admin_up = up,
             Event::LacpSettingsChanged { settings } => self.set_lacp_settings(now, settings),
@@ -181,9 +188,15 @@ impl Team {
                 self.replace_settings(now, *settings, ports)
             }
             Event::MinPortsChanged { min_ports } => self.settings.min_ports = min_ports,
-            Event::StatisticsCleared { port } => self.runner.clear_statistics(now, port),
+            Event::StatisticsCleared { port } => {
+                self.runner.clear_statistics(now, port);
+                self.lacp_sessions.clear_statistics(now, port);
+            }
             Event::CarrierHeld { until } => self.carrier_hold_until = Some(until),
-            Event::LeftInPlace => self.runner.left_in_place(),
+            Event::LeftInPlace => {
+                self.runner.left_in_place();
+                self.lacp_sessions.left_in_place();
+            }
             Event::Resumed | Event::DeadlineReached => {}
         }
     }

@@ -19,6 +19,7 @@ const IN_FLIGHT: Duration = Duration::from_millis(100);
 impl Team {
     /// Derives all outputs and queues an action for each difference.
     pub(super) fn update_outputs(&mut self, now: Instant) {
+        self.update_lacp_watches(now);
         let announcement_due = std::mem::take(&mut self.announcement_due);
         let port_enabled = self.update_forwarding(now) | announcement_due;
         // After the forwarding, which ends an interruption; addresses do not.
@@ -29,6 +30,7 @@ impl Team {
         let probes = self.probes.drain(..);
         self.actions.extend(probes.map(|(port, frame)| Action::SendFrame { port, frame }));
         self.actions.extend(std::iter::from_fn(|| self.runner.poll_action()));
+        self.actions.extend(std::iter::from_fn(|| self.lacp_sessions.poll_action()));
         if port_enabled && self.notify_peers.start(now) {
             self.actions.push_back(Action::NotifyPeers);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use super::Team;
 use super::failovers::FailoverTimes;
@@ -83,9 +84,17 @@ impl Team {
     }
 
     /// Returns the LACPDU with which the kernel may answer the partner of a port while the daemon
-    /// is away; `None` for a port without such a partner, and for other runners than lacp.
+    /// is away; `None` for a port without such a partner.
     pub fn keep_alive(&self, port: PortId) -> Option<KeepAlive> {
-        self.runner.keep_alive(self.port(port)?)
+        let of_runner = self.runner.keep_alive(self.port(port)?);
+        of_runner.or_else(|| self.lacp_sessions.keep_alive(port))
+    }
+
+    /// Returns the time for which the kernel may answer the partner of a port in place of the daemon;
+    /// zero without LACP on the port.
+    pub fn keep_alive_limit(&self, port: PortId) -> Duration {
+        let settings = self.runner.lacp_settings().or_else(|| self.lacp_sessions.settings(port));
+        settings.map_or(Duration::ZERO, |settings| settings.keepalive)
     }
 
     /// Returns the links that follow the team or a port, and whether each has to be up. A link that

@@ -11,6 +11,7 @@ mod carrier;
 mod corruption;
 mod exclusions;
 mod failovers;
+mod lacp_watch;
 mod link_watch;
 mod loadbalance;
 mod nsna_ping;

@@ -94,7 +94,10 @@ fn watch_down(port: &Port) -> String {
         return "its link watch is down".to_owned();
     };
     let name = watch.name.as_deref().unwrap_or("unknown");
-    match (watch.teamr.or_empty().obstacle.as_deref(), watch.target_host.as_deref(), name) {
+    let lacp = port.teamr.or_empty().lacp.or_empty().why.as_deref();
+    let lacp = lacp.filter(|why| name == "lacp" && !why.is_empty());
+    match (watch.teamr.or_empty().obstacle.as_deref().or(lacp), watch.target_host.as_deref(), name)
+    {
         (Some(obstacle), ..) => format!("link watch {name}: {obstacle}"),
         (None, Some(target), _) => format!("link watch {name} gets no answer from {target}"),
         (None, None, "ethtool") => "delay_up has not passed".to_owned(),
@@ -139,6 +142,17 @@ mod tests {
             (
                 json!({"link": {"up": true}, "link_watches": down}),
                 "link watch arp_ping gets no answer from 192.0.2.1",
+            ),
+            (
+                json!({
+                    "link": {"up": true},
+                    "link_watches": {
+                        "up": false,
+                        "list": {"link_watch_0": {"name": "lacp", "up": false}},
+                    },
+                    "teamr": {"lacp": {"why": "no LACPDU heard"}},
+                }),
+                "link watch lacp: no LACPDU heard",
             ),
             (json!({"teamr": {"corrupting": true}}), "too many frames come in damaged"),
             (json!({"drained": true}), "drained"),

@@ -23,6 +23,7 @@ pub(super) fn view(page: &mut Page<'_>, key: &str, watch: &Watch) -> Result<(), 
             "tipc" => tipc(page, watch),
             "errors" => errors(page, watch),
             "bfd" => bfd(page, watch),
+            "lacp" => lacp(page, watch),
             _ => Err(MissingItem("unknown link watch info dump.")),
         }
     })
@@ -95,6 +96,19 @@ fn bfd(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
             ("peer address", items.peer_address.clone()),
             ("session", session.state.clone()),
             ("interval", text(&watch.interval)),
+        ],
+    )
+}
+
+fn lacp(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
+    let items = watch.teamr.or_empty();
+    let none = || Some("none".to_owned());
+    page.details(
+        MissingItem("lacp link watch dump."),
+        [
+            ("partner system", items.partner_system.clone().or_else(none)),
+            ("partner key", text(&items.partner_key).or_else(none)),
+            ("partner port", text(&items.partner_port).or_else(none)),
         ],
     )
 }

@@ -1,10 +1,10 @@
-//! `runner.keepalive`: hands the data path the LACPDU with which the kernel answers the partner of
+//! `keepalive` of the runner and of the watch lacp: hands the data path the LACPDU with which the kernel answers the partner of
 //! a port while the daemon is away.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use runners::{Instant, KeepAlive, PortId, RunnerSettings};
+use runners::{Instant, KeepAlive, PortId};
 
 use super::ManagedTeam;
 use crate::datapath::Change;
@@ -29,13 +29,10 @@ impl ManagedTeam {
     /// Hands the data path the keep-alives that have changed. A refusal is logged and costs the
     /// port only the answers while the daemon is away.
     pub(super) fn update_keep_alives(&mut self, now: Instant) {
-        let limit = match &self.core.settings().runner {
-            RunnerSettings::Lacp(lacp) => lacp.keepalive,
-            _ => Duration::ZERO,
-        };
         let ports = &self.ports;
         self.keep_alives.0.retain(|port, _| ports.get(*port).is_some());
         for port in self.ports.ids() {
+            let limit = self.core.keep_alive_limit(port);
             let keep_alive = self.core.keep_alive(port).filter(|_| !limit.is_zero());
             let wanted = Given::KeepAlive(limit, keep_alive);
             let known = self.keep_alives.0.get(&port);

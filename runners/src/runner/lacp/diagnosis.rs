@@ -75,7 +75,7 @@ fn no_partner(lacp: &Lacp, now: Instant, port: &LacpPort) -> String {
     }
     if !lacp.settings.active {
         return "no LACPDU heard, and none sent because \"active\" is false: if the partner is \
-                passive, too, set runner.active to true at one end"
+                passive, too, set \"active\" to true at one end"
             .to_owned();
     }
     "no LACPDU heard: enable LACP on the partner's port, or check what drops LACPDUs on the way"
@@ -159,7 +159,7 @@ fn out_of_sync(port: &LacpPort) -> String {
             view.port, view.system
         ),
         Some(_) if port.partner_sync_received => {
-            "both ends are passive: set runner.active to true at one end".to_owned()
+            "both ends are passive: set \"active\" to true at one end".to_owned()
         }
         Some(_) | None => "the partner is not in sync: it waits for its other links, or keeps \
                            this one on standby; look at its aggregate"

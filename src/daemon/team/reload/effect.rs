@@ -59,6 +59,7 @@ pub(super) fn effect(difference: &Difference, runner: &RunnerSettings, rebuilds:
         ["runner", "name" | "sys_prio"] | ["ports", _, "lacp_key" | "lacp_prio"] if is_lacp => {
             Effect::Interrupts(NEGOTIATES)
         }
+        [.., "link_watch", "sys_prio"] => Effect::Interrupts(NEGOTIATES),
         ["runner", "name" | "failback"] | ["ports", _, "prio" | "sticky"] if is_activebackup => {
             Effect::Interrupts(MOVES)
         }
