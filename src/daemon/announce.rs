@@ -22,7 +22,7 @@ use runners::wire::announce;
 
 use super::kernel::ipv6_setting;
 use crate::netlink::address::{self, InterfaceAddress};
-use crate::netlink::link::{LinkInfo, VETH_KIND};
+use crate::netlink::link::LinkInfo;
 use crate::netlink::namespace::{self, NamespaceId};
 use crate::netlink::{RouteSocket, fdb, link};
 
@@ -113,9 +113,8 @@ impl Network {
     fn of(links: Vec<LinkInfo>, addresses: Vec<InterfaceAddress>) -> Network {
         let mut network = Network::default();
         for link in &links {
-            // A veth is no upper device of its peer.
-            let lower = link.lower.filter(|_| link.kind != VETH_KIND);
-            for (below, above) in lower
+            for (below, above) in link
+                .lower_interface()
                 .map(|lower| (lower, link.ifindex))
                 .into_iter()
                 .chain(link.master.map(|master| (link.ifindex, master)))
