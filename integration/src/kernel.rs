@@ -13,3 +13,9 @@ pub fn version(release: &str) -> [u32; 2] {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     [(); 2].map(|()| numbers.next().and_then(|number| number.parse().ok()).expect("a release"))
 }
+
+/// Returns whether a team device of the programs is a netkit: Linux 6.7 and later. Every guest is
+/// built with netkit.
+pub fn has_netkit() -> bool {
+    version(&release()) >= [6, 7]
+}

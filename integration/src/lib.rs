@@ -69,7 +69,7 @@ pub use topology::{Site, SiteWithTeam};
 pub use two_hosts::{HostAndPeer, TwoTeams};
 pub use uml::{
     Clock, GuestFailure, boot_system, in_guest, in_virtual_time, in_virtual_time_then,
-    in_virtual_time_within, pause_at_select, try_in_guest, try_in_guest_within,
+    in_virtual_time_within, on_chosen_kernel, pause_at_select, try_in_guest, try_in_guest_within,
     twice_in_virtual_time,
 };
 pub use vlan::{Vlan, run_vlan};

@@ -36,7 +36,7 @@ impl DataPath {
 }
 
 /// Defines two tests for each name, one for each data path without the kernel's team driver. A test
-/// calls the function of its name with the data path.
+/// calls the function of its name with the data path, with `TEAMR_KERNEL` in a guest of that kernel.
 #[macro_export]
 macro_rules! on_own_data_paths {
     ($($case:ident)*) => {
@@ -47,7 +47,7 @@ macro_rules! on_own_data_paths {
         mod $module {
             $(#[test]
             fn $case() {
-                super::$case($crate::DataPath::$path);
+                $crate::on_chosen_kernel(|| super::$case($crate::DataPath::$path));
             })*
         }
     };

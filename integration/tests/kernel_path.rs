@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use integration::drop_in::teamd_is_here;
+use integration::kernel::has_netkit;
 use integration::{
     CableKind, DataPath, Lab, Ping, Process, RUNNERS, Sharing, SiteWithTeam, binary,
     in_virtual_time, team_config, wait_until,
@@ -29,7 +30,10 @@ fn every_runner_carries_traffic_while_a_link_fails_and_returns() {
 
 #[test]
 fn ebpf_programs_carry_traffic_in_an_older_kernel() {
-    in_virtual_time(|_| pull_and_put_back(DataPath::Programs, "veth"));
+    in_virtual_time(|_| {
+        let kind = if has_netkit() { "netkit" } else { "veth" };
+        pull_and_put_back(DataPath::Programs, kind);
+    });
 }
 
 fn pull_and_put_back(data_path: DataPath, kind: &str) {

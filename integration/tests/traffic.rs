@@ -14,6 +14,7 @@ use std::time::Duration;
 use integration::traffic::{Capture, End, Pace, Stream, Trace, Transfer, now};
 use integration::{
     CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Vlan, in_virtual_time,
+    on_chosen_kernel,
 };
 
 /// Virtual time that the streams run before, between and after the changes of the link.
@@ -263,31 +264,32 @@ fn ping_both(near: &Side, far: &Side, layout: Layout, copies: usize) {
     }
 }
 
-/// Defines tests for each runner in namespaces, one for each layout.
+/// Defines tests for each runner in namespaces, one for each layout; with `TEAMR_KERNEL` in guests of
+/// that kernel.
 macro_rules! in_namespaces {
     ($module:ident, $data_path:expr, $($runner:ident)*) => {
         mod $module {
             $(mod $runner {
-                use super::super::{DataPath, Layout, exercise};
+                use super::super::{DataPath, Layout, exercise, on_chosen_kernel};
 
                 #[test]
                 fn plain() {
-                    exercise(stringify!($runner), $data_path, Layout::Plain);
+                    on_chosen_kernel(|| exercise(stringify!($runner), $data_path, Layout::Plain));
                 }
 
                 #[test]
                 fn jumbo() {
-                    exercise(stringify!($runner), $data_path, Layout::Jumbo);
+                    on_chosen_kernel(|| exercise(stringify!($runner), $data_path, Layout::Jumbo));
                 }
 
                 #[test]
                 fn vlan() {
-                    exercise(stringify!($runner), $data_path, Layout::Vlan);
+                    on_chosen_kernel(|| exercise(stringify!($runner), $data_path, Layout::Vlan));
                 }
 
                 #[test]
                 fn bridged() {
-                    exercise(stringify!($runner), $data_path, Layout::Bridged);
+                    on_chosen_kernel(|| exercise(stringify!($runner), $data_path, Layout::Bridged));
                 }
             })*
         }

@@ -24,7 +24,7 @@ use runners::wire::announce;
 
 use super::kernel::ipv6_setting;
 use crate::netlink::address::InterfaceAddress;
-use crate::netlink::link::{LinkInfo, VETH_KIND};
+use crate::netlink::link::LinkInfo;
 
 pub use reading::NetworkReading;
 
@@ -92,9 +92,8 @@ pub struct Network {
 impl Network {
     fn add_links(&mut self, links: impl Iterator<Item = LinkInfo>) {
         for link in links {
-            // A veth is no upper device of its peer.
-            let lower = link.lower.filter(|_| link.kind != VETH_KIND);
-            for (below, above) in lower
+            for (below, above) in link
+                .lower_interface()
                 .map(|lower| (lower, link.ifindex))
                 .into_iter()
                 .chain(link.master.map(|master| (link.ifindex, master)))

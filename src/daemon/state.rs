@@ -100,6 +100,7 @@ fn team_items(team: &ManagedTeam, counters: &Counters, now: Instant) -> TeamItem
             kernel: refused(DataPathKind::Kernel),
             programs: refused(DataPathKind::Programs),
         }),
+        device_kind: Some(team.device.kind.clone()),
         failed_calls: Some(failed_calls()),
         failback_waits: waiting.map(|port| port.name().to_owned()),
         failovers: Some(Failovers {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use mio::{Registry, Token};
 use runners::{Forwarding, Instant, PortId};
 
-use super::device::{Device, DeviceOptions};
-use super::ebpf::{self, Answer, KeepAlivePrograms, Programs, SharedPrograms};
+use super::device::{Device, DeviceOptions, PairedKind};
+use super::ebpf::{self, Answer, AttachMode, KeepAlivePrograms, Programs, SharedPrograms};
 use super::hooks_restored::{self, HooksRestored, is_removed_again};
 use super::port_state::PortStateFile;
 use super::relay::{Relay, StoppedOffloads};
@@ -86,9 +86,9 @@ impl DriverlessTeam {
         Ok(team)
     }
 
-    /// Creates a veth pair with the team device as one end, down and without carrier, or takes over
-    /// the existing device if the device [`is_ours`](super::device::is_ours). Programs move its
-    /// frames.
+    /// Creates a netkit or, where that is not possible, a veth with the team device as one end, down and
+    /// without carrier, or takes over the existing device of either kind if the device
+    /// [`is_ours`](super::device::is_ours). Programs move its frames.
     ///
     /// # Errors
     /// `EEXIST` if the device exists and is not to be taken over; errors of bpf(2) where programs
@@ -101,7 +101,12 @@ impl DriverlessTeam {
         shared: Rc<SharedPrograms>,
     ) -> io::Result<Self> {
         let mut route = RouteSocket::open()?;
-        let device = Device::veth(&mut route, options)?;
+        let kinds: &[PairedKind] = match shared.attach_mode() {
+            AttachMode::Clsact => &[PairedKind::Veth],
+            // The kernel attaches to a netkit as slowly as by TCX.
+            AttachMode::Tcx | AttachMode::Netkit => &[PairedKind::Netkit, PairedKind::Veth],
+        };
+        let device = Device::paired(&mut route, options, kinds)?;
         let mut team = Self::new(Relay::new(registry, tokens), route, port_state, device, shared);
         match team.load_programs() {
             Ok(programs) => team.programs = Some(programs),

@@ -31,6 +31,13 @@ const FIRST_GROUP: u32 = 0x7ea4_0000;
 pub const VETH_KIND: &str = "veth";
 /// Attribute of the peer, in the data of a veth.
 pub const VETH_INFO_PEER: u16 = 1;
+/// Kind of a netkit (Linux 6.7): a veth whose ends run programs in their transmit functions.
+pub const NETKIT_KIND: &str = "netkit";
+/// Attributes of the peer and of the mode, in the data of a netkit, and the mode for frames with an
+/// Ethernet header.
+const NETKIT_INFO_PEER: u16 = 1;
+const NETKIT_INFO_MODE: u16 = 5;
+const NETKIT_L2: u32 = 0;
 
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +62,7 @@ pub struct LinkInfo {
     pub mtu: u32,
     /// The interface that this one is a port of.
     pub master: Option<u32>,
-    /// The lower interface in this namespace (a VLAN's parent), or the peer of a veth.
+    /// The lower interface in this namespace (a VLAN's parent), or the [peer](Self::peer).
     pub lower: Option<u32>,
     /// Lower interface in another namespace: the namespace, and the index there.
     pub lower_elsewhere: Option<(NamespaceId, u32)>,
@@ -157,6 +164,21 @@ impl LinkInfo {
     pub fn has_late_events(&self) -> bool {
         let elsewhere = self.lower_elsewhere.map(|(_, lower)| lower);
         self.lower.or(elsewhere).is_none_or(|lower| lower == self.ifindex)
+    }
+
+    /// Returns the index of the peer of a veth or netkit, in this namespace.
+    pub fn peer(&self) -> Option<u32> {
+        self.lower.filter(|_| self.has_peer())
+    }
+
+    /// Returns the interface through which this one sends, in this namespace; a peer is none.
+    pub fn lower_interface(&self) -> Option<u32> {
+        self.lower.filter(|_| !self.has_peer())
+    }
+
+    /// Returns whether interfaces of this kind exist in pairs.
+    pub fn has_peer(&self) -> bool {
+        [VETH_KIND, NETKIT_KIND].contains(&self.kind.as_str())
     }
 
     fn read_kind(&mut self, nest: &[u8]) {
@@ -293,12 +315,12 @@ pub fn set_carrier(route: &mut RouteSocket, ifindex: u32, up: bool) -> io::Resul
     route.execute(change(ifindex).attribute(libc::IFLA_CARRIER, &[u8::from(up)]))
 }
 
-/// Sets the carrier of a team device, as [`set_carrier`] does; that of a veth is up while its peer
-/// is.
+/// Sets the carrier of a team device, as [`set_carrier`] does; that of a device with a peer is up
+/// while the peer is.
 pub fn set_device_carrier(route: &mut RouteSocket, device: &LinkInfo, up: bool) -> io::Result<()> {
-    match device.lower {
-        Some(peer) if device.kind == VETH_KIND => set_admin_up(route, peer, up),
-        _ => set_carrier(route, device.ifindex, up),
+    match device.peer() {
+        Some(peer) => set_admin_up(route, peer, up),
+        None => set_carrier(route, device.ifindex, up),
     }
 }
 
@@ -337,15 +359,37 @@ pub fn create_veth(
     peer: Option<&str>,
 ) -> io::Result<()> {
     create_with(route, name, VETH_KIND, hwaddr, |info| {
+        info.nest(libc::IFLA_INFO_DATA, |data| with_peer(data, VETH_INFO_PEER, peer))
+    })
+}
+
+/// Creates a netkit whose frames have Ethernet headers; an end without a program passes all frames
+/// to the other end. Otherwise as [`create_veth`].
+///
+/// # Errors
+/// `EEXIST` if one of the names is taken, `EOPNOTSUPP` if the kernel has no netkit, or none with a
+/// hardware address.
+pub fn create_netkit(
+    route: &mut RouteSocket,
+    name: &str,
+    hwaddr: HwAddr,
+    peer: Option<&str>,
+) -> io::Result<()> {
+    create_with(route, name, NETKIT_KIND, hwaddr, |info| {
         info.nest(libc::IFLA_INFO_DATA, |data| {
-            data.nest(VETH_INFO_PEER, |end| {
-                let end = end.structure(&ifinfomsg(0, 0, 0));
-                match peer {
-                    Some(peer) => end.attribute_str(libc::IFLA_IFNAME, peer),
-                    None => end,
-                }
-            })
+            let data = data.attribute_u32(NETKIT_INFO_MODE, NETKIT_L2);
+            with_peer(data, NETKIT_INFO_PEER, peer)
         })
+    })
+}
+
+fn with_peer(data: Request, attribute: u16, name: Option<&str>) -> Request {
+    data.nest(attribute, |end| {
+        let end = end.structure(&ifinfomsg(0, 0, 0));
+        match name {
+            Some(name) => end.attribute_str(libc::IFLA_IFNAME, name),
+            None => end,
+        }
     })
 }
 

@@ -231,17 +231,18 @@ pub fn set_program(
     program: &Program,
     name: &str,
 ) -> io::Result<()> {
+    let parent = parent(hook).ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     let [found, made] = role.handles();
     let handle = match (hook_qdisc(route, ifindex)?, hook) {
         (HookQdisc::Ours, _) => made,
         (HookQdisc::Found, _) | (HookQdisc::IngressOnly, Hook::Ingress) => found,
-        (HookQdisc::IngressOnly, Hook::Egress) => {
+        (HookQdisc::IngressOnly, _) => {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
     };
-    let existing = filters_on(route, ifindex, parent(hook))?;
+    let existing = filters_on(route, ifindex, parent)?;
     let existing = existing.into_iter().find(|filter| filter.has_role(role));
-    set_filter(route, ifindex, parent(hook), handle, PROGRAM_PREFERENCES, existing, &|options| {
+    set_filter(route, ifindex, parent, handle, PROGRAM_PREFERENCES, existing, &|options| {
         options
             .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
             .attribute_str(TCA_BPF_NAME, name)
@@ -249,14 +250,15 @@ pub fn set_program(
     })
 }
 
-/// Returns the id of our program with this role on a hook.
+/// Returns the id of our program with this role on a hook of a qdisc.
 pub fn program_on(
     route: &mut RouteSocket,
     ifindex: u32,
     hook: Hook,
     role: Role,
 ) -> io::Result<Option<u32>> {
-    let filters = filters_on(route, ifindex, parent(hook))?;
+    let Some(parent) = parent(hook) else { return Ok(None) };
+    let filters = filters_on(route, ifindex, parent)?;
     Ok(filters.iter().find(|filter| filter.has_role(role)).and_then(|filter| filter.program))
 }
 
@@ -268,13 +270,20 @@ pub fn remove_program(
     hook: Hook,
     role: Role,
 ) -> io::Result<()> {
-    remove_filters(route, ifindex, |on, filter| on == parent(hook) && filter.has_role(role))
+    match parent(hook) {
+        Some(parent) => {
+            remove_filters(route, ifindex, |on, filter| on == parent && filter.has_role(role))
+        }
+        None => Ok(()),
+    }
 }
 
-fn parent(hook: Hook) -> u32 {
+/// Returns the parent of the filters of a hook; `None` if no qdisc has the hook.
+fn parent(hook: Hook) -> Option<u32> {
     match hook {
-        Hook::Ingress => INGRESS,
-        Hook::Egress => EGRESS,
+        Hook::Ingress => Some(INGRESS),
+        Hook::Egress => Some(EGRESS),
+        Hook::NetkitPrimary => None,
     }
 }
 

@@ -137,6 +137,7 @@ state_objects! {
         data_path: String [settable("programs or relay, one in place of the other")],
             "The data path: kernel, programs or relay.";
         data_path_refused: RefusedDataPaths, "Preferred data paths that do not work here.";
+        device_kind: String, "The kind of the team device, as the kernel names it: team, netkit, veth or tun.";
         failed_calls: u64 [counter("teamr_failed_calls_total")],
             "System calls of the whole daemon that failed and were made again.";
         failback_waits: String,

@@ -18,6 +18,16 @@ const VERSION: &str = "TEAMR_KERNEL";
 /// Environment variable: why no kernel could be built, if `integration/run` has tried.
 const FAILURE: &str = "TEAMR_KERNEL_FAILURE";
 
+/// Returns the version that the environment chooses.
+fn chosen() -> Option<OsString> {
+    env::var_os(VERSION).filter(|version| !version.is_empty())
+}
+
+/// Returns whether the environment chooses a kernel.
+pub(super) fn is_chosen() -> bool {
+    chosen().is_some()
+}
+
 /// The clock of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
@@ -53,7 +63,7 @@ impl Kernel {
             }
         }
         let cache = target().join("user-mode-linux");
-        let version = env::var_os(VERSION).filter(|version| !version.is_empty());
+        let version = chosen();
         let mut preload = vec![library(&cache, "xstate")?];
         if clock == Clock::Real && version.is_none() {
             let root = package::unpacked(&cache)?;

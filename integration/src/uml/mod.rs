@@ -106,10 +106,33 @@ pub fn try_in_guest_within<F: FnOnce(&Path)>(
     try_in_guest_then(limit, clock, case, |_| ())
 }
 
+/// Runs `case` on this machine, or with `TEAMR_KERNEL` as root of a guest of that kernel, in virtual
+/// time. A test calls this function alone, with a closure written in place.
+pub fn on_chosen_kernel<F: FnOnce()>(case: F) {
+    match kernel::is_chosen() {
+        true => {
+            let test = test_name::<F>();
+            succeed(try_named(test, LIMIT, Clock::Virtual, |_| case(), |_| ()));
+        }
+        false => case(),
+    }
+}
+
 fn try_in_guest_then<F: FnOnce(&Path)>(
     limit: Duration,
     clock: Clock,
     case: F,
+    check: impl FnOnce(&Path),
+) -> Result<(), GuestFailure> {
+    try_named(test_name::<F>(), limit, clock, case, check)
+}
+
+/// Runs `case` in a guest; `test` is the test that calls this function.
+fn try_named(
+    test: &str,
+    limit: Duration,
+    clock: Clock,
+    case: impl FnOnce(&Path),
     check: impl FnOnce(&Path),
 ) -> Result<(), GuestFailure> {
     if let Some(folder) = folder_in_guest() {
@@ -117,7 +140,7 @@ fn try_in_guest_then<F: FnOnce(&Path)>(
         return Ok(());
     }
     let folder = new_folder().map_err(GuestFailure::Impossible)?;
-    boot(clock, test_name::<F>(), &folder, limit)?;
+    boot(clock, test, &folder, limit)?;
     check(&folder);
     let _ = fs::remove_dir_all(folder);
     Ok(())
@@ -169,7 +192,7 @@ fn folder_in_guest() -> Option<PathBuf> {
     env::var_os(FOLDER).map(PathBuf::from)
 }
 
-fn run_case<F: FnOnce(&Path)>(case: F, folder: &Path) {
+fn run_case(case: impl FnOnce(&Path), folder: &Path) {
     fs::write(folder.join(BEGUN), "").expect("write into the case's folder");
     // Ends the line that the test harness has begun.
     println!();

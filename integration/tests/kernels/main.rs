@@ -20,7 +20,7 @@ mod table;
 use std::fs;
 
 use integration::kernel::release;
-use integration::{DataPath, Lab, Sharing, in_virtual_time_then};
+use integration::{CableKind, DataPath, Lab, Sharing, SiteWithTeam, in_virtual_time_then};
 
 use pulled_cable::{RUNNERS, Runner};
 use refusal::refusals;
@@ -37,6 +37,13 @@ fn cells(lab: &Lab, data_path: DataPath, refused: &[&str]) -> Vec<String> {
         false => runner.keeps_its_streams(lab, data_path),
     };
     RUNNERS.iter().map(|runner| cell(runner).to_owned()).collect()
+}
+
+/// Returns the kind of the team device on a data path.
+fn device_kind(lab: &Lab, data_path: DataPath) -> String {
+    let setup = SiteWithTeam::new(lab, "activebackup", data_path, CableKind::Virtual);
+    let kind = setup.team.state()["teamr"]["device_kind"].clone();
+    kind.as_str().expect("a kind").to_owned()
 }
 
 #[test]
@@ -56,7 +63,11 @@ fn each_runner_works_on_each_data_path_as_the_table_says() {
                 (DataPath::Userspace, none, None),
             ] {
                 let refused = if reason.is_some() { refused } else { none };
-                lines.add(data_path, &cells(&lab, data_path, refused), reason.as_deref());
+                let device = match refused.len() == every.len() {
+                    true => "-".to_owned(),
+                    false => device_kind(&lab, data_path),
+                };
+                lines.add(data_path, &device, &cells(&lab, data_path, refused), reason.as_deref());
             }
             fs::write(folder.join(LINES), lines.text()).expect("write the lines of the table");
         },

@@ -26,12 +26,22 @@ impl Lines {
         Lines { release: release.to_owned(), version, text: String::new() }
     }
 
-    /// Adds the line of a data path: what each runner does there, and what the kernel refuses.
-    pub fn add(&mut self, data_path: DataPath, cells: &[String], refused: Option<&str>) {
+    /// Adds the line of a data path: the kind of its team device, what each runner does there, and what
+    /// the kernel refuses.
+    pub fn add(
+        &mut self,
+        data_path: DataPath,
+        device: &str,
+        cells: &[String],
+        refused: Option<&str>,
+    ) {
         let refused = refused.unwrap_or_default().replace(&self.release, &self.version);
         let cells = cells.join(" | ");
-        self.text +=
-            &format!("| {} | {} | {cells} | {refused} |\n", self.version, data_path.name());
+        self.text += &format!(
+            "| {} | {} | {device} | {cells} | {refused} |\n",
+            self.version,
+            data_path.name()
+        );
     }
 
     /// Returns the text of all lines.

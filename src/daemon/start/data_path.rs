@@ -18,7 +18,7 @@ use crate::datapath::driverless::DriverlessTeam;
 use crate::datapath::team_driver::{self, KernelTeam};
 use crate::datapath::{DataPath, DataPathKind, Requirements};
 use crate::errno::strerror;
-use crate::netlink::link::{self, LinkInfo, VETH_KIND};
+use crate::netlink::link::{self, LinkInfo};
 
 /// A data path with its device.
 pub(super) struct Opened {
@@ -217,11 +217,9 @@ impl Daemon {
         Ok(Opened { data_path, refused: Vec::new(), device, hwaddr, adopted })
     }
 
-    /// Disables IPv6 on the peer of a veth.
+    /// Disables IPv6 on the peer of a veth or netkit.
     fn disable_ipv6_at_peer(&mut self, device: &LinkInfo) {
-        let Some(peer) = device.lower.filter(|_| device.kind == VETH_KIND) else {
-            return;
-        };
+        let Some(peer) = device.peer() else { return };
         let disabled = link::fetch(&mut self.kernel.route, peer).and_then(|peer| {
             match self.kernel.ipv6(&peer.name) {
                 true => self.kernel.disable_ipv6(&peer.name, device.ifindex),

@@ -10,7 +10,7 @@ use super::{DeviceState, ManagedTeam};
 use crate::daemon::kernel::Kernel;
 use crate::datapath::Change;
 use crate::errno::strerror;
-use crate::netlink::link::{LinkInfo, VETH_KIND};
+use crate::netlink::link::LinkInfo;
 
 /// Time by which a restoration of filters and programs is postponed.
 const HOOKS_PAUSE: Duration = Duration::from_secs(1);
@@ -188,14 +188,14 @@ impl ManagedTeam {
         }
     }
 
-    /// Returns the indices of the device, of a veth's peer, and of the ports.
+    /// Returns the indices of the device, of the device's peer, and of the ports.
     pub fn interfaces(&self) -> impl Iterator<Item = u32> {
         self.ports.ifindexes().chain([self.device.ifindex]).chain(self.peer())
     }
 
-    /// Returns the index of the peer of a veth as team device.
+    /// Returns the index of the team device's peer.
     pub fn peer(&self) -> Option<u32> {
-        self.device.lower.filter(|_| self.device.kind == VETH_KIND)
+        self.device.peer()
     }
 
     /// Returns the indices of the interfaces whose events concern the team: [its own](Self::interfaces),

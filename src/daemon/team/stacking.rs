@@ -15,7 +15,7 @@ use crate::daemon::kernel::Kernel;
 use crate::datapath::device;
 use crate::datapath::device::TAP_KIND;
 use crate::datapath::port_state;
-use crate::netlink::link::{self, LinkInfo, VETH_KIND};
+use crate::netlink::link::{self, LinkInfo};
 
 impl ManagedTeam {
     /// Returns the names of the interfaces from a future port down to the team device; `None` if
@@ -81,11 +81,13 @@ pub(super) fn stacked(team: &str, chain: &str) -> String {
 }
 
 /// Returns whether an interface may send its frames through other interfaces of this namespace: every
-/// virtual interface may, except a veth or a TAP that is no team device.
+/// virtual interface may, except a veth, netkit or TAP that is no team device.
 pub(super) fn may_have_lowers(kernel: &mut Kernel, interface: &LinkInfo) -> bool {
     match interface.kind.as_str() {
         "" => false,
-        VETH_KIND | TAP_KIND => device::is_ours(&mut kernel.route, interface).unwrap_or(true),
+        kind if kind == TAP_KIND || interface.has_peer() => {
+            device::is_ours(&mut kernel.route, interface).unwrap_or(true)
+        }
         _ => true,
     }
 }
@@ -126,8 +128,7 @@ fn lowers(links: &[LinkInfo], ports_of: &impl Fn(&str) -> Vec<u32>, upper: u32) 
     let ports = links.iter().filter(|link| link.master == Some(upper)).map(|link| link.ifindex);
     let mut lowers: Vec<u32> = ports.collect();
     if let Some(link) = link {
-        // A veth names its peer.
-        lowers.extend(link.lower.filter(|_| link.kind != VETH_KIND));
+        lowers.extend(link.lower_interface());
         lowers.extend(ports_of(&link.name));
     }
     lowers
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_goes_down_by_lowers_and_ports_and_not_through_a_veth() {
+    fn a_chain_goes_down_by_lowers_and_ports_and_not_through_a_peer() {
         let links = [
             link(1, "team", None, None),
             link(2, "bridge", None, None),
@@ -152,6 +153,7 @@ mod tests {
             link(5, "veth", None, Some(1)),
             link(6, "tun", None, None),
             link(7, "", Some(1), None),
+            link(8, "netkit", None, Some(1)),
         ];
         let ports_of = |team: &str| if team == "i6" { vec![3, 6] } else { vec![] };
         let chain = |from| super::chain(&links, ports_of, from, 1);
@@ -159,6 +161,7 @@ mod tests {
         assert_eq!(chain(6).as_deref(), Some("i6 > i3 > i2 > i4 > i1"));
         assert_eq!(chain(4).as_deref(), Some("i4 > i1"));
         assert_eq!(chain(5), None, "the peer of a veth is not below it");
+        assert_eq!(chain(8), None, "the peer of a netkit is not below it");
         assert_eq!(chain(7), None, "a port is below the team");
         assert_eq!(chain(9), None, "an interface that has gone");
     }

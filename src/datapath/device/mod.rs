@@ -1,9 +1,9 @@
-//! The team device where the kernel's team driver has none: a TAP or a veth.
+//! The team device where the kernel's team driver has none: a TAP, a veth or a netkit.
 //!
 //! Owns the device and the descriptor by which frames are read from it and written to it.
 
+mod paired;
 mod tap;
-mod veth;
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,21 +15,22 @@ use runners::HwAddr;
 use crate::datapath::ebpf::TeamHook;
 use crate::datapath::frame_buffer::{FrameBuffer, Message};
 use crate::netlink::bpf::Instruction;
-use crate::netlink::link::{self, LinkInfo, VETH_KIND};
+use crate::netlink::link::{self, LinkInfo};
 use crate::netlink::{RouteSocket, tc};
 use crate::sys::ethtool::switch_features;
 
+pub use paired::PairedKind;
 pub use tap::TAP_KIND;
 
+use paired::Paired;
 use tap::Tap;
-use veth::Veth;
 
 /// Whether a daemon, running or not, has created this device.
 ///
 /// # Errors
-/// The kernel's error if the filters of a veth's peer cannot be read.
+/// The kernel's error if the filters of the device's peer cannot be read.
 pub fn is_ours(route: &mut RouteSocket, device: &LinkInfo) -> io::Result<bool> {
-    Ok(tap::is_ours(device) || veth::is_ours(route, device)?)
+    Ok(tap::is_ours(device) || paired::is_ours(route, device)?)
 }
 
 /// How a team device is to be opened.
@@ -50,8 +51,8 @@ pub struct DeviceOptions {
 pub enum Device {
     /// Its descriptor carries the frames.
     Tap(Tap),
-    /// A socket at the veth's peer carries the frames.
-    Veth(Veth),
+    /// A socket at the device's peer carries the frames.
+    Paired(Paired),
 }
 
 impl Device {
@@ -64,22 +65,22 @@ impl Device {
     /// ask for them again a second later only.
     ///
     /// # Errors
-    /// The errors of [`Device::veth`] and `Tap::open`.
+    /// The errors of [`Device::paired`] and `Tap::open`.
     pub fn open(
         route: &mut RouteSocket,
         options: &DeviceOptions,
         kept: impl FnOnce(u32) -> Option<OwnedFd>,
     ) -> io::Result<Self> {
-        let is_veth = match options.take_over {
-            true => link::find(route, &options.name).is_ok_and(|found| found.kind == VETH_KIND),
+        let has_peer = match options.take_over {
+            true => link::find(route, &options.name).is_ok_and(|found| found.has_peer()),
             false => options.persist,
         };
-        if is_veth {
-            match Veth::open(route, options) {
+        if has_peer {
+            match Paired::open(route, options, &[PairedKind::Veth]) {
                 Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
                     log::debug!("veth is not available, use a TAP device");
                 }
-                opened => return opened.map(|veth| Device::Veth(veth.with_kept(kept))),
+                opened => return opened.map(|paired| Device::Paired(paired.with_kept(kept))),
             }
         }
         let tap = Tap::open(route, options, kept)?;
@@ -88,33 +89,37 @@ impl Device {
         Ok(Device::Tap(tap))
     }
 
-    /// Creates a veth, or takes it over.
+    /// Creates a device of the first of `kinds` that works, or takes over a device with a peer.
     ///
     /// # Errors
-    /// The errors of `Veth::open`.
-    pub fn veth(route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<Self> {
-        Veth::open(route, options).map(Device::Veth)
+    /// The errors of `Paired::open`.
+    pub fn paired(
+        route: &mut RouteSocket,
+        options: &DeviceOptions,
+        kinds: &[PairedKind],
+    ) -> io::Result<Self> {
+        Paired::open(route, options, kinds).map(Device::Paired)
     }
 
-    /// Has a TAP outlive a crash of the daemon, as a veth does.
+    /// Has a TAP outlive a crash of the daemon, as a device with a peer does.
     ///
     /// # Errors
     /// The errors of `Tap::keep`.
     pub fn keep(&self, route: &mut RouteSocket, options: &DeviceOptions) -> io::Result<()> {
         match self {
             Device::Tap(tap) => tap.keep(route, options),
-            Device::Veth(_) => Ok(()),
+            Device::Paired(_) => Ok(()),
         }
     }
 
-    /// Has only frames of the daemon and of its programs reach the device through a veth's peer.
+    /// Has only frames of the daemon and of its programs reach the device through its peer.
     ///
     /// # Errors
-    /// The errors of `Veth::isolate`.
+    /// The errors of `Paired::isolate`.
     pub fn isolate(&self, route: &mut RouteSocket) -> io::Result<()> {
         match self {
             Device::Tap(_) => Ok(()),
-            Device::Veth(veth) => veth.isolate(route),
+            Device::Paired(paired) => paired.isolate(route),
         }
     }
 
@@ -122,24 +127,24 @@ impl Device {
     pub fn ifindex(&self) -> u32 {
         match self {
             Device::Tap(tap) => tap.ifindex,
-            Device::Veth(veth) => veth.ifindex,
+            Device::Paired(paired) => paired.ifindex,
         }
     }
 
-    /// Interface index of a veth's peer.
+    /// Interface index of the device's peer.
     pub fn peer(&self) -> Option<u32> {
         match self {
             Device::Tap(_) => None,
-            Device::Veth(veth) => Some(veth.peer),
+            Device::Paired(paired) => Some(paired.peer),
         }
     }
 
-    /// Returns the descriptor in which frames of the device queue; `None` while a veth's socket is
-    /// closed.
+    /// Returns the descriptor in which frames of the device queue; `None` while the
+    /// peer's socket is closed.
     pub fn queue(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Device::Tap(tap) => Some(tap.file.as_fd()),
-            Device::Veth(veth) => veth.socket().ok().map(AsFd::as_fd),
+            Device::Paired(paired) => paired.socket().ok().map(AsFd::as_fd),
         }
     }
 
@@ -147,18 +152,18 @@ impl Device {
     pub fn hook(&self) -> TeamHook {
         match self {
             Device::Tap(tap) => TeamHook::TapEgress(tap.ifindex),
-            Device::Veth(veth) => TeamHook::PeerIngress(veth.peer),
+            Device::Paired(paired) => paired.hook(),
         }
     }
 
     /// Starts to receive the frames that the device sends, as the source `token`.
     ///
     /// # Errors
-    /// The error of opening a veth's socket. The device then receives nothing.
+    /// The error of opening the peer's socket. The device then receives nothing.
     pub fn start_receiving(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let fd = match self {
             Device::Tap(tap) => tap.file.as_raw_fd(),
-            Device::Veth(veth) => veth.open_socket()?,
+            Device::Paired(paired) => paired.open_socket()?,
         };
         let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
         if registered.is_err() {
@@ -171,14 +176,14 @@ impl Device {
     pub fn stop_receiving(&mut self, registry: &Registry) {
         let deregistered = match self {
             Device::Tap(tap) => registry.deregister(&mut SourceFd(&tap.file.as_raw_fd())),
-            Device::Veth(veth) => veth.close_socket(registry),
+            Device::Paired(paired) => paired.close_socket(registry),
         };
         if let Err(error) = deregistered {
             log::debug!("cannot deregister the team device: {error}");
         }
     }
 
-    /// Filters the frames that a veth's socket receives from now on. Does nothing for a TAP device,
+    /// Filters the frames that the peer's socket receives from now on. Does nothing for a TAP device,
     /// which has no such filter.
     ///
     /// # Errors
@@ -186,7 +191,7 @@ impl Device {
     pub fn filter(&self, program: &[Instruction]) -> io::Result<()> {
         match self {
             Device::Tap(_) => Ok(()),
-            Device::Veth(veth) => veth.socket()?.filter(program),
+            Device::Paired(paired) => paired.socket()?.filter(program),
         }
     }
 
@@ -202,7 +207,9 @@ impl Device {
     ) -> io::Result<Vec<&'static str>> {
         match self {
             Device::Tap(_) => Ok(Vec::new()),
-            Device::Veth(veth) => switch_features(veth.socket()?, veth.ifindex, offloads, on),
+            Device::Paired(paired) => {
+                switch_features(paired.socket()?, paired.ifindex, offloads, on)
+            }
         }
     }
 
@@ -216,7 +223,7 @@ impl Device {
                 let length = (&tap.file).read(buffer.whole())?;
                 Ok(buffer.message(length))
             }
-            Device::Veth(veth) => buffer.receive(veth.socket()?),
+            Device::Paired(paired) => buffer.receive(paired.socket()?),
         }
     }
 
@@ -228,7 +235,7 @@ impl Device {
     pub fn write(&self, message: Message<'_>) -> io::Result<()> {
         match self {
             Device::Tap(tap) => (&tap.file).write(message.bytes()).map(drop),
-            Device::Veth(veth) => veth.socket()?.send(message.bytes()),
+            Device::Paired(paired) => paired.socket()?.send(message.bytes()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Attaching programs: by TCX, which needs no qdisc, where the kernel has it and programs may be
-//! looked up; else by a filter on `clsact`. A process with many teams attaches all programs by filters:
+//! Attaching programs: in the transmit function of a netkit; elsewhere by TCX, which needs no qdisc,
+//! where the kernel has it and programs may be looked up; else by a filter on `clsact`. A process with many teams attaches all programs by filters:
 //! at each attachment and detachment by TCX the kernel waits until no frame is under way (5 to 20 ms),
 //! and delays all other requests for network configuration meanwhile.
 //!
@@ -32,6 +32,8 @@ pub enum AttachMode {
     Tcx,
     /// By a filter on `clsact`.
     Clsact,
+    /// To a netkit, without a qdisc.
+    Netkit,
 }
 
 impl AttachMode {
@@ -64,7 +66,7 @@ impl AttachMode {
         previous: Option<u32>,
     ) -> io::Result<AttachedProgram> {
         let replaced = match self {
-            AttachMode::Tcx => on_tcx(at, name)?.into_iter().next(),
+            AttachMode::Tcx | AttachMode::Netkit => on_hook(at, name)?.into_iter().next(),
             AttachMode::Clsact => None,
         };
         let id = program.info()?.id;
@@ -72,11 +74,16 @@ impl AttachMode {
         attached.put(route, name, replaced.as_ref())?;
         let cleared = match (self, previous) {
             (AttachMode::Tcx, _) => tc::remove_program(route, at.ifindex, at.hook, at.role),
+            (AttachMode::Netkit, _) if replaced.is_some() => Ok(()),
+            // The new program runs first and decides on every frame until then.
+            (AttachMode::Netkit, previous) => {
+                previous.map_or(Ok(()), |id| bpf::detach_by_id(at.ifindex, at.hook, id))
+            }
             // The previous daemon may have attached by TCX. A daemon that may not look programs up knows
             // the program by its id alone.
             (AttachMode::Clsact, previous) => previous
                 .map_or(Ok(()), |id| bpf::detach_by_id(at.ifindex, at.hook, id))
-                .and_then(|()| clear_tcx(at, name)),
+                .and_then(|()| clear_hook(at, name)),
         };
         if let Err(error) = cleared {
             attached.detach(route)?;
@@ -105,7 +112,7 @@ impl AttachedProgram {
     ) -> io::Result<()> {
         let AttachPoint { ifindex, hook, role } = self.at;
         match self.mode {
-            AttachMode::Tcx => self.program.attach(ifindex, hook, replaced),
+            AttachMode::Tcx | AttachMode::Netkit => self.program.attach(ifindex, hook, replaced),
             AttachMode::Clsact => tc::set_program(route, ifindex, hook, role, &self.program, name),
         }
     }
@@ -130,7 +137,7 @@ impl AttachedProgram {
     pub fn restore(&self, route: &mut RouteSocket, name: &str) -> io::Result<bool> {
         let AttachPoint { ifindex, hook, role } = self.at;
         let is_attached = match self.mode {
-            AttachMode::Tcx => self.is_on_tcx()?,
+            AttachMode::Tcx | AttachMode::Netkit => self.is_on_hook()?,
             AttachMode::Clsact => tc::program_on(route, ifindex, hook, role)? == Some(self.id),
         };
         if !is_attached {
@@ -140,17 +147,18 @@ impl AttachedProgram {
     }
 
     /// Returns whether the kernel does not report that another program of the host has detached the
-    /// program: TCX has no event for this change.
+    /// program: TCX and netkit have no event for this change.
     pub fn detaches_silently(&self) -> bool {
-        self.mode == AttachMode::Tcx
+        self.mode != AttachMode::Clsact
     }
 
-    /// Returns whether another program of the host has detached the program from a TCX hook.
+    /// Returns whether another program of the host has [silently](Self::detaches_silently) detached
+    /// the program.
     ///
     /// # Errors
     /// The error of the query; `ENODEV` without the interface.
-    pub fn is_detached_from_tcx(&self) -> io::Result<bool> {
-        Ok(self.mode == AttachMode::Tcx && !self.is_on_tcx()?)
+    pub fn is_detached_silently(&self) -> io::Result<bool> {
+        Ok(self.detaches_silently() && !self.is_on_hook()?)
     }
 
     /// Index of the interface of the attach point.
@@ -158,7 +166,7 @@ impl AttachedProgram {
         self.at.ifindex
     }
 
-    fn is_on_tcx(&self) -> io::Result<bool> {
+    fn is_on_hook(&self) -> io::Result<bool> {
         Ok(bpf::programs_on(self.at.ifindex, self.at.hook)?.contains(&self.id))
     }
 
@@ -176,7 +184,7 @@ impl AttachedProgram {
     pub fn detach(&self, route: &mut RouteSocket) -> io::Result<()> {
         let AttachPoint { ifindex, hook, role } = self.at;
         match self.mode {
-            AttachMode::Tcx => match self.program.detach(ifindex, hook) {
+            AttachMode::Tcx | AttachMode::Netkit => match self.program.detach(ifindex, hook) {
                 Err(error) if is_gone(&error) => Ok(()),
                 detached => detached,
             },
@@ -185,13 +193,14 @@ impl AttachedProgram {
     }
 }
 
-/// Returns the interfaces whose programs another program of the host has detached from TCX hooks. A
-/// hook that cannot be read is left out: the next call reads the hook again.
-pub fn detached_from_tcx<'a>(
+/// Returns the interfaces whose programs another program of the host has detached
+/// [silently](AttachedProgram::detaches_silently). A hook that cannot be read is left out: the next
+/// call reads the hook again.
+pub fn detached_silently<'a>(
     attached: impl IntoIterator<Item = &'a AttachedProgram>,
 ) -> BTreeSet<u32> {
     let attached = attached.into_iter();
-    let detached = attached.filter(|program| program.is_detached_from_tcx().unwrap_or(false));
+    let detached = attached.filter(|program| program.is_detached_silently().unwrap_or(false));
     detached.map(AttachedProgram::ifindex).collect()
 }
 
@@ -207,30 +216,32 @@ pub fn clear(
     name: &str,
     previous: Option<u32>,
 ) -> io::Result<()> {
-    clear_tcx(at, name)?;
+    clear_hook(at, name)?;
     if let Some(id) = previous {
         bpf::detach_by_id(at.ifindex, at.hook, id)?;
     }
     tc::remove_program(route, at.ifindex, at.hook, at.role)
 }
 
-/// Detaches the programs with this name from a TCX hook; none if programs may not be looked up.
-fn clear_tcx(at: AttachPoint, name: &str) -> io::Result<()> {
-    let mut programs = on_tcx(at, name).unwrap_or_default().into_iter();
+/// Detaches the programs with this name from a hook without a qdisc; none if programs may not be looked
+/// up.
+fn clear_hook(at: AttachPoint, name: &str) -> io::Result<()> {
+    let mut programs = on_hook(at, name).unwrap_or_default().into_iter();
     programs.try_for_each(|program| program.detach(at.ifindex, at.hook))
 }
 
 /// Returns what the kernel knows of the program with this name at an attach point.
 pub fn find(route: &mut RouteSocket, at: AttachPoint, name: &str) -> Option<ProgramInfo> {
-    let on_tcx = on_tcx(at, name).unwrap_or_default().into_iter().next();
-    let program = on_tcx.or_else(|| {
+    let on_hook = on_hook(at, name).unwrap_or_default().into_iter().next();
+    let program = on_hook.or_else(|| {
         let id = tc::program_on(route, at.ifindex, at.hook, at.role).ok()??;
         Program::by_id(id).ok()
     });
     program?.info().ok()
 }
 
-fn on_tcx(at: AttachPoint, name: &str) -> io::Result<Vec<Program>> {
+/// Returns the programs with this name on a hook without a qdisc.
+fn on_hook(at: AttachPoint, name: &str) -> io::Result<Vec<Program>> {
     let ids = bpf::programs_on(at.ifindex, at.hook)?;
     let mut found = Vec::new();
     for id in ids {

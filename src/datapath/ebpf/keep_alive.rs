@@ -191,7 +191,7 @@ impl KeepAlivePrograms {
     /// Returns the interfaces whose programs another program of the host has detached from TCX
     /// hooks.
     pub fn detached(&self) -> BTreeSet<u32> {
-        hook::detached_from_tcx(self.ports.values().map(|port| &port.attached))
+        hook::detached_silently(self.ports.values().map(|port| &port.attached))
     }
 
     /// Returns the answers of the program of each port.

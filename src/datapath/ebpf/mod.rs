@@ -1,6 +1,6 @@
 //! The programs that move the frames of a team inside the kernel. One at each port's ingress hook
 //! delivers received frames to the team device, one at the team device's hook chooses the port, and
-//! one at the egress hook of a veth's peer drops the host's own frames. The daemon decides and writes
+//! one at the egress hook of the device's peer drops the host's own frames. The daemon decides and writes
 //! tables; no frame passes through the daemon.
 //!
 //! Owns programs, maps and their attachment. [`driverless`](super::driverless) owns the device,
@@ -50,7 +50,7 @@ pub use keep_alive::{Answer, KeepAlivePrograms};
 pub use shared::SharedPrograms;
 pub use team_hook::TeamHook;
 
-use hook::AttachedProgram;
+use hook::{AttachPoint, AttachedProgram};
 use layout::Egress;
 use maps::{ECHOES, MAX_PORTS, Maps, PortCounter, Verdict};
 use shared::Slot;
@@ -122,7 +122,7 @@ impl Programs {
     }
 
     fn load(shared: &SharedPrograms, team: TeamHook) -> io::Result<Self> {
-        let slot = shared.slot(team.attach_point().ifindex)?;
+        let slot = shared.slot(team.frames_interface())?;
         Ok(Programs {
             team,
             mode: AttachMode::find(shared.attach_mode(), slot.maps().trial()?, team.attach_point()),
@@ -240,7 +240,7 @@ impl Programs {
     /// Returns the interfaces whose programs another program of the host has detached from TCX
     /// hooks.
     pub fn detached(&self) -> BTreeSet<u32> {
-        hook::detached_from_tcx(self.attached())
+        hook::detached_silently(self.attached())
     }
 
     /// Detaches the team device's program, so that the relay may send the device's frames. Fails
@@ -336,7 +336,7 @@ impl Programs {
         let (maps, source) = (self.slot.maps(), self.maps.source.as_ref());
         let instructions = match self.team {
             TeamHook::DriverEgress(_) => team_program::mark_bucket(source),
-            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) => {
+            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) | TeamHook::Netkit { .. } => {
                 team_program::transmit(policy, usable, maps, source)
             }
         };
@@ -396,14 +396,14 @@ impl Programs {
         Ok(())
     }
 
-    /// Attaches the program at a veth's peer, unless it is attached. The caller attaches the programs
+    /// Attaches the program at the device's peer, unless it is attached. The caller attaches the programs
     /// of the ports before: this program drops frames from the ports' programs of an earlier daemon.
     fn attach_guard(&mut self, route: &mut RouteSocket) -> io::Result<()> {
         if let (None, Some(at)) = (&self.guard, self.team.guarded_point()) {
             let load = |instructions: &[u64]| Program::load(instructions, GUARD);
             let program = self.slot.maps().program(team_program::guard(), load)?;
             let previous = self.team.previous_id(at);
-            self.guard = Some(self.team_mode().attach(route, at, program, GUARD, previous)?);
+            self.guard = Some(self.team_mode(at).attach(route, at, program, GUARD, previous)?);
         }
         Ok(())
     }
@@ -447,15 +447,16 @@ impl Programs {
         }
         let at = self.team.attach_point();
         let previous = self.team.previous_id(at);
-        self.transmit = Some(self.team_mode().attach(route, at, program, TRANSMIT, previous)?);
+        self.transmit = Some(self.team_mode(at).attach(route, at, program, TRANSMIT, previous)?);
         Ok(())
     }
 
-    /// Returns how programs are attached to the team's own hooks. No other program uses the hooks of
-    /// a veth's peer, so that TCX has no advantage there, and costs time (see [`hook`]).
-    fn team_mode(&self) -> AttachMode {
+    /// Returns how programs are attached to one of the team's own hooks. No other program uses the
+    /// hooks of a peer, so that TCX has no advantage there, and costs time (see [`hook`]).
+    fn team_mode(&self, at: AttachPoint) -> AttachMode {
         match self.team {
-            TeamHook::PeerIngress(_) => AttachMode::Clsact,
+            TeamHook::Netkit { device, .. } if at.ifindex == device => AttachMode::Netkit,
+            TeamHook::PeerIngress(_) | TeamHook::Netkit { .. } => AttachMode::Clsact,
             TeamHook::TapEgress(_) | TeamHook::DriverEgress(_) => self.mode,
         }
     }

@@ -125,7 +125,7 @@ impl NeighbourProgram {
     /// Returns the team device if another program of the host has detached the program from its TCX
     /// hook.
     pub fn detached(&self) -> BTreeSet<u32> {
-        hook::detached_from_tcx(&self.attached)
+        hook::detached_silently(&self.attached)
     }
 
     /// Detaches the program.

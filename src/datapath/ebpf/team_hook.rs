@@ -2,7 +2,10 @@
 
 use super::hook::AttachPoint;
 use crate::netlink::tc::Role;
-use crate::sys::bpf::{self, Hook};
+use crate::sys::bpf::{self, Hook, Program};
+
+/// How the names of our programs begin.
+const NAMES: &str = "teamr_";
 
 /// Where a program sends frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,14 @@ pub enum TeamHook {
     /// Ingress of the veth's peer: frames that the device sends arrive there, and frames sent
     /// there the device receives; both are counted, and visible to captures on the device.
     PeerIngress(u32),
+    /// Transmit function of a netkit: frames that the device sends, and frames sent to the peer the
+    /// device receives.
+    Netkit {
+        /// Interface index of the device.
+        device: u32,
+        /// Interface index of the peer, which programs see as the frame's interface.
+        peer: u32,
+    },
     /// Egress of a device of the kernel's team driver, which moves the frames itself: programs
     /// write the bucket into each frame's mark, and drop received frames that are not to be taken.
     DriverEgress(u32),
@@ -34,15 +45,17 @@ impl TeamHook {
             TeamHook::TapEgress(ifindex) | TeamHook::DriverEgress(ifindex) => {
                 Redirect { ifindex, ingress: true }
             }
-            TeamHook::PeerIngress(ifindex) => Redirect { ifindex, ingress: false },
+            TeamHook::PeerIngress(peer) | TeamHook::Netkit { peer, .. } => {
+                Redirect { ifindex: peer, ingress: false }
+            }
         }
     }
 
     /// Where received frames go; `None` where the driver delivers them.
     pub(super) fn redirect(self) -> Option<Redirect> {
         match self {
-            TeamHook::TapEgress(_) | TeamHook::PeerIngress(_) => Some(self.receiver()),
             TeamHook::DriverEgress(_) => None,
+            _ => Some(self.receiver()),
         }
     }
 
@@ -50,6 +63,19 @@ impl TeamHook {
         match self {
             TeamHook::TapEgress(ifindex) | TeamHook::DriverEgress(ifindex) => egress(ifindex),
             TeamHook::PeerIngress(ifindex) => ingress(ifindex),
+            TeamHook::Netkit { device, .. } => {
+                AttachPoint { ifindex: device, hook: Hook::NetkitPrimary, role: Role::Frames }
+            }
+        }
+    }
+
+    /// Returns the index of the interface that programs at the hook see as the frame's interface.
+    pub(super) fn frames_interface(self) -> u32 {
+        match self {
+            TeamHook::TapEgress(ifindex)
+            | TeamHook::DriverEgress(ifindex)
+            | TeamHook::PeerIngress(ifindex) => ifindex,
+            TeamHook::Netkit { peer, .. } => peer,
         }
     }
 
@@ -57,21 +83,27 @@ impl TeamHook {
     pub(super) fn guarded_point(self) -> Option<AttachPoint> {
         match self {
             TeamHook::TapEgress(_) | TeamHook::DriverEgress(_) => None,
-            TeamHook::PeerIngress(ifindex) => Some(egress(ifindex)),
+            TeamHook::PeerIngress(peer) | TeamHook::Netkit { peer, .. } => Some(egress(peer)),
         }
     }
 
-    /// The id of a previous daemon's program at one of these points. Nobody else attaches programs
-    /// to a veth's peer; of the other devices the id is not known.
+    /// The id of a previous daemon's program at one of these points. Hardly anybody else attaches
+    /// programs to the peer, or to a netkit of ours; of the other devices the id is not known.
     pub(super) fn previous_id(self, at: AttachPoint) -> Option<u32> {
         match self {
             TeamHook::TapEgress(_) | TeamHook::DriverEgress(_) => None,
-            TeamHook::PeerIngress(_) => {
-                let programs = bpf::programs_on(at.ifindex, at.hook);
-                programs.ok()?.first().copied()
+            TeamHook::PeerIngress(_) | TeamHook::Netkit { .. } => {
+                let programs = bpf::programs_on(at.ifindex, at.hook).ok()?;
+                programs.into_iter().find(|id| may_be_ours(*id))
             }
         }
     }
+}
+
+/// Returns whether the program with this id has one of our names, or may not be looked up.
+fn may_be_ours(id: u32) -> bool {
+    let info = Program::by_id(id).and_then(|program| program.info());
+    info.map_or(true, |info| info.name.starts_with(NAMES))
 }
 
 /// Where programs see the frames that an interface receives.

@@ -14,13 +14,15 @@ const BY_ID: u32 = 1 << 5;
 /// Most programs on one hook that are read.
 const MOST_ON_HOOK: usize = 64;
 
-/// A hook of an interface that needs no qdisc (TCX, kernel 6.6 and later).
+/// A hook of an interface that needs no qdisc (TCX, kernel 6.6 and later; netkit, 6.7 and later).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// Frames that the interface receives.
     Ingress = 46,
     /// Frames that the interface sends.
     Egress = 47,
+    /// The transmit function of a netkit's primary end.
+    NetkitPrimary = 54,
 }
 
 impl Program {

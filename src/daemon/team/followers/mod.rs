@@ -22,7 +22,7 @@ use super::{ManagedTeam, TeamLinkEvents};
 use crate::daemon::kernel::Kernel;
 use crate::errno::{is_transient, strerror};
 use crate::netlink::RouteSocket;
-use crate::netlink::link::{self, LinkInfo, VETH_KIND};
+use crate::netlink::link::{self, LinkInfo};
 use crate::netlink::link_state::{self, VF_DISABLED};
 
 /// Least time between two changes of a link that another program sets up again and again, so that the
@@ -268,8 +268,7 @@ impl ManagedTeam {
             Err(error) => return Some(strerror(&error)),
         };
         let peers = self.ports.ifindexes().filter_map(|port| {
-            let port = links.iter().find(|link| link.ifindex == port)?;
-            port.lower.filter(|_| port.kind == VETH_KIND)
+            links.iter().find(|link| link.ifindex == port).and_then(LinkInfo::peer)
         });
         if peers.into_iter().any(|peer| peer == interface.ifindex) {
             return Some(format!("the interface is the peer of a port of \"{device}\""));
