@@ -136,7 +136,8 @@ fn a_frozen_or_restarted_daemon_keeps_its_partners(data_path: DataPath) {
 
     team.signal(Signal::SIGUSR2);
     team.wait();
-    let team = Teamr::start(&pair.host, &config(data_path));
+    let args: &[&str] = if data_path == DataPath::Kernel { &["-o"] } else { &[] };
+    let team = Teamr::start_args(&pair.host, &config(data_path), args);
     for port in PORTS {
         let watch = watch(&team, port);
         assert_eq!((&watch["up"], &watch["down_count"]), (&true.into(), &0.into()), "{port}");
@@ -164,5 +165,6 @@ fn a_frozen_or_restarted_daemon_of_the_programs_keeps_its_partners() {
 fn in_the_kernel() {
     in_virtual_time(|_| {
         a_port_whose_partner_fails_is_left_and_taken_again(DataPath::Kernel);
+        a_frozen_or_restarted_daemon_keeps_its_partners(DataPath::Kernel);
     });
 }
