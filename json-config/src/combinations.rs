@@ -2,8 +2,9 @@
 //! them.
 //!
 //! Owns what a single row of the [table of keys](crate::keys) cannot say: the team as its own port,
-//! too few ports, a team that follows itself, two speakers of LACP on one port, thresholds of damping that contradict each other, a data
-//! path that cannot serve the runner, a host of the wrong address family.
+//! too few ports, a team that follows itself, two speakers of LACP on one port, thresholds of damping
+//! that contradict each other, a data path that cannot serve the runner, a host of the wrong address
+//! family.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

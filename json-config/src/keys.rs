@@ -5,8 +5,8 @@
 //!
 //! Names, defaults and ranges are those of teamd.conf(5); `data_path`, `$schema`, `failback`,
 //! `failback_delay`, `packets_per_port`, `damping`, `gate`, `follow`, `keepalive`, `broadcast_neighbor`,
-//! `retry_interval`, the watches `errors`, `bfd` and `lacp`, the words `srcmac`, `encap` and `socket` of `tx_hash`, the runners
-//! `slb`, `tlb` and `alb`, and `min_ports` outside lacp are additions of teamr.
+//! `retry_interval`, the watches `errors`, `bfd` and `lacp`, the words `srcmac`, `encap` and `socket` of
+//! `tx_hash`, the runners `slb`, `tlb` and `alb`, and `min_ports` outside lacp are additions of teamr.
 
 mod table;
 

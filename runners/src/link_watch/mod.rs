@@ -2,8 +2,9 @@
 //!
 //! Each kind of watch has a module that defines when the watch goes up and down: [`ethtool`],
 //! [`arp_ping`], [`nsna_ping`], [`tipc`], [`errors`]; the sessions of the watch bfd run beside the
-//! team ([`crate::bfd`]), and the team itself runs those of the watch lacp. [`LinkWatch`] is one watch of any kind, [`LinkWatches`]
-//! combines the watches of one port. The runner decides about ports that are up or down.
+//! team ([`crate::bfd`]), and the team itself runs those of the watch lacp. [`LinkWatch`] is one watch
+//! of any kind, [`LinkWatches`] combines the watches of one port. The runner decides about ports that
+//! are up or down.
 
 mod arp_ping;
 mod context;

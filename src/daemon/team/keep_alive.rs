@@ -1,5 +1,5 @@
-//! `keepalive` of the runner and of the watch lacp: hands the data path the LACPDU with which the kernel answers the partner of
-//! a port while the daemon is away.
+//! `keepalive` of the runner and of the watch lacp: hands the data path the LACPDU with which the
+//! kernel answers the partner of a port while the daemon is away.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Attaching programs: in the transmit function of a netkit; elsewhere by TCX, which needs no qdisc,
-//! where the kernel has it and programs may be looked up; else by a filter on `clsact`. A process with many teams attaches all programs by filters:
-//! at each attachment and detachment by TCX the kernel waits until no frame is under way (5 to 20 ms),
-//! and delays all other requests for network configuration meanwhile.
+//! where the kernel has it and programs may be looked up; else by a filter on `clsact`. A process with
+//! many teams attaches all programs by filters: at each attachment and detachment by TCX or to a netkit
+//! the kernel waits until no frame is under way (5 to 20 ms), and delays all other requests for network
+//! configuration meanwhile.
 //!
 //! Either way the interface holds the program, and the program its maps: both outlive the daemon,
 //! need no file system, and go with the interface.
