@@ -113,9 +113,16 @@ fn cases(key: &'static Key, data_path: DataPath) -> Vec<Case> {
             ["", "ports.eth2."].map(|above| format!("{above}damping.{}", key.name)).into()
         }
         Object::LinkWatch => {
-            base["link_watch"] = watch(key);
-            base["ports"]["eth2"]["link_watch"] = watch(key);
-            ["", "ports.eth2."].map(|above| format!("{above}link_watch.{}", key.name)).into()
+            let watch = watch(key);
+            // Watches of the team and of the port add up, but LACP runs once on a port.
+            let is_single = watch["name"] == "lacp";
+            base["link_watch"] = watch.clone();
+            let mut above = vec![""];
+            if !is_single {
+                base["ports"]["eth2"]["link_watch"] = watch;
+                above.push("ports.eth2.");
+            }
+            above.iter().map(|above| format!("{above}link_watch.{}", key.name)).collect()
         }
     };
     let change =
