@@ -80,9 +80,22 @@ impl RunNumbers {
     }
 }
 
+/// What stands before a time that goes on between two questions: ages, running timers, and times that
+/// the daemon computes from ages.
+const PROGRESS: [&str; 8] = [
+    "_ago\": ",
+    "_time\": \"",
+    "\"current_while\": ",
+    "\"periodic\": ",
+    "\"wait_while\": ",
+    "\"actor_churn\": ",
+    "\"partner_churn\": ",
+    "\"marker\": ",
+];
+
 /// Masks values that change between two questions.
 fn mask_progress(text: &str) -> String {
-    let text = mask_any_number(text, "_ms_ago\": ", "<time>");
+    let text = PROGRESS.iter().fold(text.to_owned(), |text, before| mask_any_time(&text, before));
     // One probe of a link watch may be in flight.
     ["\"missed\": ", "missed packets: "].into_iter().fold(text, |text, before| {
         let text = mask_number(&text, before, 0, "<below 2>");
@@ -90,14 +103,17 @@ fn mask_progress(text: &str) -> String {
     })
 }
 
-/// Masks every number after `before`.
-fn mask_any_number(text: &str, before: &str, mask: &str) -> String {
+/// Masks every number, or time of the day, after `before`.
+fn mask_any_time(text: &str, before: &str) -> String {
     let mut parts = text.split(before);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         masked += before;
-        masked += mask;
-        masked += part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || "-:.TZ".contains(c));
+        if rest.len() < part.len() {
+            masked += "<time>";
+        }
+        masked += rest;
     }
     masked
 }
@@ -165,9 +181,13 @@ mod tests {
     #[test]
     fn values_that_change_with_time_are_masked() {
         let text = "\"last_ms_ago\": 31, \"missed\": 1, \"missed\": 2, \"missed\": 10\n\
-                    missed packets: 0/3";
+                    missed packets: 0/3 \"sent_ago\": null \"periodic\": 27350 \
+                    \"periodic\": \"SLOW\" \"last_lacpdu_rx_time\": \"2026-01-01T00:00:24.09Z\" \
+                    \"last_lacpdu_tx_time\": \"N/A\"";
         let masked = "\"last_ms_ago\": <time>, \"missed\": <below 2>, \"missed\": 2, \
-                      \"missed\": 10\nmissed packets: <below 2>/3";
+                      \"missed\": 10\nmissed packets: <below 2>/3 \"sent_ago\": null \
+                      \"periodic\": <time> \"periodic\": \"SLOW\" \
+                      \"last_lacpdu_rx_time\": \"<time>\" \"last_lacpdu_tx_time\": \"N/A\"";
         assert_eq!(mask_progress(text), masked);
     }
 }
