@@ -103,8 +103,8 @@ pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
     }
 }
 
-/// Connects to each team and calls `read`. Returns what `read` has returned, and the exit status; adds the
-/// error of each other team to `output`.
+/// Connects to each team and calls `read`. Returns the results of `read` and the exit status. If a team
+/// cannot be reached, its error is added to `output`.
 pub fn read_each<T>(
     devices: &[String],
     options: &Options,

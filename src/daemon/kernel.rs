@@ -83,14 +83,14 @@ impl Kernel {
         Ok(self.network.clone())
     }
 
-    /// Has [`network`](Self::network) read everything anew after a reading that has ended: another turn
-    /// of the loop begins.
+    /// Begins a turn of the loop: a network that was read in an earlier turn counts no more, and a
+    /// reading that is under way may make its next step.
     pub fn begin_turn(&mut self) {
         self.network = None;
         self.has_read_step = false;
     }
 
-    /// Has [`network`](Self::network) read everything anew: the daemon has changed an address.
+    /// Forgets the network, read or being read, because the daemon has changed an address.
     pub fn forget_network(&mut self) {
         self.begin_turn();
         self.network_reading = None;

@@ -157,8 +157,8 @@ impl ServiceManager {
     }
 }
 
-/// Calls `send` until the manager's queue has room for the message, and [`clock::monotonic`] is before
-/// `end`.
+/// Repeats `send` while the manager's queue is full, at most until [`clock::monotonic`] is `end`. Blocks
+/// meanwhile: a daemon calls this function before its loop begins and after its loop has ended.
 fn with_room(
     socket: &UnixDatagram,
     end: Duration,

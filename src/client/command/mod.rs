@@ -114,8 +114,8 @@ pub fn parse(words: &[String], called_as: CalledAs) -> Result<Command, GrammarEr
     Err(GrammarError::Incomplete)
 }
 
-/// Returns the error of more words after a command than any of these rows of the command has parameters;
-/// `None` without rows.
+/// Returns an error that names the first word beyond the parameters of a command. `rows` are the rows of
+/// this command; the row with the most parameters counts. Returns `None` if there is no such word or row.
 fn surplus(rows: &[&Row], rest: &[String]) -> Option<GrammarError> {
     let row = rows.iter().max_by_key(|row| row.params.len())?;
     let surplus = rest.get(row.params.len())?.clone();
