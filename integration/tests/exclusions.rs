@@ -3,7 +3,7 @@
 use integration::traffic::{Pace, Stream};
 use integration::{
     CableKind, DataPath, HostAndPeer, Lab, Sharing, SiteWithTeam, TeamAndBond, Teamr, TwoTeams,
-    in_virtual_time, on_own_data_paths, team_config, teamr_command, wait_until,
+    on_own_data_paths, team_config, teamr_command, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -290,44 +290,51 @@ on_own_data_paths! {
     damping_keeps_a_flapping_port_out
 }
 
-#[test]
-fn with_the_kernels_driver_too() {
-    in_virtual_time(|_| {
-        a_lacp_partner_stops_sending_before_a_drained_port_stops_receiving(DataPath::Kernel);
-        a_closed_gate_withdraws_a_port_from_its_partner(DataPath::Kernel);
-        a_gate_outlasts_the_daemon_and_a_trial(DataPath::Kernel);
-        damping_keeps_a_flapping_port_out(DataPath::Kernel);
-    });
-}
+/// In guests.
+mod guest {
+    use integration::in_virtual_time;
 
-/// A bond of the kernel has coupled control, and reads only Synchronization.
-#[test]
-fn a_bond_stops_sending_before_a_drained_port_stops_receiving() {
-    in_virtual_time(|_| {
-        for data_path in [DataPath::Kernel, DataPath::Userspace] {
-            let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-            let bonded = TeamAndBond::new(&lab, "lacp_rate fast xmit_hash_policy layer3+4");
-            let team = Teamr::start(&bonded.left, &lacp(data_path));
-            bonded.left.up("team0");
-            bonded.left.address("team0", "10.0.0.1/24");
-            let carry = |count: usize| {
-                wait_until(&format!("{count} ports to carry at both ends"), || {
-                    team.carrying().len() == count && bonded.carrying() == count
-                });
-            };
-            carry(2);
-            integration::Ping::run(&bonded.left, "10.0.0.2", 3, "");
-            let mut pings = bonded.right.start("ping -n -q -i 0.01 -W 1 -c 400 10.0.0.1");
-            for drained in PORTS {
-                team.ask(&format!("port drain {drained}"));
-                assert_eq!(bonded.carrying(), 1, "{drained}: the bond still sends");
-                carry(1);
-                team.ask(&format!("port undrain {drained}"));
+    use super::*;
+
+    #[test]
+    fn with_the_kernels_driver_too() {
+        in_virtual_time(|_| {
+            a_lacp_partner_stops_sending_before_a_drained_port_stops_receiving(DataPath::Kernel);
+            a_closed_gate_withdraws_a_port_from_its_partner(DataPath::Kernel);
+            a_gate_outlasts_the_daemon_and_a_trial(DataPath::Kernel);
+            damping_keeps_a_flapping_port_out(DataPath::Kernel);
+        });
+    }
+
+    /// A bond of the kernel has coupled control, and reads only Synchronization.
+    #[test]
+    fn a_bond_stops_sending_before_a_drained_port_stops_receiving() {
+        in_virtual_time(|_| {
+            for data_path in [DataPath::Kernel, DataPath::Userspace] {
+                let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+                let bonded = TeamAndBond::new(&lab, "lacp_rate fast xmit_hash_policy layer3+4");
+                let team = Teamr::start(&bonded.left, &lacp(data_path));
+                bonded.left.up("team0");
+                bonded.left.address("team0", "10.0.0.1/24");
+                let carry = |count: usize| {
+                    wait_until(&format!("{count} ports to carry at both ends"), || {
+                        team.carrying().len() == count && bonded.carrying() == count
+                    });
+                };
                 carry(2);
+                integration::Ping::run(&bonded.left, "10.0.0.2", 3, "");
+                let mut pings = bonded.right.start("ping -n -q -i 0.01 -W 1 -c 400 10.0.0.1");
+                for drained in PORTS {
+                    team.ask(&format!("port drain {drained}"));
+                    assert_eq!(bonded.carrying(), 1, "{drained}: the bond still sends");
+                    carry(1);
+                    team.ask(&format!("port undrain {drained}"));
+                    carry(2);
+                }
+                pings.wait();
+                let log = pings.log();
+                assert!(log.contains(" 0% packet loss"), "{}: {log}", data_path.name());
             }
-            pings.wait();
-            let log = pings.log();
-            assert!(log.contains(" 0% packet loss"), "{}: {log}", data_path.name());
-        }
-    });
+        });
+    }
 }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use integration::repository;
 
-/// Returns the names in the table of groups.
-fn grouped() -> BTreeSet<String> {
+/// Returns the names of a group; of all groups without a name.
+fn grouped(name: &str) -> BTreeSet<String> {
     let manifest = fs::read_to_string(repository().join("integration/Cargo.toml"));
     let manifest = manifest.expect("a manifest");
     let (_, table) = manifest.split_once("[package.metadata.groups]\n").expect("a table");
     let table = table.split("\n[").next().expect("an end of the table");
-    table.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    let groups = table.split("]\n").filter(|group| group.contains(&format!("{name} = [")));
+    let quoted = groups.flat_map(|group| group.split('"').skip(1).step_by(2));
+    quoted.map(str::to_owned).collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -31,7 +33,7 @@ fn boots_guests(path: &Path) -> bool {
 
 #[test]
 fn the_groups_name_every_program_that_boots_a_guest_and_no_absent_program() {
-    let grouped = grouped();
+    let grouped = grouped("");
     let mut absent = grouped.clone();
     for program in entries(&repository().join("integration/tests")) {
         let name = program.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -42,4 +44,15 @@ fn the_groups_name_every_program_that_boots_a_guest_and_no_absent_program() {
         }
     }
     assert_eq!(absent, BTreeSet::new());
+}
+
+/// `integration/run` leaves the modules `guest` out where a program has the machine alone.
+#[test]
+fn cases_in_virtual_time_of_the_first_group_are_in_a_module_of_their_own() {
+    for name in grouped("alone") {
+        let path = repository().join(format!("integration/tests/{name}.rs"));
+        let text = fs::read_to_string(&path).expect("a program of one file");
+        let outside = text.split("\nmod guest {").next().expect("a text");
+        assert!(!outside.contains("in_virtual_time"), "{name}: a case in virtual time");
+    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use integration::traffic::{Stream, Wire};
 use integration::{
     DataPath, HostAndPeer, Lab, Namespace, Sharing, TeamAndBond, Teamr, TwoTeams,
-    in_virtual_time_within, on_own_data_paths, tcx, team_config, wait_until,
+    on_own_data_paths, tcx, team_config, wait_until,
 };
 use nix::sys::signal::Signal;
 use open_vswitch::OpenVswitch;
@@ -377,17 +377,24 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// Time on the host after which a guest has failed: each case takes ten minutes of virtual time.
 const GUEST: Duration = Duration::from_secs(1200);
 
-/// The kernel's bond at the fast rate stays with a daemon that is frozen or killed, for ten minutes
-/// and no longer.
-#[test]
-fn a_bond_stays_for_ten_minutes_without_the_daemon() {
-    in_virtual_time_within(GUEST, |_| {
-        for data_path in [DataPath::Kernel, DataPath::Programs] {
-            for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-                bond_without_daemon(data_path, signal);
+/// In guests.
+mod guest {
+    use integration::in_virtual_time_within;
+
+    use super::*;
+
+    /// The kernel's bond at the fast rate stays with a daemon that is frozen or killed, for ten minutes
+    /// and no longer.
+    #[test]
+    fn a_bond_stays_for_ten_minutes_without_the_daemon() {
+        in_virtual_time_within(GUEST, |_| {
+            for data_path in [DataPath::Kernel, DataPath::Programs] {
+                for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+                    bond_without_daemon(data_path, signal);
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 fn bond_without_daemon(data_path: DataPath, signal: Signal) {

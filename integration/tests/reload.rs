@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use integration::traffic::{Pace, now};
 use integration::{
-    CableKind, DataPath, HostAndPeer, Lab, Sharing, SiteWithTeam, Teamr, in_virtual_time,
-    on_own_data_paths, team_config, wait_until,
+    CableKind, DataPath, HostAndPeer, Lab, Sharing, SiteWithTeam, Teamr, on_own_data_paths,
+    team_config, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -454,14 +454,21 @@ on_own_data_paths! {
     sighup_reads_the_file_anew
 }
 
-#[test]
-fn with_the_kernels_driver_too() {
-    in_virtual_time(|_| {
-        live_changes_lose_no_frame(DataPath::Kernel);
-        a_refused_change_leaves_the_team_as_it_was(DataPath::Kernel);
-        a_plan_names_every_change_of_ports(DataPath::Kernel);
-        a_change_with_a_pause_says_so(DataPath::Kernel);
-        a_trial_ends_with_the_former_configuration(DataPath::Kernel);
-        sighup_reads_the_file_anew(DataPath::Kernel);
-    });
+/// In guests.
+mod guest {
+    use integration::in_virtual_time;
+
+    use super::*;
+
+    #[test]
+    fn with_the_kernels_driver_too() {
+        in_virtual_time(|_| {
+            live_changes_lose_no_frame(DataPath::Kernel);
+            a_refused_change_leaves_the_team_as_it_was(DataPath::Kernel);
+            a_plan_names_every_change_of_ports(DataPath::Kernel);
+            a_change_with_a_pause_says_so(DataPath::Kernel);
+            a_trial_ends_with_the_former_configuration(DataPath::Kernel);
+            sighup_reads_the_file_anew(DataPath::Kernel);
+        });
+    }
 }

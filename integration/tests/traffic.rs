@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use integration::traffic::{Capture, End, Pace, Stream, Trace, Transfer, now};
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Vlan, in_virtual_time,
-    on_chosen_kernel,
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Vlan, on_chosen_kernel,
 };
 
 /// Virtual time that the streams run before, between and after the changes of the link.
@@ -296,35 +295,35 @@ macro_rules! in_namespaces {
     };
 }
 
-/// Defines a test for each runner with all layouts, in a guest in virtual time: however busy the
-/// machine is, a relay there is never late.
-macro_rules! in_guests {
-    ($module:ident, $data_path:expr, $($runner:ident)*) => {
-        mod $module {
-            use super::{DataPath, Layout, exercise, in_virtual_time};
+in_namespaces!(programs, DataPath::Programs, broadcast roundrobin random activebackup loadbalance);
 
-            $(
-                #[test]
-                fn $runner() {
-                    in_virtual_time(|_| {
-                        for layout in Layout::ALL {
-                            exercise(stringify!($runner), $data_path, layout);
-                            println!("    {layout}: nothing lost, nothing twice");
-                        }
-                    });
-                }
-            )*
-        }
-    };
+/// In guests in virtual time: however busy the machine is, a relay there is never late.
+mod guest {
+    /// Defines a test for each runner with all layouts.
+    macro_rules! in_guests {
+        ($module:ident, $data_path:expr, $($runner:ident)*) => {
+            mod $module {
+                use integration::in_virtual_time;
+
+                use crate::{DataPath, Layout, exercise};
+
+                $(
+                    #[test]
+                    fn $runner() {
+                        in_virtual_time(|_| {
+                            for layout in Layout::ALL {
+                                exercise(stringify!($runner), $data_path, layout);
+                                println!("    {layout}: nothing lost, nothing twice");
+                            }
+                        });
+                    }
+                )*
+            }
+        };
+    }
+
+    in_guests!(
+        userspace, DataPath::Userspace, broadcast roundrobin random activebackup loadbalance
+    );
+    in_guests!(kernel, DataPath::Kernel, broadcast roundrobin random activebackup loadbalance);
 }
-
-/// Defines tests for each runner on every data path.
-macro_rules! for_each_runner {
-    ($($runner:ident)*) => {
-        in_guests!(userspace, DataPath::Userspace, $($runner)*);
-        in_namespaces!(programs, DataPath::Programs, $($runner)*);
-        in_guests!(kernel, DataPath::Kernel, $($runner)*);
-    };
-}
-
-for_each_runner!(broadcast roundrobin random activebackup loadbalance);
