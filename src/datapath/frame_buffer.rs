@@ -1,5 +1,8 @@
 //! The buffer of the process that every frame passes through, and the virtio-net header before a frame.
 //!
+//! The buffer has room for several messages, because one system call can receive or send several.
+//! Memory that no frame has reached costs nothing.
+//!
 //! TAP and packet sockets use the same header, so that a message passes unchanged from one to the
 //! other, with one exception: a packet socket hands out the VLAN tag beside the frame, and the TAP
 //! takes the tag inside. A received message has a gap at the tag's place: either the tag fills the
@@ -14,7 +17,7 @@ use runners::HwAddr;
 use runners::wire::checksum::corrected;
 
 use super::MARK;
-use crate::sys::packet::{Options, PacketSocket, Received, VlanTag};
+use crate::sys::packet::{MOST_MESSAGES, Options, PacketSocket, Received, VlanTag};
 
 /// A packet socket that carries the frames of a port or of a veth's peer.
 pub const SOCKET_OPTIONS: Options = Options {
@@ -43,7 +46,16 @@ const TAGGED: usize = 48;
 const GAP: usize = TAGGED + HEADER + ADDRESSES;
 /// Offset of a message without a tag.
 const UNTAGGED: usize = TAGGED + TAG;
-const SIZE: usize = UNTAGGED + HEADER + LONGEST;
+/// Bytes of a slot: memory for one message of any length.
+const SLOT: usize = (UNTAGGED + HEADER + LONGEST).next_multiple_of(ALIGNMENT);
+/// Bytes of a cache line.
+const ALIGNMENT: usize = 64;
+
+/// Most messages that the buffer holds.
+pub const BATCH: usize = MOST_MESSAGES;
+/// A message of more bytes is moved alone: beside the cost of its bytes that of a system call is
+/// small, and the memory of one slot stays in the processor's cache.
+const SHORT: usize = 4096;
 
 /// Flag of the header: the sender has to finish the checksum.
 const NEEDS_CHECKSUM: u8 = 1;
@@ -67,13 +79,16 @@ pub fn udp_segments(udp: u16, size: u16) -> [u8; HEADER] {
     header
 }
 
+/// Memory for [`BATCH`] messages, each with header and frame. The methods read and write one message
+/// at a time, in the slot that [`select_slot`](Self::select_slot) has chosen.
 #[derive(Debug)]
-#[repr(align(64))]
-struct Space([u8; SIZE]);
-
-/// Memory for one message: header and frame.
-#[derive(Debug)]
-pub struct FrameBuffer(Box<Space>);
+pub struct FrameBuffer {
+    memory: Vec<u8>,
+    /// Offset of the first slot: the start of a cache line.
+    first: usize,
+    /// Offset of the present slot.
+    slot: usize,
+}
 
 thread_local! {
     static BUFFER: RefCell<FrameBuffer> = RefCell::new(FrameBuffer::new());
@@ -150,6 +165,12 @@ impl<'a> Message<'a> {
         is_offload.then_some(Offload { segmentation, size, checksum_start })
     }
 
+    /// Returns whether the frame may wait for others, to be sent with them: it is short and has
+    /// no segments.
+    pub fn is_batchable(&self) -> bool {
+        self.bytes.len() <= SHORT && self.offload().is_none()
+    }
+
     /// Returns the frame's source address.
     pub fn source(&self) -> HwAddr {
         const SOURCE: usize = 6;
@@ -164,19 +185,37 @@ impl<'a> Message<'a> {
 }
 
 impl FrameBuffer {
-    /// Returns an empty buffer for the longest frame.
+    /// Returns an empty buffer for the longest frames.
     pub fn new() -> Self {
-        FrameBuffer(Box::new(Space([0; SIZE])))
+        let memory = vec![0; BATCH * SLOT + ALIGNMENT];
+        let first = memory.as_ptr().align_offset(ALIGNMENT);
+        FrameBuffer { memory, first, slot: first }
+    }
+
+    /// Chooses the slot, below [`BATCH`], of the next calls.
+    pub fn select_slot(&mut self, number: usize) {
+        self.slot = self.first + number % BATCH * SLOT;
+    }
+
+    /// The memory of the present slot.
+    fn space(&mut self) -> &mut [u8] {
+        &mut self.memory[self.slot..self.slot + SLOT]
+    }
+
+    /// Returns the message at a place in any slot.
+    pub fn at(&self, place: Place) -> Option<Message<'_>> {
+        Message::new(self.memory.get(place.start..place.end)?, place.start)
     }
 
     /// Memory for a message without a gap.
     pub fn whole(&mut self) -> &mut [u8] {
-        &mut self.0.0[UNTAGGED..]
+        &mut self.space()[UNTAGGED..]
     }
 
     /// Returns the message of `length` bytes that was read into [`whole`](Self::whole).
     pub fn message(&self, length: usize) -> Option<Message<'_>> {
-        Message::new(self.0.0[UNTAGGED..].get(..length)?, UNTAGGED)
+        let fits = UNTAGGED + length <= SLOT;
+        self.at(self.place(UNTAGGED, length)).filter(|_| fits)
     }
 
     /// Writes a hardware address at an offset in the frame of `message`; an address that would run
@@ -187,7 +226,7 @@ impl FrameBuffer {
         at: usize,
         hwaddr: HwAddr,
     ) -> Option<Message<'_>> {
-        let bytes = self.0.0.get_mut(message.start..message.end)?;
+        let bytes = self.memory.get_mut(message.start..message.end)?;
         if let Some(field) = bytes.get_mut(HEADER + at..HEADER + at + hwaddr.0.len()) {
             field.copy_from_slice(&hwaddr.0);
         }
@@ -204,7 +243,7 @@ impl FrameBuffer {
         to: HwAddr,
     ) {
         let frame = message.start + HEADER;
-        let Some(bytes) = self.0.0.get_mut(frame..message.end) else {
+        let Some(bytes) = self.memory.get_mut(frame..message.end) else {
             return;
         };
         let Some(field) = bytes.get_mut(checksum_at..).and_then(|rest| rest.first_chunk_mut::<2>())
@@ -224,10 +263,36 @@ impl FrameBuffer {
         Ok(self.restore(received))
     }
 
+    /// Receives messages into the first slots, up to `most` and [`BATCH`]; later,
+    /// [`received`](Self::received) returns each of them.
+    ///
+    /// # Errors
+    /// The errors of [`PacketSocket::receive_all`].
+    pub fn receive_all(
+        &mut self,
+        socket: &PacketSocket,
+        most: usize,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        let slots = self.memory[self.first..].chunks_exact_mut(SLOT);
+        socket.receive_all(slots.take(most.min(BATCH)).map(split), received)
+    }
+
+    /// Chooses the slot `number`, and returns the message that was received into this slot; `None`
+    /// if the message is cut short.
+    pub fn received(&mut self, number: usize, received: Received) -> Option<Message<'_>> {
+        self.select_slot(number);
+        self.restore(received)
+    }
+
+    /// The place of a message of `length` bytes at an offset in the present slot.
+    fn place(&self, start: usize, length: usize) -> Place {
+        Place { start: self.slot + start, end: self.slot + start + length }
+    }
+
     /// Memory for a received message: before the gap, and after it.
     fn parts(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (head, tail) = self.0.0[TAGGED..].split_at_mut(HEADER + ADDRESSES);
-        (head, &mut tail[TAG..])
+        split(self.space())
     }
 
     /// Returns the message that was received into [`parts`](Self::parts), its tag put back; `None`
@@ -237,16 +302,16 @@ impl FrameBuffer {
             return None;
         }
         let Some(tag) = received.tag else {
-            self.0.0.copy_within(TAGGED..GAP, UNTAGGED);
+            self.space().copy_within(TAGGED..GAP, UNTAGGED);
             return self.message(received.length);
         };
         self.insert(tag);
-        Message::new(self.0.0[TAGGED..].get(..received.length + TAG)?, TAGGED)
+        self.at(self.place(TAGGED, received.length + TAG))
     }
 
     /// Writes the tag into the gap, and adds its length to the header's offsets.
     fn insert(&mut self, tag: VlanTag) {
-        let space = &mut self.0.0;
+        let space = self.space();
         space[GAP..GAP + 2].copy_from_slice(&tag.tpid.to_be_bytes());
         space[GAP + 2..GAP + TAG].copy_from_slice(&tag.tci.to_be_bytes());
         let header = &mut space[TAGGED..TAGGED + HEADER];
@@ -258,6 +323,12 @@ impl FrameBuffer {
             header[field..field + 2].copy_from_slice(&moved.to_ne_bytes());
         }
     }
+}
+
+/// Memory of a slot for a received message: before the gap, and after it.
+fn split(slot: &mut [u8]) -> (&mut [u8], &mut [u8]) {
+    let (head, tail) = slot[TAGGED..].split_at_mut(HEADER + ADDRESSES);
+    (head, &mut tail[TAG..])
 }
 
 #[cfg(test)]
@@ -315,6 +386,41 @@ mod tests {
             let restored = buffer.restore(received).expect("whole");
             assert_eq!(restored.bytes(), expected, "{before:?}");
         }
+    }
+
+    #[test]
+    fn each_slot_keeps_its_message() {
+        let mut buffer = FrameBuffer::new();
+        let tag = VlanTag { tpid: 0x8100, tci: 7 };
+        let places: Vec<Place> = (0..BATCH)
+            .map(|slot| {
+                buffer.select_slot(slot);
+                let mut bytes = message([0; 5]);
+                bytes[HEADER] = slot as u8;
+                let tag = (slot % 2 == 1).then_some(tag);
+                let received = receive(&mut buffer, &bytes, tag);
+                buffer.received(slot, received).expect("whole").place()
+            })
+            .collect();
+        let to = HwAddr([2, 0, 0, 0, 0, 9]);
+        buffer.write_hwaddr(places[3], 6, to);
+        for (slot, place) in places.into_iter().enumerate() {
+            let message = buffer.at(place).expect("a message");
+            assert_eq!(usize::from(message.frame()[0]), slot);
+            assert_eq!(message.source() == to, slot == 3, "{slot}");
+            assert_eq!(message.frame().len(), 60 + if slot % 2 == 1 { 4 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn only_short_frames_without_segments_are_sent_together() {
+        let short = message([0; 5]);
+        let segments = message([kind(1, 1), 54, 1448, 34, 16]);
+        let long = vec![0; SHORT + 1];
+        let is_batchable =
+            |bytes: &[u8]| Message::new(bytes, 0).is_some_and(|it| it.is_batchable());
+        assert!(is_batchable(&short) && is_batchable(&long[..SHORT]));
+        assert!(!is_batchable(&segments) && !is_batchable(&long));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Packet sockets that carry whole frames with a virtio-net header (packet(7),
 //! `linux/if_packet.h`).
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -14,6 +14,9 @@ use super::{check, ifreq, socket_option};
 pub const PRIORITY_CONTROL: i32 = 7;
 /// Priority of most traffic: `TC_PRIO_BESTEFFORT` (`linux/pkt_sched.h`).
 pub const PRIORITY_BEST_EFFORT: i32 = 0;
+
+/// Most messages of one call that receives or sends several.
+pub const MOST_MESSAGES: usize = 16;
 
 /// Settings of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +255,73 @@ impl PacketSocket {
             tag: unsafe { tag(&message) },
             truncated: message.msg_flags & libc::MSG_TRUNC != 0,
         })
+    }
+
+    /// Receives messages as [`receive`](Self::receive) does, up to one for each pair of buffers and
+    /// [`MOST_MESSAGES`], and adds them to `received`. After an error behind the first message, the next call
+    /// returns the error.
+    ///
+    /// # Errors
+    /// Those of [`receive`](Self::receive).
+    pub fn receive_all<'a>(
+        &self,
+        buffers: impl Iterator<Item = (&'a mut [u8], &'a mut [u8])>,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        let mut parts: [[IoSliceMut<'a>; 2]; MOST_MESSAGES] =
+            std::array::from_fn(|_| [IoSliceMut::new(&mut []), IoSliceMut::new(&mut [])]);
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; MOST_MESSAGES];
+        // SAFETY: all fields are integers or pointers; zero is a value of each.
+        let mut messages: [libc::mmsghdr; MOST_MESSAGES] = unsafe { mem::zeroed() };
+        let mut count = 0;
+        let places = messages.iter_mut().zip(&mut parts).zip(&mut controls);
+        for (((message, parts), control), (head, tail)) in places.zip(buffers) {
+            *parts = [IoSliceMut::new(head), IoSliceMut::new(tail)];
+            let header = &mut message.msg_hdr;
+            // The standard library guarantees that an `IoSliceMut` is an `iovec`.
+            header.msg_iov = parts.as_mut_ptr().cast();
+            header.msg_iovlen = parts.len() as _;
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = mem::size_of::<Control>() as _;
+            count += 1;
+        }
+        let filled = repeated_once_if_down(|| {
+            let (fd, messages) = (self.as_raw_fd(), messages.as_mut_ptr());
+            // SAFETY: the first `count` messages point to buffers borrowed for `'a` and to `controls`.
+            let filled = unsafe { libc::recvmmsg(fd, messages, count, 0, std::ptr::null_mut()) };
+            usize::try_from(filled).map_err(|_| io::Error::last_os_error())
+        })?;
+        received.extend(messages[..filled].iter().map(|message| Received {
+            length: message.msg_len as usize,
+            // SAFETY: the kernel has just filled the message in, and `controls` is still there.
+            tag: unsafe { tag(&message.msg_hdr) },
+            truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+        }));
+        Ok(())
+    }
+
+    /// Sends messages, at most [`MOST_MESSAGES`], until one fails; returns how many were sent. The
+    /// next call begins with the message that failed.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send), if the first message fails.
+    pub fn send_all<'a>(&self, messages: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+        let mut parts: [IoSlice<'a>; MOST_MESSAGES] = [IoSlice::new(&[]); MOST_MESSAGES];
+        // SAFETY: all fields are integers or pointers; zero is a value of each.
+        let mut headers: [libc::mmsghdr; MOST_MESSAGES] = unsafe { mem::zeroed() };
+        let mut count = 0;
+        for ((header, part), message) in headers.iter_mut().zip(&mut parts).zip(messages) {
+            *part = IoSlice::new(message);
+            // The standard library guarantees that an `IoSlice` is an `iovec`.
+            header.msg_hdr.msg_iov = std::ptr::from_mut(part).cast();
+            header.msg_hdr.msg_iovlen = 1;
+            count += 1;
+        }
+        let (fd, headers) = (self.as_raw_fd(), headers.as_mut_ptr());
+        // SAFETY: the first `count` headers point to `parts`, which borrow the messages; the kernel
+        // writes to the headers alone.
+        let sent = unsafe { libc::sendmmsg(fd, headers, count, libc::MSG_DONTWAIT as _) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
     /// Sets the priority of sent frames (socket(7), `SO_PRIORITY`) for queueing disciplines: 0 is

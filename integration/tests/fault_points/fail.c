@@ -25,8 +25,8 @@
 /* In the order of the names in `main.rs`. */
 enum kind {
     ACCEPT, ACCEPT4, BIND, BPF, CLOSE, CONNECT, EPOLL_CTL, EPOLL_WAIT, FCNTL, GETSOCKOPT, IOCTL, OPEN,
-    READ, READV, RECV, RECVMMSG, RECVMSG, RENAME, SEND, SENDMSG, SETSOCKOPT, SOCKET, STAT, STATX,
-    TIMERFD_SETTIME, UNLINK, WRITE, WRITEV, KINDS
+    READ, READV, RECV, RECVMMSG, RECVMSG, RENAME, SEND, SENDMMSG, SENDMSG, SETSOCKOPT, SOCKET, STAT,
+    STATX, TIMERFD_SETTIME, UNLINK, WRITE, WRITEV, KINDS
 };
 
 struct plan {
@@ -97,6 +97,8 @@ WRAP(RECVMSG, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd
 WRAP(RENAME, int, rename, (const char *from, const char *to), (from, to))
 WRAP(SEND, ssize_t, send, (int fd, const void *bytes, size_t count, int flags),
      (fd, bytes, count, flags))
+WRAP(SENDMMSG, int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags),
+     (fd, messages, count, flags))
 WRAP(SENDMSG, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags),
      (fd, message, flags))
 WRAP(SETSOCKOPT, int, setsockopt,

@@ -1,6 +1,6 @@
 //! The relay of frames by the daemon itself: between the team device and a packet socket on each
-//! port. Segments of 64 KiB pass whole and checksums unfinished, in both directions; one frame is
-//! under way at a time, in the buffer of the process.
+//! port. Segments of 64 KiB pass whole and checksums unfinished, in both directions. Short frames are
+//! received from a port and sent on a port several at a time, in the buffer of the process.
 //!
 //! Owns the sockets of the ports, the choice of a port for each frame, and the counters. A lost
 //! frame is counted and never an error. The relay knows the forwarding also while it is stopped.
@@ -21,11 +21,11 @@ use runners::wire::{Ethernet, ethertype};
 use runners::{BUCKETS, Distributor, Forwarding, PortId, Reception, is_probe};
 
 use super::device::Device;
-use super::frame_buffer::{FrameBuffer, with_buffer};
+use super::frame_buffer::{BATCH, FrameBuffer, Place, with_buffer};
 use super::{Counters, Drained, closing};
 use crate::errno::strerror;
 use crate::netlink::bpf::{Instruction, RETURN};
-use crate::sys::packet::PacketSocket;
+use crate::sys::packet::{PacketSocket, Received};
 use offloads::Offloads;
 pub use offloads::StoppedOffloads;
 use port::Port;
@@ -75,6 +75,8 @@ pub struct Relay {
     pub distributor: Distributor,
     /// The place of a port is that of its token.
     ports: Vec<Option<Port>>,
+    /// Frames to be sent on each of `ports`.
+    chosen: Vec<Vec<Place>>,
     /// Whether bytes are counted by bucket.
     balanced: bool,
     /// Bytes sent in each bucket while the policy was balanced; `None` before the first frame.
@@ -109,6 +111,7 @@ impl Relay {
             has_stopped_offloads: false,
             distributor: Distributor::new(),
             ports: Vec::new(),
+            chosen: Vec::new(),
             balanced: false,
             bucket_bytes: None,
             counters: Counters::default(),
@@ -144,6 +147,7 @@ impl Relay {
     pub fn stop(&mut self, device: &mut Device) {
         self.offloads.resume(|features, on| device.switch_offloads(features, on));
         device.stop_receiving(&self.registry);
+        self.chosen.clear();
         for port in std::mem::take(&mut self.ports).into_iter().flatten() {
             self.close(port);
         }
@@ -165,6 +169,7 @@ impl Relay {
         self.registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE)?;
         if free.is_none() {
             self.ports.push(None);
+            self.chosen.push(Vec::new());
         }
         self.ports[place] = Some(port);
         Ok(())
@@ -274,16 +279,21 @@ impl Relay {
         device: &Device,
         budget: usize,
     ) -> io::Result<Drained> {
+        let mut slots = 0;
+        let mut outcome = Ok(Drained::More);
         for _ in 0..budget {
-            let mut message = match device.read(buffer) {
+            buffer.select_slot(slots);
+            let message = match device.read(buffer) {
                 Ok(Some(message)) => message,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.offloads.queue_emptied();
-                    return Ok(Drained::Empty);
+                    outcome = Ok(Drained::Empty);
+                    break;
                 }
                 // The device is gone.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EIO)) => {
-                    return Err(error);
+                    outcome = Err(error);
+                    break;
                 }
                 undelivered => {
                     if undelivered.is_err_and(|error| is_undescribed(&error)) {
@@ -294,35 +304,56 @@ impl Relay {
                     continue;
                 }
             };
-            let selection = self.distributor.select(message.frame());
-            if let Some(bucket) = selection.bucket.filter(|_| self.balanced) {
-                let bytes = self.bucket_bytes.get_or_insert_with(|| Box::new([0; BUCKETS]));
-                bytes[usize::from(bucket)] += message.frame().len() as u64;
-            }
-            if selection.ports.is_empty() {
-                self.counters.tx_no_port += 1;
-            }
-            if let Some(source) = selection.source {
-                let (place, own) = (message.place(), message.source());
-                if let Some(at) = selection.sender_at {
-                    buffer.write_hwaddr(place, at, source);
-                }
-                if let Some(at) = selection.checksum_at {
-                    buffer.correct_checksum(place, at, own, source);
-                }
-                let Some(rewritten) = buffer.write_hwaddr(place, SOURCE, source) else {
-                    continue;
-                };
-                message = rewritten;
-            }
-            for port in self.ports.iter_mut().flatten() {
-                if selection.ports.contains(&port.id) {
-                    let drops = self.segmenter.send(message, |message| port.send(message));
-                    port.tx_dropped.merge(drops);
-                }
+            let (place, waits) = (message.place(), message.is_batchable());
+            self.choose_ports(buffer, place);
+            slots += 1;
+            if !waits || slots == BATCH {
+                self.send_chosen(buffer);
+                slots = 0;
             }
         }
-        Ok(Drained::More)
+        self.send_chosen(buffer);
+        outcome
+    }
+
+    /// Chooses the ports of a frame that the team device sends, and writes the source address that
+    /// the frame is to have.
+    fn choose_ports(&mut self, buffer: &mut FrameBuffer, place: Place) {
+        let Some(message) = buffer.at(place) else { return };
+        let selection = self.distributor.select(message.frame());
+        if let Some(bucket) = selection.bucket.filter(|_| self.balanced) {
+            let bytes = self.bucket_bytes.get_or_insert_with(|| Box::new([0; BUCKETS]));
+            bytes[usize::from(bucket)] += message.frame().len() as u64;
+        }
+        if selection.ports.is_empty() {
+            self.counters.tx_no_port += 1;
+        }
+        for (port, of_port) in self.ports.iter().zip(&mut self.chosen) {
+            if port.as_ref().is_some_and(|port| selection.ports.contains(&port.id)) {
+                of_port.push(place);
+            }
+        }
+        if let Some(source) = selection.source {
+            let own = message.source();
+            if let Some(at) = selection.sender_at {
+                buffer.write_hwaddr(place, at, source);
+            }
+            if let Some(at) = selection.checksum_at {
+                buffer.correct_checksum(place, at, own, source);
+            }
+            buffer.write_hwaddr(place, SOURCE, source);
+        }
+    }
+
+    /// Sends the frames whose ports are chosen.
+    fn send_chosen(&mut self, buffer: &FrameBuffer) {
+        for (port, chosen) in self.ports.iter_mut().zip(&mut self.chosen) {
+            if let (Some(port), [_, ..]) = (port, &chosen[..]) {
+                let messages = chosen.iter().filter_map(|place| buffer.at(*place));
+                port.send_all(&messages.collect::<Vec<_>>(), &mut self.segmenter);
+            }
+            chosen.clear();
+        }
     }
 
     /// Delivers up to `budget` frames of the port at a place to the team device.
@@ -337,18 +368,17 @@ impl Relay {
         place: usize,
         budget: usize,
     ) -> Drained {
-        let Some(Some(port)) = self.ports.get_mut(place) else { return Drained::Empty };
-        for _ in 0..budget {
-            let message = match buffer.receive(&port.socket) {
-                Ok(Some(message)) => message,
+        let mut received = Vec::new();
+        let mut moved = 0;
+        while moved < budget {
+            let Some(Some(port)) = self.ports.get_mut(place) else { return Drained::Empty };
+            let most = if port.receives_short_frames { budget - moved } else { 1 };
+            received.clear();
+            match buffer.receive_all(&port.socket, most, &mut received) {
+                Ok(()) => moved += received.len(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     port.queue_emptied();
                     return Drained::Empty;
-                }
-                // The frame is longer than the buffer; the next frame may fit.
-                Ok(None) => {
-                    self.counters.rx_dropped.add(&io::Error::from_raw_os_error(libc::EMSGSIZE));
-                    continue;
                 }
                 // The kernel could not describe the frame by a virtio-net header.
                 Err(error) => {
@@ -357,36 +387,56 @@ impl Relay {
                         self.has_stopped_offloads = true;
                     }
                     self.counters.rx_dropped.add(&error);
-                    continue;
+                    moved += 1;
                 }
             };
-            if is_for_port_socket(message.frame()) {
-                continue;
+            for (slot, received) in received.iter().enumerate() {
+                self.deliver(buffer, device, place, (slot, *received));
             }
-            let message = match self.distributor.receive(port.id, message.frame()) {
-                Reception::Taken => Some(message),
-                Reception::TakenAs(hwaddr) => {
-                    let place = message.place();
-                    buffer.write_hwaddr(place, DESTINATION, hwaddr)
-                }
-                Reception::NotHere => {
-                    self.counters.rx_inactive += 1;
-                    continue;
-                }
-                Reception::Echo => {
-                    self.counters.rx_echoes += 1;
-                    continue;
-                }
-            };
-            let Some(message) = message else { continue };
-            let drops = self.segmenter.send(message, |message| {
-                device.write(message)?;
-                port.traffic.received.add(message.frame().len());
-                Ok(())
-            });
-            self.counters.rx_dropped.merge(drops);
         }
         Drained::More
+    }
+
+    /// Delivers the frame that was received into a slot from the port at a place.
+    fn deliver(
+        &mut self,
+        buffer: &mut FrameBuffer,
+        device: &Device,
+        place: usize,
+        (slot, received): (usize, Received),
+    ) {
+        let Some(Some(port)) = self.ports.get_mut(place) else { return };
+        // The frame is longer than the buffer; the next frame may fit.
+        let Some(message) = buffer.received(slot, received) else {
+            self.counters.rx_dropped.add(&io::Error::from_raw_os_error(libc::EMSGSIZE));
+            return;
+        };
+        port.receives_short_frames = message.is_batchable();
+        if is_for_port_socket(message.frame()) {
+            return;
+        }
+        let message = match self.distributor.receive(port.id, message.frame()) {
+            Reception::Taken => Some(message),
+            Reception::TakenAs(hwaddr) => {
+                let place = message.place();
+                buffer.write_hwaddr(place, DESTINATION, hwaddr)
+            }
+            Reception::NotHere => {
+                self.counters.rx_inactive += 1;
+                return;
+            }
+            Reception::Echo => {
+                self.counters.rx_echoes += 1;
+                return;
+            }
+        };
+        let Some(message) = message else { return };
+        let drops = self.segmenter.send(message, |message| {
+            device.write(message)?;
+            port.traffic.received.add(message.frame().len());
+            Ok(())
+        });
+        self.counters.rx_dropped.merge(drops);
     }
 
     /// Returns the interface index of each port, and the descriptor in which its frames queue.

@@ -8,6 +8,7 @@ use runners::PortId;
 use runners::wire::{Ethernet, MAX_TAGS, ethertype};
 
 use super::offloads::{MERGING, Offloads, StoppedOffloads};
+use super::segments::Segmenter;
 use crate::datapath::frame_buffer::{ETHERNET, HEADER, Message, SOCKET_OPTIONS};
 use crate::datapath::{Drops, MARK, PortTraffic};
 use crate::netlink::bpf::{
@@ -43,6 +44,8 @@ pub struct Port {
     offloads: Offloads,
     /// Sends full frames with tags that the socket refuses; opened for the first one.
     ring: Option<PacketRing>,
+    /// Whether the last received frame was short: more of them may be queued, to be read together.
+    pub(super) receives_short_frames: bool,
     pub(super) tx_dropped: Drops,
     pub(super) traffic: PortTraffic,
     /// The kernel resets its count when the count is read.
@@ -72,10 +75,42 @@ impl Port {
             socket,
             offloads: Offloads::without(stopped),
             ring: None,
+            receives_short_frames: true,
             tx_dropped: Drops::default(),
             traffic: PortTraffic::default(),
             rx_missed: Cell::new(0),
         })
+    }
+
+    /// Sends these messages in order, and counts the frames sent and lost: short frames without
+    /// segments together in one call, other frames alone, cut by `segmenter` if necessary.
+    pub fn send_all(&mut self, messages: &[Message<'_>], segmenter: &mut Segmenter) {
+        let mut rest = messages;
+        while let [first, others @ ..] = rest {
+            let count = rest.iter().take_while(|message| message.is_batchable()).count();
+            let batch = if count > 1 { &rest[..count] } else { &[] };
+            match self.send_batch(batch) {
+                // The first message sent alone has the error.
+                0 => {
+                    let drops = segmenter.send(*first, |message| self.send(message));
+                    self.tx_dropped.merge(drops);
+                    rest = others;
+                }
+                sent => rest = &rest[sent..],
+            }
+        }
+    }
+
+    /// Sends messages until one fails; returns how many were sent.
+    fn send_batch(&mut self, batch: &[Message<'_>]) -> usize {
+        if batch.is_empty() {
+            return 0;
+        }
+        let sent = self.socket.send_all(batch.iter().map(Message::bytes)).unwrap_or(0);
+        for message in &batch[..sent] {
+            self.traffic.sent.add(message.frame().len());
+        }
+        sent
     }
 
     /// Sends one frame and counts it. The relay does not wait for a full queue.
