@@ -26,8 +26,14 @@ use proc::schedule;
 
 /// Teams of each process, unless the command line has another number.
 const TEAMS: usize = 200;
-/// Seconds for which the processor share is measured.
-const AT_REST: u64 = 10;
+/// Seconds until a team is at rest: after this time the first LACPDUs and the router solicitations of
+/// its device have been sent.
+const SETTLING: u64 = 30;
+/// Seconds for which the processor share is measured at the slow rate: each port sends and receives one
+/// LACPDU in this time.
+const AT_REST: u64 = 30;
+/// Seconds for which the processor share is measured at the fast rate.
+const AT_FAST_RATE: u32 = 10;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -85,12 +91,14 @@ fn measure(teams: usize, data_path: DataPath) -> Result<(), String> {
     until(|| carrying(&host) == teams);
     let carry = begin.elapsed();
     let pid = daemon.pid();
+    sleep(Duration::from_secs(SETTLING));
     let (share, _) = cost(pid, AT_REST);
     let memory = resident(pid);
     let descriptors = fs::read_dir(PathBuf::from(format!("/proc/{pid}/fd"))).expect("/proc");
     let descriptors = descriptors.count();
     let views = views(&host);
     let flap = flap(&peer, &daemon, &names);
+    let fast = fast_rate([daemon.pid(), partner.pid()], &names);
     let (ran, _) = schedule(pid);
     let begin = Instant::now();
     daemon.signal(Signal::SIGTERM);
@@ -113,6 +121,7 @@ fn measure(teams: usize, data_path: DataPath) -> Result<(), String> {
     );
     println!("{:>14} {views}", "");
     println!("{:>14} {flap}", "");
+    println!("{:>14} {fast}", "");
     let left = names.iter().filter(|name| host.has_interface(name)).count();
     if left > 0 {
         return Err(format!("{left} team devices are left"));
@@ -136,12 +145,9 @@ fn views(host: &Namespace) -> String {
 /// until the state of every team is right again, the number of other links whose partner timed out,
 /// and the longest time of a call.
 fn flap(peer: &Namespace, daemon: &Process, names: &[String]) -> String {
-    let run = PathBuf::from(format!("/proc/{}/root/run/teamd", daemon.pid()));
     let state = |name: &str| {
-        let path = run.join(format!("{name}.sock"));
-        let answer = control::call_at(&path, "StateDump", &[]).expect("an answer");
-        let state = answer.strip_prefix("REPLY_SUCCESS\n").expect("a state");
-        serde_json::from_str::<Value>(state).expect("JSON")
+        let state = call(daemon.pid(), name, "StateDump", &[]);
+        serde_json::from_str::<Value>(&state).expect("JSON")
     };
     let mut slowest = Duration::ZERO;
     let mut wait_for = |first_is_up: bool| {
@@ -179,6 +185,38 @@ fn flap(peer: &Namespace, daemon: &Process, names: &[String]) -> String {
         down.as_secs_f64(),
         up.as_secs_f64(),
         slowest.as_secs_f64() * 1000.0
+    )
+}
+
+/// Calls a method of a team of the daemon `pid`, and returns the reply.
+fn call(pid: u32, team: &str, method: &str, args: &[&str]) -> String {
+    let socket = PathBuf::from(format!("/proc/{pid}/root/run/teamd/{team}.sock"));
+    let answer = control::call_at(&socket, method, args).expect("an answer");
+    answer.strip_prefix("REPLY_SUCCESS\n").expect("a reply without an error").to_owned()
+}
+
+/// Has the teams of both daemons send a LACPDU each second. Returns a line with the processor share of the
+/// first daemon while the state of every team is read each second.
+fn fast_rate(daemons: [u32; 2], names: &[String]) -> String {
+    for pid in daemons {
+        for name in names {
+            call(pid, name, "StateItemValueSet", &["runner.fast_rate", "true"]);
+        }
+    }
+    let (before, _) = schedule(daemons[0]);
+    let begin = Instant::now();
+    for second in 1..=AT_FAST_RATE {
+        for name in names {
+            call(daemons[0], name, "StateDump", &[]);
+        }
+        sleep(Duration::from_secs(second.into()).saturating_sub(begin.elapsed()));
+    }
+    let took = begin.elapsed();
+    let (after, _) = schedule(daemons[0]);
+    let share = (after - before).as_secs_f64() / took.as_secs_f64() * 100.0;
+    format!(
+        "fast rate, state of each team {AT_FAST_RATE} times in {:.1} s: {share:.2} % of a core",
+        took.as_secs_f64()
     )
 }
 

@@ -47,9 +47,14 @@ pub fn execute(
     options: &Options,
     output: &mut Output,
 ) -> u8 {
-    let (lines, exit) = teams::read_each(devices, options, output, |team| {
-        Ok(Line::of(&team.device, &team.state(command)?))
-    });
+    let mut exit = 0;
+    let mut lines = Vec::new();
+    for (device, state) in teams::states(devices, command, options) {
+        match state {
+            Ok(state) => lines.push(Line::of(device, &state)),
+            Err(e) => exit = output.add_error(&e, options),
+        }
+    }
     output.results += &text(lines, Style::of_stdout());
     exit
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::called_as::CalledAs;
 use super::command::{self, Command};
 use super::connection::Connection;
-use super::connection::call::Transport;
+use super::connection::call::{CallError, Transport};
 use super::connection::dbus::Dbus;
 use super::connection::usock::Usock;
 use super::error::Error;
@@ -20,6 +20,14 @@ use super::options::Options;
 use super::output::Output;
 use crate::process::run_dir;
 use crate::state::{Part, State};
+
+/// Most teams that are asked at the same time, each over a descriptor of its own.
+const AT_ONCE: usize = 64;
+
+/// The method whose reply is the configuration.
+const CONFIG: &str = "ConfigDump";
+/// The method whose reply is the state.
+const STATE: &str = "StateDump";
 
 /// A running team with a connection to its daemon.
 pub struct Team {
@@ -34,8 +42,20 @@ pub struct Team {
 impl Team {
     /// Calls a method on behalf of a command.
     pub fn call(&self, command: &Command, method: &str, args: &[&str]) -> Result<String, Error> {
-        let called = self.daemon.call(method, args);
-        called.map_err(|e| Error::Call(self.device.clone(), command.clone(), Box::new(e)))
+        self.text_of(command, self.daemon.call(method, args))
+    }
+
+    fn text_of(
+        &self,
+        command: &Command,
+        reply: Result<String, CallError>,
+    ) -> Result<String, Error> {
+        reply.map_err(|e| Error::Call(self.device.clone(), command.clone(), Box::new(e)))
+    }
+
+    fn json_of(&self, command: &Command, reply: Result<String, CallError>) -> Result<Value, Error> {
+        let text = self.text_of(command, reply)?;
+        serde_json::from_str(&text).map_err(|_| Error::NotJson)
     }
 
     /// Calls a method on behalf of a command and reads the reply.
@@ -45,13 +65,12 @@ impl Team {
         method: &str,
         args: &[&str],
     ) -> Result<Value, Error> {
-        let text = self.call(command, method, args)?;
-        serde_json::from_str(&text).map_err(|_| Error::NotJson)
+        self.json_of(command, self.daemon.call(method, args))
     }
 
     /// Reads the state on behalf of a command.
     pub fn state(&self, command: &Command) -> Result<State, Error> {
-        let state = self.call_json(command, "StateDump", &[])?;
+        let state = self.call_json(command, STATE, &[])?;
         State::read(&state).ok_or(Error::NotJson)
     }
 }
@@ -84,23 +103,64 @@ pub fn split(words: &[String], called_as: CalledAs) -> Result<(Option<&str>, Com
 /// teamdctl needs the interface. teamrctl needs it only without a control socket and without
 /// `-D`: a team keeps the name of its socket when its interface is renamed.
 pub fn connect(device: &str, options: &Options) -> Result<Team, Error> {
-    let known = has_socket(device) || options.forced == Some(Transport::Dbus);
-    if options.called_as == CalledAs::Teamdctl || !known {
-        match if_nametoindex(device) {
-            Ok(_) => {}
-            Err(Errno::ENODEV) => return Err(Error::NoSuchDevice(device.to_owned())),
-            Err(errno) => return Err(Error::Lookup(device.to_owned(), errno)),
+    Asked::begin(device, options, &[])?.team()
+}
+
+/// A team whose configuration was requested. The replies are not read yet.
+struct Asked {
+    device: String,
+    daemon: Connection,
+}
+
+impl Asked {
+    /// Connects to a team, and requests the configuration and then these methods.
+    fn begin(device: &str, options: &Options, methods: &[&str]) -> Result<Self, Error> {
+        let known = has_socket(device) || options.forced == Some(Transport::Dbus);
+        if options.called_as == CalledAs::Teamdctl || !known {
+            match if_nametoindex(device) {
+                Ok(_) => {}
+                Err(Errno::ENODEV) => return Err(Error::NoSuchDevice(device.to_owned())),
+                Err(errno) => return Err(Error::Lookup(device.to_owned(), errno)),
+            }
+        }
+        let daemon = open(device, options)?;
+        let mut methods = [CONFIG].iter().chain(methods);
+        let requested = methods.try_for_each(|method| daemon.request(method, &[]));
+        requested.map_err(|e| Error::FirstCall(device.to_owned(), e))?;
+        Ok(Asked { device: device.to_owned(), daemon })
+    }
+
+    /// Reads the configuration, and compares its device with the name of the team.
+    fn team(self) -> Result<Team, Error> {
+        let Asked { device, daemon } = self;
+        let text = daemon.reply(CONFIG, &[]).map_err(|e| Error::FirstCall(device.to_owned(), e))?;
+        let config: Value = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
+        match config.get("device").and_then(Value::as_str) {
+            Some(name) if name == device => Ok(Team { device, daemon, config }),
+            Some(other) => Err(Error::OtherTeam(device, other.to_owned())),
+            None => Err(Error::NotJson),
         }
     }
-    let daemon = open(device, options)?;
-    let text =
-        daemon.call("ConfigDump", &[]).map_err(|e| Error::FirstCall(device.to_owned(), e))?;
-    let config: Value = serde_json::from_str(&text).map_err(|_| Error::NotJson)?;
-    match config.get("device").and_then(Value::as_str) {
-        Some(name) if name == device => Ok(Team { device: device.to_owned(), daemon, config }),
-        Some(other) => Err(Error::OtherTeam(device.to_owned(), other.to_owned())),
-        None => Err(Error::NotJson),
-    }
+}
+
+/// Reads the state of each team on behalf of a command, of [`AT_ONCE`] teams at a time: the daemons write
+/// the next states while this process reads a state.
+pub fn states<'a>(
+    devices: &'a [String],
+    command: &'a Command,
+    options: &'a Options,
+) -> impl Iterator<Item = (&'a str, Result<State, Error>)> {
+    let ask = |device: &'a String| (device.as_str(), Asked::begin(device, options, &[STATE]));
+    devices.chunks(AT_ONCE).flat_map(move |some| {
+        let asked: Vec<_> = some.iter().map(ask).collect();
+        asked.into_iter().map(move |(device, asked)| {
+            let state = asked.and_then(Asked::team).and_then(|team| {
+                let reply = team.daemon.reply(STATE, &[]);
+                State::read(&team.json_of(command, reply)?).ok_or(Error::NotJson)
+            });
+            (device, state)
+        })
+    })
 }
 
 /// Connects to each team and calls `read`. Returns the results of `read` and the exit status. If a team

@@ -202,10 +202,9 @@ pub(super) struct ClosedTeam {
 /// Deletes the devices of teams, and releases the locks of the teams.
 pub(super) fn delete_devices(kernel: &mut Kernel, teams: Vec<ClosedTeam>) {
     // The kernel waits for the frames at the hooks of an interface that it deletes.
-    for hooks in teams.iter().filter_map(|team| team.hooks) {
-        if let Err(error) = tc::remove_hooks(&mut kernel.route, hooks) {
-            log::debug!("Failed to remove filters before the device ({}).", strerror(&error));
-        }
+    let hooks: Vec<u32> = teams.iter().filter_map(|team| team.hooks).collect();
+    if let Err(error) = tc::remove_all_hooks(&mut kernel.route, &hooks) {
+        log::debug!("Failed to remove filters before the devices ({}).", strerror(&error));
     }
     let devices: Vec<u32> = teams.iter().filter_map(|team| team.device).collect();
     let deleted = match devices[..] {

@@ -473,14 +473,15 @@ impl DataPath for DriverlessTeam {
     fn detach(&mut self, port: PortId) -> io::Result<()> {
         let Some(ifindex) = self.ports.remove(&port) else { return Ok(()) };
         self.relay.detach(port);
+        // All filters at once: without them the programs' own hooks need no further change.
+        let unblocked = tc::unblock_host(&mut self.route, ifindex);
         let keep_alive = self.keep_alive.detach(&mut self.route, port);
         let detached = match &mut self.programs {
             Some(programs) => programs.detach(&mut self.route, port),
             None => Ok(()),
         };
         // If the filters stay, the record stays too: the next start restores the port.
-        let restored = tc::unblock_host(&mut self.route, ifindex)
-            .and_then(|()| self.port_state.forget(ifindex));
+        let restored = unblocked.and_then(|()| self.port_state.forget(ifindex));
         detached.and(keep_alive).and(restored)
     }
 

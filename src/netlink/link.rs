@@ -434,9 +434,10 @@ pub fn delete(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
 /// The kernel's; the interfaces then stay.
 pub fn delete_all(route: &mut RouteSocket, ifindexes: &[u32]) -> io::Result<()> {
     let group = free_group(route)?;
+    let grouping = |ifindex: &u32| change(*ifindex).attribute_u32(libc::IFLA_GROUP, group);
     let mut is_empty = true;
-    for ifindex in ifindexes {
-        match route.execute(change(*ifindex).attribute_u32(libc::IFLA_GROUP, group)) {
+    for grouped in route.execute_all(ifindexes.iter().map(grouping))? {
+        match grouped {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => (),
             grouped => {
                 grouped?;

@@ -40,6 +40,9 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 pub const BUFFER_VARIABLE: &str = "TEAM_EVENT_BUFSIZE";
 /// Times that an interrupted dump is repeated before it fails.
 const DUMP_TRIES: usize = 16;
+/// Requests in one datagram: their acknowledgements fit into the receive buffer of a process without
+/// privileges, too.
+const REQUESTS_AT_ONCE: usize = 64;
 /// Attempts of a call before the request socket is opened anew.
 const CALL_TRIES: usize = 3;
 
@@ -119,6 +122,60 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
         while dump.step(self)? == Progress::More {}
         dump.messages().for_each(each);
         Ok(())
+    }
+
+    /// Has the kernel carry out all `requests`, [`REQUESTS_AT_ONCE`] with one system call. Returns the
+    /// outcome of each; a request that the kernel refuses keeps no other from being carried out.
+    ///
+    /// # Errors
+    /// Errors of the socket; some requests may have been carried out.
+    pub fn execute_all(
+        &mut self,
+        requests: impl IntoIterator<Item = Request>,
+    ) -> io::Result<Vec<io::Result<()>>> {
+        let mut requests = requests.into_iter().peekable();
+        let mut outcomes = Vec::new();
+        while requests.peek().is_some() {
+            let batch = requests.by_ref().take(REQUESTS_AT_ONCE);
+            let exchanged = self.exchange_all(batch);
+            outcomes.extend(exchanged.inspect_err(|failure| self.reopen_after(failure))?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Sends requests in one datagram and reads their acknowledgements.
+    fn exchange_all(
+        &mut self,
+        requests: impl Iterator<Item = Request>,
+    ) -> Result<Vec<io::Result<()>>, Failure> {
+        let first = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        let mut codes = Vec::new();
+        for request in requests {
+            self.sequence = self.sequence.wrapping_add(1);
+            bytes.extend(request.finish(self.sequence, true).map_err(Failure::Refused)?);
+            codes.push(None);
+        }
+        let fd = self.fd.as_raw_fd();
+        repeat(|| send(fd, &bytes, MsgFlags::empty())).map_err(Failure::Socket)?;
+        BUFFER.with_borrow_mut(|buffer| {
+            while codes.contains(&None) {
+                let received = repeat(|| recv(fd, buffer, MsgFlags::MSG_DONTWAIT));
+                let length = received.map_err(Failure::Socket)?;
+                for message in Messages(buffer.get(..length).unwrap_or_default()) {
+                    let place = message.sequence.wrapping_sub(first) as usize;
+                    if let Some(code) = codes.get_mut(place) {
+                        *code = message.error().or(*code);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let outcome = |code| match code {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code)),
+        };
+        Ok(codes.into_iter().flatten().map(outcome).collect())
     }
 
     /// Sends a request and reads its answer. Opens the socket anew if it fails.
@@ -430,5 +487,30 @@ fn register(fd: &OwnedFd, registry: &Registry, token: Token) -> io::Result<()> {
 impl AsFd for EventSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::ifinfomsg;
+    use super::*;
+
+    #[test]
+    fn each_of_many_requests_has_its_own_outcome() {
+        let mut route = RouteSocket::open().unwrap();
+        let loopback = super::super::link::find(&mut route, "lo").unwrap().ifindex;
+        let read = |ifindex| Request::new(libc::RTM_GETLINK, 0, &ifinfomsg(ifindex, 0, 0));
+        let count = 2 * REQUESTS_AT_ONCE + 3;
+        let is_absent = |place: usize| place % 3 == 1;
+        let index = |place| if is_absent(place) { i32::MAX as u32 } else { loopback };
+        let outcomes = route.execute_all((0..count).map(|place| read(index(place)))).unwrap();
+        assert_eq!(outcomes.len(), count);
+        for (place, outcome) in outcomes.iter().enumerate() {
+            let code = outcome.as_ref().err().and_then(io::Error::raw_os_error);
+            assert_eq!(code, is_absent(place).then_some(libc::ENODEV), "{place}");
+        }
+        assert!(route.execute_all([]).unwrap().is_empty());
+        // No answer is left over for the next request.
+        assert!(route.execute(read(loopback)).is_ok());
     }
 }

@@ -240,8 +240,7 @@ pub fn set_program(
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
     };
-    let existing = filters_on(route, ifindex, parent)?;
-    let existing = existing.into_iter().find(|filter| filter.has_role(role));
+    let existing = program_filter(route, ifindex, parent, role)?;
     set_filter(route, ifindex, parent, handle, PROGRAM_PREFERENCES, existing, &|options| {
         options
             .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
@@ -258,8 +257,18 @@ pub fn program_on(
     role: Role,
 ) -> io::Result<Option<u32>> {
     let Some(parent) = parent(hook) else { return Ok(None) };
+    Ok(program_filter(route, ifindex, parent, role)?.and_then(|filter| filter.program))
+}
+
+/// Returns the filter with our program of this role.
+fn program_filter(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    parent: u32,
+    role: Role,
+) -> io::Result<Option<Filter>> {
     let filters = filters_on(route, ifindex, parent)?;
-    Ok(filters.iter().find(|filter| filter.has_role(role)).and_then(|filter| filter.program))
+    Ok(filters.into_iter().find(|filter| filter.has_role(role)))
 }
 
 /// Detaches our program with this role from a hook, and removes the `clsact` if we added it and
@@ -271,10 +280,10 @@ pub fn remove_program(
     role: Role,
 ) -> io::Result<()> {
     match parent(hook) {
-        Some(parent) => {
+        Some(parent) if program_filter(route, ifindex, parent, role)?.is_some() => {
             remove_filters(route, ifindex, |on, filter| on == parent && filter.has_role(role))
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -293,31 +302,28 @@ pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     remove_filters(route, ifindex, |_, filter| filter.is_ours())
 }
 
-/// Removes the filters that are `ours`, and with the last of all filters the `clsact`, if it was
-/// added for one of ours.
+/// Removes the filters that are `ours`. If these are all filters of a `clsact` that was added for one of
+/// them, the `clsact` is removed, and the kernel removes the filters with it.
 fn remove_filters(
     route: &mut RouteSocket,
     ifindex: u32,
     ours: impl Fn(u32, &Filter) -> bool,
 ) -> io::Result<()> {
-    let mut made = false;
-    let mut others = false;
+    let mut found = Vec::new();
     for hook in [INGRESS, EGRESS] {
-        for filter in filters_on(route, ifindex, hook)? {
-            if ours(hook, &filter) {
-                made |= filter.made_clsact();
-                let body = body(ifindex, filter.handle, hook, filter.info);
-                let request = Request::new(libc::RTM_DELTFILTER, 0, &body);
-                route.execute(request.attribute_str(TCA_KIND, "bpf"))?;
-            } else {
-                others = true;
-            }
-        }
+        found.extend(filters_on(route, ifindex, hook)?.into_iter().map(|filter| (hook, filter)));
     }
-    match made && !others {
-        true => remove_hooks(route, ifindex),
-        false => Ok(()),
+    let count = found.len();
+    found.retain(|(hook, filter)| ours(*hook, filter));
+    if found.len() == count && found.iter().any(|(_, filter)| filter.made_clsact()) {
+        return remove_hooks(route, ifindex);
     }
+    for (hook, filter) in found {
+        let body = body(ifindex, filter.handle, hook, filter.info);
+        let request = Request::new(libc::RTM_DELTFILTER, 0, &body);
+        route.execute(request.attribute_str(TCA_KIND, "bpf"))?;
+    }
+    Ok(())
 }
 
 /// Adds a `clsact` to an interface for good, while the interface is down. Adding or removing a
@@ -335,15 +341,24 @@ pub fn prepare_hooks(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN.
 pub fn remove_hooks(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    let request = Request::new(libc::RTM_DELQDISC, 0, &body(ifindex, CLSACT_HANDLE, CLSACT, 0));
-    match route.execute(request.attribute_str(TCA_KIND, "clsact")) {
-        Err(error)
-            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::ENOENT)) =>
-        {
-            Ok(())
-        }
-        removed => removed,
-    }
+    remove_all_hooks(route, &[ifindex])
+}
+
+/// Calls [`remove_hooks`] for each interface, with few system calls.
+///
+/// # Errors
+/// The first error; the other interfaces lose their hooks all the same.
+pub fn remove_all_hooks(route: &mut RouteSocket, ifindexes: &[u32]) -> io::Result<()> {
+    let removal = |ifindex: &u32| {
+        let request =
+            Request::new(libc::RTM_DELQDISC, 0, &body(*ifindex, CLSACT_HANDLE, CLSACT, 0));
+        request.attribute_str(TCA_KIND, "clsact")
+    };
+    let outcomes = route.execute_all(ifindexes.iter().map(removal))?.into_iter();
+    let is_absent = |error: &io::Error| {
+        matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENODEV | libc::ENOENT))
+    };
+    outcomes.filter(|outcome| !outcome.as_ref().is_err_and(is_absent)).collect()
 }
 
 /// The qdisc of an interface that has the hooks.

@@ -1,6 +1,7 @@
 //! A connection to one team's daemon, over one of its transports.
 //!
-//! One call at a time, each with a time limit of 5 s.
+//! Each call has a time limit of 5 s. Over the control socket a client may request several methods before
+//! it reads the first reply.
 
 pub mod call;
 pub mod dbus;
@@ -22,8 +23,23 @@ impl Connection {
     /// Calls a method. Returns the method's text, which is empty for a method without one. The
     /// connection cannot be used after a time-out.
     pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
+        self.request(method, args)?;
+        self.reply(method, args)
+    }
+
+    /// Requests a method whose [`reply`](Self::reply) is read later.
+    pub fn request(&self, method: &str, args: &[&str]) -> Result<(), CallError> {
         match self {
-            Connection::Usock(usock) => usock.call(method, args),
+            Connection::Usock(usock) => usock.request(method, args),
+            // The bus carries one call at a time, which waits for its reply.
+            Connection::Dbus(_) => Ok(()),
+        }
+    }
+
+    /// Waits for the reply to the earliest [request](Self::request) without one, which was this call.
+    pub fn reply(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
+        match self {
+            Connection::Usock(usock) => usock.reply(),
             Connection::Dbus(dbus) => dbus.call(method, args),
         }
     }

@@ -47,11 +47,16 @@ impl Usock {
         }
     }
 
-    /// Calls a method, see [`Connection::call`](super::Connection::call).
-    pub fn call(&self, method: &str, args: &[&str]) -> Result<String, CallError> {
-        self.exchange(&protocol::encode_request(method, args))
-            .map_err(CallError::Socket)
-            .and_then(|packet| decode_reply(Transport::Usock, &packet))
+    /// Requests a method. Several requests may precede the first [`reply`](Self::reply).
+    pub fn request(&self, method: &str, args: &[&str]) -> Result<(), CallError> {
+        let request = protocol::encode_request(method, args);
+        self.send_whole(&request).map_err(CallError::Socket)
+    }
+
+    /// Waits for the reply to the earliest request that has none.
+    pub fn reply(&self) -> Result<String, CallError> {
+        let packet = self.receive().map_err(CallError::Socket)?;
+        decode_reply(Transport::Usock, &packet)
     }
 
     fn send(&self, request: &[u8]) -> Result<usize, Errno> {
@@ -61,20 +66,22 @@ impl Usock {
         }
     }
 
-    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, Errno> {
-        let fd = self.0.as_raw_fd();
+    /// Sends a request of any length.
+    fn send_whole(&self, request: &[u8]) -> Result<(), Errno> {
         match self.send(request) {
             Err(Errno::EMSGSIZE) => {
                 let length = request.len();
                 if setsockopt(&self.0, sockopt::SndBufForce, &length).is_err() {
                     setsockopt(&self.0, sockopt::SndBuf, &length)?;
                 }
-                self.send(request)?;
+                self.send(request).map(drop)
             }
-            sent => {
-                sent?;
-            }
+            sent => sent.map(drop),
         }
+    }
+
+    fn receive(&self) -> Result<Vec<u8>, Errno> {
+        let fd = self.0.as_raw_fd();
         let mut waiting = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         if poll(&mut waiting, PollTimeout::from(TIMEOUT_MS))? == 0 {
             return Err(Errno::ETIMEDOUT);

@@ -1,23 +1,20 @@
 //! The families that follow from several items of the state, or from the kernel's counters.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
-use runners::interface_name_bytes;
 use runners::wire::lacpdu::StateBits;
 
-use super::text::{Labels, head, sample};
+use super::text::{Labels, add_sample, head};
+use crate::netlink::RouteSocket;
+use crate::netlink::link_stats::{self, Traffic};
 use crate::state::{OrEmpty, Port, State};
 
-/// Counters of an interface in `/sys/class/net`: the family, the file, the help.
-const INTERFACE: [(&str, &str, &str); 4] = [
-    ("teamr_port_receive_bytes_total", "rx_bytes", "Bytes received on the port."),
-    ("teamr_port_receive_frames_total", "rx_packets", "Frames received on the port."),
-    ("teamr_port_transmit_bytes_total", "tx_bytes", "Bytes sent on the port."),
-    ("teamr_port_transmit_frames_total", "tx_packets", "Frames sent on the port."),
+/// Counters of an interface: the family, the counter, the help.
+const INTERFACE: [(&str, fn(&Traffic) -> u64, &str); 4] = [
+    ("teamr_port_receive_bytes_total", |it| it.rx_bytes, "Bytes received on the port."),
+    ("teamr_port_receive_frames_total", |it| it.rx_frames, "Frames received on the port."),
+    ("teamr_port_transmit_bytes_total", |it| it.tx_bytes, "Bytes sent on the port."),
+    ("teamr_port_transmit_frames_total", |it| it.tx_frames, "Frames sent on the port."),
 ];
 
 /// The beginning of every exposition, by which a file of an earlier one is known.
@@ -26,16 +23,16 @@ pub(super) const FIRST_LINE: &str = "# HELP teamr_info ";
 /// Returns all families with their samples.
 pub(super) fn write(states: &BTreeMap<String, State>) -> String {
     let mut text = info(states) + &active(states) + &probe_crossed(states) + &lacp_state(states);
-    for (name, file, help) in INTERFACE {
+    // Without the counters of the kernel the other families are still worth a scrape.
+    let traffic = RouteSocket::open().and_then(|mut route| link_stats::traffic(&mut route));
+    let traffic = traffic.unwrap_or_default();
+    for (name, count, help) in INTERFACE {
         text += &head(name, "counter", help);
-        for (team, port, _) in ports(states) {
-            let interface = interface_name_bytes(port);
-            let place = Path::new("/sys/class/net").join(OsStr::from_bytes(&interface));
-            let path = place.join("statistics").join(file);
-            let count = fs::read_to_string(path).ok();
-            let count: Option<u64> = count.and_then(|text| text.trim().parse().ok());
-            if let Some(count) = count {
-                text += &sample(name, &Labels::port(team, port), count);
+        for (team, port, state) in ports(states) {
+            let ifindex =
+                state.ifinfo.or_empty().ifindex.and_then(|index| u32::try_from(index).ok());
+            if let Some(traffic) = ifindex.and_then(|ifindex| traffic.get(&ifindex)) {
+                add_sample(&mut text, name, &Labels::port(team, port), count(traffic));
             }
         }
     }
@@ -51,7 +48,7 @@ fn info(states: &BTreeMap<String, State>) -> String {
         let labels = Labels::team(team)
             .with("runner", runner.unwrap_or_default())
             .with("data_path", data_path.unwrap_or_default());
-        text += &sample("teamr_info", &labels, 1);
+        add_sample(&mut text, "teamr_info", &labels, 1);
     }
     text
 }
@@ -65,7 +62,7 @@ fn active(states: &BTreeMap<String, State>) -> String {
         let runner = states[team].runner.or_empty();
         let chosen = runner.active_port.as_ref();
         if let Some(chosen) = chosen.or(runner.designated_port.as_ref()) {
-            text += &sample(NAME, &Labels::port(team, port), u8::from(chosen == port));
+            add_sample(&mut text, NAME, &Labels::port(team, port), u8::from(chosen == port));
         }
     }
     text
@@ -78,7 +75,7 @@ fn probe_crossed(states: &BTreeMap<String, State>) -> String {
     for (team, port, state) in ports(states) {
         if state.teamr.or_empty().probe_heard_at.is_some() {
             let crossed = state.probe_heard_at().any(|at| at != port);
-            text += &sample(NAME, &Labels::port(team, port), u8::from(crossed));
+            add_sample(&mut text, NAME, &Labels::port(team, port), u8::from(crossed));
         }
     }
     text
@@ -99,7 +96,7 @@ fn lacp_state(states: &BTreeMap<String, State>) -> String {
             let labels = Labels::port(team, port).with("side", side);
             for (bit, name) in StateBits::NAMED {
                 let set = u8::from(StateBits(state).has(bit));
-                text += &sample(NAME, &labels.with("bit", name), set);
+                add_sample(&mut text, NAME, &labels.with("bit", name), set);
             }
         }
     }

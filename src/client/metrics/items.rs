@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{Labels, head, sample};
+use super::text::{Labels, add_sample, head};
 use crate::state::definition::Unit;
 use crate::state::items::{self, Item};
 use crate::state::{Member, MetricKind, Part, Port, State, watch::Watch};
 
 /// Returns all families with their samples.
 pub(super) fn write(states: &BTreeMap<String, State>) -> String {
-    let states: Vec<(&str, Value)> =
-        states.iter().map(|(team, state)| (team.as_str(), state.to_json())).collect();
+    let states: Vec<(Labels, Value)> =
+        states.iter().map(|(team, state)| (Labels::team(team), state.to_json())).collect();
     let mut families: BTreeMap<&str, Vec<Item>> = BTreeMap::new();
     for item in items::all() {
         if let Some(metric) = item.field.metric {
@@ -20,11 +20,11 @@ pub(super) fn write(states: &BTreeMap<String, State>) -> String {
         }
     }
     let families = families.iter();
-    families.map(|(name, items)| family(name, items, &states)).collect()
+    families.fold(String::new(), |text, (name, items)| family(text, name, items, &states))
 }
 
-fn family(name: &str, items: &[Item], states: &[(&str, Value)]) -> String {
-    let mut text = String::new();
+/// Appends a family to `text`.
+fn family(mut text: String, name: &str, items: &[Item], states: &[(Labels, Value)]) -> String {
     for (place, item) in items.iter().enumerate() {
         let Some(metric) = item.field.metric else {
             continue;
@@ -40,39 +40,41 @@ fn family(name: &str, items: &[Item], states: &[(&str, Value)]) -> String {
             let about = if shared { item.object.about } else { item.field.about };
             text += &head(name, kind, about);
         }
+        let sample_name = format!("{name}{suffix}");
+        let label = item.object.label.filter(|_| shared);
         for (team, state) in states {
-            for (labels, value) in samples(&item.keys, state, Labels::team(team)) {
-                let labels = match item.object.label.filter(|_| shared) {
-                    Some(label) => labels.with(label, item.field.name),
-                    None => labels,
-                };
-                if let Some(value) = in_base_unit(value, item.field.unit) {
-                    text += &sample(&format!("{name}{suffix}"), &labels, value);
+            each_value(&item.keys, state, team, &mut |labels, value| {
+                let Some(value) = in_base_unit(value, item.field.unit) else { return };
+                match label {
+                    Some(label) => {
+                        let labels = labels.with(label, item.field.name);
+                        add_sample(&mut text, &sample_name, &labels, value);
+                    }
+                    None => add_sample(&mut text, &sample_name, labels, value),
                 }
-            }
+            });
         }
     }
     text
 }
 
-/// Returns the values at a path below `at`, one for each port or watch, with their labels.
-fn samples<'a>(keys: &[&str], at: &'a Value, labels: Labels) -> Vec<(Labels, &'a Value)> {
+/// Calls `each` with the values at a path below `at`, one for each port or watch, and their labels.
+fn each_value(keys: &[&str], at: &Value, labels: &Labels, each: &mut dyn FnMut(&Labels, &Value)) {
     let Some((key, rest)) = keys.split_first() else {
-        return vec![(labels, at)];
+        return each(labels, at);
     };
-    let members = at.as_object().into_iter().flatten();
+    let members = || at.as_object().into_iter().flatten();
     if *key == Port::PLACEHOLDER {
-        members.flat_map(|(port, below)| samples(rest, below, labels.with("port", port))).collect()
+        for (port, below) in members() {
+            each_value(rest, below, &labels.with("port", port), each);
+        }
     } else if *key == Watch::PLACEHOLDER {
-        members
-            .flat_map(|(id, below)| {
-                let name = below["name"].as_str().unwrap_or_default();
-                samples(rest, below, labels.with("watch", name).with("id", id))
-            })
-            .collect()
-    } else {
-        let below = at.get(key).into_iter();
-        below.flat_map(|below| samples(rest, below, labels.clone())).collect()
+        for (id, below) in members() {
+            let name = below["name"].as_str().unwrap_or_default();
+            each_value(rest, below, &labels.with("watch", name).with("id", id), each);
+        }
+    } else if let Some(below) = at.get(key) {
+        each_value(rest, below, labels, each);
     }
 }
 

@@ -21,8 +21,9 @@ use crate::state::State;
 /// # Errors
 /// When a team does not answer.
 pub fn expose(devices: &[String], options: &Options) -> Result<String, Error> {
-    let states: Result<_, Error> =
-        devices.iter().map(|device| Ok((device.clone(), state(device, options)?))).collect();
+    let states: Result<_, Error> = teams::states(devices, &Command::Metrics, options)
+        .map(|(device, state)| Ok((device.to_owned(), state?)))
+        .collect();
     Ok(write(&states?))
 }
 
@@ -43,18 +44,12 @@ pub fn serve(
     options: &Options,
 ) -> Result<(), Error> {
     let exposition = || {
-        let devices = devices().into_iter();
-        let states = devices.filter_map(|device| {
-            let state = state(&device, options).ok()?;
-            Some((device, state))
-        });
+        let devices = devices();
+        let states = teams::states(&devices, &Command::Metrics, options);
+        let states = states.filter_map(|(device, state)| Some((device.to_owned(), state.ok()?)));
         write(&states.collect())
     };
     serve::serve(address, exposition).map_err(|e| Error::Listen(address.to_owned(), e))
-}
-
-fn state(device: &str, options: &Options) -> Result<State, Error> {
-    teams::connect(device, options)?.state(&Command::Metrics)
 }
 
 /// Returns the exposition of these states, by team.

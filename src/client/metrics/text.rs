@@ -4,7 +4,7 @@
 //! reads no other from a file. OpenMetrics differs in the type `info`, in counters whose family
 //! lacks `_total`, and in the line `# EOF`.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use crate::text::printable;
 
@@ -16,9 +16,10 @@ pub(super) fn head(name: &str, kind: &str, help: &str) -> String {
     format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
 }
 
-/// Returns the line of a sample.
-pub(super) fn sample(name: &str, labels: &Labels, value: impl Display) -> String {
-    format!("{name}{{{}}} {value}\n", labels.0)
+/// Appends the line of a sample to `text`.
+pub(super) fn add_sample(text: &mut String, name: &str, labels: &Labels, value: impl Display) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{name}{{{}}} {value}", labels.0);
 }
 
 /// Labels of a sample.
@@ -41,6 +42,10 @@ impl Labels {
 
 /// Returns the value of a label, with quotes.
 fn quoted(value: &str) -> String {
-    let escaped = printable(value).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let value = printable(value);
+    if !value.contains(['\\', '"', '\n']) {
+        return format!("\"{value}\"");
+    }
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
