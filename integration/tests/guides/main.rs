@@ -88,7 +88,7 @@ fn pages() -> Vec<Page> {
         let is_markdown = path.extension().is_some_and(|extension| extension == "md");
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
         // Two pages have this name.
-        let is_list = name == "README.md" && path.parent() != Some(repository().as_ref());
+        let is_list = name == "README.md" && path.parent() != Some(repository());
         Page {
             name: if is_list { "guides/README.md".to_owned() } else { name.to_owned() },
             blocks: match is_markdown {
