@@ -39,7 +39,7 @@ const DEBIAN: &str =
 const FEDORA: &str = "needs Fedora or RHEL: `packages` installs the rpm in a folder";
 const NETWORKD: &str = "needs a host that networkd configures: `packages` boots one";
 const NETWORK_MANAGER: &str = "needs NetworkManager: `network_manager_dispatcher` runs one";
-const AGENTS: &str = "needs systemd, snmpd and lldpd: `packages` boots a host with the three";
+const AGENTS: &str = "needs systemd, snmpd and lldpd: `snmp` and `lldp` run the commands of the units without systemd";
 const INITRD: &str =
     "writes an initial RAM file system: `packages` writes both kinds, `initrd` boots them";
 const APPARMOR: &str = "needs AppArmor in the kernel: `packages` has the parser check the profile";
@@ -192,7 +192,7 @@ pub const EXCEPTIONS: &[Exception] = &[
         "README.md",
         "cargo install --path . --locked            # teamr, teamrctl, teamrnl into ~/.cargo/bin",
         Omit(
-            "builds a release for minutes: integration/fresh installs the programs in a minimal Debian",
+            "builds a release for minutes: integration/fresh builds the sources in a minimal Debian",
         ),
     ),
     exception("README.md", "systemctl enable --now teamr@team0", Instead(START)),
@@ -240,7 +240,7 @@ pub const OTHER_BLOCKS: &[(&str, &str, &str)] = &[
     ("addresses.md", "auto team0", "`packages` runs ifupdown and ifupdown2 with this stanza"),
     ("addresses.md", "[keyfile]", NETWORK_MANAGER),
     ("from-teamd.md", "[keyfile]", NETWORK_MANAGER),
-    ("kvm.md", "auto team0", "`packages` runs ifupdown2 with a bridge on a team"),
+    ("kvm.md", "auto team0", "`packages` runs ifupdown2 with the options of the team"),
     ("kvm.md", "<interface type='bridge'>", "a fragment of libvirt's documentation"),
     ("lacp.md", "interface range GigabitEthernet1/0/1 - 2", "commands of a switch"),
     ("lacp.md", "set chassis aggregated-devices ethernet device-count 1", "commands of a switch"),
@@ -263,6 +263,6 @@ pub const OTHER_BLOCKS: &[(&str, &str, &str)] = &[
     (
         "teamrctl-import.8",
         "                             answered       link goes    link comes",
-        "`bonding_modes` compares the table",
+        "`bonding_modes` prints the table",
     ),
 ];
