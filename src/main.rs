@@ -6,7 +6,7 @@
 //! [`Daemon::run`].
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -222,6 +222,10 @@ fn start(
         _ => options.program.clone(),
     };
     logging::set_output(output, &ident);
+    // teamd's parent process prints no cause.
+    if options.daemonize && options.program != "teamd" {
+        logging::keep_errors();
+    }
     run(options, plans, teams, faults, readiness)
 }
 
@@ -264,7 +268,7 @@ fn run(
         Ok(daemon) => daemon,
         Err(failure) => {
             if let Some(readiness) = readiness {
-                readiness.fail(failure.errno);
+                readiness.fail(failure.errno, &logging::take_errors());
             }
             return Err(failure.lines);
         }
@@ -286,7 +290,14 @@ fn run(
         }
     }
     daemon.set_not_started(not_started);
+    logging::take_errors();
     log::info!("{VERSION} successfully started.");
+    if !options.daemonize && options.program != "teamd" && io::stderr().is_terminal() {
+        let _ = writeln!(
+            io::stderr(),
+            "The daemon runs in the foreground; Ctrl-C ends it, -d starts it in the background."
+        );
+    }
     let ended = daemon.run();
     drop(of_directory);
     drop(sandbox);

@@ -157,3 +157,27 @@ fn a_line_names_the_modules_of_its_paths() {
     assert_eq!(used_modules("teamr::client::run(crate::args::VERSION)"), ["args", "client"]);
     assert!(used_modules("/// [`crate::control`]").is_empty());
 }
+
+/// Rust 1.85, which the README allows, ends the arguments of `format_args!` with the statement.
+#[test]
+fn no_variable_has_format_args() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = ["src", "runners/src", "json-config/src", "integration/src"]
+        .map(|it| root.join(it))
+        .to_vec();
+    let needle = format!("= {}!", "format_args");
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source");
+                assert!(!text.contains(&needle), "{}: use format! instead", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 200, "{count}");
+}

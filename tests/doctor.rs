@@ -153,7 +153,7 @@ fn the_first_line_names_the_cause() {
             heard(facts);
             bridge(facts);
         }),
-        ("plain-switch", "lacp", |facts| {
+        ("lacp-no-partner", "lacp", |facts| {
             heard(facts);
             partner(facts, "eth1", NOBODY);
             partner(facts, "eth2", NOBODY);
@@ -253,6 +253,13 @@ fn the_first_line_names_the_cause() {
             for port in ["eth1", "eth2"] {
                 set(facts, &format!("/ports/{port}/drained"), true.into());
             }
+        }),
+        // The bridge waits for the carrier of a team without an LACP partner.
+        ("lacp-no-partner", "lacp", |facts| {
+            bridge_port(facts).not_forwarding = Some("disabled");
+            device(facts).carrier = Some(false);
+            partner(facts, "eth1", NOBODY);
+            partner(facts, "eth2", NOBODY);
         }),
         // The bridge waits for a carrier.
         ("no-link", "slb", |facts| {
@@ -445,7 +452,10 @@ fn findings_about_a_bond_are_in_the_words_of_bonding() {
     let broken: &[(&str, &str, Damage)] = &[
         ("bond-unmonitored", "activebackup", |facts| facts.unmonitored = true),
         ("plain-switch", "roundrobin", heard),
-        ("plain-switch", "lacp", heard),
+        ("lacp-no-partner", "lacp", |facts| {
+            heard(facts);
+            partner(facts, "eth2", "00:00:00:00:00:00");
+        }),
         ("guests-on-plain-switch", "loadbalance", |facts| {
             heard(facts);
             bridge(facts);
@@ -587,6 +597,8 @@ fn a_healthy_team_has_no_findings() {
                 "validate_active": true, "validate_inactive": true,
             });
         }),
+        // The probes crossed before the switch got its LACP aggregate.
+        ("lacp", heard),
         // Two groups, of ports with two keys.
         ("lacp", |facts| {
             set(facts, "/ports/eth2/runner/key", 2.into());

@@ -1,5 +1,5 @@
 //! The guides and the README name only commands, configurations, findings, units and files that
-//! exist. `integration/tests/guides.rs` runs their blocks marked `lab`.
+//! exist. `integration/tests/guides` runs their commands.
 
 use std::ffi::OsString;
 use std::fs;

@@ -76,7 +76,10 @@ fn play(role: &str, path: &Path) -> u8 {
             fs::write(path, facts()).unwrap();
             readiness.succeed();
         }),
-        "fail" => in_background(|readiness| readiness.fail(Errno::EBUSY)),
+        "fail" => in_background(|readiness| readiness.fail(Errno::EBUSY, "")),
+        "fail with causes" => {
+            in_background(|readiness| readiness.fail(Errno::EBUSY, "eth1: is up\nno port\n"))
+        }
         "die" => in_background(|_readiness| std::process::abort()),
         "close" => {
             close_inherited(0).unwrap();
@@ -322,6 +325,12 @@ fn the_parent_reports_why_the_daemon_failed(dir: &Path) {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "Daemon process failed.\nFailed: Device or resource busy\n"
+    );
+    let output = start("fail with causes", dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "eth1: is up\nno port\nDaemon process failed.\nFailed: Device or resource busy\n"
     );
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use integration::traffic::{Capture, Flood};
 use integration::{
-    CableKind, DataPath, Lab, Sharing, SiteWithTeam, in_virtual_time, on_own_data_paths, wait_until,
+    CableKind, DataPath, Lab, Sharing, SiteWithTeam, binary, in_virtual_time, on_own_data_paths,
+    wait_until,
 };
 use serde_json::Value;
 
@@ -108,5 +109,28 @@ fn hash_names_the_port_of_each_station(path: DataPath) {
     for (station, interface) in left {
         let flow = format!("02:00:00:00:01:{station:02x}/10.0.0.1 {DESTINATION} udp");
         assert_eq!(named(&site, &flow), interface, "station {station}");
+    }
+    name_guest(&site);
+}
+
+/// The address of a guest stands for the guest's hardware address, once the host knows the guest.
+fn name_guest(site: &SiteWithTeam) {
+    let host = &site.site.left;
+    host.ip("link add br0 up type bridge");
+    host.ip("link set dev team0 master br0");
+    host.address("br0", "10.0.0.9/24");
+    let hash = || {
+        let mut command = host.command(binary("teamrctl"));
+        let output = command.args(["hash", "10.0.0.1", DESTINATION, "udp"]).output();
+        let output = output.expect("start teamrctl");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let unknown = hash();
+    assert!(unknown.contains("no interface of this host has 10.0.0.1"), "{unknown}");
+    assert!(unknown.contains("52:54:00:12:34:56/10.0.0.1"), "{unknown}");
+    for station in ["02:00:00:00:01:01", "02:00:00:00:01:02"] {
+        host.ip(&format!("neighbour replace 10.0.0.1 lladdr {station} dev br0"));
+        let known = named(site, &format!("{station}/10.0.0.1 {DESTINATION} udp"));
+        assert!(hash().contains(&format!("leaves on {known}: bucket")), "{}", hash());
     }
 }

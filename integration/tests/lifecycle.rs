@@ -1,13 +1,17 @@
 //! Ports that appear, vanish and get another name; daemons that end and leave nothing behind.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::process::Command;
 
 use integration::{
     CableKind, DataPath, HostAndPeer, Lab, Ping, RUNNERS, Sharing, Teamr, binary, control,
     on_own_data_paths, team_config, teamr_command, wait_until,
 };
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 
@@ -70,6 +74,57 @@ fn a_start_without_room_for_the_pid_file_leaves_none() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "full\n", "{said}");
+}
+
+/// A daemon in the background hands the cause of a failed start to the terminal; teamd's does not.
+#[test]
+fn a_failed_start_in_the_background_names_the_cause() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &["eth1"]);
+    pair.host.up("eth1");
+    let config = r#"{"device": "team0", "ports": {"eth1": {}}}"#;
+    let said = |mut command: Command| {
+        let output = command.args(["-d", "-c", config]).output().expect("start the daemon");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let text = said(teamr_command(&pair.host));
+    assert!(
+        text.starts_with("eth1: is up; set it down first: ip link set dev eth1 down\n"),
+        "{text}"
+    );
+    let of_teamd = "Daemon process failed.\nFailed: Device or resource busy\n";
+    assert!(text.ends_with(of_teamd), "{text}");
+    let teamd = lab.folder().join("teamd");
+    symlink(binary("teamr"), &teamd).expect("link the daemon");
+    assert_eq!(said(pair.host.command(&teamd)), of_teamd);
+}
+
+/// A daemon in the foreground of a terminal says so, since no prompt returns.
+#[test]
+fn a_daemon_in_the_foreground_says_so_on_a_terminal() {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &[]);
+    let terminal = openpty(None, None).expect("a terminal");
+    let mut command = teamr_command(&pair.host);
+    command.args(["-t", "team0", "-c", "{}"]).stderr(terminal.slave);
+    let mut daemon = command.spawn().expect("start the daemon");
+    // The terminal ends when the last process closes it.
+    drop(command);
+    let mut lines = BufReader::new(File::from(terminal.master)).lines();
+    let line = lines.by_ref().find(|line| {
+        let line = line.as_ref().map_or("", String::as_str);
+        line.starts_with("The daemon runs in the foreground")
+    });
+    assert!(line.is_some());
+    let pid = Pid::from_raw(daemon.id().cast_signed());
+    kill(pid, Signal::SIGINT).expect("end the daemon");
+    let _ = lines.map_while(Result::ok).count();
+    assert!(daemon.wait().expect("wait for the daemon").success());
 }
 
 #[test]

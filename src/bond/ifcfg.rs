@@ -201,7 +201,7 @@ fn read_ports(tree: &Tree, own: &File, files: &[File], bond: &mut Bond, notes: &
     let (denying, by_master): (Vec<&File>, Vec<&File>) =
         files.iter().filter(|file| is_port(file)).partition(denies);
     for file in denying {
-        let subject = format_args!("{}: port {}", file.path, device_of(file));
+        let subject = format!("{}: port {}", file.path, device_of(file));
         notes.lost(subject, "SLAVE=no: the file names its bond, and is no port");
     }
     for (_, port) in &listed {

@@ -60,14 +60,14 @@ impl Bond {
         let network = &mut self.network;
         let is_group = |hwaddr: &String| hwaddr.parse().is_ok_and(HwAddr::is_multicast);
         if let Some(hwaddr) = network.hwaddr.take_if(|hwaddr| is_group(hwaddr)) {
-            let subject = format_args!("{file}: hardware address {hwaddr}");
+            let subject = format!("{file}: hardware address {hwaddr}");
             notes.lost(subject, "an address of a group, which no device has");
         }
         for addressing in [&mut network.ipv4, &mut network.ipv6] {
             addressing.addresses.retain(|address| {
                 let fits = is_address(address);
                 if !fits {
-                    let subject = format_args!("{file}: address {address}");
+                    let subject = format!("{file}: address {address}");
                     notes.lost(subject, "no IP address with a valid mask or prefix length");
                 }
                 fits

@@ -180,6 +180,7 @@ pub(super) fn device(name: &str, state: &State) -> Option<DeviceFacts> {
     let links = links.unwrap_or_default();
     Some(DeviceFacts {
         up: flags & IFF_UP != 0,
+        carrier: carrier(name),
         bridge_port: bridge_port(&folder),
         mtu: number(&folder.join("mtu")).and_then(|mtu| u64::try_from(mtu).ok()),
         speed: number(&folder.join("speed")),

@@ -30,8 +30,9 @@ pub(super) fn diagnose(facts: &Facts, findings: &mut Findings) {
 
 fn report_blocked(facts: &Facts, bridge: &str, port: &BridgePortFacts, findings: &mut Findings) {
     // A bridge port that is down or without a carrier is always disabled.
-    let up = facts.device.as_ref().is_some_and(|device| device.up);
-    let state = port.not_forwarding.filter(|_| up && !facts.linked_ports().is_empty());
+    let device = facts.device.as_ref();
+    let is_up = device.is_some_and(|device| device.up && device.carrier != Some(false));
+    let state = port.not_forwarding.filter(|_| is_up && !facts.linked_ports().is_empty());
     let (Some(state), device) = (state, facts.device_name()) else {
         return;
     };

@@ -53,6 +53,8 @@ pub struct BridgePortFacts {
 pub struct DeviceFacts {
     /// The device is administratively up.
     pub up: bool,
+    /// The device has a carrier; `None` if unknown.
+    pub carrier: Option<bool>,
     /// The bridge or other interface that has the device as a port.
     pub master: Option<String>,
     /// The device as a port of the master; `None` unless the master is a bridge.

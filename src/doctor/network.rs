@@ -8,8 +8,9 @@ use super::facts::Port;
 use super::{Facts, Findings, and, are};
 use crate::state::OrEmpty;
 
-/// Runners that need their ports to be one aggregate of the switch.
-const AGGREGATING: [&str; 4] = ["roundrobin", "random", "loadbalance", "lacp"];
+/// Runners that need their ports to be one static aggregate of the switch. LACP itself shows whether the switch has an
+/// LACP aggregate.
+const AGGREGATING: [&str; 3] = ["roundrobin", "random", "loadbalance"];
 /// Runners that need their ports to lead into one network.
 const TOGETHER: [&str; 4] = ["activebackup", "slb", "tlb", "alb"];
 
@@ -28,7 +29,7 @@ pub(super) fn diagnose(facts: &Facts, findings: &mut Findings) {
         report_wandering(facts, findings);
     }
     if runner == "lacp" {
-        report_lacp(facts, &crossed, findings);
+        report_lacp(facts, findings);
     }
 }
 
@@ -149,9 +150,8 @@ fn report_kept_alive(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// Reports missing, slow and different partners. Ports that receive each other's probes are on a
-/// switch without an aggregate, which explains a missing partner.
-fn report_lacp(facts: &Facts, crossed: &[&str], findings: &mut Findings) {
+/// Reports missing, slow and different partners.
+fn report_lacp(facts: &Facts, findings: &mut Findings) {
     report_kept_alive(facts, findings);
     let linked = facts.linked_ports();
     let slow = report_slow_partners(facts, &linked, findings);
@@ -160,11 +160,12 @@ fn report_lacp(facts: &Facts, crossed: &[&str], findings: &mut Findings) {
         .filter(|port| port.partner_system() == Some("") && !slow.contains(&port.name))
         .map(|port| port.name)
         .collect();
-    if !alone.is_empty() && crossed.is_empty() {
+    if !alone.is_empty() {
         findings.problem(
             "lacp-no-partner",
             format!("No LACPDU comes in on {}.", and(&alone)),
-            "Turn LACP on for these ports of the switch, active if the team is passive.",
+            "Turn LACP on for these ports of the switch, active if the team is passive. On a switch \
+             without LACP, use the runner \"slb\".",
         );
     }
     let systems = linked.iter().filter_map(|port| port.partner_system());

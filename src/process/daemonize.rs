@@ -20,8 +20,8 @@ use crate::sys::process::{Disposition, exit_at_once, fork, set_disposition};
 /// Milliseconds that the parent waits; a daemon that takes longer goes on.
 const TIMEOUT_MS: u16 = 20_000;
 
-/// A report is an error number, 0 for success, or one of these numbers: one step of several is done,
-/// or the daemon runs without some of its teams.
+/// A report is an error number with the causes as text, 0 for success, or one of these numbers: one step of several
+/// is done, or the daemon runs without some of its teams.
 const ADVANCED: i32 = -1;
 const PARTLY: i32 = -2;
 
@@ -33,26 +33,32 @@ pub enum Side {
     Daemon(Readiness),
 }
 
+/// Bytes of the longest text of causes that the parent reads.
+const LONGEST_CAUSES: u64 = 1 << 14;
+
 /// How the daemon's start went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The daemon runs.
     Ready,
     /// The daemon runs without some of its teams.
     Partly,
-    /// The daemon reported an error and ended.
-    Failed(Errno),
+    /// The daemon reported an error with these lines about the causes, and ended.
+    Failed(Errno, String),
     /// No report came: the daemon died, or takes longer than the parent waits.
     Silent(Errno),
 }
 
 impl Verdict {
-    /// Returns the parent's exit status and writes teamd's message on stderr.
+    /// Returns the parent's exit status; writes the causes and teamd's message on stderr.
     pub fn conclude(self) -> u8 {
         let silent = "Could not receive return value from daemon process.";
         let (sentence, errno) = match self {
             Verdict::Ready | Verdict::Partly => return 0,
-            Verdict::Failed(errno) => ("Daemon process failed.", errno),
+            Verdict::Failed(errno, causes) => {
+                causes.lines().for_each(|cause| log::error!("{cause}"));
+                ("Daemon process failed.", errno)
+            }
             Verdict::Silent(errno) => (silent, errno),
         };
         log::error!("{sentence}");
@@ -76,9 +82,10 @@ impl Readiness {
         self.report(PARTLY);
     }
 
-    /// Reports why the daemon failed.
-    pub fn fail(mut self, errno: Errno) {
+    /// Reports why the daemon failed: an error number, and lines for the user.
+    pub fn fail(mut self, errno: Errno, causes: &str) {
         self.report(errno as i32);
+        let _ = self.0.write_all(causes.as_bytes());
     }
 
     /// Reports one step of several: the parent waits as long again.
@@ -111,7 +118,7 @@ pub fn daemonize() -> io::Result<Side> {
     match become_daemon() {
         Ok(()) => Ok(Side::Daemon(readiness)),
         Err(e) => {
-            readiness.fail(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EINVAL)));
+            readiness.fail(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EINVAL)), "");
             exit_at_once(1)
         }
     }
@@ -152,7 +159,12 @@ fn wait_for_report(pipe: OwnedFd) -> Verdict {
             ADVANCED => {}
             PARTLY => return Verdict::Partly,
             0 => return Verdict::Ready,
-            number => return Verdict::Failed(Errno::from_raw(number)),
+            number => {
+                let mut causes = Vec::new();
+                let _ = pipe.take(LONGEST_CAUSES).read_to_end(&mut causes);
+                let causes = String::from_utf8_lossy(&causes).into_owned();
+                return Verdict::Failed(Errno::from_raw(number), causes);
+            }
         }
     }
 }

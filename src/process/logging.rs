@@ -83,6 +83,16 @@ pub fn set_output(output: LogOutput, ident: &str) {
     }
 }
 
+/// Keeps the error messages from now on, for [`take_errors`].
+pub fn keep_errors() {
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(String::new());
+}
+
+/// Returns the error messages since [`keep_errors`], one a line, and keeps no further ones.
+pub fn take_errors() -> String {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
+
 /// Sets the debug level: debug messages appear from 1, trace messages from 2.
 pub fn set_debug_level(level: u32) {
     DEBUG_LEVEL.store(level, Ordering::Relaxed);
@@ -142,6 +152,9 @@ thread_local! {
 
 static DEBUG_LEVEL: AtomicU32 = AtomicU32::new(0);
 
+/// Error messages since [`keep_errors`].
+static KEPT: Mutex<Option<String>> = Mutex::new(None);
+
 static LOGGER: Logger = Logger(Mutex::new(None));
 
 /// The output in use; before [`set_output`] stderr, which may make the process wait.
@@ -167,6 +180,12 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
+        }
+        if record.level() == Level::Error {
+            if let Some(kept) = &mut *KEPT.lock().unwrap_or_else(PoisonError::into_inner) {
+                kept.push_str(&line(record));
+                kept.push('\n');
+            }
         }
         match &mut *self.lock() {
             None => {

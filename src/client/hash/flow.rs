@@ -104,7 +104,8 @@ pub fn frame(
         }
         _ => {
             return Err("the two ends do not fit: both need an IPv4 address, or both an IPv6 \
-                        address, or neither an IP address, a port or a protocol"
+                        address, or neither an IP address, a port or a protocol; a hardware \
+                        address stands before the IP address: 02:00:00:00:00:01/192.0.2.1"
                 .to_owned());
         }
     }

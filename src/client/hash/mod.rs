@@ -15,9 +15,11 @@ use serde_json::Value;
 
 use super::command::Command;
 use super::error::Error;
+use super::facts::INTERFACES;
 use super::options::Options;
 use super::teams::Team;
 use crate::files;
+use crate::netlink::{RouteSocket, address};
 use crate::state::choice::Choice;
 use crate::state::{OrEmpty, Part};
 use flow::Endpoint;
@@ -79,9 +81,14 @@ fn frame_of(
     let [source, destination] = ends.map(|end| Endpoint::parse(end).map_err(Error::Flow));
     let (mut source, mut destination) = (source?, destination?);
     if source.hwaddr.is_none() {
-        let state = team.state(command)?;
-        let own = state.team_device.or_empty().ifinfo.or_empty().dev_addr.as_deref();
-        source.hwaddr = own.and_then(|own| own.parse().ok());
+        source.hwaddr = match source.ip.filter(|ip| is_guest(team, *ip)) {
+            Some(ip) => Some(hwaddr_of_guest(ip)?),
+            None => {
+                let state = team.state(command)?;
+                let own = state.team_device.or_empty().ifinfo.or_empty().dev_addr.as_deref();
+                own.and_then(|own| own.parse().ok())
+            }
+        };
     }
     if destination.hwaddr.is_none() {
         destination.hwaddr = destination.ip.and_then(next_hop::hwaddr_of);
@@ -96,6 +103,23 @@ fn frame_of(
     let protocol = flow::protocol_number(protocol, [&source, &destination]);
     let frame = protocol.and_then(|protocol| flow::frame(&source, &destination, protocol));
     frame.map_err(Error::Flow)
+}
+
+/// Returns whether a source address is one behind the bridge of the team: no interface of the host has the address.
+fn is_guest(team: &Team, ip: IpAddr) -> bool {
+    let has_bridge = Path::new(INTERFACES).join(&team.device).join("brport").exists();
+    let addresses = RouteSocket::open().and_then(|mut route| address::all(&mut route));
+    has_bridge && addresses.is_ok_and(|list| list.iter().all(|held| held.address != ip))
+}
+
+/// Returns the hardware address of a guest, from the kernel's table of neighbours.
+fn hwaddr_of_guest(ip: IpAddr) -> Result<HwAddr, Error> {
+    next_hop::neighbour_of(ip).ok_or_else(|| {
+        Error::Flow(format!(
+            "no interface of this host has {ip}, and the kernel does not know the guest with this address; \
+             name the hardware address of the guest, too: 52:54:00:12:34:56/{ip}"
+        ))
+    })
 }
 
 /// Returns the words of `runner.tx_hash`.

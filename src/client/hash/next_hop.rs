@@ -10,9 +10,16 @@ pub fn hwaddr_of(ip: IpAddr) -> Option<HwAddr> {
     let IpAddr::V4(ip) = ip else {
         return None;
     };
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let gateway = gateway(&read("/proc/net/route"), ip);
-    neighbour(&read("/proc/net/arp"), gateway.unwrap_or(ip))
+    let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
+    neighbour_of(gateway(&routes, ip).unwrap_or(ip).into())
+}
+
+/// Returns the hardware address of a neighbour; `None` if the kernel's table lacks the address.
+pub fn neighbour_of(ip: IpAddr) -> Option<HwAddr> {
+    let IpAddr::V4(ip) = ip else {
+        return None;
+    };
+    neighbour(&fs::read_to_string("/proc/net/arp").unwrap_or_default(), ip)
 }
 
 /// Returns the gateway to `ip`; `None` if a host in the network of an interface has the address.

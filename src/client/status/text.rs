@@ -15,6 +15,10 @@ const GAP: usize = 2;
 /// Width of the labels above the table.
 const LABEL: usize = 11;
 
+/// What stands for the carrier of a device that /sys lacks.
+const ELSEWHERE: &str = "unknown: /sys lacks the device. Run teamrctl where the daemon runs: \
+                         ip netns exec NAME teamrctl status, or in the daemon's container.";
+
 /// A cell of a table with its colour.
 type Cell = (String, Tone);
 
@@ -31,7 +35,8 @@ pub fn status(device: &str, status: &Status, style: Style) -> String {
         text.push('\n');
         text += &table(status, style);
     }
-    let findings = status.findings.iter().flat_map(|list| &list.0);
+    let findings: Vec<&FindingStatus> = status.findings.iter().flat_map(|list| &list.0).collect();
+    text += &unexplained(status, &findings);
     for finding in findings {
         text.push('\n');
         text += &self::finding(finding, style);
@@ -41,12 +46,21 @@ pub fn status(device: &str, status: &Status, style: Style) -> String {
 
 /// Returns the ports of a team, each with the reason that keeps it out.
 pub fn ports(device: &str, status: &Status, style: Style) -> String {
-    let mut text = style.paint(Tone::Head, &printable(device)) + "\n" + &table(status, style);
+    let table = table(status, style);
+    style.paint(Tone::Head, &printable(device)) + "\n" + &table + &unexplained(status, &[])
+}
+
+/// Returns the reason of each port that is out, unless a finding names the port.
+fn unexplained(status: &Status, findings: &[&FindingStatus]) -> String {
+    let is_named = |name: &str| {
+        let causes = findings.iter().filter_map(|finding| finding.cause.as_deref());
+        let mut words = causes.flat_map(|cause| cause.split([' ', ',', '.', ':', '"']));
+        words.any(|word| word == name)
+    };
     let out = status.ports().filter_map(|(name, port)| Some((name, port.why.as_deref()?)));
-    for (name, why) in out {
-        text += &wrap(&printable(&format!("{name} is out: {why}")), INDENT, COLUMNS);
-    }
-    text
+    let out = out.filter(|(name, _)| !is_named(name));
+    out.map(|(name, why)| wrap(&printable(&format!("{name} is out: {why}")), INDENT, COLUMNS))
+        .collect()
 }
 
 /// Returns the label, the value and the colour of each line above the table.
@@ -62,7 +76,8 @@ fn lines(status: &Status) -> Vec<(&'static str, String, Tone)> {
         (Some(false), _) => ("carrier", "none, the device is set down".to_owned(), Tone::Bad),
         (_, Some(true)) => ("carrier", "up".to_owned(), Tone::Good),
         (_, Some(false)) => ("carrier", "down".to_owned(), Tone::Bad),
-        (_, None) => ("carrier", "unknown".to_owned(), Tone::Notice),
+        (Some(true), None) => ("carrier", "unknown".to_owned(), Tone::Notice),
+        (None, None) => ("carrier", ELSEWHERE.to_owned(), Tone::Notice),
     });
     if let Some(data_path) = &status.data_path {
         let refused = status.data_path_refused.or_empty();
@@ -303,6 +318,33 @@ team0
       Check its cable.
 ";
         assert_eq!(shown(&status), expected);
+    }
+
+    #[test]
+    fn a_port_without_a_finding_has_its_reason() {
+        let mut status = json!({
+            "runner": "lacp", "up": true, "carrier": true,
+            "ports": {
+                "eth1": {"role": "out", "why": "no link"},
+                "eth2": {"role": "out", "why": "its key is 2"},
+            },
+            "findings": [{"id": "port-without-link", "problem": true,
+                "cause": "eth1 is without a link.", "cure": "Check its cable."}],
+        });
+        let text = shown(&status);
+        assert!(text.contains("\n  eth2 is out: its key is 2\n\n  problem: eth1 is"), "{text}");
+        assert!(!text.contains("eth1 is out"), "{text}");
+        status["findings"] = json!([]);
+        assert!(shown(&status).contains("\n  eth1 is out: no link\n"));
+    }
+
+    /// teamrctl sees /sys of another network namespace than the daemon's.
+    #[test]
+    fn an_unknown_carrier_has_its_reason() {
+        let text = shown(&json!({"runner": "slb"}));
+        assert!(text.contains("carrier    unknown: /sys lacks the device."), "{text}");
+        let text = shown(&json!({"runner": "slb", "up": true}));
+        assert!(text.contains("carrier    unknown\n"), "{text}");
     }
 
     #[test]
