@@ -5,11 +5,10 @@
 #[path = "conformance/open_vswitch.rs"]
 mod open_vswitch;
 
-use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use integration::traffic::{Stream, Trace, Wire};
+use integration::traffic::{Stream, Wire};
 use integration::{
     DataPath, HostAndPeer, Lab, Namespace, Sharing, TeamAndBond, Teamr, TwoTeams,
     in_virtual_time_within, on_own_data_paths, tcx, team_config, wait_until,
@@ -29,8 +28,6 @@ const ANSWER: Duration = Duration::from_millis(150);
 const KEEP_DEVICE: [&str; 2] = ["-N", "-o"];
 const PAYLOAD: usize = 14;
 const PROGRAM: &str = "teamr_keepalive";
-/// Environment variable: number of upgrades, by default 3.
-const UPGRADES: &str = "TEAMR_UPGRADES";
 
 fn config(data_path: DataPath, ports: &[&str]) -> Value {
     let mut config = team_config("team0", "lacp", data_path, ports);
@@ -277,43 +274,6 @@ fn a_partner_notices_neither_a_frozen_nor_a_killed_daemon() {
     carry([&team, &partner]);
     assert!(team.stop().success());
     assert_eq!(programs(left, "eth1"), Vec::<String>::new());
-}
-
-/// The daemon stops and the next one starts, [`UPGRADES`] times: the partner keeps both ports, and
-/// no packet is lost.
-#[test]
-fn upgrades_lose_no_packet() {
-    let Some(lab) = Lab::open(Sharing::Alone) else {
-        return;
-    };
-    let count = env::var(UPGRADES).map_or(3, |count| count.parse().expect("a number"));
-    let hosts = TwoTeams::new(&lab);
-    let config = config(DataPath::Programs, &LINKS);
-    let mut team = Teamr::start_args(&hosts.left, &config, &KEEP_DEVICE);
-    let partner = Teamr::start_args(&hosts.right, &config, &["-g"]);
-    hosts.set_up_teams();
-    carry([&team, &partner]);
-    let before = transitions(&partner).len();
-    let (there, back) = (hosts.ends(7000), hosts.ends(7001));
-    let streams = [
-        Stream::start(&there[0], &there[1], None, 64),
-        Stream::start(&back[1], &back[0], None, 64),
-    ];
-    for _ in 0..count {
-        wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&team, port)));
-        assert!(team.stop().success());
-        pass_packets(&hosts.left, 100);
-        team = Teamr::start_args(&hosts.left, &config, &KEEP_DEVICE);
-        carry([&team, &partner]);
-    }
-    let traces = streams.map(Stream::finish);
-    println!("{count} upgrades: {} packets lost", lost_packets(&traces));
-    assert_eq!(lost_packets(&traces), 0);
-    assert_eq!(transitions(&partner).len(), before, "{:?}", transitions(&partner));
-}
-
-fn lost_packets(traces: &[Trace]) -> usize {
-    traces.iter().map(|trace| trace.lost().len()).sum()
 }
 
 /// Without a successor the answers end at the limit, and the partner times out.
