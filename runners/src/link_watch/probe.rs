@@ -35,7 +35,7 @@ pub struct ProbeStatus {
     pub sent: u64,
     /// Requests that were answered.
     pub answered: u64,
-    /// Share of the last [`WINDOW`] requests without a reply, in millionths; `None` before the first
+    /// Share of the last 128 requests without a reply, in millionths; `None` before the first
     /// request had time for a reply.
     pub loss_ratio: Option<u32>,
     /// Time from the last answered request to its reply.
