@@ -113,14 +113,23 @@ impl Walk<'_> {
         }
     }
 
-    /// Inspects a link watch for LACP on a port of the runner lacp.
-    pub(crate) fn lacp_beside_runner(&mut self, name: Option<&str>) {
-        if name == Some("lacp") && self.runner() == "lacp" {
+    /// Inspects a link watch that has no meaning on a port of the runner lacp.
+    pub(crate) fn watch_beside_lacp(&mut self, name: Option<&str>) {
+        let (why, mend) = match name {
+            Some("lacp") => {
+                ("which speaks LACP on every port", "remove the watch, or choose another runner")
+            }
+            Some("probe") => (
+                "whose switch may send a reply on another port of the aggregate",
+                "choose the watch \"bfd\", or another runner",
+            ),
+            _ => return,
+        };
+        if self.runner() == "lacp" {
             self.step("name", |walk| {
                 walk.add(Weight::Fallback, || Words {
-                    message: "no effect with runner \"lacp\", which speaks LACP on every port"
-                        .to_owned(),
-                    mend: "remove the watch, or choose another runner".to_owned(),
+                    message: format!("no effect with runner \"lacp\", {why}"),
+                    mend: mend.to_owned(),
                     instead: "the watch is left out".to_owned(),
                     ..Words::default()
                 });

@@ -361,7 +361,7 @@ impl<'a> Walk<'a> {
                 let name = watch_name(members);
                 self.object(Object::LinkWatch, members, name);
                 self.hosts(members, name);
-                self.lacp_beside_runner(name);
+                self.watch_beside_lacp(name);
             }
             _ => self.no_object(
                 expected,

@@ -11,7 +11,7 @@ use runners::{
     AggSelectPolicy, ArpPingSettings, BfdSettings, Burst, DampingSettings, ErrorsSettings,
     Failback, FailbackPolicy, FallbackMethod, Follower, HashFields, Host, HostTraffic,
     HwAddrPolicy, LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings,
-    NsnaPingSettings, PortSettings, Probing, RunnerSettings, TeamSettings,
+    NsnaPingSettings, PortSettings, ProbeSettings, Probing, RunnerSettings, TeamSettings,
 };
 use serde_json::{Map, Value};
 
@@ -277,9 +277,14 @@ pub(crate) fn read_port(
                 single => std::slice::from_ref(single),
             })
             .filter_map(|watch| read_watch(watch.as_object()?))
-            .filter(|watch| !runs_lacp || !matches!(watch, LinkWatchSettings::Lacp(_)))
+            .filter(|watch| !runs_lacp || !is_for_other_runners(watch))
             .collect(),
     }
+}
+
+/// Whether a link watch has no meaning with the runner lacp.
+fn is_for_other_runners(watch: &LinkWatchSettings) -> bool {
+    matches!(watch, LinkWatchSettings::Lacp(_) | LinkWatchSettings::Probe(_))
 }
 
 /// Reads the damping of a port, by default the one of `team`; `None` without the key.
@@ -314,12 +319,13 @@ fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
         missed_max: watch.integer("missed_max"),
         retry_interval: Some(watch.milliseconds("retry_interval")).filter(|pause| !pause.is_zero()),
     };
+    let vlanid = || watch.given_integer("vlanid").and_then(|id| u16::try_from(id).ok());
     Some(match name {
         "arp_ping" => LinkWatchSettings::ArpPing(ArpPingSettings {
             probing: probing(),
             target_host: host(watch.text("target_host", Form::Host)?),
             source_host: watch.text("source_host", Form::Host).map(host),
-            vlanid: watch.given_integer("vlanid").and_then(|id| u16::try_from(id).ok()),
+            vlanid: vlanid(),
             validate_active: watch.boolean("validate_active"),
             validate_inactive: watch.boolean("validate_inactive"),
             send_always: watch.boolean("send_always"),
@@ -327,6 +333,11 @@ fn read_watch(watch: &Map<String, Value>) -> Option<LinkWatchSettings> {
         "nsna_ping" => LinkWatchSettings::NsnaPing(NsnaPingSettings {
             probing: probing(),
             target_host: host(watch.text("target_host", Form::Host)?),
+        }),
+        "probe" => LinkWatchSettings::Probe(ProbeSettings {
+            probing: Probing { retry_interval: None, ..probing() },
+            group: watch.integer("group"),
+            vlanid: vlanid(),
         }),
         "tipc" => {
             LinkWatchSettings::Tipc { bearer: watch.text("tipc_bearer", Form::Bearer)?.to_owned() }

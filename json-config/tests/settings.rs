@@ -10,7 +10,7 @@ use runners::{
     AggSelectPolicy, ArpPingSettings, BfdSettings, Burst, DampingSettings, ErrorsSettings,
     Failback, FailbackPolicy, FallbackMethod, HashFields, Host, HwAddr, HwAddrPolicy,
     LacpPortSettings, LacpSettings, LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings,
-    PortSettings, Probing, RunnerSettings, TeamSettings,
+    PortSettings, ProbeSettings, Probing, RunnerSettings, TeamSettings,
 };
 
 fn config(text: &str) -> Config {
@@ -257,6 +257,30 @@ fn every_key_of_watches_with_requests_is_read() {
     assert_eq!(config.port("p").unwrap().link_watches, watches);
     assert_eq!(config.port_settings("p").unwrap().link_watches, watches);
     assert_eq!(config.dump_port("p"), "{}", "no watch was written");
+}
+
+#[test]
+fn every_key_of_the_watch_probe_is_read_and_the_runner_lacp_has_no_such_watch() {
+    let json = |runner: &str| {
+        let watch = r#""link_watch": {"name": "probe", "interval": 20, "init_wait": 30, "missed_max": 4,
+            "retry_interval": 5, "group": 6, "vlanid": 7}"#;
+        format!(r#"{{"runner": {{"name": "{runner}"}}, {watch}}}"#)
+    };
+    let watches = |runner| config(&json(runner)).port_settings("p").unwrap().link_watches;
+    let probe = LinkWatchSettings::Probe(ProbeSettings {
+        probing: Probing {
+            interval: milliseconds(20),
+            init_wait: milliseconds(30),
+            missed_max: 4,
+            retry_interval: None,
+        },
+        group: 6,
+        vlanid: Some(7),
+    });
+    assert_eq!(watches("activebackup"), [probe]);
+    let implicit =
+        LinkWatchSettings::Ethtool { delay_up: Duration::ZERO, delay_down: Duration::ZERO };
+    assert_eq!(watches("lacp"), [implicit]);
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub use interface_name::{
 };
 pub use keep_alive::KeepAlive;
 pub use lacp_status::{LacpPortStatus, LacpStatus, MachineStates, PduCounters, Selected};
-pub use link_watch::{LinkWatch, PingStatus, WatchProblem};
+pub use link_watch::{LinkWatch, PingStatus, ProbeStatus, WatchProblem};
 pub use port::Port;
 pub use port::damping::DampingStatus;
 pub use probe::{PROBE_MAGIC, Prober, is_probe};
@@ -104,7 +104,7 @@ pub use settings::lacp::{AggSelectPolicy, FallbackMethod, LacpPortSettings, Lacp
 pub use settings::{
     ArpPingSettings, BfdSettings, Burst, DampingSettings, ErrorsSettings, Failback, FailbackPolicy,
     Host, HostTraffic, HwAddrPolicy, LinkWatchPolicy, LinkWatchSettings, NsnaPingSettings,
-    PortSettings, Probing, RunnerSettings, TeamSettings,
+    PortSettings, ProbeSettings, Probing, RunnerSettings, TeamSettings,
 };
 pub use team::Team;
 pub use team::failovers::FailoverTimes;

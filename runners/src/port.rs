@@ -415,6 +415,11 @@ impl Port {
         self.handle_and_damp(now, |port| port.watches.partner_changed(up))
     }
 
+    /// Whether the watch probe of the port is answered now.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.link.up && self.watches.is_answered()
+    }
+
     /// Whether the port has a BFD session that is not up.
     pub fn lacks_bfd(&self) -> bool {
         self.watches.lacks_bfd()
@@ -439,7 +444,11 @@ impl Port {
             true => self.own_hwaddr.with_local_bit_flipped(),
             false => self.own_hwaddr,
         };
+        let answered = usize::from(self.is_answered());
         WatchContext {
+            port: self.id,
+            team_hwaddr: context.hwaddr,
+            has_witness: context.answered_ports > answered,
             linked: self.link.up,
             enabled: self.enabled,
             someone_enabled: context.someone_enabled,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use runners::wire::lacpdu::PortInfo;
 use runners::{
     BfdSettings, BfdStatus, DampingStatus, ErrorsStatus, Exclusion, Follower, Host, HwAddr,
-    Instant, LinkWatch, LinkWatchSettings, PingStatus, Port, PortId, Probing, RunnerSettings,
+    Instant, LinkWatch, LinkWatchSettings, PingStatus, Port, PortId, ProbeSettings, ProbeStatus,
+    Probing, RunnerSettings,
 };
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use super::team::ManagedTeam;
 use crate::datapath::{Counters, DataPathKind, KeptAlive, SnapshotPart};
 use crate::errno::failed_calls;
 use crate::process::logging;
-use crate::state::watch::{Bfd, LinkWatches, Watch, WatchItems};
+use crate::state::watch::{Bfd, LinkWatches, Probe, Watch, WatchItems};
 use crate::state::{
     self, Damping, Failovers, InterfaceInfo, Members, Part, PortItems, PortLink, PortRunner,
     RefusedDataPaths, Runner, Setup, State, TeamDevice, TeamItems,
@@ -262,6 +263,10 @@ fn watch_state(watch: &LinkWatch, now: Instant) -> Watch {
             state.target_host = Some(host_text(&settings.target_host, target));
             Some(settings.probing)
         }
+        LinkWatchSettings::Probe(settings) => {
+            set_probe_items(&mut state, settings, watch.probe_status());
+            Some(settings.probing)
+        }
         LinkWatchSettings::Tipc { bearer } => {
             state.tipc_bearer = Some(bearer.clone());
             None
@@ -311,6 +316,25 @@ fn bfd_items(settings: &BfdSettings) -> WatchItems {
         local_address: Some(settings.local.to_string()),
         peer_address: Some(settings.peer.to_string()),
         ..WatchItems::default()
+    }
+}
+
+fn set_probe_items(state: &mut Watch, settings: &ProbeSettings, status: Option<ProbeStatus>) {
+    let items = state.teamr.get_or_insert_default();
+    items.vlanid = settings.vlanid.map(u64::from);
+    items.probe = status.map(|status| probe_state(settings.group, status));
+}
+
+fn probe_state(group: u16, status: ProbeStatus) -> Probe {
+    let micros = |time: Duration| time.as_micros() as u64;
+    Probe {
+        group: Some(group.into()),
+        sent: Some(status.sent),
+        answered: Some(status.answered),
+        loss_ratio: status.loss_ratio.map(u64::from),
+        latency: status.latency.map(micros),
+        max_latency: status.max_latency.map(micros),
+        replier: status.replier.map(|hwaddr| hwaddr.to_string()),
     }
 }
 

@@ -62,7 +62,7 @@ impl PortSocket {
             if wanted.bfd {
                 addresses.push(MICRO_GROUP.0);
             }
-            if wanted.arp || wanted.neighbour_discovery || wanted.bfd {
+            if wanted.arp || wanted.neighbour_discovery || wanted.bfd || wanted.probes {
                 // An inactive port probes from one of these addresses, while it carries the team's.
                 addresses.extend([self.hwaddr.0, self.hwaddr.with_local_bit_flipped().0]);
             }

@@ -13,7 +13,7 @@ state_objects! {
     }
 
     pub struct Watch: "A link watch." {
-        name: String, "Kind of the watch: ethtool, arp_ping, nsna_ping, tipc, errors, bfd or lacp.";
+        name: String, "Kind of the watch: ethtool, arp_ping, nsna_ping, probe, tipc, errors, bfd or lacp.";
         up: bool, "Whether the watch says that the link is up.";
         down_count: i64 [counter("teamr_port_down_total")], "Times that the watch went down.";
         delay_up: i64 [unit(Unit::Milliseconds)],
@@ -21,14 +21,14 @@ state_objects! {
         delay_down: i64 [unit(Unit::Milliseconds)],
             "Watch ethtool: time before a link that was lost counts.";
         interval: i64 [unit(Unit::Milliseconds)],
-            "Watches arp_ping and nsna_ping: time between two requests. Watch errors: time between two \
+            "Watches arp_ping, nsna_ping and probe: time between two requests. Watch errors: time between two \
              readings of the counters. Watch bfd: time between two packets that the configuration asks for.";
         init_wait: i64 [unit(Unit::Milliseconds)],
-            "Watches arp_ping and nsna_ping: time before the first request.";
+            "Watches arp_ping, nsna_ping and probe: time before the first request.";
         missed_max: i64,
-            "Watches arp_ping and nsna_ping: intervals in a row without a reply that are borne.";
+            "Watches arp_ping, nsna_ping and probe: intervals in a row without a reply that are borne.";
         missed: i64,
-            "Watches arp_ping and nsna_ping: intervals in a row without a reply until now.";
+            "Watches arp_ping, nsna_ping and probe: intervals in a row without a reply until now.";
         target_host: String,
             "Watches arp_ping and nsna_ping: address of the host that is asked; its name as long \
              as the address is unknown.";
@@ -51,6 +51,7 @@ state_objects! {
         local_address: String, "Watch bfd: address that packets come from.";
         peer_address: String, "Watch bfd: address of the peer.";
         bfd: Bfd, "Session of the watch bfd.";
+        probe: Probe, "Requests of the watch probe.";
         partner_system: String,
             "Watch lacp: System ID of the partner; absent without one. The other items of LACP are in \
              the port's teamr.lacp.";
@@ -62,10 +63,25 @@ state_objects! {
         retry_interval: i64 [unit(Unit::Milliseconds)],
             "Watches arp_ping and nsna_ping: time between two requests after one without a reply; \
              absent without retries.";
-        vlanid: u64, "VLAN of arp_ping; absent without one.";
+        vlanid: u64, "VLAN of arp_ping and probe; absent without one.";
         obstacle: String,
             "Why the watch cannot work, such as a name without an address, a missing link-local \
              address or a kernel without TIPC; absent if the watch works.";
+    }
+
+    pub struct Probe: "The requests of a watch probe." {
+        group: u64, "Group of the ports that answer each other; 0 for the ports of this team.";
+        sent: u64 [counter("teamr_port_probe_sent_total")], "Requests sent.";
+        answered: u64 [counter("teamr_port_probe_answered_total")], "Requests that were answered.";
+        loss_ratio: u64 [unit(Unit::Millionths), gauge("teamr_port_probe_loss_ratio")],
+            "Share of the last 128 requests without a reply; absent before the first request had time for \
+             a reply.";
+        latency: u64 [unit(Unit::Microseconds), gauge("teamr_port_probe_latency_seconds")],
+            "Time from the last answered request to its reply, the delays of both daemons included; absent \
+             before the first reply.";
+        max_latency: u64 [unit(Unit::Microseconds), gauge("teamr_port_probe_max_latency_seconds")],
+            "Longest such time of the last 128 requests; absent without a reply to them.";
+        replier: String, "Hardware address of the team that replied last; absent before the first reply.";
     }
 
     pub struct Bfd: "The session of a watch bfd (RFC 5880)." {

@@ -18,7 +18,8 @@ use runners::wire::{Ethernet, SLOW_PROTOCOLS_GROUP, ethertype};
 use runners::{
     ArpPingSettings, BfdSession, BfdSettings, Duplex, Event, HashFields, Host, HwAddr, Instant,
     LacpPortSettings, LacpSettings, LacpStatus, Link, LinkWatch, LinkWatchSettings,
-    NsnaPingSettings, PortId, PortSettings, Probing, RunnerSettings, Selector, Team, TeamSettings,
+    NsnaPingSettings, PortId, PortSettings, ProbeSettings, Probing, RunnerSettings, Selector, Team,
+    TeamSettings,
 };
 use serde_json::{Value, json};
 use teamr::client::hash::capture::frames;
@@ -99,6 +100,11 @@ fn watched(bytes: &[u8]) {
         probing,
         target_host: host(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
     });
+    let probe = LinkWatchSettings::Probe(ProbeSettings {
+        probing: Probing { init_wait: Duration::from_secs(1), ..probing },
+        group: 0,
+        vlanid: None,
+    });
     let mut team = Team::new(TeamSettings::new(RunnerSettings::Broadcast), HwAddr::default());
     let port = PortId(1);
     let added = Event::PortAdded {
@@ -107,7 +113,7 @@ fn watched(bytes: &[u8]) {
         hwaddr: HwAddr([2, 0, 0, 0, 0, 1]),
         link: Link { up: true, ..Link::default() },
         settings: PortSettings {
-            link_watches: vec![arp(None), arp(Some(5)), nsna],
+            link_watches: vec![arp(None), arp(Some(5)), nsna, probe],
             ..PortSettings::default()
         },
         adopted: false,
@@ -120,12 +126,13 @@ fn watched(bytes: &[u8]) {
     let ethernet = Ethernet::parse(bytes);
     let kind = ethernet.map(|ethernet| (ethernet.ethertype, ethernet.vlan_ids));
     match kind {
-        Some((ethertype::ARP, 0)) => assert_eq!(up[1..], [false, false]),
+        Some((ethertype::ARP, 0)) => assert_eq!(up[1..], [false; 3]),
         Some((ethertype::ARP, vlan)) if vlan == 5 << 48 => {
-            assert_eq!((up[0], up[2]), (false, false));
+            assert_eq!((up[0], &up[2..]), (false, &[false; 2][..]));
         }
-        Some((ethertype::IPV6, 0)) => assert_eq!(up[..2], [false, false]),
-        _ => assert_eq!(up, [false; 3]),
+        Some((ethertype::IPV6, 0)) => assert_eq!((&up[..2], up[3]), (&[false; 2][..], false)),
+        // The watch probe has sent no request, so no frame is a reply.
+        _ => assert_eq!(up, [false; 4]),
     }
 }
 

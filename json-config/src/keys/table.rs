@@ -3,17 +3,21 @@
 use super::{Form, INT_MAX, INT_MIN, Key, Kind, Object, Preset, RUNNERS, Unit};
 use crate::data_path::DataPathChoice;
 
-const WATCHES: &[&str] = &["ethtool", "arp_ping", "nsna_ping", "tipc", "errors", "bfd", "lacp"];
+const WATCHES: &[&str] =
+    &["ethtool", "arp_ping", "nsna_ping", "tipc", "errors", "bfd", "lacp", "probe"];
 const HASHING: &[&str] = &["loadbalance", "lacp"];
 const ACTIVEBACKUP: &[&str] = &["activebackup"];
 const BALANCING: &[&str] = &["loadbalance", "lacp", "slb", "tlb", "alb"];
 const LACP: &[&str] = &["lacp"];
 const ETHTOOL: &[&str] = &["ethtool"];
 const ARP: &[&str] = &["arp_ping"];
-const PROBING: &[&str] = &["arp_ping", "nsna_ping"];
+const PROBE: &[&str] = &["probe"];
+const IN_VLAN: &[&str] = &["arp_ping", "probe"];
+const PINGING: &[&str] = &["arp_ping", "nsna_ping"];
+const PROBING: &[&str] = &["arp_ping", "nsna_ping", "probe"];
 const ERRORS: &[&str] = &["errors"];
 const BFD: &[&str] = &["bfd"];
-const PERIODIC: &[&str] = &["arp_ping", "nsna_ping", "errors", "bfd"];
+const PERIODIC: &[&str] = &["arp_ping", "nsna_ping", "errors", "bfd", "probe"];
 /// Greatest value of the keys of `damping` that are penalties.
 const MOST_PENALTY: i64 = 20_000;
 
@@ -237,7 +241,7 @@ keys! {
         "delay_down": milliseconds(0), default: Preset::Integer(0), read_by: ETHTOOL,
             refusal: Some("\"delay_down\" must not be negative number.") =>
             "Time for which the carrier must be off before the link counts as down.";
-        "target_host": Kind::Text(Form::Host), read_by: PROBING,
+        "target_host": Kind::Text(Form::Host), read_by: PINGING,
             required: Some("Failed to get \"target_host\" link-watch option."),
             refusal: Some("Failed to get \"target_host\" link-watch option.") =>
             "Neighbour to ask: an IPv4 (arp_ping) or IPv6 (nsna_ping) address or a host name.";
@@ -253,10 +257,13 @@ keys! {
         "missed_max": counted(0, INT_MAX), default: Preset::Integer(3), read_by: PROBING,
             refusal: Some("\"missed_max\" must not be negative number.") =>
             "Requests in a row that may stay without an answer.";
-        "retry_interval": milliseconds(0), default: Preset::Integer(0), read_by: PROBING =>
+        "retry_interval": milliseconds(0), default: Preset::Integer(0), read_by: PINGING =>
             "Pause between the requests after one without an answer; 0 keeps to the interval.";
-        "vlanid": counted(0, 4095), read_by: ARP, refusal: Some("Wrong \"vlanid\" option value.") =>
+        "vlanid": counted(0, 4095), read_by: IN_VLAN, refusal: Some("Wrong \"vlanid\" option value.") =>
             "VLAN id of requests; untagged if absent.";
+        "group": counted(0, 65535), default: Preset::Integer(0), read_by: PROBE,
+            refusal: Some("\"group\" value is out of its limits.") =>
+            "Number that teams share whose ports answer each other; 0 for the ports of one team.";
         "validate_active": Kind::Boolean, default: Preset::Boolean(false), read_by: ARP =>
             "On an active port only a valid answer counts, not any ARP frame.";
         "validate_inactive": Kind::Boolean, default: Preset::Boolean(false), read_by: ARP =>

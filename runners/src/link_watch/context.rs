@@ -2,7 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::ident::HwAddr;
+use crate::ident::{HwAddr, PortId};
+use crate::wire::path_probe::TeamPort;
 
 /// Facts about the team.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub(crate) struct TeamContext {
     pub(crate) someone_enabled: bool,
     /// Number of ports that may carry traffic.
     pub(crate) usable_ports: usize,
+    /// Number of ports whose watch probe is answered.
+    pub(crate) answered_ports: usize,
     /// Hardware address of the team device.
     pub(crate) hwaddr: HwAddr,
     /// Link-local IPv6 address of the team device.
@@ -20,6 +23,10 @@ pub(crate) struct TeamContext {
 /// Facts about the port of a watch and its team.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WatchContext {
+    /// The port.
+    pub(crate) port: PortId,
+    /// Hardware address of the team device.
+    pub(crate) team_hwaddr: HwAddr,
     /// The port has a carrier.
     pub(crate) linked: bool,
     /// The port is enabled.
@@ -28,6 +35,8 @@ pub(crate) struct WatchContext {
     pub(crate) someone_enabled: bool,
     /// Whether another port of the team may carry traffic.
     pub(crate) has_other_port: bool,
+    /// Whether the watch probe of another port of the team is answered.
+    pub(crate) has_witness: bool,
     /// Another port must keep the team's hardware address, even while this one is enabled.
     pub(crate) hwaddr_belongs_elsewhere: bool,
     /// Hardware address of the port.
@@ -39,6 +48,11 @@ pub(crate) struct WatchContext {
 }
 
 impl WatchContext {
+    /// Returns the port and its team.
+    pub(super) fn own(&self) -> TeamPort {
+        TeamPort { team: self.team_hwaddr, port: self.port }
+    }
+
     /// Whether only other ports carry traffic.
     pub(super) fn is_waiting(&self) -> bool {
         !self.enabled && self.someone_enabled

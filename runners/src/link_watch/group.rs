@@ -109,6 +109,11 @@ impl LinkWatches {
         })
     }
 
+    /// Whether a watch probe of the port is answered now.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.list.iter().any(LinkWatch::is_answered_probe)
+    }
+
     /// Whether a BFD session of the port is not up.
     pub(crate) fn lacks_bfd(&self) -> bool {
         self.list.iter().any(|watch| watch.bfd_settings().is_some() && !watch.is_up())

@@ -10,6 +10,7 @@ use super::errors::Errors;
 use super::ethtool::Ethtool;
 use super::nsna_ping::NsnaPing;
 use super::ping_timer::{PingTimer, Situation};
+use super::probe::{Probe, ProbeStatus};
 use super::resolved::Resolved;
 use super::tipc::Tipc;
 use crate::control_frames::ControlFrames;
@@ -34,6 +35,7 @@ enum Kind {
     Ethtool(Ethtool),
     ArpPing(ArpPing),
     NsnaPing(NsnaPing),
+    Probe(Probe),
     Tipc(Tipc),
     Errors(Errors),
     /// The session runs beside the team ([`crate::bfd`]).
@@ -70,6 +72,8 @@ pub enum WatchProblem<'a> {
     NoTipc,
     /// The two addresses of a BFD session do not fit together.
     UnlikeAddresses,
+    /// No port answers any port of the team.
+    NoPeers,
 }
 
 impl fmt::Display for WatchProblem<'_> {
@@ -81,6 +85,9 @@ impl fmt::Display for WatchProblem<'_> {
             ),
             WatchProblem::UnlikeAddresses => f.write_str(
                 "the addresses are of two families, or not of IPv4 with \"single_hop\"; stays down",
+            ),
+            WatchProblem::NoPeers => f.write_str(
+                "no port of the group answers any port of this team, so the watch cannot judge the path",
             ),
             WatchProblem::NoTipc => f.write_str("no TIPC in this kernel (module tipc), stays down"),
         }
@@ -121,6 +128,7 @@ impl LinkWatch {
             }
             LinkWatchSettings::ArpPing(settings) => Kind::ArpPing(ArpPing::new(settings, now)),
             LinkWatchSettings::NsnaPing(settings) => Kind::NsnaPing(NsnaPing::new(settings, now)),
+            LinkWatchSettings::Probe(settings) => Kind::Probe(Probe::new(*settings, now)),
             LinkWatchSettings::Tipc { bearer } => Kind::Tipc(Tipc::new(bearer)),
             LinkWatchSettings::Errors(settings) => Kind::Errors(Errors::new(*settings, now)),
             LinkWatchSettings::Bfd(settings) => Kind::Bfd(*settings),
@@ -136,6 +144,7 @@ impl LinkWatch {
             Kind::Ethtool(_) => "ethtool",
             Kind::ArpPing(_) => "arp_ping",
             Kind::NsnaPing(_) => "nsna_ping",
+            Kind::Probe(_) => "probe",
             Kind::Tipc(_) => "tipc",
             Kind::Errors(_) => "errors",
             Kind::Bfd(_) => "bfd",
@@ -173,6 +182,7 @@ impl LinkWatch {
                 let target = ping.target.address().map(IpAddr::V6);
                 (&ping.timer, target, None)
             }
+            Kind::Probe(probe) => (&probe.timer, None, None),
         };
         Some(PingStatus {
             missed: timer.missed(),
@@ -181,6 +191,19 @@ impl LinkWatch {
             target,
             source,
         })
+    }
+
+    /// Returns the state of the watch probe; `None` for other watches.
+    pub fn probe_status(&self) -> Option<ProbeStatus> {
+        match &self.kind {
+            Kind::Probe(probe) => Some(probe.status()),
+            _ => None,
+        }
+    }
+
+    /// Whether this is a watch probe that is answered now.
+    pub(super) fn is_answered_probe(&self) -> bool {
+        matches!(&self.kind, Kind::Probe(probe) if probe.is_answered())
     }
 
     /// Returns the settings of the session of the watch bfd; `None` for other watches.
@@ -224,6 +247,7 @@ impl LinkWatch {
                 let problem = ping.lacks_link_local.then_some(WatchProblem::NoLinkLocal);
                 unresolved(&ping.target).or(problem)
             }
+            Kind::Probe(probe) => (self.up && probe.lacks_peers()).then_some(WatchProblem::NoPeers),
             Kind::Tipc(tipc) => tipc.is_missing.then_some(WatchProblem::NoTipc),
         }
     }
@@ -233,6 +257,7 @@ impl LinkWatch {
             Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => None,
             Kind::ArpPing(ping) => Some(&mut ping.timer),
             Kind::NsnaPing(ping) => Some(&mut ping.timer),
+            Kind::Probe(probe) => Some(&mut probe.timer),
         }
     }
 
@@ -245,8 +270,8 @@ impl LinkWatch {
             },
             bfd: matches!(self.kind, Kind::Bfd(_)),
             neighbour_discovery: matches!(self.kind, Kind::NsnaPing(_)),
+            probes: matches!(self.kind, Kind::Probe(_)),
             slow_protocols: matches!(self.kind, Kind::Lacp),
-            ..ControlFrames::default()
         }
     }
 
@@ -255,6 +280,7 @@ impl LinkWatch {
             Kind::Ethtool(ethtool) => ethtool.next_deadline(),
             Kind::ArpPing(ping) => Some(ping.timer.next_deadline()),
             Kind::NsnaPing(ping) => Some(ping.timer.next_deadline()),
+            Kind::Probe(probe) => Some(probe.timer.next_deadline()),
             Kind::Tipc(_) | Kind::Bfd(_) | Kind::Lacp => None,
             Kind::Errors(errors) => Some(errors.next_deadline()),
         }
@@ -273,6 +299,10 @@ impl LinkWatch {
         }
         if let Kind::Bfd(_) | Kind::Lacp = self.kind {
             return self.set(self.up && link.up);
+        }
+        if let (Kind::Probe(probe), false) = (&mut self.kind, link.up) {
+            probe.carrier_lost();
+            return self.set(false);
         }
         let has_begun = self.timer().is_some_and(|timer| timer.has_begun());
         // A request from before the link came up was lost.
@@ -307,6 +337,11 @@ impl LinkWatch {
             let up = errors.is_up();
             return self.set(up).into_iter().chain(reading).collect();
         }
+        if let Kind::Probe(probe) = &mut self.kind {
+            let (up, request_due) = probe.expire(due, now, up, context);
+            let request = request_due.then(|| self.send_request(now, context));
+            return self.set(up).into_iter().chain(request.into_iter().flatten()).collect();
+        }
         let situation = Situation { up, has_other_port: context.has_other_port };
         let Some(expiry) = self.timer().map(|timer| timer.expire(due, now, situation)) else {
             return WatchActions::new();
@@ -325,6 +360,7 @@ impl LinkWatch {
             Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => None,
             Kind::ArpPing(ping) => ping.request(now, context),
             Kind::NsnaPing(ping) => ping.request(now, context),
+            Kind::Probe(probe) => probe.request(now, context),
         };
         request.into_iter().map(WatchAction::Send).collect()
     }
@@ -337,7 +373,12 @@ impl LinkWatch {
             actions.extend(name.map(|name| WatchAction::Resolve { host: name.to_owned(), family }));
         };
         match &mut self.kind {
-            Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => {}
+            Kind::Ethtool(_)
+            | Kind::Probe(_)
+            | Kind::Tipc(_)
+            | Kind::Errors(_)
+            | Kind::Bfd(_)
+            | Kind::Lacp => {}
             Kind::ArpPing(ping) => {
                 resolve(ping.target.request(now, up), IpFamily::V4);
                 if let Some(source) = &mut ping.source {
@@ -390,12 +431,18 @@ impl LinkWatch {
         context: &WatchContext,
     ) -> WatchActions {
         let up = self.up;
+        let mut reply = None;
         let is_alive = match &mut self.kind {
             Kind::Ethtool(_) | Kind::Tipc(_) | Kind::Errors(_) | Kind::Bfd(_) | Kind::Lacp => false,
             Kind::ArpPing(ping) => ping.receive(now, frame, ours, context, up),
             Kind::NsnaPing(ping) => ping.receive(now, frame, ours),
+            Kind::Probe(probe) => {
+                let received = probe.receive(now, frame, context);
+                reply = received.reply.map(WatchAction::Send);
+                received.is_answer
+            }
         };
-        self.set(up | is_alive)
+        self.set(up | is_alive).into_iter().chain(reply).collect()
     }
 
     pub(super) fn bearers_changed(&mut self, linked: Option<&BTreeSet<String>>) -> WatchActions {

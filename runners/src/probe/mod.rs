@@ -13,12 +13,10 @@ use std::collections::BTreeSet;
 pub(crate) mod schedule;
 
 use crate::ident::{HwAddr, PortId};
+use crate::wire::path_probe::LEAST_LENGTH;
 use crate::wire::{Ethernet, ethertype};
 
-/// First bytes of a probe's payload: a name, and the version of the format.
-pub const PROBE_MAGIC: [u8; 8] = *b"teamr\0\0\x01";
-/// Least length of an Ethernet frame, without its checksum.
-const LEAST_LENGTH: usize = 60;
+pub use crate::wire::path_probe::PROBE_MAGIC;
 
 /// The probes of one team.
 #[derive(Clone, Debug, Default)]
@@ -53,8 +51,10 @@ impl Prober {
             .and_then(|ethernet| ethernet.payload.strip_prefix(&PROBE_MAGIC))
             .and_then(|payload| payload.strip_prefix(&team.0))
             .and_then(|payload| payload.strip_prefix(&self.rounds.to_be_bytes()))
-            .and_then(<[u8]>::first_chunk);
-        let from = from.map(|from| PortId(u32::from_be_bytes(*from)));
+            .and_then(<[u8]>::first_chunk::<5>);
+        // The frames of the watch probe have another kind than 0.
+        let from = from.filter(|[.., kind]| *kind == 0);
+        let from = from.map(|[a, b, c, d, _]| PortId(u32::from_be_bytes([*a, *b, *c, *d])));
         if let Some(from) = from.filter(|from| self.sent.contains(from)) {
             self.received.insert((from, port));
         }

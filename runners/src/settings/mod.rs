@@ -269,6 +269,8 @@ pub enum LinkWatchSettings {
     ArpPing(ArpPingSettings),
     /// Asks an IPv6 neighbour by neighbour discovery.
     NsnaPing(NsnaPingSettings),
+    /// Asks the ports of the team, or of other teams, by probe frames.
+    Probe(ProbeSettings),
     /// Follows the TIPC links over a bearer.
     Tipc {
         /// `tipc_bearer`: interface part of the bearer.
@@ -296,6 +298,18 @@ pub struct BfdSettings {
     pub interval: Duration,
     /// `multiplier`: intervals without a packet after which the peer counts as lost; above 0.
     pub multiplier: u8,
+}
+
+/// `probe`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ProbeSettings {
+    /// Times of the requests, without retries.
+    pub probing: Probing,
+    /// `group`: the ports of other teams with this number answer; 0 for the ports of the own team.
+    pub group: u16,
+    /// `vlanid` of the tag of requests and replies; `None` is untagged.
+    pub vlanid: Option<u16>,
 }
 
 /// `errors`.

@@ -83,6 +83,7 @@ impl Team {
         TeamContext {
             someone_enabled: self.ports.iter().any(|port| port.enabled),
             usable_ports: self.ports.iter().filter(|port| port.is_usable()).count(),
+            answered_ports: self.ports.iter().filter(|port| port.is_answered()).count(),
             hwaddr: self.hwaddr.current(),
             link_local: self.link_local,
         }

@@ -19,6 +19,7 @@ mod ip;
 pub mod lacpdu;
 pub mod marker;
 mod ndisc;
+pub mod path_probe;
 pub mod probe;
 pub(crate) mod slow_protocol;
 pub mod tunnel;

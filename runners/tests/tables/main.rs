@@ -18,6 +18,7 @@ mod nsna_ping;
 mod ping_retries;
 mod plain_runners;
 mod play;
+mod probe_watch;
 mod probing;
 mod replaced_settings;
 mod site;

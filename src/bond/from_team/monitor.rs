@@ -31,6 +31,7 @@ pub(super) fn monitor(team: Members<'_>, options: &mut Options, notes: &mut Note
     for (name, reason) in [
         ("tipc", "a bond does not know TIPC"),
         ("bfd", "a bond has no BFD"),
+        ("probe", "a bond sends no probes between its ports"),
         ("lacp", "a bond speaks LACP in mode 802.3ad only"),
         ("errors", "a bond does not judge corrupted frames"),
     ] {

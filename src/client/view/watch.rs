@@ -20,6 +20,7 @@ pub(super) fn view(page: &mut Page<'_>, key: &str, watch: &Watch) -> Result<(), 
             "ethtool" => ethtool(page, watch),
             "arp_ping" => arp_ping(page, watch),
             "nsna_ping" => nsna_ping(page, watch),
+            "probe" => probe(page, watch),
             "tipc" => tipc(page, watch),
             "errors" => errors(page, watch),
             "bfd" => bfd(page, watch),
@@ -59,6 +60,23 @@ fn nsna_ping(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
             ("target host", watch.target_host.clone()),
             ("interval", text(&watch.interval)),
             ("missed packets", missed(watch)),
+            ("initial wait", text(&watch.init_wait)),
+        ],
+    )
+}
+
+fn probe(page: &mut Page<'_>, watch: &Watch) -> Result<(), MissingItem> {
+    let items = watch.teamr.or_empty();
+    let requests = items.probe.or_empty();
+    let none = || Some("none".to_owned());
+    page.details(
+        MissingItem("probe link watch dump."),
+        [
+            ("group", text(&requests.group)),
+            ("interval", text(&watch.interval)),
+            ("missed packets", missed(watch)),
+            ("lost requests in a million", text(&requests.loss_ratio).or_else(none)),
+            ("latency in microseconds", text(&requests.latency).or_else(none)),
             ("initial wait", text(&watch.init_wait)),
         ],
     )

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use runners::wire::path_probe::PathProbe;
 use runners::wire::{Ethernet, ethertype};
 use runners::{Instant, LinkWatch, PortId, RunnerSettings, Team};
 
@@ -49,11 +50,14 @@ impl Noise {
         port: PortId,
         frame: &[u8],
     ) -> bool {
-        let kind = Ethernet::parse(frame).map(|ethernet| ethernet.ethertype);
+        let ethernet = Ethernet::parse(frame);
+        let kind = ethernet.map(|ethernet| ethernet.ethertype);
+        let is_path_probe = ethernet.is_some_and(|it| PathProbe::parse(&it).is_some());
         // Runner alb announces its peers anew when one of them asks.
         let is_alb = matches!(core.settings().runner, RunnerSettings::Slb { .. });
         let is_read = is_alb && frame.starts_with(&core.hwaddr().0);
-        if !matches!(kind, Some(ethertype::ARP | ethertype::IPV6)) || is_read {
+        let can_be_noise = matches!(kind, Some(ethertype::ARP | ethertype::IPV6)) || is_path_probe;
+        if !can_be_noise || is_read {
             return false;
         }
         let Some(watches) = core.port(port).map(|port| port.watches()) else {
