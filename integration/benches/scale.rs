@@ -69,18 +69,7 @@ fn main() -> ExitCode {
 fn measure(teams: usize, data_path: DataPath) -> Result<(), String> {
     let lab = Lab::try_open(Sharing::Alone)?;
     let (host, peer) = (lab.host("host"), lab.host("peer"));
-    let directory = lab.folder().join("teams");
-    fs::create_dir(&directory).expect("make a directory");
-    let names: Vec<String> = (0..teams).map(|number| format!("team{number}")).collect();
-    for (number, team) in names.iter().enumerate() {
-        let ports = ["a", "b"].map(|side| format!("{side}{number}"));
-        for port in &ports {
-            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
-        }
-        let config = team_config(team, "lacp", data_path, &[&ports[0], &ports[1]]);
-        let file = directory.join(format!("{team}.json"));
-        fs::write(file, config.to_string()).expect("write a configuration");
-    }
+    let (directory, names) = configure(&lab, [&host, &peer], teams, data_path);
     let (partner, _) = start(&peer, &directory);
     let (mut daemon, ready) = start(&host, &directory);
     let (started, _) = schedule(daemon.pid());
@@ -128,6 +117,29 @@ fn measure(teams: usize, data_path: DataPath) -> Result<(), String> {
     }
     drop(partner);
     Ok(())
+}
+
+/// Makes the cables and a folder with the configurations of both hosts. Returns the folder and the names
+/// of the teams.
+fn configure(
+    lab: &Lab,
+    [host, peer]: [&Namespace; 2],
+    teams: usize,
+    data_path: DataPath,
+) -> (PathBuf, Vec<String>) {
+    let directory = lab.folder().join("teams");
+    fs::create_dir(&directory).expect("make a directory");
+    let names: Vec<String> = (0..teams).map(|number| format!("team{number}")).collect();
+    for (number, team) in names.iter().enumerate() {
+        let ports = ["a", "b"].map(|side| format!("{side}{number}"));
+        for port in &ports {
+            lab.cable((host, port), (peer, port), CableKind::Virtual);
+        }
+        let config = team_config(team, "lacp", data_path, &[&ports[0], &ports[1]]);
+        let file = directory.join(format!("{team}.json"));
+        fs::write(file, config.to_string()).expect("write a configuration");
+    }
+    (directory, names)
 }
 
 /// Returns a line with the time and the bytes of the views of all teams.

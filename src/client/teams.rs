@@ -143,7 +143,7 @@ impl Asked {
     }
 }
 
-/// Reads the state of each team on behalf of a command, of [`AT_ONCE`] teams at a time: the daemons write
+/// Reads the state of each team on behalf of a command, of several teams at a time: the daemons write
 /// the next states while this process reads a state.
 pub fn states<'a>(
     devices: &'a [String],

@@ -124,7 +124,7 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
         Ok(())
     }
 
-    /// Has the kernel carry out all `requests`, [`REQUESTS_AT_ONCE`] with one system call. Returns the
+    /// Has the kernel carry out all `requests`, many with one system call. Returns the
     /// outcome of each; a request that the kernel refuses keeps no other from being carried out.
     ///
     /// # Errors

@@ -9,8 +9,11 @@ use crate::netlink::RouteSocket;
 use crate::netlink::link_stats::{self, Traffic};
 use crate::state::{OrEmpty, Port, State};
 
+/// Reads one counter.
+type Count = fn(&Traffic) -> u64;
+
 /// Counters of an interface: the family, the counter, the help.
-const INTERFACE: [(&str, fn(&Traffic) -> u64, &str); 4] = [
+const INTERFACE: [(&str, Count, &str); 4] = [
     ("teamr_port_receive_bytes_total", |it| it.rx_bytes, "Bytes received on the port."),
     ("teamr_port_receive_frames_total", |it| it.rx_frames, "Frames received on the port."),
     ("teamr_port_transmit_bytes_total", |it| it.tx_bytes, "Bytes sent on the port."),
