@@ -172,8 +172,8 @@ fn report_watches(facts: &Facts, findings: &mut Findings) {
         findings.problem(
             "watch-unanswered",
             format!("{} a link, but the link watch gets no answer.", have(&unanswered)),
-            "See that \"target_host\" (with bfd, \"peer_address\"; with probe, another port of the group) is \
-             alive and in this network or VLAN, and that no firewall, rp_filter or arp_ignore there keeps it from answering.",
+            "See that \"target_host\" (bfd: \"peer_address\"; probe: another port) is alive and in this \
+             network or VLAN, and that no firewall, rp_filter or arp_ignore there drops its answers.",
         );
     }
     let without_partner = facts.ports().into_iter().filter(|port| is_down(port));
