@@ -8,8 +8,8 @@ use super::facts::Port;
 use super::{Facts, Findings, and, are};
 use crate::state::OrEmpty;
 
-/// Runners that need their ports to be one static aggregate of the switch. LACP itself shows whether the switch has an
-/// LACP aggregate.
+/// Runners that need their ports to be one static aggregate of the switch. LACP itself shows whether
+/// the switch has an LACP aggregate.
 const AGGREGATING: [&str; 3] = ["roundrobin", "random", "loadbalance"];
 /// Runners that need their ports to lead into one network.
 const TOGETHER: [&str; 4] = ["activebackup", "slb", "tlb", "alb"];

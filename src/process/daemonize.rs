@@ -20,8 +20,8 @@ use crate::sys::process::{Disposition, exit_at_once, fork, set_disposition};
 /// Milliseconds that the parent waits; a daemon that takes longer goes on.
 const TIMEOUT_MS: u16 = 20_000;
 
-/// A report is an error number with the causes as text, 0 for success, or one of these numbers: one step of several
-/// is done, or the daemon runs without some of its teams.
+/// A report is an error number with the causes as text, 0 for success, or one of these numbers: one
+/// step of several is done, or the daemon runs without some of its teams.
 const ADVANCED: i32 = -1;
 const PARTLY: i32 = -2;
 

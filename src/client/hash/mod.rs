@@ -105,7 +105,8 @@ fn frame_of(
     frame.map_err(Error::Flow)
 }
 
-/// Returns whether a source address is one behind the bridge of the team: no interface of the host has the address.
+/// Returns whether a source address is behind the bridge of the team: no interface of the host has
+/// the address.
 fn is_guest(team: &Team, ip: IpAddr) -> bool {
     let has_bridge = Path::new(INTERFACES).join(&team.device).join("brport").exists();
     let addresses = RouteSocket::open().and_then(|mut route| address::all(&mut route));
