@@ -35,6 +35,8 @@ pub struct PortSocket {
     hwaddr: HwAddr,
     /// The frames that are received.
     wanted: ControlFrames,
+    /// Addresses whose frames the interface receives for the socket.
+    joined: Vec<[u8; 6]>,
 }
 
 impl PortSocket {
@@ -46,7 +48,13 @@ impl PortSocket {
     pub fn open(ifindex: u32, hwaddr: HwAddr) -> io::Result<Self> {
         let socket = PacketSocket::sender(ifindex, MARK)?;
         socket.set_priority(PRIORITY_CONTROL)?;
-        Ok(PortSocket { socket, ifindex, hwaddr, wanted: ControlFrames::default() })
+        Ok(PortSocket {
+            socket,
+            ifindex,
+            hwaddr,
+            wanted: ControlFrames::default(),
+            joined: Vec::new(),
+        })
     }
 
     /// Receives only these frames from now on.
@@ -66,10 +74,21 @@ impl PortSocket {
                 // An inactive port probes from one of these addresses, while it carries the team's.
                 addresses.extend([self.hwaddr.0, self.hwaddr.with_local_bit_flipped().0]);
             }
+            self.joined.extend(&addresses);
             self.socket.listen(self.ifindex, &accepting(wanted), &addresses)?;
             self.wanted = wanted;
         }
         Ok(())
+    }
+
+    /// Has the interface receive no more frames for the socket's addresses. An interface that is set
+    /// down before would stay promiscuous until it is up again.
+    pub fn leave(&mut self) {
+        for address in std::mem::take(&mut self.joined) {
+            if let Err(error) = self.socket.leave(self.ifindex, address) {
+                log::trace!("cannot leave an address of a control socket: {error}");
+            }
+        }
     }
 
     /// Sends a whole Ethernet frame.
@@ -112,6 +131,15 @@ impl PortSocket {
             frame.extend_from_slice(rest);
             return Ok(Some(frame));
         }
+    }
+}
+
+impl Drop for PortSocket {
+    /// Leaves the addresses before the socket closes. While an interface moves to another network
+    /// namespace, the kernel finds neither a closing socket of the interface nor the interface of a
+    /// closing socket, and the interface would stay promiscuous.
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -155,13 +155,19 @@ impl PacketSocket {
     ) -> io::Result<()> {
         self.filter(program)?;
         for address in addresses {
-            let kind = match address[0] & 1 {
-                1 => libc::PACKET_MR_MULTICAST,
-                _ => libc::PACKET_MR_UNICAST,
-            };
-            self.join(ifindex, kind, address)?;
+            self.join(ifindex, kind_of(*address), address)?;
         }
         self.bind(ifindex, libc::ETH_P_ALL as u16)
+    }
+
+    /// Takes back that `ifindex` receives frames for an address, once for a call of
+    /// [`listen`](Self::listen) with this address.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` without such a call, and once the interface is gone.
+    pub fn leave(&self, ifindex: u32, address: [u8; 6]) -> io::Result<()> {
+        let membership = membership(ifindex, kind_of(address), &address);
+        self.set(libc::PACKET_DROP_MEMBERSHIP, &membership)
     }
 
     /// Receives only frames that the classic BPF program accepts from now on.
@@ -196,15 +202,7 @@ impl PacketSocket {
 
     /// Has the interface receive frames for more addresses.
     fn join(&self, ifindex: u32, kind: libc::c_int, address: &[u8]) -> io::Result<()> {
-        let mut padded = [0; 8];
-        padded[..address.len()].copy_from_slice(address);
-        let membership = libc::packet_mreq {
-            mr_ifindex: ifindex as libc::c_int,
-            mr_type: kind as libc::c_ushort,
-            mr_alen: address.len() as libc::c_ushort,
-            mr_address: padded,
-        };
-        self.set(libc::PACKET_ADD_MEMBERSHIP, &membership)
+        self.set(libc::PACKET_ADD_MEMBERSHIP, &membership(ifindex, kind, address))
     }
 
     fn bind(&self, ifindex: u32, protocol: u16) -> io::Result<()> {
@@ -395,6 +393,25 @@ unsafe fn tag(message: &libc::msghdr) -> Option<VlanTag> {
         header = unsafe { libc::CMSG_NXTHDR(message, header) };
     }
     None
+}
+
+/// Returns the kind of membership for an address.
+fn kind_of(address: [u8; 6]) -> libc::c_int {
+    match address[0] & 1 {
+        1 => libc::PACKET_MR_MULTICAST,
+        _ => libc::PACKET_MR_UNICAST,
+    }
+}
+
+fn membership(ifindex: u32, kind: libc::c_int, address: &[u8]) -> libc::packet_mreq {
+    let mut padded = [0; 8];
+    padded[..address.len()].copy_from_slice(address);
+    libc::packet_mreq {
+        mr_ifindex: ifindex as libc::c_int,
+        mr_type: kind as libc::c_ushort,
+        mr_alen: address.len() as libc::c_ushort,
+        mr_address: padded,
+    }
 }
 
 impl AsFd for PacketSocket {

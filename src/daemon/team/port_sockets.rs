@@ -184,6 +184,10 @@ impl PortSockets {
 
 impl Drop for PortSockets {
     fn drop(&mut self) {
-        std::mem::take(&mut self.sockets).into_values().for_each(closing::close);
+        for mut entry in std::mem::take(&mut self.sockets).into_values() {
+            // Before the team device goes, and with the team driver sets its ports down.
+            entry.socket.leave();
+            closing::close(entry);
+        }
     }
 }
