@@ -42,6 +42,13 @@ unsafe fn ioctl<T>(
     request: libc::Ioctl,
     argument: &mut T,
 ) -> io::Result<libc::c_int> {
-    // SAFETY: the descriptor is open while borrowed; the caller answers for the argument.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) })
+    loop {
+        // SAFETY: the descriptor is open while borrowed; the caller answers for the argument.
+        let done =
+            check(unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) });
+        // An interrupted request is repeated, as an event that needs its answer comes once.
+        if !done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            return done;
+        }
+    }
 }
