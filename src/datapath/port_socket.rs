@@ -135,9 +135,9 @@ impl PortSocket {
 }
 
 impl Drop for PortSocket {
-    /// Leaves the addresses before the socket closes. While an interface moves to another network
-    /// namespace, the kernel finds neither a closing socket of the interface nor the interface of a
-    /// closing socket, and the interface would stay promiscuous.
+    /// Leaves the addresses before the socket closes. If the interface moves to another network
+    /// namespace while the socket closes, the kernel forgets to take the addresses back, and the
+    /// interface stays promiscuous.
     fn drop(&mut self) {
         self.leave();
     }

@@ -46,7 +46,7 @@ unsafe fn ioctl<T>(
         // SAFETY: the descriptor is open while borrowed; the caller answers for the argument.
         let done =
             check(unsafe { libc::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument)) });
-        // An interrupted request is repeated, as an event that needs its answer comes once.
+        // A signal interrupted the call. The caller asks once for each event, so the call is repeated.
         if !done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
             return done;
         }

@@ -185,7 +185,7 @@ impl PortSockets {
 impl Drop for PortSockets {
     fn drop(&mut self) {
         for mut entry in std::mem::take(&mut self.sockets).into_values() {
-            // Before the team device goes, and with the team driver sets its ports down.
+            // Now, because the team driver sets its ports down when the team device is deleted.
             entry.socket.leave();
             closing::close(entry);
         }
