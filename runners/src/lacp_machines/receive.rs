@@ -152,6 +152,15 @@ impl ReceiveMachine {
         }
     }
 
+    /// Moves the end of `current_while_timer` to at least `timeout` after the last LACPDU. Deviation: in
+    /// the standard a new LACP_Timeout of the Actor applies from the next LACPDU. The Partner learns of
+    /// Long Timeout before, and its next LACPDU would come after the old timer has expired.
+    pub(crate) fn timeout_lengthened(&mut self, last_received: Instant, timeout: Duration) {
+        if self.state == ReceiveState::Current {
+            self.current_while_timer = self.current_while_timer.max(Some(last_received + timeout));
+        }
+    }
+
     /// Handles an event. Returns the state that the machine has entered, or `None` if it stays.
     pub(crate) fn handle(
         &mut self,

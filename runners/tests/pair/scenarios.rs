@@ -336,6 +336,27 @@ fn new_settings_cause_no_flap() {
     assert_eq!(pair.carrier, [false, true]);
 }
 
+/// The Partner learns of Long Timeout at once, and its next LACPDU comes after 30 s.
+#[test]
+fn a_longer_timeout_waits_for_the_next_lacpdu() {
+    let slow = LacpSettings::default;
+    let longer = |partner: LacpSettings, meanwhile| {
+        let mut pair = Pair::new([slow(), partner], 1).with_ports(2);
+        converge(&mut pair, &[0, 1], seconds(4));
+        pair.run(seconds(40));
+        let flaps = pair.flaps;
+        for (settings, time) in [(fast(), millis(meanwhile)), (slow(), seconds(200))] {
+            pair.handle(0, Event::LacpSettingsChanged { settings });
+            pair.run(time);
+        }
+        assert_eq!(pair.flaps, flaps);
+    };
+    for meanwhile in [0, 10, 999, 5000] {
+        longer(slow(), meanwhile);
+        longer(fast(), meanwhile);
+    }
+}
+
 /// The last LACPDU says that the port is no longer Aggregatable and in sync, so the partner stops at
 /// once instead of after its timeout.
 #[test]

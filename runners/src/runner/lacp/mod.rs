@@ -319,6 +319,7 @@ impl Runner for Lacp {
         if settings.marker_timeout != self.settings.marker_timeout {
             self.marker_generator = settings.marker_timeout.map(MarkerGenerator::new);
         }
+        self.ports.values_mut().for_each(|port| port.settings_changed(settings));
         self.settings = settings.clone();
         true
     }

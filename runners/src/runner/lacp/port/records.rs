@@ -87,6 +87,14 @@ impl LacpPort {
         }
     }
 
+    /// Gives the Partner the time that other settings allow it between two LACPDUs.
+    pub(in crate::runner::lacp) fn settings_changed(&mut self, settings: &LacpSettings) {
+        if let Some(last_received) = self.last_received {
+            let timeout = self.timeouts(settings).current;
+            self.receive.timeout_lengthened(last_received, timeout);
+        }
+    }
+
     /// Handles a valid LACPDU: the actions of CURRENT, in the order of figure 6-18. Returns whether
     /// the information about the Partner has changed.
     pub(in crate::runner::lacp) fn pdu_received(
