@@ -6,8 +6,8 @@ use std::fs;
 
 use integration::traffic::{Pace, Stream, Trace, now};
 use integration::{
-    CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Teamr, TwoTeams, team_config,
-    wait_until,
+    CableKind, DataPath, Lab, Namespace, Ping, Sharing, SiteWithTeam, Teamr, TwoTeams,
+    in_virtual_time, team_config, wait_until,
 };
 use json_config::keys::{Form, KEYS, Key, Kind, Object, Preset};
 use serde_json::{Map, Value, json};
@@ -362,41 +362,34 @@ fn every_key_of_lacp(data_path: DataPath) {
     subject.check(streams);
 }
 
+// In virtual time no data path is ever late: each forwards the dense stream anywhere.
+
 #[test]
 fn every_key_without_a_partner_on_programs() {
-    every_key_without_a_partner(DataPath::Programs);
+    in_virtual_time(|_| every_key_without_a_partner(DataPath::Programs));
 }
 
 #[test]
 fn every_key_of_lacp_on_programs() {
-    every_key_of_lacp(DataPath::Programs);
+    in_virtual_time(|_| every_key_of_lacp(DataPath::Programs));
 }
 
-/// In guests.
-mod guest {
-    use integration::in_virtual_time;
+#[test]
+fn every_key_without_a_partner_on_the_relay() {
+    in_virtual_time(|_| every_key_without_a_partner(DataPath::Userspace));
+}
 
-    use super::*;
+#[test]
+fn every_key_of_lacp_on_the_relay() {
+    in_virtual_time(|_| every_key_of_lacp(DataPath::Userspace));
+}
 
-    // In virtual time a relay or a driver is never late, and forwards the dense stream anywhere.
+#[test]
+fn every_key_without_a_partner_with_the_kernels_driver() {
+    in_virtual_time(|_| every_key_without_a_partner(DataPath::Kernel));
+}
 
-    #[test]
-    fn every_key_without_a_partner_on_the_relay() {
-        in_virtual_time(|_| every_key_without_a_partner(DataPath::Userspace));
-    }
-
-    #[test]
-    fn every_key_of_lacp_on_the_relay() {
-        in_virtual_time(|_| every_key_of_lacp(DataPath::Userspace));
-    }
-
-    #[test]
-    fn every_key_without_a_partner_with_the_kernels_driver() {
-        in_virtual_time(|_| every_key_without_a_partner(DataPath::Kernel));
-    }
-
-    #[test]
-    fn every_key_of_lacp_with_the_kernels_driver() {
-        in_virtual_time(|_| every_key_of_lacp(DataPath::Kernel));
-    }
+#[test]
+fn every_key_of_lacp_with_the_kernels_driver() {
+    in_virtual_time(|_| every_key_of_lacp(DataPath::Kernel));
 }

@@ -20,9 +20,6 @@ const TIMED_OUT: [i32; 2] = [124, 137];
 /// Time before the limit at which the kernel writes into its log which program runs.
 const LAST_QUESTION: Duration = Duration::from_secs(2);
 const MEMORY: &str = "mem=1G";
-/// Parameters of a kernel whose clock jumps. Every boot starts at the same time, 2026-01-01, in
-/// nanoseconds.
-const VIRTUAL_TIME: [&str; 2] = ["time-travel=inf-cpu", "time-travel-start=1767225600000000000"];
 
 /// Environment variable in a guest in virtual time: the path of `pause.c`, compiled.
 pub(super) const PAUSE: &str = "TEAMR_GUEST_PAUSE";
@@ -144,20 +141,17 @@ impl Guest<'_> {
                 Clock::Real => &[][..],
                 // A virtual clock stands still while the guest waits for a processor: tests in real
                 // time get the processors first.
-                Clock::Virtual => &["nice", "-n", "5"],
+                Clock::Virtual => &["nice", "-n", "19"],
             })
             .arg("timeout")
             .arg(format!("--kill-after={GRACE}"))
             .arg(self.limit.as_secs().to_string())
             .arg("env")
-            .arg(format!("LD_PRELOAD={}", self.preload()))
+            .arg(format!("LD_PRELOAD={}", self.kernel.preloaded()))
             .arg(&self.kernel.program)
             .args(["rootfstype=hostfs", "ro", MEMORY, "panic=-1"])
             .args(["con=null", "con0=null,fd:1", "ssl=null", "ssl0=fd:3,fd:4"])
-            .args(match self.kernel.clock {
-                Clock::Real => &[][..],
-                Clock::Virtual => &VIRTUAL_TIME,
-            })
+            .args(self.kernel.clock_parameters())
             // The default is the home folder.
             .arg(format!("uml_dir={}/", self.folder.display()))
             .arg(format!("umid={CONSOLE}"))
@@ -168,20 +162,12 @@ impl Guest<'_> {
         command
     }
 
-    fn preload(&self) -> String {
-        let paths = self.kernel.preload.iter().map(|path| path.display().to_string());
-        paths.collect::<Vec<_>>().join(" ")
-    }
-
     /// Returns the init script for `case` with its arguments and environment.
     fn script(&self, case: &Command) -> String {
         let mut script = "#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n".to_owned();
         let mut set = |name: &str, value: &OsStr| {
             script += &format!("export {name}={}\n", quoted(value));
         };
-        if let Some(modules) = &self.kernel.modules {
-            set("MODULES", modules.as_os_str());
-        }
         if let Some(pause) = &self.kernel.pause {
             set(PAUSE, pause.as_os_str());
         }

@@ -1,6 +1,5 @@
-# Init of a guest. Set before: FOLDER, STATUS, the function `run_case`, and MODULES if the kernel has
-# modules. The root is the real file system, read-only; writable places are in memory and in the
-# case's folder.
+# Init of a guest. Set before: FOLDER, STATUS and the function `run_case`. The root is the real file
+# system, read-only; writable places are in memory and in the case's folder.
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -10,7 +9,7 @@ mkdir -p /dev/pts
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /run
 mount -t hostfs -o "$FOLDER" none "$FOLDER"
-mkdir -p /run/teamd /run/netns /run/modules/lib/modules
+mkdir -p /run/teamd /run/netns
 export TMPDIR="$FOLDER" HOME="$FOLDER"
 
 # Output goes through a pipe: programs behave differently on a terminal such as a serial line.
@@ -18,15 +17,6 @@ stty -F /dev/ttyS0 raw -echo
 exec 3>/dev/ttyS0
 
 {
-    if [ -n "${MODULES:-}" ]; then
-        ln -s "$MODULES/$(uname -r)" /run/modules/lib/modules/
-        # For modules that the kernel requests itself, such as the mode of a team.
-        printf '#!/bin/sh\nexec modprobe -d /run/modules "$@"\n' >/run/modprobe
-        chmod +x /run/modprobe
-        echo /run/modprobe >/proc/sys/kernel/modprobe
-        # bonding needs tls, which its dependencies do not list.
-        /run/modprobe -a tls bonding team bridge 8021q veth dummy ifb tun ipv6 tipc
-    fi
     ip link set lo up
     status=0
     run_case || status=$?

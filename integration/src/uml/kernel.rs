@@ -7,13 +7,16 @@ use std::process::Command;
 
 use nix::fcntl::FlockArg;
 
-use super::package;
 use crate::binaries::{repository, target};
 use crate::lab::lock;
 
-/// Environment variable: the version of the kernel of every guest, such as `6.12`. Without it, a
-/// guest in virtual time has the version of the Debian release, and others have the package's.
+/// Environment variable: the version of the kernel of every guest, such as `7.2`; the default is that of
+/// `build`.
 const VERSION: &str = "TEAMR_KERNEL";
+
+/// Parameters of a kernel whose clock jumps. Every boot starts at the same time, 2026-01-01, in
+/// nanoseconds.
+const VIRTUAL_TIME: [&str; 2] = ["time-travel=inf-cpu", "time-travel-start=1767225600000000000"];
 
 /// Environment variable: why no kernel could be built, if `integration/run` has tried.
 const FAILURE: &str = "TEAMR_KERNEL_FAILURE";
@@ -38,12 +41,10 @@ pub enum Clock {
     Virtual,
 }
 
-/// A kernel to boot.
+/// A kernel to boot, with all drivers built in.
 pub(super) struct Kernel {
     /// The path of the kernel, a program.
     pub(super) program: PathBuf,
-    /// The folder with one folder of modules for each release; `None` if all drivers are built in.
-    pub(super) modules: Option<PathBuf>,
     /// The paths of the libraries to preload into the kernel; see `xstate.c` and `random.c`.
     pub(super) preload: Vec<PathBuf>,
     /// The path of the library for a program that never waits (`pause.c`), if the kernel's clock
@@ -54,8 +55,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Returns the kernel with this clock, downloaded or built if absent. The error names what is
-    /// missing.
+    /// Returns the kernel with this clock, built if absent. The error names what is missing.
     pub(super) fn with(clock: Clock) -> Result<Kernel, String> {
         for tool in ["timeout", "setpriv", "stty"] {
             if !found(tool) {
@@ -63,29 +63,33 @@ impl Kernel {
             }
         }
         let cache = target().join("user-mode-linux");
-        let version = chosen();
         let mut preload = vec![library(&cache, "xstate")?];
-        if clock == Clock::Real && version.is_none() {
-            let root = package::unpacked(&cache)?;
-            return Ok(Kernel {
-                program: root.join("usr/bin/linux.uml"),
-                modules: Some(root.join("usr/lib/uml/modules")),
-                preload,
-                pause: None,
-                clock,
-            });
-        }
         let mut pause = None;
         if clock == Clock::Virtual {
             preload.push(library(&cache, "random")?);
             pause = Some(library(&cache, "pause")?);
         }
-        Ok(Kernel { program: built(version)?, modules: None, preload, pause, clock })
+        Ok(Kernel { program: built()?, preload, pause, clock })
+    }
+
+    /// Returns the libraries to preload, as the environment variable has them.
+    pub(super) fn preloaded(&self) -> String {
+        let paths = self.preload.iter().map(|path| path.display().to_string());
+        paths.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns the kernel's parameters for its clock.
+    pub(super) fn clock_parameters(&self) -> &'static [&'static str] {
+        match self.clock {
+            Clock::Real => &[],
+            Clock::Virtual => &VIRTUAL_TIME,
+        }
     }
 }
 
 /// Returns the path of the kernel that is built from source; the first call may build for minutes.
-fn built(version: Option<OsString>) -> Result<PathBuf, String> {
+fn built() -> Result<PathBuf, String> {
+    let version = chosen();
     if let (Ok(failure), None) = (env::var(FAILURE), &version) {
         return Err(failure);
     }
@@ -111,7 +115,7 @@ fn library(cache: &Path, name: &str) -> Result<PathBuf, String> {
 }
 
 /// Runs a command and returns its standard output. The error contains its standard error.
-pub(super) fn run(command: &mut Command) -> Result<String, String> {
+fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("start {command:?}: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -121,7 +125,7 @@ pub(super) fn run(command: &mut Command) -> Result<String, String> {
 }
 
 /// Whether PATH has this tool.
-pub(super) fn found(tool: &str) -> bool {
+fn found(tool: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(tool).exists())
 }

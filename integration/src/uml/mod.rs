@@ -5,17 +5,15 @@
 //! it. A test calls [`in_virtual_time`] or [`in_guest`]: the guest boots in two seconds and runs
 //! the same test again.
 //!
-//! [`in_virtual_time`] boots a kernel built from Debian's source (`build`). Its clock jumps to the
-//! next timer whenever all processes wait, so a case takes no time for waiting, and the load of the
-//! host changes nothing that the case measures. [`in_guest`] boots the kernel of Debian's package
-//! `user-mode-linux`, with the host's clock, for cases that measure speed. With the environment
-//! variable `TEAMR_KERNEL=6.12` all guests boot this kernel, built from source.
+//! The kernel is built from Debian's source (`build`); the environment variable `TEAMR_KERNEL=7.2`
+//! chooses another version for all guests. With [`in_virtual_time`] its clock jumps to the next timer
+//! whenever all processes wait, so a case takes no time for waiting, and the load of the host changes
+//! nothing that the case measures. [`in_guest`] has the host's clock, for cases that measure speed.
 //!
 //! This module starts the guest and reports its result; the cases are in `tests/`.
 
 mod guest;
 mod kernel;
-mod package;
 mod system;
 
 use std::any::type_name;

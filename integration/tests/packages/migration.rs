@@ -39,7 +39,7 @@ done
 ";
 
 /// Files of every host.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 5] = [
     ("usr/local/sbin/cables", CABLES),
     (
         "etc/systemd/system/cables.service",
@@ -47,7 +47,7 @@ const FILES: [(&str, &str); 6] = [
          DefaultDependencies=no\n\
          Wants=network-pre.target\n\
          Before=network-pre.target networking.service\n\
-         After=systemd-udevd.service systemd-modules-load.service\n\
+         After=systemd-udevd.service\n\
          [Service]\n\
          Type=oneshot\n\
          RemainAfterExit=yes\n\
@@ -68,8 +68,6 @@ const FILES: [(&str, &str); 6] = [
          [Install]\n\
          WantedBy=multi-user.target\n",
     ),
-    // bonding needs tls, which its dependencies do not list.
-    ("etc/modules-load.d/lab.conf", "tls\nbonding\nteam\n8021q\nveth\nbridge\nipv6\n"),
     (
         "etc/network/interfaces",
         "source /etc/network/interfaces.d/*\nauto lo\niface lo inet loopback\n",
