@@ -12,8 +12,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use integration::{
-    CableKind, DataPath, HostAndPeer, Lab, Preload, Sharing, Teamr, control, in_virtual_time,
-    team_config, teamr_command, wait_until,
+    CableKind, DataPath, HostAndPeer, LIMIT, Lab, Preload, Sharing, Teamr, control,
+    in_virtual_time, on_own_data_paths, team_config, teamr_command, wait_until,
 };
 use serde_json::Value;
 
@@ -55,9 +55,6 @@ const ERRORS: [i32; 6] =
 /// than interruptions. The relay also receives frames by `recvmmsg`, and counts these failures as lost
 /// frames.
 const LOOP: [&str; 3] = ["epoll_wait", "recvmmsg", "timerfd_settime"];
-/// Time within which the state agrees with the links again. A daemon that has lost an event never
-/// agrees: nothing but the next event would tell it.
-const TIME: Duration = integration::LIMIT;
 const PORTS: [&str; 2] = ["eth1", "eth2"];
 /// The peer's bridge; a bridge has the address of a port otherwise.
 const PEER_HWADDR: &str = "02:00:00:00:00:02";
@@ -131,9 +128,10 @@ impl Site {
         self.calls.get(FAILED) > failed
     }
 
-    /// Waits for a state, at most [`TIME`]. A request for the state may be the call that fails.
+    /// Waits for a state, at most [`LIMIT`]: a daemon that has lost an event never reaches the state,
+    /// since nothing but another event would tell it. A request for the state may be the call that fails.
     fn settles(&self, what: &str, holds: impl Fn(&Value) -> bool) {
-        let end = Instant::now() + TIME;
+        let end = Instant::now() + LIMIT;
         let mut last = Value::Null;
         loop {
             if let Some(state) = control::state_at(&self.team.control_socket()) {

@@ -9,7 +9,7 @@ use integration::{Lab, Sharing, skip};
 
 use super::{Debian, missing_requirement, packages};
 
-const MANAGERS: &str = "cloud-init,ifupdown,netplan.io,network-manager";
+const MANAGERS: &str = "cloud-init ifupdown netplan.io network-manager";
 
 /// Files of the host's administrator. networkd makes the port, which therefore appears after the
 /// team, and waits for team0 to be online; cloud-init waits for networkd.

@@ -5,7 +5,9 @@ mod ifupdown2;
 mod many_teams;
 mod migration;
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -49,39 +51,68 @@ fn packages() -> &'static [PathBuf; 2] {
     })
 }
 
+/// Returns the folder of a system that `make` makes once.
+fn kept(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // Tests of one program run side by side.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !kept.exists() {
+        let partial = kept.with_extension("partial");
+        let _ = fs::remove_dir_all(&partial);
+        make(&partial);
+        fs::rename(&partial, &kept).expect("keep the new system");
+    }
+    kept
+}
+
+fn copy_system(from: &Path, to: &Path) {
+    run(Command::new("cp").args(["--archive", "--reflink=auto"]).args([from, to]));
+}
+
+/// Installs packages, separated by spaces, in the Debian at `root`, and starts none of their daemons.
+fn install(root: &Path, packages: &str) {
+    let policy = root.join("usr/sbin/policy-rc.d");
+    fs::write(&policy, "#!/bin/sh\nexit 101\n").expect("write into the new system");
+    fs::set_permissions(&policy, Permissions::from_mode(0o755)).expect("make a script");
+    let mut mount = OsString::from("--mount-proc=");
+    mount.push(root.join("proc"));
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--pid", "--fork", "--kill-child"])
+        .args([mount.as_os_str(), "chroot".as_ref(), root.as_os_str()])
+        .args(["apt-get", "-qq", "--yes", "--no-install-recommends", "install"])
+        .args(packages.split(' '))
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut command);
+    fs::remove_file(policy).expect("remove a script");
+}
+
 /// A Debian in a folder.
 struct Debian {
     root: PathBuf,
 }
 
 impl Debian {
-    /// Installs the release `suite` of Debian in `root`, with additional packages.
-    fn new(suite: &str, root: PathBuf, packages: &str) -> Debian {
-        let mut command = Command::new("mmdebstrap");
-        command
-            .args(["--quiet", "--variant=essential"])
-            .arg(format!("--include=apt,dbus,iproute2,systemd,systemd-sysv,{packages}"))
-            .args([suite.as_ref(), root.as_os_str()]);
-        run(&mut command);
-        Debian { root }
-    }
-
-    /// Returns a copy, in `folder`, of a Debian with additional packages, which is installed once and
-    /// kept as `SUITE-with-NAME`.
+    /// Returns a copy, in `folder`, of the release `suite` of Debian with additional packages. The
+    /// copied system is installed once and kept as `SUITE-with-NAME`.
     fn copy(folder: &Path, suite: &str, name: &str, packages: &str) -> Debian {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{suite}-with-{name}"));
-        // Tests of one program run side by side.
-        static MAKING: Mutex<()> = Mutex::new(());
-        let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.exists() {
-            let partial = kept.with_extension("partial");
-            let _ = fs::remove_dir_all(&partial);
-            Debian::new(suite, partial.clone(), packages);
-            fs::rename(&partial, &kept).expect("keep the new system");
-        }
-        drop(making);
+        let bare = kept(suite, |root| {
+            let mut command = Command::new("mmdebstrap");
+            command
+                // Its lists of packages serve the additional packages.
+                .args(["--quiet", "--variant=essential", "--skip=cleanup/apt"])
+                .args(["--dpkgopt=force-unsafe-io"])
+                .arg("--include=apt,dbus,iproute2,systemd,systemd-sysv")
+                .args([suite.as_ref(), root.as_os_str()]);
+            run(&mut command);
+        });
+        let complete = kept(&format!("{suite}-with-{name}"), |root| {
+            copy_system(&bare, root);
+            install(root, packages);
+        });
         let root = folder.join("debian");
-        run(Command::new("cp").args(["--archive", "--reflink=auto"]).args([&kept, &root]));
+        copy_system(&complete, &root);
         Debian { root }
     }
 
@@ -296,7 +327,7 @@ fn the_initial_ram_file_system_has_the_team() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let tools = "busybox,dracut-core,initramfs-tools,kmod";
+    let tools = "busybox dracut-core initramfs-tools kmod";
     let debian = Debian::copy(lab.folder(), "bookworm", "initrd", tools);
     let deb = debian.take(&packages()[0]);
     debian.run(&format!("dpkg --install {deb}"));
@@ -314,7 +345,7 @@ fn a_host_migrates_from_teamd_to_teamr_and_back() {
         return;
     };
     let [deb, rpm] = packages();
-    let debian = Debian::new("bookworm", lab.folder().join("debian"), "iputils-ping,libteam-utils");
+    let debian = Debian::copy(lab.folder(), "bookworm", "teamd", "iputils-ping libteam-utils");
     let deb = debian.take(deb);
 
     // Installed in place of teamd, booted, and removed at the end by the script.

@@ -18,8 +18,8 @@ use integration::{boot_system, skip};
 use super::{Debian, missing_requirement, packages};
 
 /// Network programs that one system can have. Only those of the case are enabled.
-const PACKAGES: &str = "udev,kmod,ifupdown,ifenslave,iputils-ping,network-manager,netplan.io";
-pub const IFUPDOWN2: &str = "udev,kmod,ifupdown2,iputils-ping";
+const PACKAGES: &str = "udev kmod ifupdown ifenslave iputils-ping network-manager netplan.io";
+pub const IFUPDOWN2: &str = "udev kmod ifupdown2 iputils-ping";
 
 /// Time on the host before a guest is stopped.
 const LIMIT: Duration = Duration::from_secs(1200);
