@@ -15,9 +15,9 @@ const GAP: usize = 2;
 /// Width of the labels above the table.
 const LABEL: usize = 11;
 
-/// What stands for the carrier of a device that /sys lacks.
-const ELSEWHERE: &str = "unknown: /sys lacks the device. Run teamrctl where the daemon runs: \
-                         ip netns exec NAME teamrctl status, or in the daemon's container.";
+/// Why the carrier of a device that /sys lacks is unknown, with the remedy.
+const ELSEWHERE: &str = "/sys lacks the device. Run teamrctl where the daemon runs: \
+                             ip netns exec NAME teamrctl status, or in the daemon's container.";
 
 /// A cell of a table with its colour.
 type Cell = (String, Tone);
@@ -50,6 +50,21 @@ pub fn ports(device: &str, status: &Status, style: Style) -> String {
     style.paint(Tone::Head, &printable(device)) + "\n" + &table + &unexplained(status, &[])
 }
 
+/// Returns the carrier of a team in two words.
+pub fn carrier(status: &Status) -> &'static str {
+    match (status.up, status.carrier) {
+        (Some(false), _) => "set down",
+        (_, Some(true)) => "carrier up",
+        (_, Some(false)) => "carrier down",
+        (_, None) => "carrier unknown",
+    }
+}
+
+/// Returns [`ELSEWHERE`] for a device that /sys lacks.
+pub fn elsewhere(status: &Status) -> Option<&'static str> {
+    (status.up.is_none() && status.carrier.is_none()).then_some(ELSEWHERE)
+}
+
 /// Returns the reason of each port that is out, unless a finding names the port.
 fn unexplained(status: &Status, findings: &[&FindingStatus]) -> String {
     let is_named = |name: &str| {
@@ -77,7 +92,7 @@ fn lines(status: &Status) -> Vec<(&'static str, String, Tone)> {
         (_, Some(true)) => ("carrier", "up".to_owned(), Tone::Good),
         (_, Some(false)) => ("carrier", "down".to_owned(), Tone::Bad),
         (Some(true), None) => ("carrier", "unknown".to_owned(), Tone::Notice),
-        (None, None) => ("carrier", ELSEWHERE.to_owned(), Tone::Notice),
+        (None, None) => ("carrier", format!("unknown: {ELSEWHERE}"), Tone::Notice),
     });
     if let Some(data_path) = &status.data_path {
         let refused = status.data_path_refused.or_empty();

@@ -1,7 +1,7 @@
 //! One picture of `top`: teams, ports with bars, the last events. Pure.
 
-use crate::client::status::text::{age, rate};
-use crate::client::style::{Style, Tone};
+use crate::client::status::text::{age, carrier, elsewhere, rate};
+use crate::client::style::{Style, Tone, wrap};
 use crate::state::status::{PortStatus, Status};
 use crate::text::printable;
 
@@ -28,6 +28,10 @@ pub fn lines(teams: &[Shown], columns: usize, rows: usize, style: Style) -> Vec<
     let mut lines = Vec::new();
     for team in teams {
         lines.push(style.paint(Tone::Head, &cut(&heading(team), columns)));
+        if let Some(why) = elsewhere(&team.status) {
+            let why = wrap(why, 4, columns);
+            lines.extend(why.lines().map(|line| cut(line, columns)));
+        }
         for (name, port) in team.status.ports() {
             let buckets = team.buckets.iter().find(|(known, _)| known == name);
             lines.push(port_line(name, port, columns, style));
@@ -50,13 +54,7 @@ pub fn lines(teams: &[Shown], columns: usize, rows: usize, style: Style) -> Vec<
 fn heading(team: &Shown) -> String {
     let status = &team.status;
     let mut text = format!("{}  {}", team.device, status.runner.as_deref().unwrap_or_default());
-    let carrier = match (status.up, status.carrier) {
-        (Some(false), _) => "set down",
-        (_, Some(true)) => "carrier up",
-        (_, Some(false)) => "carrier down",
-        (_, None) => "carrier unknown",
-    };
-    text += &format!(", {carrier}");
+    text += &format!(", {}", carrier(status));
     if let Some((rx, tx)) = status.rx_rate.zip(status.tx_rate) {
         text += &format!(", in {}, out {}", rate(rx), rate(tx));
     }
@@ -167,6 +165,16 @@ mod tests {
                 "q: quit",
             ]
         );
+    }
+
+    #[test]
+    fn an_unknown_carrier_has_its_reason() {
+        let status = Status { carrier: None, up: None, ..shown().status };
+        let team = Shown { status, ..shown() };
+        let lines = lines(&[team], 80, 24, Style::Plain);
+        assert!(lines[0].starts_with("team0  loadbalance, carrier unknown, in "), "{lines:?}");
+        assert!(lines[1].starts_with("    /sys lacks the device. Run teamrctl where"), "{lines:?}");
+        assert!(lines[2].ends_with("or in the daemon's container."), "{lines:?}");
     }
 
     #[test]
