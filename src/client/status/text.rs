@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::client::style::{COLUMNS, Style, Tone, wrap};
 use crate::state::OrEmpty;
 use crate::state::status::{FindingStatus, PortStatus, Status};
-use crate::text::printable;
+use crate::text::{columns, pad, printable};
 
 /// Blanks before each line below the name of a team.
 const INDENT: usize = 2;
@@ -158,7 +158,7 @@ fn table(status: &Status, style: Style) -> String {
     let heads = ["PORT", "LINK", "ROLE", "IN", "OUT", "LOST", "CHANGED"];
     let rows: Vec<[Cell; 7]> = status.ports().map(|(name, port)| row(name, port)).collect();
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].0.chars().count());
+        let cells = rows.iter().map(|row| columns(&row[column].0));
         cells.chain([heads[column].len()]).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
@@ -168,8 +168,7 @@ fn table(status: &Status, style: Style) -> String {
     }
     let line = |cells: &[Cell]| {
         let cells = cells.iter().zip(&widths);
-        let cells =
-            cells.map(|((text, tone), width)| style.paint(*tone, &format!("{text:width$}")));
+        let cells = cells.map(|((text, tone), width)| style.paint(*tone, &pad(text, *width)));
         let line = cells.collect::<Vec<String>>().join(&" ".repeat(GAP));
         format!("{:INDENT$}{}\n", "", line.trim_end())
     };

@@ -3,7 +3,7 @@
 use crate::client::status::text::{age, carrier, elsewhere, rate};
 use crate::client::style::{Style, Tone, wrap};
 use crate::state::status::{PortStatus, Status};
-use crate::text::printable;
+use crate::text::{cut, pad, printable};
 
 /// A team in the picture.
 #[derive(Debug, Default)]
@@ -20,14 +20,16 @@ pub struct Shown {
 
 /// Narrowest bar that says something.
 const NARROWEST: usize = 4;
+/// Columns of a name.
+const NAME: usize = 10;
 /// Columns of a port without its bars: indent, name, role, words and rates.
-const FIXED: usize = 2 + 10 + 1 + 10 + 2 * (1 + 3 + 1 + 11);
+const FIXED: usize = 2 + NAME + 1 + 10 + 2 * (1 + 3 + 1 + 11);
 
 /// Returns the lines of the picture, none longer than `columns`, and no more than `rows`.
 pub fn lines(teams: &[Shown], columns: usize, rows: usize, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     for team in teams {
-        lines.push(style.paint(Tone::Head, &cut(&heading(team), columns)));
+        lines.push(style.paint(Tone::Head, &cut(&printable(&heading(team)), columns)));
         if let Some(why) = elsewhere(&team.status) {
             let why = wrap(why, 4, columns);
             lines.extend(why.lines().map(|line| cut(line, columns)));
@@ -46,8 +48,13 @@ pub fn lines(teams: &[Shown], columns: usize, rows: usize, style: Style) -> Vec<
     let news: Vec<&String> = teams.iter().flat_map(|team| &team.news).collect();
     let news = &news[news.len().saturating_sub(room)..];
     lines.extend(news.iter().map(|line| cut(&printable(line), columns)));
-    lines.truncate(rows.saturating_sub(1));
-    lines.push(cut("q: quit", columns));
+    let fitting = rows.saturating_sub(1);
+    let last = match lines.len().checked_sub(fitting) {
+        Some(hidden @ 1..) => format!("q: quit; {hidden} lines more: teamrctl status"),
+        _ => "q: quit".to_owned(),
+    };
+    lines.truncate(fitting);
+    lines.push(cut(&last, columns));
     lines
 }
 
@@ -85,14 +92,13 @@ fn port_line(name: &str, port: &PortStatus, columns: usize, style: Style) -> Str
         format!(" {word:3} {bar}{shown:<11}")
     };
     let ways = way("in", port.rx_rate) + &way("out", port.tx_rate);
-    let name = cut(&printable(name), 10);
-    let text = cut(&format!("  {name:10} {role:10}{ways}"), columns);
+    let name = pad(&cut(&printable(name), NAME), NAME);
+    let text = cut(&format!("  {name} {role:10}{ways}"), columns);
     // The role is in the columns that follow the name.
-    match text.split_at_checked(text.find(role).unwrap_or(0)) {
-        Some((before, rest)) if rest.starts_with(role) => {
-            format!("{before}{}{}", style.paint(tone, role), rest[role.len()..].trim_end())
-        }
-        _ => text,
+    let before = format!("  {name} ");
+    match text.strip_prefix(&*before).and_then(|rest| rest.strip_prefix(role)) {
+        Some(rest) => format!("{before}{}{}", style.paint(tone, role), rest.trim_end()),
+        None => text,
     }
 }
 
@@ -120,11 +126,6 @@ fn note(port: &PortStatus, buckets: Option<usize>) -> Option<String> {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| printable(&parts.join("; ")).into_owned())
-}
-
-/// Returns the beginning of `text` that fits `columns`.
-fn cut(text: &str, columns: usize) -> String {
-    text.chars().take(columns).collect()
 }
 
 #[cfg(test)]
@@ -182,9 +183,38 @@ mod tests {
         for (columns, rows) in [(1, 1), (20, 5), (40, 3), (80, 24), (300, 100)] {
             let lines = lines(&[shown(), shown()], columns, rows, Style::Plain);
             assert!(lines.len() <= rows, "{lines:?}");
-            let longest = lines.iter().map(|line| line.chars().count()).max();
+            let longest = lines.iter().map(|line| crate::text::columns(line)).max();
             assert!(longest <= Some(columns), "{columns}: {lines:?}");
         }
+        let lines = lines(&[shown()], 80, 4, Style::Plain);
+        assert_eq!(
+            lines.last().map(String::as_str),
+            Some("q: quit; 2 lines more: teamrctl status")
+        );
+    }
+
+    /// Names of interfaces from a stranger.
+    #[test]
+    fn a_name_breaks_no_line() {
+        let mut team = shown();
+        team.device = "te\u{202e}am".to_owned();
+        let names = ["日本語ポート", "out1", "esc\x1b[2J"];
+        let port = |name: &&str| (name.to_string(), json!({"role": "out", "why": "no link"}));
+        let ports: serde_json::Map<_, _> = names.iter().map(port).collect();
+        team.status = Status::read(&json!({"runner": "slb", "ports": ports})).expect("a status");
+        for columns in [10, 20, 80, 500] {
+            for line in lines(std::slice::from_ref(&team), columns, 40, Style::Plain) {
+                assert!(crate::text::columns(&line) <= columns, "{line:?}");
+                assert!(!line.contains(|letter: char| letter.is_control()), "{line:?}");
+            }
+        }
+        let coloured = port_line(
+            "out1",
+            &PortStatus { role: Some("out".to_owned()), ..PortStatus::default() },
+            80,
+            Style::Coloured,
+        );
+        assert!(coloured.starts_with("  out1       \x1b[31mout\x1b[0m"), "{coloured:?}");
     }
 
     #[test]
