@@ -200,7 +200,7 @@ mod tests {
         assert!(!draw(&scene).contains("/sys"), "the carrier is known");
         scene.status.carrier = None;
         let svg = draw(&scene);
-        for text in [">carrier unknown<", ">/sys lacks the device. Run<", ">daemon's container.<"] {
+        for text in [">carrier unknown<", ">/sys lacks the device. Run<", ">container.<"] {
             assert!(svg.contains(text), "{text}\n{svg}");
         }
     }
