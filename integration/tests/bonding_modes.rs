@@ -78,8 +78,12 @@ impl Row {
     }
 }
 
-/// Compares the table with that of teamrctl-import(8): the lines, and the counts up to what a tick of
-/// the guest's scheduler changes.
+/// The mode in which the bonding driver loses a few packets in one run and most of a stream in
+/// another.
+const VARIABLE: &str = "balance-alb";
+
+/// Compares the table with that of teamrctl-import(8): the lines, and the counts up to what two ticks
+/// of the guest's scheduler change. The counts of the bond in the mode [`VARIABLE`] are not compared.
 fn assert_manual_shows(rows: &[Row]) {
     let path = repository().join("man/teamrctl-import.8");
     let page = fs::read_to_string(path).expect("a page of the manual");
@@ -89,12 +93,14 @@ fn assert_manual_shows(rows: &[Row]) {
     assert_eq!(shown.len(), rows.len(), "lines of the table");
     for (shown, row) in shown.iter().zip(rows) {
         let known = Row::read(shown);
-        let is_near = |(known, found): (&usize, &usize)| {
-            known.abs_diff(*found) <= MARGIN * PORTS.len() + known / 10
+        let is_near = |column: usize| {
+            let is_bond = column % 2 == 0;
+            let differ = known.counts[column].abs_diff(row.counts[column]);
+            differ <= MARGIN * PORTS.len() || is_bond && row.mode == VARIABLE
         };
         let fits = (&known.mode, &known.runner) == (&row.mode, &row.runner)
             && known.line() == *shown
-            && known.counts.iter().zip(&row.counts).all(is_near);
+            && (0..row.counts.len()).all(is_near);
         assert!(fits, "the page shows\n{shown}\nand the run\n{}", row.line());
     }
 }

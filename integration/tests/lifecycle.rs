@@ -441,7 +441,13 @@ fn a_restart_without_a_name_keeps_the_device(data_path: DataPath) {
         let said = String::from_utf8_lossy(&second.stderr);
         assert!(said.contains(&format!("eth1: is a port of \"{device}\"; take it out")), "{said}");
         team.crash();
-        if data_path != DataPath::Kernel {
+        if data_path == DataPath::Kernel {
+            let mut without = teamr_command(&pair.host);
+            let without = without.arg("-f").arg(&file).output().expect("start teamr");
+            let said = String::from_utf8_lossy(&without.stderr);
+            let reason = format!("\"{device}\" exists: -o takes it over, -r makes it anew.");
+            assert!(said.contains(&reason), "{said}");
+        } else {
             leave(start(device, &[]));
             assert_eq!(pair.host.link(device)["ifindex"], index);
         }

@@ -10,9 +10,9 @@ use crate::datapath::{device, port_state, team_driver};
 use crate::netlink::RouteSocket;
 use crate::netlink::link::{self, LinkInfo};
 
-/// Returns the device of a team without a daemon that has a port of the configuration, if the start
-/// takes over such a device: one of a daemon of teamr, or with `-o` and `-w` one of the kernel's
-/// driver.
+/// Returns the device of a team without a daemon that has a port of the configuration, as if the
+/// configuration had the name. Not of a device of the kernel's driver whose port is down, without
+/// `-o` and `-w`: as teamd, the start takes such a port from the device.
 pub fn left_team(config: &Config, options: &StartOptions) -> Option<String> {
     let mut route = RouteSocket::open().ok()?;
     config.port_names().find_map(|port| {
@@ -22,10 +22,12 @@ pub fn left_team(config: &Config, options: &StartOptions) -> Option<String> {
             None => recording_team(&mut route, &options.run_dir, &port),
         };
         let team = team.filter(|team| !DeviceLock::is_held(&team.name))?;
-        let is_drivers = team.kind == team_driver::LINK_KIND;
-        let takes_over = (is_drivers && (options.take_over || options.warm_start))
-            || device::is_ours(&mut route, &team).unwrap_or(false);
-        takes_over.then_some(team.name)
+        let keeps_port = port.admin_up || options.take_over || options.warm_start;
+        let is_left = match team.kind == team_driver::LINK_KIND {
+            true => keeps_port,
+            false => device::is_ours(&mut route, &team).unwrap_or(false),
+        };
+        is_left.then_some(team.name)
     })
 }
 
