@@ -17,7 +17,7 @@ use teamr::args::configs::{EXTENSION, Fault, Plan, Source, Sources};
 use teamr::args::getopt::Operands;
 use teamr::args::options::{self, Command, Options};
 use teamr::args::{VERSION, version_line};
-use teamr::daemon::{Daemon, Listing, ReadDirectory, StartOptions};
+use teamr::daemon::{Daemon, Listing, ReadDirectory, StartOptions, left_team};
 use teamr::errno::strerror;
 use teamr::process::daemonize::{Readiness, Side, Verdict, daemonize};
 use teamr::process::logging::{self, LogOutput};
@@ -136,6 +136,7 @@ fn with_teams(options: &Options) -> Result<u8, String> {
         None => Teams::One,
     };
     if options.command == Command::Run {
+        plans.iter_mut().for_each(|plan| find_left_team(options, plan));
         plans.retain(|plan| match check_plan(plan) {
             Ok(()) => true,
             Err(complaint) => {
@@ -156,6 +157,17 @@ fn with_teams(options: &Options) -> Result<u8, String> {
             Ok(u8::from(!faults.is_empty() || !plans.iter().all(is_running)))
         }
         _ => start(options, plans, teams, faults),
+    }
+}
+
+/// Gives a team without a name the device that an earlier daemon left with the team's ports.
+fn find_left_team(options: &Options, plan: &mut Plan) {
+    let left = plan.is_unnamed.then(|| left_team(&plan.config, &start_options(options, plan)));
+    let Some(device) = left.flatten() else { return };
+    let pid_file = run_dir::pid_file(&device);
+    // A daemon of libteam has no lock that teamr knows.
+    if pidfile::running(&pid_file).is_none() {
+        plan.set_device(device, options, pid_file);
     }
 }
 

@@ -35,6 +35,8 @@ fn port(runner: &str, other: &str) -> Value {
         port["runner"] = json!({
             "selected": true,
             "key": 0,
+            "state": "current",
+            "aggregator": {"id": 1, "selected": true},
             "partner_lacpdu_info": {"system": "02:00:00:00:00:aa", "key": 1},
         });
         port["teamr"]["lacp"] = json!({"pdus": {"heard_ago": 800}});
@@ -172,6 +174,13 @@ fn the_first_line_names_the_cause() {
         }),
         ("lacp-not-selected", "lacp", |facts| {
             set(facts, "/ports/eth2/runner/selected", false.into());
+        }),
+        ("lacp-not-selected", "lacp", |facts| {
+            set(facts, "/ports/eth2/runner/aggregator/selected", false.into());
+        }),
+        ("lacp-keys-unlike", "lacp", |facts| {
+            set(facts, "/ports/eth2/runner/key", 7.into());
+            set(facts, "/ports/eth2/runner/aggregator/selected", false.into());
         }),
         ("lacp-partner-keys-unlike", "lacp", |facts| {
             set(facts, "/ports/eth2/runner/partner_lacpdu_info/key", 2.into());

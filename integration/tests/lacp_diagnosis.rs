@@ -236,6 +236,30 @@ causes! {
     };
 }
 
+/// The doctor names the port with a key of its own, and no port of two aggregates that both ends
+/// have made.
+#[test]
+fn the_doctor_finds_a_port_with_a_key_of_its_own() {
+    for (partner, found) in [(0, true), (7, false)] {
+        let Some(lab) = Lab::open(Sharing::Shared) else {
+            return;
+        };
+        let mut hosts = Hosts::new(&lab);
+        hosts.start_partner(&lacp_with("/ports/eth2", json!({"lacp_key": partner})));
+        let mut config = lacp_with("/ports/eth2", json!({"lacp_key": 7}));
+        config["ports"]["eth1"] = json!({"lacp_prio": 1});
+        let team = Teamr::start(&hosts.left, &config);
+        hosts.left.up("team0");
+        assert_reports(&team, "its key is 7, that of eth1 is 0");
+        let status = team.ask("status");
+        let cause =
+            "eth2 is not in the aggregate of eth1: \"lacp_key\" is 7 on eth2 and 0 on eth1.";
+        let told = status.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(told.contains(cause), found, "{status}");
+        assert!(!status.contains("[lacp-not-selected]"), "{status}");
+    }
+}
+
 /// Returns a team that carries traffic on eth2.
 fn carrying(lab: &Lab) -> (Hosts<'_>, Teamr) {
     let mut hosts = Hosts::new(lab);

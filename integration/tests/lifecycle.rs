@@ -406,9 +406,62 @@ fn a_restart_keeps_the_device_and_its_addresses(data_path: DataPath) {
     assert_eq!(pair.host.link("eth1")["operstate"], "DOWN");
 }
 
+/// A daemon that chooses the name of the device continues with the team that an earlier daemon of
+/// the configuration left, whatever that one's device was called.
+fn a_restart_without_a_name_keeps_the_device(data_path: DataPath) {
+    let Some(lab) = Lab::open(Sharing::Shared) else {
+        return;
+    };
+    let pair = HostAndPeer::new(&lab, &PORTS);
+    let file = lab.folder().join("unnamed.json");
+    let mut config = team_config("team0", "activebackup", data_path, &PORTS);
+    config.as_object_mut().expect("an object").remove("device");
+    fs::write(&file, config.to_string()).expect("write a configuration");
+    let start = |device: &str, args: &[&str]| {
+        let mut command = teamr_command(&pair.host);
+        command.args(args);
+        Teamr::start_command(&pair.host, device, command, file.clone())
+    };
+    let leave = |mut team: Teamr| {
+        team.wait_active("eth1");
+        kill(Pid::from_raw(team.pid() as i32), Signal::SIGUSR2).expect("signal the daemon");
+        assert!(team.wait().success());
+    };
+    for (device, first) in [("team0", &["-w"][..]), ("uplink", &["-t", "uplink"])] {
+        leave(start(device, first));
+        let index = pair.host.link(device)["ifindex"].clone();
+        for args in [&["-w"][..], &["-w", "-t", device], &["-o"], &["-w"]] {
+            leave(start(device, args));
+            assert_eq!(pair.host.link(device)["ifindex"], index, "{args:?}");
+        }
+        // Another daemon's team is none that a daemon left.
+        let team = start(device, &["-w"]);
+        let mut second = teamr_command(&pair.host);
+        let second = second.arg("-w").arg("-f").arg(&file).output().expect("start teamr");
+        let said = String::from_utf8_lossy(&second.stderr);
+        assert!(said.contains(&format!("eth1: is a port of \"{device}\"; take it out")), "{said}");
+        team.crash();
+        if data_path == DataPath::Kernel {
+            let mut without = teamr_command(&pair.host);
+            let without = without.arg("-f").arg(&file).output().expect("start teamr");
+            let said = String::from_utf8_lossy(&without.stderr);
+            let reason = format!("\"{device}\" exists: -o takes it over, -r makes it anew.");
+            assert!(said.contains(&reason), "{said}");
+        } else {
+            leave(start(device, &[]));
+            assert_eq!(pair.host.link(device)["ifindex"], index);
+        }
+        assert!(start(device, &["-w"]).stop().success());
+        assert!(!pair.host.has_interface(device));
+    }
+}
+
 #[test]
 fn a_restart_keeps_the_device_with_the_kernels_driver() {
-    integration::in_guest(|_| a_restart_keeps_the_device_and_its_addresses(DataPath::Kernel));
+    integration::in_guest(|_| {
+        a_restart_keeps_the_device_and_its_addresses(DataPath::Kernel);
+        a_restart_without_a_name_keeps_the_device(DataPath::Kernel);
+    });
 }
 
 on_own_data_paths! {
@@ -422,6 +475,7 @@ on_own_data_paths! {
     a_deleted_team_device_ends_the_daemon
     a_device_keeps_its_addresses_through_a_crash
     a_restart_keeps_the_device_and_its_addresses
+    a_restart_without_a_name_keeps_the_device
     the_far_end_of_a_port_is_no_team_device
     a_device_has_one_daemon
 }

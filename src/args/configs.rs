@@ -49,6 +49,8 @@ pub struct Plan {
     pub config: Config,
     /// Interface name of the team device.
     pub device: String,
+    /// Whether neither the command line nor the configuration names the device.
+    pub is_unnamed: bool,
     /// Path of the pid file.
     pub pid_file: PathBuf,
     /// Origin of the configuration, as in [`Source`].
@@ -148,6 +150,15 @@ impl Sources {
 }
 
 impl Plan {
+    /// Gives the team another device, whose default pid file is `pid_file`.
+    pub fn set_device(&mut self, device: String, options: &Options, pid_file: PathBuf) {
+        self.config.set_device(&device);
+        self.device = device;
+        if options.pid_file.is_none() {
+            self.pid_file = pid_file;
+        }
+    }
+
     /// Enters the device and the ports into `owners`, by kind and name, with the origin.
     ///
     /// # Errors
@@ -197,9 +208,11 @@ impl Source {
             (Some(_), Command::Kill | Command::Check) => String::new(),
             _ => self.device_name(options, configured)?,
         };
+        let is_unnamed = options.team_dev.is_none() && configured.is_none() && self.stem.is_none();
         config.set_device(&device);
         Ok(Plan {
             config,
+            is_unnamed,
             pid_file: match &options.pid_file {
                 Some(file) => file.clone(),
                 None => pid_file(&device),

@@ -3,6 +3,8 @@
 use std::env;
 use std::io::{self, IsTerminal};
 
+use crate::text::columns as columns_of;
+
 /// Columns of the texts that are not for a terminal of a known size.
 pub const COLUMNS: usize = 80;
 
@@ -32,11 +34,10 @@ pub enum Style {
 
 impl Style {
     /// Returns the style for standard output: coloured on a terminal, unless `NO_COLOR` has a value
-    /// or the terminal is a dumb one.
+    /// or the terminal [is dumb](is_dumb).
     pub fn of_stdout() -> Self {
         let has_value = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-        match io::stdout().is_terminal() && !has_value("NO_COLOR") && !is_dumb {
+        match io::stdout().is_terminal() && !has_value("NO_COLOR") && !is_dumb() {
             true => Style::Coloured,
             false => Style::Plain,
         }
@@ -55,13 +56,18 @@ impl Style {
     }
 }
 
+/// Returns whether `TERM` names no terminal that obeys escape sequences.
+pub fn is_dumb() -> bool {
+    env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+}
+
 /// Returns the words of `text` in lines of at most `columns` columns. Each line begins with
 /// `indent` blanks; a longer word has a line of its own.
 pub fn wrap(text: &str, indent: usize, columns: usize) -> String {
     let mut lines = String::new();
     let mut line = String::new();
     for word in text.split_whitespace() {
-        let width = indent + line.chars().count() + 1 + word.chars().count();
+        let width = indent + columns_of(&line) + 1 + columns_of(word);
         if !line.is_empty() && width > columns {
             lines += &format!("{:indent$}{line}\n", "");
             line.clear();

@@ -49,6 +49,7 @@ use mio::{Events, Poll, Registry, Waker};
 use runners::{Instant, LinkWatch, Port, RunnerSettings, policy_without_ports};
 
 pub use directory::{Listing, ReadDirectory};
+pub use start::left_team;
 pub use start_options::{StartError, StartOptions};
 // For the fuzz targets: both read files.
 pub use team::PartnerStateFile;

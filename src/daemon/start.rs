@@ -5,6 +5,7 @@
 
 mod data_path;
 mod existing;
+mod left_team;
 mod leftovers;
 
 use std::collections::hash_map::RandomState;
@@ -18,6 +19,7 @@ use runners::{HwAddr, Team, TeamSettings};
 
 use self::data_path::Opened;
 use self::existing::Existing;
+pub use self::left_team::left_team;
 use self::leftovers::{give_back_orphans, settle_leftovers};
 use super::Daemon;
 use super::device_lock::DeviceLock;

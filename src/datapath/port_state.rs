@@ -58,6 +58,16 @@ pub fn recorded(path: &Path) -> Vec<PortInterface> {
     if device.is_here() { ports } else { Vec::new() }
 }
 
+/// Returns the teams of the run directory whose port-state file has the interface `ifindex`.
+pub fn teams_with_port(run_dir: &Path, ifindex: u32) -> impl Iterator<Item = String> {
+    let files = fs::read_dir(run_dir).into_iter().flatten().filter_map(Result::ok);
+    files.map(|file| file.path()).filter_map(move |path| {
+        let team = path.file_name()?.to_str()?.strip_suffix(".ports")?;
+        let is_port = recorded(&path).iter().any(|port| port.ifindex == ifindex);
+        is_port.then(|| team.to_owned())
+    })
+}
+
 /// The port-state file of one team device. After a failed write the state is as before.
 #[derive(Debug)]
 pub struct PortStateFile {

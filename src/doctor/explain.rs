@@ -140,6 +140,10 @@ explanations! {
          aggregate lost nothing; changes of the network had no effect meanwhile.",
         "journalctl -u teamr@TEAM; teamrctl state -v shows the answers of each port; runner.keepalive is \
          their limit.";
+    "lacp-keys-unlike":
+        "The switch has the ports in one group, and the configuration gives one of them another \
+         lacp_key. Only ports with one key form an aggregate, so this port stays out.",
+        "Give all ports of the aggregate the same lacp_key, or remove the key from all of them.";
     "lacp-no-partner":
         "A port with a link receives no LACPDU: LACP is off at the other end, or something on the \
          way drops LACPDUs.",

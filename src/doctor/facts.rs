@@ -188,6 +188,16 @@ impl<'a> Port<'a> {
         Some(if system == NO_SYSTEM { "" } else { system })
     }
 
+    /// Returns the LACP key of the port; `None` without LACP.
+    pub(super) fn own_key(self) -> Option<i64> {
+        self.state.runner.or_empty().key
+    }
+
+    /// Returns whether the port is in the aggregate that carries traffic; `None` without LACP.
+    pub(super) fn aggregator_selected(self) -> Option<bool> {
+        self.state.runner.or_empty().aggregator.or_empty().selected
+    }
+
     /// Returns the key that the LACP partner gives its port; `None` without LACP.
     pub(super) fn partner_key(self) -> Option<i64> {
         self.state.runner.or_empty().partner_lacpdu_info.or_empty().key

@@ -189,11 +189,13 @@ fn report_lacp(facts: &Facts, findings: &mut Findings) {
         );
         return;
     }
-    let unselected: Vec<&str> = linked
-        .iter()
-        .filter(|port| port.has_partner() && is_unselected(port))
-        .map(|port| port.name)
-        .collect();
+    let carrying = linked.iter().find(|port| port.aggregator_selected() == Some(true)).copied();
+    let apart = carrying.map(|carrying| report_own_keys(&linked, carrying, findings));
+    let apart = apart.unwrap_or_default();
+    let is_out = |port: &&Port<'_>| {
+        port.has_partner() && is_unselected(port, carrying) && !apart.contains(&port.name)
+    };
+    let unselected: Vec<&str> = linked.iter().filter(is_out).map(|port| port.name).collect();
     if !unselected.is_empty() {
         findings.problem(
             "lacp-not-selected",
@@ -203,11 +205,46 @@ fn report_lacp(facts: &Facts, findings: &mut Findings) {
     }
 }
 
+/// Reports ports that a key of their own keeps out of the aggregate which the partner has made, and
+/// returns the ports. `carrying` is a port of this aggregate.
+fn report_own_keys<'a>(
+    linked: &[Port<'a>],
+    carrying: Port<'a>,
+    findings: &mut Findings,
+) -> Vec<&'a str> {
+    let is_apart = |port: &&Port<'a>| {
+        port.has_partner()
+            && port.partner_key() == carrying.partner_key()
+            && port.own_key() != carrying.own_key()
+            && port.aggregator_selected() == Some(false)
+    };
+    let apart: Vec<Port<'a>> = linked.iter().filter(is_apart).copied().collect();
+    let names: Vec<&str> = apart.iter().map(|port| port.name).collect();
+    if !names.is_empty() {
+        let own_key = |port: Port<'_>| port.own_key().unwrap_or_default();
+        let keys: Vec<String> =
+            apart.iter().map(|port| format!("{} on {}", own_key(*port), port.name)).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let (ports, aggregate) = (are(&names), carrying.name);
+        findings.problem(
+            "lacp-keys-unlike",
+            format!(
+                "{ports} not in the aggregate of {aggregate}: \"lacp_key\" is {} and {} on \
+                 {aggregate}.",
+                and(&keys),
+                own_key(carrying),
+            ),
+            "Give all ports of this aggregate the same \"lacp_key\".",
+        );
+    }
+    names
+}
+
 /// Returns the partner's keys of ports with one key of their own; empty if these are equal.
 fn unlike_partner_keys(linked: &[Port<'_>]) -> Vec<String> {
     let mut keys: BTreeMap<Option<i64>, BTreeSet<i64>> = BTreeMap::new();
     for port in linked.iter().filter(|port| port.has_partner()) {
-        keys.entry(port.runner.or_empty().key).or_default().extend(port.partner_key());
+        keys.entry(port.own_key()).or_default().extend(port.partner_key());
     }
     let unlike = keys.into_values().find(|keys| keys.len() > 1).unwrap_or_default();
     unlike.iter().map(i64::to_string).collect()
@@ -247,7 +284,12 @@ fn report_slow_partners<'a>(
     slow
 }
 
-fn is_unselected(port: &Port<'_>) -> bool {
-    let runner = port.runner.as_ref();
-    runner.and_then(|runner| runner.selected) == Some(false)
+/// Returns whether the port has no Aggregator, or has the key of the port `carrying` and yet another
+/// Aggregator.
+fn is_unselected(port: &Port<'_>, carrying: Option<Port<'_>>) -> bool {
+    let runner = port.runner.or_empty();
+    let has_its_key = carrying.is_some_and(|carrying| carrying.own_key() == port.own_key());
+    let is_current = runner.state.as_deref() == Some("current");
+    runner.selected == Some(false)
+        || (is_current && has_its_key && port.aggregator_selected() == Some(false))
 }

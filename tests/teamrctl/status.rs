@@ -67,6 +67,13 @@ fn the_port_of_a_flow_comes_with_its_reason() {
                 the active port carries every frame\n";
     assert_eq!(answer, line.repeat(200));
     assert_eq!(json(&["hash", file]).as_array().unwrap().len(), 200);
+    let whole = fs::read(file).unwrap();
+    fs::write(file, &whole[..24 + 2 * 1516 + 99]).unwrap();
+    let cut = run_dir.teamrctl(&["hash", file]);
+    assert_eq!(cut.out, line.repeat(2));
+    let damaged = format!("\"{file}\" is damaged, or ends within a frame, after 2 frames.\n");
+    assert_eq!((cut.err, cut.status), (damaged.clone(), 1));
+    run_dir.teamrctl(&["hash", file, "--json"]).fails(&damaged);
     fs::write(file, "text").unwrap();
     run_dir.teamrctl(&["hash", file]).fails(&format!(
         "Failed to find the port: \"{file}\": expected a capture file, pcap or pcapng.\n"
@@ -99,7 +106,7 @@ fn colours_are_for_a_terminal_that_wants_them() {
     let run_dir = RunDir::new("colours");
     let _requests = run_dir.team("team0", ACTIVEBACKUP);
     for (no_color, term, coloured) in
-        [("", "xterm", true), ("1", "xterm", false), ("", "dumb", false)]
+        [("", "xterm", true), ("1", "xterm", false), ("", "dumb", false), ("", "", false)]
     {
         let pty = openpty(None, None).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_teamrctl"));

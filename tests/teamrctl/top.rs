@@ -10,6 +10,23 @@ fn top_needs_a_terminal() {
     answer.fails("top needs a terminal.\nElsewhere use: teamrctl status\n");
 }
 
+#[test]
+fn top_refuses_a_dumb_terminal() {
+    let run_dir = RunDir::new("dumb");
+    let _requests = run_dir.team("team0", ACTIVEBACKUP);
+    for term in ["dumb", ""] {
+        let pty = openpty(None, None).unwrap();
+        let terminal = fs::File::from(pty.slave);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_teamrctl"));
+        command.arg("top").env("TEAMR_RUN_DIR", &run_dir.dir).env("TERM", term);
+        command.stdin(terminal.try_clone().unwrap()).stdout(terminal);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("top cannot draw on this terminal: TERM is"), "{said}");
+    }
+}
+
 /// `teamrctl top` at a terminal of 80 columns and 24 rows.
 struct Top {
     child: Child,
@@ -28,6 +45,7 @@ impl Top {
             .arg("top")
             .env("TEAMR_RUN_DIR", &run_dir.dir)
             .env("NO_COLOR", "1")
+            .env("TERM", "xterm")
             .stdin(terminal.try_clone().unwrap())
             .stdout(terminal.try_clone().unwrap())
             .spawn()

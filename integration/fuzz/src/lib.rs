@@ -22,7 +22,7 @@ use runners::{
     TeamSettings,
 };
 use serde_json::{Value, json};
-use teamr::client::hash::capture::frames;
+use teamr::client::hash::capture;
 use teamr::control::config_answer::ConfigAnswer;
 use teamr::control::dbus::message::{self, Message};
 use teamr::control::{Failure, ItemPath, TeamControl, protocol};
@@ -337,8 +337,8 @@ pub fn agentx(bytes: &[u8]) {
 
 /// Checks a capture file: its frames are parts of the file.
 pub fn capture(bytes: &[u8]) {
-    if let Ok(frames) = frames(bytes) {
-        let length: usize = frames.iter().map(|frame| frame.len()).sum();
+    if let Ok(capture) = capture::read(bytes) {
+        let length: usize = capture.frames.iter().map(|frame| frame.len()).sum();
         assert!(length <= bytes.len());
     }
 }

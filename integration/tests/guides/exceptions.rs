@@ -263,6 +263,6 @@ pub const OTHER_BLOCKS: &[(&str, &str, &str)] = &[
     (
         "teamrctl-import.8",
         "                             answered       link goes    link comes",
-        "`bonding_modes` prints the table",
+        "`bonding_modes` compares the table",
     ),
 ];

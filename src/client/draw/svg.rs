@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::Neighbour;
-use crate::client::status::text::rate;
+use crate::client::status::text::{carrier, elsewhere, rate};
+use crate::client::style::wrap;
 use crate::state::status::{PortStatus, Status};
 use crate::text::printable;
 
@@ -83,22 +84,18 @@ pub fn draw(scene: &Scene) -> String {
 
 fn team_lines(scene: &Scene) -> Vec<String> {
     let status = &scene.status;
-    let carrier = match (status.up, status.carrier) {
-        (Some(false), _) => "set down",
-        (_, Some(true)) => "carrier up",
-        (_, Some(false)) => "carrier down",
-        (_, None) => "carrier unknown",
-    };
+    let why = elsewhere(status).map(|why| wrap(why, 0, LETTERS));
+    let why = why.iter().flat_map(|why| why.lines().map(str::to_owned));
     let data_path = status.data_path.as_ref();
     let lines = [
         Some(scene.device.clone()),
         status.runner.clone(),
-        Some(carrier.to_owned()),
+        Some(carrier(status).to_owned()),
         data_path.map(|data_path| format!("data path {data_path}")),
         status.hwaddr.clone(),
         status.master.as_ref().map(|master| format!("port of {master}")),
     ];
-    lines.into_iter().flatten().collect()
+    lines.into_iter().flatten().chain(why).collect()
 }
 
 fn port_lines(name: &str, port: &PortStatus) -> Vec<String> {
@@ -193,6 +190,17 @@ mod tests {
             ">LACP 02:00:00:00:00:07<",
             ">52:54:00:00:00:01 on eth&lt;1&gt;<",
         ] {
+            assert!(svg.contains(text), "{text}\n{svg}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_carrier_has_its_reason() {
+        let mut scene = scene(2);
+        assert!(!draw(&scene).contains("/sys"), "the carrier is known");
+        scene.status.carrier = None;
+        let svg = draw(&scene);
+        for text in [">carrier unknown<", ">/sys lacks the device. Run<", ">container.<"] {
             assert!(svg.contains(text), "{text}\n{svg}");
         }
     }

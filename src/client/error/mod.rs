@@ -77,6 +77,10 @@ pub enum Error {
     Demo(String, io::Error),
     /// `top`: standard input or output is no terminal.
     NoTerminal,
+    /// `top`: the terminal obeys no escape sequences.
+    DumbTerminal,
+    /// A capture file that ends within a record, and the number of frames before.
+    CutCapture(String, usize),
     /// `top`: the terminal failed.
     Terminal(io::Error),
     /// The daemon's text is not JSON.

@@ -53,6 +53,8 @@ impl Error {
             | Error::Lldp(_)
             | Error::AgentX(..)
             | Error::NoTerminal
+            | Error::DumbTerminal
+            | Error::CutCapture(..)
             | Error::Age(_)
             | Error::Terminal(_)
             | Error::NoFinding(..)

@@ -100,6 +100,14 @@ impl Error {
             Error::NoTerminal => {
                 format!("top needs a terminal.\nElsewhere use: {program} status")
             }
+            Error::CutCapture(file, count) => {
+                let frames = if *count == 1 { "frame" } else { "frames" };
+                format!("\"{file}\" is damaged, or ends within a frame, after {count} {frames}.")
+            }
+            Error::DumbTerminal => format!(
+                "top cannot draw on this terminal: TERM is \"dumb\" or not set.\n\
+                 Use instead: {program} status"
+            ),
             Error::Terminal(e) => format!("Failed to use the terminal: {}.", strerror(e)),
             Error::Flow(why) => format!("Failed to find the port: {why}."),
             Error::NoFinding(id, nearest) => {

@@ -48,11 +48,20 @@ impl Order {
     }
 }
 
-/// Returns the Ethernet frames of a capture file; a file that ends within a frame ends before it.
+/// The frames of a capture file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Capture<'a> {
+    /// The Ethernet frames before the end, or the first damaged record.
+    pub frames: Vec<&'a [u8]>,
+    /// Whether the file ends within a record, or a record is damaged.
+    pub is_cut: bool,
+}
+
+/// Returns the Ethernet frames of a capture file.
 ///
 /// # Errors
 /// A sentence if the file is no capture, or a pcap of another link type.
-pub fn frames(file: &[u8]) -> Result<Vec<&[u8]>, String> {
+pub fn read(file: &[u8]) -> Result<Capture<'_>, String> {
     if let Some(order) = Order::of(file, &PCAP) {
         // The upper bits say whether frames have a checksum.
         return match order.word_at(file, 20).map(|word| word & 0xffff) {
@@ -67,7 +76,7 @@ pub fn frames(file: &[u8]) -> Result<Vec<&[u8]>, String> {
     }
 }
 
-fn pcap_frames(file: &[u8], order: Order) -> Vec<&[u8]> {
+fn pcap_frames(file: &[u8], order: Order) -> Capture<'_> {
     const HEADER: usize = 24;
     const RECORD: usize = 16;
     let mut frames = Vec::new();
@@ -80,10 +89,10 @@ fn pcap_frames(file: &[u8], order: Order) -> Vec<&[u8]> {
         frames.push(&record.0[RECORD..]);
         rest = record.1;
     }
-    frames
+    Capture { frames, is_cut: !rest.is_empty() }
 }
 
-fn pcapng_frames(file: &[u8]) -> Vec<&[u8]> {
+fn pcapng_frames(file: &[u8]) -> Capture<'_> {
     let mut frames = Vec::new();
     let mut order = Order::Little;
     // The link type of each interface of the section.
@@ -124,7 +133,7 @@ fn pcapng_frames(file: &[u8]) -> Vec<&[u8]> {
         }
         rest = others;
     }
-    frames
+    Capture { frames, is_cut: !rest.is_empty() }
 }
 
 #[cfg(test)]
@@ -170,26 +179,33 @@ mod tests {
         .concat()
     }
 
+    fn assert_whole(file: &[u8], frames: &[&[u8]]) {
+        assert_eq!(read(file), Ok(Capture { frames: frames.to_vec(), is_cut: false }));
+    }
+
     #[test]
     fn frames_of_both_formats_are_read_in_both_byte_orders() {
         let first: &[&[u8]] = &[b"first", b"second"];
         let little = pcap([0xd4, 0xc3, 0xb2, 0xa1], u32::to_le_bytes);
-        assert_eq!(frames(&little).as_deref(), Ok(first));
         let big = pcap([0xa1, 0xb2, 0x3c, 0x4d], u32::to_be_bytes);
-        assert_eq!(frames(&big).as_deref(), Ok(first));
+        assert_whole(&little, first);
+        assert_whole(&big, first);
         let second: &[&[u8]] = &[b"ethernet", b"simple"];
-        assert_eq!(frames(&pcapng(u32::to_le_bytes, u16::to_le_bytes)).as_deref(), Ok(second));
-        assert_eq!(frames(&pcapng(u32::to_be_bytes, u16::to_be_bytes)).as_deref(), Ok(second));
+        let little = pcapng(u32::to_le_bytes, u16::to_le_bytes);
+        assert_whole(&little, second);
+        assert_whole(&pcapng(u32::to_be_bytes, u16::to_be_bytes), second);
+        let cut = read(&little[..little.len() - 1]);
+        assert_eq!(cut, Ok(Capture { frames: second.to_vec(), is_cut: true }));
     }
 
     #[test]
     fn other_files_are_refused() {
         for file in [&b""[..], b"text", b"\xd4\xc3\xb2\xa1"] {
-            assert!(frames(file).is_err());
+            assert!(read(file).is_err());
         }
         let mut wireless = pcap([0xd4, 0xc3, 0xb2, 0xa1], u32::to_le_bytes);
         wireless[20] = 105;
-        let refused = frames(&wireless).expect_err("an error");
+        let refused = read(&wireless).expect_err("an error");
         assert_eq!(refused, "the frames are of link type 105, not Ethernet (1)");
     }
 
@@ -200,7 +216,7 @@ mod tests {
             at in 0_usize..200,
             value: u8,
         ) {
-            let _ = frames(&bytes);
+            let _ = read(&bytes);
             for file in [
                 pcap([0xd4, 0xc3, 0xb2, 0xa1], u32::to_le_bytes),
                 pcapng(u32::to_le_bytes, u16::to_le_bytes),
@@ -208,8 +224,8 @@ mod tests {
                 bytes = file;
                 let at = at % bytes.len();
                 bytes[at] = value;
-                let _ = frames(&bytes);
-                let _ = frames(&bytes[..at]);
+                let _ = read(&bytes);
+                let _ = read(&bytes[..at]);
             }
         }
     }

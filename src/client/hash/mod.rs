@@ -39,13 +39,15 @@ pub fn execute(
     options: &Options,
     text: &mut String,
 ) -> Result<Option<Value>, Error> {
+    let mut cut_file = None;
     let choices = match command {
         Command::HashFile(file) => {
             let bytes = files::read_named(Path::new(file), LONGEST_FILE);
             let bytes = bytes.map_err(|e| Error::Read(file.clone(), e))?;
-            let frames = capture::frames(&bytes);
-            let frames = frames.map_err(|why| Error::Flow(format!("\"{file}\": {why}")))?;
-            choose(team, command, &frames)?
+            let capture = capture::read(&bytes);
+            let capture = capture.map_err(|why| Error::Flow(format!("\"{file}\": {why}")))?;
+            cut_file = capture.is_cut.then_some(file);
+            choose(team, command, &capture.frames)?
         }
         Command::HashFlow(source, destination) => {
             let frame = frame_of(team, command, [source, destination], None)?;
@@ -58,7 +60,11 @@ pub fn execute(
         // Other modules execute the other commands.
         _ => return Ok(None),
     };
+    let cut = cut_file.map(|file| Error::CutCapture(file.clone(), choices.len()));
     if options.json {
+        if let Some(error) = cut {
+            return Err(error);
+        }
         let list: Value = choices.iter().map(Choice::to_json).collect();
         return Ok(Some(match (command, list) {
             (Command::HashFile(_), list) => list,
@@ -67,7 +73,7 @@ pub fn execute(
         }));
     }
     choices.iter().for_each(|choice| *text += &line(choice));
-    Ok(None)
+    cut.map_or(Ok(None), Err)
 }
 
 /// Returns a frame of the flow between two ends. The source has the address of the team unless

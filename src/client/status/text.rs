@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::client::style::{COLUMNS, Style, Tone, wrap};
 use crate::state::OrEmpty;
 use crate::state::status::{FindingStatus, PortStatus, Status};
-use crate::text::printable;
+use crate::text::{columns, pad, printable};
 
 /// Blanks before each line below the name of a team.
 const INDENT: usize = 2;
@@ -15,9 +15,9 @@ const GAP: usize = 2;
 /// Width of the labels above the table.
 const LABEL: usize = 11;
 
-/// What stands for the carrier of a device that /sys lacks.
-const ELSEWHERE: &str = "unknown: /sys lacks the device. Run teamrctl where the daemon runs: \
-                         ip netns exec NAME teamrctl status, or in the daemon's container.";
+/// Why the carrier of a device that /sys lacks is unknown, with the remedy.
+const ELSEWHERE: &str = "/sys lacks the device. Run teamrctl where the daemon runs: \
+                             ip netns exec NAME teamrctl status, or in the daemon's container.";
 
 /// A cell of a table with its colour.
 type Cell = (String, Tone);
@@ -50,6 +50,21 @@ pub fn ports(device: &str, status: &Status, style: Style) -> String {
     style.paint(Tone::Head, &printable(device)) + "\n" + &table + &unexplained(status, &[])
 }
 
+/// Returns the carrier of a team in two words.
+pub fn carrier(status: &Status) -> &'static str {
+    match (status.up, status.carrier) {
+        (Some(false), _) => "set down",
+        (_, Some(true)) => "carrier up",
+        (_, Some(false)) => "carrier down",
+        (_, None) => "carrier unknown",
+    }
+}
+
+/// Returns [`ELSEWHERE`] for a device that /sys lacks.
+pub fn elsewhere(status: &Status) -> Option<&'static str> {
+    (status.up.is_none() && status.carrier.is_none()).then_some(ELSEWHERE)
+}
+
 /// Returns the reason of each port that is out, unless a finding names the port.
 fn unexplained(status: &Status, findings: &[&FindingStatus]) -> String {
     let is_named = |name: &str| {
@@ -77,7 +92,7 @@ fn lines(status: &Status) -> Vec<(&'static str, String, Tone)> {
         (_, Some(true)) => ("carrier", "up".to_owned(), Tone::Good),
         (_, Some(false)) => ("carrier", "down".to_owned(), Tone::Bad),
         (Some(true), None) => ("carrier", "unknown".to_owned(), Tone::Notice),
-        (None, None) => ("carrier", ELSEWHERE.to_owned(), Tone::Notice),
+        (None, None) => ("carrier", format!("unknown: {ELSEWHERE}"), Tone::Notice),
     });
     if let Some(data_path) = &status.data_path {
         let refused = status.data_path_refused.or_empty();
@@ -143,7 +158,7 @@ fn table(status: &Status, style: Style) -> String {
     let heads = ["PORT", "LINK", "ROLE", "IN", "OUT", "LOST", "CHANGED"];
     let rows: Vec<[Cell; 7]> = status.ports().map(|(name, port)| row(name, port)).collect();
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].0.chars().count());
+        let cells = rows.iter().map(|row| columns(&row[column].0));
         cells.chain([heads[column].len()]).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
@@ -153,8 +168,7 @@ fn table(status: &Status, style: Style) -> String {
     }
     let line = |cells: &[Cell]| {
         let cells = cells.iter().zip(&widths);
-        let cells =
-            cells.map(|((text, tone), width)| style.paint(*tone, &format!("{text:width$}")));
+        let cells = cells.map(|((text, tone), width)| style.paint(*tone, &pad(text, *width)));
         let line = cells.collect::<Vec<String>>().join(&" ".repeat(GAP));
         format!("{:INDENT$}{}\n", "", line.trim_end())
     };

@@ -1,9 +1,9 @@
 //! One picture of `top`: teams, ports with bars, the last events. Pure.
 
-use crate::client::status::text::{age, rate};
-use crate::client::style::{Style, Tone};
+use crate::client::status::text::{age, carrier, elsewhere, rate};
+use crate::client::style::{Style, Tone, wrap};
 use crate::state::status::{PortStatus, Status};
-use crate::text::printable;
+use crate::text::{cut, pad, printable};
 
 /// A team in the picture.
 #[derive(Debug, Default)]
@@ -20,14 +20,20 @@ pub struct Shown {
 
 /// Narrowest bar that says something.
 const NARROWEST: usize = 4;
+/// Columns of a name.
+const NAME: usize = 10;
 /// Columns of a port without its bars: indent, name, role, words and rates.
-const FIXED: usize = 2 + 10 + 1 + 10 + 2 * (1 + 3 + 1 + 11);
+const FIXED: usize = 2 + NAME + 1 + 10 + 2 * (1 + 3 + 1 + 11);
 
 /// Returns the lines of the picture, none longer than `columns`, and no more than `rows`.
 pub fn lines(teams: &[Shown], columns: usize, rows: usize, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     for team in teams {
-        lines.push(style.paint(Tone::Head, &cut(&heading(team), columns)));
+        lines.push(style.paint(Tone::Head, &cut(&printable(&heading(team)), columns)));
+        if let Some(why) = elsewhere(&team.status) {
+            let why = wrap(why, 4, columns);
+            lines.extend(why.lines().map(|line| cut(line, columns)));
+        }
         for (name, port) in team.status.ports() {
             let buckets = team.buckets.iter().find(|(known, _)| known == name);
             lines.push(port_line(name, port, columns, style));
@@ -42,21 +48,20 @@ pub fn lines(teams: &[Shown], columns: usize, rows: usize, style: Style) -> Vec<
     let news: Vec<&String> = teams.iter().flat_map(|team| &team.news).collect();
     let news = &news[news.len().saturating_sub(room)..];
     lines.extend(news.iter().map(|line| cut(&printable(line), columns)));
-    lines.truncate(rows.saturating_sub(1));
-    lines.push(cut("q: quit", columns));
+    let fitting = rows.saturating_sub(1);
+    let last = match lines.len().checked_sub(fitting) {
+        Some(hidden @ 1..) => format!("q: quit; {hidden} lines more: teamrctl status"),
+        _ => "q: quit".to_owned(),
+    };
+    lines.truncate(fitting);
+    lines.push(cut(&last, columns));
     lines
 }
 
 fn heading(team: &Shown) -> String {
     let status = &team.status;
     let mut text = format!("{}  {}", team.device, status.runner.as_deref().unwrap_or_default());
-    let carrier = match (status.up, status.carrier) {
-        (Some(false), _) => "set down",
-        (_, Some(true)) => "carrier up",
-        (_, Some(false)) => "carrier down",
-        (_, None) => "carrier unknown",
-    };
-    text += &format!(", {carrier}");
+    text += &format!(", {}", carrier(status));
     if let Some((rx, tx)) = status.rx_rate.zip(status.tx_rate) {
         text += &format!(", in {}, out {}", rate(rx), rate(tx));
     }
@@ -87,14 +92,13 @@ fn port_line(name: &str, port: &PortStatus, columns: usize, style: Style) -> Str
         format!(" {word:3} {bar}{shown:<11}")
     };
     let ways = way("in", port.rx_rate) + &way("out", port.tx_rate);
-    let name = cut(&printable(name), 10);
-    let text = cut(&format!("  {name:10} {role:10}{ways}"), columns);
+    let name = pad(&cut(&printable(name), NAME), NAME);
+    let text = cut(&format!("  {name} {role:10}{ways}"), columns);
     // The role is in the columns that follow the name.
-    match text.split_at_checked(text.find(role).unwrap_or(0)) {
-        Some((before, rest)) if rest.starts_with(role) => {
-            format!("{before}{}{}", style.paint(tone, role), rest[role.len()..].trim_end())
-        }
-        _ => text,
+    let before = format!("  {name} ");
+    match text.strip_prefix(&*before).and_then(|rest| rest.strip_prefix(role)) {
+        Some(rest) => format!("{before}{}{}", style.paint(tone, role), rest.trim_end()),
+        None => text,
     }
 }
 
@@ -122,11 +126,6 @@ fn note(port: &PortStatus, buckets: Option<usize>) -> Option<String> {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| printable(&parts.join("; ")).into_owned())
-}
-
-/// Returns the beginning of `text` that fits `columns`.
-fn cut(text: &str, columns: usize) -> String {
-    text.chars().take(columns).collect()
 }
 
 #[cfg(test)]
@@ -170,13 +169,52 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_carrier_has_its_reason() {
+        let status = Status { carrier: None, up: None, ..shown().status };
+        let team = Shown { status, ..shown() };
+        let lines = lines(&[team], 80, 24, Style::Plain);
+        assert!(lines[0].starts_with("team0  loadbalance, carrier unknown, in "), "{lines:?}");
+        assert!(lines[1].starts_with("    /sys lacks the device. Run teamrctl where"), "{lines:?}");
+        assert!(lines[2].ends_with("or in the daemon's container."), "{lines:?}");
+    }
+
+    #[test]
     fn a_picture_fits_every_terminal() {
         for (columns, rows) in [(1, 1), (20, 5), (40, 3), (80, 24), (300, 100)] {
             let lines = lines(&[shown(), shown()], columns, rows, Style::Plain);
             assert!(lines.len() <= rows, "{lines:?}");
-            let longest = lines.iter().map(|line| line.chars().count()).max();
+            let longest = lines.iter().map(|line| crate::text::columns(line)).max();
             assert!(longest <= Some(columns), "{columns}: {lines:?}");
         }
+        let lines = lines(&[shown()], 80, 4, Style::Plain);
+        assert_eq!(
+            lines.last().map(String::as_str),
+            Some("q: quit; 2 lines more: teamrctl status")
+        );
+    }
+
+    /// Names of interfaces from a stranger.
+    #[test]
+    fn a_name_breaks_no_line() {
+        let mut team = shown();
+        team.device = "te\u{202e}am".to_owned();
+        let names = ["日本語ポート", "out1", "esc\x1b[2J"];
+        let port = |name: &&str| (name.to_string(), json!({"role": "out", "why": "no link"}));
+        let ports: serde_json::Map<_, _> = names.iter().map(port).collect();
+        team.status = Status::read(&json!({"runner": "slb", "ports": ports})).expect("a status");
+        for columns in [10, 20, 80, 500] {
+            for line in lines(std::slice::from_ref(&team), columns, 40, Style::Plain) {
+                assert!(crate::text::columns(&line) <= columns, "{line:?}");
+                assert!(!line.contains(|letter: char| letter.is_control()), "{line:?}");
+            }
+        }
+        let coloured = port_line(
+            "out1",
+            &PortStatus { role: Some("out".to_owned()), ..PortStatus::default() },
+            80,
+            Style::Coloured,
+        );
+        assert!(coloured.starts_with("  out1       \x1b[31mout\x1b[0m"), "{coloured:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod frame;
 mod screen;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::command::Command;
 use super::error::Error;
 use super::options::Options;
 use super::status::Observed;
-use super::style::Style;
+use super::style::{self, Style};
 use super::teams;
 use super::watch;
 use crate::recording::{Recording, What};
@@ -30,13 +30,16 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Shows these teams on the terminal until `q`; `stream` writes to standard output.
 ///
 /// # Errors
-/// Without a terminal, and when no daemon answers any more.
+/// Without a terminal, at a dumb one, and when no daemon answers any more.
 pub fn execute(
     devices: &[String],
     command: &Command,
     options: &Options,
     stream: &mut dyn Write,
 ) -> Result<(), Error> {
+    if io::stdout().is_terminal() && style::is_dumb() {
+        return Err(Error::DumbTerminal);
+    }
     let mut teams = Vec::new();
     for device in devices {
         teams.push(Observed::begin(teams::connect(device, options)?, command)?);

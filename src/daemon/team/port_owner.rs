@@ -1,6 +1,5 @@
 //! The owner of an interface that a team wants as a port: another team, a bridge, a bond.
 
-use std::fs;
 use std::io;
 
 use super::ManagedTeam;
@@ -77,24 +76,15 @@ impl ManagedTeam {
         if !tc::is_host_blocked(&mut kernel.route, interface.ifindex)? {
             return Ok(None);
         }
-        Ok(match self.recording_team(interface) {
+        let run_dir = &self.setup.options.run_dir;
+        let team = port_state::teams_with_port(run_dir, interface.ifindex)
+            .find(|team| *team != self.device.name);
+        Ok(match team {
             Some(team) if link::find(&mut kernel.route, &team).is_err() => None,
             Some(team) if DeviceLock::is_held(&team) => Some(PortOwner::Team(team)),
             Some(team) => Some(PortOwner::AbandonedTeam(team)),
             // Filters of a daemon that crashed long ago do no harm while the interface is down.
             None => interface.admin_up.then_some(PortOwner::TeamElsewhere),
-        })
-    }
-
-    /// Returns the team of this run directory whose port state file has the interface.
-    fn recording_team(&self, interface: &LinkInfo) -> Option<String> {
-        let files = fs::read_dir(&self.setup.options.run_dir).ok()?;
-        files.filter_map(Result::ok).map(|file| file.path()).find_map(|path| {
-            let team = path.file_name()?.to_str()?.strip_suffix(".ports")?.to_owned();
-            let recorded = port_state::recorded(&path);
-            let mut ports = recorded.iter();
-            let is_port = ports.any(|port| port.ifindex == interface.ifindex);
-            (is_port && team != self.device.name).then_some(team)
         })
     }
 }
