@@ -18,7 +18,7 @@ use std::os::fd::AsRawFd;
 
 use super::bpf::{AND, Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, MARK, RETURN, encode};
 use super::message::{Message, Request, attribute, read_str, read_u32};
-use super::socket::RouteSocket;
+use super::socket::{RouteSocket, is_own_event};
 use crate::sys::bpf::{Hook, Program};
 
 /// Preferences of our programs, which run before the filters.
@@ -176,11 +176,16 @@ pub fn foreign_before_ours(
     Ok(foreign)
 }
 
-/// Returns the index of the interface whose qdiscs or filters have changed; `None` for other
-/// messages.
+/// Returns the index of the interface whose qdiscs or filters have changed; `None` for other messages,
+/// and for a filter of this process itself.
 pub fn changed(message: &Message<'_>) -> Option<u32> {
-    let kinds = [libc::RTM_DELQDISC, libc::RTM_NEWTFILTER, libc::RTM_DELTFILTER];
-    read_u32(message.payload, 4).filter(|_| kinds.contains(&message.kind))
+    let is_change = match message.kind {
+        libc::RTM_NEWTFILTER => !is_own_event(message),
+        // A team may wait until another team of the process releases an interface.
+        libc::RTM_DELQDISC | libc::RTM_DELTFILTER => true,
+        _ => false,
+    };
+    read_u32(message.payload, 4).filter(|_| is_change)
 }
 
 fn blocks(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<bool> {
