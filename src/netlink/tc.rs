@@ -293,7 +293,9 @@ pub fn remove_program(
             let other = if parent == EGRESS { INGRESS } else { EGRESS };
             let of_other = filters_on(route, ifindex, other)?;
             let found = [(parent, on_hook), (other, of_other)];
-            remove_filters(route, ifindex, found, |on, filter| on == parent && filter.has_role(role))
+            remove_filters(route, ifindex, found, |on, filter| {
+                on == parent && filter.has_role(role)
+            })
         }
         false => Ok(()),
     }
