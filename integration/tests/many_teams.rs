@@ -8,7 +8,7 @@ use std::process::Output;
 
 use integration::traffic::Capture;
 use integration::{
-    Bus, CableKind, DataPath, Lab, Namespace, Ping, Process, Sharing, Teamr, binary,
+    Bus, CableKind, DataPath, Lab, Namespace, Ping, Preload, Process, Sharing, Teamr, binary,
     in_virtual_time, on_own_data_paths, tcx, team_config, teamr_command, wait_until,
 };
 use nix::sys::signal::Signal;
@@ -403,4 +403,67 @@ fn a_process_with_many_teams_replaces_the_programs_at_tcx_hooks() {
         });
     }
     drop(partner);
+}
+
+/// Most requests to the kernel and control frames (send(2)), and calls of bpf(2), of a team with two
+/// ports among many, at its start and at its stop: half as much again as counted.
+struct Cost {
+    start: [i64; 2],
+    stop: [i64; 2],
+}
+
+/// The cost of a team does not grow unnoticed: the number of its calls does not depend on the speed of
+/// the machine.
+fn a_team_costs_few_calls(data_path: DataPath, most: &Cost) {
+    /// More than the number from which the programs are attached by filters.
+    const MANY: usize = 20;
+    /// Places of `send` and `bpf` among the words of `fail.c`, and of the kind that fails.
+    const COUNTED: [usize; 2] = [4 + 18, 4 + 3];
+    const FAILING: usize = 0;
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    let directory = lab.folder().join("teams");
+    fs::create_dir(&directory).expect("make a directory");
+    for number in 0..MANY {
+        let ports = ["a", "b"].map(|side| format!("{side}{number}"));
+        for port in &ports {
+            lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+            peer.up(port);
+        }
+        let team = format!("team{number}");
+        let config = team_config(&team, "lacp", data_path, &[&ports[0], &ports[1]]);
+        let file = directory.join(format!("{team}.json"));
+        fs::write(file, config.to_string()).expect("write a configuration");
+    }
+    let calls = Preload::new(&lab, "tests/fault_points/fail.c", 4 + 29);
+    calls.set(FAILING, -1);
+    let mut command = teamr_command(&host);
+    calls.apply(&mut command);
+    command.arg("-f").arg(&directory);
+    let mut daemon = Process::start("teamr", lab.folder(), command);
+    wait_until("the daemon to have started", || daemon.log().contains("successfully started"));
+    let count = || COUNTED.map(|place| calls.get(place));
+    let started = count();
+    assert!(daemon.stop().success());
+    let stopped = count();
+    let teams = i64::try_from(MANY).expect("a small number");
+    let of_start = started.map(|calls| calls / teams);
+    let of_stop = [0, 1].map(|kind| (stopped[kind] - started[kind]) / teams);
+    println!("{}: start {of_start:?}, stop {of_stop:?} calls a team", data_path.name());
+    for (counted, most) in [(of_start, most.start), (of_stop, most.stop)] {
+        let few = counted.iter().zip(most).all(|(counted, most)| (1..=most).contains(counted));
+        assert!(few, "{counted:?} calls a team, {most:?} at most");
+    }
+}
+
+#[test]
+fn a_team_of_programs_costs_few_calls() {
+    a_team_costs_few_calls(DataPath::Programs, &Cost { start: [87, 54], stop: [33, 6] });
+}
+
+#[test]
+fn a_relay_team_costs_few_calls() {
+    a_team_costs_few_calls(DataPath::Userspace, &Cost { start: [58, 18], stop: [22, 3] });
 }

@@ -53,4 +53,4 @@ pub use key_path::{Item, KeyPath};
 pub use parse::ParseError;
 pub use problem::{Position, Problem};
 pub use suggest::nearest;
-pub use text::{to_line, to_text};
+pub use text::{WriteJson, to_line, to_text, write_elements, write_members};

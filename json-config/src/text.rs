@@ -3,12 +3,104 @@
 //! Two forms: the dump and one line. Keys are sorted bytewise, the text is ASCII, a real number has
 //! up to 17 significant digits. NetworkManager compares dumps byte by byte, so the layout is fixed.
 
+use std::fmt::Write;
+
+use runners::wire::lacpdu::StateBits;
 use serde_json::{Map, Value};
 
+/// What can be written as JSON without a [`Value`] of it.
+pub trait WriteJson {
+    /// Appends the JSON text; `depth` is the number of levels above, `None` in one line.
+    fn write_json(&self, out: &mut String, depth: Option<usize>);
+}
+
+impl WriteJson for Value {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        write_value(out, self, depth);
+    }
+}
+
+impl WriteJson for bool {
+    fn write_json(&self, out: &mut String, _: Option<usize>) {
+        out.push_str(if *self { "true" } else { "false" });
+    }
+}
+
+impl WriteJson for u64 {
+    fn write_json(&self, out: &mut String, _: Option<usize>) {
+        // Writing into a string cannot fail.
+        let _ = write!(out, "{self}");
+    }
+}
+
+impl WriteJson for i64 {
+    fn write_json(&self, out: &mut String, _: Option<usize>) {
+        let _ = write!(out, "{self}");
+    }
+}
+
+impl WriteJson for f64 {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        Value::from(*self).write_json(out, depth);
+    }
+}
+
+impl WriteJson for str {
+    fn write_json(&self, out: &mut String, _: Option<usize>) {
+        write_string(out, self);
+    }
+}
+
+impl WriteJson for String {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        self.as_str().write_json(out, depth);
+    }
+}
+
+/// An object with a boolean for each bit of [`StateBits::NAMED`].
+impl WriteJson for StateBits {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        let bits = StateBits::NAMED.map(|(bit, name)| (name, self.has(bit)));
+        let members = bits.iter().map(|(name, set)| (*name, set as &dyn WriteJson));
+        write_members(out, members.collect(), depth);
+    }
+}
+
+/// `null` without a value.
+impl<T: WriteJson> WriteJson for Option<T> {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        match self {
+            Some(value) => value.write_json(out, depth),
+            None => out.push_str("null"),
+        }
+    }
+}
+
+/// Appends an object with these members, sorted by key; `depth` is the number of levels above.
+pub fn write_members(
+    out: &mut String,
+    mut members: Vec<(&str, &dyn WriteJson)>,
+    depth: Option<usize>,
+) {
+    members.sort_unstable_by_key(|(key, _)| *key);
+    write_list(out, '{', '}', depth, &members, |out, (key, value), depth| {
+        write_string(out, key);
+        out.push_str(": ");
+        value.write_json(out, depth);
+    });
+}
+
+/// Appends an array with these elements; `depth` is the number of levels above.
+pub fn write_elements<T: WriteJson>(out: &mut String, elements: &[T], depth: Option<usize>) {
+    write_list(out, '[', ']', depth, elements, |out, element, depth| {
+        element.write_json(out, depth)
+    });
+}
+
 /// Returns the dump: four blanks of indent, one member or element a line, no newline at the end.
-pub fn to_text(value: &Value) -> String {
+pub fn to_text(value: &impl WriteJson) -> String {
     let mut out = String::new();
-    write_value(&mut out, value, Some(0));
+    value.write_json(&mut out, Some(0));
     out
 }
 
@@ -37,25 +129,22 @@ pub(crate) fn quoted(text: &str) -> String {
 fn write_value(out: &mut String, value: &Value, depth: Option<usize>) {
     match value {
         Value::Null => out.push_str("null"),
-        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Bool(flag) => flag.write_json(out, depth),
         Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
             Some(real) => write_real(out, real),
-            None => out.push_str(&number.to_string()),
+            None => {
+                let _ = write!(out, "{number}");
+            }
         },
         Value::String(text) => write_string(out, text),
-        Value::Array(elements) => write_list(out, '[', ']', depth, elements, write_value),
+        Value::Array(elements) => write_elements(out, elements, depth),
         Value::Object(object) => write_object(out, object, depth),
     }
 }
 
 fn write_object(out: &mut String, object: &Map<String, Value>, depth: Option<usize>) {
-    let mut members: Vec<(&String, &Value)> = object.iter().collect();
-    members.sort_unstable_by_key(|(key, _)| *key);
-    write_list(out, '{', '}', depth, &members, |out, (key, value), depth| {
-        write_string(out, key);
-        out.push_str(": ");
-        write_value(out, value, depth);
-    });
+    let members = object.iter().map(|(key, value)| (key.as_str(), value as &dyn WriteJson));
+    write_members(out, members.collect(), depth);
 }
 
 fn write_list<T>(
@@ -87,14 +176,16 @@ fn write_list<T>(
 
 fn break_line(out: &mut String, depth: usize) {
     out.push('\n');
-    for _ in 0..depth {
-        out.push_str("    ");
-    }
+    out.extend(std::iter::repeat_n("    ", depth));
 }
 
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
+    let is_plain = |byte: u8| (b' '..=0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    let plain = text.bytes().take_while(|byte| is_plain(*byte)).count();
+    let (plain, others) = text.split_at(plain);
+    out.push_str(plain);
+    for character in others.chars() {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),

@@ -36,6 +36,10 @@ pub trait TeamControl {
     fn port_undrain(&mut self, port: &str) -> Result<(), Failure>;
     /// Returns the state document.
     fn state(&self) -> Value;
+    /// Returns the state document as a JSON text.
+    fn state_text(&self) -> String {
+        json_config::to_text(&self.state())
+    }
     /// Returns the last events and decisions, a [`Recording`](crate::recording::Recording).
     fn recording(&self) -> Value;
     /// Returns the ports that would send these frames of the team device now, as a list with an
@@ -188,7 +192,7 @@ pub const METHODS: [Method; 23] = [
     method("PortRemove", &["port_devname"], |team, args| team.port_remove(&args[0]).map(|()| None)),
     method("ConfigDump", &[], |team, _| Ok(Some(team.config_dump()))),
     method("ConfigDumpActual", &[], |team, _| Ok(Some(team.config_dump_actual()))),
-    method("StateDump", &[], |team, _| Ok(Some(json_config::to_text(&team.state())))),
+    method("StateDump", &[], |team, _| Ok(Some(team.state_text()))),
     method("StateItemValueGet", &["state_item_path"], |team, args| {
         let path = ItemPath::parse(&args[0]).map_err(|_| Failure::ItemValueGetFail)?;
         path.look_up(&team.state()).map(Some).ok_or(Failure::PathDoesNotExist)

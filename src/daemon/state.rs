@@ -9,7 +9,6 @@ use runners::{
     Instant, LinkWatch, LinkWatchSettings, PingStatus, Port, PortId, ProbeSettings, ProbeStatus,
     Probing, RunnerSettings,
 };
-use serde_json::Value;
 
 use super::lacp_state;
 use super::team::ManagedTeam;
@@ -18,12 +17,12 @@ use crate::errno::failed_calls;
 use crate::process::logging;
 use crate::state::watch::{Bfd, LinkWatches, Probe, Watch, WatchItems};
 use crate::state::{
-    self, Damping, Failovers, InterfaceInfo, Members, Part, PortItems, PortLink, PortRunner,
+    self, Damping, Failovers, InterfaceInfo, Members, PortItems, PortLink, PortRunner,
     RefusedDataPaths, Runner, Setup, State, TeamDevice, TeamItems,
 };
 
 /// Returns the state document of a team at `now`.
-pub fn document(team: &ManagedTeam, now: Instant) -> Value {
+pub fn document(team: &ManagedTeam, now: Instant) -> State {
     let counters = team.data_path.snapshot(SnapshotPart::Counters).counters;
     let mut ports: Vec<(String, state::Port)> = team
         .core
@@ -48,14 +47,13 @@ pub fn document(team: &ManagedTeam, now: Instant) -> Value {
     }
     let device = &team.device;
     let ifinfo = interface_info(device.ifindex, &device.name, device.hwaddr);
-    let state = State {
+    State {
         setup: Some(setup(team)),
         team_device: Some(TeamDevice { ifinfo: Some(ifinfo) }),
         ports: (!ports.is_empty()).then_some(Members(ports)),
         runner,
         teamr: Some(team_items(team, &counters, now)),
-    };
-    state.to_json()
+    }
 }
 
 fn setup(team: &ManagedTeam) -> Setup {

@@ -21,6 +21,7 @@ use crate::control::{Failure, ItemPath, TeamControl};
 use crate::datapath::{Change, DataPathKind};
 use crate::errno::strerror;
 use crate::process::logging;
+use crate::state::Part;
 
 /// A team for the time of one call.
 pub struct TeamApi<'a> {
@@ -104,7 +105,11 @@ impl TeamControl for TeamApi<'_> {
     }
 
     fn state(&self) -> Value {
-        state::document(self.team, self.now)
+        state::document(self.team, self.now).to_json()
+    }
+
+    fn state_text(&self) -> String {
+        json_config::to_text(&state::document(self.team, self.now))
     }
 
     fn recording(&self) -> Value {

@@ -393,15 +393,20 @@ fn with_peer(data: Request, attribute: u16, name: Option<&str>) -> Request {
     })
 }
 
-/// Sets alias and group of an interface, and turns address resolution off there.
+/// Sets alias, group and MTU of an interface, and turns address resolution off there.
 ///
 /// # Errors
-/// `EINVAL` for an alias of more than 255 bytes.
-pub fn set_label(route: &mut RouteSocket, ifindex: u32, alias: &str, group: u32) -> io::Result<()> {
+/// `EINVAL` for an alias of more than 255 bytes, or an MTU outside the driver's range.
+pub fn set_label(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    (alias, group, mtu): (&str, u32, u32),
+) -> io::Result<()> {
     let no_arp = libc::IFF_NOARP as u32;
     let request = Request::new(libc::RTM_SETLINK, 0, &ifinfomsg(ifindex, no_arp, no_arp));
     let request = request.attribute(libc::IFLA_IFALIAS, alias.as_bytes());
-    route.execute(request.attribute_u32(libc::IFLA_GROUP, group))
+    let request = request.attribute_u32(libc::IFLA_GROUP, group);
+    route.execute(request.attribute_u32(libc::IFLA_MTU, mtu))
 }
 
 fn create_with(

@@ -96,6 +96,9 @@ pub struct Message<'a> {
     pub flags: u16,
     /// Sequence number of the answered request; 0 in events.
     pub sequence: u32,
+    /// Port id of the socket whose request is answered, or has caused the event; 0 if the kernel names
+    /// none.
+    pub port: u32,
     /// Bytes after the header.
     pub payload: &'a [u8],
 }
@@ -134,6 +137,7 @@ impl<'a> Iterator for Messages<'a> {
             kind: read_u16(self.0, 4)?,
             flags: read_u16(self.0, 6)?,
             sequence: read_u32(self.0, 8)?,
+            port: read_u32(self.0, 12)?,
             payload: self.0.get(HEADER..length)?,
         };
         self.0 = self.0.get(aligned(length)..).unwrap_or_default();
@@ -227,8 +231,8 @@ mod tests {
     #[test]
     fn an_error_code_that_cannot_be_negated_is_a_protocol_error() {
         let payload = i32::MIN.to_ne_bytes();
-        let message =
-            Message { kind: libc::NLMSG_ERROR as u16, flags: 0, sequence: 1, payload: &payload };
+        let kind = libc::NLMSG_ERROR as u16;
+        let message = Message { kind, flags: 0, sequence: 1, port: 0, payload: &payload };
         assert_eq!(message.error(), Some(libc::EPROTO));
     }
 

@@ -9,6 +9,7 @@
 //! refuse the next dump.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -18,7 +19,8 @@ use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    MsgFlags, MultiHeaders, NetlinkAddr, bind, recv, recvmmsg, send, setsockopt, sockopt,
+    MsgFlags, MultiHeaders, NetlinkAddr, bind, getsockname, recv, recvmmsg, send, setsockopt,
+    sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -69,9 +71,9 @@ fn open(family: libc::c_int, receive_buffer: usize) -> io::Result<OwnedFd> {
 #[derive(Debug)]
 pub struct RequestSocket<const FAMILY: libc::c_int> {
     fd: OwnedFd,
-    /// The socket was opened elsewhere, such as in another network namespace, where this process
-    /// cannot open another one.
-    is_foreign: bool,
+    /// `None` for a socket that was opened elsewhere, such as in another network namespace, where this
+    /// process cannot open another one.
+    port: Option<OwnPort>,
     sequence: u32,
 }
 
@@ -79,6 +81,34 @@ thread_local! {
     /// The receive buffer of all request sockets of a thread: a request reads its whole answer
     /// before it returns.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; DATAGRAM]);
+    /// The port ids of all request sockets that a thread has opened.
+    static OWN_PORTS: RefCell<BTreeSet<(libc::c_int, u32)>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// The port id of an open request socket, by which its thread recognizes the events that it has caused
+/// itself.
+#[derive(Debug)]
+struct OwnPort(libc::c_int, u32);
+
+impl OwnPort {
+    fn of(family: libc::c_int, fd: &OwnedFd) -> nix::Result<Self> {
+        let port = getsockname::<NetlinkAddr>(fd.as_raw_fd())?.pid();
+        OWN_PORTS.with_borrow_mut(|ports| ports.insert((family, port)));
+        Ok(OwnPort(family, port))
+    }
+}
+
+impl Drop for OwnPort {
+    fn drop(&mut self) {
+        // At the end of the thread the set may be gone before the socket.
+        let _ = OWN_PORTS.try_with(|ports| ports.borrow_mut().remove(&(self.0, self.1)));
+    }
+}
+
+/// Returns whether a request of this thread has caused an event of rtnetlink, on a socket that is still
+/// open.
+pub(super) fn is_own_event(event: &Message<'_>) -> bool {
+    OWN_PORTS.with_borrow(|ports| ports.contains(&(libc::NETLINK_ROUTE, event.port)))
 }
 
 /// Why a request failed.
@@ -102,7 +132,8 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
     /// Opens the socket; needs no privilege.
     pub fn open() -> io::Result<Self> {
         let fd = open(FAMILY, RECEIVE_BUFFER)?;
-        Ok(RequestSocket { is_foreign: false, ..RequestSocket::from(fd) })
+        let port = repeat(|| OwnPort::of(FAMILY, &fd))?;
+        Ok(RequestSocket { port: Some(port), ..RequestSocket::from(fd) })
     }
 
     /// Has the kernel carry out `request`.
@@ -231,10 +262,10 @@ impl<const FAMILY: libc::c_int> RequestSocket<FAMILY> {
 
     /// Opens the socket anew if `failure` is one of the socket.
     fn reopen_after(&mut self, failure: &Failure) {
-        if let (Failure::Socket(_), false) = (failure, self.is_foreign) {
+        if let (Failure::Socket(_), Some(_)) = (failure, &self.port) {
             // Without a new socket the next request tries the present one.
-            if let Ok(fd) = open(FAMILY, RECEIVE_BUFFER) {
-                self.fd = fd;
+            if let Ok(socket) = RequestSocket::<FAMILY>::open() {
+                (self.fd, self.port) = (socket.fd, socket.port);
             }
         }
     }
@@ -319,6 +350,7 @@ impl Dump {
             kind: *kind,
             flags: *flags,
             sequence: 0,
+            port: 0,
             payload,
         })
     }
@@ -333,7 +365,7 @@ fn repeat<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
 /// Takes a socket of this family that was opened elsewhere, such as in another network namespace.
 impl<const FAMILY: libc::c_int> From<OwnedFd> for RequestSocket<FAMILY> {
     fn from(fd: OwnedFd) -> Self {
-        RequestSocket { fd, is_foreign: true, sequence: 0 }
+        RequestSocket { fd, port: None, sequence: 0 }
     }
 }
 
@@ -512,5 +544,18 @@ mod tests {
         assert!(route.execute_all([]).unwrap().is_empty());
         // No answer is left over for the next request.
         assert!(route.execute(read(loopback)).is_ok());
+    }
+
+    #[test]
+    fn an_event_is_own_while_the_socket_of_its_request_is_open() {
+        let route = RouteSocket::open().unwrap();
+        let port = route.port.as_ref().unwrap().1;
+        let event = |port| Message { kind: 0, flags: 0, sequence: 1, port, payload: &[] };
+        assert!(is_own_event(&event(port)) && !is_own_event(&event(0)));
+        let foreign = RouteSocket::from(open(libc::NETLINK_ROUTE, 0).unwrap());
+        let of_foreign = getsockname::<NetlinkAddr>(foreign.fd.as_raw_fd()).unwrap().pid();
+        assert!(!is_own_event(&event(of_foreign)));
+        drop(route);
+        assert!(!is_own_event(&event(port)));
     }
 }

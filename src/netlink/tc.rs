@@ -18,7 +18,7 @@ use std::os::fd::AsRawFd;
 
 use super::bpf::{AND, Instruction, JUMP_EQUAL, LOAD_HALF, LOAD_WORD, MARK, RETURN, encode};
 use super::message::{Message, Request, attribute, read_str, read_u32};
-use super::socket::RouteSocket;
+use super::socket::{RouteSocket, is_own_event};
 use crate::sys::bpf::{Hook, Program};
 
 /// Preferences of our programs, which run before the filters.
@@ -176,11 +176,16 @@ pub fn foreign_before_ours(
     Ok(foreign)
 }
 
-/// Returns the index of the interface whose qdiscs or filters have changed; `None` for other
-/// messages.
+/// Returns the index of the interface whose qdiscs or filters have changed; `None` for other messages,
+/// and for a filter of this process itself.
 pub fn changed(message: &Message<'_>) -> Option<u32> {
-    let kinds = [libc::RTM_DELQDISC, libc::RTM_NEWTFILTER, libc::RTM_DELTFILTER];
-    read_u32(message.payload, 4).filter(|_| kinds.contains(&message.kind))
+    let is_change = match message.kind {
+        libc::RTM_NEWTFILTER => !is_own_event(message),
+        // A team may wait until another team of the process releases an interface.
+        libc::RTM_DELQDISC | libc::RTM_DELTFILTER => true,
+        _ => false,
+    };
+    read_u32(message.payload, 4).filter(|_| is_change)
 }
 
 fn blocks(route: &mut RouteSocket, ifindex: u32, hook: u32) -> io::Result<bool> {
@@ -192,7 +197,8 @@ fn block(
     ifindex: u32,
     filters: &[(u32, Vec<Instruction>)],
 ) -> io::Result<()> {
-    let handle = match hook_qdisc(route, ifindex)? {
+    let (qdisc, [ingress, egress]) = hooks(route, ifindex)?;
+    let handle = match qdisc {
         HookQdisc::Ours => HANDLE_MADE,
         HookQdisc::Found => HANDLE_FOUND,
         HookQdisc::IngressOnly => HANDLE_INGRESS_ONLY,
@@ -201,8 +207,8 @@ fn block(
         if handle == HANDLE_INGRESS_ONLY && *hook == EGRESS {
             continue;
         }
-        let existing = filters_on(route, ifindex, *hook)?;
-        let existing = existing.into_iter().find(Filter::blocks);
+        let existing = if *hook == EGRESS { &egress } else { &ingress };
+        let existing = existing.iter().find(|filter| filter.blocks());
         let length = program.len() as u16;
         let set = set_filter(route, ifindex, *hook, handle, PREFERENCES, existing, &|options| {
             options
@@ -233,14 +239,15 @@ pub fn set_program(
 ) -> io::Result<()> {
     let parent = parent(hook).ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     let [found, made] = role.handles();
-    let handle = match (hook_qdisc(route, ifindex)?, hook) {
+    let on_hook = filters_on(route, ifindex, parent)?;
+    let handle = match (hook_qdisc(route, ifindex, &on_hook, parent)?, hook) {
         (HookQdisc::Ours, _) => made,
         (HookQdisc::Found, _) | (HookQdisc::IngressOnly, Hook::Ingress) => found,
         (HookQdisc::IngressOnly, _) => {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
     };
-    let existing = program_filter(route, ifindex, parent, role)?;
+    let existing = on_hook.iter().find(|filter| filter.has_role(role));
     set_filter(route, ifindex, parent, handle, PROGRAM_PREFERENCES, existing, &|options| {
         options
             .attribute_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
@@ -279,11 +286,18 @@ pub fn remove_program(
     hook: Hook,
     role: Role,
 ) -> io::Result<()> {
-    match parent(hook) {
-        Some(parent) if program_filter(route, ifindex, parent, role)?.is_some() => {
-            remove_filters(route, ifindex, |on, filter| on == parent && filter.has_role(role))
+    let Some(parent) = parent(hook) else { return Ok(()) };
+    let on_hook = filters_on(route, ifindex, parent)?;
+    match on_hook.iter().any(|filter| filter.has_role(role)) {
+        true => {
+            let other = if parent == EGRESS { INGRESS } else { EGRESS };
+            let of_other = filters_on(route, ifindex, other)?;
+            let found = [(parent, on_hook), (other, of_other)];
+            remove_filters(route, ifindex, found, |on, filter| {
+                on == parent && filter.has_role(role)
+            })
         }
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 
@@ -299,19 +313,24 @@ fn parent(hook: Hook) -> Option<u32> {
 /// Removes our filters and programs, and the `clsact` if we added it and nobody else uses it.
 /// Success if there are none, or no interface.
 pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
-    remove_filters(route, ifindex, |_, filter| filter.is_ours())
+    let found = [
+        (INGRESS, filters_on(route, ifindex, INGRESS)?),
+        (EGRESS, filters_on(route, ifindex, EGRESS)?),
+    ];
+    remove_filters(route, ifindex, found, |_, filter| filter.is_ours())
 }
 
-/// Removes the filters that are `ours`. If these are all filters of a `clsact` that was added for one of
+/// Removes the filters that are `ours` of those on both hooks. If these are all filters of a `clsact` that was added for one of
 /// them, the `clsact` is removed, and the kernel removes the filters with it.
 fn remove_filters(
     route: &mut RouteSocket,
     ifindex: u32,
+    on_hooks: [(u32, Vec<Filter>); 2],
     ours: impl Fn(u32, &Filter) -> bool,
 ) -> io::Result<()> {
     let mut found = Vec::new();
-    for hook in [INGRESS, EGRESS] {
-        found.extend(filters_on(route, ifindex, hook)?.into_iter().map(|filter| (hook, filter)));
+    for (hook, filters) in on_hooks {
+        found.extend(filters.into_iter().map(|filter| (hook, filter)));
     }
     let count = found.len();
     found.retain(|(hook, filter)| ours(*hook, filter));
@@ -372,35 +391,73 @@ enum HookQdisc {
     IngressOnly,
 }
 
-/// Returns the qdisc that has the hooks; adds a `clsact` unless there is a qdisc in its place. The handles
-/// of our filters say which qdisc the filters are on. Only without such filters the kernel is asked for
-/// the qdiscs, of which it lists those of all interfaces.
-fn hook_qdisc(route: &mut RouteSocket, ifindex: u32) -> io::Result<HookQdisc> {
-    let mut filters = filters_on(route, ifindex, INGRESS)?;
-    filters.extend(filters_on(route, ifindex, EGRESS)?);
-    if filters.iter().any(Filter::made_clsact) {
-        return Ok(HookQdisc::Ours);
+/// Returns the qdisc that has the hooks, and the filters on its ingress and on its egress hook. Adds a
+/// `clsact` unless there is a qdisc in its place: the kernel is asked for the filters only if there is
+/// one.
+fn hooks(route: &mut RouteSocket, ifindex: u32) -> io::Result<(HookQdisc, [Vec<Filter>; 2])> {
+    if add_clsact(route, ifindex)? {
+        return Ok((HookQdisc::Ours, Default::default()));
     }
-    let handles: Vec<u32> = filters.iter().map(|filter| filter.handle).collect();
-    match (handles.contains(&HANDLE_INGRESS_ONLY), handles.contains(&HANDLE_FOUND)) {
-        (true, _) => Ok(HookQdisc::IngressOnly),
-        (false, true) => Ok(HookQdisc::Found),
-        (false, false) => add_clsact(route, ifindex),
+    let filters = [filters_on(route, ifindex, INGRESS)?, filters_on(route, ifindex, EGRESS)?];
+    let qdisc = match qdisc_of(filters.iter().flatten()) {
+        Some(qdisc) => qdisc,
+        None => found_qdisc(route, ifindex)?,
+    };
+    Ok((qdisc, filters))
+}
+
+/// Returns the qdisc that has the hook `parent` with the filters `on_hook`; adds a `clsact` unless there
+/// is a qdisc in its place. The filters of the other hook are read if those of this one do not tell.
+fn hook_qdisc(
+    route: &mut RouteSocket,
+    ifindex: u32,
+    on_hook: &[Filter],
+    parent: u32,
+) -> io::Result<HookQdisc> {
+    if let Some(qdisc) = qdisc_of(on_hook) {
+        return Ok(qdisc);
+    }
+    let other = if parent == EGRESS { INGRESS } else { EGRESS };
+    if let Some(qdisc) = qdisc_of(&filters_on(route, ifindex, other)?) {
+        return Ok(qdisc);
+    }
+    match add_clsact(route, ifindex)? {
+        true => Ok(HookQdisc::Ours),
+        false => found_qdisc(route, ifindex),
     }
 }
 
-/// Adds a `clsact` unless there is a qdisc in its place.
-fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<HookQdisc> {
+/// Returns the qdisc of these filters, as the handles of our filters say; `None` without one of ours.
+fn qdisc_of<'a>(filters: impl IntoIterator<Item = &'a Filter>) -> Option<HookQdisc> {
+    let mut qdisc = None;
+    for filter in filters {
+        if filter.made_clsact() {
+            return Some(HookQdisc::Ours);
+        }
+        qdisc = match filter.handle {
+            HANDLE_INGRESS_ONLY => Some(HookQdisc::IngressOnly),
+            HANDLE_FOUND => qdisc.or(Some(HookQdisc::Found)),
+            _ => qdisc,
+        };
+    }
+    qdisc
+}
+
+/// Returns the kind of a qdisc that was there before. The kernel lists the qdiscs of all interfaces.
+fn found_qdisc(route: &mut RouteSocket, ifindex: u32) -> io::Result<HookQdisc> {
+    match is_ingress_qdisc(route, ifindex)? {
+        true => Ok(HookQdisc::IngressOnly),
+        false => Ok(HookQdisc::Found),
+    }
+}
+
+/// Adds a `clsact`. Returns whether there was no qdisc in its place.
+fn add_clsact(route: &mut RouteSocket, ifindex: u32) -> io::Result<bool> {
     let flags = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
     let request = Request::new(libc::RTM_NEWQDISC, flags, &body(ifindex, CLSACT_HANDLE, CLSACT, 0));
     match route.execute(request.attribute_str(TCA_KIND, "clsact")) {
-        Ok(()) => Ok(HookQdisc::Ours),
-        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-            match is_ingress_qdisc(route, ifindex)? {
-                true => Ok(HookQdisc::IngressOnly),
-                false => Ok(HookQdisc::Found),
-            }
-        }
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -439,7 +496,7 @@ fn set_filter(
     hook: u32,
     handle: u32,
     preferences: RangeInclusive<u32>,
-    existing: Option<Filter>,
+    existing: Option<&Filter>,
     fill: &dyn Fn(Request) -> Request,
 ) -> io::Result<()> {
     let mut put = |flags: libc::c_int, handle, info| {

@@ -1,11 +1,12 @@
 //! The language of the definitions: forms of parts, facts about fields, and the macro that makes
 //! types.
 
+use json_config::{WriteJson, write_elements, write_members};
 use runners::wire::lacpdu::StateBits;
 use serde_json::Value;
 
 /// A part of the state document: a single value, or an object of parts.
-pub trait Part: Sized {
+pub trait Part: Sized + WriteJson {
     /// The form of the part in JSON.
     const FORM: Form;
 
@@ -210,6 +211,14 @@ impl<T: Member> Part for Members<T> {
     }
 }
 
+impl<T: Part> WriteJson for Members<T> {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        let members = self.0.iter();
+        let members = members.map(|(name, member)| (name.as_str(), member as &dyn WriteJson));
+        write_members(out, members.collect(), depth);
+    }
+}
+
 /// An object of a list.
 pub trait Element: Part {
     /// The definition.
@@ -233,6 +242,12 @@ impl<T: Element> Part for List<T> {
     }
 }
 
+impl<T: Part> WriteJson for List<T> {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        write_elements(out, &self.0, depth);
+    }
+}
+
 /// The time since an event, in milliseconds; `null` before the first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Age(pub Option<u64>);
@@ -250,6 +265,12 @@ impl Part for Age {
     }
 }
 
+impl WriteJson for Age {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        self.0.write_json(out, depth);
+    }
+}
+
 /// The name of an interface; `null` without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Name(pub Option<String>);
@@ -264,6 +285,12 @@ impl Part for Name {
 
     fn to_json(&self) -> Value {
         self.0.clone().into()
+    }
+}
+
+impl WriteJson for Name {
+    fn write_json(&self, out: &mut String, depth: Option<usize>) {
+        self.0.write_json(out, depth);
     }
 }
 
@@ -362,6 +389,17 @@ macro_rules! state_objects {
             }
         }
 
+        impl json_config::WriteJson for $name {
+            fn write_json(&self, out: &mut String, depth: Option<usize>) {
+                let fields = [$((
+                    stringify!($field),
+                    self.$field.as_ref().map(|it| it as &dyn json_config::WriteJson),
+                ),)+];
+                let present = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                json_config::write_members(out, present.collect(), depth);
+            }
+        }
+
         impl OrEmpty<$name> for Option<$name> {
             fn or_empty(&self) -> &$name {
                 static EMPTY: $name = $name { $($field: None,)+ };
@@ -371,3 +409,39 @@ macro_rules! state_objects {
     )+ };
 }
 pub(super) use state_objects;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_document_is_that_of_its_value() {
+        let info = json!({"ifname": "eth\u{e9}1", "ifindex": 7, "dev_addr": "02:00:00:00:00:01"});
+        let watch = json!({"name": "ethtool", "up": false, "down_count": 2, "delay_up": -1});
+        let port = json!({
+            "ifinfo": info,
+            "link": {"duplex": "full", "speed": -1, "up": true},
+            "link_watches": {"list": {"link_watch_0": watch}, "up": true},
+            "runner": {"actor_lacpdu_info": {"state": 61}, "selected": true},
+            "teamr": {"rx_frames": u64::MAX, "probe_heard_at": "b\"\\", "lacp": {"actor": {}}},
+        });
+        let value = json!({
+            "setup": {"pid": 3, "daemonized": false},
+            "ports": {"b": port, "a": {}},
+            "runner": {"active_port": ""},
+            "teamr": {"data_path_refused": {}, "failovers": {"count": 1}},
+        });
+        let state = State::read(&value).expect("a state");
+        assert_eq!(json_config::to_text(&state), json_config::to_text(&state.to_json()));
+        for (age, name) in [(Age(None), Name(None)), (Age(Some(5)), Name(Some("x".to_owned())))] {
+            assert_eq!(json_config::to_text(&age), json_config::to_text(&age.to_json()));
+            assert_eq!(json_config::to_text(&name), json_config::to_text(&name.to_json()));
+        }
+        for real in [0.5, f64::NAN] {
+            assert_eq!(json_config::to_text(&real), json_config::to_text(&real.to_json()));
+        }
+    }
+}

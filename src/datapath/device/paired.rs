@@ -108,8 +108,8 @@ impl Paired {
         let paired = PairedKind::of(&device).zip(device.peer()).ok_or_else(invalid);
         let prepared = paired.and_then(|(kind, peer)| {
             tc::block_receiving(route, peer)?;
-            link::set_label(route, peer, &format!("peer of {name}{ALIAS_END}"), PEER_GROUP)?;
-            link::set_mtu(route, peer, PEER_MTU)?;
+            let alias = format!("peer of {name}{ALIAS_END}");
+            link::set_label(route, peer, (&alias, PEER_GROUP, PEER_MTU))?;
             Ok((kind, peer))
         });
         if prepared.is_err() && !take_over {
