@@ -320,8 +320,8 @@ pub fn unblock_host(route: &mut RouteSocket, ifindex: u32) -> io::Result<()> {
     remove_filters(route, ifindex, found, |_, filter| filter.is_ours())
 }
 
-/// Removes the filters that are `ours` of those on both hooks. If these are all filters of a `clsact` that was added for one of
-/// them, the `clsact` is removed, and the kernel removes the filters with it.
+/// Removes the filters that are `ours` of those on both hooks. If these are all filters of a `clsact` that
+/// was added for one of them, the `clsact` is removed, and the kernel removes the filters with it.
 fn remove_filters(
     route: &mut RouteSocket,
     ifindex: u32,

@@ -92,7 +92,7 @@ impl PortSockets {
                 log::debug!("cannot deregister a control socket: {error}");
             }
         }
-        closing::close(entry);
+        leave_and_close(entry);
     }
 
     /// Receives these frames on every port, also on ports that are opened later.
@@ -184,10 +184,12 @@ impl PortSockets {
 
 impl Drop for PortSockets {
     fn drop(&mut self) {
-        for mut entry in std::mem::take(&mut self.sockets).into_values() {
-            // Now, because the team driver sets its ports down when the team device is deleted.
-            entry.socket.leave();
-            closing::close(entry);
-        }
+        std::mem::take(&mut self.sockets).into_values().for_each(leave_and_close);
     }
+}
+
+/// Leaves the addresses now, because the port may be set down next, and closes the socket later.
+fn leave_and_close(mut entry: PortEntry) {
+    entry.socket.leave();
+    closing::close(entry);
 }

@@ -40,6 +40,8 @@ impl ManagedTeam {
             return;
         };
         self.handle(kernel, now, Event::PortRemoved { port });
+        // An interface that is down does not leave the socket's addresses until it is up again.
+        self.port_sockets.close(port);
         if self.daemon_owns_ports() {
             // Down before the filters are removed: the host's stack receives nothing of the port.
             let found = PortInterface { name: attached.name.clone(), ..attached.found.clone() };

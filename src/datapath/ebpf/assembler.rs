@@ -276,6 +276,14 @@ impl Assembler {
         self.load_descriptor(to, MAP_VALUE, map, offset);
     }
 
+    /// Emits a jump to the next instruction, which the kernel takes out: the verifier compares its paths
+    /// where jumps end, and follows one of those that are alike.
+    pub fn meeting_point(&mut self) {
+        let next = self.label();
+        self.jump(next);
+        self.place(next);
+    }
+
     /// Returns a label, to be placed later.
     pub fn label(&mut self) -> Label {
         self.labels.push(None);

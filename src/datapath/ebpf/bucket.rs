@@ -114,6 +114,7 @@ impl Part<'_> {
                 _ if at % 2 == 0 => self.asm.alu32(Alu::Xor, R4, R3),
                 _ => self.asm.alu32(Alu::Xor, R7, R3),
             }
+            self.asm.meeting_point();
         }
         self.asm.alu32(Alu::Xor, R7, R4);
     }
@@ -313,7 +314,7 @@ impl Part<'_> {
             (ethertype::IPV6, self.ipv6 || self.ports(), Part::ipv6),
             (ethertype::ARP, self.ipv4, Part::arp),
         ];
-        self.asm.load(Size::Double, R2, R10, ETHERTYPE);
+        self.asm.load(Size::Half, R2, R10, ETHERTYPE);
         let mut parts = Vec::new();
         for (kind, _, part) in kinds.into_iter().filter(|(_, wanted, _)| *wanted) {
             let label = self.asm.label();

@@ -15,19 +15,25 @@ use Reg::{R0, R1, R2, R3, R4, R6, R9, R10};
 
 /// Offsets on the stack, from its end: the copied header (an IPv6 header at most), …
 pub const COPY: i16 = -40;
-/// … the VLAN ids, the outermost in the top bits, the shift of the next id, and the ethertype in
-/// network byte order.
+/// … and the VLAN ids, the outermost in the top bits.
 pub const TAGS: i16 = -48;
-const SHIFT: i16 = -56;
-/// See [`TAGS`].
-pub const ETHERTYPE: i16 = -64;
+/// Offsets of numbers that are shorter than a slot of the stack and not at its start, because the
+/// verifier does not follow these. It would verify all following instructions again for each value. The
+/// offset of the next header, …
+const OFFSET: i16 = -52;
+/// … the shift of the next VLAN id, …
+const SHIFT: i16 = -54;
+/// … and the ethertype in network byte order, two bytes.
+pub const ETHERTYPE: i16 = -58;
 /// The stack beyond this offset is free.
-pub const END: i16 = ETHERTYPE;
+pub const END: i16 = -64;
 
 /// Length of a frame's addresses and ethertype.
 pub const ETHERNET: i32 = 14;
 /// Length of a tag.
 pub const TAG: i32 = 4;
+/// Shift of the outermost VLAN id.
+const FIRST_SHIFT: i32 = 48;
 
 /// Returns a number of two bytes in network byte order, as a plain load reads it.
 pub fn half(value: u16) -> i32 {
@@ -55,45 +61,53 @@ pub fn tags(asm: &mut Assembler) {
     asm.alu(Alu::And, R2, 0xfff);
     asm.alu(Alu::ShiftLeft, R2, 48);
     asm.store(Size::Double, R10, TAGS, R2);
-    asm.store(Size::Double, R10, SHIFT, 32);
+    asm.store(Size::Half, R10, SHIFT, 32);
     asm.place(all_inside);
     tags_inside(asm);
 }
 
 fn begin_tags(asm: &mut Assembler) {
     asm.load(Size::Half, R2, R10, COPY + 12);
-    asm.store(Size::Double, R10, ETHERTYPE, R2);
+    asm.store(Size::Half, R10, ETHERTYPE, R2);
     asm.alu(Alu::Add, R9, ETHERNET);
     asm.store(Size::Double, R10, TAGS, 0);
-    asm.store(Size::Double, R10, SHIFT, 48);
+    asm.store(Size::Half, R10, SHIFT, FIRST_SHIFT);
 }
 
 fn tags_inside(asm: &mut Assembler) {
     let ended = asm.label();
     for _ in 0..MAX_TAGS {
         let tag = asm.label();
-        asm.load(Size::Double, R2, R10, ETHERTYPE);
+        asm.load(Size::Half, R2, R10, ETHERTYPE);
         asm.jump_if(If::Equal, R2, half(ethertype::VLAN), tag);
         asm.jump_if(If::NotEqual, R2, half(ethertype::SERVICE_VLAN), ended);
         asm.place(tag);
-        asm.load(Size::Double, R2, R10, SHIFT);
-        asm.jump_if(If::SignedLess, R2, 0, ended);
+        asm.load(Size::Half, R2, R10, SHIFT);
+        // Below 0 after the fourth tag.
+        asm.jump_if(If::Greater, R2, FIRST_SHIFT, ended);
         copy(asm, TAG, ended);
         asm.load(Size::Half, R2, R10, COPY);
         asm.network_order(R2, 16);
         asm.alu(Alu::And, R2, 0xfff);
-        asm.load(Size::Double, R3, R10, SHIFT);
+        asm.load(Size::Half, R3, R10, SHIFT);
         asm.alu(Alu::ShiftLeft, R2, R3);
         asm.load(Size::Double, R4, R10, TAGS);
         asm.alu(Alu::Or, R4, R2);
         asm.store(Size::Double, R10, TAGS, R4);
         asm.alu(Alu::Add, R3, -16);
-        asm.store(Size::Double, R10, SHIFT, R3);
+        asm.store(Size::Half, R10, SHIFT, R3);
         asm.load(Size::Half, R2, R10, COPY + 2);
-        asm.store(Size::Double, R10, ETHERTYPE, R2);
+        asm.store(Size::Half, R10, ETHERTYPE, R2);
         asm.alu(Alu::Add, R9, TAG);
     }
     asm.place(ended);
+    forget_offset(asm);
+}
+
+/// Has the verifier forget what R9 is.
+fn forget_offset(asm: &mut Assembler) {
+    asm.store(Size::Word, R10, OFFSET, R9);
+    asm.load(Size::Word, R9, R10, OFFSET);
 }
 
 fn version(asm: &mut Assembler, version: i32, other: Label) {
@@ -120,6 +134,7 @@ pub fn ipv4_upper(asm: &mut Assembler, none: Label) {
     asm.alu(Alu::And, R2, 0x0f);
     asm.alu(Alu::ShiftLeft, R2, 2);
     asm.alu(Alu::Add, R9, R2);
+    forget_offset(asm);
     asm.load(Size::Byte, R2, R10, COPY + 9);
 }
 
@@ -163,6 +178,7 @@ pub fn ipv6_upper(asm: &mut Assembler, none: Label) {
         asm.place(next);
         asm.load(Size::Byte, R2, R10, COPY);
         asm.alu(Alu::Add, R9, R3);
+        forget_offset(asm);
     }
     asm.jump(none);
     asm.place(upper);
@@ -217,7 +233,7 @@ pub fn inner(asm: &mut Assembler, none: Label) {
         }
     }
     asm.load(Size::Half, R2, R10, COPY + 2);
-    asm.store(Size::Double, R10, ETHERTYPE, R2);
+    asm.store(Size::Half, R10, ETHERTYPE, R2);
     asm.jump_if(If::NotEqual, R2, half(GRE_ETHERNET), found);
 
     asm.place(frame);
@@ -227,9 +243,9 @@ pub fn inner(asm: &mut Assembler, none: Label) {
     asm.jump(found);
 
     asm.place(ipv4);
-    asm.store(Size::Double, R10, ETHERTYPE, half(ethertype::IPV4));
+    asm.store(Size::Half, R10, ETHERTYPE, half(ethertype::IPV4));
     asm.jump(found);
     asm.place(ipv6);
-    asm.store(Size::Double, R10, ETHERTYPE, half(ethertype::IPV6));
+    asm.store(Size::Half, R10, ETHERTYPE, half(ethertype::IPV6));
     asm.place(found);
 }

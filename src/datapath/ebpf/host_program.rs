@@ -180,7 +180,7 @@ fn keep_offset(asm: &mut Assembler, at: i16) {
 fn read_payload(asm: &mut Assembler, host: &HostMaps, to: Payload) {
     keep_offset(asm, PAYLOAD);
     let (ipv4, ipv6) = (asm.label(), asm.label());
-    asm.load(Size::Double, R2, R10, ETHERTYPE);
+    asm.load(Size::Half, R2, R10, ETHERTYPE);
     asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
     asm.jump_if(If::Equal, R2, half(ethertype::IPV6), ipv6);
     if host.messages.is_some() {
@@ -297,7 +297,7 @@ fn report(asm: &mut Assembler, host: &HostMaps, direction: Direction) {
     }
     asm.set(R3, i32::from(direction == Direction::Sent));
     asm.alu(Alu::ShiftLeft, R3, 32);
-    asm.load(Size::Double, R2, R10, ETHERTYPE);
+    asm.load(Size::Half, R2, R10, ETHERTYPE);
     asm.alu(Alu::Or, R2, R3);
     asm.store(Size::Double, R10, RECORD + 16, R2);
     asm.load_map(R1, messages.as_raw_fd());

@@ -28,7 +28,7 @@ pub fn unless_address_resolution(asm: &mut Assembler, other: Label) {
     asm.set(R9, 0);
     headers::copy(asm, headers::ETHERNET, other);
     headers::tags(asm);
-    asm.load(Size::Double, R2, R10, ETHERTYPE);
+    asm.load(Size::Half, R2, R10, ETHERTYPE);
     asm.jump_if(If::Equal, R2, half(ethertype::ARP), found);
     asm.jump_if(If::Equal, R2, half(ethertype::IPV6), ipv6);
     asm.jump(other);

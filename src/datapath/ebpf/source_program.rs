@@ -337,7 +337,7 @@ fn if_announcement(asm: &mut Assembler, yes: Label, no: Label) {
         asm.load(Size::Half, R2, R10, DESTINATION + place);
         asm.jump_if(If::NotEqual, R2, 0xffff, no);
     }
-    asm.load(Size::Double, R2, R10, ETHERTYPE);
+    asm.load(Size::Half, R2, R10, ETHERTYPE);
     asm.jump_if(If::Equal, R2, half(ethertype::RARP), yes);
     asm.jump_if(If::NotEqual, R2, half(ethertype::ARP), no);
     headers::arp(asm, no);
@@ -358,7 +358,7 @@ fn if_membership(asm: &mut Assembler, yes: Label, no: Label) {
     if_group(asm, DESTINATION, group);
     asm.jump(no);
     asm.place(group);
-    asm.load(Size::Double, R2, R10, ETHERTYPE);
+    asm.load(Size::Half, R2, R10, ETHERTYPE);
     asm.jump_if(If::Equal, R2, half(ethertype::IPV4), ipv4);
     asm.jump_if(If::NotEqual, R2, half(ethertype::IPV6), no);
     headers::ipv6(asm, no);

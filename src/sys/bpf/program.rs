@@ -14,6 +14,9 @@ use super::call::{
 
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const TRAFFIC_CONTROL: u32 = 3;
+/// Levels of the verifier's log: each step; errors and statistics alone.
+const LOG_STEPS: u32 = 1;
+const LOG_ERRORS: u32 = 4;
 /// Bytes of the verifier's log; the verifier keeps the end of a longer log.
 const VERIFIER_LOG: usize = 256 * 1024;
 /// Most maps of one program that are read.
@@ -76,12 +79,14 @@ impl Program {
             Ok(fd) => return Ok(Program(fd)),
             Err(error) => error,
         };
-        if !matches!(refused.raw_os_error(), Some(libc::EINVAL | libc::EACCES)) {
-            return Err(refused);
-        }
         // Load again, with the verifier's log.
+        attributes.log_level = match refused.raw_os_error() {
+            Some(libc::EINVAL | libc::EACCES) => LOG_STEPS,
+            // The verifier has taken a million steps.
+            Some(libc::E2BIG) => LOG_ERRORS,
+            _ => return Err(refused),
+        };
         let mut log = vec![0_u8; VERIFIER_LOG];
-        attributes.log_level = 1;
         attributes.log_size = log.len() as u32;
         attributes.log = address_mut(&mut log);
         // SAFETY: as before; the kernel writes at most `log_size` bytes to `log`.
