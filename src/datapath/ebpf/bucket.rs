@@ -83,13 +83,18 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Sets R7 to the CRC of the key that is all zeros.
+    /// Sets a register to 0, as the entry of a zero byte: the verifier does not know the number.
     ///
     /// Without CAP_PERFMON the verifier refuses an addition to a pointer whose summand is a constant
-    /// on one path only. The entry of a zero byte, which is 0, makes the CRC unknown on all paths.
+    /// on one path only.
+    fn unknown_zero(&mut self, to: Reg) {
+        self.asm.load_value(to, self.hash, 0);
+        self.asm.load(Size::Word, to, to, 0);
+    }
+
+    /// Sets R7 to the CRC of the key that is all zeros.
     fn begin(&mut self) {
-        self.asm.load_value(R7, self.hash, 0);
-        self.asm.load(Size::Word, R7, R7, 0);
+        self.unknown_zero(R7);
         self.asm.alu32(Alu::Xor, R7, definition::zero_key() as i32);
     }
 
@@ -301,6 +306,8 @@ impl Part<'_> {
             self.asm.load(Size::Double, R2, R10, TAGS);
             self.asm.jump_if(If::Equal, R2, 0, none);
             self.asm.network_order(R2, 64);
+            self.unknown_zero(R3);
+            self.asm.alu(Alu::Or, R2, R3);
             self.asm.store(Size::Double, R10, TAGS, R2);
             self.fold(place::VLAN.start, place::VLAN.len(), R10, TAGS);
             self.asm.place(none);

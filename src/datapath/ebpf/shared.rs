@@ -1,14 +1,13 @@
 //! The maps and programs that the teams of a process share. The verifier reads a program once, and
-//! not once for each team: the program that hashes flows takes the verifier longer than all other
-//! steps of a team's start.
+//! not once for each team.
 //!
 //! A team has a [`Slot`] in [`SharedMaps`]. A program finds the slot by the index of the interface
 //! of the frame: the bits above the last one are the slot's number, since the two ends of a veth
 //! have indices in a row. An array takes 1 ns a frame where a hash table takes 14 ns. If there is one
 //! slot, its values have constant addresses, which programs read without a lookup: 4 ns less a frame
-//! in the program of a team device, nothing less in that of a port. A team whose slot is taken gets a slot in other
-//! maps, which are larger than the former ones; the first ones have a slot for each team at the start,
-//! up to the next power of two: one slot for a process with one team.
+//! in the program of a team device, nothing less in that of a port. A team whose slot is taken gets a
+//! slot in other maps, which are larger than the former ones; the first ones have a slot for each team
+//! at the start, up to the next power of two: one slot for a process with one team.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
