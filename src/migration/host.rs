@@ -10,6 +10,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::netlink::GenericSocket;
+use crate::netlink::genl::Family;
 use crate::sys::clock;
 use crate::sys::process::{self, Disposition};
 
@@ -225,12 +227,15 @@ pub fn require_teams_of_network_manager() -> Result<(), String> {
                 .to_owned(),
         );
     }
-    match Path::new("/sys/module/team").exists() || run(&["modprobe", "--quiet", "team"]).is_ok() {
-        true => Ok(()),
-        false => Err("NetworkManager makes teams with the kernel's team driver alone, which this \
-                      kernel lacks; see teamrctl-import(8)."
-            .to_owned()),
-    }
+    // This fails for a driver that is built in, which need not be in /sys/module, either.
+    let _ = run(&["modprobe", "--quiet", "team"]);
+    let driver = GenericSocket::open()
+        .and_then(|mut socket| Family::resolve(&mut socket, crate::netlink::team::FAMILY));
+    driver.map(drop).map_err(|_| {
+        "NetworkManager makes teams with the kernel's team driver alone, which this kernel lacks; \
+         see teamrctl-import(8)."
+            .to_owned()
+    })
 }
 
 /// Makes the bond return after `time`, and at the next boot.

@@ -86,7 +86,7 @@ impl What {
                 }
                 found
             }
-            What::Lines(begin) => {
+            What::Lines(begin) | What::LinesOfSomeKernels(begin) => {
                 let (mut left, mut right) = (teamd.clone(), teamr.clone());
                 let taken = [&mut left, &mut right].map(|answer| {
                     let mut lines = take_lines(&mut answer.stdout, begin);

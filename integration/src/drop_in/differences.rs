@@ -26,6 +26,8 @@ pub enum What {
     Help,
     /// Lines that begin with this text, apart from blanks, differ or are missing.
     Lines(&'static str),
+    /// As [`Lines`](What::Lines), on some kernels only: the answer depends on the times of link events.
+    LinesOfSomeKernels(&'static str),
     /// teamr prints this in addition.
     More(&'static str),
     /// Standard error; the exit status is equal.
@@ -49,7 +51,9 @@ impl fmt::Display for Difference {
             What::Key(key) => write!(f, "the key {key}")?,
             What::Contents(key) => write!(f, "the value of {key}")?,
             What::Help => f.write_str("the help")?,
-            What::Lines(begin) => write!(f, "the lines \"{begin}...\"")?,
+            What::Lines(begin) | What::LinesOfSomeKernels(begin) => {
+                write!(f, "the lines \"{begin}...\"")?
+            }
             What::More(text) => write!(f, "also {}", text.trim())?,
             What::Complaint => f.write_str("the complaint")?,
             What::Answer { .. } => f.write_str("the answer")?,
@@ -93,7 +97,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         scenario: "",
         question: "teamnl team0 o",
-        what: What::Lines("user_linkup (port:"),
+        what: What::LinesOfSomeKernels("user_linkup (port:"),
         reason: "the state of each watch; teamd omits findings from before the port is known",
     },
     Difference {

@@ -20,7 +20,7 @@ pub struct Case {
 
 /// The implementations beside teamr, in the order of the table.
 pub const OTHERS: [&str; 4] =
-    ["teamd 1.31", "bonding of Linux 6.1", "bonding of Linux 7.2", "Open vSwitch 3.1"];
+    ["teamd 1.31", "bonding of Linux 6.12", "bonding of Linux 7.2", "Open vSwitch 3.1"];
 /// Places in [`OTHERS`].
 pub const TEAMD: usize = 0;
 pub const BONDING: usize = 1;

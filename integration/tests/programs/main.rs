@@ -51,11 +51,23 @@ fn permitted(loaded: io::Result<Program>) -> Option<Program> {
     }
 }
 
+/// Instructions that the verifier of any kernel may follow in a program. Another version of the verifier
+/// may follow hundred times as many, and no verifier follows more than a million.
+const MOST_VERIFIED: u32 = 10_000;
+
+/// Loads a program, which must take the verifier few steps.
+fn load_soon_verified(asm: Assembler, name: &str) -> io::Result<Program> {
+    let program = Program::load(&asm.finish(), name)?;
+    let verified = program.info()?.verified;
+    assert!(verified <= MOST_VERIFIED, "{name}: {verified} instructions");
+    Ok(program)
+}
+
 /// Loads a program with the hash of these fields, without CAP_PERFMON unless tunnels count.
 fn load_program(fields: HashFields, asm: Assembler, name: &str) -> io::Result<Program> {
     match fields.contains(HashFields::ENCAP) {
         true => Program::load_with_all_rights(&asm.finish(), name),
-        false => Program::load(&asm.finish(), name),
+        false => load_soon_verified(asm, name),
     }
 }
 

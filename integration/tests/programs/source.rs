@@ -19,7 +19,10 @@ use teamr::datapath::ebpf::source_program::{self, Arriving, Leaving};
 use teamr::sys::bpf::Program;
 
 use crate::frame::{Frame, Network};
-use crate::{Random, cost, nothing, permitted, prepare, run, run_whole, slot, without_tag};
+use crate::{
+    Random, cost, load_soon_verified, nothing, permitted, prepare, run, run_whole, slot,
+    without_tag,
+};
 
 const FRAMES: usize = 100_000;
 /// Results of the programs: of the team device's beside a bucket, and of a port's.
@@ -88,7 +91,7 @@ impl Programs {
         asm.exit();
         asm.place(designated);
         asm.exit_with(DESIGNATED as i32);
-        let leave = Program::load(&asm.finish(), "teamr_leave")?;
+        let leave = load_soon_verified(asm, "teamr_leave")?;
 
         let arrive = |port| {
             let mut asm = prepare();
@@ -99,7 +102,7 @@ impl Programs {
                 asm.place(label);
                 asm.exit_with(code as i32);
             }
-            Program::load(&asm.finish(), "teamr_arrive")
+            load_soon_verified(asm, "teamr_arrive")
         };
         let arrive = [arrive(PORTS[0])?, arrive(PORTS[1])?];
         Ok(Programs { maps, leave, arrive })

@@ -28,6 +28,8 @@ fn start(host: &Namespace) {
     let peer = host.link("team0")["link"].clone();
     host.up(peer.as_str().expect("the name of the peer"));
     host.up("team0");
+    // Until then the kernel drops what the device sends.
+    wait_until("the device to be up", || host.link("team0")["operstate"] == "UP");
 }
 
 /// Sends a frame each way, and asserts that each arrives once.

@@ -8,6 +8,7 @@ use runners::{Action, Event, HwAddr, Instant, PortId, RunnerSettings};
 use super::ManagedTeam;
 use crate::daemon::announce::Announcement;
 use crate::daemon::kernel::Kernel;
+use crate::daemon::requirements;
 use crate::datapath::port_socket::PortSocket;
 use crate::datapath::{Owner, Snapshot, SnapshotPart};
 use crate::errno::{repeat, strerror};
@@ -276,8 +277,7 @@ impl ManagedTeam {
     /// Sends frames on the active port, or on the first enabled one with a link: every switch
     /// learns from one copy.
     fn send_announcement(&mut self, frames: &[Vec<u8>]) -> io::Result<()> {
-        let copied_to_all = matches!(&self.core.settings().runner,
-            RunnerSettings::Lacp(lacp) if lacp.broadcast_neighbor);
+        let copied_to_all = requirements::announces(self.core.settings());
         if copied_to_all || self.core.designated_port().is_some() {
             return frames.iter().try_for_each(|frame| self.transmit(frame));
         }

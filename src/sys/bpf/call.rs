@@ -85,12 +85,14 @@ structures! {
         [u64; 4]: more;
     }
     /// The head of `struct bpf_prog_info`.
-    80 ProgInfo {
+    224 ProgInfo {
         u32: kind, id;
         [u64; 5]: unused;
         u32: created_by, map_count;
         u64: maps;
         [u8; 16]: name;
+        [u64; 17]: more;
+        u32: verified, device;
     }
     /// The head of `struct bpf_map_info`.
     40 MapInfo {

@@ -35,6 +35,8 @@ pub struct ProgramInfo {
     pub name: String,
     /// Ids of the maps that the program uses.
     pub maps: Vec<u32>,
+    /// Instructions that the verifier has followed, of a million at most; 0 before Linux 5.16.
+    pub verified: u32,
 }
 
 /// The outcome of a test run.
@@ -118,7 +120,12 @@ impl Program {
         // numbers to `maps`.
         let info = unsafe { describe(&self.0, wanted)? };
         let count = maps.len().min(info.map_count as usize);
-        Ok(ProgramInfo { id: info.id, name: name_of(&info.name), maps: maps[..count].to_vec() })
+        Ok(ProgramInfo {
+            id: info.id,
+            name: name_of(&info.name),
+            maps: maps[..count].to_vec(),
+            verified: info.verified,
+        })
     }
 
     /// Runs the program `repeat` times on a frame, of an Ethernet header at least. `context` is the

@@ -306,11 +306,11 @@ impl ManagedTeam {
 /// Returns the settings for the core: without announcements where the data path announces.
 pub fn core_settings(settings: TeamSettings, capabilities: &Capabilities) -> TeamSettings {
     match capabilities.announcements {
-        Owner::DataPath => TeamSettings {
+        Owner::DataPath if !requirements::announces(&settings) => TeamSettings {
             notify_peers: Burst::default(),
             mcast_rejoin: Burst::default(),
             ..settings
         },
-        Owner::Daemon => settings,
+        Owner::DataPath | Owner::Daemon => settings,
     }
 }
