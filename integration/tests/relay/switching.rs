@@ -4,7 +4,7 @@
 use std::io;
 use std::rc::Rc;
 
-use integration::Namespace;
+use integration::{Namespace, wait_until};
 use mio::Poll;
 use runners::Instant;
 use teamr::datapath::driverless::DriverlessTeam;
