@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A module, a module that it uses, and why it may.
 #[rustfmt::skip] // One line each.
-const ARROWS: [(&str, &str, &str); 67] = [
+const ARROWS: [(&str, &str, &str); 68] = [
     ("args", "errno", "errors read as strerror words them"),
     ("args", "files", "configurations are read with a limit"),
     ("args", "process", "-l takes an output of the log"),
@@ -54,6 +54,7 @@ const ARROWS: [(&str, &str, &str); 67] = [
     ("main", "sys", "the allocator and inherited files are set up by system calls"),
     ("migration", "bond", "the team is made of the running bond"),
     ("migration", "files", "files and records are replaced in one step"),
+    ("migration", "netlink", "asks for the team driver"),
     ("migration", "sys", "a trial has a deadline, and outlives its terminal"),
     ("migration", "text", "names of files go to a terminal"),
     ("netlink", "errno", "calls that fail are counted"),

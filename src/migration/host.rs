@@ -227,15 +227,19 @@ pub fn require_teams_of_network_manager() -> Result<(), String> {
                 .to_owned(),
         );
     }
-    // This fails for a driver that is built in, which need not be in /sys/module, either.
-    let _ = run(&["modprobe", "--quiet", "team"]);
+    match run(&["modprobe", "--quiet", "team"]).is_ok() || has_team_driver() {
+        true => Ok(()),
+        false => Err("NetworkManager makes teams with the kernel's team driver alone, which this \
+                      kernel lacks; see teamrctl-import(8)."
+            .to_owned()),
+    }
+}
+
+/// Whether the kernel has the team driver now, as a module or built in.
+fn has_team_driver() -> bool {
     let driver = GenericSocket::open()
         .and_then(|mut socket| Family::resolve(&mut socket, crate::netlink::team::FAMILY));
-    driver.map(drop).map_err(|_| {
-        "NetworkManager makes teams with the kernel's team driver alone, which this kernel lacks; \
-         see teamrctl-import(8)."
-            .to_owned()
-    })
+    driver.is_ok()
 }
 
 /// Makes the bond return after `time`, and at the next boot.
