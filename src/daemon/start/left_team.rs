@@ -10,9 +10,9 @@ use crate::datapath::{device, port_state, team_driver};
 use crate::netlink::RouteSocket;
 use crate::netlink::link::{self, LinkInfo};
 
-/// Returns the device of a team without a daemon that has a port of the configuration, as if the
-/// configuration had the name. Not of a device of the kernel's driver whose port is down, without
-/// `-o` and `-w`: as teamd, the start takes such a port from the device.
+/// Returns the name of a team device that has a port of the configuration and no daemon. A device of
+/// the kernel's driver counts only if the port is up, or with `-o` or `-w`: otherwise the start takes the
+/// port from the device, as teamd does.
 pub fn left_team(config: &Config, options: &StartOptions) -> Option<String> {
     let mut route = RouteSocket::open().ok()?;
     config.port_names().find_map(|port| {

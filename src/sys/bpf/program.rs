@@ -17,6 +17,8 @@ const TRAFFIC_CONTROL: u32 = 3;
 /// Levels of the verifier's log: each step; errors and statistics alone.
 const LOG_STEPS: u32 = 1;
 const LOG_ERRORS: u32 = 4;
+/// Beginnings of the lines behind the reason of a refusal.
+const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed"];
 /// Bytes of the verifier's log; the verifier keeps the end of a longer log.
 const VERIFIER_LOG: usize = 256 * 1024;
 /// Most maps of one program that are read.
@@ -97,9 +99,7 @@ impl Program {
         }
         let log = name_of(&log);
         log::debug!("verifier on {name}:\n{log}");
-        let mut lines = log.lines().rev().filter(|line| !line.starts_with("processed"));
-        let reason = lines.find(|line| !line.is_empty()).unwrap_or_default();
-        let text = format!("the kernel's verifier refuses {name}: {reason}");
+        let text = format!("the kernel's verifier refuses {name}: {}", reason(&log));
         Err(io::Error::other(text))
     }
 
@@ -176,5 +176,26 @@ fn without_perfmon<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
 impl AsRawFd for Program {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+}
+
+/// Returns the line of the verifier's log that says why it refuses a program.
+fn reason(log: &str) -> &str {
+    let is_statistic = |line: &str| STATISTICS.iter().any(|begin| line.starts_with(begin));
+    let mut lines = log.lines().rev().filter(|line| !line.is_empty() && !is_statistic(line));
+    lines.next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_refusal_is_before_the_statistics() {
+        let log = "BPF program is too large. Processed 1000001 insn\n\
+                   verification time 1309956 usec\nstack depth 112\n\
+                   processed 1000001 insns (limit 1000000) max_states_per_insn 17\n\n";
+        assert_eq!(reason(log), "BPF program is too large. Processed 1000001 insn");
+        assert_eq!(reason(""), "");
     }
 }
