@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::directory_watch::DirectoryWatch;
 use super::source::{Source, TeamId};
 use super::team::PortMoves;
-use super::team_slot::TeamSlot;
+use super::team_slot::{self, TeamSlot};
 use super::{Daemon, EVENTS, StartOptions};
 use crate::control::config_answer::KeyChange;
 use crate::errno::strerror;
@@ -299,9 +299,8 @@ impl Daemon {
         log::warn!("The configuration file is gone: the team ends.");
         slot.team.forget_trial();
         slot.prepare_end(&mut self.kernel, now, Stop::TearDown);
-        slot.release_ports(&mut self.kernel, now);
         let device = slot.team.device.name.clone();
-        slot.end(&mut self.kernel);
+        team_slot::end(&mut self.kernel, now, vec![slot]);
         Some(device)
     }
 

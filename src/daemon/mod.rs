@@ -66,7 +66,7 @@ use self::recorder::RecordingMemory;
 use self::resolver::Answers;
 use self::source::{Source, TeamId, TeamSource};
 use self::status_text::{TeamStatus, status_text};
-use self::team_slot::{TeamSlot, delete_devices};
+use self::team_slot::TeamSlot;
 use self::wake_timer::WakeTimer;
 use crate::datapath::ebpf::{self, SharedPrograms};
 use crate::datapath::{Drained, SnapshotPart};
@@ -255,15 +255,10 @@ impl Daemon {
         for slot in self.teams.values_mut() {
             let _log_scope = slot.log_scope();
             slot.prepare_end(&mut self.kernel, now, stop);
-            slot.release_ports(&mut self.kernel, now);
         }
         log::info!("Exiting...");
         let teams = std::mem::take(&mut self.teams).into_values();
-        let teams = teams.map(|slot| {
-            let _log_scope = slot.log_scope();
-            slot.close()
-        });
-        delete_devices(&mut self.kernel, teams.collect());
+        team_slot::end(&mut self.kernel, now, teams.collect());
         outcome.map(drop)
     }
 
@@ -526,8 +521,7 @@ impl Daemon {
         log::warn!("Team device removal detected.");
         slot.device_gone();
         slot.team.end_following(&mut self.kernel);
-        slot.release_ports(&mut self.kernel, now);
-        slot.end(&mut self.kernel);
+        team_slot::end(&mut self.kernel, now, vec![slot]);
     }
 
     /// Sends the service manager the status, if it changed, and the watchdog's keep-alive.

@@ -31,7 +31,7 @@ use super::team::{
     AdoptedPort, EventSources, ManagedTeam, PortSockets, Tipc, Trial, after_trial, core_settings,
     digest,
 };
-use super::team_slot::TeamSlot;
+use super::team_slot::{self, TeamSlot};
 use super::transports::Transports;
 use super::warm_restart::WarmStart;
 use crate::control::dbus::BusStart;
@@ -90,8 +90,7 @@ impl Daemon {
                 let now = self.now();
                 // The team of the former daemon still works.
                 slot.keep_device |= device == DeviceOrigin::Existing;
-                slot.release_ports(&mut self.kernel, now);
-                slot.end(&mut self.kernel);
+                team_slot::end(&mut self.kernel, now, vec![Box::new(slot)]);
                 Err(error)
             }
         }

@@ -5,7 +5,7 @@ use runners::Instant;
 use super::device_lock::DeviceLock;
 use super::kernel::Kernel;
 use super::source::TeamSource;
-use super::team::ManagedTeam;
+use super::team::{LeftPort, ManagedTeam};
 use super::team_api::TeamApi;
 use super::transports::Transports;
 use super::warm_restart::PortsAtStop;
@@ -137,100 +137,97 @@ impl TeamSlot {
         }
     }
 
-    /// Releases the ports and removes the data path's programs, unless the device stays.
-    pub(super) fn release_ports(&mut self, kernel: &mut Kernel, now: Instant) {
+    /// Tells the partners that the team ends, takes the ports out of the team, and closes the
+    /// transports.
+    fn leave(&mut self, kernel: &mut Kernel, now: Instant) -> Vec<LeftPort> {
+        let _log_scope = self.log_scope();
+        let mut left = Vec::new();
+        if !self.keep_device {
+            self.team.send_last_pdus(kernel, now, self.device_at_end());
+            // A data path that cares for its ports releases them with a device that is deleted.
+            match self.adopted_device || self.owns_ports() {
+                true => left = self.team.leave_all(kernel, now, self.device_at_end()),
+                false => self.team.close_port_sockets(),
+            }
+        }
+        drop(std::mem::take(&mut self.transports));
+        left
+    }
+
+    /// Gives the ports back after the device was deleted, and removes the data path's programs, unless
+    /// the device stays.
+    fn finish(&mut self, kernel: &mut Kernel, left: &[LeftPort]) {
+        let _log_scope = self.log_scope();
         if self.keep_device {
             return;
         }
-        self.team.send_last_pdus(kernel, now);
-        // A data path that cares for its ports releases them with a device that is deleted.
-        let ports = self.team.data_path.capabilities().ports;
-        if self.adopted_device || ports == Owner::Daemon {
-            self.team.release_all(kernel, now);
-        }
-        let device = match self.adopted_device {
-            true => DeviceAtEnd::Stays,
-            false => DeviceAtEnd::Deleted,
-        };
-        if let Err(error) = self.team.data_path.close(device) {
+        left.iter().for_each(|port| self.team.give_back(kernel, port));
+        if let Err(error) = self.team.data_path.close(self.device_at_end()) {
             log::warn!("Failed to remove programs ({}).", strerror(&error));
         }
+        // The team driver has released these ports with the device.
+        self.team.ports_with_ipv6().iter().for_each(|name| kernel.return_ipv6(name, true));
     }
 
-    /// Closes the transports first, then deletes the device, unless it stays.
-    pub(super) fn end(self, kernel: &mut Kernel) {
-        delete_devices(kernel, vec![self.close()]);
+    fn owns_ports(&self) -> bool {
+        self.team.data_path.capabilities().ports == Owner::Daemon
     }
 
-    /// Closes the transports first, then the data path.
-    pub(super) fn close(self) -> ClosedTeam {
-        drop(self.transports);
-        let persistent = self.keep_device || self.adopted_device;
-        let device = (!persistent).then_some(self.team.device.ifindex);
-        let hooks = match self.team.data_path.capabilities().ports {
-            Owner::Daemon => device.map(|device| self.team.peer().unwrap_or(device)),
-            Owner::DataPath => None,
-        };
-        let ports_with_ipv6 = if persistent { Vec::new() } else { self.team.ports_with_ipv6() };
-        let name = self.team.device.name.clone();
-        drop(self.team);
-        ClosedTeam {
-            name,
-            device,
-            hooks,
-            ports_with_ipv6,
-            _device_lock: self._device_lock,
-            _pid_file: self._pid_file,
+    fn device_at_end(&self) -> DeviceAtEnd {
+        match self.keep_device || self.adopted_device {
+            true => DeviceAtEnd::Stays,
+            false => DeviceAtEnd::Deleted,
         }
     }
+
+    /// Returns the device, if it is to be deleted.
+    fn deleted_device(&self) -> Option<u32> {
+        (self.device_at_end() == DeviceAtEnd::Deleted).then_some(self.team.device.ifindex)
+    }
+
+    /// Returns the interface with our filters on the frames of a device that is to be deleted.
+    fn deleted_hooks(&self) -> Option<u32> {
+        let device = self.deleted_device().filter(|_| self.owns_ports())?;
+        Some(self.team.peer().unwrap_or(device))
+    }
 }
 
-/// A team whose transports and data path are closed.
-pub(super) struct ClosedTeam {
-    name: String,
-    /// The device, to be deleted.
-    device: Option<u32>,
-    /// The interface with our filters on the frames of the device.
-    hooks: Option<u32>,
-    /// Ports that the team driver releases with the device, and that had IPv6 before.
-    ports_with_ipv6: Vec<String>,
-    /// Locks, released last.
-    _device_lock: DeviceLock,
-    _pid_file: PidFile,
+/// Ends teams: deletes the devices and gives back the ports, except of a team whose device stays.
+///
+/// All teams make a step before the first one makes the next: the kernel's time to set a port down grows
+/// with the packet sockets and the routes of all teams, which are gone by then.
+pub(super) fn end(kernel: &mut Kernel, now: Instant, mut teams: Vec<Box<TeamSlot>>) {
+    let left: Vec<_> = teams.iter_mut().map(|slot| slot.leave(kernel, now)).collect();
+    delete_devices(kernel, &teams);
+    for (slot, left) in teams.iter_mut().zip(&left) {
+        slot.finish(kernel, left);
+    }
 }
 
-/// Deletes the devices of teams, and releases the locks of the teams.
-pub(super) fn delete_devices(kernel: &mut Kernel, teams: Vec<ClosedTeam>) {
+fn delete_devices(kernel: &mut Kernel, teams: &[Box<TeamSlot>]) {
     // The kernel waits for the frames at the hooks of an interface that it deletes.
-    let hooks: Vec<u32> = teams.iter().filter_map(|team| team.hooks).collect();
+    let hooks: Vec<u32> = teams.iter().filter_map(|slot| slot.deleted_hooks()).collect();
     if let Err(error) = tc::remove_all_hooks(&mut kernel.route, &hooks) {
         log::debug!("Failed to remove filters before the devices ({}).", strerror(&error));
     }
-    let devices: Vec<u32> = teams.iter().filter_map(|team| team.device).collect();
-    let deleted = match devices[..] {
-        [] | [_] => false,
-        _ => match link::delete_all(&mut kernel.route, &devices) {
-            Ok(()) => true,
+    let devices: Vec<u32> = teams.iter().filter_map(|slot| slot.deleted_device()).collect();
+    if devices.len() > 1 {
+        match link::delete_all(&mut kernel.route, &devices) {
+            Ok(()) => return,
             Err(error) => {
                 log::debug!("Deleting the devices one by one ({}).", strerror(&error));
-                false
-            }
-        },
-    };
-    for team in teams {
-        let _log_scope = logging::scope(&team.name);
-        if let Some(device) = team.device.filter(|_| !deleted) {
-            // A TAP device that only `-o` took over may have gone with its descriptor.
-            match link::delete(&mut kernel.route, device) {
-                Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
-                    log::warn!("Failed to delete the team device ({}).", strerror(&error));
-                }
-                _ => (),
             }
         }
-        // Until the device is deleted its ports are still ports.
-        for name in &team.ports_with_ipv6 {
-            kernel.return_ipv6(name, true);
+    }
+    for slot in teams {
+        let _log_scope = slot.log_scope();
+        let Some(device) = slot.deleted_device() else { continue };
+        // A TAP device that only `-o` took over may have gone with its descriptor.
+        match link::delete(&mut kernel.route, device) {
+            Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+                log::warn!("Failed to delete the team device ({}).", strerror(&error));
+            }
+            _ => (),
         }
     }
 }

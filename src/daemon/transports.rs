@@ -19,6 +19,7 @@ use crate::datapath::Drained;
 const BUS_RETRY: Duration = Duration::from_secs(1);
 
 /// The transports of one team. The bus name is released first, then the socket.
+#[derive(Default)]
 pub struct Transports {
     dbus: Option<DbusService>,
     usock: Option<UsockServer>,

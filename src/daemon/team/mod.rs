@@ -44,7 +44,7 @@ pub use join::{AdminUpPort, as_found};
 pub use link_events::{Departure, PresentLinks, TeamLinkEvents};
 pub use port_sockets::PortSockets;
 pub use ports::AdoptedPort;
-pub use release::restore;
+pub use release::{LeftPort, restore};
 pub use reload::{PortMoves, core_settings, digest};
 pub use tipc::Tipc;
 pub use trial::{Trial, after_trial};

@@ -83,16 +83,28 @@ impl PortSockets {
     pub fn close(&mut self, port: PortId) {
         let token = self.sockets.iter().find(|(_, entry)| entry.port == port);
         let token = token.map(|(token, _)| *token);
-        let Some((token, entry)) = token.and_then(|token| self.sockets.remove_entry(&token)) else {
-            return;
-        };
+        if let Some((token, entry)) = token.and_then(|token| self.sockets.remove_entry(&token)) {
+            self.close_entry(token, entry);
+        }
+    }
+
+    /// Closes the sockets of all ports, as [`close`](Self::close) does.
+    pub fn close_all(&mut self) {
+        while let Some((token, entry)) = self.sockets.pop_first() {
+            self.close_entry(token, entry);
+        }
+    }
+
+    fn close_entry(&mut self, token: usize, mut entry: PortEntry) {
         if self.paused.remove(&token).is_none() {
             let fd = entry.socket.as_raw_fd();
             if let Err(error) = self.registry.deregister(&mut SourceFd(&fd)) {
                 log::debug!("cannot deregister a control socket: {error}");
             }
         }
-        leave_and_close(entry);
+        // Now, because the port may be set down next.
+        entry.socket.leave();
+        closing::close(entry);
     }
 
     /// Receives these frames on every port, also on ports that are opened later.
@@ -184,12 +196,6 @@ impl PortSockets {
 
 impl Drop for PortSockets {
     fn drop(&mut self) {
-        std::mem::take(&mut self.sockets).into_values().for_each(leave_and_close);
+        self.close_all();
     }
-}
-
-/// Leaves the addresses now, because the port may be set down next, and closes the socket later.
-fn leave_and_close(mut entry: PortEntry) {
-    entry.socket.leave();
-    closing::close(entry);
 }

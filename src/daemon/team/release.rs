@@ -6,9 +6,15 @@ use super::ManagedTeam;
 use super::link_events::Departure;
 use super::ports::AttachedPort;
 use crate::daemon::kernel::Kernel;
-use crate::datapath::PortInterface;
+use crate::datapath::{DeviceAtEnd, PortInterface};
 use crate::errno::strerror;
 use crate::netlink::link;
+
+/// A port that has left the team, and whose interface is still as the port had it.
+pub struct LeftPort {
+    id: PortId,
+    attached: AttachedPort,
+}
 
 impl ManagedTeam {
     /// Releases a port, and no longer makes the interface a port when it appears.
@@ -23,9 +29,45 @@ impl ManagedTeam {
 
     /// Releases all ports, the last one first.
     pub fn release_all(&mut self, kernel: &mut Kernel, now: Instant) {
-        for port in self.ports.ids().into_iter().rev() {
-            self.release(kernel, now, port);
+        let left = self.leave_all(kernel, now, DeviceAtEnd::Stays);
+        left.iter().for_each(|port| self.give_back(kernel, port));
+    }
+
+    /// Takes all ports out of the team without a change of their interfaces, the last one first. The
+    /// caller [gives them back](Self::give_back). A device that is deleted needs no forwarding without
+    /// ports.
+    pub fn leave_all(
+        &mut self,
+        kernel: &mut Kernel,
+        now: Instant,
+        device: DeviceAtEnd,
+    ) -> Vec<LeftPort> {
+        let ids = self.ports.ids().into_iter().rev();
+        let left = ids.filter_map(|id| Some(LeftPort { id, attached: self.ports.remove(id)? }));
+        let left: Vec<LeftPort> = left.collect();
+        if device == DeviceAtEnd::Stays {
+            let events = left.iter().map(|port| Event::PortRemoved { port: port.id });
+            self.handle_all(kernel, now, events.collect());
         }
+        self.close_port_sockets();
+        left
+    }
+
+    /// Closes the control sockets of all ports, before the team driver sets the ports down.
+    pub fn close_port_sockets(&mut self) {
+        self.port_sockets.close_all();
+    }
+
+    /// Restores the interface of a port that has left the team.
+    pub fn give_back(&mut self, kernel: &mut Kernel, left: &LeftPort) {
+        let LeftPort { id, attached } = left;
+        if self.daemon_owns_ports() {
+            // Down before the filters are removed: the host's stack receives nothing of the port.
+            let found = PortInterface { name: attached.name.clone(), ..attached.found.clone() };
+            restore(kernel, &found);
+        }
+        self.detach(*id, attached);
+        kernel.return_ipv6(&attached.name, attached.found.ipv6);
     }
 
     /// Returns the names of the ports that had IPv6 before they were ports.
@@ -42,13 +84,7 @@ impl ManagedTeam {
         self.handle(kernel, now, Event::PortRemoved { port });
         // An interface that is down does not leave the socket's addresses until it is up again.
         self.port_sockets.close(port);
-        if self.daemon_owns_ports() {
-            // Down before the filters are removed: the host's stack receives nothing of the port.
-            let found = PortInterface { name: attached.name.clone(), ..attached.found.clone() };
-            restore(kernel, &found);
-        }
-        self.detach(port, &attached);
-        kernel.return_ipv6(&attached.name, attached.found.ipv6);
+        self.give_back(kernel, &LeftPort { id: port, attached });
     }
 
     /// Removes a port that vanished or that another program took, and leaves the interface as it

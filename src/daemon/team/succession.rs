@@ -10,7 +10,7 @@ use super::ManagedTeam;
 use super::ports::AdoptedPort;
 use crate::daemon::kernel::{self, Kernel};
 use crate::daemon::warm_restart::{self, PortsAtStop, WarmStart};
-use crate::datapath::Owner;
+use crate::datapath::{DeviceAtEnd, Owner};
 use crate::errno::strerror;
 use crate::netlink::link;
 
@@ -112,9 +112,22 @@ impl ManagedTeam {
         }
     }
 
-    /// Sends partners the last PDU before the ports leave, and drops the persisted state.
-    pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant) {
-        self.handle(kernel, now, Event::TeamAdminChanged { up: false });
+    /// Sends partners the last PDU before the ports leave, and drops the persisted state. The carrier and
+    /// the forwarding of a device that is deleted stay as they are.
+    pub fn send_last_pdus(&mut self, kernel: &mut Kernel, now: Instant, device: DeviceAtEnd) {
+        let down = Event::TeamAdminChanged { up: false };
+        match device {
+            DeviceAtEnd::Stays => self.handle(kernel, now, down),
+            DeviceAtEnd::Deleted => {
+                self.core.handle(now, down);
+                for action in self.take_actions().unwrap_or_default() {
+                    if matches!(action, Action::SendFrame { .. } | Action::Report(_)) {
+                        self.try_execute(kernel, now, &action);
+                    }
+                }
+                self.hold_bfd_down(now);
+            }
+        }
         if let Err(error) = self.partner_state.forget() {
             log::warn!("Failed to remove the partners' state ({}).", strerror(&error));
         }
