@@ -19,7 +19,7 @@ use super::error::Error;
 use super::options::Options;
 use super::output::Output;
 use crate::process::run_dir;
-use crate::state::{Part, State};
+use crate::state::{State, definition};
 
 /// Most teams that are asked at the same time, each over a descriptor of its own.
 const AT_ONCE: usize = 64;
@@ -53,11 +53,6 @@ impl Team {
         reply.map_err(|e| Error::Call(self.device.clone(), command.clone(), Box::new(e)))
     }
 
-    fn json_of(&self, command: &Command, reply: Result<String, CallError>) -> Result<Value, Error> {
-        let text = self.text_of(command, reply)?;
-        serde_json::from_str(&text).map_err(|_| Error::NotJson)
-    }
-
     /// Calls a method on behalf of a command and reads the reply.
     pub fn call_json(
         &self,
@@ -65,14 +60,18 @@ impl Team {
         method: &str,
         args: &[&str],
     ) -> Result<Value, Error> {
-        self.json_of(command, self.daemon.call(method, args))
+        let text = self.call(command, method, args)?;
+        serde_json::from_str(&text).map_err(|_| Error::NotJson)
     }
 
     /// Reads the state on behalf of a command.
     pub fn state(&self, command: &Command) -> Result<State, Error> {
-        let state = self.call_json(command, STATE, &[])?;
-        State::read(&state).ok_or(Error::NotJson)
+        state_of(&self.call(command, STATE, &[])?)
     }
+}
+
+fn state_of(text: &str) -> Result<State, Error> {
+    definition::from_text(text).map_err(|_| Error::NotJson)
 }
 
 /// Splits the words into a device, if there is one, and a command.
@@ -154,10 +153,9 @@ pub fn states<'a>(
     devices.chunks(AT_ONCE).flat_map(move |some| {
         let asked: Vec<_> = some.iter().map(ask).collect();
         asked.into_iter().map(move |(device, asked)| {
-            let state = asked.and_then(Asked::team).and_then(|team| {
-                let reply = team.daemon.reply(STATE, &[]);
-                State::read(&team.json_of(command, reply)?).ok_or(Error::NotJson)
-            });
+            let state = asked
+                .and_then(Asked::team)
+                .and_then(|team| state_of(&team.text_of(command, team.daemon.reply(STATE, &[]))?));
             (device, state)
         })
     })

@@ -1,8 +1,13 @@
 //! The language of the definitions: forms of parts, facts about fields, and the macro that makes
 //! types.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
 use json_config::{WriteJson, write_elements, write_members};
 use runners::wire::lacpdu::StateBits;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 /// A part of the state document: a single value, or an object of parts.
@@ -14,8 +19,75 @@ pub trait Part: Sized + WriteJson {
     /// field that is missing or has another form is `None`, and unknown fields are skipped.
     fn read(value: &Value) -> Option<Self>;
 
+    /// Reads the part straight from JSON text. Unlike [`read`](Part::read), a field of another form is an
+    /// error.
+    ///
+    /// # Errors
+    /// Those of the text.
+    fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
+
     /// Returns the part in JSON.
     fn to_json(&self) -> Value;
+
+    /// Passes each number in the part to `numbers`, with its field and the field's object. A boolean is
+    /// 0 or 1; a negative number stands for an unknown value and is skipped.
+    fn each_number(&self, at: At, numbers: &mut dyn Numbers);
+}
+
+/// A field and the object that has it.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// The object.
+    pub object: &'static Object,
+    /// The field.
+    pub field: &'static Field,
+}
+
+/// Receives the numbers of a document.
+pub trait Numbers {
+    /// The numbers that follow are those of a member of [`Members`].
+    fn enter(&mut self, member: InMembers<'_>);
+    /// The numbers of the member end.
+    fn leave(&mut self);
+    /// A number of the document.
+    fn number(&mut self, at: At, number: u64);
+}
+
+/// A member of [`Members`] by its name.
+#[derive(Clone, Copy, Debug)]
+pub struct InMembers<'a> {
+    /// The word that stands for a name in paths.
+    pub placeholder: &'static str,
+    /// The key of the member.
+    pub key: &'a str,
+    /// What the member says that it is, if it does.
+    pub kind: Option<&'a str>,
+}
+
+/// Reads a document from JSON text, as [`Part::read`] does.
+///
+/// # Errors
+/// The text is no JSON.
+pub fn from_text<T: Part + Default>(text: &str) -> serde_json::Result<T> {
+    // A field of another form is rare: it takes a daemon of another version.
+    match T::parse(&mut serde_json::Deserializer::from_str(text)) {
+        Ok(document) => Ok(document),
+        Err(_) => serde_json::from_str(text).map(|value| T::read(&value).unwrap_or_default()),
+    }
+}
+
+/// Reads a field that is present.
+pub(super) fn present<'de, T: Part, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::parse(from).map(Some)
+}
+
+/// A part, for functions that want its [`Part::parse`] by serde's trait.
+struct Parsed<T>(T);
+
+impl<'de, T: Part> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::parse(from).map(Parsed)
+    }
 }
 
 /// The form of a part in JSON.
@@ -189,6 +261,11 @@ pub trait Member: Part {
     const PLACEHOLDER: &'static str;
     /// The definition.
     const OBJECT: &'static Object;
+
+    /// Returns what the member says that it is.
+    fn kind(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Objects by name, in the order of the document.
@@ -204,10 +281,40 @@ impl<T: Member> Part for Members<T> {
         Some(Members(members.collect()))
     }
 
+    fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+
+        impl<'de, T: Member> Visitor<'de> for Reader<T> {
+            type Value = Members<T>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object of objects by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<T>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, Parsed(member))) = map.next_entry()? {
+                    members.push((name, member));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        from.deserialize_map(Reader(PhantomData))
+    }
+
     fn to_json(&self) -> Value {
         let members = self.0.iter();
         let members = members.map(|(name, member)| (name.clone(), member.to_json()));
         Value::Object(members.collect())
+    }
+
+    fn each_number(&self, at: At, numbers: &mut dyn Numbers) {
+        for (key, member) in &self.0 {
+            numbers.enter(InMembers { placeholder: T::PLACEHOLDER, key, kind: member.kind() });
+            member.each_number(at, numbers);
+            numbers.leave();
+        }
     }
 }
 
@@ -237,9 +344,16 @@ impl<T: Element> Part for List<T> {
         Some(List(elements.filter_map(T::read).collect()))
     }
 
+    fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let elements = Vec::<Parsed<T>>::deserialize(from)?;
+        Ok(List(elements.into_iter().map(|Parsed(element)| element).collect()))
+    }
+
     fn to_json(&self) -> Value {
         self.0.iter().map(T::to_json).collect()
     }
+
+    fn each_number(&self, _: At, _: &mut dyn Numbers) {}
 }
 
 impl<T: Part> WriteJson for List<T> {
@@ -260,8 +374,16 @@ impl Part for Age {
         (age.is_some() || value.is_null()).then_some(Age(age))
     }
 
+    fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Option::deserialize(from).map(Age)
+    }
+
     fn to_json(&self) -> Value {
         self.0.into()
+    }
+
+    fn each_number(&self, at: At, numbers: &mut dyn Numbers) {
+        self.0.iter().for_each(|age| numbers.number(at, *age));
     }
 }
 
@@ -283,9 +405,15 @@ impl Part for Name {
         (name.is_some() || value.is_null()).then_some(Name(name))
     }
 
+    fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Option::deserialize(from).map(Name)
+    }
+
     fn to_json(&self) -> Value {
         self.0.clone().into()
     }
+
+    fn each_number(&self, _: At, _: &mut dyn Numbers) {}
 }
 
 impl WriteJson for Name {
@@ -304,15 +432,24 @@ impl Part for StateBits {
         value.is_object().then_some(bits)
     }
 
+    fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let set = BTreeMap::<String, bool>::deserialize(from)?;
+        let bits = StateBits::NAMED.iter();
+        let bits = bits.filter(|(_, name)| set.get(*name) == Some(&true));
+        Ok(bits.fold(StateBits::default(), |bits, (bit, _)| bits.with(*bit, true)))
+    }
+
     fn to_json(&self) -> Value {
         let bits = StateBits::NAMED.iter();
         let bits = bits.map(|(bit, name)| ((*name).to_owned(), self.has(*bit).into()));
         Value::Object(bits.collect())
     }
+
+    fn each_number(&self, _: At, _: &mut dyn Numbers) {}
 }
 
 macro_rules! value {
-    ($($type:ty, $form:ident, $read:expr;)+) => { $(
+    ($($type:ty, $form:ident, $read:expr, $number:expr;)+) => { $(
         impl Part for $type {
             const FORM: Form = Form::$form;
 
@@ -320,20 +457,29 @@ macro_rules! value {
                 $read(value)
             }
 
+            fn parse<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                Self::deserialize(from)
+            }
+
             fn to_json(&self) -> Value {
                 self.clone().into()
+            }
+
+            fn each_number(&self, at: At, numbers: &mut dyn Numbers) {
+                let number: Option<u64> = $number(self);
+                number.into_iter().for_each(|number| numbers.number(at, number));
             }
         }
     )+ };
 }
 
 value! {
-    bool, Boolean, Value::as_bool;
-    i64, Integer, Value::as_i64;
-    u64, Counter, Value::as_u64;
-    f64, Number, Value::as_f64;
-    String, Text, |value: &Value| value.as_str().map(str::to_owned);
-    Value, Any, |value: &Value| Some(value.clone());
+    bool, Boolean, Value::as_bool, |flag: &bool| Some(u64::from(*flag));
+    i64, Integer, Value::as_i64, |number: &i64| u64::try_from(*number).ok();
+    u64, Counter, Value::as_u64, |number: &u64| Some(*number);
+    f64, Number, Value::as_f64, |_| None;
+    String, Text, |value: &Value| value.as_str().map(str::to_owned), |_| None;
+    Value, Any, |value: &Value| Some(value.clone()), |_| None;
 }
 
 /// Returns the members of an object that are present.
@@ -351,10 +497,12 @@ macro_rules! state_objects {
         }
     )+) => { $(
         #[doc = $about]
-        #[derive(Clone, Debug, Default, PartialEq)]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+        #[serde(default)]
         pub struct $name {
             $(
                 #[doc = $doc]
+                #[serde(deserialize_with = "crate::state::definition::present")]
                 pub $field: Option<$type>,
             )+
         }
@@ -373,6 +521,17 @@ macro_rules! state_objects {
                 }
                 $($(.$option($($argument),*))+)?,
             )+] } $(.by($label))?;
+
+            /// Passes each number in the object to `numbers`.
+            pub fn numbers(&self, numbers: &mut dyn crate::state::definition::Numbers) {
+                let object = &$name::OBJECT;
+                let mut fields = object.fields.iter();
+                $(
+                    if let (Some(field), Some(part)) = (fields.next(), &self.$field) {
+                        part.each_number(crate::state::definition::At { object, field }, numbers);
+                    }
+                )+
+            }
         }
 
         impl Part for $name {
@@ -382,6 +541,18 @@ macro_rules! state_objects {
                 Some($name {
                     $($field: value.get(stringify!($field)).and_then(Part::read),)+
                 })
+            }
+
+            fn parse<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                serde::Deserialize::deserialize(from)
+            }
+
+            fn each_number(
+                &self,
+                _: crate::state::definition::At,
+                numbers: &mut dyn crate::state::definition::Numbers,
+            ) {
+                self.numbers(numbers);
             }
 
             fn to_json(&self) -> Value {
@@ -418,6 +589,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_field_of_another_form_is_absent() {
+        let text = r#"{"setup": {"pid": "x", "runner_name": "lacp"}, "ports": {"a": 1, "b": {}}}"#;
+        let state: State = from_text(text).expect("JSON");
+        assert_eq!(State::read(&serde_json::from_str(text).expect("JSON")), Some(state.clone()));
+        assert_eq!(state.setup.or_empty().pid, None);
+        assert_eq!(state.setup.or_empty().runner_name.as_deref(), Some("lacp"));
+        assert_eq!(state.ports().count(), 2);
+        assert!(from_text::<State>("{").is_err());
+        assert_eq!(from_text::<State>("[]").expect("JSON"), State::default());
+    }
+
+    #[test]
     fn the_text_of_a_document_is_that_of_its_value() {
         let info = json!({"ifname": "eth\u{e9}1", "ifindex": 7, "dev_addr": "02:00:00:00:00:01"});
         let watch = json!({"name": "ethtool", "up": false, "down_count": 2, "delay_up": -1});
@@ -436,6 +619,7 @@ mod tests {
         });
         let state = State::read(&value).expect("a state");
         assert_eq!(json_config::to_text(&state), json_config::to_text(&state.to_json()));
+        assert_eq!(from_text::<State>(&value.to_string()).expect("JSON"), state);
         for (age, name) in [(Age(None), Name(None)), (Age(Some(5)), Name(Some("x".to_owned())))] {
             assert_eq!(json_config::to_text(&age), json_config::to_text(&age.to_json()));
             assert_eq!(json_config::to_text(&name), json_config::to_text(&name.to_json()));

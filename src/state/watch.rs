@@ -102,4 +102,8 @@ state_objects! {
 impl Member for Watch {
     const PLACEHOLDER: &'static str = "link_watch_N";
     const OBJECT: &'static Object = &Watch::OBJECT;
+
+    fn kind(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn write(states: &BTreeMap<String, State>) -> String {
             let ifindex =
                 state.ifinfo.or_empty().ifindex.and_then(|index| u32::try_from(index).ok());
             if let Some(traffic) = ifindex.and_then(|ifindex| traffic.get(&ifindex)) {
-                add_sample(&mut text, name, &Labels::port(team, port), count(traffic));
+                add_sample(&mut text, (name, ""), &Labels::port(team, port), count(traffic));
             }
         }
     }
@@ -51,7 +51,7 @@ fn info(states: &BTreeMap<String, State>) -> String {
         let labels = Labels::team(team)
             .with("runner", runner.unwrap_or_default())
             .with("data_path", data_path.unwrap_or_default());
-        add_sample(&mut text, "teamr_info", &labels, 1);
+        add_sample(&mut text, ("teamr_info", ""), &labels, 1);
     }
     text
 }
@@ -65,7 +65,7 @@ fn active(states: &BTreeMap<String, State>) -> String {
         let runner = states[team].runner.or_empty();
         let chosen = runner.active_port.as_ref();
         if let Some(chosen) = chosen.or(runner.designated_port.as_ref()) {
-            add_sample(&mut text, NAME, &Labels::port(team, port), u8::from(chosen == port));
+            add_sample(&mut text, (NAME, ""), &Labels::port(team, port), u8::from(chosen == port));
         }
     }
     text
@@ -78,7 +78,7 @@ fn probe_crossed(states: &BTreeMap<String, State>) -> String {
     for (team, port, state) in ports(states) {
         if state.teamr.or_empty().probe_heard_at.is_some() {
             let crossed = state.probe_heard_at().any(|at| at != port);
-            add_sample(&mut text, NAME, &Labels::port(team, port), u8::from(crossed));
+            add_sample(&mut text, (NAME, ""), &Labels::port(team, port), u8::from(crossed));
         }
     }
     text
@@ -99,7 +99,7 @@ fn lacp_state(states: &BTreeMap<String, State>) -> String {
             let labels = Labels::port(team, port).with("side", side);
             for (bit, name) in StateBits::NAMED {
                 let set = u8::from(StateBits(state).has(bit));
-                add_sample(&mut text, NAME, &labels.with("bit", name), set);
+                add_sample(&mut text, (NAME, ""), &labels.with("bit", name), set);
             }
         }
     }

@@ -16,10 +16,16 @@ pub(super) fn head(name: &str, kind: &str, help: &str) -> String {
     format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
 }
 
-/// Appends the line of a sample to `text`.
-pub(super) fn add_sample(text: &mut String, name: &str, labels: &Labels, value: impl Display) {
+/// Appends the line of a sample to `text`. The name consists of the family's name and a suffix.
+pub(super) fn add_sample(
+    text: &mut String,
+    (name, suffix): (&str, &str),
+    labels: &Labels,
+    value: impl Display,
+) {
+    text.extend([name, suffix, "{", &labels.0, "} "]);
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{name}{{{}}} {value}", labels.0);
+    let _ = writeln!(text, "{value}");
 }
 
 /// Labels of a sample.
