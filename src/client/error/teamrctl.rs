@@ -100,9 +100,9 @@ impl Error {
             Error::NoTerminal => {
                 format!("top needs a terminal.\nElsewhere use: {program} status")
             }
-            Error::CutCapture(file, count) => {
+            Error::DamagedCapture(file, count, why) => {
                 let frames = if *count == 1 { "frame" } else { "frames" };
-                format!("\"{file}\" is damaged, or ends within a frame, after {count} {frames}.")
+                format!("\"{file}\" is damaged after {count} {frames}: {why}.")
             }
             Error::DumbTerminal => format!(
                 "top cannot draw on this terminal: TERM is \"dumb\" or not set.\n\
