@@ -184,6 +184,10 @@ fn call_advice(device: &str, command: &Command, e: &CallError, program: &str) ->
         }
         ("OpNotSupp", _) => "This item can only be read.".to_owned(),
         ("RequestTooLong", _) => "Make the configuration shorter.".to_owned(),
+        ("ReplyTooLong", _) => {
+            "Without CAP_NET_ADMIN the daemon sends at most net.core.wmem_max bytes: raise this sysctl."
+                .to_owned()
+        }
         ("ConfigUpdateFail", _) => {
             "The settings must be a JSON object. The log says more.".to_owned()
         }
