@@ -121,7 +121,12 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], except `ELOOP`.
 pub fn read_named(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    read_at_most(open_regular(path, 0)?, longest)
+    read_at_most(open_regular(path, 0)?, longest).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            io::Error::new(error.kind(), format!("{error}; name another file"))
+        }
+        _ => error,
+    })
 }
 
 fn open_regular(path: &Path, flags: i32) -> io::Result<File> {
@@ -140,9 +145,20 @@ pub fn read_at_most(file: File, longest: u64) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     file.take(longest + 1).read_to_end(&mut contents)?;
     if contents.len() as u64 > longest {
-        return Err(io::ErrorKind::FileTooLarge.into());
+        return Err(too_large(longest));
     }
     Ok(contents)
+}
+
+/// Returns the error of a file with more than `longest` bytes.
+pub fn too_large(longest: u64) -> io::Error {
+    let limit = match longest {
+        1.. if longest.trailing_zeros() >= 20 => format!("{} MiB", longest >> 20),
+        1.. if longest.trailing_zeros() >= 10 => format!("{} KiB", longest >> 10),
+        _ => format!("{longest} bytes"),
+    };
+    let text = format!("the file is larger than {limit}, the limit for such a file");
+    io::Error::new(io::ErrorKind::FileTooLarge, text)
 }
 
 /// Writes `contents` to the file at `path` in one step; the file then has the permissions `mode`
@@ -364,6 +380,10 @@ mod tests {
         assert_eq!(read(&path, 4).unwrap(), b"kept");
         let refused = read(&path, 3).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        let text = "the file is larger than 3 bytes, the limit for such a file";
+        assert_eq!(strerror(&refused), text);
+        assert!(too_large(4 << 10).to_string().contains(" 4 KiB,"));
+        assert!(too_large(64 << 20).to_string().contains(" 64 MiB,"));
     }
 
     #[test]

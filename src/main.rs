@@ -194,6 +194,25 @@ fn kill(plans: &[Plan], directory: Option<&Path>) -> Result<u8, String> {
     }
 }
 
+/// Fails if all of these teams run already.
+fn refuse_running(options: &Options, plans: &[Plan]) -> Result<(), String> {
+    let running: Vec<_> =
+        plans.iter().filter_map(|plan| Some((plan, pidfile::running(&plan.pid_file)?))).collect();
+    let Some((plan, pid)) = running.last().filter(|_| running.len() == plans.len()) else {
+        return Ok(());
+    };
+    let exists = Errno::EEXIST.desc();
+    // Scripts read the lines of teamd.
+    let remedy = match options.program.as_str() {
+        "teamd" => String::new(),
+        _ => format!(
+            "\"teamrctl {0} reload\" applies a changed file, \"teamr -k -t {0}\" ends the daemon.\n",
+            plan.device
+        ),
+    };
+    Err(format!("Daemon already running on PID {pid}.\n{remedy}Failed: {exists}"))
+}
+
 /// Starts the daemon: the run directory first, then the fork, then [`run`]. `faults` are the
 /// configurations that start no team.
 fn start(
@@ -206,12 +225,7 @@ fn start(
         let dir = run_dir::path();
         format!("Failed to create directory \"{}\"\nFailed: {}", dir.display(), strerror(&error))
     })?;
-    let running: Vec<_> =
-        plans.iter().filter_map(|plan| pidfile::running(&plan.pid_file)).collect();
-    if let Some(pid) = running.last().filter(|_| running.len() == plans.len()) {
-        let exists = Errno::EEXIST.desc();
-        return Err(format!("Daemon already running on PID {pid}.\nFailed: {exists}"));
-    }
+    refuse_running(options, &plans)?;
     let variable = std::env::var(logging::VARIABLE).ok();
     let output = LogOutput::choose(options.log_output, variable.as_deref(), options.daemonize);
     if options.daemonize && output != LogOutput::Syslog {

@@ -190,10 +190,21 @@ fn the_first_line_names_the_cause() {
             partner(facts, "eth2", NOBODY);
             set(facts, "/ports/eth2/teamr/lacp/pdus/heard_ago", 20_000.into());
         }),
-        ("lacp-no-partner", "lacp", |facts| {
+        ("lacp-partner-slow", "lacp", |facts| {
+            set(facts, "/ports/eth2/teamr/lacp/pdus/heard_ago", 20_000.into());
+            set(facts, "/ports/eth2/teamr/lacp/pdus/heard_interval", 30_000.into());
+        }),
+        // The partner sent each second.
+        ("lacp-partner-silent", "lacp", |facts| {
+            partner(facts, "eth2", NOBODY);
+            set(facts, "/ports/eth2/teamr/lacp/pdus/heard_ago", 20_000.into());
+            set(facts, "/ports/eth2/teamr/lacp/pdus/heard_interval", 1_000.into());
+        }),
+        ("lacp-partner-silent", "lacp", |facts| {
             partner(facts, "eth2", NOBODY);
             set(facts, "/ports/eth2/teamr/lacp/pdus/heard_ago", 200_000.into());
         }),
+        ("lacp-no-partner", "lacp", |facts| partner(facts, "eth2", NOBODY)),
         ("broadcast-one-network", "broadcast", heard),
         ("bridge-port-blocked", "slb", |facts| {
             bridge_port(facts).not_forwarding = Some("blocking");

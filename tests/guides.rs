@@ -168,13 +168,16 @@ fn displays(page: &str) -> impl Iterator<Item = &str> {
     rests.map(|rest| rest.split("\n.Ed").next().unwrap_or_default())
 }
 
-/// Returns the command lines of the manual: those of the displays and of the examples.
+/// Returns the command lines of the manual: those of the displays, of the examples and of the sentences.
 fn commands_of_the_manual() -> Vec<(PathBuf, String)> {
     let mut lines = Vec::new();
     for (path, page) in manual() {
         let displays = displays(&page).flat_map(str::lines);
         let short = page.lines().filter_map(|line| line.strip_prefix(".Dl "));
-        let all = displays.chain(short).filter(|line| line.starts_with("teamr"));
+        let quoted = page.lines().filter_map(|line| line.strip_prefix(".Ql "));
+        let quoted = quoted.filter(|line| line.contains(' '));
+        let quoted = quoted.map(|line| line.trim_end_matches([' ', '.', ',', ';']));
+        let all = displays.chain(short).chain(quoted).filter(|line| line.starts_with("teamr"));
         lines.extend(all.map(|line| (path.clone(), line.to_owned())));
     }
     lines

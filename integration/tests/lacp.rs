@@ -106,6 +106,11 @@ fn a_port_without_pdus_stops_carrying_after_the_timeout() {
             assert_eq!(teamr.state()["ports"]["eth2"]["runner"]["state"], "expired");
             ping(&bonded.left, "10.0.0.2", "on one port");
             wait_until("the diagnosis", || why(&teamr, "eth2").starts_with("no LACPDU heard for"));
+            // The partner sent each second until the cable broke.
+            wait_until("the finding", || {
+                let status = teamr.ctl("status");
+                String::from_utf8_lossy(&status.stdout).contains("[lacp-partner-silent]")
+            });
             bonded.right.run("tc filter del dev eth2 egress");
             wait_for_carrying(&bonded, &teamr, 2);
             ping(&bonded.left, "10.0.0.2", "on both again");

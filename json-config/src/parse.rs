@@ -33,7 +33,11 @@ impl ParseError {
     fn from_json(error: &serde_json::Error, text: &[u8]) -> Self {
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         let full = error.to_string();
-        let message = full.strip_suffix(&suffix).unwrap_or(&full);
+        let message = match full.strip_suffix(&suffix).unwrap_or(&full) {
+            // The limit of serde_json.
+            "recursion limit exceeded" => "more than 127 levels of arrays and objects",
+            message => message,
+        };
         let lines_before: usize = text
             .split_inclusive(|byte| *byte == b'\n')
             .take(error.line().saturating_sub(1))
@@ -250,6 +254,8 @@ mod tests {
     fn nesting_is_limited() {
         let nested = |depth| format!("{{\"a\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse_object(nested(126).as_bytes()).is_ok());
-        assert!(error(&nested(1_000_000)).starts_with("recursion limit exceeded on line 1"));
+        let refused = error(&nested(127));
+        assert!(refused.starts_with("more than 127 levels of arrays and objects on line 1"));
+        assert_eq!(error(&nested(1_000_000)), refused);
     }
 }

@@ -50,6 +50,8 @@ pub struct LacpPortStatus {
     pub partner_churns: u64,
     /// Time since the last LACPDU received.
     pub since_received: Option<Duration>,
+    /// Time between the last two LACPDUs received.
+    pub receive_interval: Option<Duration>,
     /// Time since the last LACPDU sent.
     pub since_sent: Option<Duration>,
     /// Time since the user set the statistics to zero.

@@ -185,13 +185,7 @@ impl Source {
 
     fn open(file: &Path) -> Self {
         let text = files::read_named(file, LARGEST).map_err(|error| {
-            let why = match error.kind() {
-                io::ErrorKind::FileTooLarge => {
-                    format!("the configuration is larger than {} MiB", LARGEST >> 20)
-                }
-                _ => strerror(&error),
-            };
-            format!("{}: {why}\nFailed to load config.", file.display())
+            format!("{}: {}\nFailed to load config.", file.display(), strerror(&error))
         });
         // The daemon leaves the working directory.
         let absolute = std::path::absolute(file).ok();
@@ -234,7 +228,11 @@ impl Source {
         let name = match named.or(self.stem.as_deref()) {
             Some(name) => name.to_owned(),
             None if options.command != Command::Run => {
-                return Err("Team device name not specified.".to_owned());
+                let remedy = match options.program.as_str() {
+                    "teamd" => "",
+                    _ => "\nName the device with -t DEVICE, or its configuration with -f FILE.",
+                };
+                return Err(format!("Team device name not specified.{remedy}"));
             }
             None => (0..)
                 .map(|number| format!("team{number}"))

@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2, readlinkat};
 use nix::sys::stat::Mode;
 
+use crate::files;
+
 /// Bytes of the largest file that is read; relevant files are smaller.
 const LARGEST_FILE: u64 = 256 * 1024;
 /// Entries of the largest folder that is read; relevant folders have fewer.
@@ -84,8 +86,9 @@ impl Root {
         let mut bytes = Vec::new();
         match file.take(LARGEST_FILE + 1).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() as u64 > LARGEST_FILE => Err(io::Error::other(format!(
-                "{}: larger than {LARGEST_FILE} bytes",
-                self.path.join(path).display()
+                "{}: {}",
+                self.path.join(path).display(),
+                files::too_large(LARGEST_FILE)
             ))),
             Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             // sysfs returns EINVAL for an option that the mode of the bond does not have, and ENODEV

@@ -34,8 +34,11 @@ pub fn parse(text: &str) -> Result<Value, String> {
         let line = span.start.line();
         let refuse = |reason: &str| Err(format!("line {line}: {reason}"));
         count += 1;
-        if open.len() > DEEPEST || count > MOST_VALUES {
-            return refuse("too deep or too long");
+        if open.len() > DEEPEST {
+            return refuse(&format!("more than {DEEPEST} levels"));
+        }
+        if count > MOST_VALUES {
+            return refuse(&format!("more than {MOST_VALUES} values"));
         }
         let value = match event {
             Event::Alias(_) => return refuse("aliases are not read"),

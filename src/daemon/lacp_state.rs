@@ -115,6 +115,7 @@ pub fn port_lacp(port: &LacpPortStatus, kept: KeptAlive) -> PortLacp {
         partner: Some(port.partner.state),
         pdus: Some(Pdus {
             heard_ago: Some(Age(port.since_received.map(millis))),
+            heard_interval: Some(Age(port.receive_interval.map(millis))),
             ignored: Some(counters.ignored),
             malformed: Some(counters.malformed),
             marker_responses: Some(counters.marker_responses),

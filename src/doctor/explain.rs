@@ -156,6 +156,12 @@ explanations! {
     "lacp-partner-keys-unlike":
         "The switch has the ports of this team in different groups. One group alone carries traffic.",
         "Put the switch ports into one group (port-channel, LAG, ae, bond).";
+    "lacp-partner-silent":
+        "LACPDUs came in on a port, and have stopped, while its link is up: the path carries frames in \
+         one direction alone or in none, or the switch has turned LACP off. The port is out of the \
+         aggregate.",
+        "Check the cable and the transceivers in both directions, and what is in between; \
+         tcpdump -i PORT ether proto 0x8809.";
     "lacp-partner-slow":
         "The team asks for a LACPDU each second, and the partner sends one in 30 s. The port times \
          out and returns again and again.",
@@ -242,8 +248,8 @@ explanations! {
         "A port has an IP address itself. The host sends by the port, past the team.",
         "ip address flush dev PORT, and give the address to the team device.";
     "port-without-link":
-        "A port has no carrier while another one has. The team works without reserve.",
-        "Check the cable and the switch port; ethtool PORT; ethtool --identify PORT lights its lamp.";
+        "A port has no carrier while another one has: the team has fewer ports left for a failover.",
+        "Check the cable and the switch port; ethtool PORT; ethtool --identify PORT makes its LED blink.";
     "ptp-on-port":
         "A program uses PTP on a port itself, and data paths programs and relay keep the host off the \
          ports.",

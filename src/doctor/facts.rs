@@ -208,6 +208,11 @@ impl<'a> Port<'a> {
         self.teamr.or_empty().lacp.or_empty().pdus.or_empty().heard_ago?.0
     }
 
+    /// Returns the time between the last two LACPDUs in milliseconds; `None` before the second.
+    pub(super) fn lacpdu_interval_ms(self) -> Option<u64> {
+        self.teamr.or_empty().lacp.or_empty().pdus.or_empty().heard_interval?.0
+    }
+
     /// Returns how many LACPDUs the kernel answered in place of the daemon, and the time since the
     /// last answer in milliseconds; `None` if the kernel has answered none.
     pub(super) fn kept_alive(self) -> Option<(u64, u64)> {

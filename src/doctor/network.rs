@@ -154,10 +154,10 @@ fn report_kept_alive(facts: &Facts, findings: &mut Findings) {
 fn report_lacp(facts: &Facts, findings: &mut Findings) {
     report_kept_alive(facts, findings);
     let linked = facts.linked_ports();
-    let slow = report_slow_partners(facts, &linked, findings);
+    let late = report_late_partners(facts, &linked, findings);
     let alone: Vec<&str> = linked
         .iter()
-        .filter(|port| port.partner_system() == Some("") && !slow.contains(&port.name))
+        .filter(|port| port.partner_system() == Some("") && !late.contains(&port.name))
         .map(|port| port.name)
         .collect();
     if !alone.is_empty() {
@@ -250,9 +250,10 @@ fn unlike_partner_keys(linked: &[Port<'_>]) -> Vec<String> {
     unlike.iter().map(i64::to_string).collect()
 }
 
-/// Reports partners that send LACPDUs at the slow rate although the team asks for the fast one, and
-/// returns their ports.
-fn report_slow_partners<'a>(
+/// Reports partners whose last LACPDU is older than the timeout, and returns their ports: partners
+/// that send at the slow rate although the team asks for the fast one, and partners that have fallen
+/// silent.
+fn report_late_partners<'a>(
     facts: &Facts,
     linked: &[Port<'a>],
     findings: &mut Findings,
@@ -260,28 +261,40 @@ fn report_slow_partners<'a>(
     /// Pause between two LACPDUs at the slow rate, and a second for the way.
     const SLOW_MS: u64 = 31_000;
     let runner = facts.state.as_ref().and_then(|state| state.runner.as_ref());
-    if runner.and_then(|runner| runner.fast_rate) != Some(true) {
-        return Vec::new();
-    }
+    let is_fast = runner.and_then(|runner| runner.fast_rate) == Some(true);
     let period = facts.config.pointer("/runner/fast_period").and_then(Value::as_u64);
     // The timeout is three periods (802.1AX-2014, 6.4.4).
-    let timeout = 3 * period.unwrap_or(1000);
-    let is_slow = |port: &&Port<'a>| {
-        port.last_lacpdu_ms_ago().is_some_and(|ago| (timeout..=SLOW_MS).contains(&ago))
+    let timeout = 3 * if is_fast { period.unwrap_or(1000) } else { 30_000 };
+    let age = |port: &Port<'_>| port.last_lacpdu_ms_ago().filter(|age| *age >= timeout);
+    let is_slow = |port: &Port<'_>| {
+        is_fast
+            && age(port).is_some_and(|age| age <= SLOW_MS)
+            && port.lacpdu_interval_ms().is_none_or(|interval| interval >= timeout)
     };
-    let slow: Vec<&str> = linked.iter().filter(is_slow).map(|port| port.name).collect();
+    let late = linked.iter().copied().filter(|port| age(port).is_some());
+    let (slow, silent): (Vec<Port<'a>>, Vec<Port<'a>>) = late.partition(is_slow);
+    let names = |ports: &[Port<'a>]| ports.iter().map(|port| port.name).collect::<Vec<&str>>();
     if !slow.is_empty() {
         findings.problem(
             "lacp-partner-slow",
             format!(
                 "The partner of {} sent no LACPDU for {} s or more, the timeout of \"fast_rate\".",
-                and(&slow),
+                and(&names(&slow)),
                 timeout as f64 / 1000.0
             ),
             "Set the switch to the fast rate (short timeout), or \"runner.fast_rate\" to false.",
         );
     }
-    slow
+    if let Some(age) = silent.iter().filter_map(age).min() {
+        let ports = and(&names(&silent));
+        findings.problem(
+            "lacp-partner-silent",
+            format!("LACPDUs came in on {ports}, and have stopped for {} s.", age / 1000),
+            "Check the cable and the transceivers in both directions, and that LACP is still on at \
+             the switch port.",
+        );
+    }
+    names(&[slow, silent].concat())
 }
 
 /// Returns whether the port has no Aggregator, or has the key of the port `carrying` and yet another

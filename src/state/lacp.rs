@@ -72,6 +72,8 @@ state_objects! {
     pub struct Pdus by "kind": "LACP: PDUs by kind." {
         heard_ago: Age [unit(Unit::Milliseconds)],
             "Time since the last LACPDU was received; null before the first.";
+        heard_interval: Age [unit(Unit::Milliseconds)],
+            "Time between the last two LACPDUs received; null before the second.";
         ignored: u64 [counter("teamr_port_lacp_pdus_total")],
             "LACPDUs received while the port or the team was down, or as one of more than ten in \
              a period.";

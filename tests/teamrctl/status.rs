@@ -71,7 +71,7 @@ fn the_port_of_a_flow_comes_with_its_reason() {
     fs::write(file, &whole[..24 + 2 * 1516 + 99]).unwrap();
     let cut = run_dir.teamrctl(&["hash", file]);
     assert_eq!(cut.out, line.repeat(2));
-    let damaged = format!("\"{file}\" is damaged, or ends within a frame, after 2 frames.\n");
+    let damaged = format!("\"{file}\" is damaged after 2 frames: the file ends within record 3.\n");
     assert_eq!((cut.err, cut.status), (damaged.clone(), 1));
     run_dir.teamrctl(&["hash", file, "--json"]).fails(&damaged);
     fs::write(file, "text").unwrap();

@@ -22,7 +22,7 @@ use runners::{
     TeamSettings,
 };
 use serde_json::{Value, json};
-use teamr::client::hash::capture;
+use teamr::client::hash::capture::{self, Frame};
 use teamr::control::config_answer::ConfigAnswer;
 use teamr::control::dbus::message::{self, Message};
 use teamr::control::{Failure, ItemPath, TeamControl, protocol};
@@ -338,7 +338,14 @@ pub fn agentx(bytes: &[u8]) {
 /// Checks a capture file: its frames are parts of the file.
 pub fn capture(bytes: &[u8]) {
     if let Ok(capture) = capture::read(bytes) {
-        let length: usize = capture.frames.iter().map(|frame| frame.len()).sum();
+        let length: usize = capture
+            .frames
+            .iter()
+            .map(|frame| match frame {
+                Frame::Ethernet(bytes) => bytes.len(),
+                Frame::Other(_) => 0,
+            })
+            .sum();
         assert!(length <= bytes.len());
     }
 }

@@ -31,7 +31,6 @@ const START: &str = "teamr -k -t team0; ip link set eth1 down && ip link set eth
 const START_ALL: &str = "ip link add eth3 type veth peer name peer3 && ip link set peer3 up && \
                          ip link set eth1 down && ip link set eth2 down && \
                          teamr -d -f /etc/teamr";
-const BY_HAND: &str = "a later block of the page starts the team without systemd";
 const BONDING: &str = "needs the bonding driver: `trial` and `bond` run the command in a guest, `packages` \
                        on hosts with network managers";
 const DEBIAN: &str =
@@ -39,7 +38,8 @@ const DEBIAN: &str =
 const FEDORA: &str = "needs Fedora or RHEL: `packages` installs the rpm in a folder";
 const NETWORKD: &str = "needs a host that networkd configures: `packages` boots one";
 const NETWORK_MANAGER: &str = "needs NetworkManager: `network_manager_dispatcher` runs one";
-const AGENTS: &str = "needs systemd, snmpd and lldpd: `snmp` and `lldp` run the commands of the units without systemd";
+const AGENTS: &str =
+    "needs systemd, snmpd and lldpd: `packages` boots a host with both and runs the units";
 const INITRD: &str =
     "writes an initial RAM file system: `packages` writes both kinds, `initrd` boots them";
 const APPARMOR: &str = "needs AppArmor in the kernel: `packages` has the parser check the profile";
@@ -47,7 +47,8 @@ const SELINUX: &str = "needs SELinux in the kernel: `packages` has the compiler 
 const DRIVER: &str = "needs the team driver: `kernel_path` and `drop_in` run teamrnl in a guest";
 
 pub const EXCEPTIONS: &[Exception] = &[
-    exception("addresses.md", "systemctl enable --now teamr@team0", Omit(BY_HAND)),
+    exception("addresses.md", "systemctl enable --now teamr@team0", Instead(START)),
+    exception("addresses.md", "ip link set eth1 down", After("teamr -k -t team0 || true")),
     exception("addresses.md", "networkctl reload", Omit(NETWORKD)),
     exception("addresses.md", "networkctl status team0", Omit(NETWORKD)),
     exception(
@@ -104,7 +105,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     exception("initrd.md", "lsinitramfs /boot/initrd.img-$(uname -r) | grep teamr", Omit(INITRD)),
     exception("initrd.md", "dracut --force", Omit(INITRD)),
     exception("initrd.md", "lsinitrd | grep teamr", Omit(INITRD)),
-    exception("kvm.md", "systemctl enable --now teamr@team0", Omit(BY_HAND)),
+    exception("kvm.md", "systemctl enable --now teamr@team0", Instead(START)),
     exception("lacp.md", "systemctl enable --now teamr@team0", Instead(START)),
     exception(
         "lacp.md",
@@ -123,7 +124,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     exception("monitoring.md", "ip link set eth1 down", After("teamr -k -t team0")),
     exception(
         "monitoring.md",
-        "snmpwalk -v2c -c public localhost 1.2.840.10006.300.43",
+        "snmpwalk -v2c -c public 127.0.0.1 1.2.840.10006.300.43",
         Omit(AGENTS),
     ),
     exception(

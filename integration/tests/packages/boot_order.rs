@@ -1,15 +1,24 @@
 //! The units in a boot with cloud-init and the network managers: no ordering cycle, the device
 //! before the managers, network file systems unmounted before the team ends.
 //!
-//! All managers are enabled at once, since a cycle with one manager is a cycle with all.
+//! All managers are enabled at once, since a cycle with one manager is a cycle with all. On the same host the
+//! units `teamr-agentx` and `teamr-lldp` serve snmpd and lldpd.
 
 use std::fs;
 
-use integration::{Lab, Sharing, skip};
+use integration::{Lab, Sharing, repository, skip};
 
 use super::{Debian, missing_requirement, packages};
 
-const MANAGERS: &str = "cloud-init ifupdown netplan.io network-manager";
+const MANAGERS: &str = "cloud-init ifupdown netplan.io network-manager lldpd procps snmp snmpd";
+
+/// Returns the lines that the guide adds to snmpd.conf.
+fn settings_of_snmpd() -> String {
+    let guide = fs::read_to_string(repository().join("docs/guides/monitoring.md"));
+    let guide = guide.expect("read the guide");
+    let block = guide.split("```").find(|block| block.contains("# /etc/snmp/snmpd.conf\n"));
+    block.expect("the settings of snmpd").trim_start_matches("text\n").to_owned()
+}
 
 /// Files of the host's administrator. networkd makes the port, which therefore appears after the
 /// team, and waits for team0 to be online; cloud-init waits for networkd.
@@ -66,13 +75,15 @@ fn teams_start_before_the_network_and_stop_after_it() {
     let Some(lab) = Lab::open(Sharing::Shared) else {
         return;
     };
-    let debian = Debian::copy(lab.folder(), "bookworm", "managers", MANAGERS);
+    let debian = Debian::copy(lab.folder(), "bookworm", "managers-and-agents", MANAGERS);
     let [deb, _] = packages();
     let deb = debian.take(deb);
     debian.run(&format!("dpkg --install {deb}"));
     for (path, text) in FILES {
         debian.write(path, text);
     }
+    debian.write("etc/snmp/snmpd.conf.d/teamr.conf", &settings_of_snmpd());
+    debian.write("agents.sh", include_str!("agents.sh"));
     debian.run(ENABLE);
 
     // systemd reports the effect of a unit with default dependencies.

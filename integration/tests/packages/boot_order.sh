@@ -22,4 +22,7 @@ journalctl --unit teamr@team0 | grep 'eth1: Skipped adding a missing port'
 # The bus started after the team.
 soon teamdctl --force-dbus team1 state
 
+# snmpd and lldpd with the units of the package, after they are found off.
+sh -ex /agents.sh
+
 echo 'all went well'

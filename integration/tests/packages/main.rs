@@ -271,6 +271,33 @@ fn lintian_and_rpmlint_find_nothing() {
     }
 }
 
+/// The README, and the documents below `docs`, lead to each other where the package installs them.
+#[test]
+fn the_links_of_the_installed_pages_lead_to_files() {
+    if !has("dpkg-deb") {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documents");
+    let _ = fs::remove_dir_all(&folder);
+    run(Command::new("dpkg-deb").arg("--extract").arg(&packages()[0]).arg(&folder));
+    let documents = folder.join("usr/share/doc/teamr");
+    let found = run(Command::new("find").arg(&documents).args(["-name", "*.md"]));
+    let pages = lines(&found);
+    assert!(pages.len() > 20, "{pages:?}");
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("a page");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        let links = links.map(|(link, _)| link.split('#').next().unwrap_or_default());
+        // The manual, the licence and the scripts have folders of their own, and the changelog has the name
+        // that Debian gives it; the sources are not installed.
+        let others = ["://", "man/", "dist/", "LICENSE-", "CHANGELOG", "src/", "tests/"];
+        for link in links.filter(|link| !others.iter().any(|other| link.contains(other))) {
+            let target = page.parent().expect("a folder").join(link);
+            assert!(target.exists(), "{}: {link}", page.display());
+        }
+    }
+}
+
 #[test]
 fn the_packages_have_both_licences() {
     let read = |file: &str| {

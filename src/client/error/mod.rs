@@ -79,8 +79,8 @@ pub enum Error {
     NoTerminal,
     /// `top`: the terminal obeys no escape sequences.
     DumbTerminal,
-    /// A capture file that ends within a record, and the number of frames before.
-    CutCapture(String, usize),
+    /// A damaged capture file, the number of frames before the damage, and the damage.
+    DamagedCapture(String, usize, String),
     /// `top`: the terminal failed.
     Terminal(io::Error),
     /// The daemon's text is not JSON.

@@ -54,7 +54,7 @@ impl Error {
             | Error::AgentX(..)
             | Error::NoTerminal
             | Error::DumbTerminal
-            | Error::CutCapture(..)
+            | Error::DamagedCapture(..)
             | Error::Age(_)
             | Error::Terminal(_)
             | Error::NoFinding(..)

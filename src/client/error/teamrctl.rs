@@ -100,9 +100,9 @@ impl Error {
             Error::NoTerminal => {
                 format!("top needs a terminal.\nElsewhere use: {program} status")
             }
-            Error::CutCapture(file, count) => {
+            Error::DamagedCapture(file, count, why) => {
                 let frames = if *count == 1 { "frame" } else { "frames" };
-                format!("\"{file}\" is damaged, or ends within a frame, after {count} {frames}.")
+                format!("\"{file}\" is damaged after {count} {frames}: {why}.")
             }
             Error::DumbTerminal => format!(
                 "top cannot draw on this terminal: TERM is \"dumb\" or not set.\n\
@@ -184,6 +184,10 @@ fn call_advice(device: &str, command: &Command, e: &CallError, program: &str) ->
         }
         ("OpNotSupp", _) => "This item can only be read.".to_owned(),
         ("RequestTooLong", _) => "Make the configuration shorter.".to_owned(),
+        ("ReplyTooLong", _) => {
+            "Without CAP_NET_ADMIN the daemon sends at most net.core.wmem_max bytes: raise this sysctl."
+                .to_owned()
+        }
         ("ConfigUpdateFail", _) => {
             "The settings must be a JSON object. The log says more.".to_owned()
         }

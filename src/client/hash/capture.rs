@@ -48,16 +48,25 @@ impl Order {
     }
 }
 
+/// A frame of a capture file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A frame of an Ethernet interface.
+    Ethernet(&'a [u8]),
+    /// A frame of an interface with another link type.
+    Other(u16),
+}
+
 /// The frames of a capture file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Capture<'a> {
-    /// The Ethernet frames before the end, or the first damaged record.
-    pub frames: Vec<&'a [u8]>,
-    /// Whether the file ends within a record, or a record is damaged.
-    pub is_cut: bool,
+    /// The frames before the end, or before the damage.
+    pub frames: Vec<Frame<'a>>,
+    /// Where the file is damaged or ends early, and why, in words.
+    pub damage: Option<String>,
 }
 
-/// Returns the Ethernet frames of a capture file.
+/// Returns the frames of a capture file.
 ///
 /// # Errors
 /// A sentence if the file is no capture, or a pcap of another link type.
@@ -86,54 +95,105 @@ fn pcap_frames(file: &[u8], order: Order) -> Capture<'_> {
         else {
             break;
         };
-        frames.push(&record.0[RECORD..]);
+        frames.push(Frame::Ethernet(&record.0[RECORD..]));
         rest = record.1;
     }
-    Capture { frames, is_cut: !rest.is_empty() }
+    let record = frames.len() + 1;
+    let damage = (!rest.is_empty()).then(|| format!("the file ends within record {record}"));
+    Capture { frames, damage }
 }
 
 fn pcapng_frames(file: &[u8]) -> Capture<'_> {
+    let mut section = Section { order: Order::Little, links: Vec::new() };
     let mut frames = Vec::new();
-    let mut order = Order::Little;
-    // The link type of each interface of the section.
-    let mut links: Vec<u16> = Vec::new();
     let mut rest = file;
-    while let Some(kind) = order.word_at(rest, 0) {
-        if kind == SECTION_HEADER {
-            let Some(found) = Order::of(rest.get(8..).unwrap_or_default(), &[BYTE_ORDER_MAGIC])
-            else {
-                break;
-            };
-            order = found;
-            links.clear();
+    let mut number = 0_u64;
+    while !rest.is_empty() {
+        number += 1;
+        match section.read(rest) {
+            Ok((frame, others)) => {
+                frames.extend(frame);
+                rest = others;
+            }
+            Err(why) => {
+                return Capture { frames, damage: Some(format!("block {number}: {why}")) };
+            }
         }
-        // Type and length stand before the body, the length again behind it.
-        let length = order.length_at(rest, 4).filter(|length| *length >= 12);
-        let Some((block, others)) = length.and_then(|length| rest.split_at_checked(length)) else {
-            break;
-        };
-        let body = &block[8..block.len() - 4];
-        match kind {
-            INTERFACE_DESCRIPTION => {
-                links.push(body.first_chunk().map_or(0, |link| order.half(*link)));
-            }
-            ENHANCED_PACKET => {
-                let link = order.length_at(body, 0).and_then(|number| links.get(number));
-                let end = order.length_at(body, 12).and_then(|length| length.checked_add(20));
-                let frame = end.and_then(|end| body.get(20..end));
-                frames.extend(frame.filter(|_| link == Some(&LINKTYPE_ETHERNET)));
-            }
-            SIMPLE_PACKET => {
-                let length = order.length_at(body, 0).unwrap_or(0);
-                let frame = body.get(4..).unwrap_or_default();
-                let frame = frame.get(..length).unwrap_or(frame);
-                frames.extend((links.first() == Some(&LINKTYPE_ETHERNET)).then_some(frame));
-            }
-            _ => {}
-        }
-        rest = others;
     }
-    Capture { frames, is_cut: !rest.is_empty() }
+    Capture { frames, damage: None }
+}
+
+/// The facts of a section of a pcapng file that its blocks need.
+struct Section {
+    order: Order,
+    /// The link type of each interface.
+    links: Vec<u16>,
+}
+
+impl Section {
+    /// Reads the first block of `rest`. Returns its frame, if the block has one, and the blocks behind.
+    ///
+    /// # Errors
+    /// The fault of the block.
+    fn read<'a>(&mut self, rest: &'a [u8]) -> Result<(Option<Frame<'a>>, &'a [u8]), String> {
+        const CUT: &str = "the file ends within the block";
+        let kind = self.order.word_at(rest, 0).ok_or(CUT)?;
+        if kind == SECTION_HEADER {
+            let magic = rest.get(8..12).ok_or(CUT)?;
+            let found = Order::of(magic, &[BYTE_ORDER_MAGIC]);
+            self.order = found.ok_or("the section header has no byte order")?;
+            self.links.clear();
+        }
+        let length = self.order.length_at(rest, 4).ok_or(CUT)?;
+        // Type and length stand before the body, the length again behind it.
+        if length < 12 {
+            return Err(format!(
+                "its length is {length} bytes, less than the 12 of an empty block"
+            ));
+        }
+        let (block, others) = rest.split_at_checked(length).ok_or(CUT)?;
+        let body = &block[8..block.len() - 4];
+        let frame = match kind {
+            INTERFACE_DESCRIPTION => {
+                let link =
+                    body.first_chunk().ok_or("the description of an interface is too short")?;
+                self.links.push(self.order.half(*link));
+                None
+            }
+            ENHANCED_PACKET => Some(self.enhanced(body)?),
+            SIMPLE_PACKET => Some(self.simple(body)?),
+            _ => None,
+        };
+        Ok((frame, others))
+    }
+
+    fn enhanced<'a>(&self, body: &'a [u8]) -> Result<Frame<'a>, String> {
+        const HEADER: usize = 20;
+        let number = |at| self.order.length_at(body, at).ok_or("its header is too short");
+        let (interface, length) = (number(0)?, number(12)?);
+        let frame = length.checked_add(HEADER).and_then(|end| body.get(HEADER..end));
+        let frame =
+            frame.ok_or_else(|| format!("its frame of {length} bytes is longer than the block"))?;
+        self.of_interface(interface, frame)
+    }
+
+    fn simple<'a>(&self, body: &'a [u8]) -> Result<Frame<'a>, String> {
+        const HEADER: usize = 4;
+        let length = self.order.length_at(body, 0).ok_or("its header is too short")?;
+        let frame = &body[HEADER..];
+        // The length is that of the frame before a snapshot length cut it.
+        self.of_interface(0, frame.get(..length).unwrap_or(frame))
+    }
+
+    fn of_interface<'a>(&self, interface: usize, frame: &'a [u8]) -> Result<Frame<'a>, String> {
+        match self.links.get(interface) {
+            Some(&LINKTYPE_ETHERNET) => Ok(Frame::Ethernet(frame)),
+            Some(&link) => Ok(Frame::Other(link)),
+            None => Err(format!(
+                "its frame is of interface {interface}, which no block before describes"
+            )),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -172,30 +232,54 @@ mod tests {
             block(INTERFACE_DESCRIPTION, &interface(113)),
             block(ENHANCED_PACKET, &packet(0, b"ethernet")),
             block(ENHANCED_PACKET, &packet(1, b"anything")),
-            block(ENHANCED_PACKET, &packet(9, b"anything")),
             block(SIMPLE_PACKET, &[&word(6)[..], b"simple\0\0"].concat()),
             block(5, &[0; 12]),
         ]
         .concat()
     }
 
-    fn assert_whole(file: &[u8], frames: &[&[u8]]) {
-        assert_eq!(read(file), Ok(Capture { frames: frames.to_vec(), is_cut: false }));
+    fn assert_whole(file: &[u8], frames: &[Frame<'_>]) {
+        assert_eq!(read(file), Ok(Capture { frames: frames.to_vec(), damage: None }));
+    }
+
+    /// Returns the number of frames before the damage, and the damage.
+    fn damage(file: &[u8]) -> (usize, String) {
+        let capture = read(file).expect("a capture");
+        (capture.frames.len(), capture.damage.expect("a damaged file"))
     }
 
     #[test]
     fn frames_of_both_formats_are_read_in_both_byte_orders() {
-        let first: &[&[u8]] = &[b"first", b"second"];
+        let first = &[Frame::Ethernet(b"first"), Frame::Ethernet(b"second")];
         let little = pcap([0xd4, 0xc3, 0xb2, 0xa1], u32::to_le_bytes);
         let big = pcap([0xa1, 0xb2, 0x3c, 0x4d], u32::to_be_bytes);
         assert_whole(&little, first);
         assert_whole(&big, first);
-        let second: &[&[u8]] = &[b"ethernet", b"simple"];
+        let second = &[Frame::Ethernet(b"ethernet"), Frame::Other(113), Frame::Ethernet(b"simple")];
         let little = pcapng(u32::to_le_bytes, u16::to_le_bytes);
         assert_whole(&little, second);
         assert_whole(&pcapng(u32::to_be_bytes, u16::to_be_bytes), second);
-        let cut = read(&little[..little.len() - 1]);
-        assert_eq!(cut, Ok(Capture { frames: second.to_vec(), is_cut: true }));
+    }
+
+    #[test]
+    fn the_damage_of_a_file_names_its_place() {
+        let file = pcap([0xd4, 0xc3, 0xb2, 0xa1], u32::to_le_bytes);
+        let cut = &file[..file.len() - 1];
+        assert_eq!(damage(cut), (1, "the file ends within record 2".to_owned()));
+        let file = pcapng(u32::to_le_bytes, u16::to_le_bytes);
+        let cut = &file[..file.len() - 1];
+        assert_eq!(damage(cut), (3, "block 7: the file ends within the block".to_owned()));
+        // A section header of 28 bytes, two interfaces of 20, and the number of the interface.
+        const FIRST_PACKET: usize = 28 + 2 * 20;
+        for (at, value, text) in [
+            (FIRST_PACKET + 8, 9, "its frame is of interface 9, which no block before describes"),
+            (FIRST_PACKET + 20, 99, "its frame of 99 bytes is longer than the block"),
+            (FIRST_PACKET + 4, 8, "its length is 8 bytes, less than the 12 of an empty block"),
+        ] {
+            let mut file = file.clone();
+            file[at] = value;
+            assert_eq!(damage(&file), (0, format!("block 4: {text}")));
+        }
     }
 
     #[test]

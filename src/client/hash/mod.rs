@@ -6,6 +6,7 @@ pub mod capture;
 mod flow;
 mod next_hop;
 
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use crate::files;
 use crate::netlink::{RouteSocket, address};
 use crate::state::choice::Choice;
 use crate::state::{OrEmpty, Part};
+use capture::Frame;
 use flow::Endpoint;
 
 /// Bytes of the largest capture file.
@@ -39,15 +41,16 @@ pub fn execute(
     options: &Options,
     text: &mut String,
 ) -> Result<Option<Value>, Error> {
-    let mut cut_file = None;
+    let mut damage = None;
     let choices = match command {
         Command::HashFile(file) => {
             let bytes = files::read_named(Path::new(file), LONGEST_FILE);
-            let bytes = bytes.map_err(|e| Error::Read(file.clone(), e))?;
+            let bytes = bytes.map_err(|e| unreadable(file, e))?;
             let capture = capture::read(&bytes);
             let capture = capture.map_err(|why| Error::Flow(format!("\"{file}\": {why}")))?;
-            cut_file = capture.is_cut.then_some(file);
-            choose(team, command, &capture.frames)?
+            let count = capture.frames.len();
+            damage = capture.damage.map(|why| Error::DamagedCapture(file.clone(), count, why));
+            choose_each(team, command, &capture.frames)?
         }
         Command::HashFlow(source, destination) => {
             let frame = frame_of(team, command, [source, destination], None)?;
@@ -60,9 +63,8 @@ pub fn execute(
         // Other modules execute the other commands.
         _ => return Ok(None),
     };
-    let cut = cut_file.map(|file| Error::CutCapture(file.clone(), choices.len()));
     if options.json {
-        if let Some(error) = cut {
+        if let Some(error) = damage {
             return Err(error);
         }
         let list: Value = choices.iter().map(Choice::to_json).collect();
@@ -73,7 +75,19 @@ pub fn execute(
         }));
     }
     choices.iter().for_each(|choice| *text += &line(choice));
-    cut.map_or(Ok(None), Err)
+    damage.map_or(Ok(None), Err)
+}
+
+/// Returns the error of a capture file that cannot be read.
+fn unreadable(file: &str, error: io::Error) -> Error {
+    let error = match error.kind() {
+        io::ErrorKind::FileTooLarge => io::Error::other(format!(
+            "{}; write its first frames to another file: tcpdump -r FILE -c 10000 -w NEW",
+            files::too_large(LONGEST_FILE)
+        )),
+        _ => error,
+    };
+    Error::Read(file.to_owned(), error)
 }
 
 /// Returns a frame of the flow between two ends. The source has the address of the team unless
@@ -101,7 +115,7 @@ fn frame_of(
         if destination.hwaddr.is_none() && tx_hash(team).contains(&"eth") {
             return Err(Error::Flow(format!(
                 "tx_hash reads the hardware address of the destination, and the kernel knows none; \
-                 name that of the next hop: 02:00:00:00:00:01/{}",
+                 ping the destination once, or name the address of the next hop: 02:00:00:00:00:01/{}",
                 ends[1]
             )));
         }
@@ -133,6 +147,25 @@ fn hwaddr_of_guest(ip: IpAddr) -> Result<HwAddr, Error> {
 fn tx_hash(team: &Team) -> Vec<&str> {
     let words = team.config.pointer("/runner/tx_hash").and_then(Value::as_array);
     words.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Returns the choice for each frame of a capture file.
+fn choose_each(team: &Team, command: &Command, frames: &[Frame<'_>]) -> Result<Vec<Choice>, Error> {
+    let ethernet = frames.iter().filter_map(|frame| match frame {
+        Frame::Ethernet(bytes) => Some(*bytes),
+        Frame::Other(_) => None,
+    });
+    let mut chosen = choose(team, command, &ethernet.collect::<Vec<_>>())?.into_iter();
+    let choices = frames.iter().filter_map(|frame| match frame {
+        Frame::Ethernet(_) => chosen.next(),
+        Frame::Other(link) => Some(Choice {
+            frame: Some(format!("a frame of link type {link}")),
+            ports: Some(String::new()),
+            why: Some("a team carries Ethernet (link type 1) alone".to_owned()),
+            ..Choice::default()
+        }),
+    });
+    Ok(choices.collect())
 }
 
 /// Asks the daemon for the ports of these frames.

@@ -90,8 +90,9 @@ impl Watcher {
                 self.announced += 1;
                 None
             }
-            // LACP ports change their states often; the forwarding shows the consequence.
-            What::Report { kind: ReportKind::LacpState, .. } => None,
+            // LACP ports change their states often; the forwarding shows the consequence, except for
+            // a partner that falls silent.
+            What::Report { kind: ReportKind::LacpState, text } if !text.contains(SILENT) => None,
             What::Report { text, .. } => {
                 let text = text.trim_end_matches('.').to_owned();
                 Some(("decision", None, text))
@@ -162,6 +163,9 @@ impl Watcher {
         })
     }
 }
+
+/// In the report of an LACP port: no LACPDU came within the timeout.
+const SILENT: &str = "\"current\" -> \"expired\"";
 
 /// Returns the Unix time of an instant of the recording, in nanoseconds.
 fn unix_time(recording: &Recording, at: Instant) -> u64 {

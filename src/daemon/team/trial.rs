@@ -67,7 +67,7 @@ impl Record {
     fn save(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self)?;
         if text.len() as u64 > LARGEST_RECORD {
-            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+            return Err(files::too_large(LARGEST_RECORD));
         }
         files::save(path, &text, 0o600, Durability::Process)
     }

@@ -77,6 +77,8 @@ pub(super) struct LacpPort {
     /// Time when the user last set the statistics to zero.
     pub(super) statistics_cleared: Option<Instant>,
     pub(super) last_received: Option<Instant>,
+    /// Time between the last two LACPDUs.
+    pub(super) receive_interval: Option<Duration>,
     pub(super) last_sent: Option<Instant>,
     /// Fast_Periodic_Time.
     fast_periodic_time: Duration,
@@ -118,6 +120,7 @@ impl LacpPort {
             counters: PduCounters::default(),
             statistics_cleared: None,
             last_received: None,
+            receive_interval: None,
             last_sent: None,
             fast_periodic_time: Duration::from_secs(1),
             logged_state: "disabled",

@@ -49,6 +49,7 @@ impl Lacp {
             actor_churns: port.actor_churn.count(),
             partner_churns: port.partner_churn.count(),
             since_received: since(port.last_received),
+            receive_interval: port.receive_interval,
             since_sent: since(port.last_sent),
             since_cleared: since(port.statistics_cleared),
             cause: (!is_distributing).then(|| diagnosis::diagnose(self, now, port)),

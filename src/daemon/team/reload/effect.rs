@@ -41,9 +41,8 @@ impl Effect {
 pub(super) fn effect(difference: &Difference, runner: &RunnerSettings, rebuilds: bool) -> Effect {
     const REBUILDS: &str = "the kernel's driver changes its mode only without ports: all ports \
         leave and join again, and no frame passes meanwhile";
-    const NEGOTIATES: &str = "the LACP partner sees another system or port: the aggregation is \
-        negotiated anew, in milliseconds or, if the partner waits before it aggregates, in two \
-        seconds";
+    const NEGOTIATES: &str = "the aggregation with the LACP partner is negotiated anew, in \
+        milliseconds or, if the partner waits before it aggregates, in two seconds";
     const GATE: &str = "frames on their way to a port whose gate closes are lost; drain the port \
         before";
     const NEW_ADDRESS: &str = "hosts and switches learn the new hardware address; the team \

@@ -47,7 +47,7 @@ impl LacpPort {
             ReceiveState::PortDisabled | ReceiveState::LacpDisabled => {
                 self.update_default_selected();
                 self.record_default(StateBits::default());
-                self.last_received = None;
+                (self.last_received, self.receive_interval) = (None, None);
             }
             ReceiveState::Expired => {
                 if !was_enabled {
@@ -110,7 +110,8 @@ impl LacpPort {
             return Recorded::Unchanged;
         }
         self.counters.received += 1;
-        self.last_received = Some(now);
+        let previous = self.last_received.replace(now);
+        self.receive_interval = previous.map(|previous| now.saturating_since(previous));
         self.update_selected(&pdu.actor);
         self.update_ntt(now, &pdu.partner);
         let recorded = self.record_pdu(pdu);
