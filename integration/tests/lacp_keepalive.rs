@@ -5,12 +5,12 @@
 #[path = "conformance/open_vswitch.rs"]
 mod open_vswitch;
 
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
-use integration::traffic::{Stream, Wire};
+use integration::traffic::{Pace, Stream, Wire};
 use integration::{
-    DataPath, HostAndPeer, Lab, Namespace, Sharing, TeamAndBond, Teamr, TwoTeams,
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, TeamAndBond, Teamr, TwoTeams, binary,
     on_own_data_paths, tcx, team_config, wait_until,
 };
 use nix::sys::signal::Signal;
@@ -28,6 +28,8 @@ const ANSWER: Duration = Duration::from_millis(150);
 const KEEP_DEVICE: [&str; 2] = ["-N", "-o"];
 const PAYLOAD: usize = 14;
 const PROGRAM: &str = "teamr_keepalive";
+/// Environment variable: number of upgrades, by default 3.
+const UPGRADES: &str = "TEAMR_UPGRADES";
 
 fn config(data_path: DataPath, ports: &[&str]) -> Value {
     let mut config = team_config("team0", "lacp", data_path, ports);
@@ -274,6 +276,59 @@ fn a_partner_notices_neither_a_frozen_nor_a_killed_daemon() {
     carry([&team, &partner]);
     assert!(team.stop().success());
     assert_eq!(programs(left, "eth1"), Vec::<String>::new());
+}
+
+/// Packets of a dense stream that pass during one upgrade: half a second.
+const UPGRADE: u64 = 5000;
+
+/// The daemon stops and one of another file starts, [`UPGRADES`] times beside dense streams in both
+/// directions: the partner notices nothing, and no packet is lost.
+#[test]
+fn upgrades_lose_no_packet() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let count: u64 = env::var(UPGRADES).map_or(3, |count| count.parse().expect("a number"));
+    let hosts = TwoTeams::new(&lab);
+    let left = &hosts.left;
+    let mut config = config(DataPath::Programs, &LINKS);
+    config["runner"]["fast_period"] = 1000.into();
+    let files = ["teamr-old", "teamr-new"].map(|name| left.folder().join(name));
+    for file in &files {
+        fs::copy(binary("teamr"), file).expect("copy a program");
+    }
+    let start = |number: u64| {
+        let mut command = left.command(&files[number as usize % 2]);
+        command.args(KEEP_DEVICE).arg("-g");
+        let team = Teamr::start_config(left, &config, command);
+        team.take_precedence();
+        team
+    };
+    let mut team = start(0);
+    let partner = Teamr::start_args(&hosts.right, &config, &["-g"]);
+    partner.take_precedence();
+    hosts.set_up_teams();
+    carry([&team, &partner]);
+    let before = transitions(&partner);
+    let (there, back) = (hosts.ends(7000), hosts.ends(7001));
+    let streams = [(&there[0], &there[1]), (&back[1], &back[0])]
+        .map(|(from, to)| Stream::start_at(Pace::Dense, from, to, None, 64));
+    let sent = || left.statistics("team0")["tx"]["packets"].as_u64().expect("a count");
+    let (first, begin) = (sent(), Instant::now());
+    for number in 1..=count {
+        wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&team, port)));
+        assert!(team.stop().success());
+        team = start(number);
+        carry([&team, &partner]);
+        wait_until("packets to pass", || sent() >= first + number * UPGRADE);
+    }
+    let time = begin.elapsed();
+    let traces = streams.map(Stream::finish);
+    let packets: usize = traces.iter().map(|trace| trace.sent.len()).sum();
+    let lost: usize = traces.iter().map(|trace| trace.lost().len()).sum();
+    println!("{count} upgrades in {time:.0?}: {lost} of {packets} packets lost");
+    assert_eq!(lost, 0);
+    assert_eq!(transitions(&partner), before, "transitions of the partner");
 }
 
 /// Without a successor the answers end at the limit, and the partner times out.
