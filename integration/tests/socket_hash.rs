@@ -8,12 +8,13 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
+use integration::traffic::{Pace, Stream};
 use integration::{
     DataPath, Lab, Namespace, Sharing, Teamr, TwoTeams, in_virtual_time, team_config, wait_until,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use serde_json::Value;
+use serde_json::{Value, json};
 use teamr::sys::clock::monotonic;
 
 const LINKS: [&str; 2] = ["eth1", "eth2"];
@@ -42,6 +43,7 @@ fn start_teams(hosts: &TwoTeams, data_path: DataPath, words: &[&str]) -> [Teamr;
     let mut config = team_config("team0", "lacp", data_path, &LINKS);
     config["runner"]["fast_rate"] = true.into();
     config["runner"]["tx_hash"] = words.into();
+    config["link_watch"] = json!([{"name": "ethtool"}, {"name": "errors"}]);
     let teams = [&hosts.left, &hosts.right].map(|host| Teamr::start(host, &config));
     hosts.set_up_teams();
     wait_until("both ports to carry at both ends", || {
@@ -181,8 +183,8 @@ fn recoveries(lab: &Lab, words: &[&str]) -> Vec<Duration> {
     answers
 }
 
-/// Half of the flows leave on the lossy link. Each timeout of TCP draws the link anew: 0.2, 0.6, 1.4 and
-/// 3 seconds after the request.
+/// Half of the flows leave on the lossy link. Each timeout of TCP draws the link anew: 0.4, 0.8, 1.7, 3.4
+/// seconds and so on after the request, so half of the flows that still wait run again each time.
 #[test]
 fn established_flows_on_the_driver_leave_a_lossy_link() {
     in_virtual_time(|_| {
@@ -206,12 +208,59 @@ fn established_flows_on_the_driver_leave_a_lossy_link() {
             );
             match is_by_socket {
                 true => {
-                    assert!(within(700) >= ESTABLISHED * 3 / 4, "{answers:?}");
+                    // Three quarters and 97 % on average: each draw is a matter of chance.
+                    assert!(within(900) >= ESTABLISHED * 65 / 100, "{answers:?}");
+                    assert!(within(4000) >= ESTABLISHED * 90 / 100, "{answers:?}");
                     assert_eq!(answers.len(), ESTABLISHED, "{answers:?}");
                 }
                 false => assert!(answers.len() <= ESTABLISHED * 2 / 3, "{}", answers.len()),
             }
         }
+    });
+}
+
+/// An hour of streams that have twice the rate of the links.
+fn no_port_is_left(data_path: DataPath) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let hosts = TwoTeams::new(&lab);
+    let teams = start_teams(&hosts, data_path, &["l3", "l4", "socket"]);
+    for host in [&hosts.left, &hosts.right] {
+        for link in LINKS {
+            host.run(&format!(
+                "tc qdisc replace dev {link} root tbf rate 150kbit burst 3000 limit 6000"
+            ));
+        }
+    }
+    let logs = || teams.each_ref().map(|team| team.log().matches("Changed port state").count());
+    let before = logs();
+    let streams = [7000, 7001].map(|port| {
+        let [left, right] = hosts.ends(port);
+        [(left.clone(), right.clone()), (right, left)]
+            .map(|(from, to)| Stream::start_at(Pace::Gentle, &from, &to, None, 1000))
+    });
+    thread::sleep(HOUR);
+    let traces: Vec<_> = streams.into_iter().flatten().map(Stream::finish).collect();
+    let sent: usize = traces.iter().map(|trace| trace.sent.len()).sum();
+    let lost: usize = traces.iter().map(|trace| trace.lost().len()).sum();
+    println!("  {}: {lost} of {sent} packets lost, and no port", data_path.name());
+    assert!(lost > sent / 20, "no congestion: {lost} of {sent} packets lost");
+    assert_eq!(logs(), before, "{}", teams[0].log());
+    for team in &teams {
+        assert_eq!(team.carrying(), LINKS);
+        for link in LINKS {
+            let watches = &team.state_at_socket()["ports"][link]["link_watches"]["list"];
+            for watch in watches.as_object().expect("link watches").values() {
+                assert_eq!(watch["down_count"], 0, "{watch}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_port_is_left_in_an_hour_of_congestion() {
+    in_virtual_time(|_| {
+        [DataPath::Kernel, DataPath::Programs].into_iter().for_each(no_port_is_left);
     });
 }
 
