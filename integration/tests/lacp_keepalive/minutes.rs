@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// periods, and the partner's look at its timers.
 const END: Duration = Duration::from_secs(5);
 /// Time on the host after which a guest has failed.
-const GUEST: Duration = Duration::from_secs(1200);
+const GUEST: Duration = Duration::from_secs(3600);
 const SIGNALS: [Signal; 2] = [Signal::SIGSTOP, Signal::SIGKILL];
 
 /// In guests.
