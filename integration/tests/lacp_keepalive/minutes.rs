@@ -205,6 +205,9 @@ fn open_vswitch_notices_no_missing_daemon() {
     // Open vSwitch in user space passes a checksum on that the sender left to the hardware.
     pair.host.run("ethtool -K team0 tx off");
     let _switch = OpenVswitch::start(&pair.peer, "eth1");
+    // On a busy machine the switch would drop packets while it waits for a processor.
+    let switch = pair.peer.run("cat /run/openvswitch/ovs-vswitchd.pid");
+    pair.peer.try_run(&format!("chrt --all-tasks --rr --pid 5 {switch}"));
     pair.peer.up("br0");
     pair.peer.address("br0", "10.0.0.2/24");
     wait_until("the program to be ready", || is_armed(&team, "eth1"));
