@@ -3,8 +3,8 @@
 //! The partners are teams of one port each, as a switch with a port-channel of one member.
 
 use integration::{
-    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, in_virtual_time, on_own_data_paths,
-    team_config, wait_until,
+    CableKind, DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, in_virtual_time,
+    on_own_data_paths, team_config, wait_until,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -167,4 +167,57 @@ fn in_the_kernel() {
         a_port_whose_partner_fails_is_left_and_taken_again(DataPath::Kernel);
         a_frozen_or_restarted_daemon_keeps_its_partners(DataPath::Kernel);
     });
+}
+
+/// The kernel's bonds as partners, each with one port, as a switch with two port-channels.
+#[test]
+fn bonds_are_partners() {
+    in_virtual_time(|_| {
+        [DataPath::Kernel, DataPath::Programs].into_iter().for_each(a_bond_is_left_and_taken_again);
+    });
+}
+
+fn a_bond_is_left_and_taken_again(data_path: DataPath) {
+    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
+    let (host, peer) = (lab.host("host"), lab.host("peer"));
+    for (bond, port) in [("bond1", "eth1"), ("bond2", "eth2")] {
+        let options = "type bond mode 802.3ad miimon 10 lacp_rate fast";
+        peer.ip(&format!("link add name {bond} {options}"));
+        lab.cable((&host, port), (&peer, port), CableKind::Virtual);
+        peer.ip(&format!("link set dev {port} down"));
+        peer.ip(&format!("link set dev {port} master {bond}"));
+        peer.up(bond);
+    }
+    let mut config = team_config("team0", "activebackup", data_path, &PORTS);
+    config["link_watch"] = json!({"name": "lacp"});
+    config["ports"]["eth1"] = json!({"prio": 10});
+    let team = Teamr::start(&host, &config);
+    host.up("team0");
+    team.wait_ports_up(&PORTS);
+    team.wait_active("eth1");
+    for (bond, port) in [("bond1", "eth1"), ("bond2", "eth2")] {
+        let partner = &watch(&team, port)["teamr"]["partner_system"];
+        assert_eq!(partner.as_str(), Some(&*peer.hwaddr(bond)), "{port}");
+        let shown = || peer.run(&format!("cat /proc/net/bonding/{bond}"));
+        let own = format!("system mac address: {}", host.hwaddr("team0"));
+        wait_until("the bond to know its partner", || shown().contains(&own));
+    }
+
+    // The bond sends nothing more, although the carrier stays.
+    peer.run("tc qdisc add dev eth1 clsact");
+    peer.run("tc filter add dev eth1 egress pref 1 matchall action drop");
+    let silent = monotonic();
+    team.wait_active("eth2");
+    let out = monotonic() - silent;
+    println!("  {}: a silent bond is left after {out:.2?}", data_path.name());
+    assert!(out.as_millis() <= 3050, "{out:?}");
+    assert_eq!(team.state()["ports"]["eth1"]["link"]["up"], true);
+    peer.run("tc filter delete dev eth1 egress");
+    team.wait_active("eth1");
+
+    // Without its carrier the bond is out at once.
+    peer.down("eth1");
+    team.wait_active("eth2");
+    peer.up("eth1");
+    team.wait_active("eth1");
 }

@@ -224,6 +224,13 @@ pub enum Event {
         /// The judgement.
         status: ErrorsStatus,
     },
+    /// A watch of a port that asks a neighbour is down at the beginning of a recording.
+    PortWatchDown {
+        /// The port.
+        port: PortId,
+        /// Place of the watch among the port's watches, from 0.
+        place: usize,
+    },
     /// The watch lacp of a port is down at the beginning of a recording.
     PortWithoutPartner {
         /// The port.

@@ -439,6 +439,11 @@ impl Port {
         self.watches.restore_errors(status)
     }
 
+    /// Sets a link watch down, by its place.
+    pub(crate) fn take_watch_down(&mut self, place: usize) -> WatchActions {
+        self.watches.take_down(place)
+    }
+
     fn watch_context(&self, context: TeamContext) -> WatchContext {
         let port_only_hwaddr = match self.own_hwaddr == context.hwaddr {
             true => self.own_hwaddr.with_local_bit_flipped(),

@@ -322,10 +322,13 @@ fn port_events(now: Instant, port: &Port, team: HwAddr) -> impl Iterator<Item = 
         let up = watch.is_up();
         Event::PathChanged { port: id, settings, up }
     });
+    let watches = port.watches().iter().enumerate();
+    let down = watches.filter(|(_, watch)| watch.ping_status().is_some() && !watch.is_up());
+    let down = down.map(|(place, _)| Event::PortWatchDown { port: id, place });
     let mut lacp = port.watches().iter().filter(|watch| watch.lacp_settings().is_some());
     let is_down = lacp.any(|watch| !watch.is_up());
     let partner = is_down.then_some(Event::PortWithoutPartner { port: id });
-    let watches: Vec<Event> = errors.into_iter().chain(paths).chain(partner).collect();
+    let watches: Vec<Event> = errors.into_iter().chain(paths).chain(down).chain(partner).collect();
     [added, hwaddr].into_iter().chain(facts.into_iter().flatten()).chain(watches)
 }
 
@@ -555,6 +558,35 @@ mod tests {
         assert_active_in_replay(&team_of_bfd, PortId(2));
     }
 
+    /// Returns a watch that asks 192.0.2.1 each second, and validates frames if told.
+    fn arp_ping(validates: bool) -> LinkWatchSettings {
+        let probing = Probing {
+            interval: Duration::from_secs(1),
+            init_wait: Duration::ZERO,
+            missed_max: 3,
+            retry_interval: None,
+        };
+        let target = Ipv4Addr::new(192, 0, 2, 1);
+        LinkWatchSettings::ArpPing(ArpPingSettings {
+            probing,
+            target_host: Host { name: target.to_string(), address: Some(target) },
+            source_host: None,
+            vlanid: None,
+            validate_active: validates,
+            validate_inactive: validates,
+            send_always: false,
+        })
+    }
+
+    #[test]
+    fn a_partial_recording_keeps_the_verdict_of_arp_ping() {
+        let mut team = team(active_backup(Failback::default()), &arp_ping(false), -1);
+        let port = PortId(2);
+        handle(&mut team, 1, Event::FrameReceived { port, frame: request(9) });
+        fill(&mut team, 2);
+        assert_active_in_replay(&team, port);
+    }
+
     #[test]
     fn a_partial_recording_keeps_the_verdict_of_the_watch_lacp() {
         let settings = LacpSettings { fast_rate: true, ..LacpSettings::default() };
@@ -585,24 +617,8 @@ mod tests {
 
     #[test]
     fn arp_of_others_pushes_no_decision_out() {
-        let probing = Probing {
-            interval: Duration::from_secs(1),
-            init_wait: Duration::ZERO,
-            missed_max: 3,
-            retry_interval: None,
-        };
-        let target = Ipv4Addr::new(192, 0, 2, 1);
         for validates in [true, false] {
-            let watch = LinkWatchSettings::ArpPing(ArpPingSettings {
-                probing,
-                target_host: Host { name: target.to_string(), address: Some(target) },
-                source_host: None,
-                vlanid: None,
-                validate_active: validates,
-                validate_inactive: validates,
-                send_always: false,
-            });
-            let mut team = team(active_backup(Failback::default()), &watch, -1);
+            let mut team = team(active_backup(Failback::default()), &arp_ping(validates), -1);
             // 5000 requests a second for 4 s, and the deadlines between them.
             for number in 0..20_000_u64 {
                 let at = 1_000_000 + number * 200_000;

@@ -212,6 +212,11 @@ impl LinkWatches {
         self.each(|watch| watch.restore_errors(status))
     }
 
+    /// Sets a watch down, by its place; no effect without such a watch.
+    pub(crate) fn take_down(&mut self, place: usize) -> WatchActions {
+        self.list.get_mut(place).map_or_else(WatchActions::new, |watch| watch.begin(false))
+    }
+
     fn each(&mut self, handle: impl FnMut(&mut LinkWatch) -> WatchActions) -> WatchActions {
         self.list.iter_mut().flat_map(handle).collect()
     }

@@ -70,6 +70,13 @@ impl Team {
         }
     }
 
+    pub(super) fn take_watch_down(&mut self, port: PortId, place: usize) {
+        if let Some(at) = self.position(port) {
+            let actions = self.ports[at].take_watch_down(place);
+            push_watch_actions(&mut self.actions, &self.ports[at], actions);
+        }
+    }
+
     /// Handles an event on each port and queues the actions of its link watches.
     pub(super) fn each_port(&mut self, mut handle: impl FnMut(&mut Port) -> WatchActions) {
         for port in &mut self.ports {

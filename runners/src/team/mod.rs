@@ -180,6 +180,7 @@ impl Team {
             }
             Event::PortCounters { ports } => self.counters_read(now, &ports),
             Event::PortErrors { port, status } => self.restore_errors(port, status),
+            Event::PortWatchDown { port, place } => self.take_watch_down(port, place),
             Event::PortWithoutPartner { port } => self.lacp_sessions.assume_no_partner(port),
             Event::Stations { stations, peers } => self.runner.stations(now, &stations, &peers),
             Event::TeamAdminChanged { up } => self.admin_up = up,

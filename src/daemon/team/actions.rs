@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use runners::{Action, Event, HwAddr, Instant, PortId, RunnerSettings};
 
@@ -16,6 +17,10 @@ use crate::netlink::link;
 
 /// Actions that may follow one event; a team of a thousand ports asks for far fewer.
 const MAX_ACTIONS: usize = 1 << 16;
+
+/// Delay of a deadline from which the daemon counts as frozen: frames of that time wait in the
+/// sockets.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Announcements of a team that are sent in one turn of the loop, which takes under a millisecond.
 const ANNOUNCEMENTS: usize = 64;
@@ -59,7 +64,10 @@ impl ManagedTeam {
 
     /// Hands the core several events, after which it decides once, and executes the actions.
     pub(super) fn handle_all(&mut self, kernel: &mut Kernel, now: Instant, events: Vec<Event>) {
-        self.core.handle_all(now, events);
+        // Whatever event comes first after a pause also ends the timers of that time.
+        let is_late = self.core.next_deadline().is_some_and(|due| due + LATE <= now);
+        let resumed = is_late.then_some(Event::Resumed);
+        self.core.handle_all(now, resumed.into_iter().chain(events).collect());
         let next = |team: &mut Self| team.core.poll_action();
         let executed = for_each_action(self, next, |team, action| {
             team.try_execute(kernel, now, &action);

@@ -32,7 +32,6 @@ mod trial;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use json_config::Config;
 use mio::Token;
@@ -65,10 +64,6 @@ use crate::datapath::{DataPath, Drained, Owner};
 use crate::errno::strerror;
 use crate::netlink::link::LinkInfo;
 use crate::sys::ethtool::LinkSettings;
-
-/// Delay of a deadline from which the daemon counts as frozen: frames of that time wait in the
-/// sockets.
-const LATE: Duration = Duration::from_millis(500);
 
 /// A running team.
 pub struct ManagedTeam {
@@ -196,12 +191,8 @@ impl ManagedTeam {
     /// Does what is due at `now`.
     pub fn deadline_reached(&mut self, kernel: &mut Kernel, now: Instant) {
         self.expire_bfd(kernel, now);
-        if let Some(due) = self.core.next_deadline().filter(|due| *due <= now) {
-            let event = match due + LATE <= now {
-                true => Event::Resumed,
-                false => Event::DeadlineReached,
-            };
-            self.handle(kernel, now, event);
+        if self.core.next_deadline().is_some_and(|due| due <= now) {
+            self.handle(kernel, now, Event::DeadlineReached);
         }
         self.end_trial(kernel, now);
         if self.carrier_watch.is_due(now) {

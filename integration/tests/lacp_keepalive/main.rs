@@ -2,19 +2,20 @@
 //! answers nothing that could mislead a partner.
 #![allow(clippy::disallowed_methods, reason = "a test waits for and measures real daemons")]
 
-#[path = "conformance/open_vswitch.rs"]
+mod minutes;
+#[path = "../conformance/open_vswitch.rs"]
 mod open_vswitch;
+mod troubles;
 
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
-use integration::traffic::{Stream, Wire};
+use integration::traffic::{Pace, Stream, Wire};
 use integration::{
-    DataPath, HostAndPeer, Lab, Namespace, Sharing, TeamAndBond, Teamr, TwoTeams,
-    on_own_data_paths, tcx, team_config, wait_until,
+    DataPath, HostAndPeer, Lab, Namespace, Sharing, Teamr, TwoTeams, binary, on_own_data_paths,
+    tcx, team_config, wait_until,
 };
 use nix::sys::signal::Signal;
-use open_vswitch::OpenVswitch;
 use runners::HwAddr;
 use runners::wire::lacpdu::{Lacpdu, PortInfo, StateBits};
 use serde_json::Value;
@@ -28,6 +29,8 @@ const ANSWER: Duration = Duration::from_millis(150);
 const KEEP_DEVICE: [&str; 2] = ["-N", "-o"];
 const PAYLOAD: usize = 14;
 const PROGRAM: &str = "teamr_keepalive";
+/// Environment variable: number of upgrades, by default 3.
+const UPGRADES: &str = "TEAMR_UPGRADES";
 
 fn config(data_path: DataPath, ports: &[&str]) -> Value {
     let mut config = team_config("team0", "lacp", data_path, ports);
@@ -276,6 +279,59 @@ fn a_partner_notices_neither_a_frozen_nor_a_killed_daemon() {
     assert_eq!(programs(left, "eth1"), Vec::<String>::new());
 }
 
+/// Packets of the dense stream that pass during one upgrade: almost a second.
+const UPGRADE: u64 = 9100;
+
+/// The daemon stops and one of another file starts, [`UPGRADES`] times beside a stream in each
+/// direction: the partner notices nothing, and no packet is lost.
+#[test]
+fn upgrades_lose_no_packet() {
+    let Some(lab) = Lab::open(Sharing::Alone) else {
+        return;
+    };
+    let count: u64 = env::var(UPGRADES).map_or(3, |count| count.parse().expect("a number"));
+    let hosts = TwoTeams::new(&lab);
+    let left = &hosts.left;
+    let mut config = config(DataPath::Programs, &LINKS);
+    config["runner"]["fast_period"] = 1000.into();
+    let files = ["teamr-old", "teamr-new"].map(|name| left.folder().join(name));
+    for file in &files {
+        fs::copy(binary("teamr"), file).expect("copy a program");
+    }
+    let start = |number: u64| {
+        let mut command = left.command(&files[number as usize % 2]);
+        command.args(KEEP_DEVICE).arg("-g");
+        let team = Teamr::start_config(left, &config, command);
+        team.take_precedence();
+        team
+    };
+    let mut team = start(0);
+    let partner = Teamr::start_args(&hosts.right, &config, &["-g"]);
+    partner.take_precedence();
+    hosts.set_up_teams();
+    carry([&team, &partner]);
+    let before = transitions(&partner);
+    let (there, back) = (hosts.ends(7000), hosts.ends(7001));
+    let streams = [(Pace::Dense, &there[0], &there[1]), (Pace::Full, &back[1], &back[0])]
+        .map(|(pace, from, to)| Stream::start_at(pace, from, to, None, 64));
+    let sent = || left.statistics("team0")["tx"]["packets"].as_u64().expect("a count");
+    let (first, begin) = (sent(), Instant::now());
+    for number in 1..=count {
+        wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&team, port)));
+        assert!(team.stop().success());
+        team = start(number);
+        carry([&team, &partner]);
+        wait_until("packets to pass", || sent() >= first + number * UPGRADE);
+    }
+    let time = begin.elapsed();
+    let traces = streams.map(Stream::finish);
+    let packets: usize = traces.iter().map(|trace| trace.sent.len()).sum();
+    let lost: usize = traces.iter().map(|trace| trace.lost().len()).sum();
+    println!("{count} upgrades in {time:.0?}: {lost} of {packets} packets lost");
+    assert_eq!(lost, 0);
+    assert_eq!(transitions(&partner), before, "transitions of the partner");
+}
+
 /// Without a successor the answers end at the limit, and the partner times out.
 #[test]
 fn the_limit_ends_the_answers() {
@@ -344,89 +400,4 @@ fn a_planned_stop_asks_for_the_short_period() {
     let team = Teamr::start_args(&hosts.left, &config, &KEEP_DEVICE);
     wait_until("the slow rate", || partners_rate() == "SLOW_PERIODIC");
     assert_eq!(team.carrying(), LINKS);
-}
-
-/// Open vSwitch at the fast rate stays with a frozen daemon.
-#[test]
-fn open_vswitch_notices_no_frozen_daemon() {
-    let Some(lab) = Lab::open(Sharing::Shared).filter(|_| OpenVswitch::is_here()) else {
-        return;
-    };
-    let pair = HostAndPeer::new(&lab, &["eth1"]);
-    let mut config = config(DataPath::Programs, &["eth1"]);
-    config["runner"]["fast_period"] = 1000.into();
-    let mut team = Teamr::start(&pair.host, &config);
-    pair.host.up("team0");
-    let _switch = OpenVswitch::start(&pair.peer, "eth1");
-    wait_until("the program to be ready", || is_armed(&team, "eth1"));
-    team.signal(Signal::SIGSTOP);
-    let frozen = Instant::now();
-    while frozen.elapsed() < Duration::from_secs(10) {
-        let shown = pair.peer.run("ovs-appctl lacp/show");
-        assert!(shown.contains("eth1: current attached"), "after {:?}: {shown}", frozen.elapsed());
-        thread::sleep(Duration::from_millis(100));
-    }
-    team.signal(Signal::SIGCONT);
-    let answered = answered(&team, "eth1");
-    println!("The kernel answered {answered} LACPDUs of Open vSwitch.");
-    assert!(answered >= 6, "{answered} answers");
-}
-
-/// The default limit.
-const LIMIT: Duration = Duration::from_secs(600);
-/// Time on the host after which a guest has failed: each case takes ten minutes of virtual time.
-const GUEST: Duration = Duration::from_secs(1200);
-
-/// In guests.
-mod guest {
-    use integration::in_virtual_time_within;
-
-    use super::*;
-
-    /// The kernel's bond at the fast rate stays with a daemon that is frozen or killed, for ten minutes
-    /// and no longer.
-    #[test]
-    fn a_bond_stays_for_ten_minutes_without_the_daemon() {
-        in_virtual_time_within(GUEST, |_| {
-            for data_path in [DataPath::Kernel, DataPath::Programs] {
-                for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-                    bond_without_daemon(data_path, signal);
-                }
-            }
-        });
-    }
-}
-
-fn bond_without_daemon(data_path: DataPath, signal: Signal) {
-    let what = format!("{}, {signal}", data_path.name());
-    let lab = Lab::open(Sharing::Shared).expect("a guest can have a lab");
-    let bonded = TeamAndBond::new(&lab, "lacp_rate fast");
-    let mut config = team_config("team0", "lacp", data_path, &LINKS);
-    config["runner"]["fast_rate"] = true.into();
-    let mut teamr = Teamr::start_args(&bonded.left, &config, &KEEP_DEVICE);
-    bonded.left.up("team0");
-    bonded.left.address("team0", "10.0.0.1/24");
-    wait_until("both ports to carry at both ends", || {
-        teamr.carrying().len() == 2 && bonded.carrying() == 2
-    });
-    wait_until("the programs to be ready", || LINKS.iter().all(|port| is_armed(&teamr, port)));
-    teamr.signal(signal);
-    let lasted = time_with_partner(&bonded);
-    println!("  {what}: the bond stayed for {lasted:.1?}");
-    let end = LIMIT + Duration::from_secs(6);
-    assert!((LIMIT..end).contains(&lasted), "{what}: {lasted:?}");
-    if signal == Signal::SIGSTOP {
-        teamr.signal(Signal::SIGCONT);
-    }
-}
-
-/// Returns how long the bond keeps both ports; half a minute more than the limit at most.
-fn time_with_partner(bonded: &TeamAndBond) -> Duration {
-    let begin = Instant::now();
-    while bonded.carrying() == 2 && begin.elapsed() < LIMIT + Duration::from_secs(30) {
-        // In virtual time a pause costs nothing, and a look at the bond does.
-        let is_late = begin.elapsed() > LIMIT - Duration::from_secs(10);
-        thread::sleep(Duration::from_millis(if is_late { 500 } else { 5000 }));
-    }
-    begin.elapsed()
 }
