@@ -300,7 +300,7 @@ impl Daemon {
         slot.team.forget_trial();
         slot.prepare_end(&mut self.kernel, now, Stop::TearDown);
         let device = slot.team.device.name.clone();
-        team_slot::end(&mut self.kernel, now, vec![slot]);
+        team_slot::end(&mut self.kernel, now, [slot]);
         Some(device)
     }
 

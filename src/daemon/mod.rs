@@ -258,7 +258,7 @@ impl Daemon {
         }
         log::info!("Exiting...");
         let teams = std::mem::take(&mut self.teams).into_values();
-        team_slot::end(&mut self.kernel, now, teams.collect());
+        team_slot::end(&mut self.kernel, now, teams);
         outcome.map(drop)
     }
 
@@ -521,7 +521,7 @@ impl Daemon {
         log::warn!("Team device removal detected.");
         slot.device_gone();
         slot.team.end_following(&mut self.kernel);
-        team_slot::end(&mut self.kernel, now, vec![slot]);
+        team_slot::end(&mut self.kernel, now, [slot]);
     }
 
     /// Sends the service manager the status, if it changed, and the watchdog's keep-alive.

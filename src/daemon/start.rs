@@ -90,7 +90,7 @@ impl Daemon {
                 let now = self.now();
                 // The team of the former daemon still works.
                 slot.keep_device |= device == DeviceOrigin::Existing;
-                team_slot::end(&mut self.kernel, now, vec![Box::new(slot)]);
+                team_slot::end(&mut self.kernel, now, [Box::new(slot)]);
                 Err(error)
             }
         }

@@ -196,7 +196,12 @@ impl TeamSlot {
 ///
 /// All teams make a step before the first one makes the next: the kernel's time to set a port down grows
 /// with the packet sockets and the routes of all teams, which are gone by then.
-pub(super) fn end(kernel: &mut Kernel, now: Instant, mut teams: Vec<Box<TeamSlot>>) {
+pub(super) fn end(
+    kernel: &mut Kernel,
+    now: Instant,
+    teams: impl IntoIterator<Item = Box<TeamSlot>>,
+) {
+    let mut teams: Vec<_> = teams.into_iter().collect();
     let left: Vec<_> = teams.iter_mut().map(|slot| slot.leave(kernel, now)).collect();
     delete_devices(kernel, &teams);
     for (slot, left) in teams.iter_mut().zip(&left) {
