@@ -22,13 +22,24 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
+/// Returns the texts of the files of the program at `path`.
+fn texts(path: &Path) -> Vec<String> {
+    match path.is_dir() {
+        true => entries(path).iter().flat_map(|path| texts(path)).collect(),
+        false => vec![fs::read_to_string(path).unwrap_or_default()],
+    }
+}
+
+/// Whether a text has a call of one of these functions.
+fn calls(text: &str, functions: &[&str]) -> bool {
+    functions.iter().any(|function| text.contains(&format!("{function}(")))
+}
+
 /// Whether a file of the program at `path` calls a function that boots a guest.
 fn boots_guests(path: &Path) -> bool {
-    if path.is_dir() {
-        return entries(path).iter().any(|path| boots_guests(path));
-    }
-    let text = fs::read_to_string(path).unwrap_or_default();
-    ["in_guest", "in_virtual_time"].iter().any(|function| text.contains(&format!("{function}(")))
+    texts(path)
+        .iter()
+        .any(|text| calls(text, &["in_guest", "in_virtual_time", "in_virtual_time_within"]))
 }
 
 #[test]
@@ -49,10 +60,13 @@ fn the_groups_name_every_program_that_boots_a_guest_and_no_absent_program() {
 /// `integration/run` leaves the modules `guest` out where a program has the machine alone.
 #[test]
 fn cases_in_virtual_time_of_the_first_group_are_in_a_module_of_their_own() {
+    let tests = repository().join("integration/tests");
     for name in grouped("alone") {
-        let path = repository().join(format!("integration/tests/{name}.rs"));
-        let text = fs::read_to_string(&path).expect("a program of one file");
-        let outside = text.split("\nmod guest {").next().expect("a text");
-        assert!(!outside.contains("in_virtual_time"), "{name}: a case in virtual time");
+        let (file, folder) = (tests.join(format!("{name}.rs")), tests.join(&name));
+        for text in texts(if folder.is_dir() { &folder } else { &file }) {
+            let outside = text.split("\nmod guest {").next().expect("a text");
+            let waits = calls(outside, &["in_virtual_time", "in_virtual_time_within"]);
+            assert!(!waits, "{name}: a case in virtual time");
+        }
     }
 }
