@@ -146,7 +146,7 @@ fn each_team_is_independent(data_path: DataPath) {
     host.ip("link delete dev wan");
     wait_until("wan to be given up", || site.state("wan").is_none());
     assert!(pinged("10.0.0").is_exact());
-    assert!(!site.files().contains("/wan."), "{}", site.files());
+    wait_until("the files of wan to go", || !site.files().contains("/wan."));
     assert!(!site.run("-e").status.success(), "one of them is gone");
 
     let line = format!("{} -k -t team0", binary("teamr").display());

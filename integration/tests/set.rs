@@ -55,7 +55,7 @@ fn set_changes_only_one_key(data_path: DataPath) {
         ("runner.fast_rate maybe", "runner.fast_rate: expected boolean, found string"),
         ("runner.failback always", "runner.failback: no effect with \"lacp\""),
         ("runner.fast_rat true", "did you mean \"fast_rate\"?"),
-        ("runner.sys_prio 7", "the aggregation is negotiated anew"),
+        ("runner.sys_prio 7", "the aggregation with the LACP partner is negotiated anew"),
         ("device other", "device: a running team keeps its device"),
         ("ports.eth1 null", "frames on their way to the port that leaves are lost"),
     ] {

@@ -174,9 +174,11 @@ fn schema_and_check_agree_on_likely_configurations() {
     let ascii = object_of(Object::Team).prop_filter("ASCII", |team| team.to_string().is_ascii());
     proptest!(|(team in ascii)| {
         let mut problems = check(team.to_string().as_bytes());
-        // A schema cannot compare the thresholds of damping.
+        // A schema cannot compare the thresholds of damping, nor two names.
         let compares = |problem: &Problem| {
             problem.path.ends_with("damping") && problem.message.contains(" below ")
+                || problem.path.starts_with("follow[")
+                    && problem.message.starts_with("the device of the team cannot follow the team")
         };
         problems.retain(|problem| !compares(problem));
         prop_assert_eq!(schema_accepts(&team), problems.is_empty(), "{:?}", problems);
@@ -233,6 +235,6 @@ fn ten_megabytes_of_brackets_are_an_error() {
     for bracket in ["[", "{\"a\":"] {
         let text = bracket.repeat(TEN_MEGABYTES / bracket.len());
         let error = Config::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(error.message, "recursion limit exceeded");
+        assert_eq!(error.message, "more than 127 levels of arrays and objects");
     }
 }
