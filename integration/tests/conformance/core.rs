@@ -140,7 +140,7 @@ pub const CORE: [Row; 28] = [
     (
         "6.4.16",
         "Without the daemon, only an LACPDU that shows no change is answered.",
-        "integration/tests/lacp_keepalive.rs",
+        "integration/tests/lacp_keepalive/main.rs",
         "only_the_last_lacpdu_is_answered",
     ),
     (
