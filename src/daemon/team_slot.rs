@@ -195,7 +195,8 @@ impl TeamSlot {
 /// Ends teams: deletes the devices and gives back the ports, except of a team whose device stays.
 ///
 /// All teams make a step before the first one makes the next: the kernel's time to set a port down grows
-/// with the packet sockets and the routes of all teams, which are gone by then.
+/// with the packet sockets and the routes of all teams, which are gone by then. If the daemon dies in
+/// between, the next start restores the ports from the port state files.
 pub(super) fn end(
     kernel: &mut Kernel,
     now: Instant,

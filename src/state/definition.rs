@@ -60,7 +60,7 @@ pub struct InMembers<'a> {
     pub placeholder: &'static str,
     /// The key of the member.
     pub key: &'a str,
-    /// What the member says that it is, if it does.
+    /// The kind of the member, if it has one.
     pub kind: Option<&'a str>,
 }
 
@@ -262,7 +262,7 @@ pub trait Member: Part {
     /// The definition.
     const OBJECT: &'static Object;
 
-    /// Returns what the member says that it is.
+    /// Returns the kind of the member, such as that of a link watch; `None` without one.
     fn kind(&self) -> Option<&str> {
         None
     }
